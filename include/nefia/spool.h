@@ -1,0 +1,43 @@
+#ifndef NEFIA_SPOOL_H
+#define NEFIA_SPOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nefia/event.h"
+
+/** Encoded events waiting for the hub, in a fixed array of bytes, oldest first.
+ * Records: be16 length, severity byte, flags byte, be64 seq, bytes. When there is no room the least severe oldest go first; events below critical
+ * may fill at most 4/5 of it, so critical ones have a reserved share. What went is counted by severity in `lost` (and since start in `lost_total`). */
+struct spool {
+    uint8_t *mem;
+    size_t size, used;
+    size_t sent;      /* offset: records before it are with the kernel, not yet known delivered */
+    unsigned events, unsent;
+    uint32_t lost[SEVERITY_COUNT];
+    uint64_t lost_total[SEVERITY_COUNT];
+};
+
+struct spool_item {
+    const char *line; /* valid until the next call that changes the spool */
+    size_t len;
+    uint64_t seq;
+    enum severity severity;
+};
+
+/** size: 1024.. bytes. */
+void spool_init(struct spool *s, uint8_t *mem, size_t size);
+/** Copies. Return: 0; NEFIA_EFULL when nothing less or equally severe could make room, or it is larger than the share (then it is the lost one, and counted). */
+int spool_push(struct spool *s, enum severity sev, uint64_t seq, const char *line, size_t len);
+/** The oldest unsent one. Return: 1, or 0 when there is none. */
+int spool_next(const struct spool *s, struct spool_item *out);
+/** The one spool_next gave is on its way. */
+void spool_mark_sent(struct spool *s);
+/** All that were sent arrived: they leave. Return: how many. */
+unsigned spool_delivered(struct spool *s);
+/** The connection broke: what was sent counts as unsent again. */
+void spool_rewind(struct spool *s);
+/** Read and reset `lost`. Return: 0 when nothing was lost. */
+uint32_t spool_take_lost(struct spool *s, uint32_t lost[SEVERITY_COUNT]);
+
+#endif
