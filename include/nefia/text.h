@@ -9,7 +9,8 @@
 
 /** A bounded text builder over the caller's buffer; what replaces printf here.
  * The buffer is always NUL-terminated (cap includes the NUL; cap >= 1). What does not fit is left out, never
- * half a UTF-8 character of it, and `truncated` stays set: so a chain of calls is checked once, at its end. */
+ * half a UTF-8 character of it, and nor is anything after it: the text is always a beginning of the whole.
+ * `truncated` stays set, so a chain of calls is checked once, at its end. */
 struct text {
     char *buf;
     size_t cap;
