@@ -14,9 +14,11 @@
 #if defined(POOL_PROGRAM_BEACON)
 #define POOL_beacon POOL_USE
 #define POOL_hub POOL_NONE
+#define POOL_BUDGET_KB CONFIG_BEACON_RAM_KB
 #elif defined(POOL_PROGRAM_HUB)
 #define POOL_beacon POOL_NONE
 #define POOL_hub POOL_USE
+#define POOL_BUDGET_KB CONFIG_HUB_RAM_KB
 #else
 #error "define POOL_PROGRAM_BEACON or POOL_PROGRAM_HUB before including nefia/pool.h"
 #endif
@@ -32,5 +34,5 @@ enum { POOL_TOTAL_BYTES = 0
 };
 #undef POOL_USE
 #undef POOL
-_Static_assert(POOL_TOTAL_BYTES <= CONFIG_RAM_BUDGET_KB * 1024,
-               "the pools of src/budget.def exceed CONFIG_RAM_BUDGET_KB: lower a pool's symbol or raise the budget");
+_Static_assert(POOL_TOTAL_BYTES <= POOL_BUDGET_KB * 1024,
+               "the pools of src/budget.def exceed the program's RAM budget (CONFIG_BEACON_RAM_KB, CONFIG_HUB_RAM_KB)");
