@@ -1,0 +1,607 @@
+#include <string.h>
+
+#include "nefia/err.h"
+#include "nefia/json.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS /* without them a close or a comma walks all tokens before it */
+#include <jsmn.h>
+#pragma GCC diagnostic pop
+
+_Static_assert(sizeof(struct json_token) == sizeof(jsmntok_t), "jsmn writes into the same array");
+_Static_assert(offsetof(struct json_token, start) == offsetof(jsmntok_t, start), "start");
+_Static_assert(offsetof(struct json_token, end) == offsetof(jsmntok_t, end), "end");
+_Static_assert(offsetof(struct json_token, size) == offsetof(jsmntok_t, size), "size");
+_Static_assert(offsetof(struct json_token, next) == offsetof(jsmntok_t, parent), "next over parent");
+
+/* ---- the grammar pass: RFC 8259 sections 2 to 8 ---- */
+
+struct scan {
+    const char *end;
+    uint64_t objects; /* a bit for each depth: an object is open there, not an array */
+    unsigned depth, max_depth;
+    bool backslash;   /* one was seen anywhere */
+    int err;
+    const char *at, *what; /* of the refusal */
+};
+
+static const char *refuse(struct scan *s, const char *at, int err, const char *what)
+{
+    s->err = err;
+    s->at = at;
+    s->what = what;
+    return NULL;
+}
+
+static const char *refuse_syntax(struct scan *s, const char *at, const char *what)
+{
+    return refuse(s, at, NEFIA_ESYNTAX, at == s->end ? "the document ends too early" : what);
+}
+
+static const char *skip_space(const struct scan *s, const char *p)
+{
+    while (p < s->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+        p++;
+    return p;
+}
+
+static bool is_digit(const struct scan *s, const char *p)
+{
+    return p < s->end && *p >= '0' && *p <= '9';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/** Four digits at p, which has at least that many bytes: the code unit, or -1. */
+static int32_t hex4(const char *p)
+{
+    int32_t v = 0;
+
+    for (int i = 0; i < 4; i++) {
+        int d = hex_digit(p[i]);
+        if (d < 0)
+            return -1;
+        v = v << 4 | d;
+    }
+    return v;
+}
+
+/** \uXXXX from its `u`, with the low surrogate that a high one needs. */
+static const char *scan_unicode(struct scan *s, const char *p)
+{
+    const char *digit = p + 1;
+
+    for (; digit < p + 5; digit++)
+        if (digit == s->end || hex_digit(*digit) < 0)
+            return refuse_syntax(s, digit, "\\u without four hex digits");
+    int32_t unit = hex4(p + 1);
+    if (unit < 0xD800 || unit > 0xDFFF)
+        return p + 5;
+    if (unit > 0xDBFF || s->end - p < 11 || p[5] != '\\' || p[6] != 'u')
+        return refuse(s, p, NEFIA_ESYNTAX, "a lone surrogate");
+    int32_t low = hex4(p + 7);
+    if (low < 0xDC00 || low > 0xDFFF)
+        return refuse(s, p, NEFIA_ESYNTAX, "a lone surrogate");
+    return p + 11;
+}
+
+static const char *scan_escape(struct scan *s, const char *p)
+{
+    s->backslash = true;
+    if (p == s->end)
+        return refuse_syntax(s, p, "");
+    switch (*p) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return p + 1;
+    case 'u':
+        return scan_unicode(s, p);
+    default:
+        return refuse_syntax(s, p, "an unknown escape");
+    }
+}
+
+/** A string from behind its opening quote to behind its closing one. */
+static const char *scan_string(struct scan *s, const char *p)
+{
+    for (;;) {
+        while (p < s->end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
+            p++;
+        if (p == s->end)
+            return refuse_syntax(s, p, "");
+        if (*p == '"')
+            return p + 1;
+        if (*p == '\\') {
+            p = scan_escape(s, p + 1);
+            if (p == NULL)
+                return NULL;
+            continue;
+        }
+        if ((unsigned char)*p < 0x20)
+            return refuse_syntax(s, p, "a control character in a string");
+        uint32_t cp;
+        int n = utf8_decode(p, (size_t)(s->end - p), &cp);
+        if (n < 0)
+            return refuse(s, p, NEFIA_EUTF8, "bytes that are not UTF-8");
+        p += n;
+    }
+}
+
+static const char *scan_digits(struct scan *s, const char *p)
+{
+    if (!is_digit(s, p))
+        return refuse_syntax(s, p, "a number without the digits it needs");
+    while (is_digit(s, p))
+        p++;
+    return p;
+}
+
+static const char *scan_number(struct scan *s, const char *p)
+{
+    if (*p == '-')
+        p++;
+    if (p < s->end && *p == '0') {
+        p++;
+        if (is_digit(s, p))
+            return refuse_syntax(s, p, "a number with a leading zero");
+    } else {
+        p = scan_digits(s, p);
+    }
+    if (p != NULL && p < s->end && *p == '.')
+        p = scan_digits(s, p + 1);
+    if (p != NULL && p < s->end && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < s->end && (*p == '+' || *p == '-'))
+            p++;
+        p = scan_digits(s, p);
+    }
+    return p;
+}
+
+static const char *scan_word(struct scan *s, const char *p, const char *word)
+{
+    for (; *word != '\0'; word++, p++)
+        if (p == s->end || *p != *word)
+            return refuse_syntax(s, p, "a word that is not true, false or null");
+    return p;
+}
+
+static const char *scan_scalar(struct scan *s, const char *p)
+{
+    if (p == s->end)
+        return refuse_syntax(s, p, "");
+    switch (*p) {
+    case '"':
+        return scan_string(s, p + 1);
+    case 't':
+        return scan_word(s, p, "true");
+    case 'f':
+        return scan_word(s, p, "false");
+    case 'n':
+        return scan_word(s, p, "null");
+    default:
+        if (*p == '-' || is_digit(s, p))
+            return scan_number(s, p);
+        if ((unsigned char)*p >= 0x80)
+            return refuse(s, p, utf8_valid(p, (size_t)(s->end - p)) ? NEFIA_ESYNTAX : NEFIA_EUTF8,
+                          "bytes outside a string that are not ASCII");
+        return refuse_syntax(s, p, "something that is no value");
+    }
+}
+
+static bool in_object(const struct scan *s)
+{
+    return s->objects >> (s->depth - 1) & 1;
+}
+
+/** A member's name and colon, with the white space around them. */
+static const char *scan_key(struct scan *s, const char *p)
+{
+    p = skip_space(s, p);
+    if (p == s->end || *p != '"')
+        return refuse_syntax(s, p, "a member without a name in quotes");
+    p = scan_string(s, p + 1);
+    if (p == NULL)
+        return NULL;
+    p = skip_space(s, p);
+    if (p == s->end || *p != ':')
+        return refuse_syntax(s, p, "a member name without a colon");
+    return p + 1;
+}
+
+/** Up to and with the next scalar or empty container, entering the containers on the way. */
+static const char *scan_value(struct scan *s, const char *p)
+{
+    for (;;) {
+        p = skip_space(s, p);
+        if (p == s->end || (*p != '{' && *p != '['))
+            return scan_scalar(s, p);
+        if (s->depth == s->max_depth)
+            return refuse(s, p, NEFIA_EDEPTH, "nested too deep");
+        bool object = *p == '{';
+        uint64_t bit = UINT64_C(1) << s->depth;
+        s->objects = object ? s->objects | bit : s->objects & ~bit;
+        s->depth++;
+        p = skip_space(s, p + 1);
+        if (p < s->end && *p == (object ? '}' : ']')) {
+            s->depth--;
+            return p + 1;
+        }
+        if (object)
+            p = scan_key(s, p);
+        if (p == NULL)
+            return NULL;
+    }
+}
+
+/** What may follow a value: containers that end, then a comma (and the name, in an object), or the end at depth 0. */
+static const char *scan_after(struct scan *s, const char *p)
+{
+    while (s->depth > 0) {
+        p = skip_space(s, p);
+        if (p < s->end && *p == ',')
+            return in_object(s) ? scan_key(s, p + 1) : p + 1;
+        if (p == s->end || *p != (in_object(s) ? '}' : ']'))
+            return refuse_syntax(s, p, in_object(s) ? "neither a comma nor } after a member"
+                                                    : "neither a comma nor ] after an element");
+        s->depth--;
+        p++;
+    }
+    return p;
+}
+
+static void scan_document(struct scan *s, const char *p)
+{
+    if (s->end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) {
+        refuse(s, p, NEFIA_ESYNTAX, "a byte order mark");
+        return;
+    }
+    do {
+        p = scan_value(s, p);
+        if (p != NULL)
+            p = scan_after(s, p);
+    } while (p != NULL && s->depth > 0);
+    if (p == NULL)
+        return;
+    p = skip_space(s, p);
+    if (p != s->end)
+        refuse_syntax(s, p, "text after the end of the document");
+}
+
+/* ---- strings that hold escapes ---- */
+
+struct unescape {
+    const char *p, *end;
+};
+
+static unsigned take_plain(struct unescape *u, char out[4])
+{
+    unsigned char lead = (unsigned char)*u->p;
+    unsigned n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+
+    memcpy(out, u->p, n);
+    u->p += n;
+    return n;
+}
+
+/** The next character of a string that the grammar pass let through. Return: its bytes in out, 0 at the end. */
+static unsigned unescape_next(struct unescape *u, char out[4])
+{
+    static const char letters[] = "b\bf\fn\nr\rt\t";
+
+    if (u->p == u->end)
+        return 0;
+    if (*u->p != '\\')
+        return take_plain(u, out);
+    char letter = u->p[1];
+    u->p += 2;
+    if (letter != 'u') {
+        out[0] = letter;
+        for (const char *l = letters; *l; l += 2)
+            if (*l == letter)
+                out[0] = l[1];
+        return 1;
+    }
+    uint32_t cp = (uint32_t)hex4(u->p);
+    u->p += 4;
+    if (cp >= 0xD800 && cp <= 0xDBFF) {
+        cp = 0x10000 + ((cp - 0xD800) << 10) + ((uint32_t)hex4(u->p + 2) - 0xDC00);
+        u->p += 6;
+    }
+    return (unsigned)utf8_encode(cp, out);
+}
+
+static struct unescape unescape_start(const char *text, const struct json_token *t)
+{
+    return (struct unescape){text + t->start, text + t->end};
+}
+
+static uint32_t hash_name(const char *text, const struct json_token *t)
+{
+    if (!t->escaped)
+        return hash_bytes(HASH_START, text + t->start, t->end - t->start);
+    struct unescape u = unescape_start(text, t);
+    uint32_t h = HASH_START;
+    char out[4];
+    for (unsigned n; (n = unescape_next(&u, out)) > 0;)
+        h = hash_bytes(h, out, n);
+    return h;
+}
+
+/** Are the unescaped bytes of a string these? */
+static bool name_is(const char *text, const struct json_token *t, const char *s, size_t len)
+{
+    if (!t->escaped)
+        return t->end - t->start == len && memcmp(text + t->start, s, len) == 0;
+    struct unescape u = unescape_start(text, t);
+    char out[4];
+    for (unsigned n; (n = unescape_next(&u, out)) > 0; s += n, len -= n)
+        if (n > len || memcmp(s, out, n) != 0)
+            return false;
+    return len == 0;
+}
+
+static bool same_name(const char *text, const struct json_token *a, const struct json_token *b)
+{
+    if (!b->escaped)
+        return name_is(text, a, text + b->start, b->end - b->start);
+    if (!a->escaped)
+        return same_name(text, b, a);
+    struct unescape ua = unescape_start(text, a), ub = unescape_start(text, b);
+    char ca[4], cb[4];
+    unsigned n;
+    do {
+        n = unescape_next(&ua, ca);
+        if (unescape_next(&ub, cb) != n || memcmp(ca, cb, n) != 0)
+            return false;
+    } while (n > 0);
+    return true;
+}
+
+/* ---- duplicate members ---- */
+
+enum { FEW_MEMBERS = 16, BUCKETS = 256 };
+
+static struct json_token *next_key(struct json_token *tokens, const struct json_token *key)
+{
+    return &tokens[key[1].next];
+}
+
+/** Return: the later one of two members with the same name, or null. */
+static const struct json_token *duplicate_of_few(const char *text, struct json_token *tokens,
+                                                 const struct json_token *object)
+{
+    const struct json_token *keys[FEW_MEMBERS], *key = object + 1;
+
+    for (unsigned i = 0; i < object->size; i++) {
+        for (unsigned j = 0; j < i; j++)
+            if (same_name(text, keys[j], key))
+                return key;
+        keys[i] = key;
+        key = next_key(tokens, key);
+    }
+    return NULL;
+}
+
+/** The same for an object with many: keys in buckets by hash. The chain to the key before it goes through `size` and its
+ * hash is kept in `next`, both still unused in a key. */
+static const struct json_token *duplicate_of_many(const char *text, struct json_token *tokens,
+                                                  const struct json_token *object)
+{
+    uint32_t heads[BUCKETS] = {0}; /* 0, the root, is never a key */
+    struct json_token *key = &tokens[object - tokens + 1];
+
+    for (unsigned i = 0; i < object->size; i++) {
+        uint32_t hash = hash_name(text, key);
+        uint32_t *head = &heads[(hash ^ hash >> 16) % BUCKETS];
+        for (uint32_t k = *head; k != 0; k = tokens[k].size)
+            if (tokens[k].next == hash && same_name(text, &tokens[k], key))
+                return key;
+        key->next = hash;
+        key->size = *head;
+        *head = (uint32_t)(key - tokens);
+        key = next_key(tokens, key);
+    }
+    return NULL;
+}
+
+/* ---- from jsmn's tokens to ours, in the same place ---- */
+
+static enum json_type scalar_type(char first)
+{
+    switch (first) {
+    case 't':
+        return JSON_TRUE;
+    case 'f':
+        return JSON_FALSE;
+    case 'n':
+        return JSON_NULL;
+    default:
+        return JSON_NUMBER;
+    }
+}
+
+struct convert {
+    const char *text;
+    struct json_token *tokens;
+    bool backslash;
+    uint32_t open[JSON_MAX_DEPTH]; /* containers whose end was not reached */
+    unsigned depth;
+};
+
+/** All of a container's tokens are known: where it ends, and that its names differ. Return: the duplicate, or null. */
+static const struct json_token *close_container(struct convert *c, uint32_t next)
+{
+    struct json_token *t = &c->tokens[c->open[--c->depth]];
+    const struct json_token *duplicate = NULL;
+
+    t->next = next;
+    if (t->type != JSON_OBJECT)
+        return NULL;
+    if (t->size > FEW_MEMBERS)
+        duplicate = duplicate_of_many(c->text, c->tokens, t);
+    else if (t->size > 1)
+        duplicate = duplicate_of_few(c->text, c->tokens, t);
+    struct json_token *key = t + 1;
+    for (unsigned i = 0; i < t->size; i++, key = next_key(c->tokens, key)) {
+        key->size = 0;
+        key->next = (uint32_t)(key - c->tokens) + 1;
+    }
+    return duplicate;
+}
+
+static void convert_token(struct convert *c, uint32_t i)
+{
+    struct json_token *t = &c->tokens[i];
+    jsmntype_t type;
+
+    memcpy(&type, t, sizeof type); /* an int over type and escaped, in either byte order */
+    t->escaped = 0;
+    t->next = i + 1;
+    if (type == JSMN_STRING) {
+        t->type = JSON_STRING;
+        t->escaped = c->backslash && memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
+    } else if (type == JSMN_PRIMITIVE) {
+        t->type = (uint16_t)scalar_type(c->text[t->start]);
+    } else {
+        t->type = type == JSMN_OBJECT ? JSON_OBJECT : JSON_ARRAY;
+        c->open[c->depth++] = i;
+    }
+}
+
+/** Return: the first duplicate member that was met, or null. */
+static const struct json_token *convert_tokens(struct convert *c, unsigned count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        while (c->depth > 0 && c->tokens[i].start >= c->tokens[c->open[c->depth - 1]].end) {
+            const struct json_token *duplicate = close_container(c, i);
+            if (duplicate != NULL)
+                return duplicate;
+        }
+        convert_token(c, i);
+    }
+    while (c->depth > 0) {
+        const struct json_token *duplicate = close_container(c, count);
+        if (duplicate != NULL)
+            return duplicate;
+    }
+    return NULL;
+}
+
+/** Return: how many tokens jsmn made, or an error. */
+static int tokenize(const struct scan *s, const char *text, struct json_token *tokens, unsigned cap)
+{
+    jsmn_parser parser;
+    const char *p = skip_space(s, text);
+
+    if (cap == 0)
+        return NEFIA_EFULL;
+    if (*p != '{' && *p != '[' && *p != '"') {
+        /* jsmn in strict mode knows no document that is just a number, true, false or null. */
+        jsmntok_t only = {.type = JSMN_PRIMITIVE, .start = (int)(p - text), .parent = -1};
+        const char *end = p;
+        while (end < s->end && (unsigned char)*end > ' ')
+            end++;
+        only.end = (int)(end - text);
+        memcpy(tokens, &only, sizeof only);
+        return 1;
+    }
+    jsmn_init(&parser);
+    int n = jsmn_parse(&parser, text, (size_t)(s->end - text), (jsmntok_t *)(void *)tokens, cap);
+    if (n == JSMN_ERROR_NOMEM)
+        return NEFIA_EFULL;
+    return n > 0 ? n : NEFIA_ESYNTAX;
+}
+
+static int failed(struct json_error *err, const char *text, const char *at, int code, const char *what)
+{
+    if (err == NULL)
+        return code;
+    *err = (struct json_error){.offset = (size_t)(at - text), .line = 1, .what = what};
+    for (const char *p = text; p < at; p++)
+        err->line += *p == '\n';
+    return code;
+}
+
+int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens, unsigned cap,
+               unsigned max_depth, struct json_error *err)
+{
+    if (len > INT32_MAX)
+        return failed(err, text, text, NEFIA_ETOOBIG, "a document beyond 2 GiB");
+    struct scan s = {
+        .end = text + len,
+        .max_depth = max_depth < JSON_MAX_DEPTH ? max_depth : JSON_MAX_DEPTH,
+    };
+    scan_document(&s, text);
+    if (s.err < 0)
+        return failed(err, text, s.at, s.err, s.what);
+    int n = tokenize(&s, text, tokens, cap);
+    if (n < 0)
+        return failed(err, text, text, n, n == NEFIA_EFULL ? "more values than there is room for" : "not JSON");
+    struct convert c = {.text = text, .tokens = tokens, .backslash = s.backslash};
+    const struct json_token *duplicate = convert_tokens(&c, (unsigned)n);
+    if (duplicate != NULL)
+        return failed(err, text, text + duplicate->start, NEFIA_EEXIST, "duplicate member");
+    *d = (struct json_doc){.text = text, .tokens = tokens, .count = (unsigned)n};
+    return 0;
+}
+
+/* ---- asking a document ---- */
+
+int json_member(const struct json_doc *d, unsigned object, const char *name)
+{
+    const struct json_token *t = &d->tokens[object];
+    size_t len = strlen(name);
+    uint32_t key = object + 1;
+
+    if (t->type != JSON_OBJECT)
+        return NEFIA_ENOTFOUND;
+    for (uint32_t i = 0; i < t->size; i++) {
+        if (name_is(d->text, &d->tokens[key], name, len))
+            return (int)key + 1;
+        key = d->tokens[key + 1].next;
+    }
+    return NEFIA_ENOTFOUND;
+}
+
+int json_string(const struct json_doc *d, unsigned i, struct text *t)
+{
+    const struct json_token *token = &d->tokens[i];
+
+    if (token->type != JSON_STRING)
+        return NEFIA_EINVAL;
+    if (!token->escaped) {
+        text_bytes(t, d->text + token->start, token->end - token->start);
+        return t->truncated ? NEFIA_ETOOBIG : 0;
+    }
+    struct unescape u = unescape_start(d->text, token);
+    char out[4];
+    for (unsigned n; !t->truncated && (n = unescape_next(&u, out)) > 0;)
+        text_bytes(t, out, n);
+    return t->truncated ? NEFIA_ETOOBIG : 0;
+}
+
+int json_i64(const struct json_doc *d, unsigned i, int64_t *out)
+{
+    struct slice raw = json_raw(d, i);
+
+    if (d->tokens[i].type != JSON_NUMBER)
+        return NEFIA_EINVAL;
+    return parse_i64(raw.ptr, raw.len, out);
+}
