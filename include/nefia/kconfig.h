@@ -1,10 +1,21 @@
+/** What Kconfig chose, for use inside functions.
+ *
+ * Configuration symbols are macros (CONFIG_X), forced in from the generated autoconf.h:
+ * 1 for a bool that is y, undefined for one that is n, a number or a string for the others. */
 #ifndef NEFIA_KCONFIG_H
 #define NEFIA_KCONFIG_H
-/** IS_ENABLED(CONFIG_X): 1 where the symbol is y, 0 where it is not; an expression, so both branches are compiled. */
-#define NEFIA_ARG_PLACEHOLDER_1 0,
-#define NEFIA_TAKE_SECOND(ignored, value, ...) value
-#define NEFIA_IS_ONE(x) NEFIA_IS_ONE_(x)
-#define NEFIA_IS_ONE_(x) NEFIA_IS_ONE__(NEFIA_ARG_PLACEHOLDER_##x)
-#define NEFIA_IS_ONE__(arg) NEFIA_TAKE_SECOND(arg 1, 0, 0)
-#define IS_ENABLED(option) NEFIA_IS_ONE(option)
+
+/** Is a bool symbol y?  A constant 1 or 0 for `if`, so that both branches compile everywhere:
+ *
+ *     if (IS_ENABLED(CONFIG_YAML)) …
+ *
+ * Works by pasting the symbol's value: only 1 makes NEFIA_KCONFIG_1, which inserts an argument
+ * and thereby moves the 1 into second place. */
+#define IS_ENABLED(symbol) NEFIA_KCONFIG_VALUE(symbol)
+
+#define NEFIA_KCONFIG_1 0,
+#define NEFIA_KCONFIG_VALUE(value) NEFIA_KCONFIG_PASTE(value)
+#define NEFIA_KCONFIG_PASTE(value) NEFIA_KCONFIG_SECOND(NEFIA_KCONFIG_##value 1, 0, 0)
+#define NEFIA_KCONFIG_SECOND(first, second, ...) (second)
+
 #endif

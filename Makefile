@@ -1,0 +1,147 @@
+# nefia-edge.  `make help` lists the targets; everything generated goes under out/.
+
+VERSION := 0.1.0
+BOARD   ?= host
+BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta
+
+# CONFIG picks another configuration than the board's defconfig, in a build directory of its own:
+# board/BOARD/CONFIG.config, or one of allno, allyes, random.
+CONFIG ?=
+
+ifeq ($(wildcard board/$(BOARD)/board.mk),)
+$(error BOARD=$(BOARD): no such board; there are: $(BOARDS))
+endif
+include board/$(BOARD)/board.mk
+
+O       := out/$(BOARD)$(CONFIG:%=-%)$(SAN:%=-san)
+SOURCES := out/sources
+SYSROOT := out/$(BOARD)$(SAN:%=-san)/sysroot
+include toolchain/$(ARCH).mk
+include toolchain/flags.mk
+
+ifeq ($(V),)
+Q := @
+endif
+say = $(if $(Q),@echo '  $(1)')
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+.PHONY: all
+all: $(O)/nefia-beacon $(O)/nefia ## Build both programs for BOARD (default: host) into out/BOARD
+
+.PHONY: help
+help: ## This list
+	@echo 'usage: make [BOARD=name] [target]    boards: $(BOARDS)'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: boards
+boards: ## Build both programs for every board
+	$(Q)for b in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$b all || exit 1; done
+
+include toolchain/tests.mk
+
+# ---- what has to be installed --------------------------------------------------------------------
+out/.deps/%: | toolchain/install-deps.sh
+	$(Q)toolchain/install-deps.sh $*
+	@mkdir -p $(@D)
+	@touch $@
+
+BUILD_DEPS := out/.deps/build $(DEPS:%=out/.deps/%)
+
+# ---- configuration -------------------------------------------------------------------------------
+KCONFIGS   := Kconfig $(wildcard src/*/Kconfig src/*/*/Kconfig)
+SEED       := $(or $(wildcard board/$(BOARD)/$(CONFIG).config),$(CONFIG),board/$(BOARD)/defconfig)
+
+$(O)/.config: $(wildcard $(SEED)) | $(BUILD_DEPS)
+	$(Q)toolchain/config.sh seed $(O) $(SEED)
+
+# Directories count too: a sensor's file may come after its Kconfig entry.
+$(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
+                    $(wildcard src/beacon/sensors src/reactor/actions)
+	$(Q)toolchain/config.sh sync $(O) $(BOARD) $(VERSION)
+
+NO_CONFIG := help boards clean distclean menuconfig defconfig randconfig deps check \
+             test-san test-cross test-qemu demo bench lint fuzz kernel
+ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
+include $(O)/gen/auto.conf
+endif
+
+.PHONY: menuconfig defconfig savedefconfig randconfig
+menuconfig: $(O)/.config ## Choose the features and sizes of BOARD
+	$(Q)KCONFIG_CONFIG=$(O)/.config kconfig-mconf Kconfig
+defconfig: ## Go back to the configuration that BOARD comes with
+	$(Q)rm -f $(O)/.config
+	$(Q)$(MAKE) --no-print-directory $(O)/.config
+savedefconfig: $(O)/.config ## Keep the present configuration as BOARD's defconfig
+	$(Q)KCONFIG_CONFIG=$(O)/.config kconfig-conf --savedefconfig board/$(BOARD)/defconfig Kconfig
+randconfig: ## Build a random configuration (in out/BOARD-random)
+	$(Q)rm -rf out/$(BOARD)-random
+	$(Q)$(MAKE) --no-print-directory CONFIG=random all
+
+# ---- third-party code ----------------------------------------------------------------------------
+LIB_SOURCES := bearssl tre libyaml jsmn $(if $(SAN),,musl)
+
+$(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
+	$(call say,FETCH $*)
+	$(Q)toolchain/fetch.sh $*
+	@touch $@
+
+$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
+                   $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
+	$(call say,LIBS $(@D))
+	$(Q)rm -rf $(@D) $(@D:%/sysroot=%/build)
+	$(Q)$(MAKE) --no-print-directory -f toolchain/libs.mk O=$(@D:%/sysroot=%) SYSROOT=$(@D) \
+	    SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) V=$(V)
+	@touch $@
+
+# ---- our own code --------------------------------------------------------------------------------
+# Every file of a module is compiled, but for those that a symbol chooses.
+core-$(CONFIG_YAML) += src/core/config_yaml.c
+OPTIONAL := src/core/config_yaml.c
+
+module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
+objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
+
+common-src := $(foreach m,core event net,$(call module_src,$(m)))
+beacon-src := $(call module_src,beacon) $(SENSORS:%=src/beacon/sensors/%.c)
+hub-src    := $(foreach m,guard reactor,$(call module_src,$(m))) $(ACTIONS:%=src/reactor/actions/%.c)
+lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
+
+CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
+          -include $(O)/gen/autoconf.h
+CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/flags.mk toolchain/$(ARCH).mk Makefile
+
+$(O)/obj/%.o: %.c $(CC_DEPENDS)
+	@mkdir -p $(@D)
+	$(call say,CC $@)
+	$(Q)$(CC_BOARD) $(CFLAGS) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: lib
+lib: $(O)/libnefia.a ## Only the archive of all modules (what unit tests link with)
+$(O)/libnefia.a: $(call objects,$(lib-src))
+	$(call say,AR $@)
+	$(Q)rm -f $@
+	$(Q)$(CROSS)ar rcs $@ $^
+
+LIBS = -lyaml -ltre -lbearssl
+define link
+	$(call say,LD $@)
+	$(Q)$(CC_BOARD) $(LINK_FLAGS) -o $@ $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
+endef
+
+$(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready
+	$(link)
+$(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready
+	$(link)
+$(O)/nefia-beacon $(O)/nefia: %: %.elf
+	$(call say,STRIP $@)
+	$(Q)$(CROSS)strip -s -R .comment -o $@ $<
+
+.PHONY: clean distclean
+clean: ## Remove the build of BOARD, keep sources, libraries and kernels
+	rm -rf $(addprefix $(O)/,obj test gen libnefia.a nefia nefia.elf nefia-beacon nefia-beacon.elf)
+distclean: ## Remove everything generated
+	rm -rf out

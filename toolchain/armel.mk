@@ -1,0 +1,7 @@
+# ARMv5TE, soft float.
+CROSS     := arm-linux-gnueabi-
+ABI       := -march=armv5te -marm -mfloat-abi=soft
+OPTIMIZE  := -Os
+MUSL_HOST := arm-linux-gnueabi
+QEMU_USER := qemu-arm
+DEPS      := cross-armel

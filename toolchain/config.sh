@@ -1,0 +1,114 @@
+#!/bin/sh
+# The configuration of one build directory.
+#
+#   config.sh seed OUT FROM    write OUT/.config from a defconfig file, or from the words allno,
+#                              allyes, random; one that was edited by hand is kept
+#   config.sh sync OUT BOARD VERSION
+#                              bring OUT/.config up to date with the Kconfig files, and write
+#                              OUT/gen/{auto.conf,autoconf.h,sensors.inc,actions.inc}
+set -eu
+
+out=$2
+config=$out/.config
+seeded=$out/.config.seeded
+export KCONFIG_CONFIG="$config"
+
+kconfig()
+{
+    mkdir -p "$out"
+    kconfig-conf "$@" Kconfig </dev/null >"$out/kconfig.log" 2>&1 || {
+        echo "config: kconfig-conf $* failed:" >&2
+        cat "$out/kconfig.log" >&2
+        exit 1
+    }
+    if grep -q 'warning:' "$out/kconfig.log"; then
+        grep 'warning:' "$out/kconfig.log" >&2
+    fi
+    rm -f ./..config.tmp "$config.old"
+}
+
+edited()
+{
+    [ -e "$config" ] && ! cmp -s "$config" "$seeded"
+}
+
+seed()
+{
+    if edited; then
+        echo "config: $config differs from $1 by hand; \`make defconfig\` would take that again"
+        touch "$config"
+        return
+    fi
+    case $1 in
+    allno) kconfig --allnoconfig ;;
+    allyes) kconfig --allyesconfig ;;
+    random) kconfig --randconfig ;;
+    *) kconfig "--defconfig=$1" ;;
+    esac
+    cp "$config" "$seeded"
+}
+
+# modules KIND DIRECTORY: the files of DIRECTORY whose CONFIG_KIND_NAME is y, without their .c.
+modules()
+{
+    sed -n "s/^CONFIG_$1_\([A-Z0-9_]*\)=y\$/\1/p" "$config" | tr '[:upper:]' '[:lower:]' |
+    while read -r name; do
+        if [ -e "$2/$name.c" ]; then
+            echo "$name"
+        fi
+    done
+}
+
+# put FILE: replace it with stdin, but only when that is different.
+put()
+{
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then
+        rm -f "$1.new"
+    else
+        mv "$1.new" "$1"
+    fi
+}
+
+# features: what `--version` says of this build.
+features()
+{
+    sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' "$config" | tr '[:upper:]_\n' '[:lower:]- ' | sed 's/ $//'
+}
+
+sync()
+{
+    was_edited=no
+    if edited; then
+        was_edited=yes
+    fi
+    kconfig --olddefconfig
+    if [ $was_edited = no ]; then
+        cp "$config" "$seeded"
+    fi
+    mkdir -p "$out/gen"
+    modules SENSOR src/beacon/sensors >"$out/gen/sensors"
+    modules ACTION src/reactor/actions >"$out/gen/actions"
+    sed 's/.*/SENSOR(&)/' "$out/gen/sensors" | put "$out/gen/sensors.inc"
+    sed 's/.*/ACTION(&)/' "$out/gen/actions" | put "$out/gen/actions.inc"
+    {
+        echo "/* Generated from $config. */"
+        sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=y$/#define \1 1/p; t
+                s/^\(CONFIG_[A-Z0-9_]*\)=\(..*\)$/#define \1 \2/p' "$config"
+        echo "#define NEFIA_BOARD \"$1\""
+        echo "#define NEFIA_VERSION \"$2\""
+        echo "#define NEFIA_FEATURES \"$(features)\""
+    } | put "$out/gen/autoconf.h"
+    {
+        grep '^CONFIG_' "$config" || true
+        echo "SENSORS := $(tr '\n' ' ' <"$out/gen/sensors")"
+        echo "ACTIONS := $(tr '\n' ' ' <"$out/gen/actions")"
+    } >"$out/gen/auto.conf.new"
+    mv "$out/gen/auto.conf.new" "$out/gen/auto.conf"
+}
+
+case $1 in
+seed) seed "$3" ;;
+sync) sync "$3" "$4" ;;
+*) echo "usage: config.sh seed OUT FROM | sync OUT BOARD VERSION" >&2; exit 2 ;;
+esac

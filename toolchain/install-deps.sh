@@ -1,0 +1,61 @@
+#!/bin/sh
+# Install the Debian packages that a purpose needs, by name.
+#
+#   install-deps.sh PURPOSE…
+#
+# Root: apt-get installs what is missing.  Others: the missing packages are named, exit 1.
+set -eu
+
+packages()
+{
+    case $1 in
+    build) echo make gcc libc6-dev kconfig-frontends-nox dpkg-dev patch xz-utils ;;
+    cross-arm) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
+    cross-armel) echo gcc-arm-linux-gnueabi libc6-dev-armel-cross ;;
+    cross-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+    cross-mips) echo gcc-mips-linux-gnu libc6-dev-mips-cross ;;
+    cross-mipsel) echo gcc-mipsel-linux-gnu libc6-dev-mipsel-cross ;;
+    emulate) echo qemu-user ;;
+    test) echo openssl socat strace iproute2 procps curl util-linux python3 ;;
+    fuzz) echo clang libclang-rt-14-dev ;;
+    lint) echo clang-tidy cppcheck shellcheck ;;
+    qemu) echo qemu-system-arm qemu-system-mips cpio gzip bc flex bison libssl-dev bzip2 \
+               busybox-static kmod ;;
+    *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;
+    esac
+}
+
+installed()
+{
+    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
+}
+
+missing=
+for purpose in "$@"; do
+    list=$(packages "$purpose")
+    for p in $list; do
+        installed "$p" || missing="$missing $p"
+    done
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "install-deps.sh: this is no Debian; needed for $*:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "missing packages for $*; as root: apt-get install$missing" >&2
+    exit 1
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "installing$missing"
+# shellcheck disable=SC2086  # a list of words
+if ! { apt-get -q update &&
+       DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
+     } </dev/null >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "install-deps.sh: cannot install$missing" >&2
+    exit 1
+fi

@@ -1,0 +1,84 @@
+# Build musl and the libraries for one board into SYSROOT.  Called by the Makefile, with
+#   O (build directory)  SYSROOT  SOURCES  ARCH  SAN (set: glibc and sanitizers, no musl)
+# Everything is compiled with the call-graph output that `make budget` reads.
+include toolchain/$(ARCH).mk
+include toolchain/flags.mk
+
+BUILD := $(O)/build
+LIBS  := bearssl tre yaml
+
+all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h
+
+LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) -w -DNDEBUG
+
+# ---- musl --------------------------------------------------------------------------------------
+MUSL_STAMP := $(if $(SAN),,$(SYSROOT)/lib/libc.a)
+
+$(SYSROOT)/lib/libc.a: | $(SOURCES)/musl
+	mkdir -p $(BUILD)/musl
+	cd $(BUILD)/musl && CC="$(CROSS)gcc $(ABI)" AR="$(CROSS)ar" RANLIB="$(CROSS)ranlib" \
+	    CFLAGS="$(OPTIMIZE) $(SECTION_CFLAGS) $(STACK_CFLAGS)" LIBCC=" " \
+	    $(abspath $(SOURCES))/musl/configure --target=$(MUSL_HOST) --prefix= \
+	    --disable-shared --enable-wrapper=no --enable-static >configure.log
+	$(MAKE) -C $(BUILD)/musl install DESTDIR=$(abspath $(SYSROOT)) >$(BUILD)/musl/make.log
+
+# ---- the libraries ------------------------------------------------------------------------------
+# Of BearSSL the hashes, HMAC, their codecs and generators; the linker takes what is called.
+bearssl-src := $(wildcard $(foreach d,hash mac codec kdf rand,$(SOURCES)/bearssl/src/$(d)/*.c) \
+                          $(SOURCES)/bearssl/src/settings.c)
+bearssl-inc := -I$(SOURCES)/bearssl/inc -I$(SOURCES)/bearssl/src
+
+# TRE: wide characters only, exact matching only, and memory from malloc, never from alloca.
+tre-src := $(addprefix $(SOURCES)/tre/lib/,regcomp.c regerror.c regexec.c tre-ast.c tre-compile.c \
+             tre-match-backtrack.c tre-match-parallel.c tre-mem.c tre-parse.c tre-stack.c xmalloc.c)
+tre-inc := -I$(BUILD)/tre -I$(SOURCES)/tre/lib -DHAVE_WCTYPE_H -DHAVE_ISWCTYPE -DHAVE_WCTYPE \
+           -DHAVE_ISWLOWER -DHAVE_ISWUPPER -DHAVE_TOWLOWER -DHAVE_TOWUPPER -DHAVE_ISBLANK \
+           -DHAVE_ISASCII -DTRE_REGEX_T_FIELD=value
+
+# libyaml: the parser; its emitter is not for devices.
+yaml-src := $(addprefix $(SOURCES)/libyaml/src/,api.c parser.c reader.c scanner.c)
+yaml-inc := -I$(SOURCES)/libyaml/include -DYAML_DECLARE_STATIC -DYAML_VERSION_MAJOR=0 \
+            -DYAML_VERSION_MINOR=2 -DYAML_VERSION_PATCH=5 '-DYAML_VERSION_STRING="0.2.5"'
+
+objects = $(patsubst $(SOURCES)/%.c,$(BUILD)/%.o,$($(1)-src))
+
+define library
+$(call objects,$(1)): LIB_INC := $($(1)-inc)
+$(call objects,$(1)): | $(MUSL_STAMP) $($(1)-headers)
+$(SYSROOT)/lib/lib$(1).a: $(call objects,$(1))
+	mkdir -p $$(@D)
+	rm -f $$@
+	$(CROSS)ar rcs $$@ $$(filter %.o,$$^)
+endef
+
+tre-headers := $(SYSROOT)/include/tre/tre.h
+$(foreach lib,$(LIBS),$(eval $(call library,$(lib))))
+
+$(BUILD)/%.o: $(SOURCES)/%.c
+	@mkdir -p $(@D)
+	$(CC_BOARD) $(LIB_CFLAGS) $(LIB_INC) -c -o $@ $<
+
+$(BUILD)/tre/tre-config.h:
+	@mkdir -p $(@D)
+	printf '#define %s\n' 'HAVE_SYS_TYPES_H 1' 'HAVE_WCHAR_H 1' 'TRE_WCHAR 1' \
+	    'TRE_VERSION "0.8.0"' 'TRE_VERSION_1 0' 'TRE_VERSION_2 8' 'TRE_VERSION_3 0' >$@
+
+# ---- headers ------------------------------------------------------------------------------------
+$(SYSROOT)/include/tre/tre.h: $(BUILD)/tre/tre-config.h | $(MUSL_STAMP)
+	@mkdir -p $(@D)
+	cp $(BUILD)/tre/tre-config.h $(@D)/
+	cp $(SOURCES)/tre/lib/tre.h $@
+
+$(SYSROOT)/lib/libbearssl.a: $(SYSROOT)/include/bearssl.h
+$(SYSROOT)/include/bearssl.h: | $(MUSL_STAMP)
+	@mkdir -p $(@D)
+	cp $(SOURCES)/bearssl/inc/*.h $(@D)/
+
+$(SYSROOT)/lib/libyaml.a: $(SYSROOT)/include/yaml.h
+$(SYSROOT)/include/yaml.h: | $(MUSL_STAMP)
+	@mkdir -p $(@D)
+	cp $(SOURCES)/libyaml/include/yaml.h $@
+
+$(SYSROOT)/include/jsmn.h: | $(MUSL_STAMP)
+	@mkdir -p $(@D)
+	cp $(SOURCES)/jsmn/usr/include/jsmn.h $@

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Run test programs and add up their counts.
+#
+#   run-tests.sh [-e EMULATOR] [-t SECONDS] PROGRAM…
+#
+# Each program ends with a line `N passed, N failed`; one that dies without it counts as one failed.
+# Its output is shown when it fails.  The last line is the sum.
+set -u
+
+emulator=
+limit=120
+while getopts e:t: opt; do
+    case $opt in
+    e) emulator=$OPTARG ;;
+    t) limit=$OPTARG ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 1' HUP INT TERM
+passed=0
+failed=0
+for program in "$@"; do
+    timeout -k 5 "$limit" ${emulator:+"$emulator"} "$program" >"$log" 2>&1 </dev/null
+    status=$?
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    p=${line%% *}
+    f=$(echo "$line" | cut -d ' ' -f 3)
+    if [ -z "$line" ]; then
+        p=0 f=1
+    elif [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    fi
+    if [ "$f" -gt 0 ]; then
+        cat "$log"
+        echo "FAIL $program: exit status $status, ${line:-no result}"
+    else
+        echo "ok $program: $p"
+    fi
+    passed=$((passed + p))
+    failed=$((failed + f))
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
