@@ -45,7 +45,6 @@ struct cli_verb {
 struct cli_program {
     const char *name, *summary;
     const char *config;              /* default of -c */
-    const char *const *features;     /* for --version: words ended by null; empty words are skipped */
     const struct cli_verb *verbs;
 };
 
@@ -61,7 +60,7 @@ const char *cli_option(const struct cli_args *a, const char *name);
     {"--log-level", "LEVEL", "error, warning, info (default) or debug"}
 int cli_log(const struct cli_args *a, const char *program);
 
-/** The version of this build, and the board it is for (CONFIG_VERSION, CONFIG_BOARD). */
+/** The version of this build, and the board it is for. */
 const char *cli_version(void);
 const char *cli_board(void);
 

@@ -8,11 +8,11 @@
 #include "nefia/log.h"
 #include "nefia/text.h"
 
-#ifndef CONFIG_VERSION
-#define CONFIG_VERSION "0.1"
-#endif
-#ifndef CONFIG_BOARD
-#define CONFIG_BOARD "unknown"
+/* The Makefile's generated header has them; a file compiled by hand does without. */
+#ifndef NEFIA_VERSION
+#define NEFIA_VERSION "unknown"
+#define NEFIA_BOARD "unknown"
+#define NEFIA_FEATURES ""
 #endif
 
 /** What one parse needs besides the arguments it fills. */
@@ -25,12 +25,12 @@ struct parse {
 
 const char *cli_version(void)
 {
-    return CONFIG_VERSION;
+    return NEFIA_VERSION;
 }
 
 const char *cli_board(void)
 {
-    return CONFIG_BOARD;
+    return NEFIA_BOARD;
 }
 
 int cli_write(int fd, const char *s, size_t len)
@@ -108,10 +108,7 @@ static int print_verb_help(const struct cli_program *p, const struct cli_verb *v
 
 static int print_version(const struct cli_program *p)
 {
-    CLI_OUT(p->name, " ", cli_version(), " (", cli_board(), ")\nfeatures:");
-    for (const char *const *f = p->features; f && *f; f++)
-        CLI_OUT(**f ? " " : "", *f);
-    CLI_OUT("\n");
+    CLI_OUT(p->name, " ", cli_version(), " (", cli_board(), ")\nfeatures: ", NEFIA_FEATURES, "\n");
     return CLI_FINE;
 }
 
