@@ -1,0 +1,397 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "nefia/child.h"
+#include "nefia/err.h"
+#include "nefia/text.h"
+
+enum { SLOTS = 3, PATIENCE_MS = 60000 };
+
+static struct loop loop;
+static struct pollfd pollfds[8];
+static struct watch *polled[8];
+static struct child slots[SLOTS];
+static struct children children;
+static char output[4096];
+static struct child_result result;
+static int done_calls;
+static struct timer patience;
+static const char *const environment[] = {"PATH=/bin:/usr/bin", "NEFIA_TYPE=disk.usage", NULL};
+
+static void on_signal(void *arg, int signo)
+{
+    (void)arg;
+    if (signo == SIGCHLD)
+        children_reap(&children);
+}
+
+static void setup(void)
+{
+    loop_init(&loop, &clock_system, pollfds, polled, 8);
+    loop_on_signal(&loop, on_signal, NULL);
+    children_init(&children, &loop, slots, SLOTS);
+    memset(output, 0, sizeof output);
+    memset(&result, 0, sizeof result);
+    done_calls = 0;
+}
+
+static void on_done(void *arg, const struct child_result *r)
+{
+    (void)arg;
+    result = *r;
+    done_calls++;
+}
+
+static void give_up(void *arg)
+{
+    (void)arg;
+    CHECK(!"in time");
+    loop_stop(&loop);
+}
+
+/** Turn the loop until that many children are done. */
+static void wait_done(int calls)
+{
+    timer_start(&loop, &patience, PATIENCE_MS, give_up, NULL);
+    while (done_calls < calls && !loop.stop)
+        CHECK_INT(loop_turn(&loop, -1), 0);
+    timer_stop(&patience);
+}
+
+static struct child_spec shell(const char *script, uint64_t deadline_ms)
+{
+    static const char *argv[4] = {"/bin/sh", "-c", NULL, NULL};
+
+    argv[2] = script;
+    return (struct child_spec){.argv = argv,
+                               .envp = environment,
+                               .output = output,
+                               .output_cap = sizeof output,
+                               .deadline_ms = deadline_ms};
+}
+
+static void run_spec(const struct child_spec *spec)
+{
+    setup();
+    REQUIRE(child_start(&children, spec, on_done, NULL) >= 0);
+    CHECK_INT(children.running, 1);
+    wait_done(1);
+    CHECK_INT(done_calls, 1);
+    CHECK_INT(children.running, 0);
+    CHECK_INT(loop.watches, 0);
+    CHECK(loop.first_timer == NULL);
+}
+
+static void run_shell(const char *script, uint64_t deadline_ms)
+{
+    struct child_spec spec = shell(script, deadline_ms);
+
+    run_spec(&spec);
+}
+
+TEST(output_and_exit_code)
+{
+    run_shell("echo out; echo err >&2; exit 3", 20000);
+    CHECK_INT(result.exit_code, 3);
+    CHECK_INT(result.signal, 0);
+    CHECK(!result.timed_out);
+    CHECK_STR(output, "out\nerr\n");
+    CHECK_INT(result.output_len, 8);
+    CHECK_INT(result.output_total, 8);
+}
+
+TEST(environment_and_stdin)
+{
+    run_shell("cat; echo $NEFIA_TYPE", 20000);
+    CHECK_STR(output, "disk.usage\n");
+}
+
+TEST(loud_child_is_read_to_the_end)
+{
+    run_shell("dd if=/dev/zero bs=65536 count=160 2>/dev/null | tr '\\0' x; echo end >&2", 50000);
+    CHECK_INT(result.exit_code, 0);
+    CHECK_INT(result.output_len, sizeof output);
+    CHECK_INT(result.output_total, 160 * 65536 + 4);
+    CHECK_INT(output[0], 'x');
+    CHECK_INT(output[sizeof output - 1], 'x');
+}
+
+TEST(output_without_a_buffer)
+{
+    struct child_spec spec = shell("echo hello", 20000);
+
+    spec.output = NULL;
+    spec.output_cap = 0;
+    run_spec(&spec);
+    CHECK_INT(result.output_len, 0);
+    CHECK_INT(result.output_total, 6);
+}
+
+TEST(endless_child_ends_at_its_deadline)
+{
+    run_shell("exec sleep 600", 100);
+    CHECK(result.timed_out);
+    CHECK_INT(result.signal, SIGTERM);
+    CHECK_INT(result.exit_code, 128 + SIGTERM);
+    CHECK(result.duration_ms >= 100 && result.duration_ms < 2000);
+}
+
+TEST(child_that_ignores_sigterm_is_killed)
+{
+    run_shell("trap '' TERM; echo on; while :; do sleep 1; done", 200);
+    CHECK(result.timed_out);
+    CHECK_INT(result.signal, SIGKILL);
+    CHECK(result.duration_ms >= 2200);
+}
+
+TEST(child_killed_by_a_signal)
+{
+    run_shell("kill -9 $$", 20000);
+    CHECK(!result.timed_out);
+    CHECK_INT(result.signal, SIGKILL);
+    CHECK_INT(result.exit_code, 137);
+}
+
+/** The process number a script printed first. */
+static pid_t printed_pid(void)
+{
+    uint64_t pid = 0;
+
+    CHECK_INT(parse_u64(output, strcspn(output, "\n"), &pid), 0);
+    return (pid_t)pid;
+}
+
+TEST(background_process_does_not_hold_us_up)
+{
+    run_shell("sleep 600 & echo $!", 20000);
+    CHECK_INT(result.exit_code, 0);
+    CHECK(result.duration_ms < 10000);
+    /* Its group was killed with it: it is gone or waits for init to collect it. */
+    for (int i = 0; i < 1000 && kill(printed_pid(), 0) == 0; i++) {
+        char stat[64] = "";
+        struct text path;
+        text_init(&path, stat, sizeof stat);
+        text_str(&path, "/proc/");
+        text_i64(&path, printed_pid());
+        text_str(&path, "/stat");
+        int fd = open(stat, O_RDONLY | O_CLOEXEC);
+        char line[64] = "";
+        if (fd >= 0)
+            CHECK(read(fd, line, sizeof line - 1) >= 0);
+        close(fd);
+        if (fd < 0 || strstr(line, ") Z") || strstr(line, ") X"))
+            return;
+        poll(NULL, 0, 10);
+    }
+    CHECK(kill(printed_pid(), 0) < 0);
+}
+
+TEST(daemon_that_left_the_session_does_not_hold_us_up)
+{
+    run_shell("setsid sleep 600 & echo $!; sleep 0.1", 20000);
+    CHECK_INT(result.exit_code, 0);
+    CHECK(result.duration_ms < 10000);
+    if (printed_pid() > 1)
+        kill(printed_pid(), SIGKILL);
+}
+
+TEST(child_that_closes_its_output_goes_on)
+{
+    run_shell("echo a; exec >/dev/null 2>&1; sleep 0.2; exit 4", 20000);
+    CHECK_INT(result.exit_code, 4);
+    CHECK_STR(output, "a\n");
+    CHECK(result.duration_ms >= 150);
+}
+
+TEST(program_that_is_not_there)
+{
+    static const char *const argv[] = {"/nonexistent/program", NULL};
+    struct child_spec spec = shell("", 20000);
+
+    spec.argv = argv;
+    run_spec(&spec);
+    CHECK_INT(result.exit_code, 127);
+    CHECK_STR(output, "cannot run /nonexistent/program: No such file or directory\n");
+}
+
+TEST(incomplete_specs_are_refused)
+{
+    static const char *const relative[] = {"sh", NULL};
+    struct child_spec spec = shell("", 0);
+
+    setup();
+    CHECK_INT(child_start(&children, &spec, on_done, NULL), NEFIA_EINVAL);
+    spec.deadline_ms = 1;
+    spec.argv = relative;
+    CHECK_INT(child_start(&children, &spec, on_done, NULL), NEFIA_EINVAL);
+    spec.argv = NULL;
+    CHECK_INT(child_start(&children, &spec, on_done, NULL), NEFIA_EINVAL);
+    CHECK_INT(children.running, 0);
+}
+
+static int count_descriptors(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static int look_around(void *arg)
+{
+    const char *word = arg;
+    struct rlimit core, cpu;
+    sigset_t mask;
+    struct sigaction pipe_action;
+
+    getrlimit(RLIMIT_CORE, &core);
+    getrlimit(RLIMIT_CPU, &cpu);
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    sigaction(SIGPIPE, NULL, &pipe_action);
+    check_puts(word);
+    check_puts(count_descriptors() == 3 ? " fds" : " FDS");
+    check_puts(core.rlim_cur == 0 ? " core" : " CORE");
+    check_puts(cpu.rlim_cur <= 41 ? " cpu" : " CPU");
+    check_puts(sigismember(&mask, SIGTERM) == 0 ? " mask" : " MASK");
+    check_puts(pipe_action.sa_handler == SIG_DFL ? " pipe" : " PIPE");
+    check_puts(getsid(0) == getpid() ? " session" : " SESSION");
+    check_puts(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? " privs" : " PRIVS");
+    return 300;
+}
+
+TEST(function_instead_of_a_program)
+{
+    struct child_spec spec = shell("", 20000);
+    int leaked = dup(STDOUT_FILENO);
+
+    spec.argv = NULL;
+    spec.run = look_around;
+    spec.run_arg = "word";
+    run_spec(&spec);
+    close(leaked);
+    CHECK_INT(result.exit_code, 300 & 0xFF);
+    CHECK_STR(output, "word fds core cpu mask pipe session privs");
+}
+
+static char big_input[300000];
+
+TEST(input_is_fed)
+{
+    struct child_spec spec = shell("tr a b | tail -c 5; echo; echo done", 30000);
+
+    memset(big_input, 'a', sizeof big_input);
+    spec.input = big_input;
+    spec.input_len = sizeof big_input;
+    run_spec(&spec);
+    CHECK_STR(output, "bbbbb\ndone\n");
+    spec = shell("wc -c | tr -d ' '", 30000);
+    spec.input = "";
+    run_spec(&spec);
+    CHECK_STR(output, "0\n");
+}
+
+TEST(input_nobody_reads)
+{
+    struct child_spec spec = shell("exec <&-; echo deaf; sleep 0.1", 30000);
+
+    spec.input = big_input;
+    spec.input_len = sizeof big_input;
+    run_spec(&spec);
+    CHECK_INT(result.exit_code, 0);
+    CHECK_STR(output, "deaf\n");
+}
+
+TEST(slots_run_side_by_side)
+{
+    struct child_spec spec = shell("sleep 0.2", 30000);
+
+    setup();
+    for (int i = 0; i < SLOTS; i++)
+        CHECK_INT(child_start(&children, &spec, on_done, NULL), i);
+    CHECK_INT(child_start(&children, &spec, on_done, NULL), NEFIA_EFULL);
+    wait_done(SLOTS);
+    CHECK_INT(children.running, 0);
+    CHECK(child_start(&children, &spec, on_done, NULL) >= 0);
+    wait_done(SLOTS + 1);
+}
+
+TEST(loop_without_room_starts_nothing)
+{
+    struct child_spec spec = shell("sleep 5", 30000);
+
+    setup();
+    loop.capacity = 1;
+    spec.input = "x";
+    spec.input_len = 1;
+    CHECK_INT(child_start(&children, &spec, on_done, NULL), NEFIA_EFULL);
+    CHECK_INT(loop.watches, 0);
+    CHECK_INT(children.running, 0);
+}
+
+static void start_next(void *arg, const struct child_result *r)
+{
+    struct child_spec spec = shell("echo second", 20000);
+
+    (void)arg, (void)r;
+    CHECK_INT(children.running, 0);
+    CHECK_INT(child_start(&children, &spec, on_done, NULL), 0);
+}
+
+TEST(done_may_start_the_next)
+{
+    struct child_spec spec = shell("echo first", 20000);
+
+    setup();
+    CHECK_INT(child_start(&children, &spec, start_next, NULL), 0);
+    wait_done(1);
+    CHECK_STR(output, "second\n");
+}
+
+TEST(cancelled_child_calls_nobody)
+{
+    struct child_spec spec = shell("sleep 600", 700000);
+    int owner;
+
+    setup();
+    child_cancel(&children, &owner);
+    CHECK_INT(child_start(&children, &spec, on_done, &owner), 0);
+    child_cancel(&children, &owner);
+    child_cancel(&children, &owner);
+    CHECK_INT(loop.watches, 0);
+    timer_start(&loop, &patience, PATIENCE_MS, give_up, NULL);
+    while (children.running > 0 && !loop.stop)
+        loop_turn(&loop, -1);
+    timer_stop(&patience);
+    CHECK_INT(done_calls, 0);
+}
+
+TEST(kill_all_leaves_none)
+{
+    struct child_spec spec = shell("trap '' TERM HUP INT; while :; do sleep 1; done", 700000);
+
+    setup();
+    for (int i = 0; i < SLOTS; i++)
+        CHECK(child_start(&children, &spec, on_done, NULL) >= 0);
+    children_kill_all(&children);
+    CHECK_INT(children.running, 0);
+    CHECK_INT(done_calls, 0);
+    CHECK_INT(loop.watches, 0);
+    CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
+    CHECK_INT(errno, ECHILD);
+}
+
+TEST_MAIN(output_and_exit_code, environment_and_stdin, loud_child_is_read_to_the_end, output_without_a_buffer,
+          endless_child_ends_at_its_deadline, child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
+          background_process_does_not_hold_us_up, daemon_that_left_the_session_does_not_hold_us_up,
+          child_that_closes_its_output_goes_on, program_that_is_not_there, incomplete_specs_are_refused,
+          function_instead_of_a_program, input_is_fed, input_nobody_reads, slots_run_side_by_side,
+          loop_without_room_starts_nothing, done_may_start_the_next, cancelled_child_calls_nobody,
+          kill_all_leaves_none)
