@@ -18,6 +18,7 @@ SOURCES := out/sources
 SYSROOT := out/$(BOARD)$(SAN:%=-san)/sysroot
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
+include toolchain/link.mk
 
 ifeq ($(V),)
 Q := @
@@ -110,7 +111,7 @@ lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
 
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
-CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/flags.mk toolchain/$(ARCH).mk Makefile
+CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
 
 $(O)/obj/%.o: %.c $(CC_DEPENDS)
 	@mkdir -p $(@D)
@@ -119,7 +120,8 @@ $(O)/obj/%.o: %.c $(CC_DEPENDS)
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: lib
+.PHONY: lib objects
+objects: $(call objects,$(lib-src))
 lib: $(O)/libnefia.a ## Only the archive of all modules (what unit tests link with)
 $(O)/libnefia.a: $(call objects,$(lib-src))
 	$(call say,AR $@)
@@ -132,9 +134,9 @@ define link
 	$(Q)$(CC_BOARD) $(LINK_FLAGS) -o $@ $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
 endef
 
-$(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready
+$(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk
 	$(link)
-$(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready
+$(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk
 	$(link)
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)

@@ -5,6 +5,12 @@ include toolchain/$(ARCH).mk
 include toolchain/flags.mk
 
 BUILD := $(O)/build
+# musl's makefile has an ARCH of its own.
+MAKEOVERRIDES :=
+
+ifeq ($(V),)
+Q := @
+endif
 LIBS  := bearssl tre yaml
 
 all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h
@@ -15,12 +21,12 @@ LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) -w -DNDEBUG
 MUSL_STAMP := $(if $(SAN),,$(SYSROOT)/lib/libc.a)
 
 $(SYSROOT)/lib/libc.a: | $(SOURCES)/musl
-	mkdir -p $(BUILD)/musl
-	cd $(BUILD)/musl && CC="$(CROSS)gcc $(ABI)" AR="$(CROSS)ar" RANLIB="$(CROSS)ranlib" \
-	    CFLAGS="$(OPTIMIZE) $(SECTION_CFLAGS) $(STACK_CFLAGS)" LIBCC=" " \
+	$(Q)mkdir -p $(BUILD)/musl
+	$(Q)cd $(BUILD)/musl && CC="$(CROSS)gcc $(ABI)" AR="$(CROSS)ar" RANLIB="$(CROSS)ranlib" \
+	    CFLAGS="$(OPTIMIZE) -w $(SECTION_CFLAGS) $(STACK_CFLAGS)" LIBCC=" " \
 	    $(abspath $(SOURCES))/musl/configure --target=$(MUSL_HOST) --prefix= \
 	    --disable-shared --enable-wrapper=no --enable-static >configure.log
-	$(MAKE) -C $(BUILD)/musl install DESTDIR=$(abspath $(SYSROOT)) >$(BUILD)/musl/make.log
+	$(Q)$(MAKE) -C $(BUILD)/musl install DESTDIR=$(abspath $(SYSROOT)) >$(BUILD)/musl/make.log
 
 # ---- the libraries ------------------------------------------------------------------------------
 # Of BearSSL the hashes, HMAC, their codecs and generators; the linker takes what is called.
@@ -46,9 +52,9 @@ define library
 $(call objects,$(1)): LIB_INC := $($(1)-inc)
 $(call objects,$(1)): | $(MUSL_STAMP) $($(1)-headers)
 $(SYSROOT)/lib/lib$(1).a: $(call objects,$(1))
-	mkdir -p $$(@D)
-	rm -f $$@
-	$(CROSS)ar rcs $$@ $$(filter %.o,$$^)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(Q)$(CROSS)ar rcs $$@ $$(filter %.o,$$^)
 endef
 
 tre-headers := $(SYSROOT)/include/tre/tre.h
@@ -56,29 +62,29 @@ $(foreach lib,$(LIBS),$(eval $(call library,$(lib))))
 
 $(BUILD)/%.o: $(SOURCES)/%.c
 	@mkdir -p $(@D)
-	$(CC_BOARD) $(LIB_CFLAGS) $(LIB_INC) -c -o $@ $<
+	$(Q)$(CC_BOARD) $(LIB_CFLAGS) $(LIB_INC) -c -o $@ $<
 
 $(BUILD)/tre/tre-config.h:
 	@mkdir -p $(@D)
-	printf '#define %s\n' 'HAVE_SYS_TYPES_H 1' 'HAVE_WCHAR_H 1' 'TRE_WCHAR 1' \
+	$(Q)printf '#define %s\n' 'HAVE_SYS_TYPES_H 1' 'HAVE_WCHAR_H 1' 'TRE_WCHAR 1' \
 	    'TRE_VERSION "0.8.0"' 'TRE_VERSION_1 0' 'TRE_VERSION_2 8' 'TRE_VERSION_3 0' >$@
 
 # ---- headers ------------------------------------------------------------------------------------
 $(SYSROOT)/include/tre/tre.h: $(BUILD)/tre/tre-config.h | $(MUSL_STAMP)
 	@mkdir -p $(@D)
-	cp $(BUILD)/tre/tre-config.h $(@D)/
-	cp $(SOURCES)/tre/lib/tre.h $@
+	$(Q)cp $(BUILD)/tre/tre-config.h $(@D)/
+	$(Q)cp $(SOURCES)/tre/lib/tre.h $@
 
 $(SYSROOT)/lib/libbearssl.a: $(SYSROOT)/include/bearssl.h
 $(SYSROOT)/include/bearssl.h: | $(MUSL_STAMP)
 	@mkdir -p $(@D)
-	cp $(SOURCES)/bearssl/inc/*.h $(@D)/
+	$(Q)cp $(SOURCES)/bearssl/inc/*.h $(@D)/
 
 $(SYSROOT)/lib/libyaml.a: $(SYSROOT)/include/yaml.h
 $(SYSROOT)/include/yaml.h: | $(MUSL_STAMP)
 	@mkdir -p $(@D)
-	cp $(SOURCES)/libyaml/include/yaml.h $@
+	$(Q)cp $(SOURCES)/libyaml/include/yaml.h $@
 
 $(SYSROOT)/include/jsmn.h: | $(MUSL_STAMP)
 	@mkdir -p $(@D)
-	cp $(SOURCES)/jsmn/usr/include/jsmn.h $@
+	$(Q)cp $(SOURCES)/jsmn/usr/include/jsmn.h $@

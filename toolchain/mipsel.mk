@@ -1,4 +1,4 @@
-# MIPS32r2, little-endian, soft float.  About --no-warn-mismatch see mips.mk.
+# MIPS32r2, little-endian, soft float.  About the link see mips.mk.
 CROSS     := mipsel-linux-gnu-
 ABI       := -EL -march=mips32r2 -msoft-float
 ABI_LINK  := -Wl,--no-warn-mismatch
