@@ -64,6 +64,9 @@ int json_member(const struct json_doc *d, unsigned object, const char *name);
 /** Append string i, unescaped, to t (a key counts as a string). An escaped U+0000 becomes a NUL byte: t->len tells.
  * Return: 0, NEFIA_EINVAL (not a string), NEFIA_ETOOBIG (t has no room; what fits is there). */
 int json_string(const struct json_doc *d, unsigned i, struct text *t);
+/** The same into out, which has room for json_raw's length (it may be the string's own place in a text that can be
+ * written). Return: bytes written, not ended by NUL; 0 when i is not a string. */
+size_t json_unescape(const struct json_doc *d, unsigned i, char *out);
 /** Integer value of number i: "-12", "3"; a fraction or exponent is NEFIA_EINVAL; out of range NEFIA_ETOOBIG. */
 int json_i64(const struct json_doc *d, unsigned i, int64_t *out);
 

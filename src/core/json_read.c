@@ -597,6 +597,20 @@ int json_string(const struct json_doc *d, unsigned i, struct text *t)
     return t->truncated ? NEFIA_ETOOBIG : 0;
 }
 
+size_t json_unescape(const struct json_doc *d, unsigned i, char *out)
+{
+    const struct json_token *token = &d->tokens[i];
+    size_t len = 0;
+
+    if (token->type != JSON_STRING)
+        return 0;
+    struct unescape u = unescape_start(d->text, token);
+    char character[4];
+    for (unsigned n; (n = unescape_next(&u, character)) > 0; len += n)
+        memcpy(out + len, character, n);
+    return len;
+}
+
 int json_i64(const struct json_doc *d, unsigned i, int64_t *out)
 {
     struct slice raw = json_raw(d, i);
