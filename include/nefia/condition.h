@@ -14,8 +14,7 @@ enum level { LEVEL_OK = -1, LEVEL_INFO = SEVERITY_INFO, LEVEL_WARNING = SEVERITY
 struct condition {
     uint32_t key;      /* hash of sensor and subject with which it was made; 0: free */
     int8_t held;       /* enum level now in force */
-    int8_t candidate;  /* level being counted up to */
-    uint8_t seen;      /* consecutive checks at candidate */
+    uint8_t seen[SEVERITY_COUNT]; /* consecutive checks at this level or above; stays at 255 */
     uint8_t mark;      /* reload: still in use */
     char name[56];     /* sensor '\0' subject, cut; told apart by hash and this */
 };
@@ -39,15 +38,18 @@ struct condition_verdict {
 };
 
 void condition_init(struct condition_table *t, struct condition *slots, unsigned count);
-/** The condition of this sensor and subject, made when new. Return: null when the table is full. */
+/** The condition of this sensor and subject, made when new (nothing held). subject may be null.
+ * Return: null when the table is full. The pointer stays good until condition_sweep forgets it. O(slots). */
 struct condition *condition_get(struct condition_table *t, const char *sensor, const char *subject);
-/** One check. `for_checks` >= 1: how many consecutive checks at a higher level before it is entered; leaving is immediate, since
- * the measured level already has the hysteresis in it (condition_level). */
+/** One check. A level is entered after `for_checks` (1..255) consecutive checks at it or above; leaving is immediate, since
+ * the measured level already has the hysteresis in it (condition_level). Falling to a lower level that is not OK is a FIRE there. */
 struct condition_verdict condition_check(struct condition *c, enum level measured, unsigned for_checks);
-/** Threshold with hysteresis: entered at value >= threshold, left below threshold - hysteresis. All three in the same unit.
- * warning or critical threshold INT64_MAX: that level is off. */
-enum level condition_level(const struct condition *c, int64_t value, int64_t warning, int64_t critical, int64_t hysteresis);
-/** Reload: forget what no sensor asked for since condition_mark. */
+/** Threshold with hysteresis: entered at value >= threshold, left below threshold - hysteresis (>= 0). All three in the same unit.
+ * A threshold of INT64_MAX: that level is off. c null: nothing is held. */
+enum level condition_level(const struct condition *c, int64_t value, int64_t warning, int64_t critical,
+                           int64_t hysteresis);
+/** Reload: condition_mark, then every sensor asks for its conditions (condition_get), then condition_sweep forgets
+ * what was not asked for. */
 void condition_mark(struct condition_table *t);
 void condition_sweep(struct condition_table *t);
 

@@ -6,15 +6,16 @@
 
 #include "nefia/event.h"
 
-/** Fixed-size ring of recently heard keys. A key is the 64-bit hash of the chosen members (two independent 32-bit FNV-1a) - 
- * type, source, host, severity and subject by default. Slot reuse: the oldest goes; a count it still held is handed to `evicted`. */
+/** Fixed-size memory of the keys that were heard lately. A key is the 64-bit FNV-1a hash of the chosen members, by default
+ * type, source, host, severity and subject. A new key takes a free slot, or the one heard longest ago; a count that one still held
+ * is handed to `evicted`. */
 enum dedup_part { DEDUP_TYPE = 1, DEDUP_SOURCE = 2, DEDUP_HOST = 4, DEDUP_SEVERITY = 8, DEDUP_SUBJECT = 16, DEDUP_ALL = 31 };
 
 struct dedup_slot {
     uint64_t key; /* 0: free */
     uint64_t heard_ms;
     uint32_t suppressed;
-    uint8_t severity;
+    uint8_t severity; /* the most severe it held back, or was heard with */
     uint8_t pad[3];
 };
 
@@ -25,9 +26,12 @@ struct dedup {
     uint64_t window_ms; /* 0: everything is heard */
 };
 
+/** All parts, five minutes; the owner sets `parts` and `window_ms` from the configuration at any time. */
 void dedup_init(struct dedup *d, struct dedup_slot *slots, unsigned count);
-/** "type|source|host_id|severity[|subject]" to bits; NEFIA_EINVAL. */
+/** "type|source|host_id|severity[|subject]" in any order to bits. Return: the bits (> 0), or NEFIA_EINVAL
+ * (an unknown or empty part, or one given twice). */
 int dedup_parse_key(const char *s);
+/** Never 0. */
 uint64_t dedup_key(const struct dedup *d, const struct event_head *h);
 struct dedup_verdict {
     bool pass;

@@ -1,0 +1,106 @@
+#include "nefia/dedup.h"
+
+#include <string.h>
+
+#include "nefia/err.h"
+
+enum { DEFAULT_WINDOW_MS = 5 * 60 * 1000 };
+
+void dedup_init(struct dedup *d, struct dedup_slot *slots, unsigned count)
+{
+    *d = (struct dedup){.slots = slots, .count = count, .parts = DEDUP_ALL, .window_ms = DEFAULT_WINDOW_MS};
+    memset(slots, 0, count * sizeof *slots);
+}
+
+static unsigned part_of(struct slice word)
+{
+    static const char *const words[] = {"type", "source", "host_id", "severity", "subject"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+        if (slice_eq(word, words[i]))
+            return 1u << i;
+    return 0;
+}
+
+int dedup_parse_key(const char *s)
+{
+    unsigned parts = 0;
+
+    for (;;) {
+        size_t len = strcspn(s, "|");
+        unsigned part = part_of((struct slice){s, len});
+
+        if (!part || parts & part)
+            return NEFIA_EINVAL;
+        parts |= part;
+        if (!s[len])
+            return (int)parts;
+        s += len + 1;
+    }
+}
+
+/** FNV-1a, 64 bits: offset basis and prime from the FNV specification. */
+static uint64_t hash64(uint64_t h, const char *s)
+{
+    do
+        h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+    while (*s++); /* with the NUL, so that "ab","c" is not "a","bc" */
+    return h;
+}
+
+uint64_t dedup_key(const struct dedup *d, const struct event_head *h)
+{
+    uint64_t key = UINT64_C(0xcbf29ce484222325);
+
+    if (d->parts & DEDUP_TYPE)
+        key = hash64(key, h->type);
+    if (d->parts & DEDUP_SOURCE)
+        key = hash64(key, h->source);
+    if (d->parts & DEDUP_HOST)
+        key = hash64(key, h->host_id);
+    if (d->parts & DEDUP_SEVERITY)
+        key = hash64(key, severity_text(h->severity));
+    if (d->parts & DEDUP_SUBJECT)
+        key = hash64(key, h->subject ? h->subject : "");
+    return key ? key : 1;
+}
+
+/** The slot of this key, else a free one, else the one heard longest ago. */
+static struct dedup_slot *find_slot(struct dedup *d, uint64_t key)
+{
+    struct dedup_slot *best = &d->slots[0];
+
+    for (unsigned i = 0; i < d->count; i++) {
+        struct dedup_slot *s = &d->slots[i];
+
+        if (s->key == key)
+            return s;
+        if (best->key && (!s->key || s->heard_ms < best->heard_ms))
+            best = s;
+    }
+    return best;
+}
+
+struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, uint64_t now_ms)
+{
+    uint64_t key = dedup_key(d, h);
+    struct dedup_slot *s = find_slot(d, key);
+    struct dedup_verdict v = {.pass = true};
+
+    if (s->key == key) {
+        v.age_ms = now_ms - s->heard_ms;
+        if (v.age_ms < d->window_ms) {
+            v.pass = false;
+            s->suppressed += s->suppressed < UINT32_MAX;
+            if (h->severity > s->severity)
+                s->severity = (uint8_t)h->severity;
+            return v;
+        }
+        v.suppressed = s->suppressed;
+    } else if (s->key) {
+        v.evicted = s->suppressed;
+        v.evicted_severity = (enum severity)s->severity;
+    }
+    *s = (struct dedup_slot){.key = key, .heard_ms = now_ms, .severity = (uint8_t)h->severity};
+    return v;
+}

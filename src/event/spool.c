@@ -1,0 +1,166 @@
+#include "nefia/spool.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "nefia/err.h"
+
+/** Where no record is. */
+#define NOWHERE SIZE_MAX
+#define LENGTH_MAX 65536
+
+static size_t record_size(const struct spool *s, size_t at)
+{
+    return SPOOL_HEADER + (get_be32(s->mem + at) & 0xFFFFFF);
+}
+
+static enum severity record_severity(const struct spool *s, size_t at)
+{
+    return (enum severity)s->mem[at];
+}
+
+void spool_init(struct spool *s, uint8_t *mem, size_t size)
+{
+    *s = (struct spool){.mem = mem, .size = size};
+}
+
+static void count_lost(struct spool *s, enum severity sev)
+{
+    if (s->lost[sev] < UINT32_MAX)
+        s->lost[sev]++;
+    s->lost_total[sev]++;
+}
+
+/** Where the least severe record up to `most` is, the oldest of the unsent, else of the sent; or NOWHERE. */
+static size_t find_victim(const struct spool *s, enum severity most)
+{
+    size_t victim = NOWHERE;
+    int least = (int)most + 1;
+
+    for (size_t at = 0; at < s->used; at += record_size(s, at)) {
+        int sev = (int)record_severity(s, at);
+        bool first_unsent = sev == least && victim < s->sent && at >= s->sent;
+
+        if (sev < least || first_unsent) {
+            least = sev;
+            victim = at;
+        }
+    }
+    return victim;
+}
+
+static void evict(struct spool *s, size_t at)
+{
+    size_t size = record_size(s, at);
+    enum severity sev = record_severity(s, at);
+
+    count_lost(s, sev);
+    s->bytes[sev] -= size;
+    s->events--;
+    if (at < s->sent)
+        s->sent -= size;
+    else
+        s->unsent--;
+    s->used -= size;
+    memmove(s->mem + at, s->mem + at + size, s->used - at);
+}
+
+static size_t below_critical(const struct spool *s)
+{
+    return s->used - s->bytes[SEVERITY_CRITICAL];
+}
+
+static bool fits(const struct spool *s, enum severity sev, size_t need)
+{
+    if (need > s->size - s->used)
+        return false;
+    return sev == SEVERITY_CRITICAL || below_critical(s) + need <= s->size / 5 * 4;
+}
+
+/** Would it fit if everything went that may go for it? */
+static bool could_fit(const struct spool *s, enum severity sev, size_t need)
+{
+    struct spool rest = *s;
+
+    for (int i = 0; i <= (int)sev; i++) {
+        rest.used -= rest.bytes[i];
+        rest.bytes[i] = 0;
+    }
+    return fits(&rest, sev, need);
+}
+
+int spool_push(struct spool *s, enum severity sev, uint64_t seq, const char *line, size_t len)
+{
+    size_t need = SPOOL_HEADER + len;
+    uint8_t *p;
+
+    if (len < 1 || len > LENGTH_MAX || !could_fit(s, sev, need)) {
+        count_lost(s, sev);
+        return NEFIA_EFULL;
+    }
+    while (!fits(s, sev, need))
+        evict(s, find_victim(s, sev));
+    p = s->mem + s->used;
+    put_be32(p, (uint32_t)sev << 24 | (uint32_t)len);
+    put_be64(p + 4, seq);
+    memcpy(p + SPOOL_HEADER, line, len);
+    s->used += need;
+    s->bytes[sev] += need;
+    s->events++;
+    s->unsent++;
+    return 0;
+}
+
+int spool_next(const struct spool *s, struct spool_item *out)
+{
+    const uint8_t *p = s->mem + s->sent;
+
+    if (s->unsent == 0)
+        return 0;
+    *out = (struct spool_item){
+        .line = (const char *)p + SPOOL_HEADER,
+        .len = record_size(s, s->sent) - SPOOL_HEADER,
+        .seq = get_be64(p + 4),
+        .severity = record_severity(s, s->sent),
+    };
+    return 1;
+}
+
+void spool_mark_sent(struct spool *s)
+{
+    if (s->unsent == 0)
+        return;
+    s->sent += record_size(s, s->sent);
+    s->unsent--;
+}
+
+unsigned spool_delivered(struct spool *s)
+{
+    unsigned n = s->events - s->unsent;
+
+    for (size_t at = 0; at < s->sent; at += record_size(s, at))
+        s->bytes[record_severity(s, at)] -= record_size(s, at);
+    s->used -= s->sent;
+    memmove(s->mem, s->mem + s->sent, s->used);
+    s->sent = 0;
+    s->events = s->unsent;
+    return n;
+}
+
+void spool_rewind(struct spool *s)
+{
+    s->sent = 0;
+    s->unsent = s->events;
+}
+
+uint32_t spool_take_lost(struct spool *s, uint32_t lost[SEVERITY_COUNT])
+{
+    uint32_t sum = 0;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++) {
+        lost[i] = s->lost[i];
+        sum = lost[i] < UINT32_MAX - sum ? sum + lost[i] : UINT32_MAX;
+        s->lost[i] = 0;
+    }
+    return sum;
+}

@@ -1,0 +1,98 @@
+#include "nefia/rate.h"
+
+#include <string.h>
+
+static void add(uint32_t *count, uint32_t n)
+{
+    *count = n < UINT32_MAX - *count ? *count + n : UINT32_MAX;
+}
+
+/** The counts of this type, of a new slot, or of all others. */
+static uint32_t *counts_of(struct suppressed *s, const char *type)
+{
+    size_t cap = sizeof s->types[0].type - 1;
+    struct slice name = {type, type ? utf8_cut(type, strlen(type), cap) : 0};
+
+    for (unsigned i = 0; i < SUPPRESSED_TYPES && name.len > 0; i++) {
+        char *slot = s->types[i].type;
+
+        if (!slot[0])
+            memcpy(slot, name.ptr, name.len); /* an unused slot is all zero */
+        if (slice_eq(name, slot))
+            return s->types[i].count;
+    }
+    return s->other;
+}
+
+void suppressed_add(struct suppressed *s, const char *type, enum severity sev, uint32_t n)
+{
+    if (n == 0)
+        return;
+    add(&counts_of(s, type)[sev], n);
+    s->total[sev] += n;
+}
+
+bool suppressed_any(const struct suppressed *s)
+{
+    /* The first slot is the first to be taken, unless nothing had a name. */
+    if (s->types[0].type[0])
+        return true;
+    for (int sev = 0; sev < SEVERITY_COUNT; sev++)
+        if (s->other[sev])
+            return true;
+    return false;
+}
+
+static void put_counts(struct json_writer *w, const char *key, const uint32_t count[SEVERITY_COUNT])
+{
+    json_object(w, key);
+    for (int sev = 0; sev < SEVERITY_COUNT; sev++)
+        if (count[sev])
+            json_put_u64(w, severity_text((enum severity)sev), count[sev]);
+    json_end_object(w);
+}
+
+static void put_totals(struct json_writer *w, const struct suppressed *s)
+{
+    uint64_t sum[SEVERITY_COUNT], all = 0;
+
+    for (int sev = 0; sev < SEVERITY_COUNT; sev++) {
+        sum[sev] = s->other[sev];
+        for (unsigned i = 0; i < SUPPRESSED_TYPES; i++)
+            sum[sev] += s->types[i].count[sev];
+        all += sum[sev];
+    }
+    json_put_u64(w, "suppressed", all);
+    for (int sev = 0; sev < SEVERITY_COUNT; sev++)
+        json_put_u64(w, severity_text((enum severity)sev), sum[sev]);
+}
+
+/** Most bytes of one type: its name escaped to U+FFFD or \u00XX, three words with their counts, punctuation. */
+#define TYPE_ROOM (48 * 6 + 3 * 24 + 16)
+
+void suppressed_report(struct suppressed *s, struct json_writer *data)
+{
+    size_t start = data->out->len;
+
+    json_object(data, NULL);
+    put_totals(data, s);
+    json_object(data, "by_type");
+    for (unsigned i = 0; i < SUPPRESSED_TYPES && s->types[i].type[0]; i++) {
+        if (data->out->len - start + TYPE_ROOM <= CONFIG_EVENT_BYTES / 2) {
+            put_counts(data, s->types[i].type, s->types[i].count);
+            continue;
+        }
+        for (int sev = 0; sev < SEVERITY_COUNT; sev++)
+            add(&s->other[sev], s->types[i].count[sev]);
+    }
+    json_end_object(data);
+    for (int sev = 0; sev < SEVERITY_COUNT; sev++) {
+        if (s->other[sev]) {
+            put_counts(data, "other_types", s->other);
+            break;
+        }
+    }
+    json_end_object(data);
+    memset(s->types, 0, sizeof s->types);
+    memset(s->other, 0, sizeof s->other);
+}
