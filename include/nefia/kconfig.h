@@ -15,7 +15,8 @@
 
 #define NEFIA_KCONFIG_1 0,
 #define NEFIA_KCONFIG_VALUE(value) NEFIA_KCONFIG_PASTE(value)
-#define NEFIA_KCONFIG_PASTE(value) NEFIA_KCONFIG_SECOND(NEFIA_KCONFIG_##value 1, 0, 0)
+#define NEFIA_KCONFIG_PASTE(value) NEFIA_KCONFIG_CALL(NEFIA_KCONFIG_##value)
+#define NEFIA_KCONFIG_CALL(inserted) NEFIA_KCONFIG_SECOND(inserted 1, 0, 0)
 #define NEFIA_KCONFIG_SECOND(first, second, ...) (second)
 
 #endif
