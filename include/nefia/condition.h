@@ -16,7 +16,8 @@ struct condition {
     int8_t held;       /* enum level now in force */
     uint8_t seen[SEVERITY_COUNT]; /* consecutive checks at this level or above; stays at 255 */
     uint8_t mark;      /* reload: still in use */
-    char name[56];     /* sensor '\0' subject, cut; told apart by hash and this */
+    uint8_t told;      /* the beacon's: the last event of it that was heard said that it holds */
+    char name[54];     /* sensor '\0' subject, cut; told apart by hash and this */
 };
 
 struct condition_table {

@@ -42,5 +42,7 @@ struct dedup_verdict {
 };
 /** Judge and remember. An event that passes is remembered as heard now; one that does not is counted. */
 struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, uint64_t now_ms);
+/** The event that just passed was not heard after all (the rate held it back): the next like it may pass. */
+void dedup_forget(struct dedup *d, const struct event_head *h);
 
 #endif

@@ -104,3 +104,12 @@ struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, ui
     *s = (struct dedup_slot){.key = key, .heard_ms = now_ms, .severity = (uint8_t)h->severity};
     return v;
 }
+
+void dedup_forget(struct dedup *d, const struct event_head *h)
+{
+    uint64_t key = dedup_key(d, h);
+    struct dedup_slot *s = find_slot(d, key);
+
+    if (s->key == key)
+        memset(s, 0, sizeof *s);
+}
