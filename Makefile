@@ -13,9 +13,9 @@ $(error BOARD=$(BOARD): no such board; there are: $(BOARDS))
 endif
 include board/$(BOARD)/board.mk
 
-O       := out/$(BOARD)$(CONFIG:%=-%)$(SAN:%=-san)
+O       := out/$(BOARD)$(CONFIG:%=-%)$(SAN:%=-%)
 SOURCES := out/sources
-SYSROOT := out/$(BOARD)$(SAN:%=-san)/sysroot
+SYSROOT := out/$(BOARD)$(SAN:%=-%)/sysroot
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
 include toolchain/link.mk
@@ -40,8 +40,6 @@ help: ## This list
 boards: ## Build both programs for every board
 	$(Q)for b in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$b all || exit 1; done
 
-include toolchain/tests.mk
-
 # ---- what has to be installed --------------------------------------------------------------------
 out/.deps/%: | toolchain/install-deps.sh
 	$(Q)toolchain/install-deps.sh $*
@@ -63,7 +61,7 @@ $(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
 	$(Q)toolchain/config.sh sync $(O) $(BOARD) $(VERSION)
 
 NO_CONFIG := help boards clean distclean menuconfig defconfig randconfig deps check \
-             test-san test-cross test-qemu demo bench lint fuzz kernel
+             test-san test-cross test-qemu demo bench fuzz kernel budget
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
 endif
@@ -99,7 +97,7 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 core-$(CONFIG_YAML) += src/core/config_yaml.c
-OPTIONAL := src/core/config_yaml.c
+OPTIONAL := src/core/config_yaml.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -141,6 +139,9 @@ $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolc
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)
 	$(Q)$(CROSS)strip -s -R .comment -o $@ $<
+
+include toolchain/tests.mk
+include toolchain/lint.mk
 
 .PHONY: clean distclean
 clean: ## Remove the build of BOARD, keep sources, libraries and kernels

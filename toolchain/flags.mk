@@ -4,14 +4,24 @@ SECTION_CFLAGS := -ffunction-sections -fdata-sections
 UNWIND_CFLAGS  := -fno-unwind-tables -fno-asynchronous-unwind-tables
 STACK_CFLAGS   := -fstack-usage -fcallgraph-info=su
 HARDEN_CFLAGS  := -fPIE -fstack-protector-strong
-SAN_CFLAGS     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-                  -fno-sanitize-recover=all
 
 ifdef SAN
-# The sanitizers keep glibc's malloc to themselves: ours, and who calls it, get another name.
-CC_BOARD    := $(CROSS)gcc
-BASE_CFLAGS := $(ABI) $(SAN_CFLAGS) -fno-strict-aliasing -isystem $(SYSROOT)/include \
-               -Dmalloc=heap_malloc -Dcalloc=heap_calloc -Drealloc=heap_realloc -Dfree=heap_free
+# The same code on glibc, for the host: SAN=san with gcc, SAN=fuzz with clang and libFuzzer's
+# instrumentation.  malloc stays with the sanitizers, src/core/malloc.c is left out: under SAN=san
+# the libraries call our heap by its own name, as on a device; under SAN=fuzz they use the
+# sanitizer's malloc, which sees every byte read past a block.
+SAN_FLAGS     := -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+ifeq ($(SAN),fuzz)
+CC_BOARD      := clang
+SAN_CFLAGS    := -O1 $(SAN_FLAGS) -fsanitize=fuzzer-no-link
+LIB_RENAME    :=
+else
+CC_BOARD      := gcc
+SAN_CFLAGS    := -O1 $(SAN_FLAGS)
+LIB_RENAME    := -Dmalloc=heap_alloc -Dcalloc=heap_calloc -Drealloc=heap_realloc \
+                 -Dfree=heap_free
+endif
+BASE_CFLAGS := $(ABI) $(SAN_CFLAGS) -fno-strict-aliasing -isystem $(SYSROOT)/include
 else
 CC_BOARD    := $(CROSS)gcc
 GCC_FILE     = $(shell $(CC_BOARD) $(ABI) -print-file-name=$(1))

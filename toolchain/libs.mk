@@ -15,7 +15,7 @@ LIBS  := bearssl tre yaml
 
 all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h
 
-LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) -w -DNDEBUG
+LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) $(LIB_RENAME) -w -DNDEBUG
 
 # ---- musl --------------------------------------------------------------------------------------
 MUSL_STAMP := $(if $(SAN),,$(SYSROOT)/lib/libc.a)

@@ -4,7 +4,7 @@ WARN_CFLAGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Ws
                -Wmissing-prototypes -Wvla -Wcast-align -Wpointer-arith -Wundef
 
 ifdef SAN
-LINK_FLAGS := $(ABI) $(SAN_CFLAGS) -L$(SYSROOT)/lib
+LINK_FLAGS := $(ABI) $(SAN_FLAGS) -L$(SYSROOT)/lib
 LINK_START :=
 LINK_END   :=
 else
