@@ -1,0 +1,44 @@
+#!/bin/sh
+# Run ONE emulated machine in the foreground, until it ends or its time is over.
+#
+#   qemu/boot.sh BOARD NAME ADDRESS DIR [DISK]
+#
+# DIR/NAME/       what its file system holds beside BusyBox and the modules
+# DIR/NAME.in     a FIFO: what the console reads (see qemu/init)
+# DIR/NAME.net    its end of the network cable (a Unix socket); DIR/NAME.peer names the other end
+# DISK            a disk image, mounted on /mnt/disk
+# The console goes to standard output.  The pid is QEMU's own once it runs (exec).
+set -eu
+
+[ $# -ge 4 ] || { echo "usage: boot.sh BOARD NAME ADDRESS DIR [DISK]" >&2; exit 2; }
+cd "$(dirname "$0")/.."
+. qemu/board.sh
+board_facts "$1"
+name=$2 address=$3 dir=$4 disk_image=${5:-}
+kernel=out/kernel/$board
+limit=${NEFIA_QEMU_LIMIT:-600}
+[ -e "$kernel/complete" ] || { echo "boot.sh: no kernel yet: qemu/kernel.sh $board" >&2; exit 1; }
+
+# The initial file system: one archive, owned by root whoever builds it.
+tree=$dir/$name
+mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/lib/modules"
+cp "$kernel/busybox" "$tree/bin/busybox"
+cp qemu/init "$tree/init"
+chmod 755 "$tree/init" "$tree/bin/busybox"
+for module in "$kernel"/modules/*.ko; do
+    [ ! -e "$module" ] || cp "$module" "$tree/lib/modules/"
+done
+(cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$dir/$name.cpio.gz"
+
+append="$append quiet panic=-1 nefia.name=$name nefia.addr=$address"
+mac=$(printf "%02x" "${address##*.}")
+set --
+if [ -n "$disk_image" ]; then
+    append="$append nefia.disk=$disk nefia.fs=$disk_fs"
+    set -- -drive "if=none,id=disk,format=raw,file=$disk_image" -device "$disk_device,drive=disk"
+fi
+# shellcheck disable=SC2086  # $qemu is a command line
+exec timeout "$limit" $qemu -m "$memory" -nographic -no-reboot -monitor none -serial stdio \
+    -kernel "$kernel/image" -initrd "$dir/$name.cpio.gz" -append "$append" \
+    -netdev "dgram,id=net,local.type=unix,local.path=$dir/$name.net,remote.type=unix,remote.path=$(cat "$dir/$name.peer")" \
+    -device "$nic,netdev=net,mac=52:54:00:99:00:$mac" "$@" <>"$dir/$name.in"

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Get the kernel and the BusyBox of an emulated board.
+#
+#   qemu/kernel.sh BOARD    → out/kernel/BOARD/{image,busybox,version,modules/NN-NAME.ko}
+#
+# Both are Debian's binaries of that architecture, unpacked, not installed.  Big-endian MIPS has
+# none: its kernel is built from Debian's linux-source, its BusyBox from source with our musl.
+set -eu
+
+cd "$(dirname "$0")/.."
+[ $# -eq 1 ] || { echo "usage: kernel.sh BOARD" >&2; exit 2; }
+. qemu/board.sh
+board_facts "$1"
+mkdir -p out/kernel
+out=$PWD/out/kernel/$board
+tmp=$PWD/out/kernel/.$board.tmp
+
+die() { echo "kernel.sh: $*" >&2; exit 1; }
+
+# depends_of FILE.ko: the names in its .modinfo section.
+depends_of() {
+    tr '\0' '\n' <"$1" | sed -n 's/^depends=//p' | tr ',' ' '
+}
+
+module_path() {
+    find "$tree/lib/modules" -name "$(echo "$1" | sed 's/_/[-_]/g').ko"
+}
+
+# add_module NAME: after the modules it depends on; one seen before or built in is left.
+add_module() {
+    case " $seen " in *" $1 "*) return ;; esac
+    seen="$seen $1"
+    grep -q "/$(echo "$1" | sed 's/_/[-_]/g')\.ko\$" "$tree"/lib/modules/*/modules.builtin && return
+    [ -n "$(module_path "$1")" ] || die "$board: the kernel has no module $1"
+    for dependency in $(depends_of "$(module_path "$1")"); do
+        add_module "$dependency"
+    done
+    count=$((count + 1))
+    cp "$(module_path "$1")" "$tmp/modules/$(printf '%02d' "$count")-$1.ko"
+}
+
+from_debian() {
+    tree=$tmp/tree
+    package=$(qemu/debian.sh "$debian" newest "linux-image-[0-9.]+-[0-9]+-$flavour")
+    qemu/debian.sh "$debian" "$tree" "$package" busybox-static
+    cp "$tree"/boot/vmlinuz-* "$tmp/image"
+    cp "$tree/bin/busybox" "$tmp/busybox"
+    seen='' count=0
+    for module in $modules; do
+        add_module "$module"
+    done
+    basename "$tree"/boot/vmlinuz-* | sed 's/^vmlinuz-//' >"$tmp/version"
+    rm -rf "$tree"
+}
+
+# The sources land in out/linux; only the image and the user headers are kept of the build.
+kernel_from_source() {
+    linux=$PWD/out/linux
+    rm -rf "$linux"
+    qemu/debian.sh mipsel "$linux" linux-source-6.1
+    tar -C "$linux" --strip-components=1 --exclude='*/asic_reg' \
+        -xf "$linux/usr/src/linux-source-6.1.tar.xz"
+    rm -rf "$linux/usr/src"
+    linux_make="make -s -C $linux ARCH=mips CROSS_COMPILE=mips-linux-gnu-"
+    $linux_make allnoconfig KCONFIG_ALLCONFIG="$PWD/qemu/$board.config"
+    grep '^CONFIG\|^# CONFIG.*not set' "qemu/$board.config" | while IFS= read -r line; do
+        grep -qxF "$line" "$linux/.config" || die "this kernel has no $line"
+    done
+    $linux_make -j2 vmlinux headers
+    mips-linux-gnu-strip -o "$tmp/image" "$linux/vmlinux"
+    cp -r "$linux/usr/include" "$tmp/include"
+    $linux_make kernelrelease >"$tmp/version"
+    rm -rf "$linux"
+}
+
+[ -e "$out/complete" ] && exit 0
+rm -rf "$tmp"
+mkdir -p "$tmp/modules"
+exec 9>"out/kernel/.lock"
+flock 9
+[ -e "$out/complete" ] && exit 0
+echo "kernel.sh: $board"
+if [ -n "$debian" ]; then
+    from_debian
+else
+    kernel_from_source >"out/kernel/$board.log" 2>&1 ||
+        { tail -n 20 "out/kernel/$board.log" >&2; die "the kernel did not build"; }
+    qemu/busybox.sh "$board" "$tmp/include" "$tmp/busybox"
+fi
+: >"$tmp/complete"
+rm -rf "$out"
+mv "$tmp" "$out"
