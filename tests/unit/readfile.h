@@ -1,0 +1,41 @@
+/* Reading the files that tests compare with. Tests run from the top of the tree. */
+#ifndef NEFIA_TESTS_READFILE_H
+#define NEFIA_TESTS_READFILE_H
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/** The whole file, ended by NUL. Return: its length, or -1 when it cannot be read or is longer than cap - 1. */
+static inline long read_file(const char *path, char *buf, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return -1;
+    for (; n > 0 && len < cap; len += n > 0 ? (size_t)n : 0)
+        n = read(fd, buf + len, cap - len);
+    close(fd);
+    if (n < 0 || len == cap)
+        return -1;
+    buf[len] = '\0';
+    return (long)len;
+}
+
+/** The line that starts at *at, its newline replaced by NUL, and *at moved behind it; null at the end. */
+static inline char *next_line(char **at)
+{
+    char *line = *at;
+
+    if (*line == '\0')
+        return NULL;
+    char *end = strchr(line, '\n');
+    if (end != NULL)
+        *end = '\0';
+    *at = end != NULL ? end + 1 : line + strlen(line);
+    return line;
+}
+
+#endif
