@@ -1,0 +1,222 @@
+#include "nefia/tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "nefia/err.h"
+
+/* Dead peers: first probe after a minute of silence, then one each 15 s; the fourth failure ends the connection. */
+enum { KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 15, KEEP_PROBES = 4 };
+
+static void set_option(int fd, int level, int name, int value)
+{
+    /* Comfort, not need: a kernel without the option still carries the bytes. */
+    (void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static void set_alive(int fd)
+{
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+static int open_socket(const struct addr *a)
+{
+    return socket(a->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static int close_keeping_errno(int fd)
+{
+    int saved = errno;
+
+    close(fd);
+    errno = saved;
+    return NEFIA_EIO;
+}
+
+static void text_port(struct text *t, const struct addr *a)
+{
+    struct addr host = *a;
+
+    host.port = 0;
+    text_str(t, "port ");
+    text_u64(t, a->port);
+    text_str(t, " on ");
+    addr_text(t, &host);
+}
+
+/** Why listening failed and what to do about it, from errno. */
+static void explain_listen(struct text *why, const struct addr *a, const char *setting)
+{
+    int err = errno;
+
+    if (!why)
+        return;
+    text_str(why, "cannot listen at ");
+    text_port(why, a);
+    text_str(why, ": ");
+    if (err == EADDRINUSE) {
+        text_str(why, "another program has it; stop that one, or set ");
+        text_str(why, setting);
+    } else if (err == EACCES && a->port < 1024) {
+        text_str(why, "ports below 1024 need root; set ");
+        text_str(why, setting);
+    } else if (err == EADDRNOTAVAIL) {
+        text_str(why, "this device has no such address");
+    } else if (err == EAFNOSUPPORT) {
+        text_str(why, a->family == AF_INET6 ? "this kernel has no IPv6" : "this kernel has no IPv4");
+    } else {
+        text_str(why, strerror(err));
+    }
+    errno = err;
+}
+
+static int bind_and_listen(int fd, const struct addr *a, int backlog)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = addr_to_sockaddr(a, &ss);
+
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* connections of the last run may linger in TIME_WAIT */
+    if (a->family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    if (bind(fd, (struct sockaddr *)&ss, len) < 0)
+        return NEFIA_EIO;
+    return listen(fd, backlog) < 0 ? NEFIA_EIO : 0;
+}
+
+int tcp_listen(const struct addr *a, int backlog, const char *setting, struct text *why)
+{
+    int fd = open_socket(a);
+
+    if (fd >= 0 && bind_and_listen(fd, a, backlog) < 0)
+        fd = close_keeping_errno(fd);
+    if (fd >= 0)
+        return fd;
+    explain_listen(why, a, setting);
+    return NEFIA_EIO;
+}
+
+static int accept_error(int err)
+{
+    switch (err) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return NEFIA_EFULL;
+    case EINVAL:
+    case EBADF:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+    case EFAULT:
+        return NEFIA_EIO;
+    default:
+        /* EAGAIN, and what went wrong with the peer before it got here (accept(2), "Error handling"). */
+        return NEFIA_EAGAIN;
+    }
+}
+
+int tcp_accept(int listener, struct addr *peer)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+    int fd;
+
+    do
+        fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return accept_error(errno);
+    addr_from_sockaddr(peer, &ss);
+    set_alive(fd);
+    return fd;
+}
+
+int tcp_connect_start(const struct addr *a, unsigned timeout_ms)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = addr_to_sockaddr(a, &ss);
+    int fd = open_socket(a);
+
+    if (fd < 0)
+        return NEFIA_EIO;
+    set_alive(fd);
+    if (timeout_ms > 0)
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_ms);
+    if (connect(fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS && errno != EINTR)
+        return close_keeping_errno(fd);
+    return fd;
+}
+
+int tcp_connect_result(int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    int err = 0;
+    socklen_t err_len = sizeof err;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &err_len) < 0)
+        return NEFIA_EIO;
+    if (err != 0) {
+        errno = err;
+        return NEFIA_EIO;
+    }
+    if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
+        return 0;
+    return errno == ENOTCONN ? NEFIA_EAGAIN : NEFIA_EIO;
+}
+
+static int transfer_error(int err)
+{
+    if (err == EAGAIN || err == EWOULDBLOCK || err == EINTR)
+        return NEFIA_EAGAIN;
+    return err == EPIPE || err == ECONNRESET ? NEFIA_ECLOSED : NEFIA_EIO;
+}
+
+static size_t at_most(size_t len)
+{
+    return len < INT32_MAX ? len : INT32_MAX;
+}
+
+int tcp_send(int fd, const void *data, size_t len)
+{
+    ssize_t n;
+
+    if (len == 0)
+        return 0;
+    n = send(fd, data, at_most(len), MSG_NOSIGNAL);
+    return n < 0 ? transfer_error(errno) : (int)n;
+}
+
+int tcp_recv(int fd, void *buf, size_t cap)
+{
+    ssize_t n = recv(fd, buf, at_most(cap), 0);
+
+    if (n == 0)
+        return NEFIA_ECLOSED;
+    return n < 0 ? transfer_error(errno) : (int)n;
+}
+
+int tcp_queued(int fd)
+{
+    int n;
+
+    return ioctl(fd, TIOCOUTQ, &n) < 0 ? NEFIA_EIO : n;
+}
+
+int tcp_local(int fd, struct addr *a)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+        return NEFIA_EIO;
+    return addr_from_sockaddr(a, &ss);
+}
