@@ -13,7 +13,8 @@ Q := @
 endif
 LIBS  := bearssl tre yaml
 
-all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h
+all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h \
+     $(if $(SAN),,$(SYSROOT)/include/linux/version.h)
 
 LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) $(LIB_RENAME) -w -DNDEBUG
 
@@ -88,3 +89,10 @@ $(SYSROOT)/include/yaml.h: | $(MUSL_STAMP)
 $(SYSROOT)/include/jsmn.h: | $(MUSL_STAMP)
 	@mkdir -p $(@D)
 	$(Q)cp $(SOURCES)/jsmn/usr/include/jsmn.h $@
+
+# The kernel's own headers (netlink, ioctls), from the compiler's package.
+$(SYSROOT)/include/linux/version.h: | $(MUSL_STAMP)
+	$(Q)for h in asm/types.h asm-generic/types.h linux/version.h; do \
+	    dir=$$(echo "#include <$$h>" | $(CROSS)gcc $(ABI) -M -xc - | tr ' ' '\n' | \
+	        grep "/$$h\$$" | head -n 1) && \
+	    cp -rL "$${dir%/*}" $(SYSROOT)/include/ || exit 1; done
