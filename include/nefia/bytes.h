@@ -33,7 +33,8 @@ static inline uint64_t get_be64(const uint8_t *p)
     return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
 }
 
-/** FNV-1a over len bytes, continuing from h (start with HASH_START). For tables, never for security. */
+/** FNV-1a over len bytes, continuing from h (start with HASH_START). For tables, never for
+ * security. */
 #define HASH_START 2166136261u
 static inline uint32_t hash_bytes(uint32_t h, const void *data, size_t len)
 {

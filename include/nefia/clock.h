@@ -30,7 +30,8 @@ static inline int64_t clock_unix(const struct clock *c)
 {
     return c->unix_s(c);
 }
-/** Wall time is believed when it is not before this program was built (CONFIG_BUILD_EPOCH, from the commit's date). */
+/** Wall time is believed when it is not before this program was built (CONFIG_BUILD_EPOCH, from the
+ * commit's date). */
 bool clock_synced(const struct clock *c);
 
 #endif

@@ -8,9 +8,10 @@
 #include "nefia/bytes.h"
 
 /** A bounded text builder over the caller's buffer; what replaces printf here.
- * The buffer is always NUL-terminated (cap includes the NUL; cap >= 1). What does not fit is left out, never
- * half a UTF-8 character of it, and nor is anything after it: the text is always a beginning of the whole.
- * `truncated` stays set, so a chain of calls is checked once, at its end. */
+ * The buffer is always NUL-terminated (cap includes the NUL; cap >= 1). What does not fit is left
+ * out, never half a UTF-8 character of it, and nor is anything after it: the text is always a
+ * beginning of the whole. `truncated` stays set, so a chain of calls is checked once, at its
+ * end. */
 struct text {
     char *buf;
     size_t cap;
@@ -20,7 +21,8 @@ struct text {
 
 void text_init(struct text *t, char *buf, size_t cap);
 void text_reset(struct text *t);
-/** Forget what was added after the builder was `len` long (a length it once had); clears `truncated`. */
+/** Forget what was added after the builder was `len` long (a length it once had); clears
+ * `truncated`. */
 void text_rewind(struct text *t, size_t len);
 void text_char(struct text *t, char c);
 void text_str(struct text *t, const char *s);
@@ -34,7 +36,7 @@ void text_hex(struct text *t, const uint8_t *bytes, size_t len);
 void text_tenths(struct text *t, int64_t tenths);
 /** Bytes as text fit for a terminal or a log: control bytes and invalid UTF-8 become `?`. */
 void text_printable(struct text *t, const char *s, size_t len);
-/** Spaces until the builder has `column` characters since `from` (both in characters of one byte). */
+/** Spaces until the builder has `column` UTF-8 characters since it was `from` bytes long. */
 void text_pad_to(struct text *t, size_t from, size_t column);
 /** RFC 3339 UTC, "2026-03-10T15:30:00Z", from seconds since 1970. Any year 1970..9999. */
 void text_rfc3339(struct text *t, int64_t unix_s);
@@ -46,9 +48,11 @@ void text_duration(struct text *t, uint64_t ms);
 /** Parsers: the whole slice must be the value. 0 or NEFIA_EINVAL / NEFIA_ETOOBIG. */
 int parse_u64(const char *s, size_t len, uint64_t *out);
 int parse_i64(const char *s, size_t len, int64_t *out);
-/** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is refused (which unit?). Bound: 366 days. */
+/** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is refused (which unit?).
+ * Bound: 366 days. */
 int parse_duration_ms(const char *s, size_t len, uint64_t *out);
-/** 64 lower-case hex digits to 32 bytes, in general n bytes from 2n digits; NEFIA_EINVAL otherwise. */
+/** 64 lower-case hex digits to 32 bytes, in general n bytes from 2n digits; NEFIA_EINVAL
+ * otherwise. */
 int parse_hex(const char *s, size_t len, uint8_t *out, size_t n);
 /** RFC 3339 with `Z` or an offset, fraction ignored, to seconds since 1970. */
 int parse_rfc3339(const char *s, size_t len, int64_t *unix_s);
@@ -62,7 +66,8 @@ bool utf8_valid(const char *s, size_t len);
 /** Largest prefix of at most max bytes that ends on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
 
-/** Decimal text of v in a compound literal, for argument lists: LOG_INFO("got ", DEC(n), " bytes"). */
+/** Decimal text of v in a compound literal, for argument lists:
+ * LOG_INFO("got ", DEC(n), " bytes"). */
 char *text_dec(char *buf21, int64_t v);
 #define DEC(v) text_dec((char[24]){0}, (int64_t)(v))
 static inline bool str_eq(const char *a, const char *b)

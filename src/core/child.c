@@ -15,14 +15,14 @@
 #include "nefia/text.h"
 
 enum {
-    GRACE_MS = 2000,     /* between SIGTERM and SIGKILL */
-    OPEN_FILES = 256,    /* RLIMIT_NOFILE of a child */
-    MOST_FDS = 4096,     /* closed one by one where the kernel has no close_range */
+    GRACE_MS = 2000,  /* between SIGTERM and SIGKILL */
+    OPEN_FILES = 256, /* RLIMIT_NOFILE of a child */
+    MOST_FDS = 4096,  /* closed one by one where the kernel has no close_range */
     READ_BYTES = 2048,
-    READS_A_TURN = 32,   /* so that one loud child does not hold the loop */
+    READS_A_TURN = 32, /* so that one loud child does not hold the loop */
     KILL_WAIT_MS = 1000,
     KILL_STEP_MS = 5,
-    CANNOT_EXECUTE = 127, /* as shells say it */
+    CANNOT_EXECUTE = 127,      /* as shells say it */
     UNKNOWN_STATUS = 255 << 8, /* in wait(2)'s form; should somebody else have reaped it */
 };
 
@@ -108,7 +108,8 @@ static _Noreturn void become(const struct child_spec *spec, int in, int out)
     if (spec->run)
         _exit(spec->run(spec->run_arg) & 0xFF);
     /* execve takes the arrays without const for history's sake and changes nothing in them. */
-    execve(spec->argv[0], (char *const *)(uintptr_t)spec->argv, (char *const *)(uintptr_t)spec->envp);
+    execve(spec->argv[0], (char *const *)(uintptr_t)spec->argv,
+           (char *const *)(uintptr_t)spec->envp);
     say_why(spec->argv[0], errno);
     _exit(CANNOT_EXECUTE);
 }
@@ -131,7 +132,8 @@ static void close_in(struct child *ch)
     ch->in_fd = -1;
 }
 
-/** One read, into the caller's buffer while there is room. Return: false at the end, or when there is nothing now. */
+/** One read, into the caller's buffer while there is room. Return: false at the end, or when there
+ * is nothing now. */
 static bool read_some(struct child *ch, bool *ended)
 {
     char scratch[READ_BYTES];
@@ -279,8 +281,8 @@ static int free_slot(const struct children *c)
     return NEFIA_EFULL;
 }
 
-int child_start(struct children *c, const struct child_spec *spec, void (*done)(void *, const struct child_result *),
-                void *arg)
+int child_start(struct children *c, const struct child_spec *spec,
+                void (*done)(void *, const struct child_result *), void *arg)
 {
     int slot = free_slot(c);
 
@@ -289,7 +291,8 @@ int child_start(struct children *c, const struct child_spec *spec, void (*done)(
     if (slot < 0)
         return slot;
     struct child *ch = &c->slots[slot];
-    *ch = (struct child){.owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .in_fd = -1};
+    *ch = (struct child){
+        .owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .in_fd = -1};
     ch->started_ms = clock_ms(c->loop->clock);
     int err = launch(ch);
     if (err < 0)
@@ -326,7 +329,8 @@ static void finish(struct child *ch, int status)
         ch->done(ch->arg, &r);
 }
 
-/** Whether it has ended; then the rest of its group is killed, while its pid cannot be anybody else's, and it is reaped. */
+/** Whether it has ended; then the rest of its group is killed, while its pid cannot be anybody
+ * else's, and it is reaped. */
 static bool collect(const struct child *ch, int *status)
 {
     siginfo_t info = {0};

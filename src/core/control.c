@@ -12,14 +12,15 @@
 #include "nefia/log.h"
 
 enum {
-    SLOW_MS = 10000,      /* for the request, and for each record to leave */
-    RETRY_MS = 1000,      /* after accept found no descriptor */
+    SLOW_MS = 10000, /* for the request, and for each record to leave */
+    RETRY_MS = 1000, /* after accept found no descriptor */
     BACKLOG = 8,
-    RECORDS_A_TURN = 16,  /* so that one long answer does not hold the loop */
+    RECORDS_A_TURN = 16, /* so that one long answer does not hold the loop */
     WHY_BYTES = 256,
 };
 
-_Static_assert(sizeof(((struct control_server *)0)->path) == sizeof(((struct sockaddr_un *)0)->sun_path),
+_Static_assert(sizeof(((struct control_server *)0)->path) ==
+                   sizeof(((struct sockaddr_un *)0)->sun_path),
                "the path is as long as the kernel takes it");
 
 /* ---- the last line ---- */
@@ -74,7 +75,8 @@ static void too_slow(void *arg)
 {
     struct control_client *c = arg;
 
-    LOG_INFO("control socket: a client was dropped, ", c->verb ? "it does not take its answer" : "it sent no request");
+    LOG_INFO("control socket: a client was dropped, ",
+             c->verb ? "it does not take its answer" : "it sent no request");
     drop(c);
 }
 
@@ -185,7 +187,8 @@ static void start(struct control_client *c)
 
 static void read_request(struct control_client *c)
 {
-    ssize_t n = recv(c->watch.fd, c->buf + c->len, CONFIG_CONTROL_LINE_BYTES - c->len, MSG_DONTWAIT);
+    ssize_t n = recv(c->watch.fd, c->buf + c->len, CONFIG_CONTROL_LINE_BYTES - c->len,
+                     MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -208,11 +211,12 @@ static void read_request(struct control_client *c)
 
 static void client_ready(void *arg, short revents)
 {
+    const short gone = POLLERR | POLLHUP | POLLNVAL; /* a half-close is no POLLHUP */
     struct control_client *c = arg;
 
     if (!c->verb)
         read_request(c);
-    else if (revents & (POLLERR | POLLHUP | POLLNVAL)) /* it took its leave; a half-close is no POLLHUP */
+    else if (revents & gone)
         drop(c);
     else if (!c->waiting)
         answer(c);
@@ -233,7 +237,8 @@ static bool may_ask(int fd)
     struct ucred peer = {0};
     socklen_t len = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid()))
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+        (peer.uid == 0 || peer.uid == geteuid()))
         return true;
     LOG_WARN("control socket: refused user ", DEC(peer.uid), " (process ", DEC(peer.pid), ")");
     return false;
@@ -286,7 +291,8 @@ static void listener_ready(void *arg, short revents)
     if (fd >= 0) {
         admit(s, fd);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-        /* Out of descriptors or memory: the connection stays in the queue, and would wake us without end. */
+        /* Out of descriptors or memory: the connection stays in the queue, and would wake us
+         * without end. */
         LOG_WARN("control socket: ", strerror(errno));
         loop_watch_events(&s->watch, 0);
         timer_start(s->loop, &s->retry, RETRY_MS, listen_again, s);
@@ -325,7 +331,9 @@ static int make_parent(const char *path, struct text *why)
     mode_t before = umask(022);
     int made = mkdir(parent, 0755);
     umask(before);
-    return made == 0 || errno == EEXIST ? 0 : fail_system(why, "cannot create the directory ", parent);
+    if (made < 0 && errno != EEXIST)
+        return fail_system(why, "cannot create the directory ", parent);
+    return 0;
 }
 
 /** What stands at the path. Return: 0 when it is free now, else negative with why. */
@@ -337,7 +345,8 @@ static int clear_path(const struct sockaddr_un *address, struct text *why)
     if (lstat(path, &st) < 0)
         return errno == ENOENT ? 0 : fail_system(why, "cannot look at ", path);
     if (!S_ISSOCK(st.st_mode))
-        return fail(why, NEFIA_EEXIST, "", path, " is there and is not a socket; remove it or choose another path");
+        return fail(why, NEFIA_EEXIST, "", path,
+                    " is there and is not a socket; remove it or choose another path");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail_system(why, "cannot open a socket for ", path);
@@ -372,8 +381,9 @@ static int bind_and_listen(const struct sockaddr_un *address, struct text *why)
     return fd;
 }
 
-int control_open(struct control_server *s, struct loop *loop, const char *path, struct control_client *clients,
-                 unsigned count, const struct control_verb *verbs, void *arg, struct text *why)
+int control_open(struct control_server *s, struct loop *loop, const char *path,
+                 struct control_client *clients, unsigned count, const struct control_verb *verbs,
+                 void *arg, struct text *why)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat st = {0};

@@ -42,7 +42,10 @@ static int unreachable(struct question *q)
 
     fail(q, NEFIA_EIO, "cannot reach the daemon at ", ": ");
     text_str(q->why, reason);
-    text_str(q->why, absent ? "; is it running?" : forbidden ? "; are you root or the daemon's user?" : "");
+    if (absent)
+        text_str(q->why, "; is it running?");
+    if (forbidden)
+        text_str(q->why, "; are you root or the daemon's user?");
     return NEFIA_EIO;
 }
 
@@ -60,7 +63,8 @@ static int reach(struct question *q)
                             .tv_usec = (suseconds_t)(q->timeout_ms % 1000 * 1000)};
 
     if (q->path[0] == '\0' || strlen(q->path) >= sizeof address.sun_path)
-        return fail(q, NEFIA_ETOOBIG, "the path of the control socket must have 1 to 107 bytes: ", "");
+        return fail(q, NEFIA_ETOOBIG,
+                    "the path of the control socket must have 1 to 107 bytes: ", "");
     memcpy(address.sun_path, q->path, strlen(q->path));
     q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (q->fd < 0)
@@ -79,7 +83,8 @@ static int ask(struct question *q, const char *line)
     if (memchr(line, '\n', len))
         return fail(q, NEFIA_EINVAL, "a request to ", " must be one line");
     if (len >= CONFIG_CONTROL_LINE_BYTES)
-        return fail(q, NEFIA_ETOOBIG, "the request to ", " is too long for CONFIG_CONTROL_LINE_BYTES");
+        return fail(q, NEFIA_ETOOBIG, "the request to ",
+                    " is too long for CONFIG_CONTROL_LINE_BYTES");
     while (sent <= len) {
         ssize_t n = sent < len ? send(q->fd, line + sent, len - sent, MSG_NOSIGNAL)
                                : send(q->fd, "\n", 1, MSG_NOSIGNAL);
@@ -141,7 +146,8 @@ static int listen_to(struct question *q)
 {
     while (!q->ended) {
         if (q->len == q->cap)
-            return fail(q, NEFIA_ETOOBIG, "the daemon at ", " sent a record longer than this program takes");
+            return fail(q, NEFIA_ETOOBIG, "the daemon at ",
+                        " sent a record longer than this program takes");
         ssize_t n = recv(q->fd, q->buf + q->len, q->cap - q->len, 0);
         if (n < 0 && errno == EINTR)
             continue;
@@ -158,11 +164,17 @@ static int listen_to(struct question *q)
 }
 
 int control_request(const char *path, const char *line, char *buf, size_t cap,
-                    int (*on_record)(void *arg, const char *json, size_t len), void *arg, uint64_t timeout_ms,
-                    struct text *why)
+                    int (*on_record)(void *arg, const char *json, size_t len), void *arg,
+                    uint64_t timeout_ms, struct text *why)
 {
-    struct question q = {.path = path, .timeout_ms = timeout_ms, .why = why, .fd = -1,
-                         .buf = buf, .cap = cap, .on_record = on_record, .arg = arg};
+    struct question q = {.path = path,
+                         .timeout_ms = timeout_ms,
+                         .why = why,
+                         .fd = -1,
+                         .buf = buf,
+                         .cap = cap,
+                         .on_record = on_record,
+                         .arg = arg};
 
     text_reset(why);
     int r = reach(&q);

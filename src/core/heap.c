@@ -25,11 +25,12 @@ enum {
     USED = 1,
     LISTS = 32,
 };
-_Static_assert(ALIGN >= 8 && (ALIGN & (ALIGN - 1)) == 0, "blocks are aligned for any type the libraries use");
+_Static_assert(ALIGN >= 8 && (ALIGN & (ALIGN - 1)) == 0,
+               "blocks are aligned for any type the libraries use");
 
 struct heap {
-    char *start, *end; /* the first block; the mark after the last one */
-    uint32_t filled;   /* a bit for each list that is not empty */
+    char *start, *end;               /* the first block; the mark after the last one */
+    uint32_t filled;                 /* a bit for each list that is not empty */
     struct free_block *lists[LISTS]; /* list i: sizes of LEAST << i up to twice that */
     struct heap_stats stats;
 };
@@ -147,7 +148,8 @@ static struct block *find_free(struct heap *h, size_t size)
     return larger ? &h->lists[__builtin_ctz(larger)]->head : NULL;
 }
 
-/** Turn [b, b + whole), which is in no list, into a used block of `size` and, when it is worth one, a free block. */
+/** Turn [b, b + whole), which is in no list, into a used block of `size` and, when it is worth one,
+ * a free block. */
 static void carve(struct heap *h, struct block *b, size_t size, size_t whole)
 {
     if (whole - size < LEAST)
@@ -228,7 +230,8 @@ void heap_free(void *p)
         remove_free(h, next);
         size += next->size;
     }
-    b->size &= ~(size_t)USED; /* seen again at a second free, even when it melts into the one before */
+    /* Seen again at a second free, even when it melts into the one before. */
+    b->size &= ~(size_t)USED;
     if (b->before && !is_used(block_at((char *)b - b->before))) {
         b = block_at((char *)b - b->before);
         remove_free(h, b);

@@ -39,8 +39,8 @@ static void take_signals(struct loop *l)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-void loop_init(struct loop *l, const struct clock *clock, struct pollfd *pollfds, struct watch **polled,
-               unsigned capacity)
+void loop_init(struct loop *l, const struct clock *clock, struct pollfd *pollfds,
+               struct watch **polled, unsigned capacity)
 {
     *l = (struct loop){.clock = clock, .pollfds = pollfds, .polled = polled, .capacity = capacity};
     take_signals(l);
@@ -52,7 +52,8 @@ void loop_on_signal(struct loop *l, void (*fn)(void *arg, int signo), void *arg)
     l->signal_arg = arg;
 }
 
-int loop_watch(struct loop *l, struct watch *w, int fd, short events, void (*ready)(void *, short), void *arg)
+int loop_watch(struct loop *l, struct watch *w, int fd, short events, void (*ready)(void *, short),
+               void *arg)
 {
     loop_unwatch(l, w);
     if (l->watches == l->capacity)
@@ -87,13 +88,16 @@ void loop_unwatch(struct loop *l, struct watch *w)
             l->polled[i] = NULL;
 }
 
-void timer_start(struct loop *l, struct timer *t, uint64_t delay_ms, void (*fire)(void *), void *arg)
+void timer_start(struct loop *l, struct timer *t, uint64_t delay_ms, void (*fire)(void *),
+                 void *arg)
 {
     uint64_t now = clock_ms(l->clock);
     struct timer **at = &l->first_timer;
 
     timer_stop(t);
-    *t = (struct timer){.at_ms = delay_ms > UINT64_MAX - now ? UINT64_MAX : now + delay_ms, .fire = fire, .arg = arg};
+    *t = (struct timer){.at_ms = delay_ms > UINT64_MAX - now ? UINT64_MAX : now + delay_ms,
+                        .fire = fire,
+                        .arg = arg};
     while (*at && (*at)->at_ms <= t->at_ms)
         at = &(*at)->next;
     t->next = *at;
@@ -114,7 +118,8 @@ void timer_stop(struct timer *t)
     t->link = NULL;
 }
 
-/** Move the timers that are due to a list of their own: one that arms itself anew waits for the next turn. */
+/** Move the timers that are due to a list of their own: one that arms itself anew waits for the
+ * next turn. */
 static void split_due(struct loop *l)
 {
     uint64_t now = clock_ms(l->clock);
@@ -188,7 +193,8 @@ static void dispatch(struct loop *l)
     l->collected = 0;
 }
 
-/** ppoll delivers no signal while a descriptor is ready: ask for them, so that a busy peer cannot hold back SIGTERM. */
+/** ppoll delivers no signal while a descriptor is ready: ask for them, so that a busy peer cannot
+ * hold back SIGTERM. */
 static void fetch_signals(void)
 {
     const struct timespec at_once = {0};

@@ -1,4 +1,5 @@
-/* The C library's allocation functions, for the linked libraries. Not in sanitizer builds, which bring their own. */
+/* The C library's allocation functions, for the linked libraries. Not in sanitizer builds, which
+ * bring their own. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>

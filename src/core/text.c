@@ -352,7 +352,8 @@ int parse_hex(const char *s, size_t len, uint8_t *out, size_t n)
 }
 
 /** Exactly `digits` digits at *s, moving it on; false when they are not there or out of range. */
-static bool take_number(const char **s, const char *end, unsigned digits, unsigned most, unsigned *out)
+static bool take_number(const char **s, const char *end, unsigned digits, unsigned most,
+                        unsigned *out)
 {
     unsigned v = 0;
 
@@ -384,8 +385,8 @@ static bool take_offset(const char **s, const char *end, int *seconds)
     if (*s == end)
         return false;
     int sign = **s == '-' ? -1 : 1;
-    if (!take_char(s, end, '+', '-') || !take_number(s, end, 2, 23, &h) || !take_char(s, end, ':', ':') ||
-        !take_number(s, end, 2, 59, &m))
+    if (!take_char(s, end, '+', '-') || !take_number(s, end, 2, 23, &h) ||
+        !take_char(s, end, ':', ':') || !take_number(s, end, 2, 59, &m))
         return false;
     *seconds = sign * (int)(h * 3600 + m * 60);
     return *s == end;
@@ -414,7 +415,8 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
     }
     if (!take_offset(&s, end, &east))
         return NEFIA_EINVAL;
-    *unix_s = days_since_epoch((int)year, month, day) * SECONDS_A_DAY + hour * 3600 + minute * 60 + second - east;
+    *unix_s = days_since_epoch((int)year, month, day) * SECONDS_A_DAY + hour * 3600 + minute * 60 +
+              second - east;
     return 0;
 }
 

@@ -1,8 +1,9 @@
 #include "nefia/err.h"
 #include "nefia/text.h"
 
-/** Length that a lead byte announces, with the least code point that may use it; 0 for no lead byte.
- * 0xC0, 0xC1 and 0xF5.. can only start overlong or out-of-range forms (RFC 3629 section 4). */
+/** Length that a lead byte announces, with the least code point that may use it; 0 for no lead
+ * byte. 0xC0, 0xC1 and 0xF5.. can only start overlong or out-of-range forms (RFC 3629 section
+ * 4). */
 static size_t lead_length(unsigned char lead, uint32_t *least)
 {
     if (lead < 0x80) {

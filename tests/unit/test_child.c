@@ -388,10 +388,11 @@ TEST(kill_all_leaves_none)
     CHECK_INT(errno, ECHILD);
 }
 
-TEST_MAIN(output_and_exit_code, environment_and_stdin, loud_child_is_read_to_the_end, output_without_a_buffer,
-          endless_child_ends_at_its_deadline, child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
+TEST_MAIN(output_and_exit_code, environment_and_stdin, loud_child_is_read_to_the_end,
+          output_without_a_buffer, endless_child_ends_at_its_deadline,
+          child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
           background_process_does_not_hold_us_up, daemon_that_left_the_session_does_not_hold_us_up,
-          child_that_closes_its_output_goes_on, program_that_is_not_there, incomplete_specs_are_refused,
-          function_instead_of_a_program, input_is_fed, input_nobody_reads, slots_run_side_by_side,
-          loop_without_room_starts_nothing, done_may_start_the_next, cancelled_child_calls_nobody,
-          kill_all_leaves_none)
+          child_that_closes_its_output_goes_on, program_that_is_not_there,
+          incomplete_specs_are_refused, function_instead_of_a_program, input_is_fed,
+          input_nobody_reads, slots_run_side_by_side, loop_without_room_starts_nothing,
+          done_may_start_the_next, cancelled_child_calls_nobody, kill_all_leaves_none)

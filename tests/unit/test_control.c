@@ -96,15 +96,20 @@ static int begin_emit(void *arg, struct control_cursor *c, const char *args, str
     return 0;
 }
 
-static int begin_plain_error(void *arg, struct control_cursor *c, const char *args, struct text *reason)
+static int begin_plain_error(void *arg, struct control_cursor *c, const char *args,
+                             struct text *reason)
 {
     (void)arg, (void)c, (void)args, (void)reason;
     return NEFIA_EFULL;
 }
 
 static const struct control_verb verbs[] = {
-    {"count", begin_count, produce_count}, {"follow", NULL, produce_follow}, {"broken", NULL, produce_broken},
-    {"long", NULL, produce_long},          {"emit", begin_emit, NULL},       {"full", begin_plain_error, NULL},
+    {"count", begin_count, produce_count},
+    {"follow", NULL, produce_follow},
+    {"broken", NULL, produce_broken},
+    {"long", NULL, produce_long},
+    {"emit", begin_emit, NULL},
+    {"full", begin_plain_error, NULL},
     {NULL, NULL, NULL},
 };
 
@@ -125,6 +130,7 @@ static int open_server(void)
     loop_init(&loop, &fake.clock, pollfds, polled, 16);
     text_init(&why, why_buf, sizeof why_buf);
     newest = 0;
+    log_init("test", LOG_LEVEL_ERROR);
     return control_open(&server, &loop, path, clients, CLIENTS, verbs, NULL, &why);
 }
 
@@ -163,7 +169,8 @@ static void say(int fd, const char *s)
 
 static char heard[256 * 1024];
 
-/** Turn until the peer closes or, with `enough`, that many bytes came. Return: whether it closed. */
+/** Turn until the peer closes or, with `enough`, that many bytes came. Return: whether it
+ * closed. */
 static bool hear(int fd, size_t enough)
 {
     size_t len = 0;
@@ -470,9 +477,11 @@ TEST(bad_paths)
     path[0] = '/';
     static char long_path[200];
     memset(long_path, 'p', sizeof long_path - 1);
-    CHECK_INT(control_open(&server, &loop, long_path, clients, CLIENTS, verbs, NULL, &why), NEFIA_ETOOBIG);
+    CHECK_INT(control_open(&server, &loop, long_path, clients, CLIENTS, verbs, NULL, &why),
+              NEFIA_ETOOBIG);
     CHECK(strstr(why.buf, "1 to 107 bytes") != NULL);
-    CHECK_INT(control_request(long_path, "x", request, sizeof request, NULL, NULL, 1000, &why), NEFIA_ETOOBIG);
+    CHECK_INT(control_request(long_path, "x", request, sizeof request, NULL, NULL, 1000, &why),
+              NEFIA_ETOOBIG);
     CHECK_INT(loop.watches, 0);
 }
 
@@ -541,7 +550,8 @@ static void end_daemon(void)
 static int request(const char *line, uint64_t timeout_ms, int *stop_after)
 {
     text_init(&record_text, records, sizeof records);
-    return control_request(path, line, request_buf, sizeof request_buf, on_record, stop_after, timeout_ms, &why);
+    return control_request(path, line, request_buf, sizeof request_buf, on_record, stop_after,
+                           timeout_ms, &why);
 }
 
 TEST(request_gets_records_and_status)
@@ -591,9 +601,10 @@ TEST(request_without_a_daemon)
     CHECK_INT(rmdir(directory), 0);
 }
 
-TEST_MAIN(answers_record_by_record, socket_is_ours_alone, errors_are_records, arguments_reach_the_verb_whole,
-          request_in_pieces, half_closed_peer_gets_its_answer, request_too_long, answer_longer_than_any_buffer,
-          follower_sleeps_until_woken, silent_client_is_dropped, client_that_does_not_read_is_dropped,
+TEST_MAIN(answers_record_by_record, socket_is_ours_alone, errors_are_records,
+          arguments_reach_the_verb_whole, request_in_pieces, half_closed_peer_gets_its_answer,
+          request_too_long, answer_longer_than_any_buffer, follower_sleeps_until_woken,
+          silent_client_is_dropped, client_that_does_not_read_is_dropped,
           client_that_leaves_is_forgotten, one_client_too_many_is_told, stale_socket_is_replaced,
           living_daemon_is_left_alone, other_files_are_left_alone, bad_paths, loop_without_room,
           request_gets_records_and_status, request_gives_up_in_time, request_without_a_daemon)

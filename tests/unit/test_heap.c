@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -223,6 +224,7 @@ static void check_dies(void (*abuse)(void))
     heap_free(heap_alloc(10));
     pid_t pid = fork();
     if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0});
         log_to_fd(p[1]);
         abuse();
         _exit(0);
@@ -243,6 +245,6 @@ TEST(misuse_ends_the_process)
     check_dies(free_overrun);
 }
 
-TEST_MAIN(before_init_nothing, gives_aligned_memory, takes_an_unaligned_array, exhaustion_is_refused_and_counted,
-          calloc_zeroes_and_refuses_overflow, realloc_keeps_content, random_use_loses_nothing,
-          misuse_ends_the_process)
+TEST_MAIN(before_init_nothing, gives_aligned_memory, takes_an_unaligned_array,
+          exhaustion_is_refused_and_counted, calloc_zeroes_and_refuses_overflow,
+          realloc_keeps_content, random_use_loses_nothing, misuse_ends_the_process)

@@ -81,8 +81,9 @@ TEST(repetitions_are_counted)
     LOG_INFO("other");
     LOG_INFO("third");
     LOG_WARN("third");
-    CHECK_STR(lines(), "nefia: same\nnefia: last message repeated 2 times\nnefia: other\n"
-                       "nefia: last message repeated 1 time\nnefia: third\nnefia: warning: third\n");
+    CHECK_STR(lines(),
+              "nefia: same\nnefia: last message repeated 2 times\nnefia: other\n"
+              "nefia: last message repeated 1 time\nnefia: third\nnefia: warning: third\n");
     teardown();
 }
 
@@ -91,7 +92,8 @@ TEST(endless_repetition_is_not_silence)
     setup(LOG_LEVEL_INFO);
     for (int i = 0; i <= 101; i++)
         LOG_INFO("again");
-    CHECK_STR(lines(), "nefia: again\nnefia: last message repeated 10 times\nnefia: last message repeated 100 times\n");
+    CHECK_STR(lines(), "nefia: again\nnefia: last message repeated 10 times\n"
+                       "nefia: last message repeated 100 times\n");
     log_flush();
     CHECK_STR(lines(), "nefia: last message repeated 101 times\n");
     log_flush();
@@ -126,4 +128,5 @@ TEST(syslog_falls_back_or_delivers)
 }
 
 TEST_MAIN(lines_have_a_level, nobody_forges_lines, long_lines_end_in_dots, repetitions_are_counted,
-          endless_repetition_is_not_silence, reader_that_takes_nothing_loses_lines, syslog_falls_back_or_delivers)
+          endless_repetition_is_not_silence, reader_that_takes_nothing_loses_lines,
+          syslog_falls_back_or_delivers)

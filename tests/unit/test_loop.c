@@ -393,9 +393,11 @@ TEST(broken_pipe_does_not_kill)
     teardown();
 }
 
-TEST_MAIN(timers_fire_in_order_and_once, timer_armed_anew_moves, timer_of_zero_waits_for_the_next_turn,
-          timer_stops_others_that_are_due, timer_arms_another_due_one_for_later, watch_reports_readiness,
-          watch_table_full, watch_removes_itself_and_all_others, watch_taken_anew_gets_no_stale_readiness,
-          watch_events_withdrawn_in_the_same_turn, watch_stops_a_due_timer, timer_removes_watches_between_turns,
-          hang_up_is_told_without_asking, timers_run_under_constant_io, real_time_is_not_early, stop_before_run,
+TEST_MAIN(timers_fire_in_order_and_once, timer_armed_anew_moves,
+          timer_of_zero_waits_for_the_next_turn, timer_stops_others_that_are_due,
+          timer_arms_another_due_one_for_later, watch_reports_readiness, watch_table_full,
+          watch_removes_itself_and_all_others, watch_taken_anew_gets_no_stale_readiness,
+          watch_events_withdrawn_in_the_same_turn, watch_stops_a_due_timer,
+          timer_removes_watches_between_turns, hang_up_is_told_without_asking,
+          timers_run_under_constant_io, real_time_is_not_early, stop_before_run,
           signals_arrive_in_the_loop, signals_arrive_under_constant_io, broken_pipe_does_not_kill)
