@@ -24,7 +24,7 @@ lint-analyzer: $(LINT_C:%=out/lint/analyzer/%)
 out/lint/analyzer/%: % $(LINT_DEPS)
 	@mkdir -p $(@D)
 	$(call say,ANALYZE $<)
-	$(Q)$(CC_BOARD) $(CFLAGS) $(TEST_FLAGS) -fanalyzer -c -o /dev/null $<
+	$(Q)$(CC_BOARD) $(CFLAGS) $(TEST_FLAGS) -fanalyzer -c -o $@.o $<
 	@touch $@
 
 lint-cppcheck: out/lint/cppcheck.ok

@@ -1,0 +1,87 @@
+#!/bin/sh
+# The build itself: every kind of configuration builds, and what is built is not built again.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+ok()
+{
+    if [ "$1" -eq 0 ]; then
+        echo "ok $2"
+        passed=$((passed + 1))
+    else
+        cat "$log"
+        echo "FAIL $2"
+        failed=$((failed + 1))
+    fi
+}
+
+build()
+{
+    make "-j$(nproc)" "$@" >"$log" 2>&1
+}
+
+build BOARD=host
+ok $? "the host's defconfig builds"
+
+make -q BOARD=host >"$log" 2>&1
+ok $? "a second make has nothing to do"
+
+for config in allno allyes; do
+    build BOARD=host CONFIG=$config
+    ok $? "$config builds"
+done
+
+build BOARD=arm-virt CONFIG=minimal
+ok $? "arm-virt's minimal configuration builds"
+
+! grep -q '=y$' out/host-allno/.config
+ok $? "allno really has nothing"
+
+! grep -q '^# CONFIG.*is not set' out/host-allyes/.config
+ok $? "allyes really has everything"
+
+# Every module that has a Kconfig entry has a file, and the other way round.
+for kind in SENSOR:src/beacon/sensors ACTION:src/reactor/actions; do
+    dir=${kind#*:}
+    for file in "$dir"/*.c; do
+        [ -e "$file" ] || continue
+        name=$(basename "$file" .c | tr '[:lower:]' '[:upper:]')
+        grep -q "^config ${kind%%:*}_$name\$" "$dir/Kconfig" 2>"$log"
+        ok $? "$file has its entry in $dir/Kconfig"
+    done
+done
+
+# A defconfig must say what Kconfig says: no symbol that is gone or out of range.
+for defconfig in board/*/defconfig board/*/*.config; do
+    [ -e "$defconfig" ] || continue
+    rm -rf out/kconfig-test
+    toolchain/config.sh seed out/kconfig-test "$defconfig" >"$log" 2>&1
+    sed -n 's/^\(CONFIG_[A-Z0-9_]*=.*\|# CONFIG_.* is not set\)$/\1/p' "$defconfig" >out/kconfig-test/said
+    grep -vxF -f out/kconfig-test/.config out/kconfig-test/said >>"$log"
+    [ $? -eq 1 ]
+    ok $? "$defconfig is taken as it is"
+done
+
+# What is edited by hand is kept when the sources change.
+toolchain/config.sh seed out/kconfig-test board/host/defconfig &&
+    sed -i 's/^CONFIG_EVENT_BYTES=.*/CONFIG_EVENT_BYTES=2048/' out/kconfig-test/.config &&
+    toolchain/config.sh sync out/kconfig-test host 0 >"$log" 2>&1 &&
+    toolchain/config.sh seed out/kconfig-test board/host/defconfig >>"$log" 2>&1 &&
+    grep -q '^CONFIG_EVENT_BYTES=2048$' out/kconfig-test/.config &&
+    grep -q '^#define CONFIG_EVENT_BYTES 2048$' out/kconfig-test/gen/autoconf.h
+ok $? "a configuration that was edited by hand is kept"
+
+# make help names every target that has a comment.
+make help >"$log" 2>&1 && grep -q '^budget ' "$log" && grep -q '^menuconfig ' "$log"
+ok $? "make help lists the targets"
+
+if make BOARD=nonsense >"$log" 2>&1; then false; else grep -q 'no such board' "$log"; fi
+ok $? "an unknown board is named"
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+"""What each program costs on each board, against what is promised.
+
+    budget.py --details BOARD NAME...
+
+NAME is a build directory under out/ (a board, or board-configuration).  Flash is the stripped file;
+RAM is every writable section plus the worst-case stack.  The stack comes from the compiler's own
+call graph (gcc -fcallgraph-info=su) of our code, musl and the libraries; what a compiler cannot know
+(depth of a recursion, targets of a function pointer, assembler) is stated in toolchain/stack.txt.
+Exit status 1: something is over its promise, or the stack has no bound.
+"""
+import argparse
+import collections
+import fnmatch
+import pathlib
+import re
+import subprocess
+import sys
+
+PROGRAMS = {"nefia-beacon": ("beacon", "CONFIG_BEACON_RAM_KB"), "nefia": ("hub", "CONFIG_HUB_RAM_KB")}
+NODE = re.compile(r'node: \{ title: "([^"]*)" label: "([^"]*)"')
+EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"')
+FRAME = re.compile(r"(\d+) bytes \((static|dynamic|dynamic,bounded)\)")
+INDIRECT = "__indirect_call"
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def short(title):
+    """A function's name without the file that qualifies a static one."""
+    return title.rsplit(":", 1)[-1]
+
+
+class Facts:
+    """toolchain/stack.txt: what is known of functions beyond the compiler's output."""
+
+    def __init__(self, path):
+        self.calls, self.depth, self.frames, self.edges = [], {}, {}, {}
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            words = line.split("#")[0].split()
+            if not words:
+                continue
+            if words[0] == "call" and words[2] == "->":
+                self.calls.append((words[1], words[3:]))
+            elif words[0] == "also" and words[2] == "->":
+                self.edges.setdefault(words[1], []).extend(words[3:])
+            elif words[0] == "depth":
+                self.depth[words[1]] = int(words[2])
+            elif words[0] == "frame":
+                self.frames[words[1]] = int(words[2])
+            else:
+                sys.exit(f"{path}:{number}: cannot be read: {line}")
+
+    def targets(self, caller):
+        found = None
+        for pattern, targets in self.calls:
+            if fnmatch.fnmatchcase(caller, pattern):
+                found = (found or []) + targets
+        return found
+
+
+class Graph:
+    """The call graph of one linked program: frames, and edges between what the linker kept."""
+
+    def __init__(self, ci_files, elf, cross, facts):
+        self.frame, self.edges, self.facts = {}, collections.defaultdict(set), facts
+        self.problems = []
+        self.address = {}
+        for line in run(cross + "nm", "--defined-only", elf).splitlines():
+            where, kind, name = line.split()[:3]
+            if kind in "tTwWiV":
+                self.address.setdefault(name, int(where, 16) & ~1)
+        for path in ci_files:
+            self.read(path)
+        self.by_name = collections.defaultdict(set)
+        for title in self.frame:
+            self.by_name[short(title)].add(title)
+        self.alias = {}
+        self.find_aliases()
+
+    def read(self, path):
+        for line in path.read_text().splitlines():
+            node = NODE.match(line)
+            if node:
+                frame = FRAME.search(node[2])
+                if frame:
+                    self.add_frame(node[1], int(frame[1]), frame[2])
+                continue
+            edge = EDGE.match(line)
+            if edge:
+                self.edges[edge[1]].add(edge[2])
+
+    def add_frame(self, title, size, kind):
+        if kind == "dynamic":
+            size += self.facts.frames.get(short(title), 0)
+            if short(title) not in self.facts.frames and short(title) in self.address:
+                self.problems.append(f"{title}: a dynamic frame without a bound")
+        self.frame[title] = max(self.frame.get(title, 0), size)
+
+    def find_aliases(self):
+        """A call of open64 is a call of open: the same address under a name that has a frame."""
+        at = collections.defaultdict(set)
+        for name, where in self.address.items():
+            at[where].add(name)
+        for names in at.values():
+            known = {t for n in names for t in self.by_name.get(n, ())}
+            for name in names:
+                if name not in self.by_name and known:
+                    self.alias[name] = known
+
+    def resolve(self, target):
+        if target in self.frame:
+            return {target}
+        return self.alias.get(target, {target})
+
+    def callees(self, title):
+        found = set(self.facts.edges.get(short(title), ()))
+        for target in self.edges.get(title, ()):
+            if target != INDIRECT:
+                found |= self.resolve(target)
+                continue
+            patterns = self.facts.targets(short(title))
+            if patterns is None:
+                self.problems.append(f"{title}: calls through a pointer, stack.txt does not say whom")
+                continue
+            for pattern in patterns:
+                matches = [t for t in self.frame if fnmatch.fnmatchcase(short(t), pattern)
+                           and short(t) in self.address]
+                found |= set(matches)
+        return found
+
+    def own(self, title):
+        """The frame itself; assembler and libgcc have none recorded, 64 bytes stand for them."""
+        return self.frame.get(title, self.facts.frames.get(title, 64))
+
+    def worst(self, root):
+        """Bytes of the deepest path from root, and that path."""
+        order, component = self.components(root)
+        total, path = {}, {}
+        for members in order:  # callees first
+            key = component[members[0]]
+            own = sum(self.own(m) for m in members)
+            if len(members) > 1 or members[0] in self.callees_of[members[0]]:
+                own *= self.bound(members)
+            below = [component[c] for m in members for c in self.callees_of[m] if component[c] != key]
+            deepest = max(below, key=lambda k: total[k], default=None)
+            total[key] = own + (total[deepest] if deepest is not None else 0)
+            path[key] = [(members, own)] + (path[deepest] if deepest is not None else [])
+        return total[component[root]], path[component[root]]
+
+    def bound(self, members):
+        stated = [self.facts.depth[short(m)] for m in members if short(m) in self.facts.depth]
+        if not stated:
+            names = " ".join(sorted(short(m) for m in members))
+            self.problems.append(f"recursion without a stated depth: {names}")
+            return 1
+        return max(stated)
+
+    def components(self, root):
+        """Tarjan's strongly connected components, without recursion; callees come first."""
+        index, low, stack, on_stack, order, component = {}, {}, [], set(), [], {}
+        self.callees_of = {}
+        work = [(root, None)]
+        while work:
+            node, rest = work.pop()
+            if rest is None:
+                if node in index:
+                    continue
+                index[node] = low[node] = len(index)
+                stack.append(node)
+                on_stack.add(node)
+                self.callees_of[node] = self.callees(node)
+                rest = iter(sorted(self.callees_of[node]))
+            for child in rest:
+                if child not in index:
+                    work.append((node, rest))
+                    work.append((child, None))
+                    break
+                if child in on_stack:
+                    low[node] = min(low[node], index[child])
+            else:
+                if low[node] == index[node]:
+                    members = []
+                    while True:
+                        members.append(stack.pop())
+                        on_stack.discard(members[-1])
+                        component[members[-1]] = index[node]
+                        if members[-1] == node:
+                            break
+                    order.append(members)
+                if work:
+                    parent = work[-1][0]
+                    low[parent] = min(low[parent], low[node])
+        return order, component
+
+
+class Build:
+    """One build directory."""
+
+    def __init__(self, name, boards, facts):
+        self.name, self.facts = name, facts
+        self.dir = pathlib.Path("out") / name
+        self.board = next(b for b in sorted(boards, key=len, reverse=True)
+                          if name == b or name.startswith(b + "-"))
+        arch = re.search(r"ARCH := (\S+)", pathlib.Path(f"board/{self.board}/board.mk").read_text())[1]
+        text = pathlib.Path(f"toolchain/{arch}.mk").read_text()
+        self.cross = re.search(r"CROSS *:= *(\S*)", text)[1]
+        self.config = dict(line.split("=", 1) for line in
+                           (self.dir / ".config").read_text().splitlines() if line.startswith("CONFIG_"))
+
+    def sections(self, elf):
+        text = data = bss = 0
+        for line in run(self.cross + "readelf", "-SW", elf).splitlines():
+            m = re.match(r" *\[ *\d+\] (\S+) +(\S+) +\S+ \S+ (\S+) \S+ +(\S*) ", line)
+            if not m or "A" not in m[4]:
+                continue
+            size = int(m[3], 16)
+            if "W" not in m[4]:
+                text += size
+            elif m[2] == "NOBITS":
+                bss += size
+            else:
+                data += size
+        return text, data, bss
+
+    def measure(self, program):
+        elf = self.dir / (program + ".elf")
+        word, symbol = PROGRAMS[program]
+        other = {"beacon": ("guard", "reactor"), "hub": ("beacon",)}[word]
+        ours = [p for p in (self.dir / "obj/src").rglob("*.ci")
+                if p.relative_to(self.dir / "obj/src").parts[0] not in other]
+        libs = list((pathlib.Path("out") / self.board / "build").rglob("*.ci"))
+        graph = Graph(ours + libs, elf, self.cross, self.facts)
+        stack, path = graph.worst("_start_c")
+        text, data, bss = self.sections(elf)
+        return {"board": self.name, "program": program, "text": text, "data": data, "bss": bss,
+                "stack": stack, "path": path, "flash": (self.dir / program).stat().st_size,
+                "ram": data + bss + stack, "problems": graph.problems,
+                "configured": int(self.config[symbol]) * 1024, "pools": self.pools(elf)}
+
+    def pools(self, elf):
+        found = {}
+        for line in run(self.cross + "nm", "-S", "--defined-only", elf).splitlines():
+            words = line.split()
+            if len(words) == 4 and words[3].startswith("pool_"):
+                found[words[3][5:]] = int(words[1], 16)
+        return found
+
+    def pool_lines(self, program):
+        """POOL lines of one program after the preprocessor: name, count, type, what it is for."""
+        source = '#define POOL(program, name, count, type, what) @program|name|count|type|what\n' \
+                 '#include "src/budget.def"\n'
+        text = subprocess.run([self.cross + "gcc", "-E", "-P", "-include", self.dir / "gen/autoconf.h",
+                               "-I.", "-xc", "-"], input=source, check=True, capture_output=True,
+                              text=True).stdout
+        for line in re.findall(r"@(.*)", text):
+            who, name, count, kind, what = (f.strip() for f in line.split("|", 4))
+            if who in (PROGRAMS[program][0], "both"):
+                yield name, count, kind, "".join(re.findall(r'"([^"]*)"', what))
+
+
+def read_promises(path):
+    promises = {}
+    for line in path.read_text().splitlines():
+        words = line.split("#")[0].split()
+        if words:
+            promises[words[0], words[1]] = int(words[2]) * 1024, int(words[3]) * 1024
+    return promises
+
+
+def kib(n):
+    return f"{n / 1024:.1f}"
+
+
+def print_pools(build, program, row):
+    print(f"\n{program} on {build.name}: pools (src/budget.def)")
+    print(f"  {'bytes':>9}  {'pool':<18} what")
+    rest = row["bss"] + row["data"]
+    for name, count, kind, what in build.pool_lines(program):
+        size = row["pools"].get(name, 0)
+        rest -= size
+        unused = "" if size else " (not used by this build)"
+        print(f"  {size:>9}  {name:<18} {what}{unused}")
+    print(f"  {rest:>9}  {'(others)':<18} variables and relocated constants of ours and of the libraries")
+    print(f"  {row['stack']:>9}  {'(stack)':<18} worst case:")
+    for members, own in row["path"]:
+        names = " ".join(short(m) for m in members[:4]) + (" …" if len(members) > 4 else "")
+        if own >= 128:
+            print(f"  {'':>9}    {own:>7} {names}")
+
+
+def verdict(row, promises):
+    """Over what is promised, or over what the configuration allows; else empty."""
+    flash, ram = promises.get((row["board"], row["program"]), (None, None))
+    ram = min(ram, row["configured"]) if ram else row["configured"]
+    over = []
+    if flash and row["flash"] > flash:
+        over.append(f"flash {kib(row['flash'])} KiB, promised {kib(flash)}")
+    if row["ram"] > ram:
+        over.append(f"RAM {kib(row['ram'])} KiB, promised {kib(ram)}")
+    return over, flash, ram
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--details", required=True)
+    parser.add_argument("builds", nargs="+")
+    args = parser.parse_args()
+    facts = Facts(pathlib.Path("toolchain/stack.txt"))
+    promises = read_promises(pathlib.Path("toolchain/promises.txt"))
+    boards = [p.parent.name for p in pathlib.Path("board").glob("*/board.mk")]
+    rows, passed, failed, complaints = [], 0, 0, []
+    for name in args.builds:
+        build = Build(name, boards, facts)
+        for program in PROGRAMS:
+            if name.endswith("-minimal") and (name, program) not in promises:
+                continue
+            row = build.measure(program)
+            rows.append(row)
+            if name == args.details or name.startswith(args.details + "-"):
+                print_pools(build, program, row)
+    print(f"\n{'build':<18} {'program':<13} {'text':>7} {'data':>6} {'bss':>8} {'stack':>7} "
+          f"{'flash KiB':>15} {'RAM KiB':>17}")
+    for row in rows:
+        over, flash, ram = verdict(row, promises)
+        problems = sorted(set(row["problems"]))
+        complaints += [f"{row['board']} {row['program']}: {o}" for o in over + problems]
+        bad = bool(over or problems)
+        failed, passed = failed + bad, passed + (not bad)
+        limit = f"/ {kib(flash)}" if flash else ""
+        print(f"{row['board']:<18} {row['program']:<13} {row['text']:>7} {row['data']:>6} {row['bss']:>8} "
+              f"{row['stack']:>7} {kib(row['flash']):>7} {limit:>7} {kib(row['ram']):>8} / {kib(ram):>6}"
+              f"{'  OVER' if over else ''}")
+    for line in sorted(set(complaints)):
+        print(f"budget: {line}", file=sys.stderr)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
