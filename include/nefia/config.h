@@ -24,7 +24,7 @@ enum node_type {
 
 struct node {
     const char *key;    /* null in a list and at the root */
-    const char *value;  /* scalars: NUL-terminated text; null otherwise */
+    const char *value;  /* scalars: NUL-terminated text, "" for ~ and null; null otherwise */
     uint16_t line;      /* of the key, or of the value in a list; 65535 where beyond; 0 for a default */
     uint8_t type;       /* enum node_type */
     uint8_t quoted;     /* a scalar in quotes or a block: text, even where a plain one would be empty (~, null) */

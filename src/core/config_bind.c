@@ -58,22 +58,24 @@ static bool within(const struct field *f, int64_t v)
     return v >= f->min && (f->max < f->min || v <= f->max);
 }
 
-/** `what` is "not within " for values, and "has 3 items, not within " and the like for lengths. */
-static int refuse_range(const struct binding *b, const char *value, const char *what)
+/** "…is not within 1..65535", "…is not 16..256 bytes long", "…is not a list of 1..8 texts" */
+static int refuse_range(const struct binding *b, const char *value)
 {
     const struct field *f = b->field;
-    char buf[64];
-    struct text range;
+    char buf[96];
+    struct text t;
 
-    text_init(&range, buf, sizeof buf);
-    if (f->max < f->min)
-        text_str(&range, "at least ");
-    put_bound(&range, f->type, f->min);
+    text_init(&t, buf, sizeof buf);
+    text_str(&t, f->type == FIELD_STRING ? "" : f->type == FIELD_STRINGS ? "a list of " : "within ");
+    put_bound(&t, f->type, f->min);
     if (f->max >= f->min) {
-        text_str(&range, "..");
-        put_bound(&range, f->type, f->max);
+        text_str(&t, "..");
+        put_bound(&t, f->type, f->max);
+    } else {
+        text_str(&t, " or more");
     }
-    return refuse_value(b, value, what, buf);
+    text_str(&t, f->type == FIELD_STRING ? " bytes long" : f->type == FIELD_STRINGS ? " texts" : "");
+    return refuse_value(b, value, "is not ", buf);
 }
 
 /* ---- one value of each type: 0, or an error already reported ---- */
@@ -83,7 +85,7 @@ static int bind_string(const struct binding *b, const char *value, void *member)
     size_t len = strlen(value);
 
     if (!within(b->field, (int64_t)len))
-        return refuse_range(b, value, "has a length that is not ");
+        return refuse_range(b, value);
     memcpy(member, &value, sizeof value);
     return 0;
 }
@@ -111,7 +113,7 @@ static int bind_number(const struct binding *b, const char *value, void *member,
     if (parsed < 0)
         return refuse_value(b, value, "is not ", sort);
     if (!within(b->field, v))
-        return refuse_range(b, value, "is not within ");
+        return refuse_range(b, value);
     memcpy(member, &v, sizeof v);
     return 0;
 }
@@ -189,7 +191,7 @@ static int bind_strings(const struct binding *b, void *member)
         }
     }
     if (!within(b->field, list.count))
-        return refuse_range(b, NULL, "has a number of items that is not within ");
+        return refuse_range(b, NULL);
     memcpy(member, &list, sizeof list);
     return 0;
 }
@@ -267,14 +269,7 @@ static void set_default(const struct binding *b, void *member)
 
 static bool is_empty(const struct node *n)
 {
-    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
-
-    if (n->type != NODE_SCALAR || n->quoted)
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (str_eq(n->value, words[i]))
-            return true;
-    return false;
+    return n->type == NODE_SCALAR && !n->quoted && n->value[0] == '\0';
 }
 
 static bool is_structure(enum field_type type)

@@ -81,6 +81,18 @@ static int add_tokens(struct config_tree *t, const struct work *w, const struct 
     return 0;
 }
 
+static int refuse_json(struct config_tree *t, struct work *w, int err, const struct json_error *e)
+{
+    if (err != NEFIA_EEXIST) {
+        tree_error(t, e->line, "not JSON: ", e->what);
+        return err;
+    }
+    char *name = w->text + e->offset;
+    *(char *)memchr(name, '"', w->len - e->offset) = '\0'; /* an escaped quote in it only cuts the message */
+    tree_error(t, e->line, name, ": given twice in one object");
+    return err;
+}
+
 int config_read_json(struct config_tree *t, struct config_source *s, void *work, size_t work_cap)
 {
     struct work w = {0};
@@ -93,9 +105,7 @@ int config_read_json(struct config_tree *t, struct config_source *s, void *work,
     err = json_parse(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
     if (err == NEFIA_EFULL)
         return refuse_work(t, work_cap);
-    if (err < 0) {
-        tree_error(t, e.line, "not JSON: ", e.what);
-        return err;
-    }
+    if (err < 0)
+        return refuse_json(t, &w, err, &e);
     return add_tokens(t, &w, &d);
 }

@@ -153,13 +153,24 @@ static int refuse_root(struct config_tree *t, unsigned line)
     return NEFIA_EINVAL;
 }
 
+/** What YAML 1.2 (10.3.2) and JSON write for no value. */
+static bool is_null(const char *s, size_t len)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (slice_eq((struct slice){s, len}, words[i]))
+            return true;
+    return false;
+}
+
 int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line, bool quoted)
 {
     int err = 0;
 
     if (t->depth == 0)
         return refuse_root(t, line);
-    const char *value = keep_text(t, s, len, line, &err);
+    const char *value = !quoted && is_null(s, len) ? "" : keep_text(t, s, len, line, &err);
     if (value == NULL)
         return err;
     int index = add_node(t, NODE_SCALAR, line);

@@ -20,7 +20,9 @@ static const char *remedy_for(const char *problem)
     static const struct {
         const char *problem, *remedy;
     } remedies[] = {
-        {"found character that cannot start any token", "; indent with spaces, not tabs, and quote a text that starts with %, @ or `"},
+        {"found character that cannot start any token",
+         "; indent with spaces, not tabs, and quote a text that starts with %, @ or `"},
+        {"found a tab character that violates indentation", "; indent with spaces"},
         {"mapping values are not allowed in this context", "; check the indentation, and quote a text with \": \" in it"},
         {"did not find expected key", "; check the indentation and the quotes of this line and the one before"},
         {"could not find expected ':'", "; write it as `key: value`"},
@@ -53,16 +55,18 @@ static int refuse_yaml(struct config_tree *t, struct config_source *s, const yam
     if (p->error == YAML_READER_ERROR)
         line = config_source_line(s, p->problem_offset);
     at.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX;
-    config_error(t->c, &at, NULL, "not YAML: ", problem, remedy_for(problem), (char *)0);
-    return p->error == YAML_READER_ERROR ? NEFIA_EUTF8 : NEFIA_ESYNTAX;
+    bool bytes = p->error == YAML_READER_ERROR;
+    config_error(t->c, &at, NULL, "not YAML: ", problem,
+                 bytes ? "; save the file as UTF-8 text" : remedy_for(problem), (char *)0);
+    return bytes ? NEFIA_EUTF8 : NEFIA_ESYNTAX;
 }
 
 static void refuse_extras(struct config_tree *t, unsigned line, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
     if (anchor != NULL)
-        tree_error(t, line, "an anchor (&)", "; remove it, and write the value out wherever it is wanted");
+        tree_error(t, line, "an anchor (&) is not supported", "; remove it, and write the value out wherever it is wanted");
     if (tag != NULL)
-        tree_error(t, line, "a tag (!)", "; remove it, values are typed by their key");
+        tree_error(t, line, "a tag (!) is not supported", "; remove it: values are typed by their key");
 }
 
 static int on_scalar(struct config_tree *t, const yaml_event_t *e, unsigned line)
@@ -73,14 +77,15 @@ static int on_scalar(struct config_tree *t, const yaml_event_t *e, unsigned line
     bool merge = tree_wants_key(t) && !quoted && str_eq(s, "<<");
 
     if (merge)
-        tree_error(t, line, "a merge key (<<)", "; write the members out");
+        tree_error(t, line, "a merge key (<<) is not supported", "; write the members out");
     refuse_extras(t, line, e->data.scalar.anchor, e->data.scalar.tag);
     return tree_wants_key(t) ? tree_key(t, s, len, line) : tree_scalar(t, s, len, line, quoted);
 }
 
 static int refuse_key(struct config_tree *t, unsigned line)
 {
-    tree_error(t, line, "a key that is not text", "; write it as `key: value`, and quote a value that starts with *, [ or {");
+    tree_error(t, line, "a key that is not text",
+               "; write it as `key: value`, and quote a value that starts with *, [ or {");
     return NEFIA_ESYNTAX;
 }
 
@@ -89,7 +94,7 @@ static int on_alias(struct config_tree *t, unsigned line)
     if (tree_wants_key(t))
         return refuse_key(t, line);
     if (!t->has_key || !str_eq(t->key, "<<"))
-        tree_error(t, line, "an alias (*)", "; write the value out, or quote it if it is text");
+        tree_error(t, line, "an alias (*) is not supported", "; write the value out, or quote it if it is text");
     return tree_refused(t, line);
 }
 
@@ -115,7 +120,7 @@ static int on_event(struct config_tree *t, const yaml_event_t *e)
     case YAML_DOCUMENT_START_EVENT:
         if (t->c->nodes_len == 0)
             return 0;
-        tree_error(t, line, "a second document", "; keep one, without ---");
+        tree_error(t, line, "a second document begins here", "; keep one");
         return NEFIA_EEXIST;
     case YAML_SCALAR_EVENT:
         /* A file of comments under a `---` is one empty scalar. */

@@ -182,6 +182,11 @@ static const char *scan_word(struct scan *s, const char *p, const char *word)
     return p;
 }
 
+static bool in_object(const struct scan *s)
+{
+    return s->objects >> (s->depth - 1) & 1;
+}
+
 static const char *scan_scalar(struct scan *s, const char *p)
 {
     if (p == s->end)
@@ -201,13 +206,9 @@ static const char *scan_scalar(struct scan *s, const char *p)
         if ((unsigned char)*p >= 0x80)
             return refuse(s, p, utf8_valid(p, (size_t)(s->end - p)) ? NEFIA_ESYNTAX : NEFIA_EUTF8,
                           "bytes outside a string that are not ASCII");
-        return refuse_syntax(s, p, "something that is no value");
+        return refuse_syntax(s, p, *p == ']' && s->depth > 0 && !in_object(s) ? "a comma before ]"
+                                                                              : "something that is no value");
     }
-}
-
-static bool in_object(const struct scan *s)
-{
-    return s->objects >> (s->depth - 1) & 1;
 }
 
 /** A member's name and colon, with the white space around them. */
@@ -215,7 +216,7 @@ static const char *scan_key(struct scan *s, const char *p)
 {
     p = skip_space(s, p);
     if (p == s->end || *p != '"')
-        return refuse_syntax(s, p, "a member without a name in quotes");
+        return refuse_syntax(s, p, p < s->end && *p == '}' ? "a comma before }" : "a member without a name in quotes");
     p = scan_string(s, p + 1);
     if (p == NULL)
         return NULL;

@@ -1,0 +1,516 @@
+#include "check.h"
+#include "nefia/config.h"
+#include "nefia/err.h"
+#include "nefia/heap.h"
+#include "nefia/kconfig.h"
+#include "readfile.h"
+
+#include <stdalign.h>
+
+/* ---- a schema such as the programs have ---- */
+
+struct settings {
+    const char *host_id;
+    struct {
+        struct string_list reactor;
+        const char *hmac_key, *hmac_key_file, *state_dir, *control_socket;
+        int64_t max_events;
+        uint64_t dedup_window;
+        struct {
+            bool enabled;
+            uint64_t interval;
+            int64_t warning, critical;
+            struct string_list paths;
+        } disk;
+        const struct node *disk_node, *service_node, *scripts;
+    } beacons;
+    struct {
+        bool enabled;
+        const char *listen_address;
+        int64_t listen_port;
+        const char *hmac_key_file;
+        struct string_list peers;
+        const struct node *rules, *webhooks;
+    } reactor;
+    int policy;
+    const struct node *beacons_node, *reactor_node, *policy_node;
+};
+
+struct item {
+    const char *name, *command, *event_pattern, *host_pattern, *url, *secret;
+    uint64_t interval;
+    int severity;
+    bool enabled;
+    struct string_list services;
+    const struct node *action;
+};
+
+static const char *const severities[] = {"info", "warning", "critical", NULL};
+static const char *const modes[] = {"enforce", "warn", "off", NULL};
+
+#define AT(member) offsetof(struct settings, member)
+static const struct field root_fields[] = {
+    {.name = "host_id", .type = FIELD_STRING, .offset = AT(host_id), .max = 255},
+    {.name = "beacons", .type = FIELD_NODE, .offset = AT(beacons_node)},
+    {.name = "reactor", .type = FIELD_NODE, .offset = AT(reactor_node)},
+    {.name = "policy", .type = FIELD_NODE, .offset = AT(policy_node)},
+    {0},
+};
+static const struct field beacon_fields[] = {
+    {.name = "reactor", .type = FIELD_STRINGS, .offset = AT(beacons.reactor), .min = 1, .max = 4, .required = true,
+     .help = "the hub's address, such as \"10.99.0.1:9500\""},
+    {.name = "hmac_key", .type = FIELD_STRING, .offset = AT(beacons.hmac_key), .min = 16, .max = 256},
+    {.name = "hmac_key_file", .type = FIELD_STRING, .offset = AT(beacons.hmac_key_file), .min = 1, .max = -1},
+    {.name = "state_dir", .type = FIELD_STRING, .offset = AT(beacons.state_dir), .def = "/var/lib/nefia"},
+    {.name = "control_socket", .type = FIELD_STRING, .offset = AT(beacons.control_socket), .min = 1, .max = 100},
+    {.name = "max_events_per_min", .type = FIELD_INT, .offset = AT(beacons.max_events), .min = 1, .max = 120, .def = "10"},
+    {.name = "dedup_window", .type = FIELD_DURATION, .offset = AT(beacons.dedup_window), .max = 86400000, .def = "5m"},
+    {.name = "disk_usage", .type = FIELD_NODE, .offset = AT(beacons.disk_node)},
+    {.name = "service_check", .type = FIELD_NODE, .offset = AT(beacons.service_node)},
+    {.name = "scripts", .type = FIELD_NODE, .offset = AT(beacons.scripts)},
+    {0},
+};
+static const struct field disk_fields[] = {
+    {.name = "enabled", .type = FIELD_BOOL, .offset = AT(beacons.disk.enabled), .def = "no"},
+    {.name = "interval", .type = FIELD_DURATION, .offset = AT(beacons.disk.interval), .min = 1000, .max = 86400000,
+     .def = "5m"},
+    {.name = "warning_percent", .type = FIELD_TENTHS, .offset = AT(beacons.disk.warning), .max = 1000, .def = "80"},
+    {.name = "critical_percent", .type = FIELD_TENTHS, .offset = AT(beacons.disk.critical), .max = 1000, .def = "90"},
+    {.name = "paths", .type = FIELD_STRINGS, .offset = AT(beacons.disk.paths), .min = 1, .max = 8, .def = "/"},
+    {0},
+};
+static const struct field reactor_fields[] = {
+    {.name = "enabled", .type = FIELD_BOOL, .offset = AT(reactor.enabled), .def = "true"},
+    {.name = "listen_address", .type = FIELD_STRING, .offset = AT(reactor.listen_address), .def = "0.0.0.0"},
+    {.name = "listen_port", .type = FIELD_INT, .offset = AT(reactor.listen_port), .min = 1, .max = 65535, .def = "9500"},
+    {.name = "hmac_key_file", .type = FIELD_STRING, .offset = AT(reactor.hmac_key_file)},
+    {.name = "peers", .type = FIELD_STRINGS, .offset = AT(reactor.peers), .min = 1, .max = 16},
+    {.name = "rules", .type = FIELD_NODE, .offset = AT(reactor.rules)},
+    {.name = "webhooks", .type = FIELD_NODE, .offset = AT(reactor.webhooks)},
+    {0},
+};
+static const struct field policy_fields[] = {
+    {.name = "mode", .type = FIELD_WORD, .offset = AT(policy), .words = modes},
+    {0},
+};
+#undef AT
+#define AT(member) offsetof(struct item, member)
+static const struct field script_fields[] = {
+    {.name = "name", .type = FIELD_STRING, .offset = AT(name), .min = 1, .max = 64, .required = true},
+    {.name = "command", .type = FIELD_STRING, .offset = AT(command), .required = true, .help = "what to run"},
+    {.name = "interval", .type = FIELD_DURATION, .offset = AT(interval), .min = 1000, .max = -1, .def = "5m"},
+    {0},
+};
+static const struct field service_fields[] = {
+    {.name = "enabled", .type = FIELD_BOOL, .offset = AT(enabled)},
+    {.name = "interval", .type = FIELD_STRING, .offset = AT(name)},
+    {.name = "services", .type = FIELD_STRINGS, .offset = AT(services)},
+    {0},
+};
+static const struct field rule_fields[] = {
+    {.name = "name", .type = FIELD_STRING, .offset = AT(name), .required = true},
+    {.name = "event_pattern", .type = FIELD_STRING, .offset = AT(event_pattern)},
+    {.name = "host_pattern", .type = FIELD_STRING, .offset = AT(host_pattern)},
+    {.name = "severity", .type = FIELD_WORD, .offset = AT(severity), .words = severities},
+    {.name = "action", .type = FIELD_NODE, .offset = AT(action), .required = true},
+    {0},
+};
+static const struct field webhook_fields[] = {
+    {.name = "name", .type = FIELD_STRING, .offset = AT(name), .required = true},
+    {.name = "url", .type = FIELD_STRING, .offset = AT(url), .required = true},
+    {.name = "secret", .type = FIELD_STRING, .offset = AT(secret), .min = 16, .max = 256},
+    {0},
+};
+
+/* ---- loading and binding one file ---- */
+
+enum { NODES = 400, FILE_BYTES = 16384 };
+
+static alignas(max_align_t) char heap[256 * 1024];
+static struct node nodes[NODES];
+static char strings[8192], work[16384], file[FILE_BYTES], reports[FILE_BYTES], bound[FILE_BYTES], twin[FILE_BYTES];
+static struct config_arena arena = {strings, sizeof strings, 0};
+static struct config config;
+static struct settings settings;
+static struct text report_text;
+
+static void take_report(void *arg, const char *message)
+{
+    text_str(arg, message);
+    text_char(arg, '\n');
+}
+
+static void setup(void)
+{
+    static bool ready;
+
+    if (!ready)
+        heap_init(heap, sizeof heap);
+    ready = true;
+    text_init(&report_text, reports, sizeof reports);
+    config_init(&config, "HUB", nodes, NODES, take_report, &report_text);
+    memset(&settings, 0x55, sizeof settings);
+}
+
+static void bind_items(const struct node *list, const char *where, const struct field *fields)
+{
+    struct item item;
+    unsigned i = 0;
+
+    if (!config_is(&config, list, where, NODE_LIST))
+        return;
+    for (const struct node *n = node_first(&config, list); n != NULL; n = node_next(&config, n)) {
+        char buf[64];
+        struct text path;
+        text_init(&path, buf, sizeof buf);
+        config_where_item(&path, where, i++);
+        config_bind(&config, n, buf, fields, &item);
+    }
+}
+
+static void bind_all(void)
+{
+    struct item service;
+
+    config_bind(&config, config.nodes, "", root_fields, &settings);
+    config_bind(&config, settings.beacons_node, "beacons", beacon_fields, &settings);
+    config_bind(&config, settings.beacons.disk_node, "beacons.disk_usage", disk_fields, &settings);
+    config_bind(&config, settings.beacons.service_node, "beacons.service_check", service_fields, &service);
+    bind_items(settings.beacons.scripts, "beacons.scripts", script_fields);
+    config_bind(&config, settings.reactor_node, "reactor", reactor_fields, &settings);
+    bind_items(settings.reactor.rules, "reactor.rules", rule_fields);
+    bind_items(settings.reactor.webhooks, "reactor.webhooks", webhook_fields);
+    config_bind(&config, settings.policy_node, "policy", policy_fields, &settings);
+}
+
+static int load_file(const char *path)
+{
+    setup();
+    int err = config_load(&config, path, &arena, work, sizeof work);
+    if (err == 0)
+        bind_all();
+    int done = config_done(&config);
+    CHECK(err == 0 || done < 0);
+    return err;
+}
+
+static int load_text(const char *name, const char *s)
+{
+    setup();
+    return config_load_text(&config, name, s, strlen(s), &arena, work, sizeof work);
+}
+
+/** The tree without lines and quotes: what has to be equal from both formats. */
+static void describe(struct text *t, const struct node *n)
+{
+    static const char *const open[] = {"{", "[", "\"", "?"}, *const close[] = {"}", "]", "\"", ""};
+
+    if (n->key != NULL) {
+        text_str(t, n->key);
+        text_char(t, '=');
+    }
+    text_str(t, open[n->type]);
+    if (n->value != NULL)
+        text_str(t, n->value);
+    for (const struct node *m = node_first(&config, n); m != NULL; m = node_next(&config, m))
+        describe(t, m);
+    text_str(t, close[n->type]);
+}
+
+static void path_of(struct text *t, char *buf, size_t cap, const char *name, const char *end)
+{
+    text_init(t, buf, cap);
+    text_str(t, "tests/configs/");
+    text_str(t, name);
+    text_str(t, end);
+}
+
+/** Reports with FILE:LINE taken off each, so that those of both formats can be compared. */
+static void strip_places(char *s)
+{
+    char *to = s;
+
+    for (char *line; (line = next_line(&s)) != NULL;) {
+        char *rest = strstr(line, ": ");
+        size_t len = rest != NULL ? strlen(rest) : 0;
+        memmove(to, rest, len);
+        to += len;
+        *to++ = '\n';
+    }
+    *to = '\0';
+}
+
+/* ---- golden files ---- */
+
+/** The reports are what FILE.errors has; a file that is fine has none. */
+static void check_reports(const char *path)
+{
+    char buf[96];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_str(&t, path);
+    text_str(&t, ".errors");
+    if (read_file(buf, file, sizeof file) < 0)
+        file[0] = '\0';
+    check_str(reports, file, __FILE__, __LINE__, path);
+}
+
+TEST(reports_what_the_golden_files_say)
+{
+    static const char *const names[] = {
+        "example",     "minimal",    "empty",  "empty-values",   "five-mistakes", "wrong-types", "secrets",
+        "unsupported", "two-documents", "tab", "unclosed",       "unclosed-quote", "colon",      "latin1",
+        "nul",         "list",       "scalar", "odd-key",        "empty-key",     "deep",        "broken",
+        "twice",       "many-errors",
+    };
+    char buf[96];
+    struct text path;
+    unsigned files = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        for (int json = 0; json < 2; json++) {
+            path_of(&path, buf, sizeof buf, names[i], json ? ".json" : ".yaml");
+            if ((!json && !IS_ENABLED(CONFIG_YAML)) || access(buf, R_OK) < 0)
+                continue;
+            load_file(buf);
+            check_reports(buf);
+            files++;
+        }
+    }
+    CHECK(files >= (IS_ENABLED(CONFIG_YAML) ? 33 : 13));
+}
+
+TEST(yaml_and_json_bind_equally)
+{
+    static const char *const names[] = {"example",     "minimal", "empty", "empty-values", "five-mistakes",
+                                        "wrong-types", "secrets", "nul",   "list",         "empty-key"};
+    char buf[96];
+    struct text path, tree;
+
+    if (!IS_ENABLED(CONFIG_YAML))
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        path_of(&path, buf, sizeof buf, names[i], ".yaml");
+        int err = load_file(buf);
+        text_init(&tree, bound, sizeof bound);
+        describe(&tree, config.nodes);
+        strip_places(reports);
+        memcpy(twin, reports, sizeof twin);
+        path_of(&path, buf, sizeof buf, names[i], ".json");
+        CHECK_INT(load_file(buf), err);
+        strip_places(reports);
+        CHECK_STR(reports, twin);
+        if (err < 0)
+            continue;
+        text_init(&tree, twin, sizeof twin);
+        describe(&tree, config.nodes);
+        CHECK_STR(twin, bound);
+    }
+}
+
+TEST(binds_values)
+{
+    REQUIRE(load_file("tests/configs/example.json") == 0);
+    CHECK_STR(settings.host_id, "web-01");
+    CHECK_INT(settings.beacons.reactor.count, 1);
+    CHECK_STR(settings.beacons.reactor.first->value, "10.99.0.1:9500");
+    CHECK_STR(settings.beacons.hmac_key, NULL);
+    CHECK_STR(settings.beacons.state_dir, "/var/lib/nefia");
+    CHECK_INT(settings.beacons.max_events, 10);
+    CHECK_INT(settings.beacons.dedup_window, 300000);
+    CHECK_INT(settings.beacons.disk.enabled, 1);
+    CHECK_INT(settings.beacons.disk.warning, 800);
+    CHECK_INT(settings.beacons.disk.critical, 905);
+    CHECK_INT(settings.beacons.disk.paths.count, 2);
+    CHECK_STR(node_next(&config, settings.beacons.disk.paths.first)->value, "/home");
+    CHECK_INT(settings.reactor.enabled, 1);
+    CHECK_INT(settings.policy, 0);
+    const struct node *script = node_first(&config, settings.beacons.scripts);
+    CHECK_STR(node_child(&config, node_next(&config, script), "command")->value, "echo one\necho two\n");
+}
+
+TEST(what_is_not_given_has_its_default)
+{
+    REQUIRE(load_file("tests/configs/minimal.json") == 0);
+    CHECK_STR(settings.host_id, NULL);
+    CHECK_STR(settings.beacons.hmac_key_file, NULL);
+    CHECK_INT(settings.beacons.disk.interval, 300000);
+    CHECK_INT(settings.beacons.disk.critical, 900);
+    CHECK_INT(settings.beacons.disk.paths.count, 1);
+    CHECK_STR(settings.beacons.disk.paths.first->value, "/");
+    CHECK(settings.beacons.scripts == NULL);
+    CHECK_INT(settings.reactor.listen_port, 9500);
+    CHECK_INT(settings.reactor.peers.count, 0);
+    CHECK_INT(settings.policy, -1);
+}
+
+TEST(a_refused_value_leaves_the_default)
+{
+    load_file("tests/configs/five-mistakes.json");
+    CHECK_INT(settings.beacons.dedup_window, 300000);
+    CHECK_INT(settings.reactor.listen_port, 9500);
+    CHECK_INT(config.errors, 5);
+}
+
+TEST(secrets_are_never_repeated)
+{
+    load_file("tests/configs/secrets.json");
+    CHECK(config.errors >= 4);
+    CHECK(strstr(reports, "XYZZY") == NULL);
+}
+
+/* ---- numbers and words, one by one ---- */
+
+static int bind_one(const char *value, enum field_type type, int64_t min, int64_t max, void *out)
+{
+    const struct field fields[] = {
+        {.name = "v", .type = type, .min = min, .max = max, .words = severities}, {0}};
+    char buf[128];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_str(&t, "{\"v\":\"");
+    text_str(&t, value);
+    text_str(&t, "\"}");
+    CHECK(load_text("t.json", buf) == 0);
+    return config_bind(&config, config.nodes, "", fields, out);
+}
+
+TEST(tenths)
+{
+    int64_t v;
+
+    CHECK_INT(bind_one("0.1", FIELD_TENTHS, 0, 0, &v), 0);
+    CHECK_INT(v, 1);
+    CHECK_INT(bind_one("-0.5", FIELD_TENTHS, 0, 0, &v), 0);
+    CHECK_INT(v, -5);
+    CHECK_INT(bind_one("-3", FIELD_TENTHS, 0, 0, &v), 0);
+    CHECK_INT(v, -30);
+    CHECK_INT(bind_one("100.0", FIELD_TENTHS, 0, 1000, &v), 0);
+    CHECK_INT(v, 1000);
+    CHECK(bind_one("100.1", FIELD_TENTHS, 0, 1000, &v) < 0);
+    CHECK(bind_one(".5", FIELD_TENTHS, 0, 0, &v) < 0);
+    CHECK(bind_one("5.", FIELD_TENTHS, 0, 0, &v) < 0);
+    CHECK(bind_one("1e2", FIELD_TENTHS, 0, 0, &v) < 0);
+    CHECK(bind_one("80%", FIELD_TENTHS, 0, 0, &v) < 0);
+    CHECK(bind_one("9223372036854775807", FIELD_TENTHS, 0, 0, &v) < 0);
+    CHECK(bind_one("-.5", FIELD_TENTHS, 0, 0, &v) < 0);
+}
+
+TEST(integers_and_bools_and_words)
+{
+    int64_t v;
+    bool b;
+    int w;
+
+    CHECK_INT(bind_one("-5", FIELD_INT, -5, 5, &v), 0);
+    CHECK_INT(v, -5);
+    CHECK(bind_one("-6", FIELD_INT, -5, 5, &v) < 0);
+    CHECK(bind_one("0x10", FIELD_INT, 0, 0, &v) < 0);
+    CHECK(bind_one(" 1", FIELD_INT, 0, 0, &v) < 0);
+    CHECK_INT(bind_one("off", FIELD_BOOL, 0, 0, &b), 0);
+    CHECK_INT(b, 0);
+    CHECK_INT(bind_one("on", FIELD_BOOL, 0, 0, &b), 0);
+    CHECK_INT(b, 1);
+    CHECK(bind_one("True", FIELD_BOOL, 0, 0, &b) < 0);
+    CHECK_INT(bind_one("warning", FIELD_WORD, 0, 0, &w), 0);
+    CHECK_INT(w, 1);
+    CHECK_INT(bind_one("", FIELD_WORD, 0, 0, &w), 0);
+    CHECK_INT(w, -1);
+}
+
+/* ---- bounds ---- */
+
+static void check_says(const char *part)
+{
+    if (strstr(reports, part) == NULL)
+        check_str(reports, part, __FILE__, __LINE__, "a report has");
+}
+
+static void check_too_large(const char *name, const char *s)
+{
+    struct config_arena small = {strings, 8, 0};
+
+    setup();
+    config.nodes_cap = 2;
+    CHECK_INT(config_load_text(&config, name, s, strlen(s), &arena, work, sizeof work), NEFIA_EFULL);
+    check_says("raise CONFIG_HUB_CONFIG_NODES");
+    setup();
+    CHECK_INT(config_load_text(&config, name, s, strlen(s), &small, work, sizeof work), NEFIA_EFULL);
+    check_says("raise CONFIG_HUB_CONFIG_TEXT_BYTES");
+}
+
+TEST(a_file_that_does_not_fit_names_what_to_raise)
+{
+    static const char json[] = "{\"aaa\":\"bbb\",\"ccc\":\"ddd\",\"eee\":[1,2]}";
+
+    check_too_large("t.json", json);
+    if (IS_ENABLED(CONFIG_YAML))
+        check_too_large("t.yaml", json);
+    for (size_t cap = 0; cap < sizeof json - 1 + 9 * 20; cap++) {
+        setup();
+        CHECK_INT(config_load_text(&config, "t.json", json, sizeof json - 1, &arena, work, cap), NEFIA_EFULL);
+        check_says("raise CONFIG_HUB_CONFIG_WORK_BYTES");
+    }
+    for (unsigned shift = 0; shift < 4; shift++) {
+        setup();
+        CHECK_INT(config_load_text(&config, "t.json", json, sizeof json - 1, &arena, work + shift, 400), 0);
+    }
+}
+
+TEST(a_file_that_is_not_there_says_why)
+{
+    CHECK_INT(load_file("tests/configs/no-such-file.json"), NEFIA_EIO);
+    CHECK(strstr(reports, "tests/configs/no-such-file.json: No such file") != NULL);
+    CHECK_INT(load_file("tests/configs"), NEFIA_EIO);
+}
+
+TEST(keys_that_repeat_are_kept_once)
+{
+    REQUIRE(load_text("t.json", "[]") < 0);
+    REQUIRE(load_text("t.json", "{\"l\":[{\"name\":1},{\"name\":2},{\"name\":3}]}") == 0);
+    CHECK_INT(arena.strings_len, 2 + 5 + 3 * 2);
+}
+
+/** Every prefix of a valid file either loads or is refused, without reading past its end. */
+TEST(every_prefix_is_survived)
+{
+    static const char *const names[] = {"tests/configs/example.yaml", "tests/configs/example.json"};
+
+    for (size_t i = !IS_ENABLED(CONFIG_YAML); i < ARRAY_SIZE(names); i++) {
+        long len = read_file(names[i], file, sizeof file);
+        REQUIRE(len > 0);
+        for (long n = 0; n < len; n++) {
+            char *end = twin + sizeof twin - n;
+            memcpy(end, file, (size_t)n);
+            setup();
+            if (config_load_text(&config, names[i], end, (size_t)n, &arena, work, sizeof work) == 0)
+                bind_all();
+            else
+                CHECK(config.errors > 0);
+        }
+    }
+}
+
+TEST(yaml_without_heap_says_what_to_raise)
+{
+    if (!IS_ENABLED(CONFIG_YAML) || heap_stats().size == 0)
+        return;
+    load_file("tests/configs/example.yaml");
+    size_t high = heap_stats().high_water;
+    CHECK_INT(heap_stats().used, 0);
+    for (size_t size = 4096; size < high; size += 4096) {
+        heap_init(heap, size);
+        CHECK_INT(load_file("tests/configs/example.yaml"), NEFIA_EFULL);
+        check_says("raise CONFIG_HUB_HEAP_KB");
+        CHECK_INT(heap_stats().used, 0);
+    }
+    heap_init(heap, sizeof heap);
+}
+
+TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally, binds_values,
+          what_is_not_given_has_its_default, a_refused_value_leaves_the_default, secrets_are_never_repeated, tenths,
+          integers_and_bools_and_words, a_file_that_does_not_fit_names_what_to_raise,
+          a_file_that_is_not_there_says_why, keys_that_repeat_are_kept_once, every_prefix_is_survived,
+          yaml_without_heap_says_what_to_raise)
