@@ -167,15 +167,12 @@ int control_request(const char *path, const char *line, char *buf, size_t cap,
                     int (*on_record)(void *arg, const char *json, size_t len), void *arg,
                     uint64_t timeout_ms, struct text *why)
 {
-    struct question q = {.path = path,
-                         .timeout_ms = timeout_ms,
-                         .why = why,
-                         .fd = -1,
-                         .buf = buf,
-                         .cap = cap,
-                         .on_record = on_record,
-                         .arg = arg};
+    struct question q = {.path = path, .timeout_ms = timeout_ms, .why = why, .fd = -1};
 
+    q.buf = buf;
+    q.cap = cap;
+    q.on_record = on_record;
+    q.arg = arg;
     text_reset(why);
     int r = reach(&q);
     if (r == 0)

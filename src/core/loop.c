@@ -30,6 +30,7 @@ static void take_signals(struct loop *l)
     sigset_t ours;
 
     handled_set(&ours);
+    mark.sa_mask = ours; /* no handler inside another: one signal frame of stack */
     sigprocmask(SIG_BLOCK, &ours, &l->mask);
     for (size_t i = 0; i < ARRAY_SIZE(handled); i++) {
         sigdelset(&l->mask, handled[i]);

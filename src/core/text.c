@@ -238,8 +238,10 @@ static const struct unit units[] = {
 
 void text_duration(struct text *t, uint64_t ms)
 {
-    if (ms == 0)
+    if (ms == 0) {
         text_str(t, "0s");
+        return;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
         if (ms < units[i].ms)
             continue;
