@@ -71,7 +71,6 @@ struct pattern_work {
 
 #define PATTERN_NODES (CONFIG_PATTERN_BYTES + 32)
 #define PATTERN_RANGES (CONFIG_PATTERN_BYTES + 2 * PATTERN_SET_RANGES)
-#define PATTERN_NAMES 16
 #define PATTERN_WORK 192
 #define PATTERN_OUT (CONFIG_PATTERN_BYTES * 8)
 
@@ -82,7 +81,6 @@ struct pattern_scratch {
     struct pattern_range mapped[3 * PATTERN_SET_RANGES];
     struct pattern_group groups[PATTERN_DEPTH + 1];
     struct pattern_work work[PATTERN_WORK];
-    struct pattern_range names[PATTERN_NAMES];
     wchar_t out[PATTERN_OUT];
 };
 

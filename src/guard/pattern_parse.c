@@ -12,7 +12,6 @@ struct parser {
     struct tree *t;
     size_t at;
     size_t depth;
-    size_t names;
     uint8_t flags;
     bool repeated; /* what came just before is a repetition */
 };
@@ -602,10 +601,9 @@ static bool is_name_char(char c)
     return is_digit(c) || c == '_' || is_letter((unsigned char)c);
 }
 
-/** `(?P<name>` or `(?<name>`; prefix is what comes before the name. */
+/** `(?P<name>` or `(?<name>`; prefix is what comes before the name, which is of no use here. */
 static int named_group(struct parser *p, size_t prefix)
 {
-    struct pattern_range *names = p->t->s->names;
     size_t at = p->at, from = at + prefix, len = 0;
     const char *re = p->t->re;
 
@@ -614,12 +612,6 @@ static int named_group(struct parser *p, size_t prefix)
     if (len == 0 || from + len >= p->t->len || re[from + len] != '>')
         return refuse(p, at, prefix + len + 1,
                       "a group's name is letters, digits and _, closed by >");
-    for (size_t i = 0; i < p->names; i++)
-        if (names[i].hi == len && memcmp(re + names[i].lo, re + from, len) == 0)
-            return refuse(p, at, prefix + len + 1, "two groups of the same name");
-    if (p->names == PATTERN_NAMES)
-        return too_big(p, at, prefix + len + 1, "more than 16 named groups; names have no use here");
-    names[p->names++] = (struct pattern_range){ (uint32_t)from, (uint32_t)len };
     p->at = from + len + 1;
     return push_group(p, at, p->flags);
 }

@@ -578,7 +578,7 @@ static int write_all(struct writer *w)
  * Sizes of its structures are those of tre-internal.h and tre-match-parallel.c (0.8.0). */
 static void reckon(struct pattern *p, const struct pattern_node *root)
 {
-    const uint32_t word = sizeof(void *), transition = 16 + 5 * word, block_head = 4 * word;
+    const uint32_t word = sizeof(void *), transition = 16 + 6 * word, block_head = 4 * word;
     uint32_t states = root->states + 1; /* and the final one, which every last position leads to */
     uint64_t slots = (uint64_t)root->slots + root->last;
     uint64_t bytes = (slots + states + 1 + root->first + 1) * transition;
