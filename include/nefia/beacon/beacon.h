@@ -1,0 +1,60 @@
+#ifndef NEFIA_BEACON_BEACON_H
+#define NEFIA_BEACON_BEACON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nefia/beacon/instances.h"
+#include "nefia/beacon/pipeline.h"
+#include "nefia/beacon/settings.h"
+#include "nefia/beacon/uplink.h"
+#include "nefia/cli.h"
+#include "nefia/control.h"
+
+/** The whole program: one of these, in main.c, wired to the pools by beacon_wire. */
+struct beacon {
+    struct loop loop;
+    struct children children;
+    struct control_server control;
+    struct condition_table conditions;
+    struct beacon_pipeline pipeline;
+    struct instances instances;
+    struct uplink uplink;
+    struct mac_key key, next_key;
+    struct beacon_settings settings[2]; /* of the running and of the loading configuration, as `current` says */
+    struct config_arena arenas[2];
+    unsigned current;
+    struct config config;
+    const char *path;    /* of the configuration */
+    struct timer drain;
+    bool stopping;
+    uint64_t started_ms, reloads, failed_reloads;
+};
+
+/** Connect everything to the pools. Nothing runs yet. */
+void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message));
+enum { BEACON_NEEDS_HUB = 1, BEACON_NEEDS_KEY = 2 };
+/** Read the configuration into the half that is not running. Return: 0; or negative, all errors reported and nothing changed. */
+int beacon_load(struct beacon *b, unsigned needs);
+static inline const struct beacon_settings *beacon_loaded(const struct beacon *b)
+{
+    return &b->settings[!b->current];
+}
+static inline const struct beacon_settings *beacon_settings(const struct beacon *b)
+{
+    return &b->settings[b->current];
+}
+/** After beacon_load: runs until SIGTERM. Return: an exit status. */
+int beacon_run(struct beacon *b);
+/** After beacon_load: each sensor one time, the events on stdout. Return: an exit status. */
+int beacon_once(struct beacon *b);
+
+/** The verbs of the control socket; arg is the struct beacon. */
+extern const struct control_verb beacon_verbs[];
+/** Command line side of the verbs. work: at least CONFIG_CONTROL_LINE_BYTES + 2. Return: an exit status. */
+int beacon_ask_status(const char *socket, bool json, char *work, size_t cap);
+/** operands: TYPE SEVERITY [KEY=VALUE...]. request: room for the request line. */
+int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request, size_t request_cap, char *work,
+                    size_t cap);
+
+#endif

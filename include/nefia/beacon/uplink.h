@@ -1,0 +1,68 @@
+#ifndef NEFIA_BEACON_UPLINK_H
+#define NEFIA_BEACON_UPLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nefia/addr.h"
+#include "nefia/loop.h"
+#include "nefia/mac.h"
+#include "nefia/spool.h"
+
+/** The connection to the hub: takes events out of the spool, signs them, sends them, and tells the spool what arrived.
+ *
+ *     IDLE ── start ──▶ CONNECTING ── connected ──▶ UP ── hub ends ──▶ CLOSING
+ *                        ▲   │ none answers          │ broken             │ all arrived, or not
+ *                        └── BACKOFF ◀───────────────┴────────────────────┘
+ *
+ * Addresses are tried in order, each at once after the other; when none answers, or a connection ends, comes a wait:
+ * a random time between 1 s and a bound that doubles from 2 s to 5 min, and that only a delivered event makes small again.
+ *
+ * Delivered, with a hub that acknowledges nothing, means: its kernel has acknowledged every byte that was sent. When the
+ * connection breaks before, all that is not delivered is sent again, whole. When the hub ends it in good order (a FIN, as it
+ * does on a restart), a line already begun is finished, our side is closed, and what was sent counts as delivered
+ * when all of it, our end included, was acknowledged. */
+enum uplink_state { UPLINK_IDLE, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING, UPLINK_BACKOFF };
+
+#define UPLINK_LINE_BYTES (CONFIG_EVENT_BYTES + MAC_HEX + 2)
+
+struct uplink {
+    struct loop *loop;
+    struct spool *spool;
+    const struct mac_key *key;   /* not set: lines go unsigned */
+    const struct addr *addresses;
+    unsigned address_count, address; /* address: the one in use, or tried last */
+    enum uplink_state state;
+    int fd;                      /* -1: none */
+    struct watch watch;
+    struct timer timer;          /* connect deadline, end of the wait, deadline of CLOSING */
+    struct timer check;          /* runs while something is in flight */
+    uint64_t check_ms, since_ms; /* since_ms: when `state` began */
+    unsigned attempts;           /* waits since the last delivered event */
+    int error;                   /* errno of a connect that failed at once */
+    char *line;                  /* the caller's UPLINK_LINE_BYTES: the line being sent */
+    size_t line_len, line_sent;
+    uint64_t delivered, connects, failures, ignored; /* ignored: bytes the hub said */
+    uint64_t (*random_below)(uint64_t n);
+    void (*on_delivered)(void *arg, unsigned events);
+    void *arg;
+};
+
+/** Memory: line is the caller's, UPLINK_LINE_BYTES. Everything pointed to stays. */
+void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char *line);
+/** Begin with these addresses and this key; on a running uplink: a reload. A connection stays when its address and
+ * the key are still in force (same_key). */
+void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count, const struct mac_key *key,
+                  bool same_key);
+/** The spool has something new. */
+void uplink_kick(struct uplink *u);
+/** Close at once; what was not delivered is unsent again. */
+void uplink_stop(struct uplink *u);
+/** Nothing is in the spool, and none in flight. */
+bool uplink_drained(const struct uplink *u);
+const char *uplink_state_text(enum uplink_state s);
+/** Milliseconds until the next try; 0 when none is planned. */
+uint64_t uplink_next_try_ms(const struct uplink *u);
+
+#endif

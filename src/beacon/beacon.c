@@ -1,0 +1,331 @@
+#include "nefia/beacon/beacon.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "nefia/beacon/sensor_table.h"
+#include "nefia/cli.h"
+#include "nefia/err.h"
+#include "nefia/file.h"
+#include "nefia/heap.h"
+#include "nefia/kconfig.h"
+#include "nefia/log.h"
+
+#define POOL_PROGRAM_BEACON
+#include "nefia/pool.h"
+
+enum {
+    DRAIN_MS = 5 * 1000,
+    WATCHES = CONFIG_CONTROL_CLIENTS + 2 + 2 * CONFIG_BEACON_CHILDREN,
+};
+
+static const char boot_name[] = "boot";
+
+/* ---- wiring ---- */
+
+static uint64_t random_below(uint64_t n)
+{
+    uint64_t v = 0;
+
+    if (getrandom(&v, sizeof v, GRND_NONBLOCK) != (ssize_t)sizeof v)
+        v = clock_ms(&clock_system) * 2654435761u; /* early at boot: phases and waits need no secret */
+    return n ? v % n : 0;
+}
+
+static void event_queued(void *arg)
+{
+    struct beacon *b = arg;
+
+    uplink_kick(&b->uplink);
+}
+
+static void events_delivered(void *arg, unsigned events)
+{
+    struct beacon *b = arg;
+
+    (void)events;
+    beacon_pipeline_report_lost(&b->pipeline);
+    if (b->stopping && uplink_drained(&b->uplink))
+        loop_stop(&b->loop);
+}
+
+static void wire_pipeline(struct beacon *b)
+{
+    struct beacon_pipeline *p = &b->pipeline;
+    char *buffers = (char *)pool_work;
+
+    beacon_pipeline_init(p, &b->loop, buffers, buffers + CONFIG_EVENT_BYTES + 1);
+    dedup_init(&p->dedup, pool_dedup, CONFIG_DEDUP_SLOTS);
+    rate_init(&p->rate, pool_rate, CONFIG_RATE_MAX);
+    spool_init(&p->spool, pool_spool, sizeof pool_spool);
+    p->queued = event_queued;
+    p->arg = b;
+}
+
+void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message))
+{
+    heap_init(pool_heap, sizeof pool_heap);
+    loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, WATCHES);
+    b->started_ms = clock_ms(&clock_system);
+    b->path = path;
+    for (unsigned i = 0; i < ARRAY_SIZE(b->arenas); i++)
+        b->arenas[i] = (struct config_arena){.strings = pool_config_text + i * (sizeof pool_config_text / 2),
+                                             .strings_cap = sizeof pool_config_text / 2};
+    config_init(&b->config, "BEACON", pool_config_nodes, CONFIG_BEACON_CONFIG_NODES, report, b);
+    condition_init(&b->conditions, pool_conditions, CONFIG_CONDITIONS);
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        children_init(&b->children, &b->loop, pool_children, CONFIG_BEACON_CHILDREN);
+    wire_pipeline(b);
+    instances_init(&b->instances, &b->pipeline, &b->children, &b->conditions, pool_emitters, pool_sensor_states,
+                   pool_child_output);
+    b->instances.random_below = random_below;
+    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_uplink_line);
+    b->uplink.random_below = random_below;
+    b->uplink.on_delivered = events_delivered;
+    b->uplink.arg = b;
+}
+
+/* ---- configuration ---- */
+
+static void load_key(struct beacon *b, const struct beacon_settings *s)
+{
+    char buf[320];
+    struct text why;
+
+    text_init(&why, buf, sizeof buf);
+    int err = beacon_settings_key(s, &b->next_key, &why);
+    if (err < 0)
+        config_error(&b->config, NULL, s->hmac_key_file ? "beacons.hmac_key_file" : "beacons.hmac_key",
+                     why.len ? why.buf : err_text(err), NULL);
+}
+
+int beacon_load(struct beacon *b, unsigned needs)
+{
+    const struct node *sensors[SENSOR_COUNT + 1];
+    struct beacon_settings *s = &b->settings[!b->current];
+    int err = config_load(&b->config, b->path, &b->arenas[!b->current], pool_work, sizeof pool_work);
+
+    if (err < 0)
+        return err;
+    beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
+    instances_load(&b->instances, &b->config, sensors);
+    if (needs & BEACON_NEEDS_KEY)
+        load_key(b, s);
+    return config_done(&b->config);
+}
+
+static void open_control(struct beacon *b, const struct beacon_settings *s, struct text *why, int *err)
+{
+    *err = 0;
+    if (s->control_socket && s->control_socket[0])
+        *err = control_open(&b->control, &b->loop, s->control_socket, pool_clients, CONFIG_CONTROL_CLIENTS,
+                            beacon_verbs, b, why);
+}
+
+/** The loaded settings come into force. */
+static void apply(struct beacon *b)
+{
+    const struct beacon_settings *s = beacon_loaded(b);
+    bool same_key = memcmp(&b->key, &b->next_key, sizeof b->key) == 0;
+
+    b->pipeline.host_id = s->host_id;
+    b->pipeline.dedup.parts = s->dedup_parts;
+    b->pipeline.dedup.window_ms = s->dedup_window_ms;
+    rate_set_limit(&b->pipeline.rate, (unsigned)s->max_events_per_min);
+    instances_switch(&b->instances);
+    b->key = b->next_key;
+    mac_key_wipe(&b->next_key);
+    uplink_start(&b->uplink, s->reactors, s->reactor_count, &b->key, same_key);
+    b->current = !b->current;
+}
+
+static void reopen_control(struct beacon *b, const char *before)
+{
+    char buf[256];
+    struct text why;
+    int err;
+    const char *now = beacon_settings(b)->control_socket;
+
+    if (str_eq(before ? before : "", now ? now : ""))
+        return;
+    text_init(&why, buf, sizeof buf);
+    control_close(&b->control);
+    open_control(b, beacon_settings(b), &why, &err);
+    if (err < 0)
+        LOG_ERROR("no control socket: ", why.buf);
+}
+
+static void reload(struct beacon *b)
+{
+    const char *socket = beacon_settings(b)->control_socket;
+
+    if (beacon_load(b, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0) {
+        b->failed_reloads++;
+        mac_key_wipe(&b->next_key);
+        LOG_ERROR("the configuration was not reloaded; the one before stays in force");
+        return;
+    }
+    apply(b);
+    reopen_control(b, socket);
+    b->reloads++;
+    LOG_INFO("configuration reloaded: ", DEC(instances_current(&b->instances)->count), " sensors");
+}
+
+/* ---- start ---- */
+
+/** Counts the starts. Without a stored number, the wall clock, so that an erased flash does not begin again at 1 with
+ * numbers the hub has seen; without a believable clock, chance. */
+static uint64_t take_boot(const struct beacon_settings *s)
+{
+    bool kept = s->state_dir && s->state_dir[0];
+    uint64_t boot = 0;
+    int err = kept ? state_load_u64(s->state_dir, boot_name, &boot) : NEFIA_ENOTFOUND;
+
+    if (err < 0 && err != NEFIA_ENOTFOUND)
+        LOG_WARN("the count of starts in ", s->state_dir, " is ", err == NEFIA_ESYNTAX ? "damaged" : "unreadable",
+                 "; beginning anew");
+    if (err == 0)
+        boot++;
+    else if (clock_synced(&clock_system))
+        boot = (uint64_t)clock_unix(&clock_system);
+    else
+        boot = 1 + random_below(INT32_MAX);
+    if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0)
+        LOG_WARN("cannot store the count of starts in ", s->state_dir);
+    return boot;
+}
+
+static void say_started(struct beacon *b)
+{
+    static const struct pipeline_event e = {
+        .type = "beacon.started", .source = "beacon", .severity = SEVERITY_INFO, .own = true};
+    struct json_writer *w = beacon_pipeline_begin(&b->pipeline);
+
+    json_put_string(w, "version", cli_version());
+    json_put_string(w, "board", cli_board());
+    json_put_u64(w, "sensors", instances_current(&b->instances)->count);
+    beacon_pipeline_end(&b->pipeline, &e);
+}
+
+/* ---- stop ---- */
+
+static void drain_over(void *arg)
+{
+    struct beacon *b = arg;
+
+    loop_stop(&b->loop);
+}
+
+static void begin_stop(struct beacon *b)
+{
+    bool again = b->stopping;
+
+    b->stopping = true;
+    instances_stop(&b->instances);
+    beacon_pipeline_report_suppressed(&b->pipeline);
+    enum uplink_state s = b->uplink.state;
+    if (again || uplink_drained(&b->uplink) || s == UPLINK_IDLE || s == UPLINK_BACKOFF)
+        loop_stop(&b->loop);
+    else
+        timer_start(&b->loop, &b->drain, DRAIN_MS, drain_over, b);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct beacon *b = arg;
+
+    if (signo == SIGCHLD && IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        children_reap(&b->children);
+    else if (signo == SIGHUP && !b->stopping)
+        reload(b);
+    else if (signo == SIGTERM || signo == SIGINT)
+        begin_stop(b);
+}
+
+static void say_stopped(const struct beacon *b)
+{
+    unsigned left = b->pipeline.spool.events;
+
+    if (left)
+        LOG_WARN("stopped; ", DEC(left), " events were not delivered");
+    else
+        LOG_INFO("stopped; all events were delivered");
+}
+
+int beacon_run(struct beacon *b)
+{
+    char buf[256];
+    struct text why;
+    int err;
+
+    text_init(&why, buf, sizeof buf);
+    open_control(b, beacon_loaded(b), &why, &err);
+    if (err < 0) {
+        LOG_ERROR(why.buf, "; is another nefia-beacon running? (beacons.control_socket)");
+        return CLI_NO;
+    }
+    b->pipeline.boot = take_boot(beacon_loaded(b));
+    loop_on_signal(&b->loop, on_signal, b);
+    apply(b);
+    LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ", DEC(b->pipeline.boot), ", ",
+             DEC(instances_current(&b->instances)->count), " sensors", b->key.set ? "" : ", events are not signed");
+    say_started(b);
+    err = loop_run(&b->loop);
+    uplink_stop(&b->uplink);
+    control_close(&b->control);
+    mac_key_wipe(&b->key);
+    say_stopped(b);
+    log_flush();
+    return err < 0 ? CLI_NO : CLI_FINE;
+}
+
+/* ---- once ---- */
+
+static int print_event(void *arg, const char *line, size_t len)
+{
+    (void)arg;
+    if (cli_write(STDOUT_FILENO, line, len) < 0)
+        return NEFIA_EIO;
+    return cli_write(STDOUT_FILENO, "\n", 1) < 0 ? NEFIA_EIO : PIPELINE_HEARD;
+}
+
+static void stop_once(void *arg, int signo)
+{
+    struct beacon *b = arg;
+
+    if (signo == SIGCHLD && IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        children_reap(&b->children);
+    else if (signo == SIGTERM || signo == SIGINT)
+        b->stopping = true;
+}
+
+static void run_one(struct beacon *b, struct emitter *e)
+{
+    instances_run(e);
+    while (b->instances.running > 0 && !b->stopping)
+        loop_turn(&b->loop, -1); /* bounded: a command has a deadline */
+    CLI_ERR(e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "", ": ",
+            e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
+            e->events == 1 ? " event\n" : " events\n");
+}
+
+int beacon_once(struct beacon *b)
+{
+    const struct instance_set *set;
+    int status = CLI_FINE;
+
+    b->pipeline.host_id = beacon_loaded(b)->host_id;
+    b->pipeline.print = print_event;
+    loop_on_signal(&b->loop, stop_once, b);
+    instances_switch_once(&b->instances);
+    set = instances_current(&b->instances);
+    for (unsigned i = 0; i < set->count && !b->stopping; i++) {
+        run_one(b, &set->items[i]);
+        if (set->items[i].result != INSTANCE_OK)
+            status = CLI_NO;
+    }
+    if (set->count == 0)
+        CLI_ERR("no sensor is enabled in ", b->path, "; begin with `beacons: {disk_usage: {}}`\n");
+    instances_stop(&b->instances);
+    return b->stopping ? CLI_NO : status;
+}

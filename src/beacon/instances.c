@@ -1,0 +1,377 @@
+#include "nefia/beacon/instances.h"
+
+#include <string.h>
+
+#include "nefia/beacon/sensor_table.h"
+#include "nefia/err.h"
+#include "nefia/kconfig.h"
+#include "nefia/log.h"
+
+enum {
+    FIRST_RUN_MS = 30 * 1000, /* longest wait for a sensor's first look */
+    RETRY_MS = 5 * 1000,      /* when all commands were taken */
+    CLASS_FIELDS = 12,        /* most of one class */
+};
+
+void instances_init(struct instances *in, struct beacon_pipeline *p, struct children *children,
+                    struct condition_table *conditions, struct emitter *items, max_align_t *states, char *outputs)
+{
+    *in = (struct instances){.pipeline = p, .children = children, .conditions = conditions, .outputs = outputs};
+    for (unsigned i = 0; i < ARRAY_SIZE(in->sets); i++) {
+        in->sets[i].items = items + i * CONFIG_BEACON_SENSORS;
+        in->sets[i].states = (uint8_t *)states + i * CONFIG_BEACON_SENSOR_STATE_BYTES;
+    }
+}
+
+/* ---- configuration ---- */
+
+#define COMMON(member) .offset = offsetof(struct sensor_common, member)
+static const struct field common_fields[] = {
+    {.name = "name", .type = FIELD_STRING, COMMON(name), .min = 1, .max = 64, .required = true, .help = "what it is called"},
+    {.name = "enabled", .type = FIELD_BOOL, COMMON(enabled), .def = "true", .help = "false: it does not run"},
+    {.name = "interval", .type = FIELD_DURATION, COMMON(interval_ms), .min = 1000, .max = 366 * 86400000LL,
+     .help = "time between two looks"},
+    {.name = "for", .type = FIELD_INT, COMMON(for_checks), .min = 1, .max = 200, .def = "1",
+     .help = "looks in a row before it is said"},
+};
+
+/** What all sensors have (a name only those of a list), and what this class has. */
+static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1],
+                        const struct sensor_class *class)
+{
+    unsigned n = 0;
+
+    for (unsigned i = class->is_list ? 0 : 1; i < ARRAY_SIZE(common_fields); i++) {
+        table[n] = common_fields[i];
+        if (table[n].offset == offsetof(struct sensor_common, interval_ms))
+            table[n].def = class->interval;
+        n++;
+    }
+    for (unsigned i = 0; class->fields && class->fields[i].name && i < CLASS_FIELDS; i++)
+        table[n++] = class->fields[i];
+    table[n] = (struct field){.name = NULL};
+}
+
+/** Room for one more sensor of this class, zeroed. Null after a report. */
+static struct emitter *take_room(struct instances *in, struct config *c, const struct sensor_class *class,
+                                 const struct node *n, const char *where)
+{
+    struct instance_set *set = &in->sets[!in->current];
+    size_t size = (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+
+    if (set->count == CONFIG_BEACON_SENSORS) {
+        config_error(c, n, where, "this build runs at most ", DEC(CONFIG_BEACON_SENSORS),
+                     " sensors (CONFIG_BEACON_SENSORS)", NULL);
+        return NULL;
+    }
+    if (size > CONFIG_BEACON_SENSOR_STATE_BYTES - set->states_used) {
+        config_error(c, n, where, "no memory left for this sensor: it needs ", DEC(size), " bytes of ",
+                     DEC(CONFIG_BEACON_SENSOR_STATE_BYTES), " (CONFIG_BEACON_SENSOR_STATE_BYTES)", NULL);
+        return NULL;
+    }
+    struct emitter *e = &set->items[set->count];
+    void *state = set->states + set->states_used;
+    memset(state, 0, size);
+    *e = (struct emitter){.owner = in, .class = class, .common = state, .output = -1};
+    return e;
+}
+
+static void check_name(struct instances *in, struct config *c, const struct node *n, const char *where,
+                       const struct emitter *e)
+{
+    const struct instance_set *set = &in->sets[!in->current];
+
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->items[i].class == e->class && str_eq(set->items[i].common->name, e->common->name))
+            config_error(c, node_child(c, n, "name"), where, "the name \"", e->common->name, "\" is given twice", NULL);
+}
+
+static void load_one(struct instances *in, struct config *c, const struct sensor_class *class, const struct node *n,
+                     const char *where)
+{
+    struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1];
+    struct emitter *e = take_room(in, c, class, n, where);
+    unsigned errors = c->errors;
+
+    if (!e)
+        return;
+    class_table(table, class);
+    config_bind(c, n, where, table, e->common);
+    if (!class->is_list)
+        e->common->name = class->name;
+    if (c->errors == errors && class->is_list)
+        check_name(in, c, n, where, e);
+    if (c->errors == errors && class->open)
+        class->open(e->common, c, n, where);
+    if (c->errors != errors || !e->common->enabled)
+        return;
+    struct instance_set *set = &in->sets[!in->current];
+    set->count++;
+    set->states_used +=
+        (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+}
+
+static void load_class(struct instances *in, struct config *c, const struct sensor_class *class, const struct node *n)
+{
+    char buf[96];
+    struct text where;
+    unsigned index = 0;
+
+    text_init(&where, buf, sizeof buf);
+    config_where_key(&where, "beacons", class->name);
+    if (!config_is(c, n, where.buf, class->is_list ? NODE_LIST : NODE_MAP))
+        return;
+    if (!class->is_list) {
+        load_one(in, c, class, n, where.buf);
+        return;
+    }
+    for (const struct node *item = node_first(c, n); item; item = node_next(c, item), index++) {
+        text_reset(&where);
+        config_where_key(&where, "beacons", class->name);
+        char list[64];
+        struct text t;
+        text_init(&t, list, sizeof list);
+        text_str(&t, where.buf);
+        text_reset(&where);
+        config_where_item(&where, list, index);
+        if (config_is(c, item, where.buf, NODE_MAP))
+            load_one(in, c, class, item, where.buf);
+    }
+}
+
+int instances_load(struct instances *in, struct config *c, const struct node *const *nodes)
+{
+    struct instance_set *set = &in->sets[!in->current];
+    unsigned errors = c->errors;
+
+    set->count = 0;
+    set->states_used = 0;
+    for (unsigned i = 0; sensor_table[i]; i++)
+        load_class(in, c, sensor_table[i], nodes[i]);
+    return c->errors == errors ? 0 : NEFIA_EINVAL;
+}
+
+/* ---- running ---- */
+
+static void settle(struct emitter *e, int err)
+{
+    if (err < 0 && e->result != INSTANCE_FAILED)
+        LOG_WARN(e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "", ": ",
+                 err_text(err));
+    e->result = err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
+    if (err < 0)
+        e->failures++;
+}
+
+static int run(struct emitter *e)
+{
+    uint64_t now = clock_ms(e->owner->pipeline->loop->clock);
+
+    e->runs++;
+    e->last_run_ms = now;
+    int err = e->class->poll(e->common, e, now);
+    if (err < 0 || e->output < 0)
+        settle(e, err);
+    return err;
+}
+
+static void start_timer(struct emitter *e, uint64_t delay_ms);
+
+static void timer_fired(void *arg)
+{
+    struct emitter *e = arg;
+
+    start_timer(e, e->common->interval_ms);
+    if (run(e) == NEFIA_EFULL)
+        start_timer(e, e->common->interval_ms < RETRY_MS ? e->common->interval_ms : RETRY_MS);
+}
+
+static void start_timer(struct emitter *e, uint64_t delay_ms)
+{
+    timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
+}
+
+void instances_stop(struct instances *in)
+{
+    struct instance_set *set = &in->sets[in->current];
+
+    for (unsigned i = 0; i < set->count; i++) {
+        struct emitter *e = &set->items[i];
+        timer_stop(&e->timer);
+        if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) && e->output >= 0) {
+            child_cancel(in->children, e);
+            in->output_used[e->output] = false;
+            e->output = -1;
+            in->running--;
+        }
+    }
+}
+
+static const struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->items[i].class == e->class && str_eq(set->items[i].common->name, e->common->name))
+            return &set->items[i];
+    return NULL;
+}
+
+/** When is it due: as before where it ran before (at once when its command was killed half-way), else soon. */
+static uint64_t first_delay(const struct instances *in, const struct emitter *e, const struct emitter *before)
+{
+    uint64_t most = e->common->interval_ms < FIRST_RUN_MS ? e->common->interval_ms : FIRST_RUN_MS;
+    uint64_t now = clock_ms(in->pipeline->loop->clock);
+
+    if (!before || before->runs == 0)
+        return in->random_below ? in->random_below(most) : 0;
+    if (before->result == INSTANCE_RUNNING)
+        return 0;
+    uint64_t due = before->last_run_ms + e->common->interval_ms;
+    return due > now ? due - now : 0;
+}
+
+void instances_switch(struct instances *in)
+{
+    const struct instance_set *old = &in->sets[in->current];
+    struct instance_set *set = &in->sets[!in->current];
+
+    instances_stop(in);
+    in->current = !in->current;
+    condition_mark(in->conditions);
+    for (unsigned i = 0; i < set->count; i++) {
+        struct emitter *e = &set->items[i];
+        const struct emitter *before = find_same(old, e);
+        if (before) {
+            e->result = before->result;
+            e->runs = before->runs;
+            e->failures = before->failures;
+            e->events = before->events;
+            e->last_run_ms = before->last_run_ms;
+        }
+        start_timer(e, first_delay(in, e, before));
+    }
+}
+
+void instances_switch_once(struct instances *in)
+{
+    in->current = !in->current;
+    in->once = true;
+}
+
+void instances_run(struct emitter *e)
+{
+    run(e);
+}
+
+/* ---- what a sensor may do ---- */
+
+struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject, enum severity severity)
+{
+    e->event =
+        (struct pipeline_event){.type = type, .source = e->class->source, .subject = subject, .severity = severity};
+    e->condition = NULL;
+    return beacon_pipeline_begin(e->owner->pipeline);
+}
+
+int emit_end(struct emitter *e)
+{
+    int verdict = beacon_pipeline_end(e->owner->pipeline, &e->event);
+
+    if (verdict == PIPELINE_HEARD) {
+        e->events++;
+        if (e->condition)
+            e->condition->told = !e->recovered;
+    }
+    e->condition = NULL;
+    return verdict == PIPELINE_OVER_RATE ? 0 : verdict;
+}
+
+struct condition *emitter_condition(struct emitter *e, const char *subject)
+{
+    struct instances *in = e->owner;
+    struct condition *c = condition_get(in->conditions, e->class->name, subject);
+
+    if (!c) {
+        condition_sweep(in->conditions); /* those nobody asked for since the last reload */
+        c = condition_get(in->conditions, e->class->name, subject);
+    }
+    if (!c && !in->full_told) {
+        LOG_ERROR("more than ", DEC(in->conditions->count), " conditions: what ", e->class->name, " sees of ", subject,
+                  " is not judged (CONFIG_CONDITIONS)");
+        in->full_told = true;
+    }
+    return c;
+}
+
+struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject, enum level measured)
+{
+    struct condition *c = emitter_condition(e, subject);
+    struct condition_verdict v;
+
+    if (!c)
+        return NULL;
+    v = condition_check(c, measured, e->owner->once ? 1 : (unsigned)e->common->for_checks);
+    /* Its end was held back by the rate: it is said as soon as it can be heard. */
+    bool recovered = v.action == CONDITION_RECOVERED || (v.action == CONDITION_QUIET && c->told);
+    if (v.action == CONDITION_QUIET && !recovered)
+        return NULL;
+    struct json_writer *w = emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
+    e->condition = c;
+    e->recovered = recovered;
+    e->event.change = recovered && c->told;
+    if (recovered)
+        json_put_string(w, "state", "recovered");
+    return w;
+}
+
+static void child_done(void *arg, const struct child_result *r)
+{
+    struct emitter *e = arg;
+    struct instances *in = e->owner;
+    int output = e->output;
+
+    e->output = -1;
+    in->running--;
+    settle(e, 0);
+    e->done(e->common, e, r, in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES);
+    in->output_used[output] = false;
+}
+
+static int free_output(const struct instances *in)
+{
+    for (int i = 0; i < CONFIG_BEACON_CHILDREN; i++)
+        if (!in->output_used[i])
+            return i;
+    return NEFIA_EFULL;
+}
+
+int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
+                  void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output))
+{
+    extern char **environ;
+    struct instances *in = e->owner;
+    const char *argv[] = {"/bin/sh", "-c", command, NULL};
+    int output = free_output(in);
+
+    if (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        return NEFIA_ENOTSUP;
+    if (e->output >= 0)
+        return NEFIA_EAGAIN;
+    if (output < 0)
+        return output;
+    struct child_spec spec = {
+        .argv = argv,
+        .envp = (const char *const *)environ,
+        .output = in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES,
+        .output_cap = CONFIG_SCRIPT_OUTPUT_BYTES,
+        .deadline_ms = deadline_ms,
+    };
+    e->done = done;
+    int slot = child_start(in->children, &spec, child_done, e);
+    if (slot < 0)
+        return slot;
+    e->output = output;
+    e->result = INSTANCE_RUNNING;
+    in->output_used[output] = true;
+    in->running++;
+    return 0;
+}

@@ -1,0 +1,122 @@
+#include "nefia/beacon/beacon.h"
+#include "nefia/cli.h"
+#include "nefia/err.h"
+#include "nefia/log.h"
+
+#define POOL_PROGRAM_BEACON
+#include "nefia/pool.h"
+
+static const char program_name[] = "nefia-beacon";
+static struct beacon beacon;
+
+static void report_to_log(void *arg, const char *message)
+{
+    (void)arg;
+    LOG_ERROR(message);
+}
+
+static void report_to_stderr(void *arg, const char *message)
+{
+    (void)arg;
+    CLI_ERR(message, "\n");
+}
+
+static int load(const struct cli_args *a, void (*report)(void *, const char *), unsigned needs)
+{
+    beacon_wire(&beacon, a->config, report);
+    return beacon_load(&beacon, needs);
+}
+
+static int run(const struct cli_args *a)
+{
+    int status = cli_log(a, program_name);
+
+    if (status != CLI_FINE)
+        return status;
+    if (load(a, report_to_log, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
+        return CLI_WRONG;
+    return beacon_run(&beacon);
+}
+
+static int once(const struct cli_args *a)
+{
+    log_init(program_name, LOG_LEVEL_WARN);
+    if (load(a, report_to_stderr, 0) < 0)
+        return CLI_WRONG;
+    return beacon_once(&beacon);
+}
+
+static int check(const struct cli_args *a)
+{
+    log_init(program_name, LOG_LEVEL_WARN);
+    if (load(a, report_to_stderr, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
+        return CLI_WRONG;
+    const struct beacon_settings *s = beacon_loaded(&beacon);
+    CLI_OUT(a->config, ": fine; host ", s->host_id, ", ", DEC(beacon.instances.sets[!beacon.instances.current].count),
+            " sensors, ", DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",
+            beacon.next_key.set ? "signed\n" : "not signed\n");
+    return CLI_FINE;
+}
+
+/** The socket of the daemon that this configuration is for; null after a report. */
+static const char *control_socket(const struct cli_args *a, int *status)
+{
+    const char *path;
+
+    log_init(program_name, LOG_LEVEL_WARN);
+    *status = CLI_WRONG;
+    if (load(a, report_to_stderr, 0) < 0)
+        return NULL;
+    path = beacon_loaded(&beacon)->control_socket;
+    if (path && path[0])
+        return path;
+    CLI_ERR(program_name, ": beacons.control_socket is empty in ", a->config, ": the daemon cannot be asked\n");
+    return NULL;
+}
+
+static int status(const struct cli_args *a)
+{
+    int result;
+    const char *path = control_socket(a, &result);
+
+    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_work, sizeof pool_work) : result;
+}
+
+static int emit(const struct cli_args *a)
+{
+    int result;
+    const char *path = control_socket(a, &result);
+
+    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, (char *)pool_work, sizeof pool_work) : result;
+}
+
+static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
+static const struct cli_option status_options[] = {{"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
+
+static const struct cli_verb verbs[] = {
+    {.name = "run", .options = run_options, .help = "watch and report until SIGTERM; SIGHUP reloads", .run = run},
+    {.name = "once", .help = "run each sensor one time and print its events, without network", .run = once},
+    {.name = "check", .help = "is the configuration fine?", .run = check},
+    {.name = "status", .options = status_options, .help = "what the running beacon does", .run = status},
+    {.name = "emit",
+     .operands = "TYPE SEVERITY [KEY=VALUE...]",
+     .least = 2,
+     .most = 64,
+     .help = "send an event of your own through the running beacon",
+     .more = "SEVERITY is info, warning or critical. The values are strings.\n"
+             "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be reached.\n",
+     .run = emit},
+    {.name = NULL},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct cli_program program = {
+        .name = program_name,
+        .summary = "watches this device and sends signed events to a hub",
+        .config = "/etc/nefia/nefia.yaml",
+        .verbs = verbs,
+    };
+
+    return cli_main(&program, argc, argv, NULL);
+}

@@ -1,0 +1,157 @@
+#include "nefia/beacon/pipeline.h"
+
+#include <string.h>
+
+#include "nefia/err.h"
+#include "nefia/log.h"
+
+enum { MINUTE_MS = 60 * 1000 };
+
+static const char cut_data[] = "{\"truncated\":true}";
+
+void beacon_pipeline_init(struct beacon_pipeline *p, struct loop *loop, char *data, char *line)
+{
+    *p = (struct beacon_pipeline){.loop = loop, .data_buf = data, .line_buf = line};
+}
+
+static void begin(struct beacon_pipeline *p)
+{
+    text_init(&p->data, p->data_buf, CONFIG_EVENT_BYTES + 1);
+    json_begin(&p->writer, &p->data);
+}
+
+struct json_writer *beacon_pipeline_begin(struct beacon_pipeline *p)
+{
+    begin(p);
+    json_object(&p->writer, NULL);
+    return &p->writer;
+}
+
+void beacon_pipeline_begin_raw(struct beacon_pipeline *p, const char *object, size_t len)
+{
+    begin(p);
+    json_put_raw(&p->writer, NULL, object, len);
+}
+
+static void minute_over(void *arg)
+{
+    beacon_pipeline_report_suppressed(arg);
+}
+
+/** Held back for good, with the repetitions it would have told of. */
+static void suppress(struct beacon_pipeline *p, const struct event_head *h)
+{
+    suppressed_add(&p->suppressed, h->type, h->severity, 1);
+    suppressed_add(&p->suppressed, h->type, h->severity,
+                   h->suppressed < UINT32_MAX ? (uint32_t)h->suppressed : UINT32_MAX);
+    if (!timer_active(&p->minute))
+        timer_start(p->loop, &p->minute, MINUTE_MS, minute_over, p);
+}
+
+static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
+{
+    uint64_t now = clock_ms(p->loop->clock);
+    struct dedup_verdict v = dedup_check(&p->dedup, h, now);
+
+    h->suppressed = v.suppressed;
+    if (v.evicted) {
+        suppressed_add(&p->suppressed, "repetitions", v.evicted_severity, v.evicted);
+        if (!timer_active(&p->minute))
+            timer_start(p->loop, &p->minute, MINUTE_MS, minute_over, p);
+    }
+    if (!v.pass && !e->change) {
+        p->repeated[h->severity]++;
+        return PIPELINE_REPEATED;
+    }
+    if (!rate_pass(&p->rate, h->severity, now)) {
+        dedup_forget(&p->dedup, h);
+        suppress(p, h);
+        p->over_rate[h->severity]++;
+        return PIPELINE_OVER_RATE;
+    }
+    return PIPELINE_HEARD;
+}
+
+/** Encode and pass on: what is here has been judged. */
+static int deliver(struct beacon_pipeline *p, struct event_head *h)
+{
+    const char *data = p->data.truncated ? cut_data : p->data.buf;
+
+    h->seq = p->seq + 1;
+    text_init(&p->line, p->line_buf, CONFIG_EVENT_BYTES + 1);
+    int len = event_encode(&p->line, h, data, strlen(data));
+    if (len < 0) {
+        LOG_ERROR("event ", h->type, " cannot be encoded: ", err_text(len));
+        return len;
+    }
+    p->seq++;
+    if (p->print)
+        return p->print(p->arg, p->line.buf, p->line.len);
+    int err = spool_push(&p->spool, h->severity, h->seq, p->line.buf, p->line.len);
+    if (err < 0) {
+        LOG_WARN("the spool is full: ", severity_text(h->severity), " event ", h->type, " is lost");
+        return err;
+    }
+    p->heard[h->severity]++;
+    if (p->queued)
+        p->queued(p->arg);
+    return PIPELINE_HEARD;
+}
+
+int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *e)
+{
+    struct event_head h = {
+        .type = e->type,
+        .source = e->source,
+        .host_id = p->host_id,
+        .subject = e->subject,
+        .severity = e->severity,
+        .unix_s = clock_unix(p->loop->clock),
+        .synced = clock_synced(p->loop->clock),
+        .boot = p->boot,
+        .uptime_ms = clock_ms(p->loop->clock),
+    };
+
+    if (p->writer.depth > 0)
+        json_end_object(&p->writer);
+    if (!e->own && !p->print) {
+        enum pipeline_verdict v = judge(p, e, &h);
+        if (v != PIPELINE_HEARD)
+            return (int)v;
+    }
+    return deliver(p, &h);
+}
+
+void beacon_pipeline_report_suppressed(struct beacon_pipeline *p)
+{
+    static const struct pipeline_event e = {
+        .type = "beacon.suppressed", .source = "beacon", .severity = SEVERITY_WARNING, .own = true};
+
+    timer_stop(&p->minute);
+    if (!suppressed_any(&p->suppressed))
+        return;
+    begin(p);
+    suppressed_report(&p->suppressed, &p->writer);
+    beacon_pipeline_end(p, &e);
+}
+
+void beacon_pipeline_report_lost(struct beacon_pipeline *p)
+{
+    struct pipeline_event e = {.type = "beacon.events_lost", .source = "beacon", .severity = SEVERITY_WARNING, .own = true};
+    uint32_t lost[SEVERITY_COUNT];
+    uint32_t sum = spool_take_lost(&p->spool, lost);
+
+    if (sum == 0)
+        return;
+    if (lost[SEVERITY_CRITICAL])
+        e.severity = SEVERITY_CRITICAL;
+    struct json_writer *w = beacon_pipeline_begin(p);
+    json_put_u64(w, "lost", sum);
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        json_put_u64(w, severity_text((enum severity)i), lost[i]);
+    if (beacon_pipeline_end(p, &e) >= 0)
+        return;
+    /* It is lost itself, and counted; what it told of waits for the next. */
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        p->spool.lost[i] += lost[i];
+}

@@ -1,0 +1,164 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "nefia/err.h"
+#include "nefia/log.h"
+#include "nefia/sensor.h"
+
+/* disk_usage: how full file systems are.
+ * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths, rounded half up.
+ * statvfs(3) waits for the file system: a network file system whose server is gone holds up the beacon, so watch
+ * those with a script, which has a deadline. */
+struct disk {
+    struct sensor_common common;
+    int64_t warning, critical, hysteresis; /* tenths of a percent */
+    struct string_list list;               /* while the configuration is read */
+    const char *paths[CONFIG_DISK_PATHS];
+    unsigned count;
+};
+
+/** One look at one path. */
+struct usage {
+    uint64_t total_bytes, free_bytes; /* free to ordinary users */
+    int64_t used;                     /* tenths of a percent */
+};
+
+#define MEMBER(name) .offset = offsetof(struct disk, name)
+static const struct field disk_fields[] = {
+    {.name = "paths", .type = FIELD_STRINGS, MEMBER(list), .min = 1, .max = CONFIG_DISK_PATHS, .def = "/",
+     .help = "any path on each file system to watch"},
+    {.name = "warning_percent", .type = FIELD_TENTHS, MEMBER(warning), .min = 1, .max = 1000, .def = "80",
+     .help = "warning at this and above"},
+    {.name = "critical_percent", .type = FIELD_TENTHS, MEMBER(critical), .min = 1, .max = 1000, .def = "90",
+     .help = "critical at this and above"},
+    {.name = "hysteresis_percent", .type = FIELD_TENTHS, MEMBER(hysteresis), .min = 0, .max = 500, .def = "2",
+     .help = "a level is left this far below its threshold"},
+    {.name = NULL},
+};
+
+static void check_thresholds(const struct disk *d, struct config *c, const struct node *n, const char *where)
+{
+    if (d->warning >= d->critical)
+        config_error(c, node_child(c, n, "warning_percent"), where,
+                     "warning_percent must be below critical_percent (", DEC(d->warning / 10), " and ",
+                     DEC(d->critical / 10), " are given)", NULL);
+    if (d->hysteresis >= d->warning)
+        config_error(c, node_child(c, n, "hysteresis_percent"), where,
+                     "hysteresis_percent must be below warning_percent", NULL);
+}
+
+static int disk_open(void *state, struct config *c, const struct node *n, const char *where)
+{
+    struct disk *d = state;
+    const struct node *item = d->list.first;
+    unsigned errors = c->errors;
+
+    check_thresholds(d, c, n, where);
+    for (unsigned i = 0; i < d->list.count; i++, item = node_next(c, item)) {
+        if (item->value[0] != '/')
+            config_error(c, item, where, "the path \"", item->value, "\" does not begin with /", NULL);
+        for (unsigned j = 0; j < i; j++)
+            if (str_eq(d->paths[j], item->value))
+                config_error(c, item, where, "the path \"", item->value, "\" is given twice", NULL);
+        d->paths[d->count++] = item->value;
+    }
+    return c->errors == errors ? 0 : NEFIA_EINVAL;
+}
+
+/** used / (used + avail) in tenths of a percent, rounded half up; nothing at all counts as empty. */
+static int64_t used_tenths(uint64_t used, uint64_t avail)
+{
+    uint64_t sum = used + avail;
+
+    if (sum == 0)
+        return 0;
+    for (; sum > UINT64_MAX / 2000; sum >>= 1)
+        used >>= 1;
+    return (int64_t)((used * 2000 + sum) / (2 * sum));
+}
+
+/** Return: 0, or errno. */
+static int look(const char *path, struct usage *u)
+{
+    struct statvfs v;
+
+    if (statvfs(path, &v) < 0)
+        return errno;
+    uint64_t block = v.f_frsize ? v.f_frsize : v.f_bsize;
+    uint64_t used = v.f_blocks > v.f_bfree ? (uint64_t)v.f_blocks - v.f_bfree : 0;
+    *u = (struct usage){.total_bytes = (uint64_t)v.f_blocks * block,
+                        .free_bytes = (uint64_t)v.f_bavail * block,
+                        .used = used_tenths(used, v.f_bavail)};
+    return 0;
+}
+
+static void put_percent(struct json_writer *w, int64_t tenths)
+{
+    char buf[24];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_tenths(&t, tenths);
+    json_put_string(w, "used_percent", t.buf);
+}
+
+/** A path that cannot be measured is a condition of its own: it is said, and it is said when it can be measured again. */
+static int judge_readable(struct emitter *out, const char *path, int reason)
+{
+    struct json_writer *w =
+        emit_condition(out, "disk.unreadable", path, reason ? LEVEL_WARNING : LEVEL_OK);
+
+    if (!w)
+        return 0;
+    json_put_string(w, "path", path);
+    if (reason) {
+        LOG_WARN("disk_usage: cannot measure ", path, ": ", strerror(reason));
+        json_put_string(w, "state", "unreadable");
+        json_put_string(w, "reason", strerror(reason));
+    }
+    return emit_end(out);
+}
+
+static int judge_usage(const struct disk *d, struct emitter *out, const char *path, const struct usage *u)
+{
+    struct condition *c = emitter_condition(out, path);
+    enum level level = condition_level(c, u->used, d->warning, d->critical, d->hysteresis);
+    struct json_writer *w = emit_condition(out, "disk.usage", path, level);
+
+    if (!w)
+        return 0;
+    json_put_string(w, "path", path);
+    put_percent(w, u->used);
+    json_put_u64(w, "total_bytes", u->total_bytes);
+    json_put_u64(w, "free_bytes", u->free_bytes);
+    return emit_end(out);
+}
+
+static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    struct disk *d = state;
+    int err = 0;
+
+    (void)now_ms;
+    for (unsigned i = 0; i < d->count; i++) {
+        struct usage u = {0};
+        int reason = look(d->paths[i], &u);
+        if (reason)
+            err = NEFIA_EIO;
+        judge_readable(out, d->paths[i], reason);
+        if (!reason)
+            judge_usage(d, out, d->paths[i], &u);
+    }
+    return err;
+}
+
+const struct sensor_class sensor_disk = {
+    .name = "disk_usage",
+    .source = "disk-beacon",
+    .interval = "5m",
+    .fields = disk_fields,
+    .state_size = sizeof(struct disk),
+    .open = disk_open,
+    .poll = disk_poll,
+};

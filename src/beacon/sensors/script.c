@@ -1,0 +1,107 @@
+#include <string.h>
+
+#include "nefia/err.h"
+#include "nefia/log.h"
+#include "nefia/sensor.h"
+
+/* scripts: a line of shell at intervals. A failing run is a condition: it fires, is repeated as the dedup window lets
+ * it, and ends with an info event. Exit status 1 is a warning and 2 is critical, as monitoring plugins have it; all
+ * others, a signal and a time-out are warnings, unless `severity` says otherwise for every failure. */
+struct script {
+    struct sensor_common common;
+    const char *command;
+    uint64_t timeout_ms;
+    int severity; /* enum severity of every failure; -1: by exit status */
+    bool always;
+};
+
+#define MEMBER(name) .offset = offsetof(struct script, name)
+static const struct field script_fields[] = {
+    {.name = "command", .type = FIELD_STRING, MEMBER(command), .min = 1, .required = true,
+     .help = "what /bin/sh -c runs"},
+    {.name = "timeout", .type = FIELD_DURATION, MEMBER(timeout_ms), .min = 100, .max = 86400000,
+     .help = "it is ended then; default: 30s, or half the interval when that is shorter"},
+    {.name = "severity", .type = FIELD_WORD, MEMBER(severity), .words = severity_words,
+     .help = "of a failing run; default: exit status 2 critical, others warning"},
+    {.name = "always", .type = FIELD_BOOL, MEMBER(always), .def = "false", .help = "also tell of each run that succeeds"},
+    {.name = NULL},
+};
+
+enum { TIMEOUT_MS = 30 * 1000 };
+
+static int script_open(void *state, struct config *c, const struct node *n, const char *where)
+{
+    struct script *s = state;
+
+    if (s->timeout_ms == 0) {
+        uint64_t half = s->common.interval_ms / 2;
+        s->timeout_ms = half < TIMEOUT_MS ? half : TIMEOUT_MS;
+    }
+    if (s->timeout_ms < s->common.interval_ms)
+        return 0;
+    config_error(c, node_child(c, n, "timeout"), where, "timeout must be shorter than interval", NULL);
+    return NEFIA_EINVAL;
+}
+
+static enum level level_of(const struct script *s, const struct child_result *r)
+{
+    if (r->exit_code == 0 && !r->timed_out && r->signal == 0)
+        return LEVEL_OK;
+    if (s->severity >= 0)
+        return (enum level)s->severity;
+    if (r->exit_code == 2 && !r->timed_out)
+        return LEVEL_CRITICAL;
+    return LEVEL_WARNING;
+}
+
+/** Room for output in the event: the line less what surrounds it. */
+enum { OUTPUT_ROOM = CONFIG_EVENT_BYTES - EVENT_TYPE_MAX - EVENT_SOURCE_MAX - EVENT_HOST_MAX - 512 };
+
+static void put_result(struct json_writer *w, const struct script *s, const struct child_result *r, const char *output)
+{
+    json_put_string(w, "name", s->common.name);
+    json_put_i64(w, "exit_code", r->exit_code);
+    json_put_u64(w, "duration_ms", r->duration_ms);
+    if (r->timed_out)
+        json_put_bool(w, "timed_out", true);
+    if (r->signal)
+        json_put_i64(w, "signal", r->signal);
+    if (r->output_total > r->output_len) {
+        json_put_u64(w, "output_bytes", r->output_total);
+        json_put_bool(w, "truncated", true);
+    }
+    event_put_text(w, "output", output, r->output_len, OUTPUT_ROOM);
+}
+
+static void script_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
+{
+    struct script *s = state;
+    enum level level = level_of(s, r);
+    struct json_writer *w = emit_condition(e, "script.result", s->common.name, level);
+
+    if (!w && level == LEVEL_OK && s->always)
+        w = emit_begin(e, "script.result", s->common.name, SEVERITY_INFO);
+    if (!w)
+        return;
+    put_result(w, s, r, output);
+    emit_end(e);
+}
+
+static int script_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    struct script *s = state;
+
+    (void)now_ms;
+    return emitter_child(out, s->command, s->timeout_ms, script_done);
+}
+
+const struct sensor_class sensor_script = {
+    .name = "scripts",
+    .source = "script-beacon",
+    .interval = "5m",
+    .is_list = true,
+    .fields = script_fields,
+    .state_size = sizeof(struct script),
+    .open = script_open,
+    .poll = script_poll,
+};

@@ -1,0 +1,149 @@
+#include "nefia/beacon/settings.h"
+
+#include <string.h>
+
+#include "nefia/beacon/sensor_table.h"
+#include "nefia/dedup.h"
+#include "nefia/err.h"
+#include "nefia/rate.h"
+
+enum { REACTOR_PORT = 9500 };
+
+struct root {
+    const char *host_id;
+    const struct node *beacons, *reactor, *policy;
+};
+
+static const struct field root_fields[] = {
+    {.name = "host_id", .type = FIELD_STRING, .offset = offsetof(struct root, host_id), .min = 1, .max = EVENT_HOST_MAX,
+     .help = "name of this device in its events; default: the hostname"},
+    {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
+    /* The other program's, in the same file. */
+    {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct root, reactor)},
+    {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct root, policy)},
+    {.name = NULL},
+};
+
+/** `beacons:` as the binder sees it. */
+struct section {
+    struct string_list reactor;
+    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *dedup_key;
+    int64_t max_events_per_min;
+    uint64_t dedup_window_ms;
+    const struct node *sensors[SENSOR_COUNT + 1];
+};
+
+#define MEMBER(name) .offset = offsetof(struct section, name)
+static const struct field section_fields[] = {
+    {.name = "reactor", .type = FIELD_STRINGS, MEMBER(reactor), .help = "the hubs, \"10.99.0.1:9500\", tried in order"},
+    {.name = "hmac_key", .type = FIELD_STRING, MEMBER(hmac_key), .min = MAC_KEY_MIN, .max = MAC_KEY_MAX,
+     .help = "the shared key itself"},
+    {.name = "hmac_key_file", .type = FIELD_STRING, MEMBER(hmac_key_file), .help = "a file with the shared key"},
+    {.name = "state_dir", .type = FIELD_STRING, MEMBER(state_dir), .def = "",
+     .help = "where the count of starts is kept; empty: nowhere"},
+    {.name = "control_socket", .type = FIELD_STRING, MEMBER(control_socket), .def = "/run/nefia/beacon.sock",
+     .help = "for status and emit; empty: none"},
+    {.name = "max_events_per_min", .type = FIELD_INT, MEMBER(max_events_per_min), .min = 1, .max = CONFIG_RATE_MAX,
+     .def = "10", .help = "more are held back and reported"},
+    {.name = "dedup_window", .type = FIELD_DURATION, MEMBER(dedup_window_ms), .min = 0, .max = 7 * 86400000LL, .def = "5m",
+     .help = "how long the same event is not sent again; 0: always sent"},
+    {.name = "dedup_key", .type = FIELD_STRING, MEMBER(dedup_key), .def = "type|source|host_id|severity|subject",
+     .help = "what makes two events the same"},
+};
+
+/** The section's fields, then one node for each sensor of this build. */
+static void section_table(struct field table[ARRAY_SIZE(section_fields) + SENSOR_COUNT + 1])
+{
+    struct field *f = table + ARRAY_SIZE(section_fields);
+
+    memcpy(table, section_fields, sizeof section_fields);
+    for (unsigned i = 0; sensor_table[i]; i++)
+        *f++ = (struct field){.name = sensor_table[i]->name,
+                              .type = FIELD_NODE,
+                              .offset = offsetof(struct section, sensors) + i * sizeof(const struct node *)};
+    *f = (struct field){.name = NULL};
+}
+
+static void bind_host(struct beacon_settings *s, const char *host_id)
+{
+    struct utsname u;
+
+    s->host_id = host_id;
+    if (host_id)
+        return;
+    uname(&u);
+    memcpy(s->hostname, u.nodename, sizeof s->hostname);
+    s->host_id = s->hostname[0] ? s->hostname : "localhost";
+}
+
+static void bind_reactors(struct beacon_settings *s, struct config *c, const struct string_list *list)
+{
+    char buf[192];
+    struct text why;
+    const struct node *n = list->first;
+
+    s->reactor_count = 0;
+    for (unsigned i = 0; i < list->count; i++, n = node_next(c, n)) {
+        if (s->reactor_count == CONFIG_BEACON_REACTORS) {
+            config_error(c, n, "beacons.reactor", "at most ", DEC(CONFIG_BEACON_REACTORS),
+                         " addresses in this build (CONFIG_BEACON_REACTORS)", NULL);
+            return;
+        }
+        text_init(&why, buf, sizeof buf);
+        struct addr *a = &s->reactors[s->reactor_count];
+        if (addr_parse(a, n->value, strlen(n->value), REACTOR_PORT, &why) < 0)
+            config_error(c, n, "beacons.reactor", why.buf, NULL);
+        else
+            s->reactor_count++;
+    }
+}
+
+static void check_section(struct beacon_settings *s, struct config *c, const struct node *n, const struct section *b)
+{
+    int parts = dedup_parse_key(b->dedup_key);
+
+    if (s->hmac_key && s->hmac_key_file)
+        config_error(c, n, "beacons", "hmac_key and hmac_key_file are both given; remove one of them", NULL);
+    if (parts < 0)
+        config_error(c, node_child(c, n, "dedup_key"), "beacons.dedup_key", "\"", b->dedup_key,
+                     "\" is not made of type, source, host_id, severity and subject, separated by |", NULL);
+    else
+        s->dedup_parts = (unsigned)parts;
+}
+
+int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub, const struct node **sensors)
+{
+    struct field table[ARRAY_SIZE(section_fields) + SENSOR_COUNT + 1];
+    unsigned errors = c->errors;
+    struct root root;
+    struct section b;
+
+    memset(s, 0, sizeof *s);
+    config_bind(c, c->nodes, "", root_fields, &root);
+    bind_host(s, root.host_id);
+    section_table(table);
+    config_bind(c, root.beacons, "beacons", table, &b);
+    s->hmac_key = b.hmac_key;
+    s->hmac_key_file = b.hmac_key_file;
+    s->state_dir = b.state_dir;
+    s->control_socket = b.control_socket;
+    s->max_events_per_min = b.max_events_per_min;
+    s->dedup_window_ms = b.dedup_window_ms;
+    bind_reactors(s, c, &b.reactor);
+    check_section(s, c, root.beacons, &b);
+    if (needs_hub && b.reactor.count == 0)
+        config_error(c, root.beacons, "beacons.reactor", "missing: the address of the hub, such as \"10.99.0.1:9500\"",
+                     NULL);
+    memcpy(sensors, b.sensors, SENSOR_COUNT * sizeof *sensors);
+    return c->errors == errors ? 0 : NEFIA_EINVAL;
+}
+
+int beacon_settings_key(const struct beacon_settings *s, struct mac_key *k, struct text *why)
+{
+    mac_key_wipe(k);
+    if (s->hmac_key_file)
+        return mac_key_load(k, s->hmac_key_file, why);
+    if (s->hmac_key)
+        return mac_key_set(k, s->hmac_key, strlen(s->hmac_key));
+    return 0;
+}

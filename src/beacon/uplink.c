@@ -1,0 +1,396 @@
+#include "nefia/beacon/uplink.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "nefia/err.h"
+#include "nefia/log.h"
+#include "nefia/tcp.h"
+
+enum {
+    CONNECT_MS = 10 * 1000,
+    UNACKNOWLEDGED_MS = 60 * 1000, /* sent bytes that stay unacknowledged this long: the link is dead */
+    CLOSING_MS = 10 * 1000,
+    WAIT_LEAST_MS = 1000,
+    WAIT_FIRST_MS = 2 * 1000,
+    WAIT_MOST_MS = 5 * 60 * 1000,
+    CHECK_FIRST_MS = 20, /* looks at the kernel's send queue: doubling, while something is in flight */
+    CHECK_MOST_MS = 1000,
+};
+
+static void try_address(struct uplink *u);
+static void send_lines(struct uplink *u);
+
+void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char *line)
+{
+    *u = (struct uplink){.loop = loop, .spool = spool, .line = line, .fd = -1};
+}
+
+const char *uplink_state_text(enum uplink_state s)
+{
+    static const char *const words[] = {"idle", "connecting", "up", "closing", "waiting"};
+
+    return words[s];
+}
+
+static const struct addr *address(const struct uplink *u)
+{
+    return &u->addresses[u->address];
+}
+
+static void set_state(struct uplink *u, enum uplink_state s)
+{
+    u->state = s;
+    u->since_ms = clock_ms(u->loop->clock);
+}
+
+static void drop_connection(struct uplink *u)
+{
+    timer_stop(&u->timer);
+    timer_stop(&u->check);
+    loop_unwatch(u->loop, &u->watch);
+    if (u->fd >= 0)
+        close(u->fd);
+    u->fd = -1;
+    u->line_len = u->line_sent = 0;
+    spool_rewind(u->spool);
+}
+
+/* ---- waiting ---- */
+
+static void wait_over(void *arg)
+{
+    struct uplink *u = arg;
+
+    u->address = 0;
+    try_address(u);
+}
+
+static void wait(struct uplink *u)
+{
+    uint64_t most = WAIT_MOST_MS;
+
+    if (u->attempts < 8 && (uint64_t)WAIT_FIRST_MS << u->attempts < most)
+        most = (uint64_t)WAIT_FIRST_MS << u->attempts;
+    u->attempts++;
+    uint64_t ms = WAIT_LEAST_MS + u->random_below(most - WAIT_LEAST_MS + 1);
+    set_state(u, UPLINK_BACKOFF);
+    timer_start(u->loop, &u->timer, ms, wait_over, u);
+}
+
+/** A connection that was up ended. */
+static void lost(struct uplink *u, const char *why)
+{
+    LOG_WARN("the connection to ", ADDR(address(u)), " ended: ", why, "; ", DEC(u->spool->events), " events wait");
+    drop_connection(u);
+    u->failures++;
+    wait(u);
+}
+
+/* ---- what arrived ---- */
+
+static void confirm(struct uplink *u)
+{
+    unsigned n = spool_delivered(u->spool);
+
+    timer_stop(&u->check);
+    u->delivered += n;
+    if (n == 0)
+        return;
+    u->attempts = 0;
+    if (u->on_delivered)
+        u->on_delivered(u->arg, n);
+}
+
+/** An error the kernel noted (a reset) that no read has told yet; 0: none. */
+static int pending_error(const struct uplink *u)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    return getsockopt(u->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+}
+
+static void check_queue(void *arg)
+{
+    struct uplink *u = arg;
+    int error = pending_error(u);
+    int queued = tcp_queued(u->fd);
+
+    if (error) {
+        lost(u, strerror(error));
+        return;
+    }
+    if (queued == 0 && u->line_len == 0) {
+        confirm(u);
+        return;
+    }
+    if (u->check_ms < CHECK_MOST_MS)
+        u->check_ms *= 2;
+    timer_start(u->loop, &u->check, u->check_ms, check_queue, u);
+}
+
+static void check_soon(struct uplink *u)
+{
+    if (timer_active(&u->check))
+        return;
+    u->check_ms = CHECK_FIRST_MS;
+    timer_start(u->loop, &u->check, u->check_ms, check_queue, u);
+}
+
+/* ---- the hub ends it ---- */
+
+static void closing_over(void *arg)
+{
+    lost(arg, "the hub closed, and not all was acknowledged");
+}
+
+static void check_end(void *arg)
+{
+    struct uplink *u = arg;
+    int error = pending_error(u);
+
+    if (error) {
+        lost(u, strerror(error));
+        return;
+    }
+    if (tcp_queued(u->fd) == 0) {
+        confirm(u);
+        LOG_INFO("the hub ", ADDR(address(u)), " closed the connection; all that was sent arrived");
+        drop_connection(u);
+        wait(u);
+        return;
+    }
+    if (u->check_ms < CHECK_MOST_MS)
+        u->check_ms *= 2;
+    timer_start(u->loop, &u->check, u->check_ms, check_end, u);
+}
+
+/** The line begun is with the kernel: close our side and see whether all arrives. */
+static void finish(struct uplink *u)
+{
+    loop_unwatch(u->loop, &u->watch);
+    if (shutdown(u->fd, SHUT_WR) < 0) {
+        lost(u, strerror(errno));
+        return;
+    }
+    u->check_ms = CHECK_FIRST_MS;
+    timer_start(u->loop, &u->check, u->check_ms, check_end, u);
+}
+
+static void hub_ended(struct uplink *u)
+{
+    set_state(u, UPLINK_CLOSING);
+    timer_stop(&u->check);
+    timer_start(u->loop, &u->timer, CLOSING_MS, closing_over, u);
+    if (u->line_len == 0)
+        finish(u);
+    else
+        loop_watch_events(&u->watch, POLLOUT);
+}
+
+/* ---- sending ---- */
+
+/** The next event of the spool into u->line: JSON, newline, signature, newline. Return: whether there was one. */
+static bool next_line(struct uplink *u)
+{
+    struct spool_item item;
+
+    if (!spool_next(u->spool, &item))
+        return false;
+    memcpy(u->line, item.line, item.len);
+    u->line_len = item.len;
+    u->line[u->line_len++] = '\n';
+    if (u->key->set) {
+        mac_sign_hex(u->key, item.line, item.len, u->line + u->line_len);
+        u->line_len += MAC_HEX;
+        u->line[u->line_len++] = '\n';
+    }
+    u->line_sent = 0;
+    spool_mark_sent(u->spool);
+    return true;
+}
+
+/** Return: 0 when the whole line is with the kernel, NEFIA_EAGAIN when it takes no more now, or another error. */
+static int send_line(struct uplink *u)
+{
+    while (u->line_sent < u->line_len) {
+        int n = tcp_send(u->fd, u->line + u->line_sent, u->line_len - u->line_sent);
+        if (n < 0)
+            return n;
+        u->line_sent += (size_t)n;
+    }
+    u->line_len = u->line_sent = 0;
+    return 0;
+}
+
+static void send_lines(struct uplink *u)
+{
+    int err = 0;
+
+    while (err == 0 && (u->line_len > 0 || (u->state == UPLINK_UP && next_line(u)))) {
+        if (u->state == UPLINK_UP)
+            check_soon(u);
+        err = send_line(u);
+    }
+    if (err < 0 && err != NEFIA_EAGAIN) {
+        lost(u, err == NEFIA_ECLOSED ? "the hub went away" : strerror(errno));
+        return;
+    }
+    if (u->state == UPLINK_CLOSING && err == 0)
+        finish(u);
+    else if (u->state == UPLINK_UP)
+        loop_watch_events(&u->watch, err == NEFIA_EAGAIN ? POLLIN | POLLOUT : POLLIN);
+}
+
+void uplink_kick(struct uplink *u)
+{
+    if (u->state == UPLINK_UP && u->line_len == 0)
+        send_lines(u);
+}
+
+/* ---- the descriptor ---- */
+
+/** What the hub says has no meaning yet. Return: false when the connection is no longer up. */
+static bool receive(struct uplink *u)
+{
+    char bytes[256];
+
+    errno = 0;
+    int n = tcp_recv(u->fd, bytes, sizeof bytes);
+    if (n > 0)
+        u->ignored += (uint64_t)n;
+    if (n >= 0 || n == NEFIA_EAGAIN)
+        return true;
+    if (n == NEFIA_ECLOSED && errno == 0)
+        hub_ended(u);
+    else
+        lost(u, errno ? strerror(errno) : err_text(n));
+    return false;
+}
+
+static void ready(void *arg, short revents)
+{
+    struct uplink *u = arg;
+
+    if (u->state == UPLINK_UP && revents & (POLLIN | POLLERR | POLLHUP) && !receive(u))
+        return;
+    if (u->state == UPLINK_CLOSING && revents & (POLLERR | POLLHUP)) {
+        lost(u, "the hub went away");
+        return;
+    }
+    if (revents & POLLOUT)
+        send_lines(u);
+}
+
+/* ---- connecting ---- */
+
+static void not_connected(struct uplink *u, const char *why)
+{
+    LOG_INFO("cannot connect to ", ADDR(address(u)), ": ", why);
+    u->failures++;
+    drop_connection(u);
+    if (++u->address < u->address_count) {
+        try_address(u);
+        return;
+    }
+    u->address = 0;
+    wait(u);
+}
+
+static void connect_timeout(void *arg)
+{
+    not_connected(arg, "no answer within 10 s");
+}
+
+static void connect_ready(void *arg, short revents)
+{
+    struct uplink *u = arg;
+    int err = tcp_connect_result(u->fd);
+
+    (void)revents;
+    if (err == NEFIA_EAGAIN)
+        return;
+    if (err < 0) {
+        not_connected(u, strerror(errno));
+        return;
+    }
+    timer_stop(&u->timer);
+    loop_unwatch(u->loop, &u->watch);
+    set_state(u, UPLINK_UP);
+    u->connects++;
+    LOG_INFO("connected to ", ADDR(address(u)), "; ", DEC(u->spool->events), " events wait");
+    if (loop_watch(u->loop, &u->watch, u->fd, POLLIN, ready, u) < 0)
+        lost(u, "too many descriptors");
+    else
+        send_lines(u);
+}
+
+static void connect_failed_at_once(void *arg)
+{
+    struct uplink *u = arg;
+
+    not_connected(u, strerror(u->error));
+}
+
+static void try_address(struct uplink *u)
+{
+    set_state(u, UPLINK_CONNECTING);
+    u->fd = tcp_connect_start(address(u), UNACKNOWLEDGED_MS);
+    if (u->fd < 0 || loop_watch(u->loop, &u->watch, u->fd, POLLOUT, connect_ready, u) < 0) {
+        u->error = errno;
+        /* From the loop, so that a list of dead addresses is no recursion. */
+        timer_start(u->loop, &u->timer, 0, connect_failed_at_once, u);
+        return;
+    }
+    timer_start(u->loop, &u->timer, CONNECT_MS, connect_timeout, u);
+}
+
+/* ---- from outside ---- */
+
+void uplink_stop(struct uplink *u)
+{
+    drop_connection(u);
+    set_state(u, UPLINK_IDLE);
+}
+
+static bool same_address(const struct addr *a, const struct addr *b)
+{
+    return addr_same_host(a, b) && a->port == b->port;
+}
+
+void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count, const struct mac_key *key,
+                  bool same_key)
+{
+    unsigned at = count;
+
+    for (unsigned i = 0; u->state == UPLINK_UP && same_key && i < count; i++)
+        if (same_address(&addresses[i], address(u)))
+            at = i;
+    u->addresses = addresses;
+    u->address_count = count;
+    u->key = key;
+    u->address = 0;
+    if (at < count) {
+        u->address = at;
+        return;
+    }
+    uplink_stop(u);
+    u->attempts = 0;
+    if (count > 0)
+        try_address(u);
+}
+
+bool uplink_drained(const struct uplink *u)
+{
+    return u->spool->events == 0;
+}
+
+uint64_t uplink_next_try_ms(const struct uplink *u)
+{
+    uint64_t now = clock_ms(u->loop->clock);
+
+    return u->state == UPLINK_BACKOFF && u->timer.at_ms > now ? u->timer.at_ms - now : 0;
+}
