@@ -8,8 +8,9 @@
 
 #include "nefia/text.h"
 
-/** Internet addresses with a port, as numbers. Names are not resolved here: that blocks, so it belongs in a child process.
- * An IPv4 address that comes as IPv6 (::ffff:a.b.c.d, what a dual socket gives) is turned into IPv4 at the entrance. */
+/** Internet addresses with a port, as numbers. Names are not resolved here: that blocks, so it
+ * belongs in a child process. An IPv4 address that comes as IPv6 (::ffff:a.b.c.d, what a dual
+ * socket gives) is turned into IPv4 at the entrance. */
 struct addr {
     uint8_t family; /* AF_INET, AF_INET6; 0: none */
     uint8_t ip[16]; /* network order; IPv4 uses the first 4, the rest is 0 */
@@ -22,17 +23,18 @@ struct addr {
 /** Longest host name (RFC 1035) plus NUL. */
 #define ADDR_HOST 256
 
-/** "10.0.0.1:9500", "10.0.0.1", "[::1]:9500", "[fe80::1%eth0]:9500", "::1", "[::1]". Without a port: default_port
- * (0: a port is required).
- * why (may be null) gets a sentence, also for a name in the place of an address.
- * Return: 0; NEFIA_ESYNTAX; NEFIA_EINVAL (port 0 or over 65535); NEFIA_ENOTSUP (it is a name: see addr_parse_hostport);
- * NEFIA_ENOTFOUND (no such interface). */
+/** "10.0.0.1:9500", "10.0.0.1", "[::1]:9500", "[fe80::1%eth0]:9500", "::1", "[::1]". Without a
+ * port: default_port (0: a port is required). why (may be null) gets a sentence, also for a name in
+ * the place of an address. Return: 0; NEFIA_ESYNTAX; NEFIA_EINVAL (port 0 or over 65535);
+ * NEFIA_ENOTSUP (it is a name: see addr_parse_hostport); NEFIA_ENOTFOUND (no such interface). */
 int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port, struct text *why);
-/** Split "host:port", "host", "[::1]:port" into host (without brackets) and port, for a resolver in a child process.
- * Checks the letters of a name (RFC 952, RFC 1123, and `_`), not whether it exists. Returns as addr_parse, 0 for names too. */
-int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char host[ADDR_HOST], uint16_t *port,
-                        struct text *why);
-/** The form addr_parse reads: RFC 5952 for IPv6; with the port when it is not 0. A scope is shown as its number. */
+/** Split "host:port", "host", "[::1]:port" into host (without brackets) and port, for a resolver in
+ * a child process. Checks the letters of a name (RFC 952, RFC 1123, and `_`), not whether it
+ * exists. Returns as addr_parse, 0 for names too. */
+int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char host[ADDR_HOST],
+                        uint16_t *port, struct text *why);
+/** The form addr_parse reads: RFC 5952 for IPv6; with the port when it is not 0. A scope is shown
+ * as its number. */
 void addr_text(struct text *t, const struct addr *a);
 /** In an argument list: LOG_INFO("from ", ADDR(&peer)). */
 char *addr_str(char buf[ADDR_TEXT], const struct addr *a);
@@ -50,8 +52,8 @@ struct addr_net {
     struct addr base;
     uint8_t bits;
 };
-/** "10.99.0.0/24", "fd00::/8", "192.0.2.1" (one host). Bits set beyond the prefix are NEFIA_EINVAL, with the network that
- * was probably meant in why. Else as addr_parse. */
+/** "10.99.0.0/24", "fd00::/8", "192.0.2.1" (one host). Bits set beyond the prefix are NEFIA_EINVAL,
+ * with the network that was probably meant in why. Else as addr_parse. */
 int addr_net_parse(struct addr_net *n, const char *s, size_t len, struct text *why);
 bool addr_net_match(const struct addr_net *n, const struct addr *a);
 

@@ -7,15 +7,16 @@
 #include "nefia/event.h"
 
 /** Encoded events waiting for the hub, in a fixed array of bytes, oldest first.
- * Records: be32 severity << 24 | length, be64 seq, bytes. The first ones may be sent but not yet known to be delivered.
- * When there is no room the least severe go first; among equals the unsent before the sent, the older before the newer. A record more severe
- * than the new one never goes. Events below critical may fill at most 4/5, so critical ones have a reserved share.
- * What went is counted by severity in `lost` (and since start in `lost_total`): at any time
- * pushed = delivered + in the spool + lost. */
+ * Records: be32 severity << 24 | length, be64 seq, bytes. The first ones may be sent but not yet
+ * known to be delivered. When there is no room the least severe go first; among equals the unsent
+ * before the sent, the older before the newer. A record more severe than the new one never goes.
+ * Events below critical may fill at most 4/5, so critical ones have a reserved share. What went is
+ * counted by severity in `lost` (and since start in `lost_total`): at any time pushed = delivered +
+ * in the spool + lost. */
 struct spool {
     uint8_t *mem;
     size_t size, used;
-    size_t sent;      /* offset: records before it are with the kernel, not yet known delivered */
+    size_t sent; /* offset: records before it are with the kernel, not yet known delivered */
     size_t bytes[SEVERITY_COUNT]; /* of `used` */
     unsigned events, unsent;
     uint32_t lost[SEVERITY_COUNT];
@@ -32,8 +33,9 @@ struct spool_item {
 
 /** size: 1024.. bytes. */
 void spool_init(struct spool *s, uint8_t *mem, size_t size);
-/** Copies. len 1..65536. Return: 0; NEFIA_EFULL when nothing less or equally severe could make room, or it is larger than its share: then
- * nothing else is evicted, it is the lost one, and counted. Any record may move or go, the one spool_next gave too: copy before. */
+/** Copies. len 1..65536. Return: 0; NEFIA_EFULL when nothing less or equally severe could make
+ * room, or it is larger than its share: then nothing else is evicted, it is the lost one, and
+ * counted. Any record may move or go, the one spool_next gave too: copy before. */
 int spool_push(struct spool *s, enum severity sev, uint64_t seq, const char *line, size_t len);
 /** The oldest unsent one. Return: 1, or 0 when there is none. */
 int spool_next(const struct spool *s, struct spool_item *out);

@@ -61,7 +61,8 @@ static void count_levels(struct condition *c, enum level measured)
     }
 }
 
-struct condition_verdict condition_check(struct condition *c, enum level measured, unsigned for_checks)
+struct condition_verdict condition_check(struct condition *c, enum level measured,
+                                         unsigned for_checks)
 {
     struct condition_verdict v = {.previous = (enum level)c->held};
     int level = c->held;
@@ -81,7 +82,7 @@ struct condition_verdict condition_check(struct condition *c, enum level measure
     return v;
 }
 
-/** Is value at or above the threshold, or not yet below the band under it where the level is held? */
+/** Is value at or above the threshold or, where the level is held, in the band under it? */
 static bool reaches(int64_t value, int64_t threshold, int64_t hysteresis, bool held)
 {
     int64_t least = threshold;
@@ -93,8 +94,8 @@ static bool reaches(int64_t value, int64_t threshold, int64_t hysteresis, bool h
     return value >= least;
 }
 
-enum level condition_level(const struct condition *c, int64_t value, int64_t warning, int64_t critical,
-                           int64_t hysteresis)
+enum level condition_level(const struct condition *c, int64_t value, int64_t warning,
+                           int64_t critical, int64_t hysteresis)
 {
     int held = c ? c->held : LEVEL_OK;
 

@@ -8,7 +8,8 @@ enum { DEFAULT_WINDOW_MS = 5 * 60 * 1000 };
 
 void dedup_init(struct dedup *d, struct dedup_slot *slots, unsigned count)
 {
-    *d = (struct dedup){.slots = slots, .count = count, .parts = DEDUP_ALL, .window_ms = DEFAULT_WINDOW_MS};
+    *d = (struct dedup){
+        .slots = slots, .count = count, .parts = DEDUP_ALL, .window_ms = DEFAULT_WINDOW_MS};
     memset(slots, 0, count * sizeof *slots);
 }
 

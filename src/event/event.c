@@ -107,7 +107,8 @@ int event_encode(struct text *out, const struct event_head *h, const char *data,
     return (int)(out->len - start);
 }
 
-void event_put_text(struct json_writer *data, const char *key, const char *s, size_t len, size_t room)
+void event_put_text(struct json_writer *data, const char *key, const char *s, size_t len,
+                    size_t room)
 {
     struct text *out = data->out;
     size_t taken;
@@ -119,13 +120,26 @@ void event_put_text(struct json_writer *data, const char *key, const char *s, si
     taken = json_escape(out, s, len, room);
     text_char(out, '"');
     /* Members are unique: a second cut text must not mark again. */
-    if (taken < len && !out->truncated && !memmem(out->buf, out->len, cut_mark, sizeof cut_mark - 1))
+    if (taken < len && !out->truncated &&
+        !memmem(out->buf, out->len, cut_mark, sizeof cut_mark - 1))
         json_put_bool(data, "truncated", true);
 }
 
 /* ---- Decoding ---- */
 
-enum member { TYPE, SOURCE, HOST_ID, TIMESTAMP, SEVERITY, DATA, REQUIRED, SEQ = REQUIRED, BOOT, CLOCK, MEMBERS };
+enum member {
+    TYPE,
+    SOURCE,
+    HOST_ID,
+    TIMESTAMP,
+    SEVERITY,
+    DATA,
+    REQUIRED,
+    SEQ = REQUIRED,
+    BOOT,
+    CLOCK,
+    MEMBERS
+};
 
 /** One member the reader knows, with the sentences for what can be wrong with it. */
 static const struct {
@@ -205,7 +219,8 @@ static bool has_control(struct slice s)
         unsigned char c = (unsigned char)s.ptr[i];
 
         /* C1 is C2 80..C2 9F in UTF-8. */
-        if (c < 0x20 || c == 0x7F || (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA0))
+        if (c < 0x20 || c == 0x7F ||
+            (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA0))
             return true;
     }
     return false;
@@ -284,7 +299,8 @@ static int take_member(struct decoder *d, unsigned m, unsigned value)
         take_count(d, m, value, &e->boot);
         return 0;
     default:
-        e->unsynced = json_at(&e->doc, value)->type == JSON_STRING && slice_eq(json_raw(&e->doc, value), "unsynced");
+        e->unsynced = json_at(&e->doc, value)->type == JSON_STRING &&
+                      slice_eq(json_raw(&e->doc, value), "unsynced");
         return 0;
     }
 }
@@ -320,8 +336,8 @@ static int take_members(struct decoder *d, const char **why)
     return 0;
 }
 
-int event_decode(struct event *out, const char *line, size_t len, struct json_token *tokens, unsigned cap,
-                 char *scratch, const char **why)
+int event_decode(struct event *out, const char *line, size_t len, struct json_token *tokens,
+                 unsigned cap, char *scratch, const char **why)
 {
     struct decoder d = {.out = out};
     struct json_error problem;

@@ -103,15 +103,17 @@ static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text 
     wipe(buf, sizeof buf);
     if (!err)
         return 0;
-    return complain(why, path, len < MAC_KEY_MIN ? "the key is shorter than 16 bytes; make one with: "
-                                                   "openssl rand -hex 32"
-                                                 : "the key is longer than 256 bytes", err);
+    return complain(why, path,
+                    len < MAC_KEY_MIN ? "the key is shorter than 16 bytes; make one with: "
+                                        "openssl rand -hex 32"
+                                      : "the key is longer than 256 bytes",
+                    err);
 }
 
 int mac_key_load(struct mac_key *k, const char *path, struct text *why)
 {
-    /* Symbolic links are followed (images link keys to the writable partition); what counts is the file
-     * behind them. O_NONBLOCK: a FIFO must not hang the start. */
+    /* Symbolic links are followed (images link keys to the writable partition); what counts is the
+     * file behind them. O_NONBLOCK: a FIFO must not hang the start. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     int err;
 
@@ -145,7 +147,8 @@ void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char he
     }
 }
 
-int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex, size_t hex_len)
+int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
+                   size_t hex_len)
 {
     uint8_t given[MAC_BYTES], mac[MAC_BYTES];
     unsigned differs = 0;

@@ -5,7 +5,7 @@
 
 #include "nefia/err.h"
 
-/** Where no record is. */
+/** No record. */
 #define NOWHERE SIZE_MAX
 #define LENGTH_MAX 65536
 
@@ -31,7 +31,7 @@ static void count_lost(struct spool *s, enum severity sev)
     s->lost_total[sev]++;
 }
 
-/** Where the least severe record up to `most` is, the oldest of the unsent, else of the sent; or NOWHERE. */
+/** The place of the least severe record up to `most`: the oldest unsent, else the oldest sent. */
 static size_t find_victim(const struct spool *s, enum severity most)
 {
     size_t victim = NOWHERE;

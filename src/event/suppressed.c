@@ -67,7 +67,7 @@ static void put_totals(struct json_writer *w, const struct suppressed *s)
         json_put_u64(w, severity_text((enum severity)sev), sum[sev]);
 }
 
-/** Most bytes of one type: its name escaped to U+FFFD or \u00XX, three words with their counts, punctuation. */
+/** Most bytes of one type: its escaped name, three words with their counts, punctuation. */
 #define TYPE_ROOM (48 * 6 + 3 * 24 + 16)
 
 void suppressed_report(struct suppressed *s, struct json_writer *data)

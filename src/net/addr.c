@@ -37,7 +37,7 @@ static int find(struct slice s, char c)
     return p ? (int)(p - s.ptr) : -1;
 }
 
-/** Cut the part before the first c off s. Return: false when there is no c (all of s is the part then). */
+/** Cut the part before the first c off s. Return: false when there is no c: then it is all of s. */
 static bool cut_at(struct slice *s, char c, struct slice *part)
 {
     int at = find(*s, c);
@@ -54,7 +54,7 @@ static bool cut_at(struct slice *s, char c, struct slice *part)
     return true;
 }
 
-/** Dotted quad with four decimal numbers and no leading zeros (some readers take those as octal). */
+/** Four decimal numbers without leading zeros (some readers take those as octal). */
 static bool parse_ipv4(struct slice s, uint8_t ip[4])
 {
     for (int i = 0; i < 4; i++) {
@@ -91,7 +91,8 @@ static bool parse_group(struct slice s, uint8_t out[2])
     return true;
 }
 
-/** Groups separated by single colons, the last two perhaps as a dotted quad. Return: how many (0..8), or -1. */
+/** Groups separated by single colons, the last two perhaps as a dotted quad. Return: how many
+ * (0..8), or -1. */
 static int parse_groups(struct slice s, uint8_t out[16])
 {
     int n = 0;
@@ -164,9 +165,10 @@ static uint32_t scope_index(struct slice s)
         fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return 0;
-    v = ioctl(fd, SIOCGIFINDEX, &request) < 0 || request.ifr_ifindex < 0 ? 0 : (uint32_t)request.ifr_ifindex;
+    if (ioctl(fd, SIOCGIFINDEX, &request) < 0)
+        request.ifr_ifindex = 0;
     close(fd);
-    return (uint32_t)v;
+    return request.ifr_ifindex > 0 ? (uint32_t)request.ifr_ifindex : 0;
 }
 
 /* ---- host and port ---- */
@@ -232,7 +234,8 @@ static int split(struct slice all, uint16_t default_port, struct place *p, struc
 
 static bool is_label_char(char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '_';
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' ||
+           c == '_';
 }
 
 static bool is_number(struct slice s)
@@ -242,7 +245,8 @@ static bool is_number(struct slice s)
     return parse_u64(s.ptr, s.len, &v) == 0;
 }
 
-/** A host name: labels of 1 to 63 letters, the last not a number (that would be a wrong IPv4 address). */
+/** A host name: labels of 1 to 63 letters, the last not a number (that would be a wrong IPv4
+ * address). */
 static bool is_name(struct slice s)
 {
     struct slice part = {0};
@@ -303,8 +307,8 @@ int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port,
     return complain(why, all, " is not an address such as 10.0.0.1:9500 or [fd00::1]:9500", err);
 }
 
-int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char host[ADDR_HOST], uint16_t *port,
-                        struct text *why)
+int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char host[ADDR_HOST],
+                        uint16_t *port, struct text *why)
 {
     struct slice all = {s, len};
     struct addr a;
@@ -351,7 +355,8 @@ static void put_group(struct text *t, uint16_t v)
     }
 }
 
-/** The first longest run of at least two zero groups, which RFC 5952 writes as "::". Return: its length. */
+/** The first longest run of at least two zero groups, which RFC 5952 writes as "::". Return: its
+ * length. */
 static int zero_run(const uint8_t ip[16], int *start)
 {
     int best = 1;
@@ -423,7 +428,8 @@ char *addr_str(char buf[ADDR_TEXT], const struct addr *a)
 
 bool addr_same_host(const struct addr *a, const struct addr *b)
 {
-    return a->family == b->family && a->scope == b->scope && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+    return a->family == b->family && a->scope == b->scope &&
+           memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
 /* ---- Sockets ---- */
@@ -438,7 +444,8 @@ socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss)
         memcpy(ss, &v4, sizeof v4);
         return sizeof v4;
     }
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port), .sin6_scope_id = a->scope};
+    struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(a->port), .sin6_scope_id = a->scope};
 
     memcpy(&v6.sin6_addr, a->ip, 16);
     memcpy(ss, &v6, sizeof v6);
@@ -517,7 +524,8 @@ int addr_net_parse(struct addr_net *n, const char *s, size_t len, struct text *w
 
     *n = (struct addr_net){0};
     if (find(host, '%') >= 0 || parse_host(&p, &n->base) < 0)
-        return complain(why, all, " is not a network such as 10.99.0.0/24 or fd00::/8", NEFIA_ESYNTAX);
+        return complain(why, all, " is not a network such as 10.99.0.0/24 or fd00::/8",
+                        NEFIA_ESYNTAX);
     if (p.colons && n->base.family == AF_INET)
         mapped = 96;
     n->bits = (uint8_t)width(&n->base);

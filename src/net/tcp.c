@@ -9,7 +9,8 @@
 
 #include "nefia/err.h"
 
-/* Dead peers: first probe after a minute of silence, then one each 15 s; the fourth failure ends the connection. */
+/* Dead peers: first probe after a minute of silence, then one each 15 s; the fourth failure ends
+ * the connection. */
 enum { KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 15, KEEP_PROBES = 4 };
 
 static void set_option(int fd, int level, int name, int value)
@@ -71,7 +72,8 @@ static void explain_listen(struct text *why, const struct addr *a, const char *s
     } else if (err == EADDRNOTAVAIL) {
         text_str(why, "this device has no such address");
     } else if (err == EAFNOSUPPORT) {
-        text_str(why, a->family == AF_INET6 ? "this kernel has no IPv6" : "this kernel has no IPv4");
+        text_str(why,
+                 a->family == AF_INET6 ? "this kernel has no IPv6" : "this kernel has no IPv4");
     } else {
         text_str(why, strerror(err));
     }
@@ -83,7 +85,8 @@ static int bind_and_listen(int fd, const struct addr *a, int backlog)
     struct sockaddr_storage ss;
     socklen_t len = addr_to_sockaddr(a, &ss);
 
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* connections of the last run may linger in TIME_WAIT */
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR,
+               1); /* connections of the last run may linger in TIME_WAIT */
     if (a->family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (bind(fd, (struct sockaddr *)&ss, len) < 0)
@@ -118,7 +121,8 @@ static int accept_error(int err)
     case EFAULT:
         return NEFIA_EIO;
     default:
-        /* EAGAIN, and what went wrong with the peer before it got here (accept(2), "Error handling"). */
+        /* EAGAIN, and what went wrong with the peer before it got here (accept(2), "Error
+         * handling"). */
         return NEFIA_EAGAIN;
     }
 }

@@ -1,5 +1,5 @@
-/* Any bytes as an event line: refused with a sentence, or taken whole; and what was taken survives being
- * written and read again. */
+/* Any bytes as an event line: refused with a sentence, or taken whole; and what was taken survives
+ * being written and read again. */
 #include <string.h>
 
 #include "nefia/event.h"
@@ -19,7 +19,8 @@ static bool lies_in(struct slice s, const char *from, size_t len)
     return s.ptr >= from && s.ptr + s.len <= from + len;
 }
 
-static const char *take_name(char *to, struct slice s, size_t max, const struct event *e, const char *scratch)
+static const char *take_name(char *to, struct slice s, size_t max, const struct event *e,
+                             const char *scratch)
 {
     MUST(lies_in(s, e->line.ptr, e->line.len) || lies_in(s, scratch, EVENT_SCRATCH));
     MUST(s.len >= 1 && s.len <= max && utf8_valid(s.ptr, s.len));
@@ -44,9 +45,11 @@ static void check_again(const struct event *e, const struct event_head *h)
     }
     MUST(n > 0 && n <= CONFIG_EVENT_BYTES);
     MUST(event_decode(&again, line, (size_t)n, tokens, CONFIG_JSON_TOKENS, scratch, NULL) == 0);
-    MUST(slice_eq(again.type, h->type) && slice_eq(again.source, h->source) && slice_eq(again.host_id, h->host_id));
+    MUST(slice_eq(again.type, h->type) && slice_eq(again.source, h->source) &&
+         slice_eq(again.host_id, h->host_id));
     MUST(again.severity == h->severity && again.unix_s == h->unix_s);
-    MUST(again.has_seq && again.seq == h->seq && again.boot == h->boot && again.unsynced == !h->synced);
+    MUST(again.has_seq && again.seq == h->seq && again.boot == h->boot &&
+         again.unsynced == !h->synced);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
@@ -60,7 +63,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     MUST((err < 0) == (why != NULL));
     if (err < 0)
         return 0;
-    MUST(lies_in(e.data, e.line.ptr, e.line.len) && e.data.ptr[0] == '{' && e.data.ptr[e.data.len - 1] == '}');
+    MUST(lies_in(e.data, e.line.ptr, e.line.len) && e.data.ptr[0] == '{' &&
+         e.data.ptr[e.data.len - 1] == '}');
     struct event_head h = {
         .type = take_name(names[0], e.type, EVENT_TYPE_MAX, &e, scratch),
         .source = take_name(names[1], e.source, EVENT_SOURCE_MAX, &e, scratch),

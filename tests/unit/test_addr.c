@@ -69,9 +69,35 @@ static void check_refused(const char *s, int err, const char *says)
 TEST(refuses_with_a_sentence)
 {
     static const char *const bad[] = {
-        "10.0.0", "10.0.0.256", "10.0.0.01", "10.0.0.1.1", "10.0.0.", ".1.2.3", "1..2.3", "1.2.3.4x", "0x1.2.3.4", "1 ",
-        ":::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::", "::1.2.3", "1.2.3.4::", ":1::2", "1:",
-        "[1.2.3.4]", "1:2:3:4:5:6:7:1.2.3.4", "::1:", "1:2:3:4:5:6:7:8::", "-a.b", "a..b", "a b", "\x01", "[hub]:1",
+        "10.0.0",
+        "10.0.0.256",
+        "10.0.0.01",
+        "10.0.0.1.1",
+        "10.0.0.",
+        ".1.2.3",
+        "1..2.3",
+        "1.2.3.4x",
+        "0x1.2.3.4",
+        "1 ",
+        ":::",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:6:7:8:9",
+        "1::2::3",
+        "12345::",
+        "g::",
+        "::1.2.3",
+        "1.2.3.4::",
+        ":1::2",
+        "1:",
+        "[1.2.3.4]",
+        "1:2:3:4:5:6:7:1.2.3.4",
+        "::1:",
+        "1:2:3:4:5:6:7:8::",
+        "-a.b",
+        "a..b",
+        "a b",
+        "\x01",
+        "[hub]:1",
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -120,7 +146,8 @@ static void check_split(const char *s, const char *want_host, uint16_t want_port
     uint16_t port = 0;
 
     text_init(&why, said, sizeof said);
-    CHECK_INT(addr_parse_hostport(s, strlen(s), 80, host, &port, &why), want_host[0] ? 0 : NEFIA_ESYNTAX);
+    CHECK_INT(addr_parse_hostport(s, strlen(s), 80, host, &port, &why),
+              want_host[0] ? 0 : NEFIA_ESYNTAX);
     CHECK_STR(host, want_host);
     CHECK_INT(port, want_port);
 }
@@ -214,7 +241,8 @@ static void check_net_refused(const char *net, int err, const char *says)
 
 TEST(networks_are_refused_with_a_remedy)
 {
-    check_net_refused("10.99.0.1/24", NEFIA_EINVAL, "for the network write 10.99.0.0/24, for the one host 10.99.0.1");
+    check_net_refused("10.99.0.1/24", NEFIA_EINVAL,
+                      "for the network write 10.99.0.0/24, for the one host 10.99.0.1");
     check_net_refused("fd00::1/8", NEFIA_EINVAL, "write fd00::/8, for the one host fd00::1");
     check_net_refused("10.0.0.0/33", NEFIA_EINVAL, "up to 32");
     check_net_refused("fd00::/129", NEFIA_EINVAL, "up to 128");
@@ -235,7 +263,8 @@ TEST(converts_to_and_from_sockaddr)
 
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         CHECK_INT(parse(&a, all[i], 0), 0);
-        CHECK_INT(addr_to_sockaddr(&a, &ss), i ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+        CHECK_INT(addr_to_sockaddr(&a, &ss),
+                  i ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
         CHECK_INT(addr_from_sockaddr(&b, &ss), 0);
         CHECK_STR(ADDR(&b), all[i]);
     }
@@ -249,6 +278,7 @@ TEST(converts_to_and_from_sockaddr)
     CHECK_STR(ADDR(&b), "(none)");
 }
 
-TEST_MAIN(parses_and_prints, prints_ipv6_as_recommended, refuses_with_a_sentence, scope_is_an_interface,
-          splits_host_and_port, networks_match, every_prefix_length_matches_by_its_bits,
-          networks_are_refused_with_a_remedy, converts_to_and_from_sockaddr)
+TEST_MAIN(parses_and_prints, prints_ipv6_as_recommended, refuses_with_a_sentence,
+          scope_is_an_interface, splits_host_and_port, networks_match,
+          every_prefix_length_matches_by_its_bits, networks_are_refused_with_a_remedy,
+          converts_to_and_from_sockaddr)

@@ -13,8 +13,8 @@ static struct condition *fresh(void)
     return condition_get(&table, "disk_usage", "/");
 }
 
-static void step(struct condition *c, enum level measured, unsigned for_checks, enum condition_action action,
-                 enum level previous, enum level level)
+static void step(struct condition *c, enum level measured, unsigned for_checks,
+                 enum condition_action action, enum level previous, enum level level)
 {
     struct condition_verdict v = condition_check(c, measured, for_checks);
 
@@ -139,6 +139,6 @@ TEST(long_names_differ_by_their_hash)
     CHECK(condition_get(&table, a, "s") != condition_get(&table, b, "s"));
 }
 
-TEST_MAIN(fires_repeats_and_recovers, waits_for_consecutive_checks, counts_do_not_wrap, level_has_hysteresis,
-          level_at_its_edges, table_keeps_conditions_apart, reload_forgets_what_nobody_asks_for,
-          long_names_differ_by_their_hash)
+TEST_MAIN(fires_repeats_and_recovers, waits_for_consecutive_checks, counts_do_not_wrap,
+          level_has_hysteresis, level_at_its_edges, table_keeps_conditions_apart,
+          reload_forgets_what_nobody_asks_for, long_names_differ_by_their_hash)

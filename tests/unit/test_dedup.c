@@ -8,7 +8,13 @@ static struct dedup dedup;
 
 static struct event_head head(const char *subject, enum severity s)
 {
-    return (struct event_head){.type = "disk.usage", .source = "disk", .host_id = "h", .subject = subject, .severity = s};
+    return (struct event_head){
+        .type = "disk.usage",
+        .source = "disk",
+        .host_id = "h",
+        .subject = subject,
+        .severity = s,
+    };
 }
 
 static struct dedup_verdict check(const char *subject, enum severity s, uint64_t now)
@@ -77,6 +83,19 @@ TEST(oldest_gives_its_slot_and_its_count)
     CHECK(v.pass && v.evicted == 1 && v.evicted_severity == SEVERITY_INFO);
 }
 
+TEST(what_was_not_heard_is_forgotten)
+{
+    struct event_head h = head("/", SEVERITY_INFO);
+
+    dedup_init(&dedup, slots, 3);
+    dedup_forget(&dedup, &h); /* nothing there yet */
+    CHECK(check("/", SEVERITY_INFO, 1).pass);
+    CHECK(check("/home", SEVERITY_INFO, 1).pass);
+    dedup_forget(&dedup, &h);
+    CHECK(!check("/home", SEVERITY_INFO, 2).pass);
+    CHECK(check("/", SEVERITY_INFO, 2).pass);
+}
+
 TEST(members_do_not_run_together)
 {
     struct event_head a = head("c", SEVERITY_INFO), b = a;
@@ -135,6 +154,7 @@ TEST(every_event_is_accounted_for)
     CHECK(reported > 100);
 }
 
-TEST_MAIN(window_holds_back_and_counts, window_zero_hears_everything, subject_and_severity_are_of_the_key,
-          oldest_gives_its_slot_and_its_count, members_do_not_run_together, parses_the_key_setting,
+TEST_MAIN(window_holds_back_and_counts, window_zero_hears_everything,
+          subject_and_severity_are_of_the_key, oldest_gives_its_slot_and_its_count,
+          what_was_not_heard_is_forgotten, members_do_not_run_together, parses_the_key_setting,
           every_event_is_accounted_for)

@@ -29,8 +29,15 @@ static int decode(const char *line)
 static struct event_head head_ok(void)
 {
     return (struct event_head){
-        .type = "disk.usage", .source = "disk-beacon", .host_id = "web-01", .severity = SEVERITY_CRITICAL,
-        .unix_s = 1773156600, .synced = true, .seq = 7, .boot = 3, .uptime_ms = 12345,
+        .type = "disk.usage",
+        .source = "disk-beacon",
+        .host_id = "web-01",
+        .severity = SEVERITY_CRITICAL,
+        .unix_s = 1773156600,
+        .synced = true,
+        .seq = 7,
+        .boot = 3,
+        .uptime_ms = 12345,
     };
 }
 
@@ -95,15 +102,20 @@ TEST(any_order_and_unknown_members)
     CHECK(slice_eq(event.type, "disk.usage"));
     CHECK(slice_eq(event.data, "{\"a\":1}"));
     CHECK(!event.has_seq && !event.unsynced);
-    CHECK_INT(decode(" { \"typ\\u0065\" : \"disk\\u002eusage\", " S H "\"timestamp\":\"2026-03-10T16:30:00.25+01:00\"," SEV D " } "), 0);
+    CHECK_INT(decode(" { \"typ\\u0065\" : \"disk\\u002eusage\", " S H
+                     "\"timestamp\":\"2026-03-10T16:30:00.25+01:00\"," SEV D " } "),
+              0);
     CHECK(slice_eq(event.type, "disk.usage"));
     CHECK_INT(event.unix_s, 1773156600);
 }
 
 TEST(escaped_names_are_unescaped)
 {
-    CHECK_INT(decode("{\"type\":\"\\u00e9\\\"x\",\"source\":\"a\\/b\",\"host_id\":\"h\\u002d1\",\"timestamp\":"
-                     "\"2026-03-10T15:30:00\\u005a\",\"severity\":\"\\u0069nfo\",\"data\":{\"k\":\"\\n\"}}"), 0);
+    const char *line = "{\"type\":\"\\u00e9\\\"x\",\"source\":\"a\\/b\",\"host_id\":\"h\\u002d1\","
+                       "\"timestamp\":\"2026-03-10T15:30:00\\u005a\",\"severity\":\"\\u0069nfo\","
+                       "\"data\":{\"k\":\"\\n\"}}";
+
+    CHECK_INT(decode(line), 0);
     CHECK(slice_eq(event.type, "\xC3\xA9\"x"));
     CHECK(slice_eq(event.source, "a/b"));
     CHECK(slice_eq(event.host_id, "h-1"));
@@ -143,11 +155,16 @@ TEST(malformed_members_are_named)
     check_refused("{\"type\":\"a\xC2\x9B\"," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
     check_refused("{" T "\"source\":null," H TS SEV D "}", NEFIA_EINVAL, "\"source\" is not");
     check_refused("{" T S "\"host_id\":[]," TS SEV D "}", NEFIA_EINVAL, "\"host_id\" is not");
-    check_refused("{" T S H "\"timestamp\":\"yesterday\"," SEV D "}", NEFIA_EINVAL, "\"timestamp\" is not");
-    check_refused("{" T S H "\"timestamp\":\"2026-02-30T00:00:00Z\"," SEV D "}", NEFIA_EINVAL, "\"timestamp\"");
-    check_refused("{" T S H "\"timestamp\":1773156600," SEV D "}", NEFIA_EINVAL, "\"timestamp\" is not");
-    check_refused("{" T S H TS "\"severity\":\"criticl\"," D "}", NEFIA_EINVAL, "\"severity\" is not one of");
-    check_refused("{" T S H TS "\"severity\":\"Info\"," D "}", NEFIA_EINVAL, "\"severity\" is not one of");
+    check_refused("{" T S H "\"timestamp\":\"yesterday\"," SEV D "}", NEFIA_EINVAL,
+                  "\"timestamp\" is not");
+    check_refused("{" T S H "\"timestamp\":\"2026-02-30T00:00:00Z\"," SEV D "}", NEFIA_EINVAL,
+                  "\"timestamp\"");
+    check_refused("{" T S H "\"timestamp\":1773156600," SEV D "}", NEFIA_EINVAL,
+                  "\"timestamp\" is not");
+    check_refused("{" T S H TS "\"severity\":\"criticl\"," D "}", NEFIA_EINVAL,
+                  "\"severity\" is not one of");
+    check_refused("{" T S H TS "\"severity\":\"Info\"," D "}", NEFIA_EINVAL,
+                  "\"severity\" is not one of");
     check_refused("{" T S H TS "\"severity\":2," D "}", NEFIA_EINVAL, "\"severity\" is not one of");
     check_refused("{" T S H TS SEV "\"data\":[]}", NEFIA_EINVAL, "\"data\" is not an object");
     check_refused("{" T S H TS SEV "\"data\":\"{}\"}", NEFIA_EINVAL, "\"data\" is not an object");
@@ -187,7 +204,8 @@ TEST(seq_and_boot_count_only_together)
     CHECK(!event.has_seq);
     CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":-1,\"boot\":1}"), 0);
     CHECK(!event.has_seq);
-    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":\"1\",\"boot\":1,\"clock\":{\"unsynced\":1}}"), 0);
+    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":\"1\",\"boot\":1,\"clock\":{\"unsynced\":1}}"),
+              0);
     CHECK(!event.has_seq && !event.unsynced);
 }
 
@@ -257,7 +275,8 @@ TEST(writer_cuts_and_cleans_names)
     CHECK_INT(decode(buf), 0);
     CHECK_INT(event.type.len, 126);
     CHECK_INT(event.host_id.len, 255);
-    CHECK(slice_eq(event.source, "a\xEF\xBF\xBD" "b\xEF\xBF\xBD"));
+    CHECK(slice_eq(event.source, "a\xEF\xBF\xBD"
+                                 "b\xEF\xBF\xBD"));
 }
 
 TEST(writer_refuses_what_a_reader_would)
@@ -334,8 +353,9 @@ TEST(long_text_is_cut_between_characters)
     check_put_text("a\xFF", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
 }
 
-TEST_MAIN(severities, encodes_members_in_order, decodes_what_it_encoded, any_order_and_unknown_members,
-          escaped_names_are_unescaped, missing_members_are_named, malformed_members_are_named, json_errors_come_through,
-          every_truncation_is_refused, seq_and_boot_count_only_together, names_are_bounded, line_is_bounded,
-          writer_cuts_and_cleans_names, writer_refuses_what_a_reader_would, data_that_does_not_fit_is_replaced,
-          long_text_is_cut_between_characters)
+TEST_MAIN(severities, encodes_members_in_order, decodes_what_it_encoded,
+          any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
+          malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
+          seq_and_boot_count_only_together, names_are_bounded, line_is_bounded,
+          writer_cuts_and_cleans_names, writer_refuses_what_a_reader_would,
+          data_that_does_not_fit_is_replaced, long_text_is_cut_between_characters)

@@ -39,7 +39,8 @@ static void put_file(const char *p, const char *bytes, size_t len, mode_t mode)
 }
 
 /* The vectors come from RFC 4231; their keys that are shorter than 16 bytes cannot be used here. */
-static void check_vector(const void *key, size_t key_len, const void *data, size_t len, const char *want)
+static void check_vector(const void *key, size_t key_len, const void *data, size_t len,
+                         const char *want)
 {
     struct mac_key k = {0};
     char hex[MAC_HEX + 1] = "";
@@ -58,10 +59,12 @@ TEST(rfc4231_vectors)
     unsigned char key[131], data[50];
 
     memset(key, 0x0b, 20);
-    check_vector(key, 20, "Hi There", 8, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    check_vector(key, 20, "Hi There", 8,
+                 "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
     memset(key, 0xaa, sizeof key);
     memset(data, 0xdd, sizeof data);
-    check_vector(key, 20, data, 50, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+    check_vector(key, 20, data, 50,
+                 "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
     check_vector(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", 54,
                  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }

@@ -62,7 +62,10 @@ TEST(limit_changes_keep_what_passed)
 /* Against a model that remembers every event that passed. */
 TEST(never_more_than_the_limit_in_any_minute)
 {
-    static struct { uint64_t at; bool critical; } passed[4000];
+    static struct {
+        uint64_t at;
+        bool critical;
+    } passed[4000];
     uint32_t random = 7;
     uint64_t now = 0;
     unsigned n = 0;
@@ -116,11 +119,13 @@ TEST(suppressed_counts_by_type_and_severity)
     suppressed_add(&held, "script.result", SEVERITY_CRITICAL, 1);
     suppressed_add(&held, "disk.usage", SEVERITY_WARNING, 1);
     CHECK(suppressed_any(&held));
-    CHECK_STR(report(), "{\"suppressed\":4,\"info\":0,\"warning\":3,\"critical\":1,"
-                        "\"by_type\":{\"disk.usage\":{\"warning\":3},\"script.result\":{\"critical\":1}}}");
+    CHECK_STR(report(),
+              "{\"suppressed\":4,\"info\":0,\"warning\":3,\"critical\":1,"
+              "\"by_type\":{\"disk.usage\":{\"warning\":3},\"script.result\":{\"critical\":1}}}");
     CHECK(!suppressed_any(&held));
     CHECK_INT(held.total[SEVERITY_WARNING], 3);
-    CHECK_STR(report(), "{\"suppressed\":0,\"info\":0,\"warning\":0,\"critical\":0,\"by_type\":{}}");
+    CHECK_STR(report(),
+              "{\"suppressed\":0,\"info\":0,\"warning\":0,\"critical\":0,\"by_type\":{}}");
     suppressed_add(&held, NULL, SEVERITY_INFO, 5);
     CHECK(suppressed_any(&held));
     CHECK_STR(report(), "{\"suppressed\":5,\"info\":5,\"warning\":0,\"critical\":0,\"by_type\":{},"

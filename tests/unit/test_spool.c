@@ -216,9 +216,10 @@ static bool model_agrees(void)
 
     spool_rewind(&copy);
     for (unsigned i = 0; i < model_count; i++) {
-        if (!spool_next(&copy, &item) || item.seq != model[i].seq || item.len + SPOOL_HEADER != model[i].size ||
-            item.severity != model[i].severity || item.line[0] != model[i].letter ||
-            item.line[item.len - 1] != model[i].letter || (copy.sent < spool.sent) != model[i].sent)
+        if (!spool_next(&copy, &item) || item.seq != model[i].seq ||
+            item.len + SPOOL_HEADER != model[i].size || item.severity != model[i].severity ||
+            item.line[0] != model[i].letter || item.line[item.len - 1] != model[i].letter ||
+            (copy.sent < spool.sent) != model[i].sent)
             return false;
         unsent += !model[i].sent;
         spool_mark_sent(&copy);
@@ -289,8 +290,10 @@ TEST(agrees_with_a_simple_model)
         }
         REQUIRE(model_agrees());
     }
-    CHECK(model_delivered > 1000 && model_lost[SEVERITY_INFO] > 1000 && model_lost[SEVERITY_CRITICAL] > 1000);
+    CHECK(model_delivered > 1000 && model_lost[SEVERITY_INFO] > 1000 &&
+          model_lost[SEVERITY_CRITICAL] > 1000);
 }
 
-TEST_MAIN(first_in_first_out, least_severe_oldest_go_first, unsent_go_before_sent_of_the_same_severity,
-          what_cannot_fit_evicts_nothing, agrees_with_a_simple_model)
+TEST_MAIN(first_in_first_out, least_severe_oldest_go_first,
+          unsent_go_before_sent_of_the_same_severity, what_cannot_fit_evicts_nothing,
+          agrees_with_a_simple_model)

