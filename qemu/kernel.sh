@@ -83,9 +83,9 @@ echo "kernel.sh: $board"
 if [ -n "$debian" ]; then
     from_debian
 else
-    kernel_from_source >"out/kernel/$board.log" 2>&1 ||
-        { tail -n 20 "out/kernel/$board.log" >&2; die "the kernel did not build"; }
-    qemu/busybox.sh "$board" "$tmp/include" "$tmp/busybox"
+    kernel_from_source >"out/kernel/$board.log" 2>&1 &  # in the background `set -e` holds inside
+    wait $! || { tail -n 20 "out/kernel/$board.log" >&2; die "the kernel did not build"; }
+    qemu/busybox.sh "$tmp/include" "$tmp/busybox"
 fi
 : >"$tmp/complete"
 rm -rf "$out"

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Two emulated machines: a router's disk fills up, the hub hears of it and acts.
+#
+#   qemu/demo.sh [BOARD]      BOARD is the router (default arm-virt); the hub is an ARM machine
+set -eu
+
+cd "$(dirname "$0")/.."
+board=${1:-arm-virt}
+. qemu/machines.sh
+. qemu/nefia.sh
+
+if [ -t 1 ]; then
+    bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+else
+    bold='' plain=''
+fi
+say() { echo "${bold}        $*${plain}"; }
+fail() { echo "demo: $*; the consoles are $run/hub.log and $run/router.log" >&2; exit 1; }
+expect() { seen "$1" "$2" "$3" || fail "not within $3 s: $4"; }
+run_on() { on "$1" 20 "$2" || fail "$1: '$2' failed: $answer"; }
+
+# The console lines of the programs, with the machine's name; not the answers to our commands.
+show() {
+    eval "pid=\$$1_pid"
+    tail -n +1 -f -s 0.1 --pid="$pid" "$run/$1.log" |
+        tr -d '\r' | sed -u -n "/^[a-z][a-z-]*: /s/^/[$1] /p; /^machine /s/^/[$1] /p" &
+    machine_pids="$machine_pids $!"
+}
+
+machines_begin out/qemu/demo
+make_machines || exit 1
+
+say "Two machines boot: the router ($board) and the hub (arm-virt)."
+machine_start arm-virt hub 10.99.0.1 7
+machine_start "$board" router 10.99.0.2 8 "$run/disk"
+show hub
+show router
+expect hub '^machine hub is up' 60 "the hub boots"
+expect router '^machine router is up' 60 "the router boots"
+
+say "The hub starts a webhook receiver and the reactor."
+run_on hub 'httpd -p 127.0.0.1:8080 -h /www'
+run_on hub 'nefia reactor check && daemon reactor nefia reactor run'
+run_on hub 'await 10 nefia reactor status'
+run_on hub 'daemon event nefia reactor events --follow'
+
+say "The router starts its beacon; its disk is almost empty."
+run_on router 'nefia-beacon check && daemon beacon nefia-beacon run'
+expect router '^beacon: .*connected to 10.99.0.1' 20 "the beacon connects"
+run_on router 'df /mnt/disk'
+echo "$answer"
+
+say "Now the disk fills up."
+run_on router 'dd if=/dev/zero of=/mnt/disk/logs bs=1k count=15500 2>&1 && sync && df /mnt/disk'
+echo "$answer"
+expect hub '^event: .*disk.usage' 20 "the event arrives"
+expect hub '^reactor: .*rule disk-full: exec.*critical' 10 "the rule matches"
+expect hub '^command: rule disk-full: /mnt/disk on router' 10 "the command runs"
+expect hub '^webhook: POST, signature sha256=[0-9a-f]{64}' 10 "the webhook arrives"
+expect hub '^webhook-body: .*"type":"disk.usage".*' 5 "the webhook's body"
+signature_holds || fail "the webhook's signature is not what openssl computes"
+say "openssl on this machine agrees with the webhook's signature."
+
+say "nefia reactor status, asked on the hub:"
+run_on hub 'nefia reactor status'
+echo "$answer"
+case $answer in
+*disk-full*disk.usage*) ;;
+*) fail "the status does not show the rule and the event" ;;
+esac

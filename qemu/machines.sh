@@ -1,0 +1,96 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # its variables are used by name, or by who reads it
+# A hub and a router, emulated and connected.  Usage: . qemu/machines.sh, with the repository's root
+# as the working directory.
+#
+#   machines_begin DIR              empty run directory; everything ends with this shell
+#   machine_dir NAME                make and print the directory that becomes its file system
+#   machine_start BOARD NAME ADDRESS FD [DISK]    FD: a descriptor of this shell, 7 to 9
+#   on NAME SECONDS COMMAND         run it there; its status; what it printed is in $answer
+#   seen NAME PATTERN SECONDS       wait for a console line; the line is in $found
+#   mark                            from now on `seen` and `count` look at new lines only
+#   count NAME PATTERN              how many console lines match since the mark
+#
+# The hub is 10.99.0.1, an ARM machine always; the router is 10.99.0.2.
+
+run=
+machine_pids=
+number=0
+hub_mark=1
+router_mark=1
+
+machines_begin() {
+    run=$1
+    rm -rf "$run"
+    mkdir -p "$run"
+    trap machines_end EXIT
+    trap 'exit 1' HUP INT TERM
+}
+
+# Ends only what machine_start (or the caller, through machine_pids) started.
+machines_end() {
+    for pid in $machine_pids; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    machine_pids=
+}
+
+machine_dir() {
+    mkdir -p "$run/$1/etc/nefia" "$run/$1/bin"
+    echo "$run/$1"
+}
+
+machine_start() {
+    case $2 in hub) peer=router ;; *) peer=hub ;; esac
+    echo "$run/$peer.net" >"$run/$2.peer"
+    mkfifo "$run/$2.in"
+    : >"$run/$2.log"
+    # Open for reading too: a machine that is gone must not stop the writer.
+    eval "exec $4<>\"$run/$2.in\""
+    eval "$2_fd=$4"
+    qemu/boot.sh "$1" "$2" "$3" "$run" ${5:+"$5"} >"$run/$2.log" 2>&1 &
+    machine_pids="$machine_pids $!"
+    eval "$2_pid=$!"
+}
+
+now_ms() { date +%s%3N; }
+
+# seen_line FILE FIRST PATTERN SECONDS PID: the wait behind seen and on.
+seen_line() {
+    deadline=$(($(now_ms) + $4 * 1000))
+    while :; do
+        alive=1
+        kill -0 "$5" 2>/dev/null || alive=
+        found=$(tail -n "+$2" "$1" | tr -d '\r' | grep -aEm 1 -e "$3") && return 0
+        if [ -z "$alive" ] || [ "$(now_ms)" -ge "$deadline" ]; then
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+seen() {
+    eval "first=\$$1_mark pid=\$$1_pid"
+    seen_line "$run/$1.log" "$first" "$2" "$3" "$pid"
+}
+
+mark() {
+    hub_mark=$(($(wc -l <"$run/hub.log") + 1))
+    router_mark=$(($(wc -l <"$run/router.log") + 1))
+}
+
+count() {
+    eval "first=\$$1_mark"
+    tail -n "+$first" "$run/$1.log" | tr -d '\r' | grep -acE -e "$2" || true
+}
+
+on() {
+    number=$((number + 1))
+    eval "fd=\$$1_fd pid=\$$1_pid"
+    echo "$number $3" >&"$fd"
+    answer=
+    seen_line "$run/$1.log" 1 "^$number=[0-9]+\$" "$2" "$pid" || return 124
+    status=${found#*=}
+    answer=$(tr -d '\r' <"$run/$1.log" | sed -n "s/^$number|//p")
+    return "$status"
+}
