@@ -143,7 +143,8 @@ unsigned config_source_line(struct config_source *s, size_t offset)
     s->pos = 0;
     if (s->fd >= 0 && lseek(s->fd, 0, SEEK_SET) < 0)
         return line;
-    for (; (n = config_source_read(s, piece, sizeof piece)) > 0 && offset > 0; offset -= (size_t)n) {
+    for (; (n = config_source_read(s, piece, sizeof piece)) > 0 && offset > 0;
+         offset -= (size_t)n) {
         if ((size_t)n > offset)
             n = (int)offset;
         for (int i = 0; i < n; i++)
@@ -161,7 +162,8 @@ static bool is_json(const char *name)
     return !IS_ENABLED(CONFIG_YAML) || (len >= 5 && str_eq(name + len - 5, ".json"));
 }
 
-static int load(struct config *c, struct config_source *s, struct config_arena *arena, void *work, size_t work_cap)
+static int load(struct config *c, struct config_source *s, struct config_arena *arena, void *work,
+                size_t work_cap)
 {
     struct config_tree t;
     int err;
@@ -180,8 +182,8 @@ static int load(struct config *c, struct config_source *s, struct config_arena *
     return 0;
 }
 
-int config_load_text(struct config *c, const char *name, const char *text, size_t len, struct config_arena *arena,
-                     void *work, size_t work_cap)
+int config_load_text(struct config *c, const char *name, const char *text, size_t len,
+                     struct config_arena *arena, void *work, size_t work_cap)
 {
     struct config_source s = {.fd = -1, .text = text, .len = len};
 
@@ -190,7 +192,8 @@ int config_load_text(struct config *c, const char *name, const char *text, size_
     return load(c, &s, arena, work, work_cap);
 }
 
-int config_load(struct config *c, const char *path, struct config_arena *arena, void *work, size_t work_cap)
+int config_load(struct config *c, const char *path, struct config_arena *arena, void *work,
+                size_t work_cap)
 {
     struct config_source s = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
 
@@ -198,7 +201,8 @@ int config_load(struct config *c, const char *path, struct config_arena *arena, 
     c->errors = 0;
     c->nodes_len = 0;
     if (s.fd < 0) {
-        config_error(c, NULL, NULL, strerror(errno), "; -c FILE names another configuration", (char *)0);
+        config_error(c, NULL, NULL, strerror(errno), "; -c FILE names another configuration",
+                     (char *)0);
         return NEFIA_EIO;
     }
     int err = load(c, &s, arena, work, work_cap);

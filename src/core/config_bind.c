@@ -21,7 +21,8 @@ static bool is_secret(const char *name)
 }
 
 /** "FILE:LINE: WHERE.KEY: "VALUE" problem more" */
-static int refuse_value(const struct binding *b, const char *value, const char *problem, const char *more)
+static int refuse_value(const struct binding *b, const char *value, const char *problem,
+                        const char *more)
 {
     char buf[WHERE_BYTES], shown[SHOWN_BYTES + 8];
     struct text where, quoted;
@@ -66,7 +67,10 @@ static int refuse_range(const struct binding *b, const char *value)
     struct text t;
 
     text_init(&t, buf, sizeof buf);
-    text_str(&t, f->type == FIELD_STRING ? "" : f->type == FIELD_STRINGS ? "a list of " : "within ");
+    if (f->type == FIELD_STRINGS)
+        text_str(&t, "a list of ");
+    else if (f->type != FIELD_STRING)
+        text_str(&t, "within ");
     put_bound(&t, f->type, f->min);
     if (f->max >= f->min) {
         text_str(&t, "..");
@@ -74,7 +78,10 @@ static int refuse_range(const struct binding *b, const char *value)
     } else {
         text_str(&t, " or more");
     }
-    text_str(&t, f->type == FIELD_STRING ? " bytes long" : f->type == FIELD_STRINGS ? " texts" : "");
+    if (f->type == FIELD_STRINGS)
+        text_str(&t, " texts");
+    else if (f->type == FIELD_STRING)
+        text_str(&t, " bytes long");
     return refuse_value(b, value, "is not ", buf);
 }
 
@@ -104,9 +111,10 @@ static int bind_bool(const struct binding *b, const char *value, void *member)
     return refuse_value(b, value, "is not true or false", "");
 }
 
-/** Numbers of one sort: parsed, within their bounds, stored as 64 bits (the signed and the unsigned members alike). */
-static int bind_number(const struct binding *b, const char *value, void *member, int parsed, int64_t v,
-                       const char *sort)
+/** Numbers of one sort: parsed, within their bounds, stored as 64 bits (the signed and the unsigned
+ * members alike). */
+static int bind_number(const struct binding *b, const char *value, void *member, int parsed,
+                       int64_t v, const char *sort)
 {
     if (parsed == NEFIA_ETOOBIG)
         return refuse_value(b, value, "is too large", "");
@@ -131,7 +139,8 @@ static int bind_duration(const struct binding *b, const char *value, void *membe
     uint64_t ms = 0;
     int parsed = parse_duration_ms(value, strlen(value), &ms);
 
-    return bind_number(b, value, member, parsed, (int64_t)ms, "a duration such as 30s, 5m or 1h30m");
+    return bind_number(b, value, member, parsed, (int64_t)ms,
+                       "a duration such as 30s, 5m or 1h30m");
 }
 
 static int bind_tenths(const struct binding *b, const char *value, void *member)
@@ -150,7 +159,8 @@ static int bind_tenths(const struct binding *b, const char *value, void *member)
         parsed = NEFIA_ETOOBIG;
     else
         v = v * 10 + (value[0] == '-' ? -tenth : tenth);
-    return bind_number(b, value, member, parsed, v, "a number with at most one decimal, such as 92.5");
+    return bind_number(b, value, member, parsed, v,
+                       "a number with at most one decimal, such as 92.5");
 }
 
 static int bind_word(const struct binding *b, const char *value, void *member)
@@ -241,8 +251,8 @@ static void default_list(const struct binding *b, void *member)
     struct config *c = b->c;
 
     if (c->nodes_len >= c->nodes_cap) {
-        config_error(c, NULL, b->where, "more values than this build has room for; raise CONFIG_", c->program,
-                     "_CONFIG_NODES", (char *)0);
+        config_error(c, NULL, b->where, "more values than this build has room for; raise CONFIG_",
+                     c->program, "_CONFIG_NODES", (char *)0);
         return;
     }
     struct node *n = &c->nodes[c->nodes_len++];
@@ -310,7 +320,8 @@ static void bind_field(const struct binding *b, const struct node *map, void *me
     else if (f->type == FIELD_STRINGS)
         bind_strings(b, member);
     else if (n->type != NODE_SCALAR)
-        refuse_value(b, NULL, n->type == NODE_MAP ? "is a map of keys" : "is a list", "; one value is wanted");
+        refuse_value(b, NULL, n->type == NODE_MAP ? "is a map of keys" : "is a list",
+                     "; one value is wanted");
     else if (is_empty(n))
         refuse_value(b, NULL, "empty; give a value or remove the line",
                      f->type == FIELD_STRING ? ", or write \"\" for an empty text" : "");
@@ -325,7 +336,8 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/** How many letters must be changed, added, removed or swapped with their neighbour to get from a to b. */
+/** How many letters must be changed, added, removed or swapped with their neighbour to get from a
+ * to b. */
 static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     unsigned rows[3][NAME_MOST + 1];
@@ -367,7 +379,8 @@ static const char *nearest(const char *key, const struct field *fields)
     return best;
 }
 
-static void refuse_unknown(struct config *c, const struct node *n, const char *where, const struct field *fields)
+static void refuse_unknown(struct config *c, const struct node *n, const char *where,
+                           const struct field *fields)
 {
     char buf[WHERE_BYTES], list[LIST_BYTES];
     const char *near = nearest(n->key, fields);
@@ -384,7 +397,8 @@ static void refuse_unknown(struct config *c, const struct node *n, const char *w
         text_str(&known, f > fields ? ", " : "");
         text_str(&known, f->name);
     }
-    config_error(c, n, buf, "unknown key; known here: ", list, known.truncated ? "..." : "", (char *)0);
+    config_error(c, n, buf, "unknown key; known here: ", list, known.truncated ? "..." : "",
+                 (char *)0);
 }
 
 static const struct field *find_field(const struct field *fields, const char *key)
@@ -400,7 +414,8 @@ static const struct field *find_field(const struct field *fields, const char *ke
 bool config_is(struct config *c, const struct node *n, const char *where, enum node_type type)
 {
     static const char *const words[] = {
-        [NODE_MAP] = "a map of keys", [NODE_LIST] = "a list", [NODE_SCALAR] = "one value"};
+        [NODE_MAP] = "a map of keys", [NODE_LIST] = "a list", [NODE_SCALAR] = "one value",
+    };
 
     if (n == NULL || n->type == NODE_REFUSED || is_empty(n))
         return false;
@@ -410,7 +425,8 @@ bool config_is(struct config *c, const struct node *n, const char *where, enum n
     return false;
 }
 
-int config_bind(struct config *c, const struct node *n, const char *where, const struct field *fields, void *out)
+int config_bind(struct config *c, const struct node *n, const char *where,
+                const struct field *fields, void *out)
 {
     static const struct node refused = {.type = NODE_REFUSED};
     unsigned errors = c->errors;

@@ -15,12 +15,14 @@ struct work {
 
 static int refuse_work(struct config_tree *t, size_t cap)
 {
-    config_error(t->c, NULL, NULL, "needs more than the ", DEC(cap), " bytes for reading of this build; raise CONFIG_",
-                 t->c->program, "_CONFIG_WORK_BYTES", (char *)0);
+    config_error(t->c, NULL, NULL, "needs more than the ", DEC(cap),
+                 " bytes for reading of this build; raise CONFIG_", t->c->program,
+                 "_CONFIG_WORK_BYTES", (char *)0);
     return NEFIA_EFULL;
 }
 
-static int read_all(struct config_tree *t, struct config_source *s, struct work *w, char *work, size_t cap)
+static int read_all(struct config_tree *t, struct config_source *s, struct work *w, char *work,
+                    size_t cap)
 {
     w->text = work;
     for (int n = 1; n > 0; w->len += (size_t)n) {
@@ -40,8 +42,9 @@ static int read_all(struct config_tree *t, struct config_source *s, struct work 
     return 0;
 }
 
-/** A string or a literal as its text. Escapes are undone in place: what they stand for is never longer. */
-static int add_scalar(struct config_tree *t, const struct work *w, const struct json_doc *d, unsigned i, unsigned line)
+/** A string or a literal as its text. Escapes are undone in place: nothing gets longer by that. */
+static int add_scalar(struct config_tree *t, const struct work *w, const struct json_doc *d,
+                      unsigned i, unsigned line)
 {
     const struct json_token *token = json_at(d, i);
     char *s = w->text + token->start;
@@ -88,7 +91,8 @@ static int refuse_json(struct config_tree *t, struct work *w, int err, const str
         return err;
     }
     char *name = w->text + e->offset;
-    *(char *)memchr(name, '"', w->len - e->offset) = '\0'; /* an escaped quote in it only cuts the message */
+    char *quote = memchr(name, '"', w->len - e->offset); /* an escaped one only cuts the message */
+    *quote = '\0';
     tree_error(t, e->line, name, ": given twice in one object");
     return err;
 }

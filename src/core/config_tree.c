@@ -52,7 +52,8 @@ void tree_error(struct config_tree *t, unsigned line, const char *what, const ch
 }
 
 /** "…more than the N <what> this build has room for; raise CONFIG_HUB_<symbol>" */
-static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const char *what, const char *symbol)
+static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const char *what,
+                       const char *symbol)
 {
     char buf[160];
     struct text message;
@@ -68,8 +69,10 @@ static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const c
     return NEFIA_EFULL;
 }
 
-/** Copy into the arena, ended by NUL. Return: the copy, or null when it is full or refused (reported). */
-static const char *keep_text(struct config_tree *t, const char *s, size_t len, unsigned line, int *err)
+/** Copy into the arena, ended by NUL. Return: the copy, or null when it is full or refused
+ * (reported). */
+static const char *keep_text(struct config_tree *t, const char *s, size_t len, unsigned line,
+                             int *err)
 {
     struct config_arena *a = t->c->arena;
 
@@ -103,7 +106,8 @@ int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line)
         tree_error(t, line, "an empty key", "; give it a name");
         return NEFIA_ESYNTAX;
     }
-    const struct node *recent = &nodes[t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)]];
+    const struct node *recent =
+        &nodes[t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)]];
     t->key = same_key(recent, s, len) ? recent->key : keep_text(t, s, len, line, &err);
     if (t->key == NULL)
         return err;
@@ -129,7 +133,8 @@ static int add_node(struct config_tree *t, enum node_type type, unsigned line)
     struct node *n = &c->nodes[index];
     if (t->has_key)
         line = t->key_line;
-    *n = (struct node){.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX, .type = (uint8_t)type};
+    *n = (struct node){.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX,
+                       .type = (uint8_t)type};
     if (t->depth == 0)
         return index;
     if (t->has_key) {
@@ -149,7 +154,8 @@ static int add_node(struct config_tree *t, enum node_type type, unsigned line)
 
 static int refuse_root(struct config_tree *t, unsigned line)
 {
-    tree_error(t, line, "the file is not a map of keys", "; start it with a line such as `beacons:`");
+    tree_error(t, line, "the file is not a map of keys",
+               "; start it with a line such as `beacons:`");
     return NEFIA_EINVAL;
 }
 

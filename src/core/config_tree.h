@@ -3,13 +3,14 @@
 
 #include "nefia/config.h"
 
-/** What both readers build the node tree with: a stream of keys, scalars, openings and closings in file order. */
+/** What both readers build the node tree with: a stream of keys, scalars, openings and closings in
+ * file order. */
 struct config_tree {
     struct config *c;
     uint16_t open[CONFIG_MAX_DEPTH]; /* the containers around the next node */
     uint16_t last[CONFIG_MAX_DEPTH]; /* and the child each got last, 0: none */
     unsigned depth;
-    bool has_key;       /* a key waits for its value */
+    bool has_key; /* a key waits for its value */
     const char *key;
     unsigned key_line;
     uint16_t recent[64]; /* nodes by hash of their key: a text that repeats is kept once */
@@ -30,7 +31,7 @@ unsigned config_source_line(struct config_source *s, size_t offset);
 void tree_init(struct config_tree *t, struct config *c);
 /** Is the next scalar a key? */
 bool tree_wants_key(const struct config_tree *t);
-/** All take the line from 1 and return 0, or a negative error already reported: then reading ends. */
+/** All take the line from 1 and return 0, or a negative error already reported: reading ends. */
 int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line);
 int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line, bool quoted);
 int tree_refused(struct config_tree *t, unsigned line);

@@ -23,8 +23,10 @@ static const char *remedy_for(const char *problem)
         {"found character that cannot start any token",
          "; indent with spaces, not tabs, and quote a text that starts with %, @ or `"},
         {"found a tab character that violates indentation", "; indent with spaces"},
-        {"mapping values are not allowed in this context", "; check the indentation, and quote a text with \": \" in it"},
-        {"did not find expected key", "; check the indentation and the quotes of this line and the one before"},
+        {"mapping values are not allowed in this context",
+         "; check the indentation, and quote a text with \": \" in it"},
+        {"did not find expected key",
+         "; check the indentation and the quotes of this line and the one before"},
         {"could not find expected ':'", "; write it as `key: value`"},
         {"did not find expected ',' or ']'", "; the list that opens with [ has no end"},
         {"did not find expected ',' or '}'", "; the map that opens with { has no end"},
@@ -43,8 +45,8 @@ static int refuse_yaml(struct config_tree *t, struct config_source *s, const yam
     struct node at = {0};
 
     if (p->error == YAML_MEMORY_ERROR) {
-        config_error(t->c, NULL, NULL, "reading it needs more than the fixed heap; raise CONFIG_", t->c->program,
-                     "_HEAP_KB", (char *)0);
+        config_error(t->c, NULL, NULL, "reading it needs more than the fixed heap; raise CONFIG_",
+                     t->c->program, "_HEAP_KB", (char *)0);
         return NEFIA_EFULL;
     }
     if (p->error == YAML_READER_ERROR && str_eq(problem, "input error")) {
@@ -61,12 +63,15 @@ static int refuse_yaml(struct config_tree *t, struct config_source *s, const yam
     return bytes ? NEFIA_EUTF8 : NEFIA_ESYNTAX;
 }
 
-static void refuse_extras(struct config_tree *t, unsigned line, const yaml_char_t *anchor, const yaml_char_t *tag)
+static void refuse_extras(struct config_tree *t, unsigned line, const yaml_char_t *anchor,
+                          const yaml_char_t *tag)
 {
     if (anchor != NULL)
-        tree_error(t, line, "an anchor (&) is not supported", "; remove it, and write the value out wherever it is wanted");
+        tree_error(t, line, "an anchor (&) is not supported",
+                   "; remove it, and write the value out wherever it is wanted");
     if (tag != NULL)
-        tree_error(t, line, "a tag (!) is not supported", "; remove it: values are typed by their key");
+        tree_error(t, line, "a tag (!) is not supported",
+                   "; remove it: values are typed by their key");
 }
 
 static int on_scalar(struct config_tree *t, const yaml_event_t *e, unsigned line)
@@ -94,7 +99,8 @@ static int on_alias(struct config_tree *t, unsigned line)
     if (tree_wants_key(t))
         return refuse_key(t, line);
     if (!t->has_key || !str_eq(t->key, "<<"))
-        tree_error(t, line, "an alias (*) is not supported", "; write the value out, or quote it if it is text");
+        tree_error(t, line, "an alias (*) is not supported",
+                   "; write the value out, or quote it if it is text");
     return tree_refused(t, line);
 }
 

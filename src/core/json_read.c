@@ -16,7 +16,8 @@ _Static_assert(sizeof(struct json_token) == sizeof(jsmntok_t), "jsmn writes into
 _Static_assert(offsetof(struct json_token, start) == offsetof(jsmntok_t, start), "start");
 _Static_assert(offsetof(struct json_token, end) == offsetof(jsmntok_t, end), "end");
 _Static_assert(offsetof(struct json_token, size) == offsetof(jsmntok_t, size), "size");
-_Static_assert(offsetof(struct json_token, next) == offsetof(jsmntok_t, parent), "next over parent");
+_Static_assert(offsetof(struct json_token, next) == offsetof(jsmntok_t, parent),
+               "next over parent");
 
 /* ---- the grammar pass: RFC 8259 sections 2 to 8 ---- */
 
@@ -24,7 +25,7 @@ struct scan {
     const char *end;
     uint64_t objects; /* a bit for each depth: an object is open there, not an array */
     unsigned depth, max_depth;
-    bool backslash;   /* one was seen anywhere */
+    bool backslash; /* one was seen anywhere */
     int err;
     const char *at, *what; /* of the refusal */
 };
@@ -117,11 +118,16 @@ static const char *scan_escape(struct scan *s, const char *p)
     }
 }
 
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
 /** A string from behind its opening quote to behind its closing one. */
 static const char *scan_string(struct scan *s, const char *p)
 {
     for (;;) {
-        while (p < s->end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
+        while (p < s->end && is_plain(*p))
             p++;
         if (p == s->end)
             return refuse_syntax(s, p, "");
@@ -206,8 +212,9 @@ static const char *scan_scalar(struct scan *s, const char *p)
         if ((unsigned char)*p >= 0x80)
             return refuse(s, p, utf8_valid(p, (size_t)(s->end - p)) ? NEFIA_ESYNTAX : NEFIA_EUTF8,
                           "bytes outside a string that are not ASCII");
-        return refuse_syntax(s, p, *p == ']' && s->depth > 0 && !in_object(s) ? "a comma before ]"
-                                                                              : "something that is no value");
+        if (*p == ']' && s->depth > 0 && !in_object(s))
+            return refuse_syntax(s, p, "a comma before ]");
+        return refuse_syntax(s, p, "something that is no value");
     }
 }
 
@@ -215,8 +222,10 @@ static const char *scan_scalar(struct scan *s, const char *p)
 static const char *scan_key(struct scan *s, const char *p)
 {
     p = skip_space(s, p);
+    if (p < s->end && *p == '}')
+        return refuse_syntax(s, p, "a comma before }");
     if (p == s->end || *p != '"')
-        return refuse_syntax(s, p, p < s->end && *p == '}' ? "a comma before }" : "a member without a name in quotes");
+        return refuse_syntax(s, p, "a member without a name in quotes");
     p = scan_string(s, p + 1);
     if (p == NULL)
         return NULL;
@@ -251,16 +260,18 @@ static const char *scan_value(struct scan *s, const char *p)
     }
 }
 
-/** What may follow a value: containers that end, then a comma (and the name, in an object), or the end at depth 0. */
+/** What may follow a value: containers that end, then a comma (and the name, in an object), or the
+ * end at depth 0. */
 static const char *scan_after(struct scan *s, const char *p)
 {
     while (s->depth > 0) {
         p = skip_space(s, p);
         if (p < s->end && *p == ',')
             return in_object(s) ? scan_key(s, p + 1) : p + 1;
-        if (p == s->end || *p != (in_object(s) ? '}' : ']'))
-            return refuse_syntax(s, p, in_object(s) ? "neither a comma nor } after a member"
-                                                    : "neither a comma nor ] after an element");
+        if (in_object(s) && (p == s->end || *p != '}'))
+            return refuse_syntax(s, p, "neither a comma nor } after a member");
+        if (!in_object(s) && (p == s->end || *p != ']'))
+            return refuse_syntax(s, p, "neither a comma nor ] after an element");
         s->depth--;
         p++;
     }
@@ -301,7 +312,8 @@ static unsigned take_plain(struct unescape *u, char out[4])
     return n;
 }
 
-/** The next character of a string that the grammar pass let through. Return: its bytes in out, 0 at the end. */
+/** The next character of a string that the grammar pass let through. Return: its bytes in out, 0 at
+ * the end. */
 static unsigned unescape_next(struct unescape *u, char out[4])
 {
     static const char letters[] = "b\bf\fn\nr\rt\t";
@@ -400,8 +412,8 @@ static const struct json_token *duplicate_of_few(const char *text, struct json_t
     return NULL;
 }
 
-/** The same for an object with many: keys in buckets by hash. The chain to the key before it goes through `size` and its
- * hash is kept in `next`, both still unused in a key. */
+/** The same for an object with many: keys in buckets by hash. The chain to the key before it goes
+ * through `size` and its hash is kept in `next`, both still unused in a key. */
 static const struct json_token *duplicate_of_many(const char *text, struct json_token *tokens,
                                                   const struct json_token *object)
 {
@@ -446,7 +458,8 @@ struct convert {
     unsigned depth;
 };
 
-/** All of a container's tokens are known: where it ends, and that its names differ. Return: the duplicate, or null. */
+/** All of a container's tokens are known: where it ends, and that its names differ. Return: the
+ * duplicate, or null. */
 static const struct json_token *close_container(struct convert *c, uint32_t next)
 {
     struct json_token *t = &c->tokens[c->open[--c->depth]];
@@ -530,7 +543,8 @@ static int tokenize(const struct scan *s, const char *text, struct json_token *t
     return n > 0 ? n : NEFIA_ESYNTAX;
 }
 
-static int failed(struct json_error *err, const char *text, const char *at, int code, const char *what)
+static int failed(struct json_error *err, const char *text, const char *at, int code,
+                  const char *what)
 {
     if (err == NULL)
         return code;
@@ -540,8 +554,8 @@ static int failed(struct json_error *err, const char *text, const char *at, int 
     return code;
 }
 
-int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens, unsigned cap,
-               unsigned max_depth, struct json_error *err)
+int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
+               unsigned cap, unsigned max_depth, struct json_error *err)
 {
     if (len > INT32_MAX)
         return failed(err, text, text, NEFIA_ETOOBIG, "a document beyond 2 GiB");
@@ -554,7 +568,8 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
         return failed(err, text, s.at, s.err, s.what);
     int n = tokenize(&s, text, tokens, cap);
     if (n < 0)
-        return failed(err, text, text, n, n == NEFIA_EFULL ? "more values than there is room for" : "not JSON");
+        return failed(err, text, text, n,
+                      n == NEFIA_EFULL ? "more values than there is room for" : "not JSON");
     struct convert c = {.text = text, .tokens = tokens, .backslash = s.backslash};
     const struct json_token *duplicate = convert_tokens(&c, (unsigned)n);
     if (duplicate != NULL)

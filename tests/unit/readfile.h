@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/** The whole file, ended by NUL. Return: its length, or -1 when it cannot be read or is longer than cap - 1. */
+/** The whole file, ended by NUL. Return: its length, or -1 when it cannot be read or is longer than
+ * cap - 1. */
 static inline long read_file(const char *path, char *buf, size_t cap)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -15,8 +16,10 @@ static inline long read_file(const char *path, char *buf, size_t cap)
 
     if (fd < 0)
         return -1;
-    for (; n > 0 && len < cap; len += n > 0 ? (size_t)n : 0)
+    while (n > 0 && len < cap) {
         n = read(fd, buf + len, cap - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
     close(fd);
     if (n < 0 || len == cap)
         return -1;
@@ -24,7 +27,8 @@ static inline long read_file(const char *path, char *buf, size_t cap)
     return (long)len;
 }
 
-/** The line that starts at *at, its newline replaced by NUL, and *at moved behind it; null at the end. */
+/** The line that starts at *at, its newline replaced by NUL, and *at moved behind it; null at the
+ * end. */
 static inline char *next_line(char **at)
 {
     char *line = *at;

@@ -48,77 +48,78 @@ struct item {
 static const char *const severities[] = {"info", "warning", "critical", NULL};
 static const char *const modes[] = {"enforce", "warn", "off", NULL};
 
+#define ROW(key, sort, member) .name = key, .type = FIELD_##sort, .offset = AT(member)
 #define AT(member) offsetof(struct settings, member)
 static const struct field root_fields[] = {
-    {.name = "host_id", .type = FIELD_STRING, .offset = AT(host_id), .max = 255},
-    {.name = "beacons", .type = FIELD_NODE, .offset = AT(beacons_node)},
-    {.name = "reactor", .type = FIELD_NODE, .offset = AT(reactor_node)},
-    {.name = "policy", .type = FIELD_NODE, .offset = AT(policy_node)},
+    {ROW("host_id", STRING, host_id), .max = 255},
+    {ROW("beacons", NODE, beacons_node)},
+    {ROW("reactor", NODE, reactor_node)},
+    {ROW("policy", NODE, policy_node)},
     {0},
 };
 static const struct field beacon_fields[] = {
-    {.name = "reactor", .type = FIELD_STRINGS, .offset = AT(beacons.reactor), .min = 1, .max = 4, .required = true,
+    {ROW("reactor", STRINGS, beacons.reactor), .min = 1, .max = 4, .required = true,
      .help = "the hub's address, such as \"10.99.0.1:9500\""},
-    {.name = "hmac_key", .type = FIELD_STRING, .offset = AT(beacons.hmac_key), .min = 16, .max = 256},
-    {.name = "hmac_key_file", .type = FIELD_STRING, .offset = AT(beacons.hmac_key_file), .min = 1, .max = -1},
-    {.name = "state_dir", .type = FIELD_STRING, .offset = AT(beacons.state_dir), .def = "/var/lib/nefia"},
-    {.name = "control_socket", .type = FIELD_STRING, .offset = AT(beacons.control_socket), .min = 1, .max = 100},
-    {.name = "max_events_per_min", .type = FIELD_INT, .offset = AT(beacons.max_events), .min = 1, .max = 120, .def = "10"},
-    {.name = "dedup_window", .type = FIELD_DURATION, .offset = AT(beacons.dedup_window), .max = 86400000, .def = "5m"},
-    {.name = "disk_usage", .type = FIELD_NODE, .offset = AT(beacons.disk_node)},
-    {.name = "service_check", .type = FIELD_NODE, .offset = AT(beacons.service_node)},
-    {.name = "scripts", .type = FIELD_NODE, .offset = AT(beacons.scripts)},
+    {ROW("hmac_key", STRING, beacons.hmac_key), .min = 16, .max = 256},
+    {ROW("hmac_key_file", STRING, beacons.hmac_key_file), .min = 1, .max = -1},
+    {ROW("state_dir", STRING, beacons.state_dir), .def = "/var/lib/nefia"},
+    {ROW("control_socket", STRING, beacons.control_socket), .min = 1, .max = 100},
+    {ROW("max_events_per_min", INT, beacons.max_events), .min = 1, .max = 120, .def = "10"},
+    {ROW("dedup_window", DURATION, beacons.dedup_window), .max = 86400000, .def = "5m"},
+    {ROW("disk_usage", NODE, beacons.disk_node)},
+    {ROW("service_check", NODE, beacons.service_node)},
+    {ROW("scripts", NODE, beacons.scripts)},
     {0},
 };
 static const struct field disk_fields[] = {
-    {.name = "enabled", .type = FIELD_BOOL, .offset = AT(beacons.disk.enabled), .def = "no"},
-    {.name = "interval", .type = FIELD_DURATION, .offset = AT(beacons.disk.interval), .min = 1000, .max = 86400000,
+    {ROW("enabled", BOOL, beacons.disk.enabled), .def = "no"},
+    {ROW("interval", DURATION, beacons.disk.interval), .min = 1000, .max = 86400000,
      .def = "5m"},
-    {.name = "warning_percent", .type = FIELD_TENTHS, .offset = AT(beacons.disk.warning), .max = 1000, .def = "80"},
-    {.name = "critical_percent", .type = FIELD_TENTHS, .offset = AT(beacons.disk.critical), .max = 1000, .def = "90"},
-    {.name = "paths", .type = FIELD_STRINGS, .offset = AT(beacons.disk.paths), .min = 1, .max = 8, .def = "/"},
+    {ROW("warning_percent", TENTHS, beacons.disk.warning), .max = 1000, .def = "80"},
+    {ROW("critical_percent", TENTHS, beacons.disk.critical), .max = 1000, .def = "90"},
+    {ROW("paths", STRINGS, beacons.disk.paths), .min = 1, .max = 8, .def = "/"},
     {0},
 };
 static const struct field reactor_fields[] = {
-    {.name = "enabled", .type = FIELD_BOOL, .offset = AT(reactor.enabled), .def = "true"},
-    {.name = "listen_address", .type = FIELD_STRING, .offset = AT(reactor.listen_address), .def = "0.0.0.0"},
-    {.name = "listen_port", .type = FIELD_INT, .offset = AT(reactor.listen_port), .min = 1, .max = 65535, .def = "9500"},
-    {.name = "hmac_key_file", .type = FIELD_STRING, .offset = AT(reactor.hmac_key_file)},
-    {.name = "peers", .type = FIELD_STRINGS, .offset = AT(reactor.peers), .min = 1, .max = 16},
-    {.name = "rules", .type = FIELD_NODE, .offset = AT(reactor.rules)},
-    {.name = "webhooks", .type = FIELD_NODE, .offset = AT(reactor.webhooks)},
+    {ROW("enabled", BOOL, reactor.enabled), .def = "true"},
+    {ROW("listen_address", STRING, reactor.listen_address), .def = "0.0.0.0"},
+    {ROW("listen_port", INT, reactor.listen_port), .min = 1, .max = 65535, .def = "9500"},
+    {ROW("hmac_key_file", STRING, reactor.hmac_key_file)},
+    {ROW("peers", STRINGS, reactor.peers), .min = 1, .max = 16},
+    {ROW("rules", NODE, reactor.rules)},
+    {ROW("webhooks", NODE, reactor.webhooks)},
     {0},
 };
 static const struct field policy_fields[] = {
-    {.name = "mode", .type = FIELD_WORD, .offset = AT(policy), .words = modes},
+    {ROW("mode", WORD, policy), .words = modes},
     {0},
 };
 #undef AT
 #define AT(member) offsetof(struct item, member)
 static const struct field script_fields[] = {
-    {.name = "name", .type = FIELD_STRING, .offset = AT(name), .min = 1, .max = 64, .required = true},
-    {.name = "command", .type = FIELD_STRING, .offset = AT(command), .required = true, .help = "what to run"},
-    {.name = "interval", .type = FIELD_DURATION, .offset = AT(interval), .min = 1000, .max = -1, .def = "5m"},
+    {ROW("name", STRING, name), .min = 1, .max = 64, .required = true},
+    {ROW("command", STRING, command), .required = true, .help = "what to run"},
+    {ROW("interval", DURATION, interval), .min = 1000, .max = -1, .def = "5m"},
     {0},
 };
 static const struct field service_fields[] = {
-    {.name = "enabled", .type = FIELD_BOOL, .offset = AT(enabled)},
-    {.name = "interval", .type = FIELD_STRING, .offset = AT(name)},
-    {.name = "services", .type = FIELD_STRINGS, .offset = AT(services)},
+    {ROW("enabled", BOOL, enabled)},
+    {ROW("interval", STRING, name)},
+    {ROW("services", STRINGS, services)},
     {0},
 };
 static const struct field rule_fields[] = {
-    {.name = "name", .type = FIELD_STRING, .offset = AT(name), .required = true},
-    {.name = "event_pattern", .type = FIELD_STRING, .offset = AT(event_pattern)},
-    {.name = "host_pattern", .type = FIELD_STRING, .offset = AT(host_pattern)},
-    {.name = "severity", .type = FIELD_WORD, .offset = AT(severity), .words = severities},
-    {.name = "action", .type = FIELD_NODE, .offset = AT(action), .required = true},
+    {ROW("name", STRING, name), .required = true},
+    {ROW("event_pattern", STRING, event_pattern)},
+    {ROW("host_pattern", STRING, host_pattern)},
+    {ROW("severity", WORD, severity), .words = severities},
+    {ROW("action", NODE, action), .required = true},
     {0},
 };
 static const struct field webhook_fields[] = {
-    {.name = "name", .type = FIELD_STRING, .offset = AT(name), .required = true},
-    {.name = "url", .type = FIELD_STRING, .offset = AT(url), .required = true},
-    {.name = "secret", .type = FIELD_STRING, .offset = AT(secret), .min = 16, .max = 256},
+    {ROW("name", STRING, name), .required = true},
+    {ROW("url", STRING, url), .required = true},
+    {ROW("secret", STRING, secret), .min = 16, .max = 256},
     {0},
 };
 
@@ -128,7 +129,8 @@ enum { NODES = 400, FILE_BYTES = 16384 };
 
 static alignas(max_align_t) char heap[256 * 1024];
 static struct node nodes[NODES];
-static char strings[8192], work[16384], file[FILE_BYTES], reports[FILE_BYTES], bound[FILE_BYTES], twin[FILE_BYTES];
+static char strings[8192], work[16384], file[FILE_BYTES], reports[FILE_BYTES], bound[FILE_BYTES],
+    twin[FILE_BYTES];
 static struct config_arena arena = {strings, sizeof strings, 0};
 static struct config config;
 static struct settings settings;
@@ -175,7 +177,8 @@ static void bind_all(void)
     config_bind(&config, config.nodes, "", root_fields, &settings);
     config_bind(&config, settings.beacons_node, "beacons", beacon_fields, &settings);
     config_bind(&config, settings.beacons.disk_node, "beacons.disk_usage", disk_fields, &settings);
-    config_bind(&config, settings.beacons.service_node, "beacons.service_check", service_fields, &service);
+    config_bind(&config, settings.beacons.service_node, "beacons.service_check", service_fields,
+                &service);
     bind_items(settings.beacons.scripts, "beacons.scripts", script_fields);
     config_bind(&config, settings.reactor_node, "reactor", reactor_fields, &settings);
     bind_items(settings.reactor.rules, "reactor.rules", rule_fields);
@@ -259,10 +262,11 @@ static void check_reports(const char *path)
 TEST(reports_what_the_golden_files_say)
 {
     static const char *const names[] = {
-        "example",     "minimal",    "empty",  "empty-values",   "five-mistakes", "wrong-types", "secrets",
-        "unsupported", "two-documents", "tab", "unclosed",       "unclosed-quote", "colon",      "latin1",
-        "nul",         "list",       "scalar", "odd-key",        "empty-key",     "deep",        "broken",
-        "twice",       "many-errors",
+        "example",     "minimal",        "empty",       "empty-values",  "five-mistakes",
+        "wrong-types", "secrets",        "unsupported", "two-documents", "tab",
+        "unclosed",    "unclosed-quote", "colon",       "latin1",        "nul",
+        "list",        "scalar",         "odd-key",     "empty-key",     "deep",
+        "broken",      "twice",          "many-errors",
     };
     char buf[96];
     struct text path;
@@ -283,8 +287,9 @@ TEST(reports_what_the_golden_files_say)
 
 TEST(yaml_and_json_bind_equally)
 {
-    static const char *const names[] = {"example",     "minimal", "empty", "empty-values", "five-mistakes",
-                                        "wrong-types", "secrets", "nul",   "list",         "empty-key"};
+    static const char *const names[] = {"example",       "minimal",     "empty",   "empty-values",
+                                        "five-mistakes", "wrong-types", "secrets", "nul",
+                                        "list",          "empty-key"};
     char buf[96];
     struct text path, tree;
 
@@ -327,7 +332,8 @@ TEST(binds_values)
     CHECK_INT(settings.reactor.enabled, 1);
     CHECK_INT(settings.policy, 0);
     const struct node *script = node_first(&config, settings.beacons.scripts);
-    CHECK_STR(node_child(&config, node_next(&config, script), "command")->value, "echo one\necho two\n");
+    CHECK_STR(node_child(&config, node_next(&config, script), "command")->value,
+              "echo one\necho two\n");
 }
 
 TEST(what_is_not_given_has_its_default)
@@ -364,8 +370,8 @@ TEST(secrets_are_never_repeated)
 
 static int bind_one(const char *value, enum field_type type, int64_t min, int64_t max, void *out)
 {
-    const struct field fields[] = {
-        {.name = "v", .type = type, .min = min, .max = max, .words = severities}, {0}};
+    const struct field fields[] =
+        {{.name = "v", .type = type, .min = min, .max = max, .words = severities}, {0}};
     char buf[128];
     struct text t;
 
@@ -434,10 +440,12 @@ static void check_too_large(const char *name, const char *s)
 
     setup();
     config.nodes_cap = 2;
-    CHECK_INT(config_load_text(&config, name, s, strlen(s), &arena, work, sizeof work), NEFIA_EFULL);
+    CHECK_INT(config_load_text(&config, name, s, strlen(s), &arena, work, sizeof work),
+              NEFIA_EFULL);
     check_says("raise CONFIG_HUB_CONFIG_NODES");
     setup();
-    CHECK_INT(config_load_text(&config, name, s, strlen(s), &small, work, sizeof work), NEFIA_EFULL);
+    CHECK_INT(config_load_text(&config, name, s, strlen(s), &small, work, sizeof work),
+              NEFIA_EFULL);
     check_says("raise CONFIG_HUB_CONFIG_TEXT_BYTES");
 }
 
@@ -450,12 +458,15 @@ TEST(a_file_that_does_not_fit_names_what_to_raise)
         check_too_large("t.yaml", json);
     for (size_t cap = 0; cap < sizeof json - 1 + 9 * 20; cap++) {
         setup();
-        CHECK_INT(config_load_text(&config, "t.json", json, sizeof json - 1, &arena, work, cap), NEFIA_EFULL);
+        CHECK_INT(config_load_text(&config, "t.json", json, sizeof json - 1, &arena, work, cap),
+                  NEFIA_EFULL);
         check_says("raise CONFIG_HUB_CONFIG_WORK_BYTES");
     }
     for (unsigned shift = 0; shift < 4; shift++) {
         setup();
-        CHECK_INT(config_load_text(&config, "t.json", json, sizeof json - 1, &arena, work + shift, 400), 0);
+        CHECK_INT(config_load_text(&config, "t.json", json, sizeof json - 1, &arena, work + shift,
+                                   400),
+                  0);
     }
 }
 
@@ -510,7 +521,8 @@ TEST(yaml_without_heap_says_what_to_raise)
 }
 
 TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally, binds_values,
-          what_is_not_given_has_its_default, a_refused_value_leaves_the_default, secrets_are_never_repeated, tenths,
-          integers_and_bools_and_words, a_file_that_does_not_fit_names_what_to_raise,
-          a_file_that_is_not_there_says_why, keys_that_repeat_are_kept_once, every_prefix_is_survived,
+          what_is_not_given_has_its_default, a_refused_value_leaves_the_default,
+          secrets_are_never_repeated, tenths, integers_and_bools_and_words,
+          a_file_that_does_not_fit_names_what_to_raise, a_file_that_is_not_there_says_why,
+          keys_that_repeat_are_kept_once, every_prefix_is_survived,
           yaml_without_heap_says_what_to_raise)

@@ -47,10 +47,13 @@ static int golden_line(char *line, struct golden *g)
     return 1;
 }
 
-static void put_verdict(struct text *t, int err, const struct json_doc *d, const struct json_error *e)
+static void put_verdict(struct text *t, int err, const struct json_doc *d,
+                        const struct json_error *e)
 {
-    static const char *const words[] = {
-        [-NEFIA_ESYNTAX] = "syntax", [-NEFIA_EUTF8] = "utf8", [-NEFIA_EDEPTH] = "depth", [-NEFIA_EEXIST] = "twice"};
+    static const char *const words[] = {[-NEFIA_ESYNTAX] = "syntax",
+                                        [-NEFIA_EUTF8] = "utf8",
+                                        [-NEFIA_EDEPTH] = "depth",
+                                        [-NEFIA_EEXIST] = "twice"};
 
     if (err == 0) {
         text_u64(t, d->count);
@@ -133,19 +136,29 @@ static unsigned check_golden(const char *path)
     return documents;
 }
 
-TEST(takes_what_rfc_8259_allows) { CHECK(check_golden("tests/golden/json/accept.txt") >= 90); }
-TEST(refuses_what_rfc_8259_forbids) { CHECK(check_golden("tests/golden/json/refuse.txt") >= 150); }
-TEST(chooses_where_rfc_8259_leaves_it_open) { CHECK(check_golden("tests/golden/json/choice.txt") >= 30); }
+TEST(takes_what_rfc_8259_allows)
+{
+    CHECK(check_golden("tests/golden/json/accept.txt") >= 90);
+}
+TEST(refuses_what_rfc_8259_forbids)
+{
+    CHECK(check_golden("tests/golden/json/refuse.txt") >= 150);
+}
+TEST(chooses_where_rfc_8259_leaves_it_open)
+{
+    CHECK(check_golden("tests/golden/json/choice.txt") >= 30);
+}
 
 /** Every proper prefix of a document in brackets is refused, with the buffer ending right there. */
 TEST(refuses_every_prefix)
 {
-    static const char doc[] = "{\"a\":[1,-2.5e3,true,null,\"\\ud83d\\ude00\\n\xE2\x82\xAC\"],\"b\":{\"c\":{}}} ";
+    static const char doc[] =
+        "{\"a\":[1,-2.5e3,true,null,\"\\ud83d\\ude00\\n\xE2\x82\xAC\"],\"b\":{\"c\":{}}} ";
     struct json_doc d;
     struct json_error e;
 
     for (size_t len = 0; len < sizeof doc - 2; len++) {
-        char *end = big + sizeof big - len; /* nothing of ours behind it: a sanitizer sees an over-read */
+        char *end = big + sizeof big - len; /* so that a sanitizer sees an over-read */
         memcpy(end, doc, len);
         CHECK(json_parse(&d, end, len, tokens, TOKENS, 16, &e) < 0);
         CHECK(e.offset <= len);
@@ -232,7 +245,8 @@ TEST(depth_is_bounded_by_the_caller_and_by_64)
         text_str(&t, "0");
         for (unsigned i = depth; i-- > 0;)
             text_str(&t, i & 1 ? "}" : "]");
-        CHECK_INT(json_parse(&d, big, t.len, tokens, TOKENS, 1000, NULL), depth > 64 ? NEFIA_EDEPTH : 0);
+        CHECK_INT(json_parse(&d, big, t.len, tokens, TOKENS, 1000, NULL),
+                  depth > 64 ? NEFIA_EDEPTH : 0);
     }
 }
 
@@ -267,12 +281,16 @@ TEST(finds_the_duplicate_among_many)
             CHECK_INT(json_at(&d, 1 + 2 * i)->next, 2 + 2 * i);
             CHECK_INT(json_at(&d, 1 + 2 * i)->size, 0);
         }
-        CHECK_INT(json_parse(&d, big, wide_object(members, "k0"), tokens, TOKENS, 16, NULL), NEFIA_EEXIST);
-        CHECK_INT(json_parse(&d, big, wide_object(members, "\\u006b\\u0039"), tokens, TOKENS, 16, NULL), NEFIA_EEXIST);
+        CHECK_INT(json_parse(&d, big, wide_object(members, "k0"), tokens, TOKENS, 16, NULL),
+                  NEFIA_EEXIST);
+        CHECK_INT(json_parse(&d, big, wide_object(members, "\\u006b\\u0039"), tokens, TOKENS, 16,
+                             NULL),
+                  NEFIA_EEXIST);
         CHECK_INT(json_parse(&d, big, wide_object(members, "k00"), tokens, TOKENS, 16, NULL), 0);
     }
     CHECK_INT(json_parse(&d, big, wide_object(1300, NULL), tokens, TOKENS, 16, NULL), 0);
-    CHECK_INT(json_parse(&d, big, wide_object(1300, "k777"), tokens, TOKENS, 16, NULL), NEFIA_EEXIST);
+    CHECK_INT(json_parse(&d, big, wide_object(1300, "k777"), tokens, TOKENS, 16, NULL),
+              NEFIA_EEXIST);
 }
 
 /* ---- values ---- */
@@ -364,8 +382,10 @@ TEST(writes_every_kind_of_value)
     json_put_string(&w, "k\n", "");
     json_end_object(&w);
     CHECK(!t.truncated);
-    CHECK_STR(out_buf, "{\"s\":\"x\\\"\\\\/\\n\\u0001\x7F\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
-                       "\"t\":true,\"f\":false,\"n\":null,\"a\":[[],{},1,[2,3]],\"k\\n\":\"\"}");
+    CHECK_STR(
+        out_buf,
+        "{\"s\":\"x\\\"\\\\/\\n\\u0001\x7F\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
+        "\"t\":true,\"f\":false,\"n\":null,\"a\":[[],{},1,[2,3]],\"k\\n\":\"\"}");
 }
 
 TEST(writes_any_bytes_as_valid_json)
@@ -444,9 +464,11 @@ TEST(nesting_beyond_the_bound_is_truncation)
     CHECK(t.truncated);
 }
 
-TEST_MAIN(takes_what_rfc_8259_allows, refuses_what_rfc_8259_forbids, chooses_where_rfc_8259_leaves_it_open,
-          refuses_every_prefix, tells_the_line, tokens_tell_types_sizes_and_nexts, a_document_may_be_one_scalar,
-          more_values_than_tokens_is_full, depth_is_bounded_by_the_caller_and_by_64, finds_the_duplicate_among_many,
-          unescapes_strings, a_string_that_does_not_fit_is_too_big, integers_only_where_they_are_integers,
-          writes_every_kind_of_value, writes_any_bytes_as_valid_json, escapes_within_the_room_given,
-          a_full_builder_says_so, nesting_beyond_the_bound_is_truncation)
+TEST_MAIN(takes_what_rfc_8259_allows, refuses_what_rfc_8259_forbids,
+          chooses_where_rfc_8259_leaves_it_open, refuses_every_prefix, tells_the_line,
+          tokens_tell_types_sizes_and_nexts, a_document_may_be_one_scalar,
+          more_values_than_tokens_is_full, depth_is_bounded_by_the_caller_and_by_64,
+          finds_the_duplicate_among_many, unescapes_strings, a_string_that_does_not_fit_is_too_big,
+          integers_only_where_they_are_integers, writes_every_kind_of_value,
+          writes_any_bytes_as_valid_json, escapes_within_the_room_given, a_full_builder_says_so,
+          nesting_beyond_the_bound_is_truncation)
