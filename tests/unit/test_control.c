@@ -485,6 +485,51 @@ TEST(bad_paths)
     CHECK_INT(loop.watches, 0);
 }
 
+/** As another user, with a socket whose mode would let it in: what it hears goes to out. */
+static _Noreturn void ask_as_stranger(int out)
+{
+    char answer[128];
+    size_t len = 0;
+
+    if (setgid(65534) < 0 || setuid(65534) < 0)
+        _exit(1);
+    int fd = connect_raw();
+    fcntl(fd, F_SETFL, 0);
+    (void)!write(fd, "count 1\n", 8);
+    for (ssize_t n; (n = read(fd, answer + len, sizeof answer - len)) > 0;)
+        len += (size_t)n;
+    (void)!write(out, answer, len);
+    _exit(0);
+}
+
+TEST(stranger_is_refused)
+{
+    static const char refusal[] =
+        "{\"error\":\"only root and the daemon's own user may ask\",\"exit\":1}\n";
+    int out[2], status = -1;
+    char answer[128] = "";
+
+    if (geteuid() != 0)
+        return; /* one user cannot be two */
+    setup();
+    log_init("test", LOG_LEVEL_ERROR);
+    CHECK_INT(chmod(directory, 0755), 0);
+    CHECK_INT(chmod(path, 0666), 0);
+    CHECK_INT(pipe(out), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        ask_as_stranger(out[1]);
+    close(out[1]);
+    for (int i = 0; i < TURNS && waitpid(pid, &status, WNOHANG) == 0; i++)
+        loop_turn(&loop, 10);
+    CHECK_INT(status, 0);
+    CHECK_INT(read(out[0], answer, sizeof answer - 1), sizeof refusal - 1);
+    CHECK_STR(answer, refusal);
+    close(out[0]);
+    CHECK_INT(loop.watches, 1);
+    teardown();
+}
+
 TEST(loop_without_room)
 {
     static struct watch others[16];
@@ -606,5 +651,6 @@ TEST_MAIN(answers_record_by_record, socket_is_ours_alone, errors_are_records,
           request_too_long, answer_longer_than_any_buffer, follower_sleeps_until_woken,
           silent_client_is_dropped, client_that_does_not_read_is_dropped,
           client_that_leaves_is_forgotten, one_client_too_many_is_told, stale_socket_is_replaced,
-          living_daemon_is_left_alone, other_files_are_left_alone, bad_paths, loop_without_room,
-          request_gets_records_and_status, request_gives_up_in_time, request_without_a_daemon)
+          living_daemon_is_left_alone, other_files_are_left_alone, stranger_is_refused, bad_paths,
+          loop_without_room, request_gets_records_and_status, request_gives_up_in_time,
+          request_without_a_daemon)
