@@ -38,7 +38,7 @@ help: ## This list
 
 .PHONY: boards
 boards: ## Build both programs for every board
-	$(Q)for b in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$b all || exit 1; done
+	+$(Q)for b in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$b all || exit 1; done
 
 # ---- what has to be installed --------------------------------------------------------------------
 out/.deps/%: | toolchain/install-deps.sh

@@ -19,7 +19,8 @@ import sys
 
 PROGRAMS = {"nefia-beacon": ("beacon", "CONFIG_BEACON_RAM_KB"), "nefia": ("hub", "CONFIG_HUB_RAM_KB")}
 NODE = re.compile(r'node: \{ title: "([^"]*)" label: "([^"]*)"')
-EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"')
+EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"(?: label: "([^"]*)")?')
+CALLED = re.compile(r"[^(]*?(\w+)\(")
 FRAME = re.compile(r"(\d+) bytes \((static|dynamic|dynamic,bounded)\)")
 INDIRECT = "__indirect_call"
 
@@ -37,13 +38,13 @@ class Facts:
     """toolchain/stack.txt: what is known of functions beyond the compiler's output."""
 
     def __init__(self, path):
-        self.calls, self.depth, self.frames, self.edges = [], {}, {}, {}
+        self.pointers, self.depth, self.frames, self.edges = [], {}, {}, {}
         for number, line in enumerate(path.read_text().splitlines(), 1):
             words = line.split("#")[0].split()
             if not words:
                 continue
-            if words[0] == "call" and words[2] == "->":
-                self.calls.append((words[1], words[3:]))
+            if words[0] == "pointer" and words[2] == "->":
+                self.pointers.append((words[1], words[3:]))
             elif words[0] == "also" and words[2] == "->":
                 self.edges.setdefault(words[1], []).extend(words[3:])
             elif words[0] == "depth":
@@ -53,12 +54,23 @@ class Facts:
             else:
                 sys.exit(f"{path}:{number}: cannot be read: {line}")
 
-    def targets(self, caller):
-        found = None
-        for pattern, targets in self.calls:
-            if fnmatch.fnmatchcase(caller, pattern):
-                found = (found or []) + targets
-        return found
+    def targets(self, place):
+        """Whom the call at a place, `file:member`, may reach; None when nothing is said of it."""
+        for pattern, targets in self.pointers:
+            if fnmatch.fnmatchcase(place, pattern):
+                return targets
+        return None
+
+
+def place_of(label, sources={}):
+    """`src/core/loop.c:215:13` is `src/core/loop.c:on_signal`: the pointer that is called there."""
+    path, row, column = label.rsplit(":", 2)
+    if path not in sources:
+        sources[path] = pathlib.Path(path).read_text(errors="replace").splitlines()
+    text = " ".join(sources[path][int(row) - 1:int(row) + 2])
+    called = CALLED.match(text[int(column) - 1:])
+    root = str(pathlib.Path.cwd()) + "/"
+    return f"{path.removeprefix(root)}:{called[1] if called else row}"
 
 
 class Graph:
@@ -90,7 +102,8 @@ class Graph:
                 continue
             edge = EDGE.match(line)
             if edge:
-                self.edges[edge[1]].add(edge[2])
+                place = place_of(edge[3]) if edge[2] == INDIRECT and edge[3] else ""
+                self.edges[edge[1]].add((edge[2], place))
 
     def add_frame(self, title, size, kind):
         if kind == "dynamic":
@@ -117,19 +130,22 @@ class Graph:
 
     def callees(self, title):
         found = set(self.facts.edges.get(short(title), ()))
-        for target in self.edges.get(title, ()):
+        for target, place in self.edges.get(title, ()):
             if target != INDIRECT:
                 found |= self.resolve(target)
                 continue
-            patterns = self.facts.targets(short(title))
+            patterns = self.facts.targets(place or short(title))
             if patterns is None:
-                self.problems.append(f"{title}: calls through a pointer, stack.txt does not say whom")
-                continue
-            for pattern in patterns:
-                matches = [t for t in self.frame if fnmatch.fnmatchcase(short(t), pattern)
-                           and short(t) in self.address]
-                found |= set(matches)
+                self.problems.append(f"{place or title}: a call through a pointer, stack.txt does not "
+                                     f"say whom (in {short(title)})")
+            for pattern in patterns or ():
+                found |= self.matching(pattern)
         return found
+
+    def matching(self, pattern):
+        """The linked functions of a pattern: of a name, or with its file as `src/core/loop.c:ready`."""
+        return {t for t in self.frame if short(t) in self.address and
+                fnmatch.fnmatchcase(t if "/" in pattern else short(t), pattern)}
 
     def own(self, title):
         """The frame itself; assembler and libgcc have none recorded, 64 bytes stand for them."""

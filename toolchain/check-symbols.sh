@@ -17,7 +17,7 @@ printf family (floating point, large stack)	(v|f|s|d|w|vf|vs|vd|vsn|sn|vas|as|fw
 scanf family (floating point)	.*scanf|__intscan|__floatscan|strto[dfl]d?|atof
 musl's allocator	__libc_malloc(_impl)?|__libc_free|__libc_realloc|__malloc_alloc_meta|__malloc_context|__malloc_atfork|__expand_heap|__simple_malloc|default_malloc|alloc_slot|__bump_lockptr
 growing memory	__?brk|sbrk|mremap|__mremap|posix_memalign|aligned_alloc
-allocating function	opendir|fdopendir|scandir|fopen|fopen64|fdopen|tmpfile|open_memstream|getline|getdelim|getifaddrs|popen|setenv|putenv|unsetenv|strn?dup|wcsdup|glob|regcomp|qsort_r
+allocating function	opendir|fdopendir|scandir|fopen|fopen64|fdopen|tmpfile|open_memstream|getline|getdelim|getifaddrs|popen|setenv|putenv|unsetenv|glob|regcomp|qsort_r
 name service, threads, dynamic loading	getaddrinfo|gethostbyname.*|getpw.*|getgr.*|pthread_create|dlopen|dlsym
 log and time formats with printf inside	v?syslog|perror|psignal|v?err|v?errx|v?warn|v?warnx|strftime(_l)?|__strftime.*|inet_ntop|__assert_fail
 RULES

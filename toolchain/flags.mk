@@ -19,7 +19,7 @@ else
 CC_BOARD      := gcc
 SAN_CFLAGS    := -O1 $(SAN_FLAGS)
 LIB_RENAME    := -Dmalloc=heap_alloc -Dcalloc=heap_calloc -Drealloc=heap_realloc \
-                 -Dfree=heap_free
+                 -Dfree=heap_free -Dstrdup=heap_strdup
 endif
 BASE_CFLAGS := $(ABI) $(SAN_CFLAGS) -fno-strict-aliasing -isystem $(SYSROOT)/include
 else

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run libFuzzer targets for a bounded time each, starting from their kept corpus.
 #
-#   fuzz.sh SECONDS TARGET…     new inputs and crashes stay in out/fuzz/NAME
+#   fuzz.sh SECONDS TARGET…     NAME is the target without fuzz_; inputs found stay in out/fuzz/NAME
 set -u
 
 seconds=$1
@@ -9,7 +9,7 @@ shift
 passed=0
 failed=0
 for target in "$@"; do
-    name=$(basename "$target")
+    name=${target##*/fuzz_}
     mkdir -p "out/fuzz/$name"
     if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="out/fuzz/$name/" "out/fuzz/$name" "tests/fuzz/corpus/$name" \

@@ -51,10 +51,14 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "installing$missing"
-# shellcheck disable=SC2086  # a list of words
-if ! { apt-get -q update &&
-       DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
-     } </dev/null >"$log" 2>&1; then
+install()
+{
+    # shellcheck disable=SC2086  # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
+}
+
+# Package lists that are missing or too old show in an install that fails.
+if ! { install || { apt-get -q update && install; }; } </dev/null >"$log" 2>&1; then
     cat "$log" >&2
     echo "install-deps.sh: cannot install$missing" >&2
     exit 1

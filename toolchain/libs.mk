@@ -58,6 +58,13 @@ $(SYSROOT)/lib/lib$(1).a: $(call objects,$(1))
 	$(Q)$(CROSS)ar rcs $$@ $$(filter %.o,$$^)
 endef
 
+ifeq ($(SAN),san)
+$(SYSROOT)/lib/libyaml.a: $(BUILD)/heap_strdup.o
+$(BUILD)/heap_strdup.o: toolchain/heap_strdup.c
+	@mkdir -p $(@D)
+	$(Q)$(CC_BOARD) $(BASE_CFLAGS) -Iinclude -c -o $@ $<
+endif
+
 tre-headers := $(SYSROOT)/include/tre/tre.h
 $(foreach lib,$(LIBS),$(eval $(call library,$(lib))))
 

@@ -9,7 +9,7 @@ LINT_DEPS   = $(wildcard include/nefia/*.h include/nefia/*/*.h) $(O)/gen/autocon
 
 .PHONY: lint lint-tidy lint-analyzer lint-cppcheck lint-shell
 lint: out/.deps/lint ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck
-	$(Q)$(SUBMAKE) $(JOBS) -k BOARD=host lint-shell lint-cppcheck lint-analyzer lint-tidy
+	+$(Q)$(SUBMAKE) $(JOBS) -k BOARD=host lint-shell lint-cppcheck lint-analyzer lint-tidy
 
 lint-tidy: $(LINT_C:%=out/lint/tidy/%)
 out/lint/tidy/%: % .clang-tidy $(LINT_DEPS)

@@ -4,7 +4,8 @@
 #   run-tests.sh [-e EMULATOR] [-t SECONDS] PROGRAM…
 #
 # Each program ends with a line `N passed, N failed`; one that dies without it counts as one failed.
-# Its output is shown when it fails.  The last line is the sum.
+# Its output is shown when it fails.  The last line is the sum.  A program …/replay/NAME is given the
+# files of tests/fuzz/corpus/NAME (without a leading fuzz_).
 set -u
 
 emulator=
@@ -24,7 +25,13 @@ trap 'exit 1' HUP INT TERM
 passed=0
 failed=0
 for program in "$@"; do
-    timeout -k 5 "$limit" ${emulator:+"$emulator"} "$program" >"$log" 2>&1 </dev/null
+    case $program in
+    */replay/*)
+        corpus=${program##*/}
+        set -- "tests/fuzz/corpus/${corpus#fuzz_}"/* ;;
+    *) set -- ;;
+    esac
+    timeout -k 5 "$limit" ${emulator:+"$emulator"} "$program" "$@" >"$log" 2>&1 </dev/null
     status=$?
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
     p=${line%% *}

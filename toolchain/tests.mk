@@ -2,7 +2,7 @@
 
 TESTS   := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FAKES   := $(wildcard tests/fake/*.c)
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(filter-out %/replay.c,$(wildcard tests/fuzz/*.c)))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 JOBS    := -j$(shell nproc)
 RUN     := toolchain/run-tests.sh
 SUBMAKE := $(MAKE) --no-print-directory
@@ -14,7 +14,8 @@ $(foreach f,$(wildcard tests/unit/*.c tests/fake/*.c tests/fuzz/*.c),\
 # A fuzzer's entry has no header of ours; its name is libFuzzer's.
 $(foreach f,$(FUZZERS),$(eval CFLAGS_tests/fuzz/$(f) += -Wno-missing-prototypes))
 
-.SECONDARY: $(TESTS:%=$(O)/obj/tests/unit/%.o) $(FUZZERS:%=$(O)/obj/tests/fuzz/%.o)
+.SECONDARY: $(TESTS:%=$(O)/obj/tests/unit/%.o) $(FUZZERS:%=$(O)/obj/tests/fuzz/%.o) \
+            $(O)/obj/tests/fuzz/replay.o $(FAKES:%.c=$(O)/obj/%.o)
 $(O)/test/%: $(O)/obj/tests/unit/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/libnefia.a \
              $(SYSROOT)/.ready toolchain/link.mk
 	@mkdir -p $(@D)
@@ -28,10 +29,10 @@ test: tests $(if $(QEMU_USER),out/.deps/emulate) ## Run the unit tests of BOARD 
 
 # A single test is for writing code: what does not compile at the moment is left out.
 test-unit: ## Build and run one unit test: T=text runs tests/unit/test_text.c
-	$(Q)$(SUBMAKE) -k -s objects || echo 'the archive lacks what does not compile'
+	+$(Q)$(SUBMAKE) -k -s objects || echo 'the archive lacks what does not compile'
 	$(Q)rm -f $(O)/partial.a
 	$(Q)ls $(call objects,$(lib-src)) 2>/dev/null | xargs $(CROSS)ar rcs $(O)/partial.a
-	$(Q)$(SUBMAKE) $(O)/unit/test_$(T)
+	+$(Q)$(SUBMAKE) $(O)/unit/test_$(T)
 	$(Q)$(QEMU_USER) $(O)/unit/test_$(T)
 
 $(O)/unit/%: $(O)/obj/tests/unit/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/partial.a
@@ -39,10 +40,10 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/partial.a
 	$(link)
 
 test-san: ## Run the unit tests under ASan and UBSan
-	$(Q)$(SUBMAKE) SAN=san BOARD=host test
+	+$(Q)$(SUBMAKE) SAN=san BOARD=host test
 
 test-cross: out/.deps/emulate ## Run the unit tests of every board under qemu-user
-	$(Q)toolchain/check.sh -d out/check-cross \
+	+$(Q)toolchain/check.sh -d out/check-cross \
 	    $(foreach b,$(filter-out host,$(BOARDS)),"$(b)=$(SUBMAKE) $(JOBS) BOARD=$(b) all test")
 
 # ---- fuzzers ---------------------------------------------------------------------------------------
@@ -61,7 +62,7 @@ $(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/libnefia.a $
 .PHONY: fuzz fuzzers
 fuzzers: $(FUZZERS:%=$(O)/fuzz/%)
 fuzz: out/.deps/fuzz ## Look for bad input with libFuzzer, FUZZ_SECONDS for each target
-	$(Q)$(SUBMAKE) SAN=fuzz BOARD=host fuzzers
+	+$(Q)$(SUBMAKE) SAN=fuzz BOARD=host fuzzers
 	$(Q)toolchain/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS:%=out/host-fuzz/fuzz/%)
 
 # ---- whole systems ---------------------------------------------------------------------------------
@@ -73,19 +74,19 @@ kernel: out/.deps/qemu ## The Linux kernel that QEMU boots for BOARD, in out/ker
 	$(Q)qemu/kernel.sh $(BOARD)
 
 test-qemu: out/.deps/qemu out/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
-	$(Q)for b in arm-virt mips-malta mipsel-malta; do \
+	+$(Q)for b in arm-virt mips-malta mipsel-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	$(Q)$(RUN) -t 600 $(wildcard qemu/scenario_*.sh)
 
 demo: out/.deps/qemu out/.deps/test ## Two emulated machines: an event, a rule, an action, seen live
-	$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
-	$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all
-	$(Q)$(SUBMAKE) BOARD=arm-virt kernel
-	$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all
+	+$(Q)$(SUBMAKE) BOARD=arm-virt kernel
+	+$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
 bench: out/.deps/test ## Measure throughput, reaction, idle, start-up
-	$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
 	$(Q)for s in $(sort $(wildcard tests/bench/*.sh)); do $$s || exit 1; done
 
 # ---- what the linked programs must hold ---------------------------------------------------------------
@@ -98,14 +99,14 @@ check-linked: $(PROGRAMS) ## No heap, no printf, no floating point in the progra
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
 budget: ## Pools, flash, RAM and worst-case stack against the promises; details of BOARD
-	$(Q)for b in $(BOARDS); do $(SUBMAKE) $(JOBS) BOARD=$$b all || exit 1; done
-	$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=minimal all
+	+$(Q)for b in $(BOARDS); do $(SUBMAKE) $(JOBS) BOARD=$$b all || exit 1; done
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=minimal all
 	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD) $(BOARDS) arm-virt-minimal
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check
 check: out/.deps/build out/.deps/test out/.deps/emulate ## Every tier; the last line is the verdict
-	$(Q)toolchain/check.sh -d out/check \
+	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \
 	    "cross=$(SUBMAKE) test-cross" \
