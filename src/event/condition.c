@@ -65,7 +65,7 @@ struct condition_verdict condition_check(struct condition *c, enum level measure
                                          unsigned for_checks)
 {
     struct condition_verdict v = {.previous = (enum level)c->held};
-    int level = c->held;
+    int level = (int)v.previous;
 
     count_levels(c, measured);
     if ((int)measured < level)

@@ -21,7 +21,8 @@ static enum severity record_severity(const struct spool *s, size_t at)
 
 void spool_init(struct spool *s, uint8_t *mem, size_t size)
 {
-    *s = (struct spool){.mem = mem, .size = size};
+    *s = (struct spool){.size = size};
+    s->mem = mem;
 }
 
 static void count_lost(struct spool *s, enum severity sev)

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>

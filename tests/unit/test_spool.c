@@ -12,12 +12,12 @@ static uint8_t mem[SIZE];
 static struct spool spool;
 
 /** Push a line of len bytes that can be told by its first letter. */
-static int push(enum severity s, char letter, size_t len)
+static int push(enum severity s, int letter, size_t len)
 {
     char line[SIZE];
 
     memset(line, letter, sizeof line);
-    return spool_push(&spool, s, (uint64_t)(unsigned char)letter, line, len);
+    return spool_push(&spool, s, (uint64_t)letter, line, len);
 }
 
 /** The letters of what is in it, sent ones first, and a mark before the first unsent. */
@@ -77,7 +77,7 @@ TEST(least_severe_oldest_go_first)
     uint32_t lost[SEVERITY_COUNT];
 
     spool_init(&spool, mem, SIZE);
-    for (char c = 'a'; c < 'i'; c++)
+    for (int c = 'a'; c < 'i'; c++)
         CHECK_INT(push(c == 'c' ? SEVERITY_WARNING : SEVERITY_INFO, c, REC), 0);
     CHECK_STR(letters(), "|abcdefgh");
     CHECK_INT(push(SEVERITY_INFO, 'i', REC), 0);
@@ -88,7 +88,7 @@ TEST(least_severe_oldest_go_first)
     CHECK_STR(letters(), "|cdefghijAB");
     CHECK_INT(push(SEVERITY_CRITICAL, 'C', REC), 0);
     CHECK_STR(letters(), "|cefghijABC");
-    for (char c = 'D'; c < 'K'; c++)
+    for (int c = 'D'; c < 'K'; c++)
         CHECK_INT(push(SEVERITY_CRITICAL, c, REC), 0);
     CHECK_STR(letters(), "|ABCDEFGHIJ");
     CHECK_INT(push(SEVERITY_WARNING, 'w', REC), NEFIA_EFULL);
@@ -103,7 +103,7 @@ TEST(least_severe_oldest_go_first)
 TEST(unsent_go_before_sent_of_the_same_severity)
 {
     spool_init(&spool, mem, SIZE);
-    for (char c = 'a'; c < 'i'; c++)
+    for (int c = 'a'; c < 'i'; c++)
         push(SEVERITY_WARNING, c, REC);
     for (int i = 0; i < 6; i++)
         spool_mark_sent(&spool);
