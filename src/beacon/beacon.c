@@ -7,7 +7,6 @@
 #include "nefia/cli.h"
 #include "nefia/err.h"
 #include "nefia/file.h"
-#include "nefia/heap.h"
 #include "nefia/kconfig.h"
 #include "nefia/log.h"
 
@@ -16,7 +15,7 @@
 
 enum {
     DRAIN_MS = 5 * 1000,
-    WATCHES = CONFIG_CONTROL_CLIENTS + 2 + 2 * CONFIG_BEACON_CHILDREN,
+    WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * CONFIG_BEACON_CHILDREN,
 };
 
 static const char boot_name[] = "boot";
@@ -52,7 +51,7 @@ static void events_delivered(void *arg, unsigned events)
 static void wire_pipeline(struct beacon *b)
 {
     struct beacon_pipeline *p = &b->pipeline;
-    char *buffers = (char *)pool_work;
+    char *buffers = (char *)pool_heap;
 
     beacon_pipeline_init(p, &b->loop, buffers, buffers + CONFIG_EVENT_BYTES + 1);
     dedup_init(&p->dedup, pool_dedup, CONFIG_DEDUP_SLOTS);
@@ -64,7 +63,6 @@ static void wire_pipeline(struct beacon *b)
 
 void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message))
 {
-    heap_init(pool_heap, sizeof pool_heap);
     loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, WATCHES);
     b->started_ms = clock_ms(&clock_system);
     b->path = path;
@@ -103,8 +101,12 @@ int beacon_load(struct beacon *b, unsigned needs)
 {
     const struct node *sensors[SENSOR_COUNT + 1];
     struct beacon_settings *s = &b->settings[!b->current];
-    int err = config_load(&b->config, b->path, &b->arenas[!b->current], pool_work, sizeof pool_work);
+    int err;
 
+    if (IS_ENABLED(CONFIG_YAML))
+        heap_init(pool_heap, sizeof pool_heap);
+    err = config_load(&b->config, b->path, &b->arenas[!b->current], pool_heap, sizeof pool_heap);
+    b->heap = heap_stats();
     if (err < 0)
         return err;
     beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
@@ -118,7 +120,7 @@ static void open_control(struct beacon *b, const struct beacon_settings *s, stru
 {
     *err = 0;
     if (s->control_socket && s->control_socket[0])
-        *err = control_open(&b->control, &b->loop, s->control_socket, pool_clients, CONFIG_CONTROL_CLIENTS,
+        *err = control_open(&b->control, &b->loop, s->control_socket, pool_clients, CONFIG_BEACON_CONTROL_CLIENTS,
                             beacon_verbs, b, why);
 }
 

@@ -79,7 +79,7 @@ static int status(const struct cli_args *a)
     int result;
     const char *path = control_socket(a, &result);
 
-    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_work, sizeof pool_work) : result;
+    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_heap, sizeof pool_heap) : result;
 }
 
 static int emit(const struct cli_args *a)
@@ -87,7 +87,7 @@ static int emit(const struct cli_args *a)
     int result;
     const char *path = control_socket(a, &result);
 
-    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, (char *)pool_work, sizeof pool_work) : result;
+    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, (char *)pool_heap, sizeof pool_heap) : result;
 }
 
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};

@@ -3,7 +3,6 @@
 #include "nefia/beacon/beacon.h"
 #include "nefia/cli.h"
 #include "nefia/err.h"
-#include "nefia/heap.h"
 
 enum {
     ROW_BYTES = 256,
@@ -71,7 +70,7 @@ static void row_spool(const struct beacon *b, struct text *t)
 
 static void row_memory(const struct beacon *b, struct text *t)
 {
-    struct heap_stats h = heap_stats();
+    struct heap_stats h = b->heap;
 
     PUT(t, "heap    ", DEC(h.high_water), " of ", DEC(h.size), " bytes at most, ", DEC(h.failed), " refused; woken ",
         DEC(b->loop.wakeups), " times");
@@ -217,7 +216,7 @@ static void put_by_severity(struct json_writer *w, const char *key, const uint64
 static void put_memory(const struct beacon *b, struct json_writer *w)
 {
     const struct spool *s = &b->pipeline.spool;
-    struct heap_stats h = heap_stats();
+    struct heap_stats h = b->heap;
 
     json_object(w, "spool");
     json_put_u64(w, "events", s->events);

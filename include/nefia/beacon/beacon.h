@@ -10,6 +10,13 @@
 #include "nefia/beacon/uplink.h"
 #include "nefia/cli.h"
 #include "nefia/control.h"
+#include "nefia/heap.h"
+
+/** One stretch of memory for three things that never are at the same time: libyaml's heap or a JSON file while the
+ * configuration is read, and the event being built. */
+#define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define BEACON_WORK_BYTES \
+    BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1), BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
 
 /** The whole program: one of these, in main.c, wired to the pools by beacon_wire. */
 struct beacon {
@@ -29,6 +36,7 @@ struct beacon {
     struct timer drain;
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
+    struct heap_stats heap; /* of the last load */
 };
 
 /** Connect everything to the pools. Nothing runs yet. */

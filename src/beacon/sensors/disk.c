@@ -37,15 +37,19 @@ static const struct field disk_fields[] = {
     {.name = NULL},
 };
 
-static void check_thresholds(const struct disk *d, struct config *c, const struct node *n, const char *where)
+static void check_thresholds(struct disk *d, struct config *c, const struct node *n, const char *where)
 {
+    const struct node *warning = node_child(c, n, "warning_percent");
+    const struct node *hysteresis = node_child(c, n, "hysteresis_percent");
+
     if (d->warning >= d->critical)
-        config_error(c, node_child(c, n, "warning_percent"), where,
-                     "warning_percent must be below critical_percent (", DEC(d->warning / 10), " and ",
-                     DEC(d->critical / 10), " are given)", NULL);
-    if (d->hysteresis >= d->warning)
-        config_error(c, node_child(c, n, "hysteresis_percent"), where,
-                     "hysteresis_percent must be below warning_percent", NULL);
+        config_error(c, warning ? warning : n, where, "warning_percent must be below critical_percent",
+                     warning ? "" : " (80 where it is not given)", NULL);
+    if (d->hysteresis < d->warning)
+        return;
+    if (hysteresis)
+        config_error(c, hysteresis, where, "hysteresis_percent must be below warning_percent", NULL);
+    d->hysteresis = d->warning - 1; /* the default does not fit under so low a threshold */
 }
 
 static int disk_open(void *state, struct config *c, const struct node *n, const char *where)
