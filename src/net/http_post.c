@@ -1,0 +1,271 @@
+#include "nefia/http_post.h"
+
+#include <bearssl.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "nefia/addr.h"
+#include "nefia/err.h"
+#include "nefia/mac.h"
+
+#define HTTP_PORT 80
+#define LARGEST_HEAD 1536 /* of a request: the URL, the host twice over, and fixed text */
+
+/* ---- URL ---- */
+
+static int refuse(struct text *why, const char *sentence, int err)
+{
+    if (why)
+        text_str(why, sentence);
+    return err;
+}
+
+/** RFC 3986 without what has no place in a request target: printable ASCII, no quotes, no `#`. */
+static bool target_is_clean(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (s[i] <= ' ' || s[i] >= 0x7f || strchr("\"<>\\^`{|}#", s[i]))
+            return false;
+    return true;
+}
+
+int http_url_parse(struct http_url *u, const char *url, struct text *why)
+{
+    static const char scheme[] = "http://";
+    size_t len = strlen(url);
+    char host[ADDR_HOST];
+    uint16_t port;
+
+    if (strncmp(url, "https://", 8) == 0)
+        return refuse(why, "https:// is not in this build; use http:// to a proxy on this device or in its network", NEFIA_ENOTSUP);
+    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+        return refuse(why, "a webhook's URL begins with http://", NEFIA_ESYNTAX);
+    if (len > HTTP_URL_MAX)
+        return refuse(why, "the URL is longer than 512 bytes", NEFIA_ETOOBIG);
+    u->authority = url + sizeof scheme - 1;
+    u->authority_len = (uint16_t)strcspn(u->authority, "/?#");
+    u->target = u->authority + u->authority_len;
+    u->target_len = (uint16_t)strlen(u->target);
+    if (memchr(u->authority, '@', u->authority_len))
+        return refuse(why, "user names in a URL are not taken; sign with `secret` instead", NEFIA_ESYNTAX);
+    if (!target_is_clean(u->target, u->target_len))
+        return refuse(why, "the URL holds a character that must be written as %XX, or a #fragment", NEFIA_ESYNTAX);
+    return addr_parse_hostport(u->authority, u->authority_len, HTTP_PORT, host, &port, why);
+}
+
+/* ---- Request ---- */
+
+static void put_signature(struct text *t, const struct http_request *r)
+{
+    br_hmac_key_context key;
+    br_hmac_context mac;
+    uint8_t out[MAC_BYTES];
+
+    br_hmac_key_init(&key, &br_sha256_vtable, r->secret, strlen(r->secret));
+    br_hmac_init(&mac, &key, 0);
+    br_hmac_update(&mac, r->body, r->body_len);
+    br_hmac_out(&mac, out);
+    wipe(&key, sizeof key);
+    text_str(t, "X-Nefia-Signature: sha256=");
+    text_hex(t, out, sizeof out);
+    text_str(t, "\r\n");
+}
+
+int http_put_head(struct text *t, const struct http_request *r)
+{
+    const struct http_url *u = r->url;
+
+    text_str(t, "POST ");
+    if (u->target_len == 0 || u->target[0] != '/')
+        text_char(t, '/');
+    text_bytes(t, u->target, u->target_len);
+    text_str(t, " HTTP/1.1\r\nHost: ");
+    text_bytes(t, u->authority, u->authority_len);
+    text_str(t, "\r\nUser-Agent: nefia/");
+    text_str(t, r->version);
+    text_str(t, "\r\nContent-Type: application/json\r\nContent-Length: ");
+    text_u64(t, r->body_len);
+    text_str(t, "\r\nConnection: close\r\n");
+    if (*r->secret)
+        put_signature(t, r);
+    text_str(t, "\r\n");
+    return t->truncated ? NEFIA_ETOOBIG : 0;
+}
+
+/* ---- Answer: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one ---- */
+
+enum answer_state { VERSION, SPACE, DIGITS, AFTER_STATUS, REASON, LINE_LF, LINE_START, HEADER, END_LF };
+
+/** The last byte of the version may be any digit. */
+static const char version[] = "HTTP/1.";
+
+/** One byte of the status line. Return: false when it does not belong there. */
+static bool feed_status(struct http_answer *a, char c)
+{
+    switch (a->state) {
+    case VERSION:
+        if (a->digits < sizeof version - 1)
+            return c == version[a->digits++];
+        a->state = SPACE;
+        a->digits = 0;
+        return c >= '0' && c <= '9';
+    case SPACE:
+        a->state = DIGITS;
+        return c == ' ';
+    case DIGITS:
+        a->status = a->status * 10 + (c - '0');
+        if (++a->digits == 3)
+            a->state = AFTER_STATUS;
+        return c >= '0' && c <= '9';
+    case AFTER_STATUS:
+        a->state = c == '\r' ? LINE_LF : REASON;
+        return (c == ' ' || c == '\r') && a->status >= 100 && a->status <= 599;
+    default: /* REASON */
+        if (c == '\r')
+            a->state = LINE_LF;
+        return c == '\r' || c == '\t' || (unsigned char)c >= ' ';
+    }
+}
+
+/** One byte of the headers, which are not looked at. */
+static bool feed_header(struct http_answer *a, char c)
+{
+    switch (a->state) {
+    case LINE_LF:
+        a->state = LINE_START;
+        return c == '\n';
+    case LINE_START:
+        a->state = c == '\r' ? END_LF : HEADER;
+        return c == '\r' || (c > ' ' && c != ':');
+    default: /* HEADER */
+        if (c == '\r')
+            a->state = LINE_LF;
+        return c == '\r' || c == '\t' || (unsigned char)c >= ' ';
+    }
+}
+
+int http_answer_feed(struct http_answer *a, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (++a->taken > HTTP_HEAD_MAX)
+            return NEFIA_ETOOBIG;
+        if (a->state == END_LF) {
+            if (bytes[i] != '\n')
+                return NEFIA_ESYNTAX;
+            if (a->status >= 200)
+                return a->status;
+            *a = (struct http_answer){.taken = a->taken};
+        } else if (!(a->state < LINE_LF ? feed_status(a, bytes[i]) : feed_header(a, bytes[i]))) {
+            return NEFIA_ESYNTAX;
+        }
+    }
+    return NEFIA_EAGAIN;
+}
+
+/* ---- The exchange ---- */
+
+static int complain(struct text *why, const char *what)
+{
+    text_str(why, what);
+    text_str(why, strerror(errno));
+    return NEFIA_EIO;
+}
+
+/** Return: a connected socket, or NEFIA_EIO, NEFIA_ENOTFOUND. */
+static int connect_to(const struct http_url *u, struct text *why)
+{
+    char host[ADDR_HOST], port_text[8];
+    struct addrinfo *list, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct text t;
+    uint16_t port;
+    int fd = -1;
+
+    text_init(&t, port_text, sizeof port_text);
+    if (addr_parse_hostport(u->authority, u->authority_len, HTTP_PORT, host, &port, why) < 0)
+        return NEFIA_ENOTFOUND;
+    text_u64(&t, port);
+    if (getaddrinfo(host, port_text, &hints, &list) != 0) {
+        text_str(why, "cannot resolve the host");
+        return NEFIA_ENOTFOUND;
+    }
+    for (struct addrinfo *a = list; a; a = a->ai_next) {
+        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+            break;
+        int saved = errno;
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+        errno = saved;
+    }
+    freeaddrinfo(list);
+    return fd < 0 ? complain(why, "connect: ") : fd;
+}
+
+static int send_all(int fd, const char *s, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, s, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return NEFIA_EIO;
+        s += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int read_answer(int fd, struct text *why)
+{
+    struct http_answer answer = {0};
+    int result = NEFIA_EAGAIN;
+
+    while (result == NEFIA_EAGAIN) {
+        char buf[512];
+        ssize_t n = recv(fd, buf, sizeof buf, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return complain(why, "read: ");
+        if (n == 0) {
+            text_str(why, "closed without an answer");
+            return NEFIA_ECLOSED;
+        }
+        result = http_answer_feed(&answer, buf, (size_t)n);
+    }
+    if (result < 0)
+        text_str(why, "the answer is not HTTP");
+    return result;
+}
+
+int http_post(const struct http_request *r, struct text *why)
+{
+    char head_buf[LARGEST_HEAD];
+    struct text head;
+
+    text_init(&head, head_buf, sizeof head_buf);
+    if (http_put_head(&head, r) < 0)
+        return NEFIA_ETOOBIG;
+    int fd = connect_to(r->url, why);
+    if (fd < 0)
+        return fd;
+    /* A server may answer and close before it has read all: then the answer counts. */
+    int sent = send_all(fd, head.buf, head.len);
+    if (sent >= 0)
+        sent = send_all(fd, r->body, r->body_len);
+    int send_errno = errno;
+    int status = read_answer(fd, why);
+    if (status < 0 && sent < 0) {
+        text_reset(why);
+        errno = send_errno;
+        complain(why, "send: ");
+        status = NEFIA_EIO;
+    }
+    close(fd);
+    return status;
+}

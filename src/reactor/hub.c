@@ -1,0 +1,307 @@
+#include "nefia/reactor/hub.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "nefia/cli.h"
+#include "nefia/err.h"
+#include "nefia/heap.h"
+#include "nefia/log.h"
+#include "nefia/tcp.h"
+
+#define POOL_PROGRAM_HUB
+#include "nefia/pool.h"
+
+#define BACKLOG 64
+#define DRAIN_STEP_MS 20u
+#define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
+#define FINISHING_MS 10000u                   /* for actions to end */
+
+/* ---- Wiring ---- */
+
+static void add_queues(struct hub *h)
+{
+    static const struct {
+        const char *class;
+        unsigned jobs, blocks, running;
+    } sizes[] = {
+        {"exec", HUB_EXEC_JOBS, HUB_EXEC_BLOCKS, HUB_EXEC_RUNNING},
+        {"alert", HUB_ALERT_JOBS, HUB_ALERT_BLOCKS, HUB_ALERT_RUNNING},
+    };
+    struct job *jobs = pool_jobs;
+    struct job_block *blocks = pool_job_blocks;
+    char *outputs = pool_job_outputs;
+
+    for (const struct action_class *const *class = action_classes(); *class; class ++)
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+            if (str_eq(sizes[i].class, (*class)->name)) {
+                jobs_add_queue(&h->jobs, *class, jobs, sizes[i].jobs, blocks, sizes[i].blocks, outputs, sizes[i].running);
+                jobs += sizes[i].jobs;
+                blocks += sizes[i].blocks;
+                outputs += (size_t)sizes[i].running * JOB_OUTPUT;
+            }
+}
+
+static void journal_changed(void *arg)
+{
+    struct hub *h = arg;
+
+    control_wake(&h->control);
+}
+
+void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
+{
+    union hub_work *work = pool_work;
+
+    h->path = path;
+    h->report = report;
+    heap_init(pool_heap, sizeof pool_heap);
+    config_init(&h->config, "HUB", work->nodes, CONFIG_HUB_CONFIG_NODES, report, NULL);
+    for (unsigned i = 0; i < 2; i++)
+        h->arenas[i] = (struct config_arena){pool_config_text + i * CONFIG_HUB_CONFIG_TEXT_BYTES, CONFIG_HUB_CONFIG_TEXT_BYTES, 0};
+    rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns, CONFIG_RULE_PATTERNS, work->run.types,
+               CONFIG_RULE_TYPES, work->run.hosts, CONFIG_RULE_HOSTS, pool_pattern_scratch);
+}
+
+/** What only a running hub needs. */
+static void wire_daemon(struct hub *h)
+{
+    union hub_work *work = pool_work;
+
+    loop_init(&h->loop, &clock_system, pool_pollfds, pool_polled, HUB_WATCHES);
+    children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
+    journal_init(&h->journal, pool_journal_rows, pool_journal_settled, CONFIG_RECENT_EVENTS, pool_journal_bytes,
+                 sizeof pool_journal_bytes);
+    pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->journal, &h->jobs, pool_tokens);
+    h->pipeline.changed = journal_changed;
+    h->pipeline.changed_arg = h;
+    const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
+    jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
+    add_queues(h);
+    const struct listener_hooks listener_hooks = pipeline_listener_hooks(&h->pipeline);
+    listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS, (char *)pool_receive, sizeof pool_receive,
+                  &listener_hooks);
+    h->view = (struct status_view){.pipeline = &h->pipeline, .listener = &h->listener};
+}
+
+/* ---- Configuration ---- */
+
+static struct reactor_settings *staged(const struct hub *h)
+{
+    return &pool_settings[!h->active];
+}
+
+const struct reactor_settings *hub_loaded(const struct hub *h)
+{
+    return staged(h);
+}
+
+const char *hub_socket(struct hub *h)
+{
+    if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive) < 0)
+        return NULL;
+    return reactor_settings_socket(&h->config);
+}
+
+int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action))
+{
+    struct config *c = &h->config;
+    struct reactor_settings *s = staged(h);
+    const struct node *rules;
+    char why_buf[512];
+    struct text why;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    int err = config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
+    if (err < 0)
+        return err;
+    reactor_settings_bind(s, c, &rules);
+    const struct webhooks hooks = {s->hooks, s->hook_count};
+    rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
+    if (reactor_settings_key(s, &h->staged_key, &why) < 0)
+        config_error(c, node_child(c, node_child(c, c->nodes, "reactor"), "hmac_key_file"), "reactor.hmac_key_file", why.buf,
+                     (char *)0);
+    err = config_done(c);
+    if (err < 0)
+        rules_abort(&h->rules);
+    return err;
+}
+
+static uint16_t rule_now(void *arg, uint16_t rule)
+{
+    const struct hub *h = arg;
+    /* The generation before is out of force, but its names are still there until the next load. */
+    int i = rules_find(&h->rules, h->rules.sets[!h->rules.active].rules[rule].name);
+
+    return i < 0 ? JOB_NO_RULE : (uint16_t)i;
+}
+
+/** What hub_load read comes into force. */
+static void commit(struct hub *h)
+{
+    rules_commit(&h->rules);
+    h->active = !h->active;
+    h->pipeline.settings = &pool_settings[h->active];
+    h->pipeline.key = h->staged_key;
+    mac_key_wipe(&h->staged_key);
+    jobs_rebind(&h->jobs, rule_now, h);
+}
+
+/* ---- Running ---- */
+
+static void tell_notice(void *arg, const char *rule, const char *action)
+{
+    (void)arg;
+    LOG_WARN("rule ", rule, ": its action (", action, ") is not in this build: it will match, and do nothing");
+}
+
+static void tell_serving(const struct hub *h, const char *what)
+{
+    const struct reactor_settings *s = h->pipeline.settings;
+
+    LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ", DEC(s->hook_count), " webhooks, ",
+             h->pipeline.key.set ? "events are signed" : "events are not signed: every peer in reactor.peers is believed");
+}
+
+/** Return: a descriptor, or negative, logged. */
+static int listen_on(const struct reactor_settings *s)
+{
+    char why_buf[256];
+    struct text why;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    int fd = tcp_listen(&s->listen, BACKLOG, "reactor.listen_port", &why);
+    if (fd < 0)
+        LOG_ERROR(why.buf);
+    return fd;
+}
+
+static bool same_place(const struct addr *a, const struct addr *b)
+{
+    return addr_same_host(a, b) && a->port == b->port;
+}
+
+static void reload(struct hub *h)
+{
+    const struct reactor_settings *now = h->pipeline.settings, *next = staged(h);
+    int fd = -1;
+
+    if (hub_load(h, tell_notice) < 0) {
+        rules_abort(&h->rules);
+        LOG_ERROR("reload: ", h->path, " has errors; the configuration before stays in force");
+        return;
+    }
+    if (!same_place(&now->listen, &next->listen)) {
+        fd = listen_on(next);
+        if (fd < 0) {
+            rules_abort(&h->rules);
+            LOG_ERROR("reload: cannot listen there; the configuration before stays in force");
+            return;
+        }
+    }
+    if (!str_eq(now->control_socket, next->control_socket))
+        LOG_WARN("reload: a new reactor.control_socket takes effect at the next start");
+    commit(h);
+    if (fd >= 0)
+        listener_open(&h->listener, fd, h->pipeline.key.set);
+    listener_recheck(&h->listener, h->pipeline.key.set);
+    tell_serving(h, "reloaded: ");
+}
+
+/** A step of the end: first the senders, then the actions. */
+static void drain_step(void *arg)
+{
+    struct hub *h = arg;
+    uint64_t waited = clock_ms(h->loop.clock) - h->drain_began_ms;
+
+    if (h->state == HUB_CLOSING && (h->listener.open == 0 || waited > CLOSING_MS)) {
+        listener_close(&h->listener);
+        pipeline_turn_end(&h->pipeline);
+        h->state = HUB_FINISHING;
+        h->drain_began_ms += waited;
+        waited = 0;
+        jobs_drain(&h->jobs);
+    }
+    if (h->state == HUB_FINISHING && (jobs_left(&h->jobs) == 0 || waited > FINISHING_MS)) {
+        loop_stop(&h->loop);
+        return;
+    }
+    timer_start(&h->loop, &h->drain, DRAIN_STEP_MS, drain_step, h);
+}
+
+static void begin_end(struct hub *h)
+{
+    if (h->state != HUB_RUNNING) {
+        loop_stop(&h->loop);
+        return;
+    }
+    LOG_INFO("stopping: taking what senders have sent, finishing actions");
+    h->state = HUB_CLOSING;
+    h->drain_began_ms = clock_ms(h->loop.clock);
+    listener_drain(&h->listener);
+    pipeline_turn_end(&h->pipeline);
+    timer_start(&h->loop, &h->drain, 0, drain_step, h);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct hub *h = arg;
+
+    if (signo == SIGCHLD)
+        children_reap(&h->children);
+    else if (signo == SIGTERM || signo == SIGINT)
+        begin_end(h);
+    else if (signo == SIGHUP && h->state == HUB_RUNNING)
+        reload(h);
+}
+
+static int open_control(struct hub *h)
+{
+    char why_buf[256];
+    struct text why;
+    const char *path = h->pipeline.settings->control_socket;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    if (!path || !*path)
+        return 0;
+    int err = control_open(&h->control, &h->loop, path, pool_clients, CONFIG_CONTROL_CLIENTS, status_verbs, &h->view, &why);
+    if (err < 0)
+        LOG_ERROR(why.buf);
+    return err;
+}
+
+static void end(struct hub *h)
+{
+    unsigned left = jobs_left(&h->jobs);
+
+    listener_close(&h->listener);
+    children_kill_all(&h->children);
+    control_close(&h->control);
+    mac_key_wipe(&h->pipeline.key);
+    if (left > 0)
+        LOG_WARN("stopped with ", DEC(left), " actions not finished");
+    LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
+    log_flush();
+}
+
+int hub_run(struct hub *h)
+{
+    wire_daemon(h);
+    if (!staged(h)->enabled) {
+        LOG_ERROR("reactor.enabled is false in ", h->path);
+        return CLI_WRONG;
+    }
+    int fd = listen_on(staged(h));
+    if (fd < 0)
+        return CLI_NO;
+    commit(h);
+    loop_on_signal(&h->loop, on_signal, h);
+    if (listener_open(&h->listener, fd, h->pipeline.key.set) < 0 || open_control(h) < 0) {
+        end(h);
+        return CLI_NO;
+    }
+    tell_serving(h, "listening on ");
+    int err = loop_run(&h->loop);
+    end(h);
+    return err < 0 ? CLI_NO : CLI_FINE;
+}

@@ -1,0 +1,303 @@
+#include "nefia/reactor/listener.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "nefia/bytes.h"
+#include "nefia/err.h"
+#include "nefia/tcp.h"
+
+#define ACCEPTS_A_TURN 16
+
+const char *reject_name(enum reject r)
+{
+    static const char *const names[REJECT_COUNT] = {
+        [REJECT_PEER] = "peer_not_allowed",
+        [REJECT_FULL] = "too_many_connections",
+        [REJECT_TOO_LONG] = "line_too_long",
+        [REJECT_UNFINISHED] = "line_unfinished",
+        [REJECT_TIMEOUT] = "line_timeout",
+        [REJECT_UNSIGNED] = "signature_missing",
+        [REJECT_MALFORMED] = "signature_malformed",
+        [REJECT_WRONG] = "signature_wrong",
+        [REJECT_UTF8] = "not_utf8",
+        [REJECT_JSON] = "not_json",
+        [REJECT_EVENT] = "not_an_event",
+    };
+
+    return names[r];
+}
+
+void listener_init(struct listener *l, struct loop *loop, struct connection *connections, unsigned count, char *buffer,
+                   size_t buffer_size, const struct listener_hooks *hooks)
+{
+    *l = (struct listener){
+        .loop = loop,
+        .fd = -1,
+        .connections = connections,
+        .count = count,
+        .buffer = buffer,
+        .buffer_size = buffer_size,
+        .hooks = *hooks,
+    };
+    for (unsigned i = 0; i < count; i++)
+        connections[i].listener = l;
+}
+
+/* ---- One connection ---- */
+
+static void close_connection(struct connection *c)
+{
+    struct listener *l = c->listener;
+
+    loop_unwatch(l->loop, &c->watch);
+    timer_stop(&c->timer);
+    close(c->watch.fd);
+    c->open = false;
+    c->used = 0;
+    l->open--;
+}
+
+static void reject(struct connection *c, enum reject why, const char *what)
+{
+    c->listener->hooks.rejected(c->listener->hooks.arg, &c->peer, why, what);
+    close_connection(c);
+}
+
+static void arm(struct connection *c);
+
+/** Ask the peer to end: it sees our side closed, and nothing that is on its way is lost. */
+static void begin_closing(struct connection *c)
+{
+    shutdown(c->watch.fd, SHUT_WR);
+    c->closing = true;
+    c->heard_ms = clock_ms(c->listener->loop->clock);
+    arm(c);
+}
+
+/** When something must have happened on this connection. */
+static uint64_t deadline(const struct connection *c)
+{
+    uint64_t at = c->heard_ms + (c->closing ? CLOSING_TIMEOUT_MS : IDLE_TIMEOUT_MS);
+
+    return c->used > 0 && c->line_ms + LINE_TIMEOUT_MS < at ? c->line_ms + LINE_TIMEOUT_MS : at;
+}
+
+static void timed_out(void *arg)
+{
+    struct connection *c = arg;
+
+    if (clock_ms(c->listener->loop->clock) < deadline(c))
+        arm(c);
+    else if (c->used > 0)
+        reject(c, c->closing ? REJECT_UNFINISHED : REJECT_TIMEOUT, NULL);
+    else if (c->closing)
+        close_connection(c);
+    else
+        begin_closing(c);
+}
+
+/** Only where the timer would be too late: one that is too early finds out when it fires. */
+static void arm(struct connection *c)
+{
+    uint64_t now = clock_ms(c->listener->loop->clock), at = deadline(c);
+
+    if (!timer_active(&c->timer) || c->timer.at_ms > at)
+        timer_start(c->listener->loop, &c->timer, at > now ? at - now : 0, timed_out, c);
+}
+
+/** The length of the first unit in s (a line, with its signature line where there is one), with both slices set.
+ * Return: 0 when it is incomplete, NEFIA_ETOOBIG when its first line is too long. */
+static long cut_unit(const struct listener *l, const char *s, size_t len, struct slice *line, struct slice *sig)
+{
+    size_t most = len < CONFIG_EVENT_BYTES + 1 ? len : CONFIG_EVENT_BYTES + 1;
+    const char *end = memchr(s, '\n', most);
+
+    if (!end)
+        return most > CONFIG_EVENT_BYTES ? NEFIA_ETOOBIG : 0;
+    *line = (struct slice){s, (size_t)(end - s)};
+    *sig = (struct slice){NULL, 0};
+    if (!l->with_signatures)
+        return (long)line->len + 1;
+    size_t rest = len - line->len - 1;
+    const char *second = end + 1;
+    /* A longer line is no signature, whatever follows: no need to wait for its end. */
+    most = rest < 65 ? rest : 65;
+    end = memchr(second, '\n', most);
+    if (!end && most < 65)
+        return 0;
+    *sig = (struct slice){second, end ? (size_t)(end - second) : most};
+    return (long)(line->len + 1 + sig->len + (end ? 1 : 0));
+}
+
+/** Take all complete units out of s. Return: how many bytes they were; or negative: the connection is closed. */
+static long take_units(struct connection *c, const char *s, size_t len)
+{
+    const struct listener *l = c->listener;
+    size_t at = 0;
+
+    while (at < len) {
+        struct slice line, sig;
+        long n = cut_unit(l, s + at, len - at, &line, &sig);
+
+        if (n == 0)
+            break;
+        if (n < 0) {
+            reject(c, REJECT_TOO_LONG, NULL);
+            return n;
+        }
+        if (l->hooks.line(l->hooks.arg, &c->peer, line.ptr, line.len, sig.ptr, sig.len) < 0) {
+            close_connection(c);
+            return NEFIA_EAUTH;
+        }
+        at += (size_t)n;
+    }
+    return (long)at;
+}
+
+static void end_of_stream(struct connection *c)
+{
+    if (c->used > 0)
+        reject(c, REJECT_UNFINISHED, NULL);
+    else
+        close_connection(c);
+}
+
+static void readable(void *arg, short revents)
+{
+    struct connection *c = arg;
+    struct listener *l = c->listener;
+    size_t had = c->used;
+
+    (void)revents;
+    memcpy(l->buffer, c->bytes, had);
+    int n = tcp_recv(c->watch.fd, l->buffer + had, l->buffer_size - had);
+    if (n == NEFIA_EAGAIN)
+        return;
+    if (n < 0) {
+        end_of_stream(c);
+        return;
+    }
+    l->bytes += (uint64_t)n;
+    size_t len = had + (size_t)n;
+    long taken = take_units(c, l->buffer, len);
+    if (taken >= 0) {
+        c->heard_ms = clock_ms(l->loop->clock);
+        if (taken > 0 || had == 0)
+            c->line_ms = c->heard_ms;
+        c->used = (uint32_t)(len - (size_t)taken);
+        memcpy(c->bytes, l->buffer + taken, c->used);
+        arm(c);
+    }
+    l->hooks.turn_end(l->hooks.arg);
+}
+
+/* ---- Coming in ---- */
+
+static struct connection *free_connection(const struct listener *l)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        if (!l->connections[i].open)
+            return &l->connections[i];
+    return NULL;
+}
+
+static void welcome(struct listener *l, int fd, const struct addr *peer)
+{
+    struct connection *c = free_connection(l);
+    enum reject why = l->hooks.allowed(l->hooks.arg, peer) ? REJECT_FULL : REJECT_PEER;
+
+    if (why == REJECT_PEER || !c || loop_watch(l->loop, &c->watch, fd, POLLIN, readable, c) < 0) {
+        l->hooks.rejected(l->hooks.arg, peer, why, NULL);
+        close(fd);
+        return;
+    }
+    c->peer = *peer;
+    c->open = true;
+    c->closing = false;
+    c->used = 0;
+    c->heard_ms = clock_ms(l->loop->clock);
+    l->open++;
+    l->accepted++;
+    arm(c);
+}
+
+static void resume(void *arg)
+{
+    struct listener *l = arg;
+
+    if (l->fd >= 0)
+        loop_watch_events(&l->watch, POLLIN);
+}
+
+static void incoming(void *arg, short revents)
+{
+    struct listener *l = arg;
+
+    (void)revents;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct addr peer;
+        int fd = tcp_accept(l->fd, &peer);
+
+        if (fd == NEFIA_EFULL) {
+            /* It stays readable: look again later instead of turning round and round. */
+            loop_watch_events(&l->watch, 0);
+            timer_start(l->loop, &l->pause, ACCEPT_PAUSE_MS, resume, l);
+            return;
+        }
+        if (fd < 0)
+            return;
+        welcome(l, fd, &peer);
+    }
+}
+
+static void stop_listening(struct listener *l)
+{
+    loop_unwatch(l->loop, &l->watch);
+    timer_stop(&l->pause);
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+}
+
+int listener_open(struct listener *l, int fd, bool with_signatures)
+{
+    stop_listening(l);
+    int err = loop_watch(l->loop, &l->watch, fd, POLLIN, incoming, l);
+    if (err < 0)
+        return err;
+    l->fd = fd;
+    l->with_signatures = with_signatures;
+    return 0;
+}
+
+void listener_recheck(struct listener *l, bool with_signatures)
+{
+    l->with_signatures = with_signatures;
+    for (unsigned i = 0; i < l->count; i++) {
+        struct connection *c = &l->connections[i];
+        if (c->open && !l->hooks.allowed(l->hooks.arg, &c->peer))
+            reject(c, REJECT_PEER, NULL);
+    }
+}
+
+unsigned listener_drain(struct listener *l)
+{
+    /* Who waits to be accepted may have sent events already. */
+    if (l->fd >= 0)
+        incoming(l, POLLIN);
+    stop_listening(l);
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->connections[i].open && !l->connections[i].closing)
+            begin_closing(&l->connections[i]);
+    return l->open;
+}
+
+void listener_close(struct listener *l)
+{
+    stop_listening(l);
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->connections[i].open)
+            close_connection(&l->connections[i]);
+}

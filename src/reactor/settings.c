@@ -1,0 +1,199 @@
+#include "nefia/reactor/settings.h"
+
+#include <string.h>
+
+#include "nefia/err.h"
+
+#define SOCKET_DEFAULT "/run/nefia/reactor.sock"
+
+struct root {
+    const char *host_id;
+    const struct node *beacons, *reactor, *policy;
+};
+
+static const struct field root_fields[] = {
+    {.name = "host_id", .type = FIELD_STRING, .offset = offsetof(struct root, host_id), .min = 1, .max = EVENT_HOST_MAX,
+     .help = "name of this device in its events; default: the hostname"},
+    {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct root, reactor), .help = "the hub"},
+    /* Others' in the same file. */
+    {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
+    {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct root, policy)},
+    {.name = NULL},
+};
+
+/** `reactor:` as the binder sees it. */
+struct section {
+    bool enabled;
+    const char *listen_address;
+    int64_t listen_port;
+    struct string_list peers;
+    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket;
+    const struct node *rules, *webhooks;
+};
+
+#define MEMBER(name) .offset = offsetof(struct section, name)
+static const struct field section_fields[] = {
+    {.name = "enabled", .type = FIELD_BOOL, MEMBER(enabled), .def = "true", .help = "false: `reactor run` refuses to start"},
+    {.name = "listen_address", .type = FIELD_STRING, MEMBER(listen_address), .def = "0.0.0.0",
+     .help = "address to listen on; `::` takes IPv6 and IPv4"},
+    {.name = "listen_port", .type = FIELD_INT, MEMBER(listen_port), .min = 1, .max = 65535, .def = "9500",
+     .help = "TCP port to listen on"},
+    {.name = "peers", .type = FIELD_STRINGS, MEMBER(peers), .help = "addresses and networks that may connect; empty: all"},
+    {.name = "hmac_key", .type = FIELD_STRING, MEMBER(hmac_key), .min = MAC_KEY_MIN, .max = MAC_KEY_MAX,
+     .help = "the shared key itself"},
+    {.name = "hmac_key_file", .type = FIELD_STRING, MEMBER(hmac_key_file), .help = "a file with the shared key"},
+    {.name = "state_dir", .type = FIELD_STRING, MEMBER(state_dir), .def = "",
+     .help = "where state is kept over a restart; empty: nowhere"},
+    {.name = "control_socket", .type = FIELD_STRING, MEMBER(control_socket), .def = SOCKET_DEFAULT,
+     .help = "for status and events; empty: none"},
+    {.name = "rules", .type = FIELD_NODE, MEMBER(rules), .help = "a list of rules"},
+    {.name = "webhooks", .type = FIELD_NODE, MEMBER(webhooks), .help = "a list of webhooks"},
+    {.name = NULL},
+};
+
+/** One item of `webhooks:`. */
+struct hook_fields {
+    const char *name, *url, *secret;
+    uint64_t timeout_ms;
+    int64_t retries;
+};
+
+#define HOOK(name) .offset = offsetof(struct hook_fields, name)
+static const struct field hook_table[] = {
+    {.name = "name", .type = FIELD_STRING, HOOK(name), .min = 1, .max = WEBHOOK_NAME_MAX, .required = true,
+     .help = "what `webhook_name` of an alert says"},
+    {.name = "url", .type = FIELD_STRING, HOOK(url), .min = 1, .max = HTTP_URL_MAX, .required = true,
+     .help = "where events are posted to: http://host[:port]/path"},
+    {.name = "secret", .type = FIELD_STRING, HOOK(secret), .min = 0, .max = MAC_KEY_MAX, .def = "",
+     .help = "signs the event in X-Nefia-Signature; empty: no signature"},
+    {.name = "timeout", .type = FIELD_DURATION, HOOK(timeout_ms), .min = 100, .max = 300000, .def = "10s", .help = "of one try"},
+    {.name = "retries", .type = FIELD_INT, HOOK(retries), .min = 0, .max = 10, .def = "3", .help = "tries after the first one"},
+    {.name = NULL},
+};
+
+static void bind_hook(struct reactor_settings *s, struct config *c, const struct node *n, const char *where)
+{
+    struct hook_fields f;
+    struct webhook *hook = &s->hooks[s->hook_count];
+    char why_buf[160], path_buf[64];
+    struct text why, path;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    text_init(&path, path_buf, sizeof path_buf);
+    config_bind(c, n, where, hook_table, &f);
+    if (f.url && http_url_parse(&hook->url, f.url, &why) < 0) {
+        config_where_key(&path, where, "url");
+        config_error(c, node_child(c, n, "url"), path.buf, why.buf, (char *)0);
+    }
+    for (unsigned i = 0; f.name && i < s->hook_count; i++)
+        if (str_eq(s->hooks[i].name, f.name))
+            config_error(c, node_child(c, n, "name"), where, "name: \"", f.name, "\" is the name of an earlier webhook", (char *)0);
+    /* Also one with an error: rules that name it are right. */
+    if (!f.name)
+        return;
+    hook->name = f.name;
+    hook->secret = f.secret ? f.secret : "";
+    hook->timeout_ms = (uint32_t)f.timeout_ms;
+    hook->retries = (uint32_t)f.retries;
+    s->hook_count++;
+}
+
+static void bind_hooks(struct reactor_settings *s, struct config *c, const struct node *list)
+{
+    unsigned index = 0;
+
+    if (!config_is(c, list, "reactor.webhooks", NODE_LIST))
+        return;
+    for (const struct node *n = node_first(c, list); n; n = node_next(c, n), index++) {
+        char buf[48];
+        struct text where;
+
+        text_init(&where, buf, sizeof buf);
+        config_where_item(&where, "reactor.webhooks", index);
+        if (s->hook_count == CONFIG_WEBHOOKS) {
+            config_error(c, n, where.buf, "more webhooks than this build takes; raise CONFIG_WEBHOOKS", (char *)0);
+            return;
+        }
+        bind_hook(s, c, n, where.buf);
+    }
+}
+
+static void bind_peers(struct reactor_settings *s, struct config *c, const struct string_list *list)
+{
+    const struct node *n = list->first;
+    char buf[160], where_buf[48];
+    struct text why, where;
+
+    for (unsigned i = 0; i < list->count; i++, n = node_next(c, n)) {
+        text_init(&why, buf, sizeof buf);
+        text_init(&where, where_buf, sizeof where_buf);
+        config_where_item(&where, "reactor.peers", i);
+        if (s->peer_count == CONFIG_PEERS) {
+            config_error(c, n, where.buf, "more peers than this build takes; raise CONFIG_PEERS", (char *)0);
+            return;
+        }
+        if (addr_net_parse(&s->peers[s->peer_count], n->value, strlen(n->value), &why) < 0)
+            config_error(c, n, where.buf, why.buf, (char *)0);
+        else
+            s->peer_count++;
+    }
+}
+
+static void check_section(struct config *c, const struct node *n, const struct section *b)
+{
+    if (b->hmac_key && b->hmac_key_file)
+        config_error(c, n, "reactor", "hmac_key and hmac_key_file are both given; remove one of them", (char *)0);
+    if (!b->hmac_key && !b->hmac_key_file && b->peers.count == 0)
+        config_error(c, n, "reactor", "anybody could send events; set hmac_key_file, or list `peers` that may connect", (char *)0);
+}
+
+int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules)
+{
+    unsigned errors = c->errors;
+    char buf[160];
+    struct root root;
+    struct section b;
+    struct text why;
+
+    memset(s, 0, sizeof *s);
+    text_init(&why, buf, sizeof buf);
+    config_bind(c, c->nodes, "", root_fields, &root);
+    config_bind(c, root.reactor, "reactor", section_fields, &b);
+    s->enabled = b.enabled;
+    s->hmac_key = b.hmac_key;
+    s->hmac_key_file = b.hmac_key_file;
+    s->state_dir = b.state_dir;
+    s->control_socket = b.control_socket;
+    if (addr_parse(&s->listen, b.listen_address, strlen(b.listen_address), (uint16_t)b.listen_port, &why) < 0)
+        config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address", why.buf, (char *)0);
+    bind_peers(s, c, &b.peers);
+    bind_hooks(s, c, b.webhooks);
+    check_section(c, root.reactor, &b);
+    *rules = b.rules;
+    return c->errors == errors ? 0 : NEFIA_EINVAL;
+}
+
+const char *reactor_settings_socket(struct config *c)
+{
+    const struct node *n = node_child(c, node_child(c, c->nodes, "reactor"), "control_socket");
+
+    return n && n->type == NODE_SCALAR && *n->value ? n->value : SOCKET_DEFAULT;
+}
+
+int reactor_settings_key(const struct reactor_settings *s, struct mac_key *k, struct text *why)
+{
+    mac_key_wipe(k);
+    if (s->hmac_key_file)
+        return mac_key_load(k, s->hmac_key_file, why);
+    if (s->hmac_key)
+        return mac_key_set(k, s->hmac_key, strlen(s->hmac_key));
+    return 0;
+}
+
+bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer)
+{
+    for (unsigned i = 0; i < s->peer_count; i++)
+        if (addr_net_match(&s->peers[i], peer))
+            return true;
+    return s->peer_count == 0;
+}
