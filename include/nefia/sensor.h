@@ -47,8 +47,8 @@ struct json_writer *emit_begin(struct emitter *e, const char *type, const char *
 /** Close data and send the event on: dedup, rate, spool. Return: 1 heard, 0 held back, negative when it was lost (counted). */
 int emit_end(struct emitter *e);
 
-/** The condition of this subject, remembered over reloads. Null when CONFIG_CONDITIONS are used up (logged). */
-struct condition *emitter_condition(struct emitter *e, const char *subject);
+/** The condition of this type and subject, remembered over reloads. Null when CONFIG_CONDITIONS are used up (logged). */
+struct condition *emitter_condition(struct emitter *e, const char *type, const char *subject);
 /** One check of a condition, with the sensor's `for`. When there is something to say, the event is begun with the right
  * severity (recovered: info, with "state":"recovered" already in data).
  * Return: the writer, to be followed by emit_end; or null: nothing to say. */

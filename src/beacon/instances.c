@@ -285,17 +285,17 @@ int emit_end(struct emitter *e)
     return verdict == PIPELINE_OVER_RATE ? 0 : verdict;
 }
 
-struct condition *emitter_condition(struct emitter *e, const char *subject)
+struct condition *emitter_condition(struct emitter *e, const char *type, const char *subject)
 {
     struct instances *in = e->owner;
-    struct condition *c = condition_get(in->conditions, e->class->name, subject);
+    struct condition *c = condition_get(in->conditions, type, subject);
 
     if (!c) {
         condition_sweep(in->conditions); /* those nobody asked for since the last reload */
-        c = condition_get(in->conditions, e->class->name, subject);
+        c = condition_get(in->conditions, type, subject);
     }
     if (!c && !in->full_told) {
-        LOG_ERROR("more than ", DEC(in->conditions->count), " conditions: what ", e->class->name, " sees of ", subject,
+        LOG_ERROR("more than ", DEC(in->conditions->count), " conditions: ", type, " of ", subject,
                   " is not judged (CONFIG_CONDITIONS)");
         in->full_told = true;
     }
@@ -304,7 +304,7 @@ struct condition *emitter_condition(struct emitter *e, const char *subject)
 
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject, enum level measured)
 {
-    struct condition *c = emitter_condition(e, subject);
+    struct condition *c = emitter_condition(e, type, subject);
     struct condition_verdict v;
 
     if (!c)

@@ -108,35 +108,35 @@ static void put_percent(struct json_writer *w, int64_t tenths)
 }
 
 /** A path that cannot be measured is a condition of its own: it is said, and it is said when it can be measured again. */
-static int judge_readable(struct emitter *out, const char *path, int reason)
+static void judge_readable(struct emitter *out, const char *path, int reason)
 {
     struct json_writer *w =
         emit_condition(out, "disk.unreadable", path, reason ? LEVEL_WARNING : LEVEL_OK);
 
     if (!w)
-        return 0;
+        return;
     json_put_string(w, "path", path);
     if (reason) {
-        LOG_WARN("disk_usage: cannot measure ", path, ": ", strerror(reason));
         json_put_string(w, "state", "unreadable");
         json_put_string(w, "reason", strerror(reason));
     }
-    return emit_end(out);
+    if (emit_end(out) == 1 && reason)
+        LOG_WARN("disk_usage: cannot measure ", path, ": ", strerror(reason));
 }
 
-static int judge_usage(const struct disk *d, struct emitter *out, const char *path, const struct usage *u)
+static void judge_usage(const struct disk *d, struct emitter *out, const char *path, const struct usage *u)
 {
-    struct condition *c = emitter_condition(out, path);
+    struct condition *c = emitter_condition(out, "disk.usage", path);
     enum level level = condition_level(c, u->used, d->warning, d->critical, d->hysteresis);
     struct json_writer *w = emit_condition(out, "disk.usage", path, level);
 
     if (!w)
-        return 0;
+        return;
     json_put_string(w, "path", path);
     put_percent(w, u->used);
     json_put_u64(w, "total_bytes", u->total_bytes);
     json_put_u64(w, "free_bytes", u->free_bytes);
-    return emit_end(out);
+    emit_end(out);
 }
 
 static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
