@@ -5,6 +5,9 @@
 
 #include "nefia/err.h"
 
+_Static_assert(CONFIG_SPOOL_KB * 1024 / 5 * 4 >= CONFIG_EVENT_BYTES + SPOOL_HEADER,
+               "SPOOL_KB cannot hold one longest event: raise it, or lower EVENT_BYTES");
+
 /** No record. */
 #define NOWHERE SIZE_MAX
 #define LENGTH_MAX 65536

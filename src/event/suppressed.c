@@ -67,8 +67,23 @@ static void put_totals(struct json_writer *w, const struct suppressed *s)
         json_put_u64(w, severity_text((enum severity)sev), sum[sev]);
 }
 
-/** Most bytes of one type: its escaped name, three words with their counts, punctuation. */
-#define TYPE_ROOM (48 * 6 + 3 * 24 + 16)
+/** Write the counts of a type, or take them back when `most` bytes since start are not enough. */
+static bool put_type(struct json_writer *w, const char *type, const uint32_t count[SEVERITY_COUNT],
+                     size_t start, size_t most)
+{
+    struct json_writer before = *w;
+    size_t len = w->out->len;
+
+    put_counts(w, type, count);
+    if (!w->out->truncated && w->out->len - start <= most)
+        return true;
+    *w = before;
+    text_rewind(w->out, len);
+    return false;
+}
+
+/** Room for other_types and the closing braces. */
+#define TAIL_ROOM 96
 
 void suppressed_report(struct suppressed *s, struct json_writer *data)
 {
@@ -78,20 +93,16 @@ void suppressed_report(struct suppressed *s, struct json_writer *data)
     put_totals(data, s);
     json_object(data, "by_type");
     for (unsigned i = 0; i < SUPPRESSED_TYPES && s->types[i].type[0]; i++) {
-        if (data->out->len - start + TYPE_ROOM <= CONFIG_EVENT_BYTES / 2) {
-            put_counts(data, s->types[i].type, s->types[i].count);
+        const uint32_t *count = s->types[i].count;
+
+        if (put_type(data, s->types[i].type, count, start, CONFIG_EVENT_BYTES / 2 - TAIL_ROOM))
             continue;
-        }
         for (int sev = 0; sev < SEVERITY_COUNT; sev++)
-            add(&s->other[sev], s->types[i].count[sev]);
+            add(&s->other[sev], count[sev]);
     }
     json_end_object(data);
-    for (int sev = 0; sev < SEVERITY_COUNT; sev++) {
-        if (s->other[sev]) {
-            put_counts(data, "other_types", s->other);
-            break;
-        }
-    }
+    if (s->other[SEVERITY_INFO] || s->other[SEVERITY_WARNING] || s->other[SEVERITY_CRITICAL])
+        put_counts(data, "other_types", s->other);
     json_end_object(data);
     memset(s->types, 0, sizeof s->types);
     memset(s->other, 0, sizeof s->other);

@@ -238,6 +238,8 @@ TEST(names_are_bounded)
         CHECK_INT(decode(line_with(&t, "type", 129, escaped)), NEFIA_ETOOBIG);
         CHECK_INT(decode(line_with(&t, "source", 128, escaped)), 0);
         CHECK_INT(decode(line_with(&t, "source", 129, escaped)), NEFIA_ETOOBIG);
+        if (escaped && CONFIG_EVENT_BYTES < 2048)
+            continue; /* such a line is too long */
         CHECK_INT(decode(line_with(&t, "host_id", 255, escaped)), 0);
         CHECK_INT(event.host_id.len, 255);
         CHECK_INT(decode(line_with(&t, "host_id", 256, escaped)), NEFIA_ETOOBIG);

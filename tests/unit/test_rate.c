@@ -148,7 +148,36 @@ TEST(more_types_than_slots_are_others)
     for (unsigned i = 0; i < SUPPRESSED_TYPES + 5; i++)
         suppressed_add(&held, type_name(name, i), SEVERITY_INFO, 1);
     CHECK(strstr(report(), "{\"suppressed\":17,\"info\":17,"));
+    CHECK(strlen(buf) <= CONFIG_EVENT_BYTES / 2);
+    if (CONFIG_EVENT_BYTES < 2048) /* then some of the types do not fit either */
+        return;
     CHECK(strstr(buf, "\"type.11\":{\"info\":1}},\"other_types\":{\"info\":5}}"));
+}
+
+/* Names that need escaping fill the report; what does not fit counts as other, and it stays JSON. */
+TEST(report_keeps_to_half_an_event)
+{
+    static struct json_token tokens[256];
+    struct json_doc doc;
+    char name[48];
+    int other, sum = 0;
+
+    memset(&held, 0, sizeof held);
+    memset(name, '\x01', sizeof name);
+    name[47] = '\0';
+    for (unsigned i = 0; i < SUPPRESSED_TYPES; i++) {
+        name[0] = (char)('a' + i);
+        suppressed_add(&held, name, SEVERITY_WARNING, 1000000000);
+        suppressed_add(&held, name, SEVERITY_CRITICAL, 1000000000);
+    }
+    report();
+    CHECK(strlen(buf) <= CONFIG_EVENT_BYTES / 2);
+    REQUIRE(json_parse(&doc, buf, strlen(buf), tokens, 256, 4, NULL) == 0);
+    for (const char *p = buf; (p = strstr(p, ":1000000000")); p++)
+        sum++;
+    other = json_member(&doc, 0, "other_types");
+    CHECK(CONFIG_EVENT_BYTES < 8192 ? other > 0 : other < 0 && sum == 2 * SUPPRESSED_TYPES);
+    CHECK(!suppressed_any(&held));
 }
 
 TEST(long_types_and_large_counts)
@@ -171,4 +200,4 @@ TEST(long_types_and_large_counts)
 
 TEST_MAIN(limit_and_reserved_share, small_limits, limit_changes_keep_what_passed,
           never_more_than_the_limit_in_any_minute, suppressed_counts_by_type_and_severity,
-          more_types_than_slots_are_others, long_types_and_large_counts)
+          more_types_than_slots_are_others, report_keeps_to_half_an_event, long_types_and_large_counts)
