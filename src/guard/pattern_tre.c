@@ -169,10 +169,19 @@ static bool is_zero_width(const struct pattern_node *n, const struct pattern_nod
     return n->max == 0 || child->states == 0;
 }
 
-static void measure_rep(struct pattern_node *n, const struct pattern_node *child)
+static int too_many_states(struct tree *t, const struct pattern_node *n)
 {
+    return tree_refuse(t, NEFIA_ETOOBIG, n->at, 1,
+                       "with its counts written out the pattern is too large; use smaller counts");
+}
+
+static int measure_rep(struct tree *t, struct pattern_node *n)
+{
+    const struct pattern_node *child = &t->s->nodes[n->child];
     struct pattern_node sum = unit(), part;
 
+    if ((n->max == REPEAT_INF ? n->min : n->max) * child->states > CONFIG_PATTERN_STATES)
+        return too_many_states(t, n);
     if (is_zero_width(n, child)) {
         sum.need = n->min > 0 && n->max > 0 ? child->need : 0;
     } else if (n->max == REPEAT_INF) {
@@ -198,6 +207,7 @@ static void measure_rep(struct pattern_node *n, const struct pattern_node *child
     n->slots = sum.slots;
     n->nullable = sum.nullable;
     n->need = sum.need;
+    return 0;
 }
 
 /** The alternative that is empty under the weakest condition goes first, where TRE looks.
@@ -247,16 +257,8 @@ static void measure_seq(struct tree *t, struct pattern_node *n)
         measure_then(n, &t->s->nodes[i]);
 }
 
-static int too_many_states(struct tree *t, const struct pattern_node *n)
-{
-    return tree_refuse(t, NEFIA_ETOOBIG, n->at, 1,
-                       "with its counts written out the pattern is too large; use smaller counts");
-}
-
 static int measure(struct tree *t, struct pattern_node *n, unsigned mode)
 {
-    const struct pattern_node *child = &t->s->nodes[n->child];
-
     switch (n->kind) {
     case NODE_EMPTY:
     case NODE_ASSERT:
@@ -272,10 +274,7 @@ static int measure(struct tree *t, struct pattern_node *n, unsigned mode)
         n->first = n->last = (uint32_t)map_set(t, n, mode).n;
         return 0;
     case NODE_REP:
-        if ((n->max == REPEAT_INF ? n->min : n->max) * child->states > CONFIG_PATTERN_STATES)
-            return too_many_states(t, n);
-        measure_rep(n, child);
-        return 0;
+        return measure_rep(t, n);
     case NODE_SEQ:
         measure_seq(t, n);
         return 0;
