@@ -23,7 +23,7 @@ run_on() { on "$1" 20 "$2" || fail "$1: '$2' failed: $answer"; }
 show() {
     eval "pid=\$$1_pid"
     tail -n +1 -f -s 0.1 --pid="$pid" "$run/$1.log" |
-        tr -d '\r' | sed -u -n "/^[a-z][a-z-]*: /s/^/[$1] /p; /^machine /s/^/[$1] /p" &
+        sed -u -n "s/\r$//; /^[a-z][a-z-]*: /s/^/[$1] /p; /^machine /s/^/[$1] /p" &
     machine_pids="$machine_pids $!"
 }
 

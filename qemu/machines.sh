@@ -87,7 +87,7 @@ count() {
 on() {
     number=$((number + 1))
     eval "fd=\$$1_fd pid=\$$1_pid"
-    echo "$number $3" >&"$fd"
+    printf '%s %s\n' "$number" "$3" >&"$fd"
     answer=
     seen_line "$run/$1.log" 1 "^$number=[0-9]+\$" "$2" "$pid" || return 124
     status=${found#*=}

@@ -78,6 +78,7 @@ make_machines() {
         [ -x "$program" ] || { echo "no $program: make BOARD=… first" >&2; return 1; }
     done
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' >"$run/hmac.key"
+    chmod 600 "$run/hmac.key"
     make_disk
     make_router
     make_hub
