@@ -23,8 +23,8 @@ run_on() { on "$1" 20 "$2" || fail "$1: '$2' failed: $answer"; }
 show() {
     eval "pid=\$$1_pid"
     tail -n +1 -f -s 0.1 --pid="$pid" "$run/$1.log" |
-        sed -u -n "s/\r$//; /^[a-z][a-z-]*: /s/^/[$1] /p; /^machine /s/^/[$1] /p" &
-    machine_pids="$machine_pids $!"
+        sed -u -nE "s/\r$//; /^(beacon|reactor|event|command|webhook|webhook-body|init): |^machine /s/^/[$1] /p" &
+    machine_pids="$! $machine_pids"  # ends before the machine does
 }
 
 machines_begin out/qemu/demo
@@ -60,6 +60,11 @@ expect hub '^webhook: POST, signature sha256=[0-9a-f]{64}' 10 "the webhook arriv
 expect hub '^webhook-body: .*"type":"disk.usage".*' 5 "the webhook's body"
 signature_holds || fail "the webhook's signature is not what openssl computes"
 say "openssl on this machine agrees with the webhook's signature."
+
+say "The disk is emptied: the condition ends with an event of its own."
+mark
+run_on router 'rm /mnt/disk/logs && sync'
+expect hub '^event: .*disk.usage +router +info' 20 "the recovery arrives"
 
 say "nefia reactor status, asked on the hub:"
 run_on hub 'nefia reactor status'

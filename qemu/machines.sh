@@ -49,7 +49,7 @@ machine_start() {
     eval "exec $4<>\"$run/$2.in\""
     eval "$2_fd=$4"
     qemu/boot.sh "$1" "$2" "$3" "$run" ${5:+"$5"} >"$run/$2.log" 2>&1 &
-    machine_pids="$machine_pids $!"
+    machine_pids="$! $machine_pids"
     eval "$2_pid=$!"
 }
 
