@@ -25,15 +25,21 @@ enum journal_state {
 /** "none", "pending", "done", "failed". */
 const char *journal_state_text(enum journal_state s);
 
+/** An event as the journal keeps it: to be given to journal_add. */
+struct journal_mark {
+    uint64_t pos; /* of its line */
+    int64_t event_s, received_s;
+    uint32_t line_len, type_at, host_at; /* _at: from the line's beginning; may be behind its end */
+    uint16_t type_len, host_len;
+    uint8_t severity;
+    bool unsynced;
+};
+
 struct journal_row {
     uint64_t seq;    /* from 1; 0: never used */
     uint64_t number; /* settled number, from 1; 0: not yet */
-    uint64_t pos;    /* of its bytes */
-    int64_t event_s, received_s;
-    uint32_t line_len;
-    uint16_t type_len, host_len;
-    uint8_t severity, state;
-    bool unsynced;
+    struct journal_mark event;
+    uint8_t state;   /* enum journal_state */
     char rule[JOURNAL_RULE_MAX + 1], action[JOURNAL_ACTION_MAX + 1], error[JOURNAL_ERROR_MAX + 1]; /* "" : none */
 };
 
@@ -45,16 +51,6 @@ struct journal {
     unsigned row_cap;
     uint64_t last_seq, last_number;
     uint64_t head; /* position after the newest byte; positions count up for ever, byte p is at p % size */
-};
-
-/** The bytes of an event as the journal keeps them: to be given to journal_add. */
-struct journal_mark {
-    uint64_t pos;
-    struct slice type, host;
-    uint32_t line_len;
-    int64_t event_s, received_s;
-    enum severity severity;
-    bool unsynced;
 };
 
 /** A row's event. Slices point into the journal, until the next journal_put. */

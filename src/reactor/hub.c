@@ -57,8 +57,9 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     h->report = report;
     heap_init(pool_heap, sizeof pool_heap);
     config_init(&h->config, "HUB", work->nodes, CONFIG_HUB_CONFIG_NODES, report, NULL);
+    const size_t half = sizeof pool_config_text / 2;
     for (unsigned i = 0; i < 2; i++)
-        h->arenas[i] = (struct config_arena){pool_config_text + i * CONFIG_HUB_CONFIG_TEXT_BYTES, CONFIG_HUB_CONFIG_TEXT_BYTES, 0};
+        h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns, CONFIG_RULE_PATTERNS, work->run.types,
                CONFIG_RULE_TYPES, work->run.hosts, CONFIG_RULE_HOSTS, pool_pattern_scratch);
 }

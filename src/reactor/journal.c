@@ -16,30 +16,43 @@ void journal_init(struct journal *j, struct journal_row *rows, uint64_t *settled
     *j = (struct journal){.rows = rows, .settled = settled, .row_cap = row_cap, .bytes = bytes, .size = size};
 }
 
+/** Where s is in what is kept of the line: inside it, or (it held escapes) behind, where it is copied to. */
+static uint32_t keep(const struct event *e, struct slice s, char *copy, size_t *len)
+{
+    uintptr_t line = (uintptr_t)e->line.ptr, at = (uintptr_t)s.ptr;
+
+    if (at >= line && at - line < e->line.len)
+        return (uint32_t)(at - line);
+    memcpy(copy + *len, s.ptr, s.len);
+    *len += s.len;
+    return (uint32_t)(*len - s.len);
+}
+
 struct journal_mark journal_put(struct journal *j, const struct event *e, int64_t received_s)
 {
-    size_t len = e->type.len + e->host_id.len + e->line.len;
+    size_t most = e->line.len + e->type.len + e->host_id.len, len = e->line.len;
     size_t at = (size_t)(j->head % j->size);
 
     /* In one piece: what is left at the end of the array is passed over. */
-    if (len > j->size - at) {
+    if (most > j->size - at) {
         j->head += j->size - at;
         at = 0;
     }
-    memcpy(j->bytes + at, e->type.ptr, e->type.len);
-    memcpy(j->bytes + at + e->type.len, e->host_id.ptr, e->host_id.len);
-    memcpy(j->bytes + at + e->type.len + e->host_id.len, e->line.ptr, e->line.len);
-    j->head += len;
-    return (struct journal_mark){
-        .pos = j->head - len,
-        .type = e->type,
-        .host = e->host_id,
+    memcpy(j->bytes + at, e->line.ptr, e->line.len);
+    struct journal_mark m = {
+        .pos = j->head,
+        .type_at = keep(e, e->type, j->bytes + at, &len),
+        .host_at = keep(e, e->host_id, j->bytes + at, &len),
+        .type_len = (uint16_t)e->type.len,
+        .host_len = (uint16_t)e->host_id.len,
         .line_len = (uint32_t)e->line.len,
         .event_s = e->unix_s,
         .received_s = received_s,
-        .severity = e->severity,
+        .severity = (uint8_t)e->severity,
         .unsynced = e->unsynced,
     };
+    j->head += len;
+    return m;
 }
 
 static void copy_text(char *to, size_t cap, const char *s)
@@ -74,14 +87,7 @@ uint64_t journal_add(struct journal *j, const struct journal_mark *m, const char
 
     r->seq = seq;
     r->number = 0;
-    r->pos = m->pos;
-    r->event_s = m->event_s;
-    r->received_s = m->received_s;
-    r->line_len = m->line_len;
-    r->type_len = (uint16_t)m->type.len;
-    r->host_len = (uint16_t)m->host.len;
-    r->severity = (uint8_t)m->severity;
-    r->unsynced = m->unsynced;
+    r->event = *m;
     copy_text(r->rule, sizeof r->rule, rule);
     copy_text(r->action, sizeof r->action, action);
     settle(j, r, state, error);
@@ -99,7 +105,7 @@ void journal_settle(struct journal *j, uint64_t seq, enum journal_state state, c
 /** Its row was not taken by a newer one, nor its bytes. */
 static bool is_there(const struct journal *j, const struct journal_row *r, uint64_t seq)
 {
-    return seq != 0 && r->seq == seq && j->head - r->pos <= j->size;
+    return seq != 0 && r->seq == seq && j->head - r->event.pos <= j->size;
 }
 
 uint64_t journal_oldest(const struct journal *j)
@@ -117,12 +123,13 @@ bool journal_get(const struct journal *j, uint64_t seq, struct journal_view *v)
 
     if (!is_there(j, r, seq))
         return false;
-    const char *at = j->bytes + r->pos % j->size;
+    const struct journal_mark *m = &r->event;
+    const char *at = j->bytes + m->pos % j->size;
     *v = (struct journal_view){
         .row = r,
-        .type = {at, r->type_len},
-        .host = {at + r->type_len, r->host_len},
-        .line = {at + r->type_len + r->host_len, r->line_len},
+        .type = {at + m->type_at, m->type_len},
+        .host = {at + m->host_at, m->host_len},
+        .line = {at, m->line_len},
     };
     return true;
 }
@@ -138,5 +145,5 @@ int journal_get_settled(const struct journal *j, uint64_t number, struct journal
 
 int64_t journal_time(const struct journal_row *r)
 {
-    return r->unsynced ? r->received_s : r->event_s;
+    return r->event.unsynced ? r->event.received_s : r->event.event_s;
 }

@@ -151,7 +151,7 @@ static void decide(struct pipeline *p, const struct event *e)
     const struct rule_set *set = rules_active(p->rules);
     uint32_t bits[RULE_WORDS];
     uint64_t failed = p->rules->failed;
-    struct journal_mark mark = journal_put(p->journal, e, clock_unix(p->clock));
+    struct journal_mark mark = journal_put(p->journal, e, p->now_s);
 
     if (rules_match(p->rules, e, bits)) {
         for (int i = 0; (i = rules_next(bits, set->count, (unsigned)i)) >= 0; i++)
@@ -174,6 +174,8 @@ int pipeline_line(struct pipeline *p, const struct addr *peer, const char *line,
     err = decode(p, line, len, &e, &why);
     if (err < 0)
         return reject(p, peer, reason_of(err), why, err);
+    if (p->events_in_turn++ == 0)
+        p->now_s = clock_unix(p->clock);
     p->events++;
     p->bytes += len;
     decide(p, &e);
@@ -185,8 +187,9 @@ void pipeline_turn_end(struct pipeline *p)
     if (p->pushed)
         jobs_start(p->jobs);
     p->pushed = false;
-    if (p->changed)
+    if (p->events_in_turn > 0 && p->changed)
         p->changed(p->changed_arg);
+    p->events_in_turn = 0;
 }
 
 /* ---- What the listener and the jobs ask ---- */

@@ -74,7 +74,7 @@ static void put_recent_widths(const struct status_view *v, struct json_writer *w
         widen_str(&longest[0], "2026-03-10 15:30");
         widen(&longest[1], row.type.ptr, row.type.len);
         widen(&longest[2], row.host.ptr, row.host.len);
-        widen_str(&longest[3], severity_text((enum severity)row.row->severity));
+        widen_str(&longest[3], severity_text((enum severity)row.row->event.severity));
         widen_str(&longest[4], row.row->rule);
         widen_str(&longest[5], row.row->action);
     }
@@ -144,10 +144,10 @@ static void put_row(const struct journal_view *v, struct text *out, const char *
     json_object(&w, key);
     json_put_u64(&w, "seq", r->seq);
     put_time(&w, "time", journal_time(r));
-    put_time(&w, "received", r->received_s);
+    put_time(&w, "received", r->event.received_s);
     json_put_bytes(&w, "type", v->type.ptr, v->type.len);
     json_put_bytes(&w, "host", v->host.ptr, v->host.len);
-    json_put_string(&w, "severity", severity_text((enum severity)r->severity));
+    json_put_string(&w, "severity", severity_text((enum severity)r->event.severity));
     put_or_null(&w, "rule", r->rule);
     put_or_null(&w, "action", r->action);
     json_put_string(&w, "state", journal_state_text((enum journal_state)r->state));

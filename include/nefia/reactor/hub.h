@@ -23,7 +23,7 @@ union hub_work {
 
 /** Shared by all connections; while a configuration is read, the room for a JSON file. */
 #define HUB_RECEIVE_BYTES \
-    (CONFIG_RECEIVE_KB * 1024 > CONFIG_HUB_CONFIG_WORK_BYTES ? CONFIG_RECEIVE_KB * 1024 : CONFIG_HUB_CONFIG_WORK_BYTES)
+    (1024 * (CONFIG_RECEIVE_KB > CONFIG_HUB_CONFIG_FILE_KB ? CONFIG_RECEIVE_KB : CONFIG_HUB_CONFIG_FILE_KB))
 
 #ifdef CONFIG_ACTION_EXEC
 #define HUB_EXEC_JOBS CONFIG_EXEC_JOBS

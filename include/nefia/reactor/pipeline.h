@@ -29,6 +29,8 @@ struct pipeline {
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     bool pushed;       /* jobs were, in this turn */
+    unsigned events_in_turn;
+    int64_t now_s;     /* wall time of this turn */
     bool overflow_told; /* one line for a full queue, until it has room again */
     void (*changed)(void *arg); /* the journal has news */
     void *changed_arg;
