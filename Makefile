@@ -129,11 +129,12 @@ $(O)/libnefia.a: $(call objects,$(lib-src))
 LIBS = -lyaml -ltre -lbearssl
 define link
 	$(call say,LD $@)
-	$(Q)$(CC_BOARD) $(LINK_FLAGS) -o $@ $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
+	$(Q)$(CC_BOARD) $(LINK_FLAGS) -o $@ $(LINK_MAP) $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
 endef
 
 $(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk
 	$(link)
+%.elf: LINK_MAP = -Wl,-Map=$(@:.elf=.map)
 $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk
 	$(link)
 $(O)/nefia-beacon $(O)/nefia: %: %.elf

@@ -34,6 +34,41 @@ def short(title):
     return title.rsplit(":", 1)[-1]
 
 
+class Sources:
+    """Our own source text, asked whom it stores in a member or hands to a function."""
+
+    def __init__(self):
+        self.text = {str(p): re.sub(r'"(?:[^"\\\\\n]|\\\\.)*"', '""', p.read_text())
+                     for p in sorted(pathlib.Path("src").rglob("*.c"))}
+        self.known = {}
+
+    def named(self, target):
+        """(file, identifier) of each `=member` (assigned to it) or `@function` (an argument of it),
+        in all of src/ or in the files of a glob: `=run:src/*/main.c`."""
+        if target not in self.known:
+            word, _, where = target[1:].partition(":")
+            find = self.assigned if target[0] == "=" else self.passed
+            self.known[target] = {(f, n) for f, text in self.text.items()
+                                  if fnmatch.fnmatchcase(f, where or "*") for n in find(word, text)}
+        return self.known[target]
+
+    @staticmethod
+    def assigned(member, text):
+        return re.findall(rf"(?:\.|->){member}\s*=\s*(\w+)", text)
+
+    @staticmethod
+    def passed(function, text):
+        for call in re.finditer(rf"\b{function}\(", text):
+            depth, end = 1, call.end()
+            while depth and end < len(text):
+                depth += {"(": 1, ")": -1}.get(text[end], 0)
+                end += 1
+            yield from re.findall(r"\w+", text[call.end():end])
+
+
+SOURCES = Sources()
+
+
 class Facts:
     """toolchain/stack.txt: what is known of functions beyond the compiler's output."""
 
@@ -93,7 +128,7 @@ class Graph:
         self.find_aliases()
 
     def read(self, path):
-        for line in path.read_text().splitlines():
+        for line in path.read_text().replace('"*', '"').splitlines():  # *name: an assembler label
             node = NODE.match(line)
             if node:
                 frame = FRAME.search(node[2])
@@ -143,7 +178,10 @@ class Graph:
         return found
 
     def matching(self, pattern):
-        """The linked functions of a pattern: of a name, or with its file as `src/core/loop.c:ready`."""
+        """The linked functions that a TARGET of stack.txt names."""
+        if pattern[0] in "=@":
+            return {t for f, n in SOURCES.named(pattern) for t in (f"{f}:{n}", n) if t in self.frame
+                    and n in self.address}
         return {t for t in self.frame if short(t) in self.address and
                 fnmatch.fnmatchcase(t if "/" in pattern else short(t), pattern)}
 
@@ -247,14 +285,19 @@ class Build:
         other = {"beacon": ("guard", "reactor"), "hub": ("beacon",)}[word]
         ours = [p for p in (self.dir / "obj/src").rglob("*.ci")
                 if p.relative_to(self.dir / "obj/src").parts[0] not in other]
-        libs = list((pathlib.Path("out") / self.board / "build").rglob("*.ci"))
-        graph = Graph(ours + libs, elf, self.cross, self.facts)
+        graph = Graph(ours + self.linked(program), elf, self.cross, self.facts)
         stack, path = graph.worst("_start_c")
         text, data, bss = self.sections(elf)
         return {"board": self.name, "program": program, "text": text, "data": data, "bss": bss,
                 "stack": stack, "path": path, "flash": (self.dir / program).stat().st_size,
                 "ram": data + bss + stack, "problems": graph.problems,
                 "configured": int(self.config[symbol]) * 1024, "pools": self.pools(elf)}
+
+    def linked(self, program):
+        """The call graphs of those members of the libraries that the linker's map says it took."""
+        members = set(re.findall(r"/lib\w+\.a\(([\w.-]+?)\.l?o\)", (self.dir / (program + ".map")).read_text()))
+        build = pathlib.Path("out") / self.board / "build"
+        return [p for p in build.rglob("*.ci") if p.stem in members or "/crt/" in str(p)]
 
     def pools(self, elf):
         found = {}
@@ -332,6 +375,10 @@ def main():
         build = Build(name, boards, facts)
         for program in PROGRAMS:
             if name.endswith("-minimal") and (name, program) not in promises:
+                continue
+            if not (build.dir / program).exists() or not (build.dir / (program + ".map")).exists():
+                complaints.append(f"{name} {program}: is not built")
+                failed += 1
                 continue
             row = build.measure(program)
             rows.append(row)
