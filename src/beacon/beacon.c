@@ -87,14 +87,18 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
 
 static void load_key(struct beacon *b, const struct beacon_settings *s)
 {
-    char buf[320];
-    struct text why;
+    const char *name = s->hmac_key_file ? "hmac_key_file" : "hmac_key";
+    const struct node *section = node_child(&b->config, b->config.nodes, "beacons");
+    char buf[320], path[32];
+    struct text why, where;
 
     text_init(&why, buf, sizeof buf);
+    text_init(&where, path, sizeof path);
     int err = beacon_settings_key(s, &b->next_key, &why);
-    if (err < 0)
-        config_error(&b->config, NULL, s->hmac_key_file ? "beacons.hmac_key_file" : "beacons.hmac_key",
-                     why.len ? why.buf : err_text(err), NULL);
+    if (err >= 0)
+        return;
+    config_where_key(&where, "beacons", name);
+    config_error(&b->config, node_child(&b->config, section, name), where.buf, why.len ? why.buf : err_text(err), NULL);
 }
 
 int beacon_load(struct beacon *b, unsigned needs)

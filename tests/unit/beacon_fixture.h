@@ -1,0 +1,156 @@
+/* A beacon's pipeline and sensors on memory of the test's, with a clock that stands still. */
+#ifndef NEFIA_TESTS_BEACON_FIXTURE_H
+#define NEFIA_TESTS_BEACON_FIXTURE_H
+
+#include <string.h>
+
+#include "nefia/beacon/instances.h"
+#include "nefia/beacon/pipeline.h"
+#include "nefia/beacon/sensor_table.h"
+#include "nefia/loop.h"
+
+enum { FIX_WATCHES = 16, FIX_SPOOL = 4096, FIX_CHILDREN = 2, FIX_LINES = 16 };
+
+static struct fixture {
+    struct clock_fake clock;
+    struct loop loop;
+    struct pollfd pollfds[FIX_WATCHES];
+    struct watch *polled[FIX_WATCHES];
+    struct beacon_pipeline pipeline;
+    struct instances instances;
+    struct children children;
+    struct child child_slots[FIX_CHILDREN];
+    struct condition_table conditions;
+    struct condition condition_slots[8];
+    struct dedup_slot dedup_slots[8];
+    uint64_t times[8];
+    uint8_t spool[FIX_SPOOL];
+    char data[CONFIG_EVENT_BYTES + 1], line[CONFIG_EVENT_BYTES + 1];
+    struct emitter items[2 * CONFIG_BEACON_SENSORS];
+    max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
+    char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];
+    char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
+    unsigned count, queued;
+    struct config config;
+    struct node nodes[96];
+    struct config_arena arena;
+    char strings[2048];
+    max_align_t work[512];
+    char reports[2048];
+    struct text report;
+} fix;
+
+static inline void fix_queued(void *arg)
+{
+    struct fixture *f = arg;
+
+    f->queued++;
+}
+
+static inline int fix_print(void *arg, const char *line, size_t len)
+{
+    struct fixture *f = arg;
+
+    if (f->count < FIX_LINES) {
+        memcpy(f->printed[f->count], line, len);
+        f->printed[f->count++][len] = '\0';
+    }
+    return PIPELINE_HEARD;
+}
+
+/** Everything empty at 100 s after boot, in the year 2026. real: the system's clock instead. */
+static inline void fix_init(int real)
+{
+    struct beacon_pipeline *p = &fix.pipeline;
+
+    memset(&fix, 0, sizeof fix);
+    clock_fake_init(&fix.clock, 100000, 1773156600);
+    loop_init(&fix.loop, real ? &clock_system : &fix.clock.clock, fix.pollfds, fix.polled, FIX_WATCHES);
+    beacon_pipeline_init(p, &fix.loop, fix.data, fix.line);
+    dedup_init(&p->dedup, fix.dedup_slots, 8);
+    rate_init(&p->rate, fix.times, 8);
+    spool_init(&p->spool, fix.spool, FIX_SPOOL);
+    p->host_id = "web-01";
+    p->boot = 7;
+    p->queued = fix_queued;
+    p->arg = &fix;
+    condition_init(&fix.conditions, fix.condition_slots, 8);
+    children_init(&fix.children, &fix.loop, fix.child_slots, FIX_CHILDREN);
+    instances_init(&fix.instances, p, &fix.children, &fix.conditions, fix.items, fix.states, fix.outputs);
+}
+
+/** Events are kept in fix.printed instead of being judged. */
+static inline void fix_print_lines(void)
+{
+    fix.pipeline.print = fix_print;
+}
+
+/** Take the oldest unsent event of the spool into fix.printed[0]. Return: whether there was one. */
+static inline int fix_take(void)
+{
+    struct spool_item item;
+
+    if (!spool_next(&fix.pipeline.spool, &item))
+        return 0;
+    memcpy(fix.printed[0], item.line, item.len);
+    fix.printed[0][item.len] = '\0';
+    spool_mark_sent(&fix.pipeline.spool);
+    return 1;
+}
+
+static inline int fix_has(unsigned i, const char *part)
+{
+    return strstr(fix.printed[i], part) != NULL;
+}
+
+static inline void fix_report(void *arg, const char *message)
+{
+    struct fixture *f = arg;
+
+    text_str(&f->report, message);
+    text_char(&f->report, '\n');
+}
+
+/** The members of `beacons`, in JSON, into the set that does not run; what was wrong is in fix.reports. */
+static inline int fix_load(const char *beacons)
+{
+    const struct node *nodes[SENSOR_COUNT + 1];
+
+    text_init(&fix.report, fix.reports, sizeof fix.reports);
+    fix.arena = (struct config_arena){.strings = fix.strings, .strings_cap = sizeof fix.strings};
+    config_init(&fix.config, "BEACON", fix.nodes, ARRAY_SIZE(fix.nodes), fix_report, &fix);
+    int err = config_load_text(&fix.config, "t.json", beacons, strlen(beacons), &fix.arena, fix.work, sizeof fix.work);
+    if (err < 0)
+        return err;
+    for (unsigned i = 0; sensor_table[i]; i++)
+        nodes[i] = node_child(&fix.config, fix.config.nodes, sensor_table[i]->name);
+    return instances_load(&fix.instances, &fix.config, nodes);
+}
+
+/** Load, and run each sensor one time as `once` does, with its command to its end. Return: sensors; -1: refused. */
+static inline int fix_once(const char *beacons)
+{
+    const struct instance_set *set;
+
+    if (fix_load(beacons) < 0)
+        return -1;
+    instances_switch_once(&fix.instances);
+    set = instances_current(&fix.instances);
+    for (unsigned i = 0; i < set->count; i++) {
+        instances_run(&set->items[i]);
+        for (int turns = 0; fix.instances.running > 0 && turns < 100000; turns++)
+            loop_turn(&fix.loop, 100);
+    }
+    return (int)set->count;
+}
+
+/** SIGCHLD for the sensors' commands. */
+static inline void fix_signal(void *arg, int signo)
+{
+    struct fixture *f = arg;
+
+    if (signo == SIGCHLD)
+        children_reap(&f->children);
+}
+
+#endif

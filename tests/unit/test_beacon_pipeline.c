@@ -1,0 +1,146 @@
+#include "beacon_fixture.h"
+#include "check.h"
+#include "nefia/err.h"
+
+static int emit(const char *type, const char *subject, enum severity s)
+{
+    struct pipeline_event e = {.type = type, .source = "test", .subject = subject, .severity = s};
+
+    json_put_string(beacon_pipeline_begin(&fix.pipeline), "subject", subject);
+    return beacon_pipeline_end(&fix.pipeline, &e);
+}
+
+static void later(uint64_t ms)
+{
+    fix.clock.now_ms += ms;
+    loop_turn(&fix.loop, 0);
+}
+
+TEST(event_reaches_the_spool_once_encoded)
+{
+    static struct json_token tokens[64];
+    char scratch[EVENT_SCRATCH];
+    struct event ev;
+
+    fix_init(0);
+    CHECK_INT(emit("a.b", "x", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(fix.queued, 1);
+    REQUIRE(fix_take());
+    REQUIRE(event_decode(&ev, fix.printed[0], strlen(fix.printed[0]), tokens, 64, scratch, NULL) == 0);
+    CHECK(slice_eq(ev.type, "a.b"));
+    CHECK(slice_eq(ev.source, "test"));
+    CHECK(slice_eq(ev.host_id, "web-01"));
+    CHECK(slice_eq(ev.data, "{\"subject\":\"x\"}"));
+    CHECK_INT(ev.severity, SEVERITY_WARNING);
+    CHECK_INT(ev.seq, 1);
+    CHECK_INT(ev.boot, 7);
+    CHECK(fix_has(0, "\"uptime_ms\":100000"));
+}
+
+TEST(repetition_waits_for_the_window)
+{
+    fix_init(0);
+    fix.pipeline.dedup.window_ms = 1000;
+    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_REPEATED);
+    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_REPEATED);
+    CHECK_INT(emit("a", "y", SEVERITY_INFO), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "x", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(fix.pipeline.repeated[SEVERITY_INFO], 2);
+    CHECK_INT(fix.pipeline.seq, 3);
+    later(1000);
+    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_HEARD);
+    for (int i = 0; i < 4; i++)
+        REQUIRE(fix_take());
+    CHECK(fix_has(0, "\"suppressed\":2"));
+}
+
+TEST(change_is_no_repetition)
+{
+    struct pipeline_event e = {.type = "a", .source = "test", .subject = "x", .change = true};
+
+    fix_init(0);
+    for (int i = 0; i < 2; i++) {
+        beacon_pipeline_begin(&fix.pipeline);
+        CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
+    }
+}
+
+TEST(rate_is_reported_after_its_minute)
+{
+    fix_init(0);
+    rate_set_limit(&fix.pipeline.rate, 3);
+    CHECK_INT(emit("a", "1", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "2", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "3", SEVERITY_WARNING), PIPELINE_OVER_RATE);
+    CHECK_INT(emit("b", "4", SEVERITY_INFO), PIPELINE_OVER_RATE);
+    CHECK_INT(emit("a", "5", SEVERITY_CRITICAL), PIPELINE_HEARD);
+    later(59999);
+    CHECK_INT(fix.pipeline.spool.events, 3);
+    later(1);
+    CHECK_INT(fix.pipeline.spool.events, 4);
+    for (int i = 0; i < 4; i++)
+        REQUIRE(fix_take());
+    CHECK(fix_has(0, "\"type\":\"beacon.suppressed\",\"source\":\"beacon\""));
+    CHECK(fix_has(0, "{\"suppressed\":2,\"info\":1,\"warning\":1,\"critical\":0,"
+                     "\"by_type\":{\"a\":{\"warning\":1},\"b\":{\"info\":1}}}"));
+    /* What was held back by the rate is no repetition of something heard. */
+    CHECK_INT(emit("a", "3", SEVERITY_WARNING), PIPELINE_HEARD);
+    later(60000);
+    CHECK_INT(fix.pipeline.spool.events, 5);
+}
+
+TEST(data_too_long_is_replaced)
+{
+    struct pipeline_event e = {.type = "a", .source = "test"};
+    static char big[CONFIG_EVENT_BYTES + 1];
+
+    fix_init(0);
+    fix_print_lines();
+    memset(big, 'x', sizeof big - 1);
+    json_put_string(beacon_pipeline_begin(&fix.pipeline), "big", big);
+    CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
+    CHECK_INT(fix.count, 1);
+    CHECK(fix_has(0, "\"data\":{\"truncated\":true}"));
+}
+
+TEST(losses_are_counted_and_told)
+{
+    char subject[4] = "s00";
+    uint64_t lost;
+
+    fix_init(0);
+    rate_init(&fix.pipeline.rate, fix.times, 8);
+    for (int i = 0; i < 60; i++, fix.clock.now_ms += 10000) {
+        subject[1] = (char)('0' + i / 10);
+        subject[2] = (char)('0' + i % 10);
+        CHECK_INT(emit("fill", subject, SEVERITY_WARNING), PIPELINE_HEARD);
+    }
+    lost = fix.pipeline.spool.lost_total[SEVERITY_WARNING];
+    CHECK(lost > 0);
+    CHECK_INT(lost + fix.pipeline.spool.events, 60);
+    while (fix_take())
+        ;
+    spool_delivered(&fix.pipeline.spool);
+    beacon_pipeline_report_lost(&fix.pipeline);
+    REQUIRE(fix_take());
+    CHECK(fix_has(0, "\"type\":\"beacon.events_lost\""));
+    CHECK(fix_has(0, "\"info\":0,\"warning\":"));
+    beacon_pipeline_report_lost(&fix.pipeline);
+    CHECK(!fix_take());
+}
+
+TEST(raw_data_passes_as_it_is)
+{
+    struct pipeline_event e = {.type = "a", .source = "emit", .severity = SEVERITY_INFO};
+
+    fix_init(0);
+    beacon_pipeline_begin_raw(&fix.pipeline, "{\"k\":[1,2]}", 11);
+    CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
+    REQUIRE(fix_take());
+    CHECK(fix_has(0, "\"data\":{\"k\":[1,2]},\"seq\":1"));
+}
+
+TEST_MAIN(event_reaches_the_spool_once_encoded, repetition_waits_for_the_window, change_is_no_repetition,
+          rate_is_reported_after_its_minute, data_too_long_is_replaced, losses_are_counted_and_told,
+          raw_data_passes_as_it_is)

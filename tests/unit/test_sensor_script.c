@@ -1,0 +1,103 @@
+#include "beacon_fixture.h"
+#include "check.h"
+
+/** Run one script to its end with the real clock. */
+static int run(const char *config)
+{
+    fix_init(1);
+    fix_print_lines();
+    loop_on_signal(&fix.loop, fix_signal, &fix);
+    int n = fix_once(config);
+    if (n < 0)
+        check_puts(fix.reports);
+    return n;
+}
+
+#define SCRIPT(members) "{\"scripts\": [{\"name\": \"s\", \"interval\": \"1m\", " members "}]}"
+
+TEST(success_is_silent_unless_asked)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"echo fine\"")), 1);
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(run(SCRIPT("\"command\": \"echo fine\", \"always\": true")), 1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"type\":\"script.result\",\"source\":\"script-beacon\""));
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"name\":\"s\",\"exit_code\":0,\"duration_ms\":"));
+    CHECK(fix_has(0, "\"output\":\"fine\\n\"}"));
+}
+
+TEST(exit_status_gives_the_severity)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"exit 1\"")), 1);
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"name\":\"s\",\"exit_code\":1,"));
+    CHECK_INT(run(SCRIPT("\"command\": \"echo out; echo err >&2; exit 2\"")), 1);
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
+    CHECK(fix_has(0, "\"output\":\"out\\nerr\\n\""));
+    CHECK_INT(run(SCRIPT("\"command\": \"exit 3\"")), 1);
+    CHECK(fix_has(0, "\"severity\":\"warning\""));
+    CHECK_INT(run(SCRIPT("\"command\": \"exit 1\", \"severity\": \"critical\"")), 1);
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
+    CHECK_INT(run(SCRIPT("\"command\": \"/no/such/program\"")), 1);
+    CHECK(fix_has(0, "\"exit_code\":127"));
+}
+
+TEST(endless_one_is_ended_at_its_deadline)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"echo begun; while :; do :; done\", \"timeout\": \"300ms\"")), 1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"timed_out\":true"));
+    CHECK(fix_has(0, "\"output\":\"begun\\n\""));
+    CHECK(fix_has(0, "\"severity\":\"warning\""));
+}
+
+TEST(killed_one_says_which_signal)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"kill -9 $$\"")), 1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"exit_code\":137,"));
+    CHECK(fix_has(0, "\"signal\":9"));
+}
+
+TEST(ten_megabytes_are_bounded_and_told)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"dd if=/dev/zero bs=10000 count=1000 2>/dev/null | tr '\\\\0' x; exit 1\"")), 1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"output_bytes\":10000000,\"truncated\":true"));
+    CHECK(strlen(fix.printed[0]) > CONFIG_SCRIPT_OUTPUT_BYTES);
+    CHECK(strlen(fix.printed[0]) < CONFIG_SCRIPT_OUTPUT_BYTES + 512);
+}
+
+TEST(hostile_output_stays_valid_and_bounded)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"head -c 4000 /dev/zero; printf '\\\\377\\\\\\\"'; exit 1\"")), 1);
+    REQUIRE(fix.count == 1);
+    CHECK(strlen(fix.printed[0]) <= CONFIG_EVENT_BYTES);
+    CHECK(fix_has(0, "\\u0000\\u0000"));
+    CHECK(fix_has(0, "\"truncated\":true"));
+    CHECK(utf8_valid(fix.printed[0], strlen(fix.printed[0])));
+}
+
+static void refused(const char *config, const char *why)
+{
+    fix_init(0);
+    CHECK_INT(fix_once(config), -1);
+    CHECK(strstr(fix.reports, why) != NULL);
+    if (strstr(fix.reports, why) == NULL)
+        check_puts(fix.reports);
+}
+
+TEST(mistakes_are_named)
+{
+    refused(SCRIPT("\"x\": 1"), "beacons.scripts[0]");
+    refused(SCRIPT("\"command\": \"true\", \"timeout\": \"2m\""), "timeout must be shorter than interval");
+    refused("{\"scripts\": [{\"command\": \"true\"}]}", "beacons.scripts[0].name");
+    refused("{\"scripts\": [{\"name\": \"a\"}]}", "beacons.scripts[0].command");
+    refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", \"command\": \"true\"}]}",
+            "t.json:2: beacons.scripts[1]: the name \"a\" is given twice");
+    refused("{\"scripts\": {}}", "beacons.scripts");
+    refused(SCRIPT("\"command\": \"true\", \"severity\": \"criticl\""), "is not one of info, warning, critical");
+}
+
+TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity, endless_one_is_ended_at_its_deadline,
+          killed_one_says_which_signal, ten_megabytes_are_bounded_and_told, hostile_output_stays_valid_and_bounded,
+          mistakes_are_named)
