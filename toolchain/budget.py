@@ -321,11 +321,13 @@ class Build:
 
 
 def read_promises(path):
+    """(build, program): the flash and RAM promised, and the flash it may have until that is reached."""
     promises = {}
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
         if words:
-            promises[words[0], words[1]] = int(words[2]) * 1024, int(words[3]) * 1024
+            flash, ram, *until = (int(w) * 1024 for w in words[2:])
+            promises[words[0], words[1]] = flash, ram, until[0] if until else flash
     return promises
 
 
@@ -351,12 +353,12 @@ def print_pools(build, program, row):
 
 
 def verdict(row, promises):
-    """Over what is promised, or over what the configuration allows; else empty."""
-    flash, ram = promises.get((row["board"], row["program"]), (None, None))
+    """What is over the promise or over what the configuration allows; the two limits."""
+    flash, ram, until = promises.get((row["board"], row["program"]), (None, None, None))
     ram = min(ram, row["configured"]) if ram else row["configured"]
     over = []
-    if flash and row["flash"] > flash:
-        over.append(f"flash {kib(row['flash'])} KiB, promised {kib(flash)}")
+    if flash and row["flash"] > until:
+        over.append(f"flash {kib(row['flash'])} KiB, promised {kib(flash)}, allowed {kib(until)} until then")
     if row["ram"] > ram:
         over.append(f"RAM {kib(row['ram'])} KiB, promised {kib(ram)}")
     return over, flash, ram
@@ -395,7 +397,7 @@ def main():
         limit = f"/ {kib(flash)}" if flash else ""
         print(f"{row['board']:<18} {row['program']:<13} {row['text']:>7} {row['data']:>6} {row['bss']:>8} "
               f"{row['stack']:>7} {kib(row['flash']):>7} {limit:>7} {kib(row['ram']):>8} / {kib(ram):>6}"
-              f"{'  OVER' if over else ''}")
+              f"{'  OVER' if over else '  not reached yet' if flash and row['flash'] > flash else ''}")
     for line in sorted(set(complaints)):
         print(f"budget: {line}", file=sys.stderr)
     print(f"{passed} passed, {failed} failed")
