@@ -1,0 +1,314 @@
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "nefia/beacon/uplink.h"
+#include "nefia/err.h"
+#include "nefia/tcp.h"
+
+/* An uplink against a hub made of a few calls, over loopback, with a clock that the test moves. */
+enum { WATCHES = 8, SPOOL = 64 * 1024, KEY_BYTES = 20 };
+
+static struct clock_fake fake_time;
+static struct loop loop;
+static struct pollfd pollfds[WATCHES];
+static struct watch *polled[WATCHES];
+static struct spool spool;
+static uint8_t memory[SPOOL];
+static struct uplink uplink;
+static struct mac_key key;
+static char line[UPLINK_LINE_BYTES];
+static struct addr address[2];
+static int listener = -1, peer = -1;
+static unsigned delivered;
+static uint64_t chance; /* what random_below gives, cut to its range */
+
+static uint64_t random_below(uint64_t n)
+{
+    return chance < n ? chance : n - 1;
+}
+
+static void on_delivered(void *arg, unsigned events)
+{
+    (void)arg;
+    delivered += events;
+}
+
+static int listen_at(struct addr *a, uint16_t port)
+{
+    CHECK_INT(addr_parse(a, "127.0.0.1:1", 11, 0, NULL), 0);
+    a->port = port;
+    int fd = tcp_listen(a, 4, "port", NULL);
+    if (fd >= 0)
+        tcp_local(fd, a);
+    return fd;
+}
+
+static void stop_hub(void)
+{
+    if (peer >= 0)
+        close(peer);
+    if (listener >= 0)
+        close(listener);
+    peer = listener = -1;
+}
+
+static void init(const char *secret)
+{
+    stop_hub();
+    clock_fake_init(&fake_time, 1000, 0);
+    loop_init(&loop, &fake_time.clock, pollfds, polled, WATCHES);
+    spool_init(&spool, memory, sizeof memory);
+    memset(&key, 0, sizeof key);
+    if (secret != NULL)
+        mac_key_set(&key, secret, KEY_BYTES);
+    uplink_init(&uplink, &loop, &spool, line);
+    uplink.random_below = random_below;
+    uplink.on_delivered = on_delivered;
+    delivered = 0;
+    chance = 0;
+    listener = listen_at(&address[0], 0);
+    REQUIRE(listener >= 0);
+}
+
+/** Turn the loop, time moving by a millisecond each turn, until cond or a bound. */
+#define WAIT_FOR(cond)                                           \
+    do {                                                         \
+        for (int turns_ = 0; turns_ < 5000 && !(cond); turns_++) \
+            turn();                                              \
+        CHECK(cond);                                             \
+    } while (0)
+
+static void turn(void)
+{
+    fake_time.now_ms++;
+    loop_turn(&loop, 1);
+}
+
+static bool accepted(void)
+{
+    struct addr from;
+
+    if (peer < 0)
+        peer = tcp_accept(listener, &from);
+    return peer >= 0;
+}
+
+static void push(const char *text)
+{
+    spool_push(&spool, SEVERITY_WARNING, 1, text, strlen(text));
+    uplink_kick(&uplink);
+}
+
+static char got[256 * 1024];
+static size_t got_len;
+
+/** Read what there is. Return: whether the text came as a whole. */
+static bool received(const char *text)
+{
+    int n;
+
+    while (peer >= 0 && (n = tcp_recv(peer, got + got_len, sizeof got - 1 - got_len)) > 0)
+        got_len += (size_t)n;
+    got[got_len] = '\0';
+    return strstr(got, text) != NULL;
+}
+
+static void connect_up(void)
+{
+    got_len = 0;
+    peer = -1;
+    uplink_start(&uplink, address, 1, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+}
+
+TEST(lines_are_signed_and_confirmed)
+{
+    char hex[MAC_HEX + 1] = "";
+
+    init("0123456789abcdefghij");
+    push("{\"a\":1}");
+    connect_up();
+    mac_sign_hex(&key, "{\"a\":1}", 7, hex);
+    WAIT_FOR(received(hex));
+    CHECK_MEM(got, "{\"a\":1}\n", 8);
+    CHECK_MEM(got + 8, hex, MAC_HEX);
+    CHECK_STR(got + 8 + MAC_HEX, "\n");
+    WAIT_FOR(delivered == 1);
+    CHECK(uplink_drained(&uplink));
+    uplink_stop(&uplink);
+}
+
+TEST(without_a_key_lines_are_plain)
+{
+    init(NULL);
+    connect_up();
+    push("{}");
+    push("{\"b\":2}");
+    WAIT_FOR(received("{}\n{\"b\":2}\n"));
+    WAIT_FOR(delivered == 2);
+    CHECK(!timer_active(&uplink.check));
+    uplink_stop(&uplink);
+}
+
+TEST(reset_sends_again_what_was_not_confirmed)
+{
+    struct linger hard = {.l_onoff = 1};
+
+    init(NULL);
+    connect_up();
+    push("first");
+    WAIT_FOR(received("first\n"));
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(peer);
+    peer = -1;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK(delivered == 1 || spool.unsent == 1);
+    unsigned before = delivered;
+    push("second");
+    fake_time.now_ms += 2000;
+    WAIT_FOR(accepted());
+    got_len = 0;
+    WAIT_FOR(received("second\n"));
+    CHECK((strstr(got, "first\n") != NULL) == (before == 0));
+    uplink_stop(&uplink);
+}
+
+TEST(orderly_end_confirms_and_connects_again)
+{
+    init(NULL);
+    connect_up();
+    push("one");
+    WAIT_FOR(received("one\n"));
+    shutdown(peer, SHUT_WR);
+    WAIT_FOR(uplink.state != UPLINK_UP);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 1);
+    char c;
+    CHECK_INT(tcp_recv(peer, &c, 1), NEFIA_ECLOSED); /* our side was closed in order */
+    close(peer);
+    peer = -1;
+    push("two");
+    CHECK_INT(spool.unsent, 1);
+    CHECK(uplink_next_try_ms(&uplink) <= 2000);
+    fake_time.now_ms += 2000;
+    WAIT_FOR(accepted());
+    WAIT_FOR(received("two\n"));
+    uplink_stop(&uplink);
+}
+
+TEST(slow_hub_gets_whole_lines_in_the_end)
+{
+    static char big[6000];
+    char tail[8] = "|end00\n";
+    unsigned pushed = 0;
+
+    init(NULL);
+    connect_up();
+    memset(big, 'x', sizeof big - 1);
+    /* More than the kernel takes while nobody reads: a line is cut somewhere. */
+    for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
+        push(big);
+        if (spool.unsent == 0 && uplink.line_len == 0)
+            spool_delivered(&spool); /* so that the spool is not what ends this */
+        turn();
+    }
+    CHECK(uplink.line_len > 0);
+    push("|end00");
+    size_t long_lines = 0;
+    bool ended = false;
+    for (int i = 0; i < 20000 && !ended; i++) {
+        ended = received(tail);
+        for (size_t at = 0; at < got_len; at++)
+            long_lines += got[at] == '\n';
+        got_len = 0;
+        turn();
+    }
+    CHECK(ended);
+    CHECK_INT(long_lines, pushed + 1);
+    WAIT_FOR(spool.events == 0);
+    uplink_stop(&uplink);
+}
+
+TEST(waits_grow_to_five_minutes_and_a_delivery_makes_them_short)
+{
+    uint64_t wait, last = 0;
+
+    init(NULL);
+    close(listener);
+    listener = -1;
+    uint16_t port = address[0].port;
+    chance = UINT64_MAX; /* the longest wait each time */
+    uplink_start(&uplink, address, 1, &key, true);
+    for (int i = 0; i < 10; i++) {
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        wait = uplink_next_try_ms(&uplink);
+        CHECK(wait >= 1000 && wait <= 300000 && wait + 2 >= last);
+        last = wait;
+        fake_time.now_ms += wait;
+        WAIT_FOR(uplink.state != UPLINK_BACKOFF);
+    }
+    CHECK(last > 299000);
+    listener = listen_at(&address[0], port);
+    REQUIRE(listener >= 0);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF || accepted());
+    fake_time.now_ms += 300000;
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    CHECK(uplink.attempts > 8); /* connecting alone changes nothing */
+    push("x");
+    WAIT_FOR(delivered == 1);
+    CHECK_INT(uplink.attempts, 0);
+    uplink_stop(&uplink);
+}
+
+TEST(shortest_wait_is_a_second)
+{
+    init(NULL);
+    close(listener);
+    listener = -1;
+    uplink_start(&uplink, address, 1, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK(uplink_next_try_ms(&uplink) > 900 && uplink_next_try_ms(&uplink) <= 1000);
+    uplink_stop(&uplink);
+}
+
+TEST(second_address_when_the_first_is_dead)
+{
+    init(NULL);
+    address[1] = address[0];
+    int dead = listen_at(&address[0], 0);
+    REQUIRE(dead >= 0);
+    close(dead);
+    uplink_start(&uplink, address, 2, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    CHECK_INT(uplink.address, 1);
+    /* A reload in which that address stays keeps the connection. */
+    address[0] = address[1];
+    uplink_start(&uplink, address, 1, &key, true);
+    CHECK_INT(uplink.state, UPLINK_UP);
+    uplink_start(&uplink, address, 1, &key, false);
+    CHECK_INT(uplink.state, UPLINK_CONNECTING);
+    uplink_stop(&uplink);
+}
+
+TEST(chatty_hub_is_ignored)
+{
+    init(NULL);
+    connect_up();
+    for (int i = 0; i < 20; i++) {
+        CHECK(tcp_send(peer, got, 1000) > 0);
+        turn();
+    }
+    WAIT_FOR(uplink.ignored == 20000);
+    CHECK_INT(uplink.state, UPLINK_UP);
+    push("x");
+    WAIT_FOR(received("x\n"));
+    uplink_stop(&uplink);
+    stop_hub();
+}
+
+TEST_MAIN(lines_are_signed_and_confirmed, without_a_key_lines_are_plain, reset_sends_again_what_was_not_confirmed,
+          orderly_end_confirms_and_connects_again, slow_hub_gets_whole_lines_in_the_end,
+          waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,
+          second_address_when_the_first_is_dead, chatty_hub_is_ignored)
