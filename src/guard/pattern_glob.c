@@ -1,8 +1,9 @@
 /* Simple patterns: alternatives of literal text, `.`, `.*` and anchors, as a string of bytes.
  *
- * Exact because nothing in them matches a newline: a match lies within one line of the subject, the first if it
- * is anchored to the beginning, the last if to the end. So each line is tried alone. A gap before an
- * alternative without `^`, or after one without `$`, changes nothing and is left out. */
+ * Exact because nothing in them matches a newline: a match lies within one line of the subject, the
+ * first if it is anchored to the beginning, the last if to the end. So each line is tried alone. A
+ * gap before an alternative without `^`, or after one without `$`, changes nothing and is left out.
+ */
 #include "pattern_int.h"
 
 #include <string.h>
@@ -28,7 +29,7 @@ static unsigned char op(const char *p)
     return (unsigned char)*p;
 }
 
-/* ---- which trees are simple -------------------------------------------------------------------- */
+/* ---- which trees are simple ------------------------------------------------------------------ */
 
 static bool is_dot(const struct tree *t, const struct pattern_node *n)
 {
@@ -79,7 +80,7 @@ static uint16_t ways(const struct tree *t, const struct pattern_node *n)
     return (uint16_t)total;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void put(struct writer *w, const void *bytes, size_t n)
 {
@@ -143,8 +144,8 @@ static void put_leaf(struct writer *w, const struct pattern_node *n)
     }
 }
 
-/** Write the leaves of one way through the tree. A work item is a node, which of its ways, and whether its
- * siblings follow. */
+/** Write the leaves of one way through the tree. A work item is a node, which of its ways, and
+ * whether its siblings follow. */
 static void put_way(struct writer *w, uint16_t rank)
 {
     struct pattern_node *nodes = w->t->s->nodes;
@@ -211,7 +212,7 @@ bool glob_compile(struct pattern *p, struct tree *t)
     return true;
 }
 
-/* ---- matching ---------------------------------------------------------------------------------- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 struct line {
     const char *s;
@@ -226,8 +227,8 @@ static size_t char_bytes(const char *s)
     return c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
 }
 
-/** Classic wildcard matching: on a mismatch go back to the last gap and let it take one character more.
- * Time at most glob times line. */
+/** Classic wildcard matching: on a mismatch go back to the last gap and let it take one character
+ * more. Time at most glob times line. */
 static bool match_gaps(const char *g, size_t n, bool anchored, bool to_end, struct line l)
 {
     size_t i = 0, k = 0, gap = 0, resume = 0;
@@ -271,13 +272,13 @@ static bool match_line(const struct pattern *p, struct line l)
     const char *g = p->u.glob, *stop = g + p->len;
 
     for (;;) {
-        const char *or = memchr(g, OP_OR, (size_t)(stop - g));
+        const char *bar = memchr(g, OP_OR, (size_t)(stop - g));
 
-        if (match_alternative(g, (size_t)((or ? or : stop) - g), l))
+        if (match_alternative(g, (size_t)((bar ? bar : stop) - g), l))
             return true;
-        if (!or)
+        if (!bar)
             return false;
-        g = or + 1;
+        g = bar + 1;
     }
 }
 

@@ -1,7 +1,9 @@
 /** What the parts of the pattern module share.
  *
- *     pattern_parse.c  RE2 syntax -> tree        pattern_set.c   character sets
- *     pattern_glob.c   simple trees, no heap     pattern_tre.c   tree -> TRE's syntax, matching with TRE
+ *     pattern_parse.c   RE2 syntax to a tree
+ *     pattern_set.c     sets of characters
+ *     pattern_glob.c    simple trees: kept in place, matched without TRE
+ *     pattern_tre.c     all other trees: to TRE's syntax, and matching with TRE
  */
 #ifndef NEFIA_PATTERN_INT_H
 #define NEFIA_PATTERN_INT_H
@@ -28,8 +30,8 @@ enum node_kind {
 
 enum assertion { AT_BEGIN = 1, AT_END = 2, AT_WORD_EDGE = 4, NOT_WORD_EDGE = 8, LINE_ANCHOR = 16 };
 
-/** A tree in the making: children always have a smaller index than their parent, so that a loop over the
- * indices works bottom-up. Node 0 is not used. */
+/** A tree in the making: children always have a smaller index than their parent, so that a loop
+ * over the indices works bottom-up. Node 0 is not used. */
 struct tree {
     struct pattern_scratch *s;
     const char *re;
@@ -48,8 +50,8 @@ int tree_refuse(struct tree *t, int err, size_t at, size_t len, const char *reas
 uint16_t tree_node(struct tree *t, enum node_kind kind, size_t at);
 int tree_parse(struct tree *t);
 
-/** Add to the set that begins at s->ranges[first] and ends at t->ranges. `fold`: with the other case, too; only
- * ASCII characters may be given then. False: no room. */
+/** Add to the set that begins at s->ranges[first] and ends at t->ranges. `fold`: with the other
+ * case, too; only ASCII characters may be given then. False: no room. */
 bool set_add(struct tree *t, uint32_t lo, uint32_t hi, bool fold);
 /** Add an ASCII class by its name: Perl's ("d", "s", "w") or POSIX' ("digit", …).
  * Return: >= 0, NEFIA_ENOTFOUND (no such name) or NEFIA_ETOOBIG. */
@@ -67,7 +69,7 @@ int nfa_match(const struct pattern *p, const char *subject, size_t len);
 void nfa_free(struct pattern *p);
 
 /** pattern_compile() without the simple form, for tests that compare the two. */
-int pattern_compile_nfa(struct pattern *p, const char *re, size_t len, struct pattern_scratch *scratch,
-                        struct text *why);
+int pattern_compile_nfa(struct pattern *p, const char *re, size_t len,
+                        struct pattern_scratch *scratch, struct text *why);
 
 #endif

@@ -49,7 +49,8 @@ static size_t left(const struct parser *p)
     return p->t->len - p->at;
 }
 
-/** The byte `ahead` of the place; NUL beyond the end (a NUL in the pattern matches no syntax either). */
+/** The byte `ahead` of the place; NUL beyond the end (a NUL in the pattern matches no syntax
+ * either). */
 static char peek(const struct parser *p, size_t ahead)
 {
     return ahead < left(p) ? p->t->re[p->at + ahead] : '\0';
@@ -72,7 +73,7 @@ static struct pattern_group *group(struct parser *p)
     return &p->t->s->groups[p->depth];
 }
 
-/* ---- the tree ---------------------------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 uint16_t tree_node(struct tree *t, enum node_kind kind, size_t at)
 {
@@ -154,7 +155,7 @@ static uint16_t end_group(struct parser *p)
     return parent(p, NODE_ALT, g->branches, g->branch_count, g->at);
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------ */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 static int add_assert(struct parser *p, unsigned mask, size_t len)
 {
@@ -243,7 +244,7 @@ static int literal(struct parser *p)
     return add_char(p, take_char(p), at);
 }
 
-/* ---- escapes ----------------------------------------------------------------------------------- */
+/* ---- escapes --------------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {
@@ -256,7 +257,8 @@ static int hex_digit(char c)
 
 static int bad_hex(struct parser *p, size_t at)
 {
-    return refuse(p, at, p->at - at + 1, "write \\x7F (two hex digits) or \\x{10FFFF} (at most that)");
+    return refuse(p, at, p->at - at + 1,
+                  "write \\x7F (two hex digits) or \\x{10FFFF} (at most that)");
 }
 
 /** After `\x`. */
@@ -283,8 +285,9 @@ static int octal_escape(struct parser *p, size_t at, uint32_t *c)
     char next = peek(p, 1);
 
     if (peek(p, 0) > '7' || (peek(p, 0) != '0' && (next < '0' || next > '7')))
-        return refuse(p, at, 2, "back-references are refused, matching would not be linear; "
-                                "repeat the expression instead");
+        return refuse(p, at, 2,
+                      "back-references are refused, matching would not be linear; "
+                      "repeat the expression instead");
     *c = 0;
     for (int i = 0; i < 3 && peek(p, 0) >= '0' && peek(p, 0) <= '7'; i++, p->at++)
         *c = *c * 8 + (uint32_t)(peek(p, 0) - '0');
@@ -312,7 +315,8 @@ static int char_escape(struct parser *p, uint32_t *c)
         return 0;
     }
     if ((unsigned char)e >= 0x80 || is_letter((unsigned char)e))
-        return refuse(p, at, 2, "unknown escape; a character that is not special needs no backslash");
+        return refuse(p, at, 2,
+                      "unknown escape; a character that is not special needs no backslash");
     *c = (unsigned char)e;
     p->at++;
     return 0;
@@ -342,7 +346,8 @@ static int refuse_property(struct parser *p)
     if (peek(p, 2) == '{')
         while (len < left(p) && p->t->re[p->at + len - 1] != '}')
             len++;
-    return refuse(p, p->at, len, "Unicode classes are not in this program; list the characters in [...]");
+    return refuse(p, p->at, len,
+                  "Unicode classes are not in this program; list the characters in [...]");
 }
 
 static bool is_perl_class(char c)
@@ -397,7 +402,7 @@ static int escape(struct parser *p)
     return err < 0 ? err : add_char(p, c, at);
 }
 
-/* ---- classes ----------------------------------------------------------------------------------- */
+/* ---- classes --------------------------------------------------------------------------------- */
 
 /** `[:name:]` or `[:^name:]`. Return: 1 taken, 0 not of that form, or an error. */
 static int take_posix_class(struct parser *p)
@@ -419,7 +424,8 @@ static int take_posix_class(struct parser *p)
     err = end - name > 1 ? set_add_class(p->t, s + name, end - name, negate, p->flags & FOLD)
                          : NEFIA_ENOTFOUND;
     if (err == NEFIA_ENOTFOUND)
-        return refuse(p, p->at, end + 2, "there is no class of that name; known are alnum alpha ascii "
+        return refuse(p, p->at, end + 2,
+                      "there is no class of that name; known are alnum alpha ascii "
                       "blank cntrl digit graph lower print punct space upper word xdigit");
     if (err < 0)
         return no_room(p);
@@ -492,10 +498,11 @@ static int class(struct parser *p)
         if (err < 0)
             return err;
     }
-    return refuse(p, start, left(p), "a class without its closing ]; write \\[ for the character itself");
+    return refuse(p, start, left(p),
+                  "a class without its closing ]; write \\[ for the character itself");
 }
 
-/* ---- repetition -------------------------------------------------------------------------------- */
+/* ---- repetition ------------------------------------------------------------------------------ */
 
 static int repeat(struct parser *p, uint32_t min, uint32_t max, size_t at)
 {
@@ -508,9 +515,11 @@ static int repeat(struct parser *p, uint32_t min, uint32_t max, size_t at)
     if (p->repeated)
         return refuse(p, at, p->at - at, "a repetition of a repetition; put the inner one in ( )");
     if (g->last == 0)
-        return refuse(p, at, p->at - at, "nothing before it to repeat; write \\ before the character itself");
+        return refuse(p, at, p->at - at,
+                      "nothing before it to repeat; write \\ before the character itself");
     if (times * node(p, g->last)->product > REPEAT_MAX)
-        return refuse(p, at, p->at - at, "repetitions inside each other may multiply to 1000 at most");
+        return refuse(p, at, p->at - at,
+                      "repetitions inside each other may multiply to 1000 at most");
     i = tree_node(p->t, NODE_REP, at);
     if (i == 0)
         return no_room(p);
@@ -585,7 +594,7 @@ static int repetition(struct parser *p)
     return repeat(p, c == '+', c == '?' ? 1 : REPEAT_INF, at);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------ */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static int push_group(struct parser *p, size_t at, uint8_t restore)
 {
@@ -706,7 +715,7 @@ static int close_group(struct parser *p)
     return add(p, i);
 }
 
-/* ---- all --------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static int step(struct parser *p)
 {
@@ -760,7 +769,8 @@ int tree_parse(struct tree *t)
             return err;
     }
     if (p.depth > 0)
-        return refuse(&p, group(&p)->at, 1, "a ( without its ); write \\( for the character itself");
+        return refuse(&p, group(&p)->at, 1,
+                      "a ( without its ); write \\( for the character itself");
     t->root = end_group(&p);
     return t->root == 0 ? NEFIA_ETOOBIG : 0;
 }

@@ -1,17 +1,20 @@
 /* A tree as an automaton of TRE 0.8.0.
  *
- * TRE never sees a character of the pattern or of the subject as it is. Each is mapped to a code beyond Unicode,
- * so that none has a meaning in TRE's syntax, and sets are written as ranges of codes: no `.`, no negation, no
- * named class and no flag of TRE is used, only `|`, `?`, `*`, `+`, groups, ranges and assertions.
+ * TRE never sees a character of the pattern or of the subject as it is. Each is mapped to a code
+ * beyond Unicode, so that none has a meaning in TRE's syntax, and sets are written as ranges of
+ * codes: no `.`, no negation, no named class and no flag of TRE is used, only `|`, `?`, `*`, `+`,
+ * groups, ranges and assertions.
  *
- * TRE's assertions take code 0 for the end of the text, and `\b` always holds at both of its ends. So the
- * subject is fed with a newline before and after it, which is in no set: `^` and `$` are TRE's line anchors at
- * those two, and `\b` sees a character that is not of a word. Newlines of the subject itself are mapped, except
- * for a pattern with (?m) anchors. A mark that occurs nowhere else surrounds all that; see frame(). With `\b` or `\B` the characters of words stay ASCII.
+ * TRE's assertions take code 0 for the end of the text, and `\b` always holds at both of its ends.
+ * So the subject is fed with a newline before and after it, which is in no set: `^` and `$` are
+ * TRE's line anchors at those two, and `\b` sees a character that is not of a word. Newlines of the
+ * subject itself are mapped, except for a pattern with (?m) anchors. A mark that occurs nowhere
+ * else surrounds all that; see frame(). With `\b` or `\B` the characters of words stay ASCII.
  *
- * TRE knows one condition only under which a node can be empty: that of the first alternative which can be, and
- * of the argument of a repetition even where zero times would do (tre_match_empty). settle() finds the true
- * condition, orders the tree so that TRE finds the same, and refuses what has two. */
+ * TRE knows one condition only under which a node can be empty: that of the first alternative which
+ * can be, and of the argument of a repetition even where zero times would do (tre_match_empty).
+ * settle() finds the true condition, orders the tree so that TRE finds the same, and refuses what
+ * has two. */
 #include "pattern_int.h"
 
 #include <string.h>
@@ -56,7 +59,7 @@ static uint32_t code_of(uint32_t c, unsigned mode)
     return CODE_BASE + (c < 128 ? rank[c] : c - 1);
 }
 
-/* ---- sets as ranges of codes ------------------------------------------------------------------- */
+/* ---- sets as ranges of codes ----------------------------------------------------------------- */
 
 struct codes {
     struct pattern_range *r; /* 3 * PATTERN_SET_RANGES of them */
@@ -74,6 +77,11 @@ static void add_codes(struct codes *m, uint32_t lo, uint32_t hi)
 static bool bit(const uint64_t bits[2], uint32_t i)
 {
     return bits[i >> 6] >> (i & 63) & 1;
+}
+
+static void mark(uint64_t bits[2], uint32_t i)
+{
+    bits[i >> 6 & 1] |= (uint64_t)1 << (i & 63);
 }
 
 /** At most 64 ranges: no two of 128 bits that touch. */
@@ -98,9 +106,9 @@ static struct codes map_set(struct tree *t, const struct pattern_node *n, unsign
             if (code == CODE_NEWLINE)
                 newline = true;
             else if (code < 128)
-                as_is[code >> 6] |= (uint64_t)1 << (code & 63);
+                mark(as_is, code);
             else
-                ranked[(code - CODE_BASE) >> 6] |= (uint64_t)1 << ((code - CODE_BASE) & 63);
+                mark(ranked, code - CODE_BASE);
         }
     add_bits(&m, as_is, 0);
     add_bits(&m, ranked, CODE_BASE);
@@ -115,8 +123,9 @@ static struct codes map_set(struct tree *t, const struct pattern_node *n, unsign
 }
 
 /* ---- what TRE will make of each node ------------------------------------------------------------
- * `first` and `last` count the entries of TRE's position sets (one for each range), `slots` the transitions
- * it reserves (tre_make_trans: every entry of a left set with every entry of a right one). */
+ * `first` and `last` count the entries of TRE's position sets (one for each range), `slots` the
+ * transitions it reserves (tre_make_trans: every entry of a left set with every entry of a right
+ * one). */
 
 #define SLOTS_MAX 0xFFFFFFFu
 
@@ -156,8 +165,9 @@ static void measure_optional(struct pattern_node *a)
     a->need = 0;
 }
 
-/** d optional copies are written as optional blocks, each half of what is left: x{0,7} is (xxxx)?(xx)?x?. That
- * has fewer transitions than x?x?x?x?x?x?x? and less depth than (x(x(x…)?)?)?. */
+/** d optional copies are written as optional blocks, each half of what is left: x{0,7} is
+ * (xxxx)?(xx)?x?. That has fewer transitions than x?x?x?x?x?x?x? and less depth than (x(x(x…)?)?)?.
+ */
 static unsigned block(unsigned d)
 {
     return (d + 1) / 2;
@@ -280,9 +290,10 @@ static int measure(struct tree *t, struct pattern_node *n, unsigned mode)
         return 0;
     default:
         if (!measure_alt(t, n))
-            return tree_refuse(t, NEFIA_ESYNTAX, n->at, 0,
-                               "two alternatives here are different anchors, as in (^|$), which is refused; "
-                               "write the anchors in two patterns");
+            return tree_refuse(
+                t, NEFIA_ESYNTAX, n->at, 0,
+                "two alternatives here are different anchors, as in (^|$), which is refused; "
+                "write the anchors in two patterns");
         return 0;
     }
 }
@@ -302,7 +313,7 @@ static int settle(struct tree *t, uint16_t from, unsigned mode)
     return 0;
 }
 
-/* ---- the frame ---------------------------------------------------------------------------------- */
+/* ---- the frame ------------------------------------------------------------------------------- */
 
 static uint16_t code_node(struct tree *t, uint32_t code)
 {
@@ -328,8 +339,8 @@ static uint16_t anything(struct tree *t)
     return rep;
 }
 
-/** Surround the root so that an empty match cannot be outside the text, and, where newlines of the text are not
- * mapped, no other match either. */
+/** Surround the root so that an empty match cannot be outside the text, and, where newlines of the
+ * text are not mapped, no other match either. */
 static int frame(struct tree *t, unsigned mode)
 {
     bool lines = mode & MODE_LINES;
@@ -356,7 +367,7 @@ static int frame(struct tree *t, unsigned mode)
     return 0;
 }
 
-/* ---- writing TRE's syntax ----------------------------------------------------------------------- */
+/* ---- writing TRE's syntax -------------------------------------------------------------------- */
 
 enum work_op { DO_ATOM, DO_BODY, DO_SEQ, DO_ALT, DO_COPIES, DO_OPTIONAL, DO_TEXT };
 enum text_op { T_OPEN, T_OPEN_EMPTY, T_CLOSE, T_CLOSE_OPTIONAL, T_OR, T_STAR, T_PLUS };
@@ -515,8 +526,8 @@ static uint16_t sibling(const struct writer *w, uint16_t i, unsigned distance)
     return i;
 }
 
-/** A row of siblings (or of copies of one node). A long one is halved into groups, so that TRE's tree, which it
- * walks by recursion, stays shallow. */
+/** A row of siblings (or of copies of one node). A long one is halved into groups, so that TRE's
+ * tree, which it walks by recursion, stays shallow. */
 static void do_row(struct writer *w, enum work_op op, uint16_t i, unsigned count)
 {
     unsigned half = count / 2;
@@ -566,12 +577,13 @@ static int write_all(struct writer *w)
         }
     }
     w->t->s->out[w->len] = L'\0'; /* TRE looks one beyond the end */
-    return w->full ? tree_refuse(w->t, NEFIA_ETOOBIG, 0, 0,
-                                 "with its counts written out the pattern is too large; use smaller counts")
+    return w->full ? tree_refuse(
+                         w->t, NEFIA_ETOOBIG, 0, 0,
+                         "with its counts written out the pattern is too large; use smaller counts")
                    : 0;
 }
 
-/* ---- compiling ---------------------------------------------------------------------------------- */
+/* ---- compiling ------------------------------------------------------------------------------- */
 
 /** Bytes that TRE keeps and borrows; measured against the real ones by tests/unit/test_pattern.c.
  * Sizes of its structures are those of tre-internal.h and tre-match-parallel.c (0.8.0). */
@@ -606,8 +618,9 @@ static int prepare(struct pattern *p, struct tree *t, unsigned mode)
     }
     reckon(p, &t->s->nodes[t->root]);
     if (p->heap_bytes > CONFIG_PATTERN_KB * 1024u)
-        return tree_refuse(t, NEFIA_ETOOBIG, 0, 0,
-                           "the pattern would take more memory than one may; use smaller counts and classes");
+        return tree_refuse(
+            t, NEFIA_ETOOBIG, 0, 0,
+            "the pattern would take more memory than one may; use smaller counts and classes");
     return 1;
 }
 
@@ -620,8 +633,9 @@ int nfa_compile(struct pattern *p, struct tree *t)
     int err;
 
     if (t->line_anchors && t->text_anchors)
-        return tree_refuse(t, NEFIA_ESYNTAX, 0, 0,
-                           "^ or $ under (?m) together with an anchor of the whole text is refused; use one kind");
+        return tree_refuse(
+            t, NEFIA_ESYNTAX, 0, 0,
+            "^ or $ under (?m) together with an anchor of the whole text is refused; use one kind");
     err = prepare(p, t, mode);
     if (err <= 0)
         return err;
@@ -630,8 +644,9 @@ int nfa_compile(struct pattern *p, struct tree *t)
         return err;
     err = tre_regwncomp(&re, t->s->out, w.len, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
     if (err == REG_ESPACE)
-        return tree_refuse(t, NEFIA_EFULL, 0, 0,
-                           "no room for the compiled pattern; raise the size of the heap (HUB_HEAP_KB)");
+        return tree_refuse(
+            t, NEFIA_EFULL, 0, 0,
+            "no room for the compiled pattern; raise the size of the heap (HUB_HEAP_KB)");
     if (err != REG_OK)
         return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "TRE does not take this pattern");
     p->kind = PATTERN_NFA;
@@ -647,7 +662,7 @@ void nfa_free(struct pattern *p)
     tre_regfree(&re);
 }
 
-/* ---- matching ----------------------------------------------------------------------------------- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 struct feed {
     const char *s;

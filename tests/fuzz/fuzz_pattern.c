@@ -1,15 +1,15 @@
-/* A pattern, a newline, a subject: compiled or refused with a sentence, without leftovers, and the simple form
- * of a pattern answers what the automaton does. */
+/* A pattern, a newline, a subject: compiled or refused with a sentence, without leftovers, and the
+ * simple form of a pattern answers what the automaton does. */
 #include <string.h>
 
 #include "guard/pattern_int.h"
 #include "nefia/err.h"
 #include "nefia/heap.h"
 
-#define MUST(condition)       \
-    do {                      \
-        if (!(condition))     \
-            __builtin_trap(); \
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            __builtin_trap();                                                                      \
     } while (0)
 
 enum { ARENA = 512 * 1024 };

@@ -8,7 +8,8 @@
 #include "nefia/heap.h"
 #include "readfile.h"
 
-/* Pulls src/core/malloc.c in, so that TRE allocates from our heap here as it does in the programs. */
+/* Pulls src/core/malloc.c in, so that TRE allocates from our heap here as it does in the programs.
+ */
 void *(*volatile test_malloc)(size_t) = malloc;
 
 enum { ARENA = 512 * 1024 };
@@ -61,7 +62,7 @@ static void blame(int ok, const char *what, const char *re, const char *subject)
     check_puts("\n");
 }
 
-/* ---- the table ----------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static unsigned hex(char c)
 {
@@ -94,7 +95,8 @@ static char *split(char *s)
     return tab + 1;
 }
 
-typedef int compiler(struct pattern *, const char *, size_t, struct pattern_scratch *, struct text *);
+typedef int compiler(struct pattern *, const char *, size_t, struct pattern_scratch *,
+                     struct text *);
 
 static void check_row(compiler *with, const char *expect, const char *re, size_t re_len,
                       const char *subject, size_t len)
@@ -109,7 +111,8 @@ static void check_row(compiler *with, const char *expect, const char *re, size_t
         blame(strstr(why_buf, expect + 8) != NULL, expect, re, "");
     } else {
         blame(err == 0, "compiles", re, "");
-        blame(err != 0 || pattern_match(&p, subject, len) == (expect[0] == 'y'), expect, re, subject);
+        blame(err != 0 || pattern_match(&p, subject, len) == (expect[0] == 'y'), expect, re,
+              subject);
     }
     pattern_free(&p);
 }
@@ -141,7 +144,8 @@ TEST(means_what_the_table_says)
     CHECK_INT(heap_stats().used, 0);
 }
 
-/** Every beginning of every pattern of the table is compiled or refused, and leaves nothing behind. */
+/** Every beginning of every pattern of the table is compiled or refused, and leaves nothing behind.
+ */
 TEST(half_a_pattern_is_harmless)
 {
     char *at = file, *line;
@@ -168,14 +172,16 @@ TEST(half_a_pattern_is_harmless)
     CHECK_INT(heap_stats().used, 0);
 }
 
-/* ---- simple patterns ----------------------------------------------------------------------------- */
+/* ---- simple patterns ------------------------------------------------------------------------- */
 
 TEST(simple_patterns_need_no_heap)
 {
     static const char *const simple[] = {
-        "disk", "disk\\..*", "^prod-", "x$", "^disk\\.usage$", ".*", "", "a.b", "^.*x$", "a.+b", "(?:a)b",
-        "disk\\..*|service\\..*", "^(web|db)-.*$", "(^|-)db$", "\\Qa.b\\E", "a\\z", "日本", "()", "|a",
-        "^(a|b)\\.(usage|state)$",
+        "disk",           "disk\\..*", "^prod-",    "x$",
+        "^disk\\.usage$", ".*",        "",          "a.b",
+        "^.*x$",          "a.+b",      "(?:a)b",    "disk\\..*|service\\..*",
+        "^(web|db)-.*$",  "(^|-)db$",  "\\Qa.b\\E", "a\\z",
+        "日本",           "()",        "|a",        "^(a|b)\\.(usage|state)$",
     };
     struct pattern p;
 
@@ -192,7 +198,18 @@ TEST(simple_patterns_need_no_heap)
 TEST(others_become_automata)
 {
     static const char *const others[] = {
-        "a*", "a?b", "[ab]", "(?i)a", "a\\nb", "a{2}b", "\\bx", "(?s)a.b", "\\d", "(?m)^a", "a^b", "a$b",
+        "a*",
+        "a?b",
+        "[ab]",
+        "(?i)a",
+        "a\\nb",
+        "a{2}b",
+        "\\bx",
+        "(?s)a.b",
+        "\\d",
+        "(?m)^a",
+        "a^b",
+        "a$b",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "(a|b)(c|d)(e|f)(g|h)(i|j)",
     };
@@ -249,8 +266,10 @@ static void make(char *out, size_t cap, const char *const *parts, uint32_t count
 /** The simple form and the automaton of the same pattern agree, on every subject. */
 TEST(both_forms_agree)
 {
-    static const char *const bits[] = { "a", "b", "ab", ".", ".*", ".+", "é", "^", "$", "|", "(a|b)",
-                                        "(ab|.*b|)", "(^|a)", "(b|$)", "aa", "()" };
+    static const char *const bits[] = {
+        "a", "b", "ab",    ".",         ".*",    ".+",    "é",  "^",
+        "$", "|", "(a|b)", "(ab|.*b|)", "(^|a)", "(b|$)", "aa", "()"
+    };
     static const char *const subjects[] = { "a", "b", "a", "b", "é", "\n", "日" };
     struct pattern simple, full;
     char re[64], subject[64];
@@ -274,7 +293,7 @@ TEST(both_forms_agree)
     CHECK_INT(heap_stats().used, 0);
 }
 
-/* ---- bounds -------------------------------------------------------------------------------------- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 TEST(subjects_have_a_bound)
 {
@@ -300,8 +319,14 @@ TEST(subjects_have_a_bound)
 /** Patterns that make a backtracking matcher take longer than the age of the universe. */
 TEST(matching_is_linear)
 {
-    static const char *const res[] = { "(a*)*b", "(a|a)*b", "(a+)+[bc]", "(a|aa)+[b]$", "(.*)*x[y]",
-                                       "^(([a-z])+.)+[A-Z]([a-z])+$", ".*.*.*.*.*.*.*.*b", "a.*a.*a.*a.*b$" };
+    static const char *const res[] = { "(a*)*b",
+                                       "(a|a)*b",
+                                       "(a+)+[bc]",
+                                       "(a|aa)+[b]$",
+                                       "(.*)*x[y]",
+                                       "^(([a-z])+.)+[A-Z]([a-z])+$",
+                                       ".*.*.*.*.*.*.*.*b",
+                                       "a.*a.*a.*a.*b$" };
     static char subject[PATTERN_SUBJECT_MAX];
     struct pattern p;
 
@@ -316,8 +341,9 @@ TEST(matching_is_linear)
 
 TEST(a_full_heap_is_told_apart)
 {
-    static const char *const res[] = { "[ab]+c", "\\bfoo\\b", "^(a|bc|[x-z])+$", "a{0,20}b?c", "(?m)^x$|y",
-                                       "(a|b|c|d)*x{3}", "[^a-z]{10}", "^(^a*|b)?c*\\b" };
+    static const char *const res[] = { "[ab]+c",     "\\bfoo\\b",     "^(a|bc|[x-z])+$",
+                                       "a{0,20}b?c", "(?m)^x$|y",     "(a|b|c|d)*x{3}",
+                                       "[^a-z]{10}", "^(^a*|b)?c*\\b" };
     struct pattern p;
 
     setup();
@@ -358,9 +384,20 @@ TEST(a_match_without_heap_is_no_answer)
 /** What a pattern says it keeps and borrows is what it does, to a few words. */
 TEST(memory_is_foreseen)
 {
-    static const char *const res[] = { "[a]", "\\bfoo\\b", "^(a|bc|[x-z])+$", "ca{0,20}", "c(a*b?){3,9}",
-                                       "[^a-z]{10}", "(?m)^x$|y", "x{200}", "\\w{20}\\W{20}", "c(a?){0,30}",
-                                       "(a|b|c|d|e|f|g|h)*x", "(?i)kiss[a-k!-~]?", "\\b[^a-z]{10}", "\\bx*" };
+    static const char *const res[] = { "[a]",
+                                       "\\bfoo\\b",
+                                       "^(a|bc|[x-z])+$",
+                                       "ca{0,20}",
+                                       "c(a*b?){3,9}",
+                                       "[^a-z]{10}",
+                                       "(?m)^x$|y",
+                                       "x{200}",
+                                       "\\w{20}\\W{20}",
+                                       "c(a?){0,30}",
+                                       "(a|b|c|d|e|f|g|h)*x",
+                                       "(?i)kiss[a-k!-~]?",
+                                       "\\b[^a-z]{10}",
+                                       "\\bx*" };
     struct pattern p;
 
     setup();
@@ -372,10 +409,12 @@ TEST(memory_is_foreseen)
         CHECK_INT(p.kind, PATTERN_NFA);
         kept = heap_stats().used;
         blame(kept <= p.heap_bytes, "keeps at most what it says", res[i], "");
-        blame(kept + 64 * sizeof(void *) + kept / 4 >= p.heap_bytes, "keeps about what it says", res[i], "");
+        blame(kept + 64 * sizeof(void *) + kept / 4 >= p.heap_bytes, "keeps about what it says",
+              res[i], "");
         /* Leave exactly what a match says it borrows. */
         borrowed = p.match_bytes;
-        while (heap_stats().size - heap_stats().used > borrowed + 8 * sizeof(void *) && heap_alloc(1) != NULL)
+        while (heap_stats().size - heap_stats().used > borrowed + 8 * sizeof(void *) &&
+               heap_alloc(1) != NULL)
             continue;
         blame(match(&p, "abc def") >= 0, "borrows at most what it says", res[i], "");
     }
@@ -395,20 +434,25 @@ TEST(size_is_bounded)
     CHECK_INT(heap_stats().used, 0);
 }
 
-/* ---- sentences ----------------------------------------------------------------------------------- */
+/* ---- sentences ------------------------------------------------------------------------------- */
 
 TEST(refusals_say_where_what_and_how_else)
 {
     static const struct {
         const char *re, *why;
     } rows[] = {
-        { "disk\\pL", "offset 4, \"\\pL\": Unicode classes are not in this program; list the characters in [...]" },
-        { "a\\p{Greek}b", "offset 1, \"\\p{Greek}\": Unicode classes are not in this program; list the characters in [...]" },
+        { "disk\\pL", "offset 4, \"\\pL\": Unicode classes are not in this program; list the "
+                      "characters in [...]" },
+        { "a\\p{Greek}b", "offset 1, \"\\p{Greek}\": Unicode classes are not in this program; list "
+                          "the characters in [...]" },
         { "a++", "offset 2, \"+\": a repetition of a repetition; put the inner one in ( )" },
-        { "*.log", "offset 0, \"*\": nothing before it to repeat; write \\ before the character itself" },
+        { "*.log",
+          "offset 0, \"*\": nothing before it to repeat; write \\ before the character itself" },
         { "(ab", "offset 0, \"(\": a ( without its ); write \\( for the character itself" },
-        { "x(?=y)", "offset 1, \"(?=\": looking ahead or behind is refused, RE2 has none; write what must be there" },
-        { "é(?i)é", "offset 6, \"é\": (?i) knows ASCII only; list both cases in a class outside (?i)" },
+        { "x(?=y)", "offset 1, \"(?=\": looking ahead or behind is refused, RE2 has none; write "
+                    "what must be there" },
+        { "é(?i)é",
+          "offset 6, \"é\": (?i) knows ASCII only; list both cases in a class outside (?i)" },
         { "a{2000}", "offset 1, \"{2000}\": counts go up to 1000, the smaller one first" },
     };
     struct pattern p;
@@ -423,7 +467,7 @@ TEST(refusals_say_where_what_and_how_else)
 }
 
 TEST_MAIN(means_what_the_table_says, half_a_pattern_is_harmless, simple_patterns_need_no_heap,
-          others_become_automata, a_thousand_rules_are_small, zero_matches_everything, both_forms_agree,
-          subjects_have_a_bound, matching_is_linear, a_full_heap_is_told_apart,
+          others_become_automata, a_thousand_rules_are_small, zero_matches_everything,
+          both_forms_agree, subjects_have_a_bound, matching_is_linear, a_full_heap_is_told_apart,
           a_match_without_heap_is_no_answer, memory_is_foreseen, size_is_bounded,
           refusals_say_where_what_and_how_else)
