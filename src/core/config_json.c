@@ -17,7 +17,7 @@ static int refuse_work(struct config_tree *t, size_t cap)
 {
     config_error(t->c, NULL, NULL, "needs more than the ", DEC(cap),
                  " bytes for reading of this build; raise CONFIG_", t->c->program,
-                 "_CONFIG_WORK_BYTES", (char *)0);
+                 "_CONFIG_FILE_KB", (char *)0);
     return NEFIA_EFULL;
 }
 

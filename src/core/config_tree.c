@@ -9,6 +9,7 @@ enum { WHERE_BYTES = 256 };
 void tree_init(struct config_tree *t, struct config *c)
 {
     *t = (struct config_tree){.c = c};
+    memset(t->recent, 0xFF, sizeof t->recent);
     c->nodes_len = 0;
 }
 
@@ -69,32 +70,50 @@ static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const c
     return NEFIA_EFULL;
 }
 
-/** Copy into the arena, ended by NUL. Return: the copy, or null when it is full or refused
- * (reported). */
+/** Where in the arena a text is that was there lately; UINT32_MAX: nowhere known. Either way the
+ * first place of its bucket is free for where it is now. */
+static uint32_t take_recent(const struct config_arena *a, uint32_t bucket[4], const char *s,
+                            size_t len)
+{
+    uint32_t found = UINT32_MAX;
+    unsigned i = 0;
+
+    for (; i < 4; i++) {
+        found = bucket[i];
+        if (found < a->strings_len && slice_eq((struct slice){s, len}, a->strings + found))
+            break;
+        found = UINT32_MAX;
+    }
+    memmove(bucket + 1, bucket, (i < 3 ? i : 3) * sizeof bucket[0]);
+    return found;
+}
+
+/** Copy into the arena, ended by NUL; most texts that repeat are kept once. Return: the copy, or null
+ * when the arena is full or the text refused (reported, with *err set). */
 static const char *keep_text(struct config_tree *t, const char *s, size_t len, unsigned line,
                              int *err)
 {
     struct config_arena *a = t->c->arena;
+    uint32_t *bucket = t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)];
 
     if (memchr(s, '\0', len) != NULL) {
         tree_error(t, line, "a NUL character", "; remove it");
         *err = NEFIA_EINVAL;
         return NULL;
     }
+    bucket[0] = take_recent(a, bucket, s, len);
+    if (bucket[0] != UINT32_MAX)
+        return a->strings + bucket[0];
     if (a->strings_cap - a->strings_len <= len) {
-        *err = refuse_full(t, line, a->strings_cap, " bytes of text", "_CONFIG_TEXT_BYTES");
+        *err = refuse_full(t, line, a->strings_cap, " bytes of text", "_CONFIG_TEXT_KB");
         return NULL;
     }
     char *copy = a->strings + a->strings_len;
     memcpy(copy, s, len);
     copy[len] = '\0';
+    bucket[0] = (uint32_t)a->strings_len;
     a->strings_len += len + 1;
     return copy;
-}
-
-static bool same_key(const struct node *n, const char *s, size_t len)
-{
-    return n->key != NULL && slice_eq((struct slice){s, len}, n->key);
 }
 
 int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line)
@@ -106,15 +125,13 @@ int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line)
         tree_error(t, line, "an empty key", "; give it a name");
         return NEFIA_ESYNTAX;
     }
-    const struct node *recent =
-        &nodes[t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)]];
-    t->key = same_key(recent, s, len) ? recent->key : keep_text(t, s, len, line, &err);
+    t->key = keep_text(t, s, len, line, &err);
     if (t->key == NULL)
         return err;
     t->key_line = line;
     t->has_key = true;
     for (uint16_t i = top(t)->first; i != 0; i = nodes[i].next) {
-        if (!same_key(&nodes[i], s, len))
+        if (!str_eq(nodes[i].key, t->key))
             continue;
         tree_error(t, line, "given twice, first on line ", DEC(nodes[i].line));
         break;
@@ -140,7 +157,6 @@ static int add_node(struct config_tree *t, enum node_type type, unsigned line)
     if (t->has_key) {
         n->key = t->key;
         t->has_key = false;
-        t->recent[hash_bytes(HASH_START, n->key, strlen(n->key)) % ARRAY_SIZE(t->recent)] = index;
     }
     uint16_t *last = &t->last[t->depth - 1];
     if (*last == 0)

@@ -13,7 +13,7 @@ struct config_tree {
     bool has_key; /* a key waits for its value */
     const char *key;
     unsigned key_line;
-    uint16_t recent[64]; /* nodes by hash of their key: a text that repeats is kept once */
+    uint32_t recent[32][4]; /* by hash, latest first, where in the arena a text is */
 };
 
 /** Where a file's bytes come from: a descriptor, or memory when fd < 0. */
