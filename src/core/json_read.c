@@ -123,12 +123,31 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
+/** Behind the plain characters at p, eight at a time while there are as many: most of a document is
+ * inside strings. A byte is not plain when its top bit is set, or when one of x - 0x20, (x ^ '"') - 1
+ * and (x ^ '\\') - 1 borrows into it. A borrow from a neighbour may only stop us too early. */
+static const char *skip_plain(const struct scan *s, const char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+
+    while (s->end - p >= 8) {
+        uint64_t x;
+        memcpy(&x, p, sizeof x);
+        uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
+        if ((x | (x - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops)
+            break;
+        p += 8;
+    }
+    while (p < s->end && is_plain(*p))
+        p++;
+    return p;
+}
+
 /** A string from behind its opening quote to behind its closing one. */
 static const char *scan_string(struct scan *s, const char *p)
 {
     for (;;) {
-        while (p < s->end && is_plain(*p))
-            p++;
+        p = skip_plain(s, p);
         if (p == s->end)
             return refuse_syntax(s, p, "");
         if (*p == '"')
@@ -396,15 +415,24 @@ static struct json_token *next_key(struct json_token *tokens, const struct json_
     return &tokens[key[1].next];
 }
 
+/** Names without escapes can only be equal when these are: length, first letter. Those with escapes
+ * are left to the comparison. */
+static uint32_t name_sign(const char *text, const struct json_token *t)
+{
+    return t->escaped ? 0 : ((t->end - t->start) << 8 | (unsigned char)text[t->start]) + 1;
+}
+
 /** Return: the later one of two members with the same name, or null. */
 static const struct json_token *duplicate_of_few(const char *text, struct json_token *tokens,
                                                  const struct json_token *object)
 {
     const struct json_token *keys[FEW_MEMBERS], *key = object + 1;
+    uint32_t signs[FEW_MEMBERS];
 
     for (unsigned i = 0; i < object->size; i++) {
+        uint32_t sign = signs[i] = name_sign(text, key);
         for (unsigned j = 0; j < i; j++)
-            if (same_name(text, keys[j], key))
+            if ((signs[j] == sign || signs[j] == 0 || sign == 0) && same_name(text, keys[j], key))
                 return key;
         keys[i] = key;
         key = next_key(tokens, key);
@@ -570,7 +598,11 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
     if (n < 0)
         return failed(err, text, text, n,
                       n == NEFIA_EFULL ? "more values than there is room for" : "not JSON");
-    struct convert c = {.text = text, .tokens = tokens, .backslash = s.backslash};
+    struct convert c; /* not cleared: `open` is filled as far as `depth` says */
+    c.text = text;
+    c.tokens = tokens;
+    c.backslash = s.backslash;
+    c.depth = 0;
     const struct json_token *duplicate = convert_tokens(&c, (unsigned)n);
     if (duplicate != NULL)
         return failed(err, text, text + duplicate->start, NEFIA_EEXIST, "duplicate member");

@@ -333,24 +333,28 @@ int parse_duration_ms(const char *s, size_t len, uint64_t *out)
     return 0;
 }
 
-static int hex_value(char c)
+/** The value of a lower-case hex digit, without a branch: half of them would be guessed wrong. *bad
+ * gets a bit where c is none. */
+static unsigned hex_value(char c, unsigned *bad)
 {
-    if (is_digit(c))
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    unsigned digit = (unsigned char)c - 48u, letter = (unsigned char)c - 97u; /* '0', 'a' */
+    unsigned in_digits = 0u - (unsigned)(digit < 10u), in_letters = 0u - (unsigned)(letter < 6u);
+
+    *bad |= ~(in_digits | in_letters);
+    return (digit & in_digits) | ((letter + 10u) & in_letters);
 }
 
 int parse_hex(const char *s, size_t len, uint8_t *out, size_t n)
 {
+    unsigned bad = 0;
+
     if (len != 2 * n)
         return NEFIA_EINVAL;
     for (size_t i = 0; i < n; i++) {
-        int high = hex_value(s[2 * i]), low = hex_value(s[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return NEFIA_EINVAL;
+        unsigned high = hex_value(s[2 * i], &bad), low = hex_value(s[2 * i + 1], &bad);
         out[i] = (uint8_t)(high << 4 | low);
     }
-    return 0;
+    return bad ? NEFIA_EINVAL : 0;
 }
 
 /** Exactly `digits` digits at *s, moving it on; false when they are not there or out of range. */

@@ -150,14 +150,18 @@ void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char he
 int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
                    size_t hex_len)
 {
-    uint8_t given[MAC_BYTES], mac[MAC_BYTES];
+    char mac[MAC_HEX];
+    uint8_t digits[MAC_BYTES];
     unsigned differs = 0;
 
-    if (hex_len != MAC_HEX || parse_hex(hex, hex_len, given, sizeof given) < 0)
+    if (hex_len != MAC_HEX)
         return NEFIA_EINVAL;
-    mac_sign(k, data, len, mac);
-    for (size_t i = 0; i < MAC_BYTES; i++)
-        differs |= (unsigned)(given[i] ^ mac[i]);
+    /* In digits and not in bytes: what is equal needs no look at its form. */
+    mac_sign_hex(k, data, len, mac);
+    for (size_t i = 0; i < MAC_HEX; i++)
+        differs |= (unsigned)(hex[i] ^ mac[i]);
     wipe(mac, sizeof mac);
-    return differs ? NEFIA_EAUTH : 0;
+    if (!differs)
+        return 0;
+    return parse_hex(hex, hex_len, digits, sizeof digits) < 0 ? NEFIA_EINVAL : NEFIA_EAUTH;
 }
