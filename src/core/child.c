@@ -102,7 +102,7 @@ static _Noreturn void become(const struct child_spec *spec, int in, int out)
     place_descriptors(in, out);
     default_signals();
     set_limit(RLIMIT_CORE, 0);
-    set_limit(RLIMIT_CPU, (rlim_t)(spec->deadline_ms / 500 + 1));
+    set_limit(RLIMIT_CPU, (rlim_t)spec->deadline_ms / 500 + 1);
     set_limit(RLIMIT_NOFILE, OPEN_FILES);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (spec->run)

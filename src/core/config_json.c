@@ -59,7 +59,7 @@ static int add_scalar(struct config_tree *t, const struct work *w, const struct 
 
 static int add_tokens(struct config_tree *t, const struct work *w, const struct json_doc *d)
 {
-    uint32_t ends[CONFIG_MAX_DEPTH]; /* of the open containers, as token indices */
+    uint32_t ends[CONFIG_MAX_DEPTH] = {0}; /* of the open containers, as token indices */
     const char *at = w->text;
     unsigned line = 1;
 
