@@ -166,6 +166,35 @@ TEST(refuses_every_prefix)
     CHECK_INT(json_parse(&d, doc, sizeof doc - 2, tokens, TOKENS, 16, &e), 0);
 }
 
+/** Strings are scanned several bytes at a time: no byte may hide behind another. */
+TEST(sees_every_byte_at_every_place_of_a_string)
+{
+    enum { LONGEST = 20 };
+    struct json_doc d;
+    struct json_error e;
+
+    for (size_t len = 1; len <= LONGEST; len++) {
+        for (size_t at = 0; at < len * 256; at++) {
+            char doc[LONGEST + 4] = "[\"";
+            size_t place = 2 + at / 256, size = len + 4, want = place;
+            unsigned char c = (unsigned char)at;
+            memset(doc + 2, 'a', len);
+            memcpy(doc + 2 + len, "\"]", 2);
+            doc[place] = (char)c;
+            int err = json_parse(&d, doc, size, tokens, TOKENS, 1, &e);
+            if (c == '"')
+                want = place + 1;
+            else if (c == '\\')
+                want = place == len + 1 ? size : place + 1;
+            else if (c >= 0x20 && c < 0x80)
+                want = SIZE_MAX;
+            CHECK_INT(err < 0, want != SIZE_MAX);
+            if (err < 0)
+                CHECK_INT(e.offset, want);
+        }
+    }
+}
+
 TEST(tells_the_line)
 {
     static const char doc[] = "{\n\"a\": 1,\n\n\"b\": x\n}";
@@ -465,7 +494,8 @@ TEST(nesting_beyond_the_bound_is_truncation)
 }
 
 TEST_MAIN(takes_what_rfc_8259_allows, refuses_what_rfc_8259_forbids,
-          chooses_where_rfc_8259_leaves_it_open, refuses_every_prefix, tells_the_line,
+          chooses_where_rfc_8259_leaves_it_open, refuses_every_prefix,
+          sees_every_byte_at_every_place_of_a_string, tells_the_line,
           tokens_tell_types_sizes_and_nexts, a_document_may_be_one_scalar,
           more_values_than_tokens_is_full, depth_is_bounded_by_the_caller_and_by_64,
           finds_the_duplicate_among_many, unescapes_strings, a_string_that_does_not_fit_is_too_big,
