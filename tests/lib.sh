@@ -1,0 +1,69 @@
+# shellcheck shell=sh
+# What the tests/*_test.sh share; they source it with the repository as working directory. It makes $dir, a directory of the
+# test's own, and counts. The last command of a test is `finish`.
+set -u
+
+# shellcheck disable=SC2034 # the tests use it
+dir=$(mktemp -d)
+passed=0
+failed=0
+
+# result NAME STATUS: count one; show what was caught of a failure.
+result()
+{
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "ok $1"
+        return
+    fi
+    failed=$((failed + 1))
+    echo "FAIL $1"
+    for log in "$dir"/out "$dir"/err "$dir"/*.log; do
+        [ -s "$log" ] && sed "s|^|  ${log##*/}: |" "$log" | cut -c 1-300 | tail -n 12
+    done
+}
+
+# expect NAME STATUS COMMAND…: run it; its exit status is what counts. Output goes to $dir/out and $dir/err.
+expect()
+{
+    name=$1
+    want=$2
+    shift 2
+    "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    got=$?
+    [ "$got" -eq "$want" ]
+    result "$name" $?
+}
+
+# says NAME PATTERN FILE: FILE of $dir has a line that matches.
+says()
+{
+    grep -q -e "$2" "$dir/$3"
+    result "$1" $?
+}
+
+# within SECONDS COMMAND…: until it is true.
+within()
+{
+    tenths=$(($1 * 10))
+    shift
+    while [ "$tenths" -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
+    return 1
+}
+
+free_port()
+{
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# The verdict: the last line, and the exit status.
+finish()
+{
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# The README keeps its word: its configuration is accepted, its shell lines work, its sensor builds and speaks, and every
+# configuration key, event type and target of the Makefile that it should name is named.
+cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
+
+beacon=$PWD/out/host/nefia-beacon
+nefia=$PWD/out/host/nefia
+hub_pid=
+stop_all()
+{
+    [ -n "$hub_pid" ] && kill "$hub_pid" 2>/dev/null && wait "$hub_pid"
+    rm -rf "$dir"
+}
+trap stop_all EXIT
+trap 'exit 1' HUP INT TERM
+
+# block NAME: the code block that says ```language test=NAME.
+block()
+{
+    awk -v fence="test=$1" '$0 ~ /^```/ { if (on) exit; on = $2 == fence; next } on' README.md
+}
+
+# ---- the configuration of the reference ----
+openssl rand -hex 32 >"$dir/hmac.key"
+chmod 600 "$dir/hmac.key"
+block config | sed "s|/etc/nefia/|$dir/|" >"$dir/nefia.yaml"
+expect "the beacon accepts the README's configuration" 0 "$beacon" check -c "$dir/nefia.yaml"
+expect "the hub accepts the README's configuration" 0 "$nefia" reactor check -c "$dir/nefia.yaml"
+expect "once runs with the example of the image" 0 "$beacon" once -c rootfs-overlay/etc/nefia/nefia.yaml
+
+# ---- a signed event from a shell ----
+port=$(free_port)
+block send | sed "s/:9500/:$port/" >"$dir/send.sh"
+cat >"$dir/hub.yaml" <<YAML
+reactor:
+  listen_address: 127.0.0.1
+  listen_port: $port
+  hmac_key: $(sed -n 's/^key=\([^ ]*\).*/\1/p' "$dir/send.sh")
+  control_socket: $dir/hub.sock
+YAML
+"$nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+hub_pid=$!
+within 5 "$nefia" reactor status -c "$dir/hub.yaml"
+expect "the README's shell line sends" 0 sh "$dir/send.sh"
+heard()
+{
+    "$nefia" reactor events -c "$dir/hub.yaml" | grep -q 'door.open .*shed .*warning'
+}
+within 5 heard
+result "the hub takes it" $?
+
+# ---- the sensor ----
+copy=$dir/copy
+mkdir -p "$copy/out/host"
+tar -cf - --exclude=./out --exclude=./.git . | tar -xf - -C "$copy"
+for kept in sources .deps host/sysroot; do
+    cp -a "out/$kept" "$copy/out/$kept"
+done
+block sensor-kconfig >>"$copy/src/beacon/sensors/Kconfig"
+block sensor-c >"$copy/src/beacon/sensors/load.c"
+printf 'beacons:\n  load: {warning: 0}\n' >"$dir/load.yaml"
+expect "the README's sensor builds, from one file and one Kconfig entry" 0 \
+    make -C "$copy" "-j$(nproc)" BOARD=host
+expect "it runs" 0 "$copy/out/host/nefia-beacon" once -c "$dir/load.yaml"
+says "its event is sent" '"type":"load.average","source":"load-beacon"' out
+
+# ---- nothing is left out ----
+# The names in the tables of fields are the keys of the configuration.
+keys=$(grep -rhoE '\{ *\.name = "[a-z_]+", *\.type = FIELD_' src | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
+for key in $keys; do
+    grep -q "\`$key\`" README.md || echo "$key"
+done >"$dir/out"
+[ -n "$keys" ] && [ ! -s "$dir/out" ]
+result "every configuration key is in the README" $?
+
+types=$(grep -rhoE '"[a-z]+\.[a-z_]+"' src/beacon --include='*.c' | tr -d '"' | grep -vE '\.(sock|yaml|key|json|inc)$' |
+    grep -vE '^(beacons|reactor)\.' | sort -u)
+for type in $types; do
+    grep -q "\`$type\`" README.md || echo "$type"
+done >"$dir/out"
+[ -n "$types" ] && [ ! -s "$dir/out" ]
+result "every event type is in the README" $?
+
+make help >"$dir/targets"
+grep -oE '`make [a-z-]+' README.md | cut -d ' ' -f 2 | sort -u | while read -r target; do
+    grep -q "^$target " "$dir/targets" || echo "$target"
+done >"$dir/out"
+[ ! -s "$dir/out" ]
+result "every target that the README names is in make help" $?
+
+finish
