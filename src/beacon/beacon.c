@@ -48,6 +48,15 @@ static void events_delivered(void *arg, unsigned events)
         loop_stop(&b->loop);
 }
 
+/** The one try of a stopping beacon failed. */
+static void uplink_waits(void *arg)
+{
+    struct beacon *b = arg;
+
+    if (b->stopping)
+        loop_stop(&b->loop);
+}
+
 static void wire_pipeline(struct beacon *b)
 {
     struct beacon_pipeline *p = &b->pipeline;
@@ -80,6 +89,7 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_uplink_line);
     b->uplink.random_below = random_below;
     b->uplink.on_delivered = events_delivered;
+    b->uplink.on_wait = uplink_waits;
     b->uplink.arg = b;
 }
 
@@ -229,11 +239,12 @@ static void begin_stop(struct beacon *b)
     b->stopping = true;
     instances_stop(&b->instances);
     beacon_pipeline_report_suppressed(&b->pipeline);
-    enum uplink_state s = b->uplink.state;
-    if (again || uplink_drained(&b->uplink) || s == UPLINK_IDLE || s == UPLINK_BACKOFF)
+    if (again || uplink_drained(&b->uplink)) {
         loop_stop(&b->loop);
-    else
-        timer_start(&b->loop, &b->drain, DRAIN_MS, drain_over, b);
+        return;
+    }
+    timer_start(&b->loop, &b->drain, DRAIN_MS, drain_over, b);
+    uplink_retry(&b->uplink);
 }
 
 static void on_signal(void *arg, int signo)

@@ -58,17 +58,25 @@ static int check(const struct cli_args *a)
     return CLI_FINE;
 }
 
-/** The socket of the daemon that this configuration is for; null after a report. */
-static const char *control_socket(const struct cli_args *a, int *status)
+static void count_report(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
+/** The socket of the daemon that this configuration is for; null after a report. A file with errors still says where
+ * the daemon that runs by its last good state is. */
+static const char *control_socket(const struct cli_args *a)
 {
     const char *path;
 
     log_init(program_name, LOG_LEVEL_WARN);
-    *status = CLI_WRONG;
-    if (load(a, report_to_stderr, 0) < 0)
-        return NULL;
+    if (load(a, count_report, 0) < 0)
+        CLI_ERR(program_name, ": ", a->config, " has errors, see `", program_name, " check`\n");
     path = beacon_loaded(&beacon)->control_socket;
-    if (path && path[0])
+    if (!path)
+        path = BEACON_CONTROL_SOCKET;
+    if (path[0])
         return path;
     CLI_ERR(program_name, ": beacons.control_socket is empty in ", a->config, ": the daemon cannot be asked\n");
     return NULL;
@@ -76,18 +84,16 @@ static const char *control_socket(const struct cli_args *a, int *status)
 
 static int status(const struct cli_args *a)
 {
-    int result;
-    const char *path = control_socket(a, &result);
+    const char *path = control_socket(a);
 
-    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_heap, sizeof pool_heap) : result;
+    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_heap, sizeof pool_heap) : CLI_WRONG;
 }
 
 static int emit(const struct cli_args *a)
 {
-    int result;
-    const char *path = control_socket(a, &result);
+    const char *path = control_socket(a);
 
-    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, (char *)pool_heap, sizeof pool_heap) : result;
+    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, (char *)pool_heap, sizeof pool_heap) : CLI_WRONG;
 }
 
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};

@@ -41,7 +41,7 @@ static const struct field section_fields[] = {
     {.name = "hmac_key_file", .type = FIELD_STRING, MEMBER(hmac_key_file), .help = "a file with the shared key"},
     {.name = "state_dir", .type = FIELD_STRING, MEMBER(state_dir), .def = "",
      .help = "where the count of starts is kept; empty: nowhere"},
-    {.name = "control_socket", .type = FIELD_STRING, MEMBER(control_socket), .def = "/run/nefia/beacon.sock",
+    {.name = "control_socket", .type = FIELD_STRING, MEMBER(control_socket), .def = BEACON_CONTROL_SOCKET,
      .help = "for status and emit; empty: none"},
     {.name = "max_events_per_min", .type = FIELD_INT, MEMBER(max_events_per_min), .min = 1, .max = CONFIG_RATE_MAX,
      .def = "10", .help = "more are held back and reported"},

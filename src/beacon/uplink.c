@@ -78,6 +78,14 @@ static void wait(struct uplink *u)
     uint64_t ms = WAIT_LEAST_MS + u->random_below(most - WAIT_LEAST_MS + 1);
     set_state(u, UPLINK_BACKOFF);
     timer_start(u->loop, &u->timer, ms, wait_over, u);
+    if (u->on_wait)
+        u->on_wait(u->arg);
+}
+
+void uplink_retry(struct uplink *u)
+{
+    if (u->state == UPLINK_BACKOFF)
+        wait_over(u);
 }
 
 /** A connection that was up ended. */

@@ -9,6 +9,8 @@
 #include "nefia/config.h"
 #include "nefia/mac.h"
 
+#define BEACON_CONTROL_SOCKET "/run/nefia/beacon.sock"
+
 /** What the configuration says beside the sensors: `host_id` and the plain members of `beacons:`. */
 struct beacon_settings {
     const char *host_id; /* default: the hostname */

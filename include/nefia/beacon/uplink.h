@@ -46,6 +46,7 @@ struct uplink {
     uint64_t delivered, connects, failures, ignored; /* ignored: bytes the hub said */
     uint64_t (*random_below)(uint64_t n);
     void (*on_delivered)(void *arg, unsigned events);
+    void (*on_wait)(void *arg); /* no address answers, or a connection ended: a wait begins */
     void *arg;
 };
 
@@ -55,6 +56,8 @@ void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char 
  * the key are still in force (same_key). */
 void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count, const struct mac_key *key,
                   bool same_key);
+/** Try now what would be tried after the wait; harmless in another state. */
+void uplink_retry(struct uplink *u);
 /** The spool has something new. */
 void uplink_kick(struct uplink *u);
 /** Close at once; what was not delivered is unsent again. */
