@@ -10,7 +10,7 @@ passed=0
 failed=0
 for target in "$@"; do
     name=${target##*/fuzz_}
-    mkdir -p "out/fuzz/$name"
+    mkdir -p "out/fuzz/$name" "tests/fuzz/corpus/$name"
     if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="out/fuzz/$name/" "out/fuzz/$name" "tests/fuzz/corpus/$name" \
         >"out/fuzz/$name.log" 2>&1 </dev/null; then

@@ -19,8 +19,8 @@ packages()
     test) echo openssl socat strace iproute2 procps curl util-linux python3 ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     lint) echo clang-tidy cppcheck shellcheck ;;
-    qemu) echo qemu-system-arm qemu-system-mips cpio gzip bc flex bison libssl-dev bzip2 \
-               busybox-static kmod ;;
+    qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
+               openssl ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;
     esac
 }

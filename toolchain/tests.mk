@@ -58,6 +58,7 @@ $(O)/replay/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/replay.o $(FAKES:%.c=
 	$(link)
 
 FUZZ_SECONDS ?= 20
+$(O)/fuzz/%: LINK_FLAGS += -fsanitize=fuzzer
 $(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/libnefia.a $(SYSROOT)/.ready
 	@mkdir -p $(@D)
 	$(link)
