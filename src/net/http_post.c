@@ -2,7 +2,6 @@
 
 #include <bearssl.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,8 +10,10 @@
 #include "nefia/addr.h"
 #include "nefia/err.h"
 #include "nefia/mac.h"
+#include "nefia/resolve.h"
 
 #define HTTP_PORT 80
+#define ADDRESSES 8 /* of one host that are tried */
 #define LARGEST_HEAD 1536 /* of a request: the URL, the host twice over, and fixed text */
 
 /* ---- URL ---- */
@@ -175,34 +176,32 @@ static int complain(struct text *why, const char *what)
     return NEFIA_EIO;
 }
 
-/** Return: a connected socket, or NEFIA_EIO, NEFIA_ENOTFOUND. */
+/** Return: a connected socket, or NEFIA_EIO, NEFIA_ENOTFOUND, NEFIA_ETIMEOUT. */
 static int connect_to(const struct http_url *u, struct text *why)
 {
-    char host[ADDR_HOST], port_text[8];
-    struct addrinfo *list, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct text t;
+    char host[ADDR_HOST];
+    struct addr addrs[ADDRESSES];
     uint16_t port;
     int fd = -1;
 
-    text_init(&t, port_text, sizeof port_text);
     if (addr_parse_hostport(u->authority, u->authority_len, HTTP_PORT, host, &port, why) < 0)
         return NEFIA_ENOTFOUND;
-    text_u64(&t, port);
-    if (getaddrinfo(host, port_text, &hints, &list) != 0) {
-        text_str(why, "cannot resolve the host");
-        return NEFIA_ENOTFOUND;
+    int count = resolve(host, port, addrs, ADDRESSES);
+    if (count < 0) {
+        text_str(why, count == NEFIA_ETIMEOUT ? "no name server answers" : "there is no such host");
+        return count;
     }
-    for (struct addrinfo *a = list; a; a = a->ai_next) {
-        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-            break;
-        int saved = errno;
-        if (fd >= 0)
+    for (int i = 0; i < count && fd < 0; i++) {
+        struct sockaddr_storage ss;
+        socklen_t len = addr_to_sockaddr(&addrs[i], &ss);
+        fd = socket(addrs[i].family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd >= 0 && connect(fd, (struct sockaddr *)&ss, len) < 0) {
+            int saved = errno;
             close(fd);
-        fd = -1;
-        errno = saved;
+            errno = saved;
+            fd = -1;
+        }
     }
-    freeaddrinfo(list);
     return fd < 0 ? complain(why, "connect: ") : fd;
 }
 

@@ -143,14 +143,15 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
     if (f.name && name_taken(s->set, f.name))
         config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.name, "\" is the name of an earlier rule",
                      (char *)0);
-    if (s->c->errors != errors || !f.name)
+    if (!f.name)
         return 0;
+    /* Kept with errors too, for the names of those that follow; then the whole set is dropped. */
     rule.name = f.name;
-    rule.event_pattern = (uint16_t)event_pattern;
-    rule.host_pattern = (uint16_t)host_pattern;
+    rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
+    rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
     rule.least = (uint8_t)(f.severity < 0 ? SEVERITY_INFO : f.severity);
     s->set->rules[s->set->count++] = rule;
-    return action;
+    return s->c->errors != errors ? 0 : action;
 }
 
 static void index_severities(struct rule_set *set)

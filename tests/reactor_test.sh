@@ -1,0 +1,482 @@
+#!/bin/sh
+# The hub as a whole program, on loopback, with foreign senders (openssl and socat) and a foreign webhook receiver (Python's).
+#   tests/reactor_test.sh [PROGRAM]      default: out/host/nefia
+set -u
+
+nefia=${1:-out/host/nefia}
+here=$(dirname "$0")
+dir=$(mktemp -d)
+secret='s3cret of the webhook'
+passed=0
+failed=0
+hub_pid=
+hook_pid=
+other_pid=
+hold_pid=
+
+stop_all() {
+    for pid in $hub_pid $hook_pid $other_pid $hold_pid; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$dir"
+}
+trap stop_all EXIT
+trap 'exit 1' HUP INT TERM
+
+# result NAME STATUS
+result() {
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "ok $1"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+        for log in "$dir"/out "$dir"/err "$dir"/run.log; do
+            [ -s "$log" ] && sed "s|^|  ${log##*/}: |" "$log" | cut -c 1-300 | tail -n 12
+        done
+    fi
+}
+
+# expect NAME STATUS COMMAND…: runs it; its exit status is what counts. Output in $dir/out and $dir/err.
+expect() {
+    name=$1
+    want=$2
+    shift 2
+    "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    [ $? -eq "$want" ]
+    result "$name" $?
+}
+
+# says NAME PATTERN FILE
+says() {
+    grep -q -e "$2" "$dir/$3"
+    result "$1" $?
+}
+
+# within SECONDS COMMAND…: until it is true.
+within() {
+    tenths=$(($1 * 10))
+    shift
+    while [ $tenths -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
+    return 1
+}
+
+# expect_within NAME SECONDS COMMAND…
+expect_within() {
+    name=$1
+    shift
+    within "$@"
+    result "$name" $?
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# config FILE: the lines on stdin are `reactor:`'s, after what all have.
+config() {
+    {
+        echo "reactor:"
+        echo "  listen_port: $port"
+        echo "  control_socket: $dir/$1.sock"
+        cat
+    } >"$dir/$1"
+}
+
+start_hub() {
+    "$nefia" reactor run -c "$dir/$1" 2>"$dir/run.log" &
+    hub_pid=$!
+    within 5 grep -q 'listening on' "$dir/run.log"
+}
+
+stop_hub() {
+    kill -TERM "$hub_pid"
+    wait "$hub_pid"
+    hub_status=$?
+    hub_pid=
+    return $hub_status
+}
+
+# sign LINE: its signature, by openssl.
+sign() {
+    printf %s "$1" | openssl dgst -sha256 -hmac "$(cat "$dir/key")" -r | cut -d ' ' -f 1
+}
+
+# event TYPE HOST SEVERITY DATA
+event() {
+    printf '{"type":"%s","source":"shell","host_id":"%s","timestamp":"2026-03-10T15:30:00Z","severity":"%s","data":%s}' "$@"
+}
+
+# send LINE [ADDRESS]: signed, with socat.
+send() {
+    printf '%s\n%s\n' "$1" "$(sign "$1")" | socat -t 3 - "${2:-TCP:127.0.0.1:$port}"
+}
+
+# counter PATH: a figure of `status --json`.
+counter() {
+    "$nefia" reactor status --json -c "$dir/$conf" | python3 -c '
+import json, sys
+v = json.load(sys.stdin)["counters"]
+for part in sys.argv[1].split("."):
+    v = v[part]
+print(v)' "$1"
+}
+
+counter_is() {
+    [ "$(counter "$1")" = "$2" ]
+}
+
+logged() {
+    grep -q -e "$1" "$dir/run.log"
+}
+
+port=$(free_port)
+openssl rand -hex 32 >"$dir/key"
+chmod 600 "$dir/key"
+mkdir "$dir/hook"
+python3 "$here/fake/webhook.py" "$dir/hook" "$secret" &
+hook_pid=$!
+within 5 test -s "$dir/hook/port"
+hook=http://127.0.0.1:$(cat "$dir/hook/port")
+
+# ---- command line and configuration ----------------------------------------------------------------------------------
+expect "--version" 0 "$nefia" --version
+says "--version names board and actions" 'action-exec' out
+expect "--help" 0 "$nefia" --help
+expect "no verb" 2 "$nefia"
+expect "a wrong option" 2 "$nefia" reactor run --fast
+expect "a missing file" 2 "$nefia" reactor check -c "$dir/none.yaml"
+expect "status without a daemon" 1 "$nefia" reactor status -c "$here/configs/minimal.yaml"
+
+config good <<END
+  hmac_key_file: $dir/key
+  rules:
+    - {name: disk, event_pattern: 'disk\\..*', severity: warning, action: {type: exec, command: "true", target: hub}}
+    - {name: later, action: {type: exec, command: "true"}}
+    - {name: book, action: {type: playbook, playbook: restart-nginx}}
+END
+expect "check: a good file" 0 "$nefia" reactor check -c "$dir/good"
+says "check: exec on the host is told as not in this build" 'notice: rule "later".*not in this build' err
+says "check: a playbook, too" 'notice: rule "book".*not in this build' err
+
+config bad <<END
+  hmac_key_file: $dir/key
+  peers: [10.0.0.1/24]
+  rules:
+    - {name: one, event_pattern: 'disk(', action: {type: exec, command: "true", target: hub}}
+    - {name: one, severity: criticl, action: {type: exec, command: "true", target: hub}}
+    - {name: two, action: {type: alert, webhook_name: nobody}}
+    - {name: three, colour: red, action: {type: exec, target: hub}}
+  webhooks:
+    - {name: safe, url: "https://example.org/x"}
+END
+expect "check: a bad file" 2 "$nefia" reactor check -c "$dir/bad"
+says "a pattern that does not compile, with its line" "bad:7: reactor.rules\[0\].event_pattern: " err
+says "a name given twice" 'bad:8: .*"one" is the name of an earlier rule' err
+says "a wrong severity" 'bad:8: .*"criticl" is not one of info, warning, critical' err
+says "a webhook that is not there" 'bad:9: .*there is no "nobody"' err
+says "an unknown key" 'bad:10: .*colour' err
+says "a command that is missing" 'bad:10: .*command' err
+says "a network with bits behind its prefix" 'bad:5: .*10.0.0.0/24' err
+says "https" 'bad:12: reactor.webhooks\[0\].url: https:// is not in this build' err
+
+config nokey </dev/null
+expect "neither key nor peers" 2 "$nefia" reactor check -c "$dir/nokey"
+says "neither key nor peers: what to do" 'set hmac_key_file' err
+cp "$dir/key" "$dir/open-key"
+chmod 644 "$dir/open-key"
+echo "  hmac_key_file: $dir/open-key" | config openkey
+expect "a key that all can read" 2 "$nefia" reactor run -c "$dir/openkey"
+says "a key that all can read: what to do" 'chmod 600' err
+echo "  hmac_key_file: $dir/no-key" | config lostkey
+expect "a key file that is not there" 2 "$nefia" reactor run -c "$dir/lostkey"
+says "a key file that is not there: its path" "$dir/no-key" err
+socat "TCP-LISTEN:$port,reuseaddr" /dev/null &
+other_pid=$!
+within 5 sh -c "grep -q ':$(printf %04X "$port") 00000000:0000 0A' /proc/net/tcp"
+expect "a port in use" 1 "$nefia" reactor run -c "$dir/good"
+says "a port in use: the port, and the setting" "$port.*reactor.listen_port\|reactor.listen_port.*$port" err
+kill $other_pid
+wait $other_pid 2>/dev/null
+other_pid=
+
+# ---- events, actions -------------------------------------------------------------------------------------------------
+conf=main
+config main <<END
+  listen_address: "::"
+  hmac_key_file: $dir/key
+  rules:
+    - name: show
+      event_pattern: '^show\\.'
+      action: {type: exec, command: 'env -u PWD -u SHLVL -u _ | sort >$dir/env.new; mv $dir/env.new $dir/env', target: hub}
+    - {name: critical-disk-alert, event_pattern: 'disk\\..*', host_pattern: 'prod-.*', severity: critical, action: {type: alert, webhook_name: ok}}
+    - {name: later, event_pattern: '^later$', action: {type: alert, webhook_name: later}}
+    - {name: gone, event_pattern: '^gone$', action: {type: alert, webhook_name: gone}}
+    - {name: hang, event_pattern: '^hang$', action: {type: alert, webhook_name: hang}}
+    - {name: drop, event_pattern: '^drop$', action: {type: alert, webhook_name: drop}}
+    - {name: junk, event_pattern: '^junk$', action: {type: alert, webhook_name: junk}}
+    - {name: nosecret, event_pattern: '^nosecret$', action: {type: alert, webhook_name: nosecret}}
+    - {name: by-name, event_pattern: '^byname$', action: {type: alert, webhook_name: byname}}
+    - {name: fails, event_pattern: '^fails$', action: {type: exec, command: 'echo broken pipe; exit 3', target: hub}}
+    - {name: slow, event_pattern: '^slow$', action: {type: exec, command: 'sleep 60', target: hub, timeout: 1s}}
+    - {name: many, event_pattern: '^many$', action: {type: exec, command: 'sleep 1', target: hub}}
+    - {name: on-host, event_pattern: '^onhost$', action: {type: exec, command: 'true'}}
+  webhooks:
+    - {name: ok, url: "$hook/ok", secret: "$secret"}
+    - {name: later, url: "$hook/later", secret: "$secret"}
+    - {name: gone, url: "$hook/gone", secret: "$secret"}
+    - {name: hang, url: "$hook/hang", secret: "$secret", timeout: 2s, retries: 0}
+    - {name: drop, url: "$hook/drop", secret: "$secret", retries: 0}
+    - {name: junk, url: "$hook/junk", secret: "$secret", retries: 0}
+    - {name: nosecret, url: "$hook/ok"}
+    - {name: byname, url: "http://localhost:${hook##*:}/ok", secret: "$secret"}
+END
+start_hub main
+result "it starts" $?
+
+# shellcheck disable=SC2016 # the command substitution is bait
+line=$(event show.me 'web $(touch '"$dir"'/pwned)' info '{"used-percent":"92.5","n":-3,"ok":true,"deep":{"x":1},"none":null,"text":"a\nb; touch '"$dir"'/pwned","Used_percent":"second"}')
+send "$line"
+expect_within "exec: the command runs" 5 test -e "$dir/env"
+cat >"$dir/env.want" <<END
+NEFIA_DATA_N=-3
+NEFIA_DATA_OK=true
+NEFIA_DATA_TEXT=a
+NEFIA_DATA_USED_PERCENT=92.5
+NEFIA_EVENT=$line
+NEFIA_HOST=web \$(touch $dir/pwned)
+NEFIA_RULE=show
+NEFIA_SEVERITY=info
+NEFIA_TYPE=show.me
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+b; touch $dir/pwned
+END
+LC_ALL=C sort "$dir/env.want" >"$dir/want"
+LC_ALL=C sort "$dir/env" >"$dir/got"
+cmp "$dir/want" "$dir/got"
+result "exec: the event is in the environment, nothing else is" $?
+[ ! -e "$dir/pwned" ]
+result "exec: what an event says is never run" $?
+
+rm -f "$dir/env"
+send "$(event show.6 v6 info '{}')" "TCP6:[::1]:$port"
+expect_within "a sender over IPv6" 5 test -e "$dir/env"
+
+hook_got() {
+    grep -qxF -e "$1" "$dir/hook/log"
+}
+
+line=$(event disk.usage prod-1 critical '{"path":"/","used_percent":"92.5"}')
+send "$line"
+expect_within "alert: the exact event, with a signature that a stranger can verify" 5 hook_got "/ok good $line"
+line=$(event nosecret h info '{}')
+send "$line"
+expect_within "alert: no secret, no signature" 5 hook_got "/ok none $line"
+line=$(event byname h info '{}')
+send "$line"
+expect_within "alert: to a host by its name" 10 hook_got "/ok good $line"
+
+row_is() {
+    "$nefia" reactor events --json -c "$dir/$conf" | python3 -c '
+import json, sys
+rows = [json.loads(line) for line in sys.stdin]
+sys.exit(0 if any(r["rule"] == sys.argv[1] and r["state"] == sys.argv[2] and (r["error"] or "-") == sys.argv[3] for r in rows) else 1)' "$@"
+}
+
+send "$(event later h info '{"n":1}')"
+send "$(event hang h info '{}')"
+send "$(event hang h info '{}')"
+send "$(event hang h info '{}')"
+send "$(event hang h info '{}')"
+send "$(event disk.usage prod-2 critical '{"n":"past the one that hangs"}')"
+expect_within "a webhook that hangs does not hold up another" 1 grep -q 'past the one that hangs' "$dir/hook/log"
+send "$(event gone h info '{}')"
+send "$(event drop h info '{}')"
+send "$(event junk h info '{}')"
+send "$(event fails h info '{}')"
+send "$(event slow h info '{}')"
+send "$(event onhost h info '{}')"
+expect_within "alert: 404 is not tried again" 5 row_is gone failed 'HTTP 404'
+expect_within "alert: a connection that is dropped" 5 row_is drop failed 'closed without an answer'
+expect_within "alert: an answer that is not HTTP" 5 row_is junk failed 'the answer is not HTTP'
+expect_within "exec: an exit status" 5 row_is fails failed 'exit 3'
+says "exec: its output is in the log" 'rule fails: exec failed: exit 3: broken pipe' run.log
+expect_within "exec: one that never ends" 5 row_is slow failed 'timed out after 1s'
+expect_within "exec on the host is not in this build" 5 row_is on-host failed 'not in this build'
+expect_within "alert: a webhook that hangs times out" 10 row_is hang failed 'timed out after 2s'
+expect_within "alert: 503 is tried again until it is taken" 10 row_is later 'done' -
+[ "$(grep -c '^/later' "$dir/hook/log")" = 3 ] && [ "$(grep -c '^/gone' "$dir/hook/log")" = 1 ]
+result "alert: as many tries as it takes, and no more" $?
+! grep -q "$secret" "$dir/run.log"
+result "no secret in the log" $?
+
+i=0
+while [ $i -lt 60 ]; do
+    line=$(event many "h$i" info '{}')
+    printf '%s\n%s\n' "$line" "$(sign "$line")"
+    i=$((i + 1))
+done >"$dir/many"
+socat -t 3 -u "OPEN:$dir/many" "TCP:127.0.0.1:$port"
+expect_within "a queue that is full: counted" 5 sh -c "[ $(counter actions.exec.queue_full) -gt 0 ]"
+expect_within "a queue that is full: in the table" 5 sh -c "'$nefia' reactor status -c '$dir/main' | grep -q 'many  *exec  *queue full'"
+expect_within "a queue that is full: told once" 5 sh -c "[ \$(grep -c 'queue full' '$dir/run.log') = 1 ]"
+
+# ---- bad input: rejected, the connection closed, one line, the daemon lives ------------------------------------------
+before=$(counter events)
+good=$(event fine h info '{}')
+bad_input() {
+    lines=$(grep -c 'closed: ' "$dir/run.log")
+    verdict=$(python3 "$here/fake/sender.py" raw "$port" "$dir/raw")
+    [ "$verdict" = closed ] && within 5 logged "connection from .*127.0.0.1.* closed: $2" &&
+        [ "$(grep -c 'closed: ' "$dir/run.log")" = $((lines + 1)) ]
+    result "bad input: $1" $?
+}
+printf '%s\n%s\n' "$good" "$good" >"$dir/raw"
+bad_input "signature missing" 'the signature is missing'
+printf '%s\n\n' "$good" >"$dir/raw"
+bad_input "signature empty" 'the signature is missing'
+printf '%s\n%s\n' "$good" "$(sign "$good" | tr a-f A-F | tr 0 A)" >"$dir/raw"
+bad_input "signature in capitals" 'the signature is not a line of 64'
+printf '%s\n%s\n' "$good" "$(sign "$good" | cut -c 2-)" >"$dir/raw"
+bad_input "signature one digit short" 'the signature is not a line of 64'
+printf '%s\n%s0\n' "$good" "$(sign "$good")" >"$dir/raw"
+bad_input "signature one digit long" 'the signature is not a line of 64'
+printf '%s\n%s\r\n' "$good" "$(sign "$good")" >"$dir/raw"
+bad_input "signature line ended by CR LF" 'the signature is not a line of 64'
+printf '%s\n%s\n' "$good" "$(sign "$good ")" >"$dir/raw"
+bad_input "signature wrong" 'the signature is wrong'
+
+signed_raw() {
+    printf '%s\n%s\n' "$1" "$(sign "$1")" >"$dir/raw"
+}
+signed_raw "$(printf '{"type":"a\377b"}')"
+bad_input "not UTF-8" 'not UTF-8'
+signed_raw "${good%\}}"
+bad_input "truncated JSON" 'not JSON'
+signed_raw "[]"
+bad_input "not an object" 'not an event'
+signed_raw '{"type":"a","source":"b","host_id":"c","timestamp":"2026-03-10T15:30:00Z","severity":"info"}'
+bad_input "an event without data" 'not an event'
+signed_raw '{"type":"a","type":"a","source":"b","host_id":"c","timestamp":"2026-03-10T15:30:00Z","severity":"info","data":{}}'
+bad_input "a member twice" 'not an event'
+long=$(event fine h info '{"x":"X"}' | python3 -c 'import sys; s = sys.stdin.read(); print(s.replace("X", "x" * (8192 - len(s) + 1)), end="")')
+signed_raw "${long}"
+[ "${#long}" = 8192 ] && [ "$(python3 "$here/fake/sender.py" raw "$port" "$dir/raw")" = open ]
+result "the longest line is taken" $?
+signed_raw "$long "
+bad_input "a line one byte too long" 'a line longer than'
+head -c 70000 /dev/zero | tr '\0' x >"$dir/raw"
+bad_input "a line that does not end" 'a line longer than'
+lines=$(grep -c 'closed: ' "$dir/run.log")
+printf %s "$good" | socat -t 3 - "TCP:127.0.0.1:$port"
+expect_within "bad input: the connection ends inside a line" 5 logged 'the connection ended inside a line'
+expect_within "only the good ones were counted" 5 counter_is events $((before + 1))
+
+# ---- connections -----------------------------------------------------------------------------------------------------
+held=$(python3 "$here/fake/sender.py" hold "$port" 70)
+[ "$held" = 64 ]
+result "64 connections, and no more" $?
+expect_within "the others are counted" 5 counter_is rejected.too_many_connections 6
+expect_within "and their places are free again" 5 counter_is connections.open 0
+
+# ---- asking the daemon -----------------------------------------------------------------------------------------------
+"$nefia" reactor events --follow --json -c "$dir/main" >"$dir/follow" &
+other_pid=$!
+within 5 test -s "$dir/follow"
+line=$(event show.follow h info '{"mark":"follow me"}')
+send "$line"
+expect_within "events --follow tells what happens" 5 grep -q '"state":"done".*follow me' "$dir/follow"
+python3 -c 'import json, sys
+for line in sys.stdin: json.loads(line)' <"$dir/follow"
+result "events --json: each line is JSON" $?
+kill $other_pid
+wait $other_pid 2>/dev/null
+other_pid=
+expect "status --json" 0 "$nefia" reactor status --json -c "$dir/main"
+python3 -c 'import json, sys; d = json.load(sys.stdin); assert len(d["rules"]) == 13 and d["recent"] and d["counters"]["events"] > 0' <"$dir/out"
+result "status --json: one object with everything" $?
+
+# ---- reload ----------------------------------------------------------------------------------------------------------
+cp "$dir/main" "$dir/main.good"
+sed 's/^show/\\./; s/severity: critical/severity: criticl/' "$dir/main.good" >"$dir/main"
+kill -HUP "$hub_pid"
+expect_within "reload: a bad file is refused" 5 logged 'the configuration before stays in force'
+rm -f "$dir/env"
+send "$(event show.again h info '{}')"
+expect_within "reload: what ran goes on" 5 test -e "$dir/env"
+sed 's/name: many/name: few/; s/\^many\$/^few$/' "$dir/main.good" >"$dir/main"
+kill -HUP "$hub_pid"
+expect_within "reload: a good file" 5 logged 'reloaded: '
+"$nefia" reactor status -c "$dir/main" >"$dir/out"
+grep -q '^  few .* 0$' "$dir/out" && grep -q '^  critical-disk-alert .* 2$' "$dir/out" && ! grep -q '^  many  .*exec  .*60$' "$dir/out"
+result "reload: rules change, hits stay by name" $?
+
+# ---- the end ---------------------------------------------------------------------------------------------------------
+sed "s|command: 'sleep 1'|command: 'sleep 1; touch $dir/finished'|" "$dir/main.good" >"$dir/main"
+kill -HUP "$hub_pid"
+within 5 sh -c "[ \$(grep -c 'reloaded: ' '$dir/run.log') = 2 ]"
+send "$(event many h info '{}')"
+stop_hub
+result "SIGTERM: exit status 0" $?
+[ -e "$dir/finished" ]
+result "SIGTERM: what runs is finished" $?
+[ ! -e "$dir/main.sock" ]
+result "SIGTERM: the control socket is gone" $?
+
+# ---- restart while events are flowing --------------------------------------------------------------------------------
+start_hub main
+python3 "$here/fake/sender.py" steady "$port" "$dir/key" 20000 >"$dir/steady" &
+other_pid=$!
+expect_within "load: events flow" 10 sh -c "[ \$('$nefia' reactor status --json -c '$dir/main' | sed 's/.*\"events\":\([0-9]*\).*/\1/') -gt 1000 ]"
+stop_hub
+first=$(sed -n 's/.*stopped after \([0-9]*\) events/\1/p' "$dir/run.log")
+start_hub main
+wait $other_pid
+result "load: the sender ends in peace" $?
+other_pid=
+stop_hub
+second=$(sed -n 's/.*stopped after \([0-9]*\) events/\1/p' "$dir/run.log")
+echo "   $first before the restart, $second after it"
+[ $((first + second)) = 20000 ] && [ "$second" -gt 0 ]
+result "load: nothing is lost over a restart" $?
+
+# ---- peers, no key ---------------------------------------------------------------------------------------------------
+conf=peers
+config peers <<END
+  peers: [10.0.0.0/8, "fd00::/8"]
+END
+start_hub peers
+printf '%s\n' "$good" >"$dir/raw"
+bad_input "a peer that is not in the list" 'not in reactor.peers'
+stop_hub
+config peers <<END
+  peers: [127.0.0.1]
+  rules:
+    - {name: critical-disk-alert, event_pattern: 'disk\\..*', host_pattern: 'prod-.*', severity: critical, action: {type: exec, command: 'true', target: hub}}
+    - {name: a-rule-with-a-rather-long-name, event_pattern: '^(net|link)\\.', action: {type: exec, command: 'exit 7', target: hub}}
+END
+start_hub peers
+{
+    event disk.usage prod-1 critical '{}'
+    echo
+    event disk.usage web-01 critical '{}'
+    echo
+    event net.down a-host-with-a-long-name warning '{}'
+    echo
+} | socat -t 3 - "TCP:127.0.0.1:$port"
+expect_within "without a key, from a peer in the list" 5 counter_is actions.exec.failed 1
+within 5 counter_is actions.exec.done 1
+"$nefia" reactor status -c "$dir/peers" >"$dir/out"
+cmp "$dir/out" "$here/golden/reactor_status.txt"
+result "status: the table, to the byte" $?
+"$nefia" reactor events -c "$dir/peers" >"$dir/out"
+sed -n '/^Recent/,$p' "$here/golden/reactor_status.txt" | tail -n +2 | cmp - "$dir/out"
+result "events: its lower half" $?
+stop_hub
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
