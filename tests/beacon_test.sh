@@ -2,6 +2,7 @@
 # The beacon as a whole program, on loopback: what it says, sends, survives, and how it ends.
 #   tests/beacon_test.sh [PROGRAM]      default: out/host/nefia-beacon
 set -u
+cd "$(dirname "$0")/.." || exit 1
 
 beacon=${1:-out/host/nefia-beacon}
 dir=$(mktemp -d)
