@@ -64,6 +64,9 @@ struct event {
     struct json_doc doc;
 };
 
+/** Room for every string member at its longest (timestamp and severity: EVENT_STAMP_MAX), each with
+ * its NUL, and one byte more: what is left is never nothing. */
+#define EVENT_SCRATCH (EVENT_TYPE_MAX + EVENT_SOURCE_MAX + EVENT_HOST_MAX + 2 * EVENT_STAMP_MAX + 6)
 /** Decode one line: the six members of the wire format once each, in any order; unknown ones are
  * ignored.
  * Memory: tokens/cap are the caller's, kept by reference in out->doc; scratch has EVENT_SCRATCH
@@ -72,7 +75,6 @@ struct event {
  * Return: 0; a JSON error of json_parse (a member given twice is NEFIA_EEXIST); NEFIA_EINVAL (a
  * member missing, of the wrong type or value); NEFIA_ETOOBIG (the line, or a name). *why (may be
  * null) is a constant sentence then, else null. */
-#define EVENT_SCRATCH (EVENT_TYPE_MAX + EVENT_SOURCE_MAX + EVENT_HOST_MAX + 64)
 int event_decode(struct event *out, const char *line, size_t len, struct json_token *tokens,
                  unsigned cap, char *scratch, const char **why);
 

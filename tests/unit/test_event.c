@@ -246,6 +246,39 @@ TEST(names_are_bounded)
     }
 }
 
+/** A member whose value takes n bytes once its one escape is undone. */
+static void put_escaped(struct text *t, const char *before, const char *start, size_t n,
+                        const char *fill, const char *end)
+{
+    text_str(t, before);
+    text_str(t, start);
+    for (size_t i = 0; i < n; i++)
+        text_str(t, fill);
+    text_str(t, end);
+}
+
+TEST(longest_escaped_members_fit_the_scratch)
+{
+    char small[EVENT_SCRATCH + 1], buf[1024];
+    struct text t;
+
+    for (size_t severity = 0; severity <= EVENT_STAMP_MAX; severity++) {
+        text_init(&t, buf, sizeof buf);
+        put_escaped(&t, "{\"type\":", "\"\\u0061", EVENT_TYPE_MAX - 1, "a", "\",");
+        put_escaped(&t, "\"source\":", "\"\\u0061", EVENT_SOURCE_MAX - 1, "a", "\",");
+        put_escaped(&t, "\"host_id\":", "\"\\u0061", EVENT_HOST_MAX - 1, "a", "\",");
+        put_escaped(&t, "\"timestamp\":", "\"\\u0032026-03-10T15:30:00.", EVENT_STAMP_MAX - 21,
+                    "0", "Z\",");
+        put_escaped(&t, "\"severity\":", "\"\\u0061", severity, "a", "\"," D "}");
+        REQUIRE(!t.truncated);
+        memset(small, 'x', sizeof small);
+        CHECK_INT(event_decode(&event, t.buf, t.len, tokens, CONFIG_JSON_TOKENS, small, &why),
+                  NEFIA_EINVAL);
+        CHECK(why && strstr(why, "\"severity\" is not one of"));
+        CHECK_INT(small[EVENT_SCRATCH], 'x');
+    }
+}
+
 TEST(line_is_bounded)
 {
     static char line[CONFIG_EVENT_BYTES + 2];
@@ -358,6 +391,7 @@ TEST(long_text_is_cut_between_characters)
 TEST_MAIN(severities, encodes_members_in_order, decodes_what_it_encoded,
           any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
           malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
-          seq_and_boot_count_only_together, names_are_bounded, line_is_bounded,
+          seq_and_boot_count_only_together, names_are_bounded,
+          longest_escaped_members_fit_the_scratch, line_is_bounded,
           writer_cuts_and_cleans_names, writer_refuses_what_a_reader_would,
           data_that_does_not_fit_is_replaced, long_text_is_cut_between_characters)
