@@ -21,7 +21,7 @@ beacons:
   hmac_key_file: /etc/nefia/hmac.key
   control_socket: /run/nefia/beacon.sock
   max_events_per_min: ${events_per_min:-10}
-  dedup_window: 5m
+  dedup_window: ${dedup_window:-5m}
   disk_usage:
     interval: 1s
     warning_percent: 80
