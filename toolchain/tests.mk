@@ -15,7 +15,7 @@ $(foreach f,$(wildcard tests/unit/*.c tests/fake/*.c tests/fuzz/*.c),\
 $(foreach f,$(FUZZERS),$(eval CFLAGS_tests/fuzz/$(f) += -Wno-missing-prototypes))
 
 # Our malloc is in the archive before the libraries that ask for it: without this they get musl's.
-$(O)/test/% $(O)/unit/% $(O)/replay/%: LINK_FLAGS += $(if $(SAN),,-Wl,-u,malloc)
+$(O)/test/% $(O)/unit/% $(O)/replay/%: LINK_FLAGS += -Wl,-u,$(if $(SAN),heap_alloc,malloc)
 
 .SECONDARY: $(TESTS:%=$(O)/obj/tests/unit/%.o) $(FUZZERS:%=$(O)/obj/tests/fuzz/%.o) \
             $(O)/obj/tests/fuzz/replay.o $(FAKES:%.c=$(O)/obj/%.o)
