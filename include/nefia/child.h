@@ -67,7 +67,7 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
  * Return: the slot (>= 0); NEFIA_EFULL when all slots or the loop's watches are taken; NEFIA_EINVAL
  * for a spec without argv[0] absolute or run, or without a deadline; NEFIA_EIO when fork or pipe
  * failed (errno). A program that cannot be executed ends with exit code 127 and a line of output
- * that says why. */
+ * that says why (without that line where no descriptor was left for its output). */
 int child_start(struct children *c, const struct child_spec *spec,
                 void (*done)(void *, const struct child_result *), void *arg);
 /** Call on SIGCHLD: reaps ours only, by pid. */

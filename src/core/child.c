@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "nefia/err.h"
+#include "nefia/log.h"
 #include "nefia/text.h"
 
 enum {
@@ -70,16 +71,17 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/** Descriptors 0, 1 and 2, from ends that may be among these numbers themselves. */
-static void place_descriptors(int in, int out)
+/** Descriptors 0, 1 and 2, from ends that may be among these numbers themselves. Return: false when
+ * one could not be had; what stands at its number then is the daemon's. */
+static bool place_descriptors(int in, int out)
 {
     in = in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : in;
     int high_in = fcntl(in, F_DUPFD, 3), high_out = fcntl(out, F_DUPFD, 3);
+    bool placed = dup2(high_in, STDIN_FILENO) >= 0 && dup2(high_out, STDOUT_FILENO) >= 0 &&
+                  dup2(high_out, STDERR_FILENO) >= 0;
 
-    dup2(high_in, STDIN_FILENO);
-    dup2(high_out, STDOUT_FILENO);
-    dup2(high_out, STDERR_FILENO);
     close_from(3);
+    return placed;
 }
 
 static void say_why(const char *program, int why)
@@ -99,14 +101,17 @@ static void say_why(const char *program, int why)
 static _Noreturn void become(const struct child_spec *spec, int in, int out)
 {
     setsid();
-    place_descriptors(in, out);
+    if (!place_descriptors(in, out))
+        _exit(CANNOT_EXECUTE);
     default_signals();
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_CPU, (rlim_t)spec->deadline_ms / 500 + 1);
     set_limit(RLIMIT_NOFILE, OPEN_FILES);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (spec->run)
+    prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul); /* prctl(2) takes all as unsigned long */
+    if (spec->run) {
+        log_to_fd(STDERR_FILENO); /* its way to the syslogd was closed with all others */
         _exit(spec->run(spec->run_arg) & 0xFF);
+    }
     /* execve takes the arrays without const for history's sake and changes nothing in them. */
     execve(spec->argv[0], (char *const *)(uintptr_t)spec->argv,
            (char *const *)(uintptr_t)spec->envp);

@@ -4,12 +4,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "nefia/child.h"
 #include "nefia/err.h"
+#include "nefia/log.h"
 #include "nefia/text.h"
 
 enum { SLOTS = 3, PATIENCE_MS = 60000 };
@@ -281,6 +283,55 @@ TEST(function_instead_of_a_program)
     CHECK_STR(output, "word fds core cpu mask pipe session privs");
 }
 
+/** The log's own descriptor was closed with all others: its number may be somebody else's now. */
+static int log_beside_descriptors(void *arg)
+{
+    int last = -1;
+
+    (void)arg;
+    while (last < 32)
+        last = open("/dev/null", O_RDONLY);
+    LOG_INFO("one");
+    LOG_INFO("two");
+    for (int fd = 3; fd <= last; fd++) {
+        struct stat st;
+        if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+            return 1;
+    }
+    return 0;
+}
+
+TEST(log_of_a_function_goes_to_the_pipe)
+{
+    struct child_spec spec = shell("", 20000);
+
+    spec.argv = NULL;
+    spec.run = log_beside_descriptors;
+    log_init("test", LOG_LEVEL_INFO);
+    log_to_syslog();
+    LOG_INFO("opens the way to the syslogd");
+    run_spec(&spec);
+    log_to_fd(STDERR_FILENO);
+    CHECK_INT(result.exit_code, 0);
+    CHECK_STR(output, "test: one\ntest: two\n");
+}
+
+TEST(no_descriptor_left_is_an_error_and_not_our_output)
+{
+    struct child_spec spec = shell("echo lost", 20000);
+    struct rlimit before, tight;
+    int next = dup(STDOUT_FILENO);
+
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &before);
+    tight = (struct rlimit){.rlim_cur = (rlim_t)next + 2, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &tight);
+    run_spec(&spec);
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK_INT(result.exit_code, 127);
+    CHECK_INT(result.output_total, 0);
+}
+
 static char big_input[300000];
 
 TEST(input_is_fed)
@@ -393,6 +444,7 @@ TEST_MAIN(output_and_exit_code, environment_and_stdin, loud_child_is_read_to_the
           child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
           background_process_does_not_hold_us_up, daemon_that_left_the_session_does_not_hold_us_up,
           child_that_closes_its_output_goes_on, program_that_is_not_there,
-          incomplete_specs_are_refused, function_instead_of_a_program, input_is_fed,
-          input_nobody_reads, slots_run_side_by_side, loop_without_room_starts_nothing,
+          incomplete_specs_are_refused, function_instead_of_a_program,
+          log_of_a_function_goes_to_the_pipe, no_descriptor_left_is_an_error_and_not_our_output,
+          input_is_fed, input_nobody_reads, slots_run_side_by_side, loop_without_room_starts_nothing,
           done_may_start_the_next, cancelled_child_calls_nobody, kill_all_leaves_none)
