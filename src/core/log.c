@@ -45,12 +45,13 @@ void log_to_fd(int fd)
     the_log.syslog = false;
 }
 
-/** One write, so that lines of several processes do not mix. */
+/** One write, so that lines of several processes do not mix. A reader that did not take the last line
+ * is not waited for again: that would be a wait for each line of a flood. */
 static bool put_line(struct log *l, const char *line, size_t len)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLOUT};
 
-    if (poll(&p, 1, SLOW_READER_MS) <= 0 || !(p.revents & POLLOUT))
+    if (poll(&p, 1, l->lost > 0 ? 0 : SLOW_READER_MS) <= 0 || !(p.revents & POLLOUT))
         return false;
     return write(l->fd, line, len) > 0;
 }

@@ -1,10 +1,22 @@
 #include <fcntl.h>
+#include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "nefia/log.h"
 
 static int pipe_ends[2];
+static int waited_ms; /* how long the log was ready to wait, in all */
+
+/** In the place of the C library's. */
+int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    const struct timespec at_once = {0};
+
+    waited_ms += timeout_ms;
+    return ppoll(fds, count, &at_once, NULL);
+}
 static char got[8192];
 
 static void setup(enum log_level least)
@@ -116,6 +128,23 @@ TEST(reader_that_takes_nothing_loses_lines)
     teardown();
 }
 
+TEST(stuck_reader_is_waited_for_once)
+{
+    static char filler[65536];
+
+    setup(LOG_LEVEL_INFO);
+    while (write(pipe_ends[1], filler, sizeof filler) > 0 || write(pipe_ends[1], filler, 1) > 0)
+        ;
+    waited_ms = 0;
+    for (int i = 0; i < 100; i++)
+        LOG_INFO("line ", DEC(i));
+    CHECK(waited_ms > 0 && waited_ms <= 100);
+    teardown();
+    setup(LOG_LEVEL_INFO); /* an end to the loss, for the tests that follow */
+    LOG_INFO("");
+    teardown();
+}
+
 TEST(syslog_falls_back_or_delivers)
 {
     setup(LOG_LEVEL_INFO);
@@ -129,4 +158,4 @@ TEST(syslog_falls_back_or_delivers)
 
 TEST_MAIN(lines_have_a_level, nobody_forges_lines, long_lines_end_in_dots, repetitions_are_counted,
           endless_repetition_is_not_silence, reader_that_takes_nothing_loses_lines,
-          syslog_falls_back_or_delivers)
+          stuck_reader_is_waited_for_once, syslog_falls_back_or_delivers)
