@@ -1,6 +1,7 @@
 #include "nefia/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -222,10 +223,23 @@ static int run_verb(struct parse *p)
     return v->run(&p->args);
 }
 
+/** A socket that got number 0, 1 or 2 would be taken for input, output or the log. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int cli_main(const struct cli_program *program, int argc, char **argv, void *arg)
 {
     struct parse p = {.program = program, .argv = argv, .argc = argc, .at = 1};
 
+    fill_standard_descriptors();
     p.args.config = program->config;
     p.args.arg = arg;
     if (argc < 2)
