@@ -1,0 +1,253 @@
+#include "reactor_fixture.h"
+
+static struct rules rules;
+
+#define EXEC "\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\"}"
+
+/** Names of the rules that match, with spaces between. */
+static const char *matching(const char *type, const char *host, const char *severity)
+{
+    static char buf[256];
+    struct event e = fixture_event(type, host, severity);
+    const struct rule_set *set = rules_active(&rules);
+    uint32_t bits[RULE_WORDS];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    bool any = rules_match(&rules, &e, bits);
+    for (unsigned i = 0; i < set->count; i++) {
+        struct rule_verdict v = rules_judge(&rules, &set->rules[i], &e);
+        /* The remembered way and the plain way decide alike. */
+        CHECK_INT(any && bits[i / 32] >> (i % 32) & 1, v.reason == RULE_MATCHES);
+    }
+    if (any)
+        for (int i = 0; (i = rules_next(bits, set->count, (unsigned)i)) >= 0; i++) {
+            text_str(&t, t.len > 0 ? " " : "");
+            text_str(&t, set->rules[i].name);
+        }
+    return buf;
+}
+
+static bool reported(const char *what)
+{
+    return strstr(fixture_reports, what) != NULL;
+}
+
+TEST(type_host_and_severity_all_count)
+{
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules, "{\"rules\":["
+                                 "{\"name\":\"disk\",\"event_pattern\":\"disk\\\\..*\"," EXEC "},"
+                                 "{\"name\":\"prod\",\"host_pattern\":\"^prod-\",\"severity\":\"warning\"," EXEC "},"
+                                 "{\"name\":\"both\",\"event_pattern\":\"^disk\\\\.\",\"host_pattern\":\"^prod-\","
+                                 "\"severity\":\"critical\"," EXEC "},"
+                                 "{\"name\":\"all\"," EXEC "}]}",
+                         NULL) == 4);
+    for (int again = 0; again < 2; again++) {
+        CHECK_STR(matching("disk.usage", "web-01", "info"), "disk all");
+        CHECK_STR(matching("disk.usage", "prod-1", "warning"), "disk prod all");
+        CHECK_STR(matching("disk.usage", "prod-1", "critical"), "disk prod both all");
+        CHECK_STR(matching("net.down", "prod-1", "info"), "all");
+        CHECK_STR(matching("net.down", "prod-1", "critical"), "prod all");
+        CHECK_STR(matching("diskXusage", "web-prod-1", "critical"), "all");
+    }
+    CHECK_INT(rules.matched, 6); /* three types, three hosts */
+}
+
+TEST(no_rules_match_nothing)
+{
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules, "{\"rules\":[]}", NULL) == 0);
+    CHECK_STR(matching("a", "b", "critical"), "");
+}
+
+TEST(more_types_and_hosts_than_are_remembered)
+{
+    char type[8] = "t000", host[8] = "h000";
+
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"seven\",\"event_pattern\":\"7$\",\"host_pattern\":\"[37]$\"," EXEC "}]}",
+                         NULL) == 1);
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 100; i++) {
+            type[2] = host[2] = (char)('0' + i / 10);
+            type[3] = host[3] = (char)('0' + i % 10);
+            CHECK_STR(matching(type, host, "info"), i % 10 == 7 ? "seven" : "");
+        }
+}
+
+TEST(longest_names_are_remembered_and_told_apart)
+{
+    char host[EVENT_HOST_MAX + 1], type[EVENT_TYPE_MAX + 1];
+
+    memset(host, 'h', EVENT_HOST_MAX);
+    host[EVENT_HOST_MAX] = '\0';
+    memset(type, 't', EVENT_TYPE_MAX);
+    type[EVENT_TYPE_MAX] = '\0';
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"x\",\"event_pattern\":\"t$\",\"host_pattern\":\"h$\"," EXEC "}]}", NULL) ==
+            1);
+    CHECK_STR(matching(type, host, "info"), "x");
+    host[EVENT_HOST_MAX - 1] = 'i';
+    CHECK_STR(matching(type, host, "info"), "");
+    host[EVENT_HOST_MAX - 1] = 'h';
+    type[EVENT_TYPE_MAX - 1] = 'i';
+    CHECK_STR(matching(type, host, "info"), "");
+}
+
+TEST(full_words_of_bits)
+{
+    char json[FIXTURE_TEXT];
+    struct text t;
+
+    text_init(&t, json, sizeof json);
+    text_str(&t, "{\"rules\":[");
+    for (int i = 0; i < 65 && i < CONFIG_RULES; i++) {
+        text_str(&t, i ? ",{\"name\":\"r" : "{\"name\":\"r");
+        text_u64(&t, (uint64_t)i);
+        text_str(&t, "\",\"action\":{\"type\":\"playbook\"}}");
+    }
+    text_str(&t, "]}");
+    fixture_init(&rules);
+    /* More nodes than the fixture has is fine: then there are fewer rules to look at. */
+    int n = fixture_load(&rules, json, NULL);
+    if (n < 0)
+        return;
+    struct event e = fixture_event("a", "b", "info");
+    uint32_t bits[RULE_WORDS];
+    REQUIRE(rules_match(&rules, &e, bits));
+    int seen = 0;
+    for (int i = 0; (i = rules_next(bits, (unsigned)n, (unsigned)i)) >= 0; i++)
+        CHECK_INT(i, seen++);
+    CHECK_INT(seen, n);
+}
+
+TEST(equal_patterns_are_shared_and_freed)
+{
+    size_t used;
+
+    fixture_init(&rules);
+    used = heap_stats().used;
+    REQUIRE(fixture_load(&rules, "{\"rules\":["
+                                 "{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "},"
+                                 "{\"name\":\"b\",\"host_pattern\":\"(a|b)+c\"," EXEC "}]}",
+                         NULL) == 2);
+    CHECK_INT(rules_active(&rules)->rules[0].event_pattern, rules_active(&rules)->rules[1].host_pattern);
+    /* A reload keeps what it still needs. */
+    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}", NULL) == 1);
+    CHECK_STR(matching("xbac", "h", "info"), "a");
+    REQUIRE(fixture_load(&rules, "{}", NULL) == 0);
+    CHECK_INT(heap_stats().used, used);
+}
+
+TEST(a_bad_file_replaces_nothing)
+{
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}", NULL) == 1);
+    size_t used = heap_stats().used;
+    CHECK_INT(fixture_load(&rules,
+                           "{\"rules\":[{\"name\":\"x\",\"event_pattern\":\"(x|y)+z\"," EXEC "},\n"
+                           "{\"name\":\"x\",\"event_pattern\":\"a(\"," EXEC "},\n"
+                           "{\"name\":\"y\",\"action\":{\"type\":\"dance\"}},\n"
+                           "{\"name\":\"z\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"none\"}},\n"
+                           "{\"severity\":\"loud\"}]}",
+                           NULL),
+              NEFIA_EINVAL);
+    CHECK(reported("t.json:2: reactor.rules[1].event_pattern: \"a(\""));
+    CHECK(reported("t.json:2: reactor.rules[1]: name: \"x\" is the name of an earlier rule"));
+    CHECK(reported("t.json:3: reactor.rules[2].action.type: \"dance\" is not one of exec, alert, playbook"));
+    CHECK(reported("t.json:4: reactor.rules[3].action.webhook_name: there is no \"none\""));
+    CHECK(reported("t.json:5: reactor.rules[4].severity: \"loud\""));
+    CHECK(reported("t.json:5: reactor.rules[4].name: missing"));
+    CHECK_INT(heap_stats().used, used);
+    CHECK_STR(matching("abc", "h", "info"), "a");
+}
+
+TEST(hits_stay_with_the_name)
+{
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"a\"," EXEC "},{\"name\":\"b\"," EXEC "}]}", NULL) == 2);
+    rules.sets[rules.active].rules[0].hits = 7;
+    rules.sets[rules.active].rules[1].hits = 9;
+    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"b\"," EXEC "},{\"name\":\"c\"," EXEC "}]}", NULL) == 2);
+    CHECK_INT(rules_active(&rules)->rules[0].hits, 9);
+    CHECK_INT(rules_active(&rules)->rules[1].hits, 0);
+    CHECK_INT(rules_find(&rules, "c"), 1);
+    CHECK_INT(rules_find(&rules, "a"), NEFIA_ENOTFOUND);
+}
+
+TEST(actions_not_in_this_build)
+{
+    static struct webhook list[] = {{.name = "slack", .timeout_ms = 1234}};
+    const struct webhooks hooks = {list, 1};
+
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"h\",\"action\":{\"type\":\"exec\",\"command\":\"true\"}},"
+                         "{\"name\":\"p\",\"action\":{\"type\":\"playbook\",\"playbook\":\"x\"}},"
+                         "{\"name\":\"a\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}},"
+                         "{\"name\":\"t\",\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\",\"timeout\":\"2m\"}}]}",
+                         &hooks) == 4);
+    const struct rule *r = rules_active(&rules)->rules;
+    CHECK(r[0].action.class == NULL);
+    CHECK(r[1].action.class == NULL);
+    CHECK_STR(action_word(&r[1].action), "playbook");
+    CHECK_INT(r[2].action.timeout_ms, 1234);
+    CHECK_INT(r[3].action.timeout_ms, 120000);
+}
+
+TEST(a_verdict_says_what_was_compared)
+{
+    char buf[256];
+    struct text t;
+
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\\\\..*\",\"host_pattern\":\"prod-.*\","
+                         "\"severity\":\"warning\"," EXEC "}]}",
+                         NULL) == 1);
+    const struct rule *r = rules_active(&rules)->rules;
+    struct {
+        const char *type, *host, *severity, *want;
+    } cases[] = {
+        {"disk.usage", "prod-1", "critical", "matches: type ~ disk\\..*, host ~ prod-.*, critical >= warning"},
+        {"disk.usage", "prod-1", "info", "no match: type ~ disk\\..*, host ~ prod-.*, info < warning"},
+        {"disk.usage", "web", "info", "no match: type ~ disk\\..*, host !~ prod-.*"},
+        {"net.up", "web", "info", "no match: type !~ disk\\..*"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct event e = fixture_event(cases[i].type, cases[i].host, cases[i].severity);
+        struct rule_verdict v = rules_judge(&rules, r, &e);
+        text_init(&t, buf, sizeof buf);
+        rule_verdict_text(&t, &v);
+        CHECK_STR(buf, cases[i].want);
+    }
+}
+
+TEST(more_patterns_than_fit)
+{
+    fixture_init(&rules);
+    CHECK_INT(fixture_load(&rules,
+                           "{\"rules\":[{\"name\":\"1\",\"event_pattern\":\"1\",\"host_pattern\":\"2\"," EXEC "},"
+                           "{\"name\":\"2\",\"event_pattern\":\"3\",\"host_pattern\":\"4\"," EXEC "},"
+                           "{\"name\":\"3\",\"event_pattern\":\"5\",\"host_pattern\":\"6\"," EXEC "},"
+                           "{\"name\":\"4\",\"event_pattern\":\"7\",\"host_pattern\":\"8\"," EXEC "},"
+                           "{\"name\":\"5\",\"event_pattern\":\"9\",\"host_pattern\":\"1\"," EXEC "}]}",
+                           NULL),
+              NEFIA_EINVAL);
+    CHECK(reported("reactor.rules[4].event_pattern: more different patterns than RULE_PATTERNS"));
+}
+
+TEST(backoff_grows_and_is_bounded)
+{
+    CHECK_INT(action_backoff_ms(1), 1000);
+    CHECK_INT(action_backoff_ms(2), 2000);
+    CHECK_INT(action_backoff_ms(6), 32000);
+    CHECK_INT(action_backoff_ms(7), 60000);
+    CHECK_INT(action_backoff_ms(200), 60000);
+}
+
+TEST_MAIN(type_host_and_severity_all_count, no_rules_match_nothing, more_types_and_hosts_than_are_remembered,
+          longest_names_are_remembered_and_told_apart, full_words_of_bits, equal_patterns_are_shared_and_freed,
+          a_bad_file_replaces_nothing, hits_stay_with_the_name, actions_not_in_this_build, a_verdict_says_what_was_compared,
+          more_patterns_than_fit, backoff_grows_and_is_bounded)
