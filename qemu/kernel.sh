@@ -55,6 +55,7 @@ from_debian() {
 
 # The sources land in out/linux; only the image and the user headers are kept of the build.
 kernel_from_source() {
+    [ -e out/mips-malta/sysroot/lib/libc.a ] || die "musl comes first: make BOARD=mips-malta"
     linux=$PWD/out/linux
     rm -rf "$linux"
     qemu/debian.sh mipsel "$linux" linux-source-6.1
@@ -73,12 +74,20 @@ kernel_from_source() {
     rm -rf "$linux"
 }
 
-[ -e "$out/complete" ] && exit 0
-rm -rf "$tmp"
-mkdir -p "$tmp/modules"
+# What the result is made of: when that changes, it is made anew.
+if [ -n "$debian" ]; then
+    inputs="$flavour $modules"
+else
+    inputs=$(cat qemu/mips-malta.config qemu/busybox.config qemu/busybox.sh qemu/nofloat.c | cksum)
+fi
+up_to_date() { [ "$(cat "$out/complete" 2>/dev/null)" = "$inputs" ]; }
+
+up_to_date && exit 0
 exec 9>"out/kernel/.lock"
 flock 9
-[ -e "$out/complete" ] && exit 0
+up_to_date && exit 0
+rm -rf "$tmp"
+mkdir -p "$tmp/modules"
 echo "kernel.sh: $board"
 if [ -n "$debian" ]; then
     from_debian
@@ -87,6 +96,6 @@ else
     wait $! || { tail -n 20 "out/kernel/$board.log" >&2; die "the kernel did not build"; }
     qemu/busybox.sh "$tmp/include" "$tmp/busybox"
 fi
-: >"$tmp/complete"
+echo "$inputs" >"$tmp/complete"
 rm -rf "$out"
 mv "$tmp" "$out"
