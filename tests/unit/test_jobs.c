@@ -1,0 +1,326 @@
+#include "check.h"
+
+#include <signal.h>
+
+#include "nefia/err.h"
+#include "nefia/jobs.h"
+
+enum { SLOTS = 8, BLOCKS = 64, LIMIT = 4 };
+
+static struct clock_fake fake;
+static struct loop loop;
+static struct pollfd pollfds[32];
+static struct watch *polled[32];
+static struct child child_slots[LIMIT + 1];
+static struct children children;
+static struct action_scratch scratch;
+static char line_buf[CONFIG_EVENT_BYTES];
+static struct job slots[SLOTS];
+static struct job_block blocks[BLOCKS];
+static char outputs[LIMIT * JOB_OUTPUT];
+static struct jobs jobs;
+
+/* What is settled, in order: "row:ok" or "row:error". */
+static char settled_buf[1024];
+static struct text settled;
+static bool rule_is_there, bad_event;
+static struct webhook hooks[2];
+static char last_line[CONFIG_EVENT_BYTES + 1];
+
+/** In the child: what the first byte of the event says. `0`…`9` exit status, `h` hangs, `a` asks for another try. */
+static int run_child(void *arg)
+{
+    const struct action_request *r = arg;
+    char c = r->event->line.ptr[0];
+
+    if (c == 'h')
+        pause();
+    if (c == 'a' && r->attempt > 2)
+        return 0;
+    return c == 'a' ? 99 : c - '0';
+}
+
+static int prepare(const struct action_request *r, struct action_scratch *s, struct child_spec *spec, struct text *why)
+{
+    if (r->event->line.ptr[0] == 'x') {
+        text_str(why, "cannot be prepared");
+        return NEFIA_EINVAL;
+    }
+    s->request = *r;
+    spec->run = run_child;
+    spec->run_arg = &s->request;
+    return 0;
+}
+
+static enum action_outcome judge(const struct child_result *r, const char *output, uint64_t timeout_ms, struct text *error)
+{
+    (void)output;
+    (void)timeout_ms;
+    if (r->exit_code == 0)
+        return ACTION_DONE;
+    text_str(error, r->timed_out ? "timed out" : "exit ");
+    if (!r->timed_out)
+        text_u64(error, (uint64_t)r->exit_code);
+    return r->exit_code == 99 ? ACTION_AGAIN : ACTION_FAILED;
+}
+
+static const struct action_class class = {.name = "test", .prepare = prepare, .judge = judge};
+static const struct action_class other_class = {.name = "other"};
+static struct action actions[2] = {{.class = &class, .webhook = 0, .timeout_ms = 5000}, {.class = &class, .webhook = 1, .timeout_ms = 5000}};
+
+static bool hook_rule(void *arg, uint16_t rule, struct action_request *out)
+{
+    (void)arg;
+    if (!rule_is_there || rule > 1)
+        return false;
+    out->action = &actions[rule];
+    out->rule = "rule";
+    out->hook = &hooks[rule];
+    return true;
+}
+
+static void hook_settled(void *arg, const struct job *job, bool done, const char *error, const struct child_result *r,
+                         const char *output)
+{
+    (void)arg;
+    (void)r;
+    (void)output;
+    text_u64(&settled, job->row);
+    text_char(&settled, ':');
+    text_str(&settled, done ? "ok" : error);
+    text_char(&settled, ' ');
+}
+
+static int hook_decode(void *arg, const char *line, size_t len, struct event *out)
+{
+    (void)arg;
+    memcpy(last_line, line, len);
+    last_line[len] = '\0';
+    *out = (struct event){.line = {line, len}};
+    return bad_event ? NEFIA_ESYNTAX : 0;
+}
+
+static void on_signal(void *arg, int signo)
+{
+    (void)arg;
+    if (signo == SIGCHLD)
+        children_reap(&children);
+}
+
+static void setup(void)
+{
+    const struct job_hooks job_hooks = {hook_rule, hook_settled, hook_decode, NULL};
+
+    children_kill_all(&children);
+    clock_fake_init(&fake, 1000, 0);
+    loop_init(&loop, &fake.clock, pollfds, polled, 32);
+    loop_on_signal(&loop, on_signal, NULL);
+    children_init(&children, &loop, child_slots, LIMIT + 1);
+    jobs_init(&jobs, &loop, &children, &scratch, line_buf, &job_hooks);
+    jobs_add_queue(&jobs, &class, slots, SLOTS, blocks, BLOCKS, outputs, LIMIT);
+    text_init(&settled, settled_buf, sizeof settled_buf);
+    rule_is_there = true;
+    bad_event = false;
+    hooks[0] = hooks[1] = (struct webhook){.retries = 3};
+}
+
+static int push(uint16_t rule, uint64_t row, const char *line)
+{
+    return jobs_push(&jobs, &actions[rule], rule, row, line, strlen(line));
+}
+
+/** Until so many jobs are left, or 10 s. */
+static void wait_for(unsigned left)
+{
+    for (int i = 0; i < 1000 && jobs_left(&jobs) > left; i++)
+        loop_turn(&loop, 10);
+    CHECK_INT(jobs_left(&jobs), left);
+}
+
+static void wait_running(unsigned running)
+{
+    for (int i = 0; i < 1000 && jobs.queues[0].running != running; i++)
+        loop_turn(&loop, 10);
+    CHECK_INT(jobs.queues[0].running, running);
+}
+
+TEST(a_job_runs_and_is_settled)
+{
+    setup();
+    CHECK_INT(push(0, 7, "0 the event"), 0);
+    CHECK_INT(jobs.queues[0].running, 0);
+    jobs_start(&jobs);
+    CHECK_INT(jobs.queues[0].running, 1);
+    CHECK_STR(last_line, "0 the event");
+    wait_for(0);
+    CHECK_STR(settled_buf, "7:ok ");
+    CHECK_INT(push(0, 8, "3"), 0);
+    jobs_start(&jobs);
+    wait_for(0);
+    CHECK_STR(settled_buf, "7:ok 8:exit 3 ");
+    CHECK_INT(jobs.queues[0].done, 1);
+    CHECK_INT(jobs.queues[0].failed, 1);
+    CHECK_INT(jobs.queues[0].blocks_free, BLOCKS);
+}
+
+TEST(lines_of_any_length_are_kept_whole)
+{
+    char line[2000];
+
+    setup();
+    for (size_t i = 0; i < sizeof line; i++)
+        line[i] = (char)('a' + i % 23);
+    line[0] = '0';
+    for (size_t len = 1; len < sizeof line; len += 127) {
+        REQUIRE(jobs_push(&jobs, &actions[0], 0, len, line, len) == 0);
+        jobs_start(&jobs);
+        CHECK_INT(strlen(last_line), len);
+        CHECK_MEM(last_line, line, len);
+        wait_for(0);
+    }
+    CHECK_INT(jobs.queues[0].blocks_free, BLOCKS);
+}
+
+TEST(one_lane_leaves_room_for_the_others)
+{
+    setup();
+    for (int i = 0; i < 6; i++)
+        CHECK_INT(push(0, 1, "h"), 0);
+    CHECK_INT(push(0, 1, "h"), NEFIA_EFULL); /* three quarters of 8 */
+    jobs_start(&jobs);
+    CHECK_INT(jobs.queues[0].running, 3); /* three quarters of 4 */
+    CHECK_INT(push(1, 2, "0"), 0);
+    CHECK_INT(push(1, 3, "0"), 0);
+    CHECK_INT(push(1, 4, "0"), NEFIA_EFULL);
+    CHECK_INT(jobs.queues[0].overflowed, 2);
+    jobs_start(&jobs);
+    wait_for(6);
+    CHECK_STR(settled_buf, "2:ok 3:ok ");
+    children_kill_all(&children);
+}
+
+TEST(the_memory_of_events_is_bounded_too)
+{
+    static char line[CONFIG_EVENT_BYTES];
+
+    setup();
+    memset(line, '0', sizeof line);
+    unsigned fit = BLOCKS / ((CONFIG_EVENT_BYTES + JOB_BLOCK - 3) / (JOB_BLOCK - 2));
+    for (unsigned i = 0; i < fit; i++)
+        CHECK_INT(jobs_push(&jobs, &actions[0], 0, 1, line, sizeof line), 0);
+    CHECK_INT(jobs_push(&jobs, &actions[0], 0, 1, line, sizeof line), NEFIA_EFULL);
+    CHECK_INT(push(0, 2, "0"), 0);
+    jobs_start(&jobs);
+    wait_for(0);
+    CHECK_INT(jobs.queues[0].blocks_free, BLOCKS);
+}
+
+TEST(another_try_waits_longer_each_time)
+{
+    setup();
+    CHECK_INT(push(0, 1, "a"), 0);
+    jobs_start(&jobs);
+    wait_running(0);
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK(timer_active(&jobs.timer));
+    CHECK_INT(jobs.timer.at_ms, fake.now_ms + 1000);
+    fake.now_ms += 1000;
+    loop_turn(&loop, 0);
+    CHECK_INT(jobs.queues[0].running, 1);
+    wait_running(0);
+    CHECK_INT(jobs.timer.at_ms, fake.now_ms + 2000);
+    fake.now_ms += 2000;
+    loop_turn(&loop, 0);
+    wait_for(0);
+    CHECK_STR(settled_buf, "1:ok ");
+    CHECK(!timer_active(&jobs.timer));
+    CHECK_INT(jobs.queues[0].retried, 2);
+}
+
+TEST(tries_end)
+{
+    setup();
+    hooks[0].retries = 1;
+    CHECK_INT(push(0, 1, "a"), 0);
+    jobs_start(&jobs);
+    wait_running(0);
+    fake.now_ms += 1000;
+    loop_turn(&loop, 0);
+    wait_for(0);
+    CHECK_STR(settled_buf, "1:exit 99 ");
+}
+
+TEST(a_deadline_ends_it)
+{
+    setup();
+    CHECK_INT(push(0, 1, "h"), 0);
+    jobs_start(&jobs);
+    fake.now_ms += 5000;
+    loop_turn(&loop, 0);
+    wait_for(0);
+    CHECK_STR(settled_buf, "1:timed out ");
+}
+
+TEST(what_cannot_start_is_settled)
+{
+    const struct action other = {.class = &other_class};
+
+    setup();
+    CHECK_INT(push(0, 1, "x"), 0);
+    jobs_start(&jobs);
+    CHECK_STR(settled_buf, "1:cannot be prepared ");
+    bad_event = true;
+    CHECK_INT(push(0, 2, "0"), 0);
+    jobs_start(&jobs);
+    CHECK_STR(settled_buf, "1:cannot be prepared 2:event not readable ");
+    CHECK_INT(jobs_push(&jobs, &other, 0, 3, "0", 1), NEFIA_ENOTSUP);
+    CHECK_INT(jobs_left(&jobs), 0);
+}
+
+static uint16_t swap_rules(void *arg, uint16_t rule)
+{
+    (void)arg;
+    return rule == 0 ? 1 : JOB_NO_RULE;
+}
+
+TEST(a_reload_moves_and_removes_jobs)
+{
+    setup();
+    for (int i = 0; i < 5; i++)
+        CHECK_INT(push(0, 10, "h"), 0);
+    CHECK_INT(push(1, 20, "h"), 0);
+    jobs_start(&jobs);
+    CHECK_INT(jobs.queues[0].running, 4);
+    CHECK_INT(push(1, 21, "0"), 0);
+    jobs_rebind(&jobs, swap_rules, NULL);
+    CHECK_STR(settled_buf, "21:rule removed ");
+    for (int i = 0; i < SLOTS; i++)
+        if (slots[i].state != JOB_FREE)
+            CHECK_INT(slots[i].rule, slots[i].row == 10 ? 1 : JOB_NO_RULE);
+    /* The one that runs without its rule still ends, and so do the rest. */
+    fake.now_ms += 5000;
+    loop_turn(&loop, 0);
+    wait_running(2);
+    fake.now_ms += 5000;
+    loop_turn(&loop, 0);
+    wait_for(0);
+}
+
+TEST(draining_gives_up_what_waits)
+{
+    setup();
+    CHECK_INT(push(0, 1, "a"), 0);
+    jobs_start(&jobs);
+    wait_running(0);
+    CHECK_INT(push(0, 2, "0"), 0);
+    CHECK_INT(jobs_drain(&jobs), 1);
+    CHECK_STR(settled_buf, "1:given up: stopping ");
+    CHECK_INT(push(0, 3, "0"), NEFIA_EFULL);
+    jobs_start(&jobs);
+    wait_for(0);
+    CHECK_STR(settled_buf, "1:given up: stopping 2:ok ");
+}
+
+TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_kept_whole, one_lane_leaves_room_for_the_others,
+          the_memory_of_events_is_bounded_too, another_try_waits_longer_each_time, tries_end, a_deadline_ends_it,
+          what_cannot_start_is_settled, a_reload_moves_and_removes_jobs, draining_gives_up_what_waits)
