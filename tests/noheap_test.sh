@@ -1,0 +1,161 @@
+#!/bin/sh
+# Both programs under load, with every system call watched: once their loops run, neither asks the kernel for memory.
+#   tests/noheap_test.sh [DIRECTORY]      default: out/host
+set -u
+
+programs=${1:-out/host}
+here=$(dirname "$0")
+dir=$(mktemp -d)
+passed=0
+failed=0
+pids=
+
+stop_all() {
+    for pid in $pids; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$dir"
+}
+trap stop_all EXIT
+trap 'exit 1' HUP INT TERM
+
+# result NAME STATUS
+result() {
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "ok $1"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+        sed 's/^/  log: /' "$dir/hub.log" "$dir/beacon.log" | tail -n 10
+    fi
+}
+
+within() {
+    tenths=$(($1 * 10))
+    shift
+    while [ $tenths -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
+    return 1
+}
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+openssl rand -hex 32 >"$dir/key"
+chmod 600 "$dir/key"
+mkdir "$dir/hook"
+python3 "$here/fake/webhook.py" "$dir/hook" secret &
+pids=$!
+within 5 test -s "$dir/hook/port"
+cat >"$dir/nefia.yaml" <<END
+host_id: watched
+beacons:
+  reactor: 127.0.0.1:$port
+  hmac_key_file: $dir/key
+  control_socket: $dir/beacon.sock
+  max_events_per_min: 100
+  dedup_window: 0
+  disk_usage: {interval: 1s, warning_percent: 0.1, critical_percent: 100, paths: [/]}
+  scripts:
+    - {name: loud, command: "seq 2000; exit 1", interval: 1s}
+reactor:
+  listen_port: $port
+  hmac_key_file: $dir/key
+  control_socket: $dir/hub.sock
+  rules:
+    - {name: run, event_pattern: '^load', action: {type: exec, command: "true", target: hub}}
+    - {name: tell, event_pattern: '(disk|script)\\.(usage|result)+', action: {type: alert, webhook_name: ok}}
+  webhooks:
+    - {name: ok, url: "http://localhost:$(cat "$dir/hook/port")/ok", secret: secret}
+END
+
+# trace NAME PROGRAM…: with a file of system calls for each process.
+trace() {
+    name=$1
+    shift
+    mkdir "$dir/$name"
+    strace -ff -o "$dir/$name/calls" "$@" 2>"$dir/$name.log" &
+    pids="$pids $!"
+    echo $! >"$dir/$name.pid"
+}
+
+# The daemon itself is the process that ran first.
+daemon_calls() {
+    for f in "$dir/$1"/calls.*; do
+        if grep -q -m 1 "^execve(\"$2\"" "$f"; then
+            echo "$f"
+            return
+        fi
+    done
+}
+
+signal() {
+    f=$(daemon_calls "$1" "$2")
+    kill "-$3" "${f##*.}"
+}
+
+# has_read NAME PROGRAM TIMES: its configuration.
+has_read() {
+    [ "$(grep -c 'open.*nefia.yaml' "$(daemon_calls "$1" "$2")")" = "$3" ]
+}
+
+trace hub "$programs/nefia" reactor run -c "$dir/nefia.yaml"
+within 10 grep -q 'listening on' "$dir/hub.log"
+result "the hub starts" $?
+trace beacon "$programs/nefia-beacon" run -c "$dir/nefia.yaml"
+
+# Load: events from a foreign sender, from the beacon, actions of both kinds, questions, a reload.
+python3 "$here/fake/sender.py" steady "$port" "$dir/key" 5000 >"$dir/steady"
+result "5,000 events are taken" $?
+within 20 grep -q '^/ok good .*disk.usage' "$dir/hook/log"
+result "a webhook is told" $?
+within 20 grep -q '^/ok good .*script.result' "$dir/hook/log"
+result "of a script too" $?
+for round in 1 2; do
+    "$programs/nefia" reactor status --json -c "$dir/nefia.yaml" >"$dir/status"
+    "$programs/nefia" reactor events -c "$dir/nefia.yaml" >"$dir/events"
+    "$programs/nefia-beacon" status -c "$dir/nefia.yaml" >"$dir/beacon-status"
+    "$programs/nefia-beacon" emit test.event info "round=$round" -c "$dir/nefia.yaml" >"$dir/emit"
+    signal hub "$programs/nefia" HUP
+    signal beacon "$programs/nefia-beacon" HUP
+    within 10 has_read hub "$programs/nefia" $((round + 1)) && within 10 has_read beacon "$programs/nefia-beacon" $((round + 1))
+    result "reload $round" $?
+done
+grep -q '"events":5[0-9][0-9][0-9]' "$dir/status"
+result "all of it was counted" $?
+signal beacon "$programs/nefia-beacon" TERM
+signal hub "$programs/nefia" TERM
+wait "$(cat "$dir/beacon.pid")"
+result "the beacon ends" $?
+wait "$(cat "$dir/hub.pid")"
+result "the hub ends" $?
+
+# check NAME PROGRAM: from the first wait of the loop on.
+check() {
+    f=$(daemon_calls "$1" "$2")
+    waits=$(grep -c '^ppoll' "$f")
+    sed -n '/^ppoll/,$p' "$f" | grep -E '^(brk|mmap2?|mremap|munmap|clone3?\(.*CLONE_VM)\(?' >"$dir/grown"
+    echo "   $1: $(wc -l <"$f") system calls, $waits waits"
+    [ "$waits" -gt 5 ] && [ ! -s "$dir/grown" ]
+    result "$1: no memory asked for once it runs" $?
+    sed 's/^/  /' "$dir/grown" | head -n 5
+}
+check hub "$programs/nefia"
+check beacon "$programs/nefia-beacon"
+
+# A child that was forked and ran no other program is ours as well.
+count=0
+: >"$dir/grown"
+for f in "$dir"/hub/calls.*; do
+    if ! grep -q '^execve' "$f"; then
+        count=$((count + 1))
+        grep -E '^(brk|mmap2?|mremap)\(' "$f" >>"$dir/grown"
+    fi
+done
+[ $count -gt 0 ] && [ ! -s "$dir/grown" ]
+result "$count processes that sent alerts: none either" $?
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
