@@ -22,8 +22,8 @@ run_on() { on "$1" 20 "$2" || fail "$1: '$2' failed: $answer"; }
 # The console lines of the programs, with the machine's name; not the answers to our commands.
 show() {
     eval "pid=\$$1_pid"
-    tail -n +1 -f -s 0.1 --pid="$pid" "$run/$1.log" |
-        sed -u -nE "s/\r$//; /^(beacon|reactor|event|command|webhook|webhook-body|init): |^machine /s/^/[$1] /p" &
+    tail -n +1 -f -s 0.1 --pid="$pid" "$run/$1.log" 6>&- |
+        sed -u -nE "s/\r$//; /^(beacon|reactor|event|command|webhook|webhook-body|init): |^machine /s/^/[$1] /p" 6>&- &
     machine_pids="$! $machine_pids"  # ends before the machine does
 }
 

@@ -20,6 +20,10 @@ router_mark=1
 
 machines_begin() {
     run=$1
+    mkdir -p "$(dirname "$run")"
+    # One at a time: another run of the same would lose its files.  Descriptor 6 is the lock's.
+    exec 6>"$run.lock"
+    flock -w 300 6 || { echo "$run is in use" >&2; exit 1; }
     rm -rf "$run"
     mkdir -p "$run"
     trap machines_end EXIT
@@ -48,7 +52,7 @@ machine_start() {
     # Open for reading too: a machine that is gone must not stop the writer.
     eval "exec $4<>\"$run/$2.in\""
     eval "$2_fd=$4"
-    qemu/boot.sh "$1" "$2" "$3" "$run" ${5:+"$5"} >"$run/$2.log" 2>&1 &
+    qemu/boot.sh "$1" "$2" "$3" "$run" ${5:+"$5"} >"$run/$2.log" 2>&1 6>&- &
     machine_pids="$! $machine_pids"
     eval "$2_pid=$!"
 }
