@@ -1,0 +1,230 @@
+#!/bin/sh
+# What the programs cost and how fast they are, as a table in Markdown. Everything is measured on this machine, now; the hub's
+# throughput beside the limit it is judged by (the same core computing only the HMACs), in the same rounds.
+#   tests/bench/run.sh
+# ROUNDS (5), EVENTS (200000) and IDLE_SECONDS (20) may be set in the environment.
+set -eu
+
+out=out/host
+rounds=${ROUNDS:-5}
+events=${EVENTS:-200000}
+idle=${IDLE_SECONDS:-20}
+dir=$(mktemp -d)
+pids=
+trap 'for p in $pids; do kill "$p" 2>/dev/null || true; done; rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The sender on one core, hub and limit on another, where there are two.
+cores=$(nproc)
+hub_core=0
+sender_core=$((cores > 1 ? 1 : 0))
+
+bench=out/bench/bench
+mkdir -p out/bench/include
+cp $out/sysroot/include/bearssl*.h out/bench/include/
+cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench tests/bench/bench.c src/event/mac.c \
+    src/core/text.c src/core/utf8.c src/core/err.c $out/sysroot/lib/libbearssl.a
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+openssl rand -hex 32 >"$dir/key"
+chmod 600 "$dir/key"
+
+within() {
+    tenths=$(($1 * 10))
+    shift
+    while [ $tenths -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
+    echo "bench: gave up waiting for: $*" >&2
+    return 1
+}
+
+# percentile P: of the numbers on stdin.
+percentile() {
+    sort -n | awk -v p="$1" '{ v[NR] = $1 } END { i = int((NR - 1) * p / 100 + 0.5) + 1; print v[i] }'
+}
+
+median() {
+    percentile 50
+}
+
+# rules N: half of them for types that come, half for types that do not; no severity is enough, so that what is
+# measured is deciding.
+rules() {
+    echo "reactor:"
+    echo "  listen_port: $port"
+    echo "  control_socket: $dir/hub.sock"
+    echo "  hmac_key_file: $dir/key"
+    echo "  rules:"
+    i=0
+    while [ $i -lt "$1" ]; do
+        case $((i % 4)) in
+        0) pattern='disk\..*' ;;
+        1) pattern="svc$i\\.(up|down)" ;;
+        2) pattern='(script|service)\.[a-z]+' ;;
+        3) pattern="app$i\\..*" ;;
+        esac
+        echo "    - {name: r$i, event_pattern: '$pattern', host_pattern: 'site-$((i % 97))-.*', severity: critical, action: {type: exec, command: 'true', target: hub}}"
+        i=$((i + 1))
+    done
+}
+
+start_hub() {
+    : >"$dir/hub.log"
+    taskset -c $hub_core $out/nefia reactor run -c "$1" 2>"$dir/hub.log" &
+    hub=$!
+    pids="$pids $hub"
+    within 10 grep -q 'listening on' "$dir/hub.log"
+}
+
+stop() {
+    kill "$1"
+    wait "$1" || true
+}
+
+echo "## Measured"
+echo
+model=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+echo "On: ${model:-$(uname -m)}, $cores cores, Linux $(uname -r), $(date -u +%Y-%m-%d); load while it ran: $(cut -d ' ' -f 1-3 /proc/loadavg)."
+echo "Events of $($bench bytes "$dir/key" 0) bytes on average, signed, over one loopback connection; medians of $rounds rounds of $events events."
+echo "Events a second are those of a core that does nothing else: CPU time of the process, so that other work on the machine does not count."
+echo
+echo "### Hub throughput"
+echo
+echo "| rules | hub, events/s | HMAC only, events/s | share | promise |"
+echo "|------:|--------------:|--------------------:|------:|---------|"
+for n in 10 100 1000; do
+    rules $n >"$dir/rules$n.yaml"
+    : >"$dir/hub$n"
+    : >"$dir/hmac$n"
+    start_hub "$dir/rules$n.yaml"
+    taskset -c $sender_core $bench load "$dir/key" "$port" 8192 >"$dir/ignored"
+    round=0
+    while [ $round -lt "$rounds" ]; do
+        taskset -c $hub_core $bench hmac "$dir/key" "$events" | cut -d ' ' -f 1 >>"$dir/hmac$n"
+        before=$($bench cpu $hub)
+        taskset -c $sender_core $bench load "$dir/key" "$port" "$events" >>"$dir/wall$n"
+        after=$($bench cpu $hub)
+        echo $(((after - before) / events)) >>"$dir/hub$n"
+        round=$((round + 1))
+    done
+    stop $hub
+    hub_ns=$(median <"$dir/hub$n")
+    hmac_ns=$(median <"$dir/hmac$n")
+    promise=-
+    [ $n = 100 ] && promise="≥ 60 %"
+    [ $n = 1000 ] && promise="≤ 1.5 × of 10 rules: $(awk -v a="$hub_ns" -v b="$(median <"$dir/hub10")" 'BEGIN { printf "%.2f ×", a / b }')"
+    awk -v n=$n -v hub="$hub_ns" -v hmac="$hmac_ns" -v promise="$promise" \
+        'BEGIN { printf "| %d | %d | %d | %.0f %% | %s |\n", n, 1e9 / hub, 1e9 / hmac, 100 * hmac / hub, promise }'
+done
+echo
+echo "By the clock on the wall, with whatever else the machine did: $(awk -v ns="$(median <"$dir/wall100")" 'BEGIN { printf "%d", 1e9 / ns }') events/s with 100 rules."
+echo
+
+echo "### Reaction: event sent → first command of the action's shell"
+echo
+cat >"$dir/react.yaml" <<END
+reactor:
+  listen_port: $port
+  control_socket: $dir/hub.sock
+  hmac_key_file: $dir/key
+  rules:
+    - {name: react, action: {type: exec, command: 'echo x >$dir/fifo', target: hub}}
+END
+mkfifo "$dir/fifo"
+start_hub "$dir/react.yaml"
+taskset -c $sender_core $bench react "$dir/key" "$port" 500 "$dir/fifo" >"$dir/reactions"
+stop $hub
+echo "| p50 | p90 | p99 | max | promise |"
+echo "|----:|----:|----:|----:|---------|"
+printf '|'
+for p in 50 90 99 100; do
+    percentile $p <"$dir/reactions" | awk '{ printf " %.1f ms |", $1 / 1000 }'
+done
+echo " p99 ≤ 5 ms |"
+echo
+
+# cpu_and_wakes PID: nanoseconds, and how often it was woken.
+cpu_and_wakes() {
+    echo "$($bench cpu "$1") $(sed -n 's/^voluntary_ctxt_switches:[^0-9]*//p' "/proc/$1/status")"
+}
+
+echo "### Idle, both programs connected, over $idle s"
+echo
+cat >"$dir/idle.yaml" <<END
+host_id: idle
+beacons:
+  reactor: 127.0.0.1:$port
+  hmac_key_file: $dir/key
+  control_socket: $dir/beacon.sock
+  disk_usage: {interval: 5m, paths: [/]}
+reactor:
+  listen_port: $port
+  control_socket: $dir/hub.sock
+  hmac_key_file: $dir/key
+END
+sed 's/interval: 5m/interval: 1s/' "$dir/idle.yaml" >"$dir/busy.yaml"
+connected() {
+    $out/nefia reactor status --json -c "$dir/idle.yaml" | grep -q '"open":1'
+}
+start_hub "$dir/idle.yaml"
+$out/nefia-beacon run -c "$dir/idle.yaml" 2>"$dir/beacon.log" &
+beacon=$!
+pids="$pids $beacon"
+within 20 connected || true
+sleep 2
+cpu_and_wakes $hub >"$dir/hub.0"
+cpu_and_wakes $beacon >"$dir/beacon.0"
+sleep "$idle"
+cpu_and_wakes $hub >"$dir/hub.1"
+cpu_and_wakes $beacon >"$dir/beacon.1"
+stop $beacon
+# What one look at the disks costs: the same beacon with an interval of 1 s.
+$out/nefia-beacon run -c "$dir/busy.yaml" 2>"$dir/beacon.log" &
+beacon=$!
+pids="$pids $beacon"
+sleep 3
+cpu_and_wakes $beacon >"$dir/busy.0"
+sleep 10
+cpu_and_wakes $beacon >"$dir/busy.1"
+stop $beacon
+stop $hub
+echo "| program | CPU | wake-ups | CPU a day | promise |"
+echo "|---------|----:|---------:|----------:|---------|"
+for p in hub beacon; do
+    paste -d ' ' "$dir/$p.0" "$dir/$p.1" "$dir/busy.0" "$dir/busy.1" | awk -v p=$p -v s="$idle" '{
+        polls = p == "beacon" ? ($7 - $5) / 10 * 288 / 1e9 : 0
+        printf "| %s | %.2f ms | %d | %.2f s | ≤ 1 s |\n", p == "hub" ? "nefia" : "nefia-beacon", ($3 - $1) / 1e6, $4 - $2,
+            ($3 - $1) / 1e9 / s * 86400 + polls }'
+done
+echo
+echo "The beacon's day has 288 looks at its disks (the default interval), each at the cost measured with an interval of 1 s."
+echo
+
+echo "### Start-up: from exec to the first line of the log"
+echo
+echo "| program | median of 20 |"
+echo "|---------|-------------:|"
+for p in "nefia reactor run" "nefia-beacon run"; do
+    i=0
+    while [ $i -lt 20 ]; do
+        # shellcheck disable=SC2086 # program and verb
+        $bench start $out/$p -c "$dir/idle.yaml"
+        i=$((i + 1))
+    done | median | awk -v p="$p" '{ printf "| %s | %.1f ms |\n", p, $1 / 1000 }'
+done
+echo
+
+echo "### Size"
+echo
+echo "| board | program | flash (stripped) | RAM: data, bss and worst-case stack |"
+echo "|-------|---------|-----------------:|------------------------------------:|"
+built=
+for b in host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta arm-virt-minimal; do
+    [ -e out/$b/nefia.elf ] && built="$built $b"
+done
+# shellcheck disable=SC2086 # a list of words
+python3 toolchain/budget.py --details none $built 2>/dev/null |
+    awk '$2 ~ /^nefia/ && NF >= 8 { printf "| %s | %s | %s KiB | %s KiB |\n", $1, $2, $7, $8 ~ /^[0-9.]+$/ ? $8 : $10 }' || true
