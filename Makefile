@@ -97,7 +97,8 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 core-$(CONFIG_YAML) += src/core/config_yaml.c
-OPTIONAL := src/core/config_yaml.c $(if $(SAN),src/core/malloc.c)
+beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
+OPTIONAL := src/core/config_yaml.c src/beacon/status.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -106,6 +107,13 @@ common-src := $(foreach m,core event net,$(call module_src,$(m)))
 beacon-src := $(call module_src,beacon) $(SENSORS:%=src/beacon/sensors/%.c)
 hub-src    := $(foreach m,guard reactor,$(call module_src,$(m))) $(ACTIONS:%=src/reactor/actions/%.c)
 lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
+
+# What is linked changes when a source goes, too.
+ifneq ($(wildcard $(O)/gen/auto.conf),)
+ifneq ($(strip $(lib-src)),$(strip $(file <$(O)/gen/sources.list)))
+$(file >$(O)/gen/sources.list,$(lib-src))
+endif
+endif
 
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
@@ -121,10 +129,10 @@ $(O)/obj/%.o: %.c $(CC_DEPENDS)
 .PHONY: lib objects
 objects: $(call objects,$(lib-src))
 lib: $(O)/libnefia.a ## Only the archive of all modules (what unit tests link with)
-$(O)/libnefia.a: $(call objects,$(lib-src))
+$(O)/libnefia.a: $(call objects,$(lib-src)) $(O)/gen/sources.list
 	$(call say,AR $@)
 	$(Q)rm -f $@
-	$(Q)$(CROSS)ar rcs $@ $^
+	$(Q)$(CROSS)ar rcs $@ $(filter %.o,$^)
 
 LIBS = -lyaml -ltre -lbearssl
 define link
@@ -132,10 +140,10 @@ define link
 	$(Q)$(CC_BOARD) $(LINK_FLAGS) -o $@ $(LINK_MAP) $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
 endef
 
-$(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk
+$(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk $(O)/gen/sources.list
 	$(link)
 %.elf: LINK_MAP = -Wl,-Map=$(@:.elf=.map)
-$(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk
+$(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk $(O)/gen/sources.list
 	$(link)
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)

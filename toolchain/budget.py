@@ -116,9 +116,9 @@ class Graph:
         self.problems = []
         self.address = {}
         for line in run(cross + "nm", "--defined-only", elf).splitlines():
-            where, kind, name = line.split()[:3]
-            if kind in "tTwWiV":
-                self.address.setdefault(name, int(where, 16) & ~1)
+            words = line.split()  # address, kind, name; a weak symbol nobody defined has no address
+            if len(words) == 3 and words[1] in "tTwWiV":
+                self.address.setdefault(words[2], int(words[0], 16) & ~1)
         for path in ci_files:
             self.read(path)
         self.by_name = collections.defaultdict(set)

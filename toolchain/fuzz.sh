@@ -10,9 +10,11 @@ passed=0
 failed=0
 for target in "$@"; do
     name=${target##*/fuzz_}
-    mkdir -p "out/fuzz/$name" "tests/fuzz/corpus/$name"
+    corpus=tests/fuzz/corpus/fuzz_$name
+    [ -d "$corpus" ] || corpus=tests/fuzz/corpus/$name
+    mkdir -p "out/fuzz/$name" "$corpus"
     if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-        -artifact_prefix="out/fuzz/$name/" "out/fuzz/$name" "tests/fuzz/corpus/$name" \
+        -artifact_prefix="out/fuzz/$name/" "out/fuzz/$name" "$corpus" \
         >"out/fuzz/$name.log" 2>&1 </dev/null; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "out/fuzz/$name.log")
         echo "ok $name: $runs inputs"

@@ -5,7 +5,7 @@
 #
 # Each program ends with a line `N passed, N failed`; one that dies without it counts as one failed.
 # Its output is shown when it fails.  The last line is the sum.  A program …/replay/NAME is given the
-# files of tests/fuzz/corpus/NAME (without a leading fuzz_).
+# files of its corpus: tests/fuzz/corpus/NAME, or that without a leading fuzz_.
 set -u
 
 emulator=
@@ -27,8 +27,9 @@ failed=0
 for program in "$@"; do
     case $program in
     */replay/*)
-        corpus=${program##*/}
-        set -- "tests/fuzz/corpus/${corpus#fuzz_}"/* ;;
+        corpus=tests/fuzz/corpus/${program##*/}
+        [ -d "$corpus" ] || corpus=tests/fuzz/corpus/${program##*/fuzz_}
+        set -- "$corpus"/* ;;
     *) set -- ;;
     esac
     timeout -k 5 "$limit" ${emulator:+"$emulator"} "$program" "$@" >"$log" 2>&1 </dev/null
