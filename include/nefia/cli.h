@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "nefia/kconfig.h"
+
 /** The command line of both programs: a table of verbs, each with its options, its help and its handler.
  * Help goes to stdout with exit status 0; errors to stderr, naming the remedy, with CLI_WRONG. */
 
@@ -53,11 +55,11 @@ int cli_main(const struct cli_program *p, int argc, char **argv, void *arg);
 /** The value of an option of this verb: null when not given; "" for a flag that was. The name must be in the verb's table. */
 const char *cli_option(const struct cli_args *a, const char *name);
 
-/** Options of a verb that runs in the foreground and logs, and what starts its log by them:
+/** The last options of a verb that runs in the foreground and logs, and what starts its log by them:
  * CLI_FINE, or CLI_WRONG when LEVEL is no level (said on stderr). */
 #define CLI_LOG_OPTIONS \
-    {"--syslog", NULL, "log to syslog instead of stderr"}, \
-    {"--log-level", "LEVEL", "error, warning, info (default) or debug"}
+    {"--log-level", "LEVEL", "error, warning, info (default) or debug"}, \
+    {IS_ENABLED(CONFIG_SYSLOG) ? "--syslog" : NULL, NULL, "log to syslog instead of stderr"}
 int cli_log(const struct cli_args *a, const char *program);
 
 /** The version of this build, and the board it is for. */

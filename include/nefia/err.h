@@ -21,5 +21,9 @@ enum nefia_err {
 
 /** Two or three words for a log line; never null.  Lives in src/core/err.c. */
 const char *err_text(int err);
+/** What the system says of an errno; without CONFIG_ERRNO_TEXT "errno 111", in buf.
+ * In argument lists: LOG_WARN("cannot read: ", ERRNO(errno)). */
+const char *errno_text(char buf[24], int error);
+#define ERRNO(error) errno_text((char[24]){0}, error)
 
 #endif

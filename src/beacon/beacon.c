@@ -133,9 +133,15 @@ int beacon_load(struct beacon *b, unsigned needs)
 static void open_control(struct beacon *b, const struct beacon_settings *s, struct text *why, int *err)
 {
     *err = 0;
-    if (s->control_socket && s->control_socket[0])
+    if (IS_ENABLED(CONFIG_BEACON_CONTROL) && s->control_socket && s->control_socket[0])
         *err = control_open(&b->control, &b->loop, s->control_socket, pool_clients, CONFIG_BEACON_CONTROL_CLIENTS,
                             beacon_verbs, b, why);
+}
+
+static void close_control(struct beacon *b)
+{
+    if (IS_ENABLED(CONFIG_BEACON_CONTROL))
+        control_close(&b->control);
 }
 
 /** The loaded settings come into force. */
@@ -165,7 +171,7 @@ static void reopen_control(struct beacon *b, const char *before)
     if (str_eq(before ? before : "", now ? now : ""))
         return;
     text_init(&why, buf, sizeof buf);
-    control_close(&b->control);
+    close_control(b);
     open_control(b, beacon_settings(b), &why, &err);
     if (err < 0)
         LOG_ERROR("no control socket: ", why.buf);
@@ -182,7 +188,8 @@ static void reload(struct beacon *b)
         return;
     }
     apply(b);
-    reopen_control(b, socket);
+    if (IS_ENABLED(CONFIG_BEACON_CONTROL))
+        reopen_control(b, socket);
     b->reloads++;
     LOG_INFO("configuration reloaded: ", DEC(instances_current(&b->instances)->count), " sensors");
 }
@@ -193,7 +200,7 @@ static void reload(struct beacon *b)
  * numbers the hub has seen; without a believable clock, chance. */
 static uint64_t take_boot(const struct beacon_settings *s)
 {
-    bool kept = s->state_dir && s->state_dir[0];
+    bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
     uint64_t boot = 0;
     int err = kept ? state_load_u64(s->state_dir, boot_name, &boot) : NEFIA_ENOTFOUND;
 
@@ -289,7 +296,7 @@ int beacon_run(struct beacon *b)
     say_started(b);
     err = loop_run(&b->loop);
     uplink_stop(&b->uplink);
-    control_close(&b->control);
+    close_control(b);
     mac_key_wipe(&b->key);
     say_stopped(b);
     log_flush();

@@ -1,6 +1,7 @@
 #include "nefia/beacon/beacon.h"
 #include "nefia/cli.h"
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 #include "nefia/log.h"
 
 #define POOL_PROGRAM_BEACON
@@ -103,7 +104,9 @@ static const struct cli_verb verbs[] = {
     {.name = "run", .options = run_options, .help = "watch and report until SIGTERM; SIGHUP reloads", .run = run},
     {.name = "once", .help = "run each sensor one time and print its events, without network", .run = once},
     {.name = "check", .help = "is the configuration fine?", .run = check},
-    {.name = "status", .options = status_options, .help = "what the running beacon does", .run = status},
+    /* The control socket's verbs are last: without it the table ends here. */
+    {.name = IS_ENABLED(CONFIG_BEACON_CONTROL) ? "status" : NULL, .options = status_options, .help = "what the running beacon does",
+     .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? status : NULL},
     {.name = "emit",
      .operands = "TYPE SEVERITY [KEY=VALUE...]",
      .least = 2,
@@ -111,7 +114,7 @@ static const struct cli_verb verbs[] = {
      .help = "send an event of your own through the running beacon",
      .more = "SEVERITY is info, warning or critical. The values are strings.\n"
              "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be reached.\n",
-     .run = emit},
+     .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? emit : NULL},
     {.name = NULL},
 };
 

@@ -128,7 +128,7 @@ static void check_queue(void *arg)
     int queued = tcp_queued(u->fd);
 
     if (error) {
-        lost(u, strerror(error));
+        lost(u, ERRNO(error));
         return;
     }
     if (queued == 0 && u->line_len == 0) {
@@ -161,7 +161,7 @@ static void check_end(void *arg)
     int error = pending_error(u);
 
     if (error) {
-        lost(u, strerror(error));
+        lost(u, ERRNO(error));
         return;
     }
     if (tcp_queued(u->fd) == 0) {
@@ -181,7 +181,7 @@ static void finish(struct uplink *u)
 {
     loop_unwatch(u->loop, &u->watch);
     if (shutdown(u->fd, SHUT_WR) < 0) {
-        lost(u, strerror(errno));
+        lost(u, ERRNO(errno));
         return;
     }
     u->check_ms = CHECK_FIRST_MS;
@@ -244,7 +244,7 @@ static void send_lines(struct uplink *u)
         err = send_line(u);
     }
     if (err < 0 && err != NEFIA_EAGAIN) {
-        lost(u, err == NEFIA_ECLOSED ? "the hub went away" : strerror(errno));
+        lost(u, err == NEFIA_ECLOSED ? "the hub went away" : ERRNO(errno));
         return;
     }
     if (u->state == UPLINK_CLOSING && err == 0)
@@ -275,7 +275,7 @@ static bool receive(struct uplink *u)
     if (n == NEFIA_ECLOSED && errno == 0)
         hub_ended(u);
     else
-        lost(u, errno ? strerror(errno) : err_text(n));
+        lost(u, errno ? ERRNO(errno) : err_text(n));
     return false;
 }
 
@@ -322,7 +322,7 @@ static void connect_ready(void *arg, short revents)
     if (err == NEFIA_EAGAIN)
         return;
     if (err < 0) {
-        not_connected(u, strerror(errno));
+        not_connected(u, ERRNO(errno));
         return;
     }
     timer_stop(&u->timer);
@@ -340,7 +340,7 @@ static void connect_failed_at_once(void *arg)
 {
     struct uplink *u = arg;
 
-    not_connected(u, strerror(u->error));
+    not_connected(u, ERRNO(u->error));
 }
 
 static void try_address(struct uplink *u)

@@ -93,7 +93,7 @@ static void say_why(const char *program, int why)
     text_str(&t, "cannot run ");
     text_str(&t, program);
     text_str(&t, ": ");
-    text_str(&t, strerror(why));
+    text_str(&t, ERRNO(why));
     text_char(&t, '\n');
     (void)!write(STDERR_FILENO, line, t.len);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 #include "nefia/log.h"
 #include "nefia/text.h"
 
@@ -276,7 +277,7 @@ int cli_log(const struct cli_args *a, const char *program)
         return CLI_WRONG;
     }
     log_init(program, (enum log_level)level);
-    if (cli_option(a, "--syslog"))
+    if (IS_ENABLED(CONFIG_SYSLOG) && cli_option(a, "--syslog"))
         log_to_syslog();
     return CLI_FINE;
 }

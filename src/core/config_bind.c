@@ -2,6 +2,7 @@
 
 #include "nefia/config.h"
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 
 enum { WHERE_BYTES = 256, SHOWN_BYTES = 60, NAME_MOST = 32, LIST_BYTES = 240 };
 
@@ -383,13 +384,17 @@ static void refuse_unknown(struct config *c, const struct node *n, const char *w
                            const struct field *fields)
 {
     char buf[WHERE_BYTES], list[LIST_BYTES];
-    const char *near = nearest(n->key, fields);
+    const char *near = IS_ENABLED(CONFIG_CONFIG_HINTS) ? nearest(n->key, fields) : NULL;
     struct text path, known;
 
     text_init(&path, buf, sizeof buf);
     config_where_key(&path, where, n->key);
     if (near != NULL) {
         config_error(c, n, buf, "unknown key; did you mean ", near, "?", (char *)0);
+        return;
+    }
+    if (!IS_ENABLED(CONFIG_CONFIG_HINTS)) {
+        config_error(c, n, buf, "unknown key", (char *)0);
         return;
     }
     text_init(&known, list, sizeof list);

@@ -30,7 +30,7 @@ static int read_all(struct config_tree *t, struct config_source *s, struct work 
             return refuse_work(t, cap);
         n = config_source_read(s, work + w->len, cap - w->len);
         if (n < 0) {
-            config_error(t->c, NULL, NULL, strerror(errno), (char *)0);
+            config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
             return n;
         }
     }

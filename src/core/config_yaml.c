@@ -50,7 +50,7 @@ static int refuse_yaml(struct config_tree *t, struct config_source *s, const yam
         return NEFIA_EFULL;
     }
     if (p->error == YAML_READER_ERROR && str_eq(problem, "input error")) {
-        config_error(t->c, NULL, NULL, strerror(errno), (char *)0);
+        config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
         return NEFIA_EIO;
     }
     size_t line = p->problem_mark.line + 1;

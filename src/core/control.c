@@ -293,7 +293,7 @@ static void listener_ready(void *arg, short revents)
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         /* Out of descriptors or memory: the connection stays in the queue, and would wake us
          * without end. */
-        LOG_WARN("control socket: ", strerror(errno));
+        LOG_WARN("control socket: ", ERRNO(errno));
         loop_watch_events(&s->watch, 0);
         timer_start(s->loop, &s->retry, RETRY_MS, listen_again, s);
     }
@@ -314,7 +314,7 @@ static int fail(struct text *why, int err, const char *what, const char *path, c
 static int fail_system(struct text *why, const char *what, const char *path)
 {
     fail(why, NEFIA_EIO, what, path, ": ");
-    text_str(why, strerror(errno));
+    text_str(why, ERRNO(errno));
     return NEFIA_EIO;
 }
 

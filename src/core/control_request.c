@@ -38,7 +38,7 @@ static int unreachable(struct question *q)
 {
     bool absent = errno == ENOENT || errno == ECONNREFUSED;
     bool forbidden = errno == EACCES || errno == EPERM;
-    const char *reason = strerror(errno);
+    const char *reason = ERRNO(errno);
 
     fail(q, NEFIA_EIO, "cannot reach the daemon at ", ": ");
     text_str(q->why, reason);

@@ -1,6 +1,9 @@
 #include "nefia/err.h"
 
-#include "nefia/bytes.h"
+#include <string.h>
+
+#include "nefia/kconfig.h"
+#include "nefia/text.h"
 
 const char *err_text(int err)
 {
@@ -27,4 +30,16 @@ const char *err_text(int err)
     if (err <= -(int)ARRAY_SIZE(words))
         return "unknown error";
     return words[-err];
+}
+
+const char *errno_text(char buf[24], int error)
+{
+    struct text t;
+
+    if (IS_ENABLED(CONFIG_ERRNO_TEXT))
+        return strerror(error);
+    text_init(&t, buf, 24);
+    text_str(&t, "errno ");
+    text_i64(&t, error);
+    return buf;
 }

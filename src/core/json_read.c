@@ -2,6 +2,7 @@
 
 #include "nefia/err.h"
 #include "nefia/json.h"
+#include "nefia/kconfig.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -130,7 +131,7 @@ static const char *skip_plain(const struct scan *s, const char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
 
-    while (s->end - p >= 8) {
+    while (IS_ENABLED(CONFIG_JSON_FAST) && s->end - p >= 8) {
         uint64_t x;
         memcpy(&x, p, sizeof x);
         uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
@@ -462,6 +463,19 @@ static const struct json_token *duplicate_of_many(const char *text, struct json_
     return NULL;
 }
 
+/** The same without memory of its own: every pair is compared. */
+static const struct json_token *duplicate_by_pairs(const char *text, struct json_token *tokens,
+                                                   const struct json_token *object)
+{
+    const struct json_token *key = object + 1;
+
+    for (unsigned i = 0; i < object->size; i++, key = next_key(tokens, key))
+        for (const struct json_token *k = object + 1; k < key; k = next_key(tokens, k))
+            if (same_name(text, k, key))
+                return key;
+    return NULL;
+}
+
 /* ---- from jsmn's tokens to ours, in the same place ---- */
 
 static enum json_type scalar_type(char first)
@@ -496,7 +510,9 @@ static const struct json_token *close_container(struct convert *c, uint32_t next
     t->next = next;
     if (t->type != JSON_OBJECT)
         return NULL;
-    if (t->size > FEW_MEMBERS)
+    if (!IS_ENABLED(CONFIG_JSON_FAST))
+        duplicate = duplicate_by_pairs(c->text, c->tokens, t);
+    else if (t->size > FEW_MEMBERS)
         duplicate = duplicate_of_many(c->text, c->tokens, t);
     else if (t->size > 1)
         duplicate = duplicate_of_few(c->text, c->tokens, t);

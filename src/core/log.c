@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "nefia/clock.h"
+#include "nefia/kconfig.h"
 
 enum {
     SLOW_READER_MS = 50,   /* how long a full pipe or terminal may hold us up */
@@ -115,7 +116,7 @@ static bool put_any(struct log *l, enum log_level level, const char *line, size_
 {
     size_t skip = strlen(l->program) + 2;
 
-    if (l->syslog && len > skip && put_syslog(l, level, line + skip, len - skip - 1))
+    if (IS_ENABLED(CONFIG_SYSLOG) && l->syslog && len > skip && put_syslog(l, level, line + skip, len - skip - 1))
         return true;
     return put_line(l, line, len);
 }

@@ -46,7 +46,7 @@ static int complain_errno(struct text *why, const char *path, const char *what)
 
     complain(why, path, what, NEFIA_EIO);
     if (why)
-        text_str(why, strerror(saved));
+        text_str(why, ERRNO(saved));
     errno = saved;
     return NEFIA_EIO;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 
 enum { GROUPS = 8, SCOPE_TEXT = 24 };
 
@@ -213,7 +214,7 @@ static int split(struct slice all, uint16_t default_port, struct place *p, struc
     int colon = find(all, ':');
 
     *p = (struct place){.host = all, .port = default_port};
-    if (all.len > 0 && all.ptr[0] == '[') {
+    if (IS_ENABLED(CONFIG_IPV6) && all.len > 0 && all.ptr[0] == '[') {
         p->colons = true;
         if (split_brackets(all, &p->host, &port) < 0)
             return complain(why, all, " is not of the form [IPv6 address]:port", NEFIA_ESYNTAX);
@@ -274,6 +275,8 @@ static int parse_host(const struct place *p, struct addr *a)
         a->family = AF_INET;
         return parse_ipv4(p->host, a->ip) ? 0 : NEFIA_ESYNTAX;
     }
+    if (!IS_ENABLED(CONFIG_IPV6))
+        return NEFIA_ENOTSUP;
     a->family = AF_INET6;
     if (cut_at(&scope, '%', &number)) {
         a->scope = scope_index(scope);
@@ -302,6 +305,8 @@ int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port,
     *a = (struct addr){0};
     if (err == NEFIA_ENOTFOUND)
         return complain(why, all, ": this device has no such interface", err);
+    if (err == NEFIA_ENOTSUP)
+        return complain(why, all, ": this build has no IPv6 (CONFIG_IPV6)", err);
     if (!p.colons && is_name(p.host))
         return complain(why, all, " is a name; write its address, such as 10.0.0.1", NEFIA_ENOTSUP);
     return complain(why, all, " is not an address such as 10.0.0.1:9500 or [fd00::1]:9500", err);
@@ -320,6 +325,8 @@ int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char h
     if (err < 0)
         return err;
     err = parse_host(&p, &a);
+    if (err == NEFIA_ENOTSUP)
+        return complain(why, all, ": this build has no IPv6 (CONFIG_IPV6)", err);
     if (err == NEFIA_ENOTFOUND)
         return complain(why, all, ": this device has no such interface", err);
     if (p.host.len >= ADDR_HOST || (err < 0 && (p.colons || !is_name(p.host))))
@@ -393,19 +400,20 @@ static void put_ipv6(struct text *t, const uint8_t ip[16])
 
 void addr_text(struct text *t, const struct addr *a)
 {
-    bool brackets = a->family == AF_INET6 && a->port;
+    bool v6 = IS_ENABLED(CONFIG_IPV6) && a->family == AF_INET6;
+    bool brackets = v6 && a->port;
 
-    if (a->family != AF_INET && a->family != AF_INET6) {
+    if (a->family != AF_INET && !v6) {
         text_str(t, "(none)");
         return;
     }
     if (brackets)
         text_char(t, '[');
-    if (a->family == AF_INET)
-        put_ipv4(t, a->ip);
-    else
+    if (v6)
         put_ipv6(t, a->ip);
-    if (a->scope) {
+    else
+        put_ipv4(t, a->ip);
+    if (v6 && a->scope) {
         text_char(t, '%');
         text_u64(t, a->scope);
     }
@@ -437,7 +445,7 @@ bool addr_same_host(const struct addr *a, const struct addr *b)
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss)
 {
     memset(ss, 0, sizeof *ss);
-    if (a->family == AF_INET) {
+    if (!IS_ENABLED(CONFIG_IPV6) || a->family == AF_INET) {
         struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(a->port)};
 
         memcpy(&v4.sin_addr, a->ip, 4);
@@ -464,7 +472,7 @@ int addr_from_sockaddr(struct addr *a, const struct sockaddr_storage *ss)
         memcpy(a->ip, &v4.sin_addr, 4);
         return 0;
     }
-    if (ss->ss_family == AF_INET6) {
+    if (IS_ENABLED(CONFIG_IPV6) && ss->ss_family == AF_INET6) {
         struct sockaddr_in6 v6;
 
         memcpy(&v6, ss, sizeof v6);

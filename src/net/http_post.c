@@ -172,7 +172,7 @@ int http_answer_feed(struct http_answer *a, const char *bytes, size_t len)
 static int complain(struct text *why, const char *what)
 {
     text_str(why, what);
-    text_str(why, strerror(errno));
+    text_str(why, ERRNO(errno));
     return NEFIA_EIO;
 }
 

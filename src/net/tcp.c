@@ -75,7 +75,7 @@ static void explain_listen(struct text *why, const struct addr *a, const char *s
         text_str(why,
                  a->family == AF_INET6 ? "this kernel has no IPv6" : "this kernel has no IPv4");
     } else {
-        text_str(why, strerror(err));
+        text_str(why, ERRNO(err));
     }
     errno = err;
 }

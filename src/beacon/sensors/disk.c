@@ -118,10 +118,10 @@ static void judge_readable(struct emitter *out, const char *path, int reason)
     json_put_string(w, "path", path);
     if (reason) {
         json_put_string(w, "state", "unreadable");
-        json_put_string(w, "reason", strerror(reason));
+        json_put_string(w, "reason", ERRNO(reason));
     }
     if (emit_end(out) == 1 && reason)
-        LOG_WARN("disk_usage: cannot measure ", path, ": ", strerror(reason));
+        LOG_WARN("disk_usage: cannot measure ", path, ": ", ERRNO(reason));
 }
 
 static void judge_usage(const struct disk *d, struct emitter *out, const char *path, const struct usage *u)
