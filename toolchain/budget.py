@@ -90,10 +90,14 @@ class Facts:
                 sys.exit(f"{path}:{number}: cannot be read: {line}")
 
     def targets(self, place):
-        """Whom the call at a place, `file:member`, may reach; None when nothing is said of it."""
+        """Whom the call at a place, `file:member`, may reach: what stack.txt says, else whatever our
+        sources assign to that member; None when that is nobody."""
         for pattern, targets in self.pointers:
             if fnmatch.fnmatchcase(place, pattern):
                 return targets
+        path, _, member = place.partition(":")
+        if path.startswith(("src/", "include/")) and SOURCES.named("=" + member):
+            return ["=" + member]
         return None
 
 
