@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/cli.h"
@@ -27,7 +28,8 @@ static uint64_t random_below(uint64_t n)
     uint64_t v = 0;
 
     if (getrandom(&v, sizeof v, GRND_NONBLOCK) != (ssize_t)sizeof v)
-        v = clock_ms(&clock_system) * 2654435761u; /* early at boot: phases and waits need no secret */
+        v = clock_ms(&clock_system) *
+            2654435761u; /* early at boot: phases and waits need no secret */
     return n ? v % n : 0;
 }
 
@@ -76,15 +78,16 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     b->started_ms = clock_ms(&clock_system);
     b->path = path;
     for (unsigned i = 0; i < ARRAY_SIZE(b->arenas); i++)
-        b->arenas[i] = (struct config_arena){.strings = pool_config_text + i * (sizeof pool_config_text / 2),
-                                             .strings_cap = sizeof pool_config_text / 2};
+        b->arenas[i] =
+            (struct config_arena){.strings = pool_config_text + i * (sizeof pool_config_text / 2),
+                                  .strings_cap = sizeof pool_config_text / 2};
     config_init(&b->config, "BEACON", pool_config_nodes, CONFIG_BEACON_CONFIG_NODES, report, b);
     condition_init(&b->conditions, pool_conditions, CONFIG_CONDITIONS);
     if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
         children_init(&b->children, &b->loop, pool_children, CONFIG_BEACON_CHILDREN);
     wire_pipeline(b);
-    instances_init(&b->instances, &b->pipeline, &b->children, &b->conditions, pool_emitters, pool_sensor_states,
-                   pool_child_output);
+    instances_init(&b->instances, &b->pipeline, &b->children, &b->conditions, pool_emitters,
+                   pool_sensor_states, pool_child_output);
     b->instances.random_below = random_below;
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_uplink_line);
     b->uplink.random_below = random_below;
@@ -108,7 +111,8 @@ static void load_key(struct beacon *b, const struct beacon_settings *s)
     if (err >= 0)
         return;
     config_where_key(&where, "beacons", name);
-    config_error(&b->config, node_child(&b->config, section, name), where.buf, why.len ? why.buf : err_text(err), NULL);
+    config_error(&b->config, node_child(&b->config, section, name), where.buf,
+                 why.len ? why.buf : err_text(err), NULL);
 }
 
 int beacon_load(struct beacon *b, unsigned needs)
@@ -130,12 +134,13 @@ int beacon_load(struct beacon *b, unsigned needs)
     return config_done(&b->config);
 }
 
-static void open_control(struct beacon *b, const struct beacon_settings *s, struct text *why, int *err)
+static void open_control(struct beacon *b, const struct beacon_settings *s, struct text *why,
+                         int *err)
 {
     *err = 0;
     if (IS_ENABLED(CONFIG_BEACON_CONTROL) && s->control_socket && s->control_socket[0])
-        *err = control_open(&b->control, &b->loop, s->control_socket, pool_clients, CONFIG_BEACON_CONTROL_CLIENTS,
-                            beacon_verbs, b, why);
+        *err = control_open(&b->control, &b->loop, s->control_socket, pool_clients,
+                            CONFIG_BEACON_CONTROL_CLIENTS, beacon_verbs, b, why);
 }
 
 static void close_control(struct beacon *b)
@@ -144,11 +149,23 @@ static void close_control(struct beacon *b)
         control_close(&b->control);
 }
 
+/** Do both sign alike? */
+static bool same_key(const struct mac_key *a, const struct mac_key *b)
+{
+    uint8_t of_a[MAC_BYTES], of_b[MAC_BYTES];
+
+    if (!a->set || !b->set)
+        return a->set == b->set;
+    mac_sign(a, boot_name, sizeof boot_name, of_a);
+    mac_sign(b, boot_name, sizeof boot_name, of_b);
+    return memcmp(of_a, of_b, sizeof of_a) == 0;
+}
+
 /** The loaded settings come into force. */
 static void apply(struct beacon *b)
 {
     const struct beacon_settings *s = beacon_loaded(b);
-    bool same_key = memcmp(&b->key, &b->next_key, sizeof b->key) == 0;
+    bool same = same_key(&b->key, &b->next_key);
 
     b->pipeline.host_id = s->host_id;
     b->pipeline.dedup.parts = s->dedup_parts;
@@ -157,7 +174,7 @@ static void apply(struct beacon *b)
     instances_switch(&b->instances);
     b->key = b->next_key;
     mac_key_wipe(&b->next_key);
-    uplink_start(&b->uplink, s->reactors, s->reactor_count, &b->key, same_key);
+    uplink_start(&b->uplink, s->reactors, s->reactor_count, &b->key, same);
     b->current = !b->current;
 }
 
@@ -196,8 +213,8 @@ static void reload(struct beacon *b)
 
 /* ---- start ---- */
 
-/** Counts the starts. Without a stored number, the wall clock, so that an erased flash does not begin again at 1 with
- * numbers the hub has seen; without a believable clock, chance. */
+/** Counts the starts. Without a stored number, the wall clock, so that an erased flash does not
+ * begin again at 1 with numbers the hub has seen; without a believable clock, chance. */
 static uint64_t take_boot(const struct beacon_settings *s)
 {
     bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
@@ -205,14 +222,16 @@ static uint64_t take_boot(const struct beacon_settings *s)
     int err = kept ? state_load_u64(s->state_dir, boot_name, &boot) : NEFIA_ENOTFOUND;
 
     if (err < 0 && err != NEFIA_ENOTFOUND)
-        LOG_WARN("the count of starts in ", s->state_dir, " is ", err == NEFIA_ESYNTAX ? "damaged" : "unreadable",
-                 "; beginning anew");
+        LOG_WARN("the count of starts in ", s->state_dir, " is ",
+                 err == NEFIA_ESYNTAX ? "damaged" : "unreadable", "; beginning anew");
     if (err == 0)
         boot++;
     else if (clock_synced(&clock_system))
         boot = (uint64_t)clock_unix(&clock_system);
     else
         boot = 1 + random_below(INT32_MAX);
+    if (kept)
+        (void)mkdir(s->state_dir, 0700); /* when only that level is missing */
     if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0)
         LOG_WARN("cannot store the count of starts in ", s->state_dir);
     return boot;
@@ -291,8 +310,9 @@ int beacon_run(struct beacon *b)
     b->pipeline.boot = take_boot(beacon_loaded(b));
     loop_on_signal(&b->loop, on_signal, b);
     apply(b);
-    LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ", DEC(b->pipeline.boot), ", ",
-             DEC(instances_current(&b->instances)->count), " sensors", b->key.set ? "" : ", events are not signed");
+    LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
+             DEC(b->pipeline.boot), ", ", DEC(instances_current(&b->instances)->count), " sensors",
+             b->key.set ? "" : ", events are not signed");
     say_started(b);
     err = loop_run(&b->loop);
     uplink_stop(&b->uplink);
@@ -328,8 +348,8 @@ static void run_one(struct beacon *b, struct emitter *e)
     instances_run(e);
     while (b->instances.running > 0 && !b->stopping)
         loop_turn(&b->loop, -1); /* bounded: a command has a deadline */
-    CLI_ERR(e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "", ": ",
-            e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
+    CLI_ERR(e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "",
+            ": ", e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
             e->events == 1 ? " event\n" : " events\n");
 }
 

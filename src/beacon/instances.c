@@ -14,9 +14,11 @@ enum {
 };
 
 void instances_init(struct instances *in, struct beacon_pipeline *p, struct children *children,
-                    struct condition_table *conditions, struct emitter *items, max_align_t *states, char *outputs)
+                    struct condition_table *conditions, struct emitter *items, max_align_t *states,
+                    char *outputs)
 {
-    *in = (struct instances){.pipeline = p, .children = children, .conditions = conditions, .outputs = outputs};
+    *in = (struct instances){
+        .pipeline = p, .children = children, .conditions = conditions, .outputs = outputs};
     for (unsigned i = 0; i < ARRAY_SIZE(in->sets); i++) {
         in->sets[i].items = items + i * CONFIG_BEACON_SENSORS;
         in->sets[i].states = (uint8_t *)states + i * CONFIG_BEACON_SENSOR_STATE_BYTES;
@@ -27,11 +29,30 @@ void instances_init(struct instances *in, struct beacon_pipeline *p, struct chil
 
 #define COMMON(member) .offset = offsetof(struct sensor_common, member)
 static const struct field common_fields[] = {
-    {.name = "name", .type = FIELD_STRING, COMMON(name), .min = 1, .max = 64, .required = true, .help = "what it is called"},
-    {.name = "enabled", .type = FIELD_BOOL, COMMON(enabled), .def = "true", .help = "false: it does not run"},
-    {.name = "interval", .type = FIELD_DURATION, COMMON(interval_ms), .min = 1000, .max = 366 * 86400000LL,
+    {.name = "name",
+     .type = FIELD_STRING,
+     COMMON(name),
+     .min = 1,
+     .max = 64,
+     .required = true,
+     .help = "what it is called"},
+    {.name = "enabled",
+     .type = FIELD_BOOL,
+     COMMON(enabled),
+     .def = "true",
+     .help = "false: it does not run"},
+    {.name = "interval",
+     .type = FIELD_DURATION,
+     COMMON(interval_ms),
+     .min = 1000,
+     .max = 366 * 86400000LL,
      .help = "time between two looks"},
-    {.name = "for", .type = FIELD_INT, COMMON(for_checks), .min = 1, .max = 200, .def = "1",
+    {.name = "for",
+     .type = FIELD_INT,
+     COMMON(for_checks),
+     .min = 1,
+     .max = 200,
+     .def = "1",
      .help = "looks in a row before it is said"},
 };
 
@@ -53,11 +74,13 @@ static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIE
 }
 
 /** Room for one more sensor of this class, zeroed. Null after a report. */
-static struct emitter *take_room(struct instances *in, struct config *c, const struct sensor_class *class,
-                                 const struct node *n, const char *where)
+static struct emitter *take_room(struct instances *in, struct config *c,
+                                 const struct sensor_class *class, const struct node *n,
+                                 const char *where)
 {
     struct instance_set *set = &in->sets[!in->current];
-    size_t size = (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    size_t size =
+        (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 
     if (set->count == CONFIG_BEACON_SENSORS) {
         config_error(c, n, where, "this build runs at most ", DEC(CONFIG_BEACON_SENSORS),
@@ -65,8 +88,9 @@ static struct emitter *take_room(struct instances *in, struct config *c, const s
         return NULL;
     }
     if (size > CONFIG_BEACON_SENSOR_STATE_BYTES - set->states_used) {
-        config_error(c, n, where, "no memory left for this sensor: it needs ", DEC(size), " bytes of ",
-                     DEC(CONFIG_BEACON_SENSOR_STATE_BYTES), " (CONFIG_BEACON_SENSOR_STATE_BYTES)", NULL);
+        config_error(c, n, where, "no memory left for this sensor: it needs ", DEC(size),
+                     " bytes of ", DEC(CONFIG_BEACON_SENSOR_STATE_BYTES),
+                     " (CONFIG_BEACON_SENSOR_STATE_BYTES)", NULL);
         return NULL;
     }
     struct emitter *e = &set->items[set->count];
@@ -76,18 +100,19 @@ static struct emitter *take_room(struct instances *in, struct config *c, const s
     return e;
 }
 
-static void check_name(struct instances *in, struct config *c, const struct node *n, const char *where,
-                       const struct emitter *e)
+static void check_name(struct instances *in, struct config *c, const struct node *n,
+                       const char *where, const struct emitter *e)
 {
     const struct instance_set *set = &in->sets[!in->current];
 
     for (unsigned i = 0; i < set->count; i++)
         if (set->items[i].class == e->class && str_eq(set->items[i].common->name, e->common->name))
-            config_error(c, node_child(c, n, "name"), where, "the name \"", e->common->name, "\" is given twice", NULL);
+            config_error(c, node_child(c, n, "name"), where, "the name \"", e->common->name,
+                         "\" is given twice", NULL);
 }
 
-static void load_one(struct instances *in, struct config *c, const struct sensor_class *class, const struct node *n,
-                     const char *where)
+static void load_one(struct instances *in, struct config *c, const struct sensor_class *class,
+                     const struct node *n, const char *where)
 {
     struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1];
     struct emitter *e = take_room(in, c, class, n, where);
@@ -111,7 +136,8 @@ static void load_one(struct instances *in, struct config *c, const struct sensor
         (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 }
 
-static void load_class(struct instances *in, struct config *c, const struct sensor_class *class, const struct node *n)
+static void load_class(struct instances *in, struct config *c, const struct sensor_class *class,
+                       const struct node *n)
 {
     char buf[96];
     struct text where;
@@ -156,8 +182,8 @@ int instances_load(struct instances *in, struct config *c, const struct node *co
 static void settle(struct emitter *e, int err)
 {
     if (err < 0 && e->result != INSTANCE_FAILED)
-        LOG_WARN(e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "", ": ",
-                 err_text(err));
+        LOG_WARN(e->class->name, e->class->is_list ? " " : "",
+                 e->class->is_list ? e->common->name : "", ": ", err_text(err));
     e->result = err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
     if (err < 0)
         e->failures++;
@@ -215,8 +241,10 @@ static const struct emitter *find_same(const struct instance_set *set, const str
     return NULL;
 }
 
-/** When is it due: as before where it ran before (at once when its command was killed half-way), else soon. */
-static uint64_t first_delay(const struct instances *in, const struct emitter *e, const struct emitter *before)
+/** When is it due: as before where it ran before (at once when its command was killed half-way),
+ * else soon. */
+static uint64_t first_delay(const struct instances *in, const struct emitter *e,
+                            const struct emitter *before)
 {
     uint64_t most = e->common->interval_ms < FIRST_RUN_MS ? e->common->interval_ms : FIRST_RUN_MS;
     uint64_t now = clock_ms(in->pipeline->loop->clock);
@@ -264,10 +292,11 @@ void instances_run(struct emitter *e)
 
 /* ---- what a sensor may do ---- */
 
-struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject, enum severity severity)
+struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
+                               enum severity severity)
 {
-    e->event =
-        (struct pipeline_event){.type = type, .source = e->class->source, .subject = subject, .severity = severity};
+    e->event = (struct pipeline_event){
+        .type = type, .source = e->class->source, .subject = subject, .severity = severity};
     e->condition = NULL;
     return beacon_pipeline_begin(e->owner->pipeline);
 }
@@ -302,7 +331,8 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
     return c;
 }
 
-struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject, enum level measured)
+struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
+                                   enum level measured)
 {
     struct condition *c = emitter_condition(e, type, subject);
     struct condition_verdict v;
@@ -314,7 +344,8 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
     bool recovered = v.action == CONDITION_RECOVERED || (v.action == CONDITION_QUIET && c->told);
     if (v.action == CONDITION_QUIET && !recovered)
         return NULL;
-    struct json_writer *w = emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
+    struct json_writer *w =
+        emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;
     e->recovered = recovered;
     e->event.change = recovered && c->told;
@@ -345,7 +376,8 @@ static int free_output(const struct instances *in)
 }
 
 int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
-                  void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output))
+                  void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                               const char *output))
 {
     extern char **environ;
     struct instances *in = e->owner;

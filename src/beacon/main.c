@@ -53,8 +53,9 @@ static int check(const struct cli_args *a)
     if (load(a, report_to_stderr, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
         return CLI_WRONG;
     const struct beacon_settings *s = beacon_loaded(&beacon);
-    CLI_OUT(a->config, ": fine; host ", s->host_id, ", ", DEC(beacon.instances.sets[!beacon.instances.current].count),
-            " sensors, ", DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",
+    CLI_OUT(a->config, ": fine; host ", s->host_id, ", ",
+            DEC(beacon.instances.sets[!beacon.instances.current].count), " sensors, ",
+            DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",
             beacon.next_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;
 }
@@ -65,8 +66,8 @@ static void count_report(void *arg, const char *message)
     (void)message;
 }
 
-/** The socket of the daemon that this configuration is for; null after a report. A file with errors still says where
- * the daemon that runs by its last good state is. */
+/** The socket of the daemon that this configuration is for; null after a report. A file with errors
+ * still says where the daemon that runs by its last good state is. */
 static const char *control_socket(const struct cli_args *a)
 {
     const char *path;
@@ -79,7 +80,8 @@ static const char *control_socket(const struct cli_args *a)
         path = BEACON_CONTROL_SOCKET;
     if (path[0])
         return path;
-    CLI_ERR(program_name, ": beacons.control_socket is empty in ", a->config, ": the daemon cannot be asked\n");
+    CLI_ERR(program_name, ": beacons.control_socket is empty in ", a->config,
+            ": the daemon cannot be asked\n");
     return NULL;
 }
 
@@ -87,25 +89,37 @@ static int status(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_heap, sizeof pool_heap) : CLI_WRONG;
+    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_heap,
+                                    sizeof pool_heap)
+                : CLI_WRONG;
 }
 
 static int emit(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, (char *)pool_heap, sizeof pool_heap) : CLI_WRONG;
+    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line,
+                                  (char *)pool_heap, sizeof pool_heap)
+                : CLI_WRONG;
 }
 
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
-static const struct cli_option status_options[] = {{"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
+static const struct cli_option status_options[] = {
+    {"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
 
 static const struct cli_verb verbs[] = {
-    {.name = "run", .options = run_options, .help = "watch and report until SIGTERM; SIGHUP reloads", .run = run},
-    {.name = "once", .help = "run each sensor one time and print its events, without network", .run = once},
+    {.name = "run",
+     .options = run_options,
+     .help = "watch and report until SIGTERM; SIGHUP reloads",
+     .run = run},
+    {.name = "once",
+     .help = "run each sensor one time and print its events, without network",
+     .run = once},
     {.name = "check", .help = "is the configuration fine?", .run = check},
     /* The control socket's verbs are last: without it the table ends here. */
-    {.name = IS_ENABLED(CONFIG_BEACON_CONTROL) ? "status" : NULL, .options = status_options, .help = "what the running beacon does",
+    {.name = IS_ENABLED(CONFIG_BEACON_CONTROL) ? "status" : NULL,
+     .options = status_options,
+     .help = "what the running beacon does",
      .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? status : NULL},
     {.name = "emit",
      .operands = "TYPE SEVERITY [KEY=VALUE...]",
@@ -113,7 +127,8 @@ static const struct cli_verb verbs[] = {
      .most = 64,
      .help = "send an event of your own through the running beacon",
      .more = "SEVERITY is info, warning or critical. The values are strings.\n"
-             "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be reached.\n",
+             "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be "
+             "reached.\n",
      .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? emit : NULL},
     {.name = NULL},
 };

@@ -48,7 +48,8 @@ static void suppress(struct beacon_pipeline *p, const struct event_head *h)
         timer_start(p->loop, &p->minute, MINUTE_MS, minute_over, p);
 }
 
-static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
+static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipeline_event *e,
+                                   struct event_head *h)
 {
     uint64_t now = clock_ms(p->loop->clock);
     struct dedup_verdict v = dedup_check(&p->dedup, h, now);
@@ -137,7 +138,10 @@ void beacon_pipeline_report_suppressed(struct beacon_pipeline *p)
 
 void beacon_pipeline_report_lost(struct beacon_pipeline *p)
 {
-    struct pipeline_event e = {.type = "beacon.events_lost", .source = "beacon", .severity = SEVERITY_WARNING, .own = true};
+    struct pipeline_event e = {.type = "beacon.events_lost",
+                               .source = "beacon",
+                               .severity = SEVERITY_WARNING,
+                               .own = true};
     uint32_t lost[SEVERITY_COUNT];
     uint32_t sum = spool_take_lost(&p->spool, lost);
 

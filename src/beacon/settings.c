@@ -15,7 +15,11 @@ struct root {
 };
 
 static const struct field root_fields[] = {
-    {.name = "host_id", .type = FIELD_STRING, .offset = offsetof(struct root, host_id), .min = 1, .max = EVENT_HOST_MAX,
+    {.name = "host_id",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct root, host_id),
+     .min = 1,
+     .max = EVENT_HOST_MAX,
      .help = "name of this device in its events; default: the hostname"},
     {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
     /* The other program's, in the same file. */
@@ -35,19 +39,48 @@ struct section {
 
 #define MEMBER(name) .offset = offsetof(struct section, name)
 static const struct field section_fields[] = {
-    {.name = "reactor", .type = FIELD_STRINGS, MEMBER(reactor), .help = "the hubs, \"10.99.0.1:9500\", tried in order"},
-    {.name = "hmac_key", .type = FIELD_STRING, MEMBER(hmac_key), .min = MAC_KEY_MIN, .max = MAC_KEY_MAX,
+    {.name = "reactor",
+     .type = FIELD_STRINGS,
+     MEMBER(reactor),
+     .help = "the hubs, \"10.99.0.1:9500\", tried in order"},
+    {.name = "hmac_key",
+     .type = FIELD_STRING,
+     MEMBER(hmac_key),
+     .min = MAC_KEY_MIN,
+     .max = MAC_KEY_MAX,
      .help = "the shared key itself"},
-    {.name = "hmac_key_file", .type = FIELD_STRING, MEMBER(hmac_key_file), .help = "a file with the shared key"},
-    {.name = "state_dir", .type = FIELD_STRING, MEMBER(state_dir), .def = "",
+    {.name = "hmac_key_file",
+     .type = FIELD_STRING,
+     MEMBER(hmac_key_file),
+     .help = "a file with the shared key"},
+    {.name = "state_dir",
+     .type = FIELD_STRING,
+     MEMBER(state_dir),
+     .def = "",
      .help = "where the count of starts is kept; empty: nowhere"},
-    {.name = "control_socket", .type = FIELD_STRING, MEMBER(control_socket), .def = BEACON_CONTROL_SOCKET,
+    {.name = "control_socket",
+     .type = FIELD_STRING,
+     MEMBER(control_socket),
+     .def = BEACON_CONTROL_SOCKET,
      .help = "for status and emit; empty: none"},
-    {.name = "max_events_per_min", .type = FIELD_INT, MEMBER(max_events_per_min), .min = 1, .max = CONFIG_RATE_MAX,
-     .def = "10", .help = "more are held back and reported"},
-    {.name = "dedup_window", .type = FIELD_DURATION, MEMBER(dedup_window_ms), .min = 0, .max = 7 * 86400000LL, .def = "5m",
+    {.name = "max_events_per_min",
+     .type = FIELD_INT,
+     MEMBER(max_events_per_min),
+     .min = 1,
+     .max = CONFIG_RATE_MAX,
+     .def = "10",
+     .help = "more are held back and reported"},
+    {.name = "dedup_window",
+     .type = FIELD_DURATION,
+     MEMBER(dedup_window_ms),
+     .min = 0,
+     .max = 7 * 86400000LL,
+     .def = "5m",
      .help = "how long the same event is not sent again; 0: always sent"},
-    {.name = "dedup_key", .type = FIELD_STRING, MEMBER(dedup_key), .def = "type|source|host_id|severity|subject",
+    {.name = "dedup_key",
+     .type = FIELD_STRING,
+     MEMBER(dedup_key),
+     .def = "type|source|host_id|severity|subject",
      .help = "what makes two events the same"},
 };
 
@@ -60,7 +93,8 @@ static void section_table(struct field table[ARRAY_SIZE(section_fields) + SENSOR
     for (unsigned i = 0; sensor_table[i]; i++)
         *f++ = (struct field){.name = sensor_table[i]->name,
                               .type = FIELD_NODE,
-                              .offset = offsetof(struct section, sensors) + i * sizeof(const struct node *)};
+                              .offset = offsetof(struct section, sensors) +
+                                        i * sizeof(const struct node *)};
     *f = (struct field){.name = NULL};
 }
 
@@ -76,7 +110,8 @@ static void bind_host(struct beacon_settings *s, const char *host_id)
     s->host_id = s->hostname[0] ? s->hostname : "localhost";
 }
 
-static void bind_reactors(struct beacon_settings *s, struct config *c, const struct string_list *list)
+static void bind_reactors(struct beacon_settings *s, struct config *c,
+                          const struct string_list *list)
 {
     char buf[192];
     struct text why;
@@ -98,20 +133,24 @@ static void bind_reactors(struct beacon_settings *s, struct config *c, const str
     }
 }
 
-static void check_section(struct beacon_settings *s, struct config *c, const struct node *n, const struct section *b)
+static void check_section(struct beacon_settings *s, struct config *c, const struct node *n,
+                          const struct section *b)
 {
     int parts = dedup_parse_key(b->dedup_key);
 
     if (s->hmac_key && s->hmac_key_file)
-        config_error(c, n, "beacons", "hmac_key and hmac_key_file are both given; remove one of them", NULL);
+        config_error(c, n, "beacons",
+                     "hmac_key and hmac_key_file are both given; remove one of them", NULL);
     if (parts < 0)
-        config_error(c, node_child(c, n, "dedup_key"), "beacons.dedup_key", "\"", b->dedup_key,
-                     "\" is not made of type, source, host_id, severity and subject, separated by |", NULL);
+        config_error(
+            c, node_child(c, n, "dedup_key"), "beacons.dedup_key", "\"", b->dedup_key,
+            "\" is not made of type, source, host_id, severity and subject, separated by |", NULL);
     else
         s->dedup_parts = (unsigned)parts;
 }
 
-int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub, const struct node **sensors)
+int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub,
+                         const struct node **sensors)
 {
     struct field table[ARRAY_SIZE(section_fields) + SENSOR_COUNT + 1];
     unsigned errors = c->errors;
@@ -132,8 +171,8 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     bind_reactors(s, c, &b.reactor);
     check_section(s, c, root.beacons, &b);
     if (needs_hub && b.reactor.count == 0)
-        config_error(c, root.beacons, "beacons.reactor", "missing: the address of the hub, such as \"10.99.0.1:9500\"",
-                     NULL);
+        config_error(c, root.beacons, "beacons.reactor",
+                     "missing: the address of the hub, such as \"10.99.0.1:9500\"", NULL);
     memcpy(sensors, b.sensors, SENSOR_COUNT * sizeof *sensors);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }

@@ -42,7 +42,8 @@ static void put_strings(struct text *t, const char *const *parts)
 
 static void row_program(const struct beacon *b, struct text *t)
 {
-    PUT(t, "nefia-beacon ", cli_version(), " (", cli_board(), ") on ", b->pipeline.host_id, ", up ");
+    PUT(t, "nefia-beacon ", cli_version(), " (", cli_board(), ") on ", b->pipeline.host_id,
+        ", up ");
     put_age(t, now_ms(b) - b->started_ms);
     PUT(t, ", boot ", DEC(b->pipeline.boot), ", last event seq ", DEC(b->pipeline.seq));
 }
@@ -51,14 +52,15 @@ static void row_hub(const struct beacon *b, struct text *t)
 {
     const struct uplink *u = &b->uplink;
 
-    PUT(t, "hub     ", u->address_count ? ADDR(&u->addresses[u->address]) : "-", ", ", uplink_state_text(u->state),
-        " for ");
+    PUT(t, "hub     ", u->address_count ? ADDR(&u->addresses[u->address]) : "-", ", ",
+        uplink_state_text(u->state), " for ");
     put_age(t, now_ms(b) - u->since_ms);
     if (u->state == UPLINK_BACKOFF) {
         text_str(t, ", next try in ");
         put_age(t, uplink_next_try_ms(u) + 999);
     }
-    PUT(t, ", ", DEC(u->delivered), " events delivered, ", u->key && u->key->set ? "signed" : "not signed");
+    PUT(t, ", ", DEC(u->delivered), " events delivered, ",
+        u->key && u->key->set ? "signed" : "not signed");
 }
 
 static void row_spool(const struct beacon *b, struct text *t)
@@ -72,13 +74,14 @@ static void row_memory(const struct beacon *b, struct text *t)
 {
     struct heap_stats h = b->heap;
 
-    PUT(t, "heap    ", DEC(h.high_water), " of ", DEC(h.size), " bytes at most, ", DEC(h.failed), " refused; woken ",
-        DEC(b->loop.wakeups), " times");
+    PUT(t, "heap    ", DEC(h.high_water), " of ", DEC(h.size), " bytes at most, ", DEC(h.failed),
+        " refused; woken ", DEC(b->loop.wakeups), " times");
 }
 
 static void row_config(const struct beacon *b, struct text *t)
 {
-    PUT(t, "config  ", b->path, ", reloaded ", DEC(b->reloads), " times, refused ", DEC(b->failed_reloads), " times");
+    PUT(t, "config  ", b->path, ", reloaded ", DEC(b->reloads), " times, refused ",
+        DEC(b->failed_reloads), " times");
 }
 
 static void row_empty(const struct beacon *b, struct text *t)
@@ -107,7 +110,8 @@ static const uint8_t sensor_columns[] = {0, 34, 44, 58, 68, 78};
 static void row_counts_head(const struct beacon *b, struct text *t)
 {
     (void)b;
-    put_cells(t, (const char *const[]){"SEVERITY", "HEARD", "REPEATED", "OVER RATE", "LOST", NULL}, count_columns);
+    put_cells(t, (const char *const[]){"SEVERITY", "HEARD", "REPEATED", "OVER RATE", "LOST", NULL},
+              count_columns);
 }
 
 static void put_counts(const struct beacon *b, struct text *t, enum severity s)
@@ -115,8 +119,8 @@ static void put_counts(const struct beacon *b, struct text *t, enum severity s)
     const struct beacon_pipeline *p = &b->pipeline;
 
     put_cells(t,
-              (const char *const[]){severity_text(s), DEC(p->heard[s]), DEC(p->repeated[s]), DEC(p->over_rate[s]),
-                                    DEC(p->spool.lost_total[s]), NULL},
+              (const char *const[]){severity_text(s), DEC(p->heard[s]), DEC(p->repeated[s]),
+                                    DEC(p->over_rate[s]), DEC(p->spool.lost_total[s]), NULL},
               count_columns);
 }
 
@@ -138,8 +142,10 @@ static void row_critical(const struct beacon *b, struct text *t)
 static void row_sensors_head(const struct beacon *b, struct text *t)
 {
     (void)b;
-    put_cells(t, (const char *const[]){"SENSOR", "LAST RUN", "RESULT", "RUNS", "FAILURES", "EVENTS", NULL},
-              sensor_columns);
+    put_cells(
+        t,
+        (const char *const[]){"SENSOR", "LAST RUN", "RESULT", "RUNS", "FAILURES", "EVENTS", NULL},
+        sensor_columns);
 }
 
 static void put_sensor_row(const struct beacon *b, struct text *t, const struct emitter *e)
@@ -155,14 +161,14 @@ static void put_sensor_row(const struct beacon *b, struct text *t, const struct 
     else
         text_char(&a, '-');
     put_cells(t,
-              (const char *const[]){name, age, result_words[e->result], DEC(e->runs), DEC(e->failures), DEC(e->events),
-                                    NULL},
+              (const char *const[]){name, age, result_words[e->result], DEC(e->runs),
+                                    DEC(e->failures), DEC(e->events), NULL},
               sensor_columns);
 }
 
 static void (*const rows[])(const struct beacon *, struct text *) = {
-    row_program, row_hub,  row_spool,   row_memory,   row_config, row_empty,        row_counts_head,
-    row_info,    row_warning, row_critical, row_empty, row_sensors_head,
+    row_program,     row_hub,  row_spool,   row_memory,   row_config, row_empty,
+    row_counts_head, row_info, row_warning, row_critical, row_empty,  row_sensors_head,
 };
 
 /** Each row is a record: a JSON string. */
@@ -205,7 +211,8 @@ static void put_uplink(const struct beacon *b, struct json_writer *w)
     json_end_object(w);
 }
 
-static void put_by_severity(struct json_writer *w, const char *key, const uint64_t count[SEVERITY_COUNT])
+static void put_by_severity(struct json_writer *w, const char *key,
+                            const uint64_t count[SEVERITY_COUNT])
 {
     json_object(w, key);
     for (int i = 0; i < SEVERITY_COUNT; i++)
@@ -287,7 +294,8 @@ static int produce_json(const struct beacon *b, struct control_cursor *cursor, s
 
 /* ---- the verbs, in the daemon ---- */
 
-static int begin_status(void *arg, struct control_cursor *cursor, const char *args, struct text *why)
+static int begin_status(void *arg, struct control_cursor *cursor, const char *args,
+                        struct text *why)
 {
     (void)arg;
     if (!str_eq(args, "text") && !str_eq(args, "json")) {
@@ -306,7 +314,8 @@ static int produce_status(void *arg, struct control_cursor *cursor, struct text 
 static bool is_type(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        bool letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9');
+        bool letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
+                      (s[i] >= '0' && s[i] <= '9');
         if (!letter && s[i] != '.' && s[i] != '_' && s[i] != '-')
             return false;
     }
@@ -328,7 +337,8 @@ static int check_data(const char *data, struct text *why)
     return err < 0 ? err : why->len ? NEFIA_EINVAL : 0;
 }
 
-/** `emit SEVERITY TYPE {data}`. The data is also the subject: only the very same event is a repetition. */
+/** `emit SEVERITY TYPE {data}`. The data is also the subject: only the very same event is a
+ * repetition. */
 static int begin_emit(void *arg, struct control_cursor *cursor, const char *args, struct text *why)
 {
     struct beacon *b = arg;
@@ -354,8 +364,9 @@ static int begin_emit(void *arg, struct control_cursor *cursor, const char *args
     type[type_len] = '\0';
     beacon_pipeline_begin_raw(&b->pipeline, data, strlen(data));
     int verdict = beacon_pipeline_end(
-        &b->pipeline, &(struct pipeline_event){
-                          .type = type, .source = "emit", .subject = data, .severity = (enum severity)severity});
+        &b->pipeline,
+        &(struct pipeline_event){
+            .type = type, .source = "emit", .subject = data, .severity = (enum severity)severity});
     if (verdict < 0)
         return verdict;
     cursor->step = (unsigned)verdict;
@@ -413,7 +424,8 @@ static int print_string(void *arg, const char *json, size_t len)
     return cli_write(STDOUT_FILENO, row, t.len + 1);
 }
 
-/** The first record is an object; those after it become its member "sensors". arg: how many came. */
+/** The first record is an object; those after it become its member "sensors". arg: how many came.
+ */
 static int print_member(void *arg, const char *json, size_t len)
 {
     unsigned *count = arg;
@@ -488,8 +500,8 @@ static int wrong_operand(const char *what, const char *word)
     return CLI_WRONG;
 }
 
-int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request, size_t request_cap, char *work,
-                    size_t cap)
+int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request,
+                    size_t request_cap, char *work, size_t cap)
 {
     const char *type = args->operands[0], *severity = args->operands[1];
     struct json_writer w;
@@ -499,7 +511,8 @@ int beacon_ask_emit(const char *socket, const struct cli_args *args, char *reque
         return wrong_operand("is no type: 1 to 128 letters, digits, dots, - and _", type);
     if (severity_parse(severity, strlen(severity)) < 0)
         return wrong_operand("is not one of info, warning, critical", severity);
-    text_init(&t, request, request_cap < CONFIG_CONTROL_LINE_BYTES ? request_cap : CONFIG_CONTROL_LINE_BYTES);
+    text_init(&t, request,
+              request_cap < CONFIG_CONTROL_LINE_BYTES ? request_cap : CONFIG_CONTROL_LINE_BYTES);
     PUT(&t, "emit ", severity, " ", type, " ");
     json_begin(&w, &t);
     json_object(&w, NULL);

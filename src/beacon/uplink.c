@@ -11,12 +11,14 @@
 
 enum {
     CONNECT_MS = 10 * 1000,
-    UNACKNOWLEDGED_MS = 60 * 1000, /* sent bytes that stay unacknowledged this long: the link is dead */
+    UNACKNOWLEDGED_MS =
+        60 * 1000, /* sent bytes that stay unacknowledged this long: the link is dead */
     CLOSING_MS = 10 * 1000,
     WAIT_LEAST_MS = 1000,
     WAIT_FIRST_MS = 2 * 1000,
     WAIT_MOST_MS = 5 * 60 * 1000,
-    CHECK_FIRST_MS = 20, /* looks at the kernel's send queue: doubling, while something is in flight */
+    CHECK_FIRST_MS =
+        20, /* looks at the kernel's send queue: doubling, while something is in flight */
     CHECK_MOST_MS = 1000,
 };
 
@@ -91,7 +93,8 @@ void uplink_retry(struct uplink *u)
 /** A connection that was up ended. */
 static void lost(struct uplink *u, const char *why)
 {
-    LOG_WARN("the connection to ", ADDR(address(u)), " ended: ", why, "; ", DEC(u->spool->events), " events wait");
+    LOG_WARN("the connection to ", ADDR(address(u)), " ended: ", why, "; ", DEC(u->spool->events),
+             " events wait");
     drop_connection(u);
     u->failures++;
     wait(u);
@@ -201,7 +204,8 @@ static void hub_ended(struct uplink *u)
 
 /* ---- sending ---- */
 
-/** The next event of the spool into u->line: JSON, newline, signature, newline. Return: whether there was one. */
+/** The next event of the spool into u->line: JSON, newline, signature, newline. Return: whether
+ * there was one. */
 static bool next_line(struct uplink *u)
 {
     struct spool_item item;
@@ -221,7 +225,8 @@ static bool next_line(struct uplink *u)
     return true;
 }
 
-/** Return: 0 when the whole line is with the kernel, NEFIA_EAGAIN when it takes no more now, or another error. */
+/** Return: 0 when the whole line is with the kernel, NEFIA_EAGAIN when it takes no more now, or
+ * another error. */
 static int send_line(struct uplink *u)
 {
     while (u->line_sent < u->line_len) {
@@ -369,8 +374,8 @@ static bool same_address(const struct addr *a, const struct addr *b)
     return addr_same_host(a, b) && a->port == b->port;
 }
 
-void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count, const struct mac_key *key,
-                  bool same_key)
+void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count,
+                  const struct mac_key *key, bool same_key)
 {
     unsigned at = count;
 

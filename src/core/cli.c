@@ -12,8 +12,8 @@
 
 /* The Makefile's generated header has them; a file compiled by hand does without. */
 #ifndef NEFIA_VERSION
-#define NEFIA_VERSION "unknown"
-#define NEFIA_BOARD "unknown"
+#define NEFIA_VERSION  "unknown"
+#define NEFIA_BOARD    "unknown"
 #define NEFIA_FEATURES ""
 #endif
 
@@ -81,7 +81,9 @@ static void print_row(const char *left, const char *more, const char *help)
     size_t column = 26;
 
     CLI_OUT("  ", left, more ? " " : "", more ? more : "",
-            width < column ? spaces + sizeof spaces - 1 - (column - width) : "\n                            ", help, "\n");
+            width < column ? spaces + sizeof spaces - 1 - (column - width)
+                           : "\n                            ",
+            help, "\n");
 }
 
 static int print_program_help(const struct cli_program *p)
@@ -91,14 +93,15 @@ static int print_program_help(const struct cli_program *p)
         print_row(v->name, v->operands, v->help);
     CLI_OUT("\nEvery verb takes -c FILE (default ", p->config, ") and --help.\n");
     CLI_OUT(p->name, " --version prints the version, the board and the features of this build.\n"
-            "Exit status: 0 fine, 1 the answer is no or it failed, 2 wrong command line or configuration.\n");
+                     "Exit status: 0 fine, 1 the answer is no or it failed, 2 wrong command line "
+                     "or configuration.\n");
     return CLI_FINE;
 }
 
 static int print_verb_help(const struct cli_program *p, const struct cli_verb *v)
 {
-    CLI_OUT("Usage: ", p->name, " ", v->name, v->operands ? " " : "", v->operands ? v->operands : "", " [OPTION...]\n",
-            v->help, "\n\n");
+    CLI_OUT("Usage: ", p->name, " ", v->name, v->operands ? " " : "",
+            v->operands ? v->operands : "", " [OPTION...]\n", v->help, "\n\n");
     print_row("-c FILE", NULL, "the configuration file");
     for (const struct cli_option *o = v->options; o && o->name; o++)
         print_row(o->name, o->value, o->help);
@@ -118,8 +121,9 @@ static int wrong(const struct parse *p, const char *what, const char *word, cons
 {
     const struct cli_verb *v = p->args.verb;
 
-    CLI_ERR(p->program->name, ": ", what, word ? " \"" : "", word ? word : "", word ? "\"" : "", remedy ? "; " : "",
-            remedy ? remedy : "", "; see `", p->program->name, v ? " " : "", v ? v->name : "", " --help`\n");
+    CLI_ERR(p->program->name, ": ", what, word ? " \"" : "", word ? word : "", word ? "\"" : "",
+            remedy ? "; " : "", remedy ? remedy : "", "; see `", p->program->name, v ? " " : "",
+            v ? v->name : "", " --help`\n");
     return CLI_WRONG;
 }
 
@@ -149,7 +153,8 @@ static int find_verb(struct parse *p)
     return wrong(p, "there is no verb", p->argv[p->at], NULL);
 }
 
-/** The value of the option at p->at whose name is `len` bytes long: after `=`, or the next word. Null when there is none. */
+/** The value of the option at p->at whose name is `len` bytes long: after `=`, or the next word.
+ * Null when there is none. */
 static const char *take_value(struct parse *p, const char *word, size_t len)
 {
     if (word[len] == '=')
@@ -250,7 +255,7 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
     if (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help"))
         return print_program_help(program);
     int status = find_verb(&p);
-    if (status != CLI_FINE)
+    if (!p.args.verb)
         return status;
     return asks_for_help(&p) ? print_verb_help(program, p.args.verb) : run_verb(&p);
 }
@@ -265,7 +270,8 @@ const char *cli_option(const struct cli_args *a, const char *name)
 
 int cli_log(const struct cli_args *a, const char *program)
 {
-    static const char *const words[] = {"error", "warning", "info", "debug"}; /* as enum log_level */
+    static const char *const words[] = {"error", "warning", "info",
+                                        "debug"}; /* as enum log_level */
     const char *word = cli_option(a, "--log-level");
     unsigned level = LOG_LEVEL_INFO;
 

@@ -65,7 +65,8 @@ static inline void fix_init(int real)
 
     memset(&fix, 0, sizeof fix);
     clock_fake_init(&fix.clock, 100000, 1773156600);
-    loop_init(&fix.loop, real ? &clock_system : &fix.clock.clock, fix.pollfds, fix.polled, FIX_WATCHES);
+    loop_init(&fix.loop, real ? &clock_system : &fix.clock.clock, fix.pollfds, fix.polled,
+              FIX_WATCHES);
     beacon_pipeline_init(p, &fix.loop, fix.data, fix.line);
     dedup_init(&p->dedup, fix.dedup_slots, 8);
     rate_init(&p->rate, fix.times, 8);
@@ -76,7 +77,8 @@ static inline void fix_init(int real)
     p->arg = &fix;
     condition_init(&fix.conditions, fix.condition_slots, 8);
     children_init(&fix.children, &fix.loop, fix.child_slots, FIX_CHILDREN);
-    instances_init(&fix.instances, p, &fix.children, &fix.conditions, fix.items, fix.states, fix.outputs);
+    instances_init(&fix.instances, p, &fix.children, &fix.conditions, fix.items, fix.states,
+                   fix.outputs);
 }
 
 /** Events are kept in fix.printed instead of being judged. */
@@ -111,7 +113,8 @@ static inline void fix_report(void *arg, const char *message)
     text_char(&f->report, '\n');
 }
 
-/** The members of `beacons`, in JSON, into the set that does not run; what was wrong is in fix.reports. */
+/** The members of `beacons`, in JSON, into the set that does not run; what was wrong is in
+ * fix.reports. */
 static inline int fix_load(const char *beacons)
 {
     const struct node *nodes[SENSOR_COUNT + 1];
@@ -119,7 +122,8 @@ static inline int fix_load(const char *beacons)
     text_init(&fix.report, fix.reports, sizeof fix.reports);
     fix.arena = (struct config_arena){.strings = fix.strings, .strings_cap = sizeof fix.strings};
     config_init(&fix.config, "BEACON", fix.nodes, ARRAY_SIZE(fix.nodes), fix_report, &fix);
-    int err = config_load_text(&fix.config, "t.json", beacons, strlen(beacons), &fix.arena, fix.work, sizeof fix.work);
+    int err = config_load_text(&fix.config, "t.json", beacons, strlen(beacons), &fix.arena,
+                               fix.work, sizeof fix.work);
     if (err < 0)
         return err;
     for (unsigned i = 0; sensor_table[i]; i++)
@@ -127,7 +131,8 @@ static inline int fix_load(const char *beacons)
     return instances_load(&fix.instances, &fix.config, nodes);
 }
 
-/** Load, and run each sensor one time as `once` does, with its command to its end. Return: sensors; -1: refused. */
+/** Load, and run each sensor one time as `once` does, with its command to its end. Return: sensors;
+ * -1: refused. */
 static inline int fix_once(const char *beacons)
 {
     const struct instance_set *set;

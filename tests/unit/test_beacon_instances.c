@@ -16,7 +16,10 @@ static int fake_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 static const struct sensor_class fake_class = {
-    .name = "fake", .source = "fake-beacon", .interval = "10s", .state_size = sizeof(struct sensor_common),
+    .name = "fake",
+    .source = "fake-beacon",
+    .interval = "10s",
+    .state_size = sizeof(struct sensor_common),
     .poll = fake_poll,
 };
 static struct sensor_common common;
@@ -26,8 +29,10 @@ static void init(int64_t for_checks)
 {
     fix_init(0);
     polls = 0;
-    common = (struct sensor_common){.name = "fake", .enabled = true, .interval_ms = 10000, .for_checks = for_checks};
-    fake = (struct emitter){.owner = &fix.instances, .class = &fake_class, .common = &common, .output = -1};
+    common = (struct sensor_common){
+        .name = "fake", .enabled = true, .interval_ms = 10000, .for_checks = for_checks};
+    fake = (struct emitter){
+        .owner = &fix.instances, .class = &fake_class, .common = &common, .output = -1};
 }
 
 static void look(enum level l)
@@ -111,7 +116,9 @@ TEST(conditions_used_up_are_not_judged)
     CHECK(emitter_condition(&fake, "t", "a") != NULL);
 }
 
-#define DISK(interval) "{\"disk_usage\": {\"interval\": \"" interval "\", \"warning_percent\": 99.9, \"critical_percent\": 100}}"
+#define DISK(interval)                                                                             \
+    "{\"disk_usage\": {\"interval\": \"" interval                                                  \
+    "\", \"warning_percent\": 99.9, \"critical_percent\": 100}}"
 
 static uint64_t most_asked;
 static uint64_t half(uint64_t n)
@@ -200,5 +207,5 @@ TEST(more_sensors_than_room_is_refused_by_name)
 
 TEST_MAIN(condition_fires_repeats_and_ends, for_waits_but_not_in_once, every_end_is_heard,
           end_that_the_rate_held_back_is_said_later, conditions_used_up_are_not_judged,
-          first_look_at_a_random_phase_then_each_interval, reload_keeps_the_place_in_time, refused_load_changes_nothing,
-          more_sensors_than_room_is_refused_by_name)
+          first_look_at_a_random_phase_then_each_interval, reload_keeps_the_place_in_time,
+          refused_load_changes_nothing, more_sensors_than_room_is_refused_by_name)

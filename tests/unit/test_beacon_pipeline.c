@@ -26,7 +26,8 @@ TEST(event_reaches_the_spool_once_encoded)
     CHECK_INT(emit("a.b", "x", SEVERITY_WARNING), PIPELINE_HEARD);
     CHECK_INT(fix.queued, 1);
     REQUIRE(fix_take());
-    REQUIRE(event_decode(&ev, fix.printed[0], strlen(fix.printed[0]), tokens, 64, scratch, NULL) == 0);
+    REQUIRE(event_decode(&ev, fix.printed[0], strlen(fix.printed[0]), tokens, 64, scratch, NULL) ==
+            0);
     CHECK(slice_eq(ev.type, "a.b"));
     CHECK(slice_eq(ev.source, "test"));
     CHECK(slice_eq(ev.host_id, "web-01"));
@@ -141,6 +142,6 @@ TEST(raw_data_passes_as_it_is)
     CHECK(fix_has(0, "\"data\":{\"k\":[1,2]},\"seq\":1"));
 }
 
-TEST_MAIN(event_reaches_the_spool_once_encoded, repetition_waits_for_the_window, change_is_no_repetition,
-          rate_is_reported_after_its_minute, data_too_long_is_replaced, losses_are_counted_and_told,
-          raw_data_passes_as_it_is)
+TEST_MAIN(event_reaches_the_spool_once_encoded, repetition_waits_for_the_window,
+          change_is_no_repetition, rate_is_reported_after_its_minute, data_too_long_is_replaced,
+          losses_are_counted_and_told, raw_data_passes_as_it_is)

@@ -32,7 +32,8 @@ TEST(full_enough_is_an_event_with_the_figures_of_df)
 
     fix_init(0);
     fix_print_lines();
-    CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 0.1, \"critical_percent\": 100}}"), 1);
+    CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 0.1, \"critical_percent\": 100}}"),
+              1);
     CHECK_STR(fix.reports, "");
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"disk.usage\",\"source\":\"disk-beacon\""));
@@ -42,14 +43,16 @@ TEST(full_enough_is_an_event_with_the_figures_of_df)
     REQUIRE(parse_u64(member(0, "total_bytes"), strlen(member(0, "total_bytes")), &bytes) == 0);
     CHECK(bytes == total);
     const char *percent = member(0, "used_percent");
-    CHECK(strchr(percent, '.') != NULL && strchr(percent, '.')[1] != '\0' && strchr(percent, '.')[2] == '\0');
+    CHECK(strchr(percent, '.') != NULL && strchr(percent, '.')[1] != '\0' &&
+          strchr(percent, '.')[2] == '\0');
 }
 
 TEST(empty_enough_is_silent)
 {
     fix_init(0);
     fix_print_lines();
-    CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 99.9, \"critical_percent\": 100}}"), 1);
+    CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 99.9, \"critical_percent\": 100}}"),
+              1);
     CHECK_INT(fix.count, 0);
     CHECK_INT(instances_current(&fix.instances)->items[0].result, INSTANCE_OK);
 }
@@ -61,8 +64,10 @@ TEST(missing_path_is_said_and_fails_the_run)
     CHECK_INT(fix_once("{\"disk_usage\": {\"paths\": [\"/no/such/place\"]}}"), 1);
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"disk.unreadable\""));
-    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"path\":\"/no/such/place\",\"state\":\"unreadable\","
-                     "\"reason\":\""));
+    CHECK(fix_has(
+        0,
+        "\"severity\":\"warning\",\"data\":{\"path\":\"/no/such/place\",\"state\":\"unreadable\","
+        "\"reason\":\""));
     CHECK_INT(instances_current(&fix.instances)->items[0].result, INSTANCE_FAILED);
 }
 
@@ -88,10 +93,12 @@ TEST(mistakes_are_named)
             "t.json:2: beacons.disk_usage: warning_percent must be below critical_percent");
     refused("{\"disk_usage\": {\"warning_percent\": 95}}",
             "t.json:1: beacons.disk_usage: warning_percent must be below critical_percent");
-    refused("{\"disk_usage\": {\"hysteresis_percent\": 85}}", "beacons.disk_usage.hysteresis_percent");
+    refused("{\"disk_usage\": {\"hysteresis_percent\": 85}}",
+            "beacons.disk_usage.hysteresis_percent");
     refused("{\"disk_usage\": {\"hysteresis_percent\": 45, \"warning_percent\": 45}}",
             "hysteresis_percent must be below warning_percent");
-    refused("{\"disk_usage\": {\"paths\": [\"/\",\n \"tmp\"]}}", "t.json:2: beacons.disk_usage: the path \"tmp\"");
+    refused("{\"disk_usage\": {\"paths\": [\"/\",\n \"tmp\"]}}",
+            "t.json:2: beacons.disk_usage: the path \"tmp\"");
     refused("{\"disk_usage\": {\"paths\": [\"/\", \"/\"]}}", "is given twice");
     refused("{\"disk_usage\": {\"critical_percent\": 101}}", "critical_percent");
     refused("{\"disk_usage\": {\"interval\": \"10\"}}", "beacons.disk_usage.interval");

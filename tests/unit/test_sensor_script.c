@@ -22,7 +22,8 @@ TEST(success_is_silent_unless_asked)
     CHECK_INT(run(SCRIPT("\"command\": \"echo fine\", \"always\": true")), 1);
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"script.result\",\"source\":\"script-beacon\""));
-    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"name\":\"s\",\"exit_code\":0,\"duration_ms\":"));
+    CHECK(fix_has(
+        0, "\"severity\":\"info\",\"data\":{\"name\":\"s\",\"exit_code\":0,\"duration_ms\":"));
     CHECK(fix_has(0, "\"output\":\"fine\\n\"}"));
 }
 
@@ -43,7 +44,8 @@ TEST(exit_status_gives_the_severity)
 
 TEST(endless_one_is_ended_at_its_deadline)
 {
-    CHECK_INT(run(SCRIPT("\"command\": \"echo begun; while :; do :; done\", \"timeout\": \"300ms\"")), 1);
+    CHECK_INT(
+        run(SCRIPT("\"command\": \"echo begun; while :; do :; done\", \"timeout\": \"300ms\"")), 1);
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"timed_out\":true"));
     CHECK(fix_has(0, "\"output\":\"begun\\n\""));
@@ -60,7 +62,9 @@ TEST(killed_one_says_which_signal)
 
 TEST(ten_megabytes_are_bounded_and_told)
 {
-    CHECK_INT(run(SCRIPT("\"command\": \"dd if=/dev/zero bs=10000 count=1000 2>/dev/null | tr '\\\\0' x; exit 1\"")), 1);
+    CHECK_INT(run(SCRIPT("\"command\": \"dd if=/dev/zero bs=10000 count=1000 2>/dev/null | tr "
+                         "'\\\\0' x; exit 1\"")),
+              1);
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"output_bytes\":10000000,\"truncated\":true"));
     CHECK(strlen(fix.printed[0]) > CONFIG_SCRIPT_OUTPUT_BYTES);
@@ -69,7 +73,9 @@ TEST(ten_megabytes_are_bounded_and_told)
 
 TEST(hostile_output_stays_valid_and_bounded)
 {
-    CHECK_INT(run(SCRIPT("\"command\": \"head -c 4000 /dev/zero; printf '\\\\377\\\\\\\"'; exit 1\"")), 1);
+    CHECK_INT(
+        run(SCRIPT("\"command\": \"head -c 4000 /dev/zero; printf '\\\\377\\\\\\\"'; exit 1\"")),
+        1);
     REQUIRE(fix.count == 1);
     CHECK(strlen(fix.printed[0]) <= CONFIG_EVENT_BYTES);
     CHECK(fix_has(0, "\\u0000\\u0000"));
@@ -89,15 +95,19 @@ static void refused(const char *config, const char *why)
 TEST(mistakes_are_named)
 {
     refused(SCRIPT("\"x\": 1"), "beacons.scripts[0]");
-    refused(SCRIPT("\"command\": \"true\", \"timeout\": \"2m\""), "timeout must be shorter than interval");
+    refused(SCRIPT("\"command\": \"true\", \"timeout\": \"2m\""),
+            "timeout must be shorter than interval");
     refused("{\"scripts\": [{\"command\": \"true\"}]}", "beacons.scripts[0].name");
     refused("{\"scripts\": [{\"name\": \"a\"}]}", "beacons.scripts[0].command");
-    refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", \"command\": \"true\"}]}",
+    refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", "
+            "\"command\": \"true\"}]}",
             "t.json:2: beacons.scripts[1]: the name \"a\" is given twice");
     refused("{\"scripts\": {}}", "beacons.scripts");
-    refused(SCRIPT("\"command\": \"true\", \"severity\": \"criticl\""), "is not one of info, warning, critical");
+    refused(SCRIPT("\"command\": \"true\", \"severity\": \"criticl\""),
+            "is not one of info, warning, critical");
 }
 
-TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity, endless_one_is_ended_at_its_deadline,
-          killed_one_says_which_signal, ten_megabytes_are_bounded_and_told, hostile_output_stays_valid_and_bounded,
+TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity,
+          endless_one_is_ended_at_its_deadline, killed_one_says_which_signal,
+          ten_megabytes_are_bounded_and_told, hostile_output_stays_valid_and_bounded,
           mistakes_are_named)

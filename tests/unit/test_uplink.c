@@ -73,11 +73,11 @@ static void init(const char *secret)
 }
 
 /** Turn the loop, time moving by a millisecond each turn, until cond or a bound. */
-#define WAIT_FOR(cond)                                           \
-    do {                                                         \
-        for (int turns_ = 0; turns_ < 5000 && !(cond); turns_++) \
-            turn();                                              \
-        CHECK(cond);                                             \
+#define WAIT_FOR(cond)                                                                             \
+    do {                                                                                           \
+        for (int turns_ = 0; turns_ < 5000 && !(cond); turns_++)                                   \
+            turn();                                                                                \
+        CHECK(cond);                                                                               \
     } while (0)
 
 static void turn(void)
@@ -308,7 +308,8 @@ TEST(chatty_hub_is_ignored)
     stop_hub();
 }
 
-TEST_MAIN(lines_are_signed_and_confirmed, without_a_key_lines_are_plain, reset_sends_again_what_was_not_confirmed,
-          orderly_end_confirms_and_connects_again, slow_hub_gets_whole_lines_in_the_end,
+TEST_MAIN(lines_are_signed_and_confirmed, without_a_key_lines_are_plain,
+          reset_sends_again_what_was_not_confirmed, orderly_end_confirms_and_connects_again,
+          slow_hub_gets_whole_lines_in_the_end,
           waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,
           second_address_when_the_first_is_dead, chatty_hub_is_ignored)

@@ -12,11 +12,12 @@
 #include "nefia/control.h"
 #include "nefia/heap.h"
 
-/** One stretch of memory for three things that never are at the same time: libyaml's heap or a JSON file while the
- * configuration is read, and the event being built. */
+/** One stretch of memory for three things that never are at the same time: libyaml's heap or a JSON
+ * file while the configuration is read, and the event being built. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
-#define BEACON_WORK_BYTES \
-    BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1), BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
+#define BEACON_WORK_BYTES                                                                          \
+    BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1),                                                       \
+               BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
 
 /** The whole program: one of these, in main.c, wired to the pools by beacon_wire. */
 struct beacon {
@@ -28,11 +29,12 @@ struct beacon {
     struct instances instances;
     struct uplink uplink;
     struct mac_key key, next_key;
-    struct beacon_settings settings[2]; /* of the running and of the loading configuration, as `current` says */
+    struct beacon_settings
+        settings[2]; /* of the running and of the loading configuration, as `current` says */
     struct config_arena arenas[2];
     unsigned current;
     struct config config;
-    const char *path;    /* of the configuration */
+    const char *path; /* of the configuration */
     struct timer drain;
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
@@ -40,9 +42,11 @@ struct beacon {
 };
 
 /** Connect everything to the pools. Nothing runs yet. */
-void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message));
+void beacon_wire(struct beacon *b, const char *path,
+                 void (*report)(void *arg, const char *message));
 enum { BEACON_NEEDS_HUB = 1, BEACON_NEEDS_KEY = 2 };
-/** Read the configuration into the half that is not running. Return: 0; or negative, all errors reported and nothing changed. */
+/** Read the configuration into the half that is not running. Return: 0; or negative, all errors
+ * reported and nothing changed. */
 int beacon_load(struct beacon *b, unsigned needs);
 static inline const struct beacon_settings *beacon_loaded(const struct beacon *b)
 {
@@ -59,10 +63,11 @@ int beacon_once(struct beacon *b);
 
 /** The verbs of the control socket; arg is the struct beacon. */
 extern const struct control_verb beacon_verbs[];
-/** Command line side of the verbs. work: at least CONFIG_CONTROL_LINE_BYTES + 2. Return: an exit status. */
+/** Command line side of the verbs. work: at least CONFIG_CONTROL_LINE_BYTES + 2. Return: an exit
+ * status. */
 int beacon_ask_status(const char *socket, bool json, char *work, size_t cap);
 /** operands: TYPE SEVERITY [KEY=VALUE...]. request: room for the request line. */
-int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request, size_t request_cap, char *work,
-                    size_t cap);
+int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request,
+                    size_t request_cap, char *work, size_t cap);
 
 #endif

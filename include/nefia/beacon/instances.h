@@ -10,7 +10,8 @@
 #include "nefia/condition.h"
 #include "nefia/sensor.h"
 
-/** The sensors that the configuration asks for, their timers, and what they may do (struct emitter). */
+/** The sensors that the configuration asks for, their timers, and what they may do (struct
+ * emitter). */
 enum instance_result { INSTANCE_NOT_RUN, INSTANCE_RUNNING, INSTANCE_OK, INSTANCE_FAILED };
 
 /** One sensor that runs; to the sensor it is the way to the rest of the beacon. */
@@ -19,12 +20,12 @@ struct emitter {
     const struct sensor_class *class;
     struct sensor_common *common; /* the state begins with it */
     struct timer timer;
-    struct pipeline_event event;  /* the one begun */
-    struct condition *condition;  /* whose event it is, or null */
+    struct pipeline_event event; /* the one begun */
+    struct condition *condition; /* whose event it is, or null */
     bool recovered;
     void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output);
-    int output;                   /* index of the output buffer in use, -1: none */
-    enum instance_result result;  /* of the last run */
+    int output;                  /* index of the output buffer in use, -1: none */
+    enum instance_result result; /* of the last run */
     uint64_t runs, failures, events, last_run_ms;
 };
 
@@ -42,25 +43,28 @@ struct instances {
     struct condition_table *conditions;
     char *outputs; /* CONFIG_BEACON_CHILDREN of CONFIG_SCRIPT_OUTPUT_BYTES */
     bool output_used[CONFIG_BEACON_CHILDREN + 1];
-    bool once;     /* conditions fire at the first check */
-    bool full_told; /* that conditions are used up was logged */
+    bool once;        /* conditions fire at the first check */
+    bool full_told;   /* that conditions are used up was logged */
     unsigned running; /* commands of sensors that are not done */
     unsigned current;
     struct instance_set sets[2];
     uint64_t (*random_below)(uint64_t n);
 };
 
-/** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the caller's and stays. */
+/** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the
+ * caller's and stays. */
 void instances_init(struct instances *in, struct beacon_pipeline *p, struct children *children,
-                    struct condition_table *conditions, struct emitter *items, max_align_t *states, char *outputs);
+                    struct condition_table *conditions, struct emitter *items, max_align_t *states,
+                    char *outputs);
 /** Open what the nodes (parallel to sensor_table) ask for, in the set that is not running.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int instances_load(struct instances *in, struct config *c, const struct node *const *nodes);
-/** The loaded set takes over: what ran before stops, its commands are killed. Sensors that go on keep their place in time and
- * their counters; new ones start at a random phase within their interval (30 s at most). */
+/** The loaded set takes over: what ran before stops, its commands are killed. Sensors that go on
+ * keep their place in time and their counters; new ones start at a random phase within their
+ * interval (30 s at most). */
 void instances_switch(struct instances *in);
-/** For `once`: the loaded set takes over without timers; then each sensor of it is run by hand, and in->running tells
- * whether its command is still to be waited for. */
+/** For `once`: the loaded set takes over without timers; then each sensor of it is run by hand, and
+ * in->running tells whether its command is still to be waited for. */
 void instances_switch_once(struct instances *in);
 void instances_run(struct emitter *e);
 /** Stop all timers and commands. */

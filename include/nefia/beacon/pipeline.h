@@ -14,8 +14,8 @@
 /** The way of an event through the beacon, and the only place that knows its order:
  * event → dedup → rate → spool. An event is encoded once, when it has passed. */
 enum pipeline_verdict {
-    PIPELINE_REPEATED = 0, /* held back: the same was heard within the dedup window */
-    PIPELINE_HEARD = 1,    /* in the spool, or printed */
+    PIPELINE_REPEATED = 0,  /* held back: the same was heard within the dedup window */
+    PIPELINE_HEARD = 1,     /* in the spool, or printed */
     PIPELINE_OVER_RATE = 2, /* held back: more than max_events_per_min */
 };
 
@@ -39,7 +39,8 @@ struct beacon_pipeline {
     struct text data, line; /* the caller's memory; in use only between begin and end */
     char *data_buf, *line_buf;
     uint64_t seq, boot; /* seq of the last event */
-    uint64_t heard[SEVERITY_COUNT], repeated[SEVERITY_COUNT], over_rate[SEVERITY_COUNT]; /* since start */
+    uint64_t heard[SEVERITY_COUNT], repeated[SEVERITY_COUNT],
+        over_rate[SEVERITY_COUNT]; /* since start */
     /** Something came into the spool. */
     void (*queued)(void *arg);
     /** Instead of dedup, rate and spool, the line (for `once`): null, or what takes it. */
@@ -47,18 +48,20 @@ struct beacon_pipeline {
     void *arg;
 };
 
-/** Memory: data and line are two buffers of CONFIG_EVENT_BYTES + 1, used only between begin and end. The caller sets up
- * dedup, rate and spool (they outlive this), and boot, host_id, queued. */
+/** Memory: data and line are two buffers of CONFIG_EVENT_BYTES + 1, used only between begin and
+ * end. The caller sets up dedup, rate and spool (they outlive this), and boot, host_id, queued. */
 void beacon_pipeline_init(struct beacon_pipeline *p, struct loop *loop, char *data, char *line);
 /** Begin an event: the writer of its data object, already opened. */
 struct json_writer *beacon_pipeline_begin(struct beacon_pipeline *p);
-/** The same with a data object that is complete already: one line of JSON, checked by the caller. */
+/** The same with a data object that is complete already: one line of JSON, checked by the caller.
+ */
 void beacon_pipeline_begin_raw(struct beacon_pipeline *p, const char *object, size_t len);
 /** Close the data object, judge, encode, and pass on.
- * Return: enum pipeline_verdict; negative when it was lost: NEFIA_ETOOBIG, NEFIA_EINVAL (a name is empty), NEFIA_EFULL (counted by
- * the spool). */
+ * Return: enum pipeline_verdict; negative when it was lost: NEFIA_ETOOBIG, NEFIA_EINVAL (a name is
+ * empty), NEFIA_EFULL (counted by the spool). */
 int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *e);
-/** Report what the rate held back, if anything, now: as at the end of its minute, and before the program ends. */
+/** Report what the rate held back, if anything, now: as at the end of its minute, and before the
+ * program ends. */
 void beacon_pipeline_report_suppressed(struct beacon_pipeline *p);
 /** Report what the spool lost, if anything: when the hub takes events again. */
 void beacon_pipeline_report_lost(struct beacon_pipeline *p);

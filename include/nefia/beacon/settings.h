@@ -11,24 +11,26 @@
 
 #define BEACON_CONTROL_SOCKET "/run/nefia/beacon.sock"
 
-/** What the configuration says beside the sensors: `host_id` and the plain members of `beacons:`. */
+/** What the configuration says beside the sensors: `host_id` and the plain members of `beacons:`.
+ */
 struct beacon_settings {
     const char *host_id; /* default: the hostname */
     struct addr reactors[CONFIG_BEACON_REACTORS];
     unsigned reactor_count;
-    const char *hmac_key, *hmac_key_file; /* at most one of them */
+    const char *hmac_key, *hmac_key_file;   /* at most one of them */
     const char *state_dir, *control_socket; /* null or "": none */
     int64_t max_events_per_min;
     uint64_t dedup_window_ms;
     unsigned dedup_parts; /* enum dedup_part */
-    char hostname[sizeof ((struct utsname *)0)->nodename];
+    char hostname[sizeof((struct utsname *)0)->nodename];
 };
 
-/** Bind a loaded tree. sensors[i] gets the node of sensor class i of the table (null where it is not given).
- * needs_hub: is a file without beacons.reactor an error?
- * Strings stay the arena's; s->host_id may point into s, which is therefore not to be copied but bound in place.
- * Return: 0, or NEFIA_EINVAL after reports. */
-int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub, const struct node **sensors);
+/** Bind a loaded tree. sensors[i] gets the node of sensor class i of the table (null where it is
+ * not given). needs_hub: is a file without beacons.reactor an error? Strings stay the arena's;
+ * s->host_id may point into s, which is therefore not to be copied but bound in place. Return: 0,
+ * or NEFIA_EINVAL after reports. */
+int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub,
+                         const struct node **sensors);
 /** The key of the settings: from the text or the file; neither: k->set is false.
  * Return: 0, or negative with a sentence in why. */
 int beacon_settings_key(const struct beacon_settings *s, struct mac_key *k, struct text *why);

@@ -10,19 +10,22 @@
 #include "nefia/mac.h"
 #include "nefia/spool.h"
 
-/** The connection to the hub: takes events out of the spool, signs them, sends them, and tells the spool what arrived.
+/** The connection to the hub: takes events out of the spool, signs them, sends them, and tells the
+ * spool what arrived.
  *
  *     IDLE ── start ──▶ CONNECTING ── connected ──▶ UP ── hub ends ──▶ CLOSING
  *                        ▲   │ none answers          │ broken             │ all arrived, or not
  *                        └── BACKOFF ◀───────────────┴────────────────────┘
  *
- * Addresses are tried in order, each at once after the other; when none answers, or a connection ends, comes a wait:
- * a random time between 1 s and a bound that doubles from 2 s to 5 min, and that only a delivered event makes small again.
+ * Addresses are tried in order, each at once after the other; when none answers, or a connection
+ * ends, comes a wait: a random time between 1 s and a bound that doubles from 2 s to 5 min, and
+ * that only a delivered event makes small again.
  *
- * Delivered, with a hub that acknowledges nothing, means: its kernel has acknowledged every byte that was sent. When the
- * connection breaks before, all that is not delivered is sent again, whole. When the hub ends it in good order (a FIN, as it
- * does on a restart), a line already begun is finished, our side is closed, and what was sent counts as delivered
- * when all of it, our end included, was acknowledged. */
+ * Delivered, with a hub that acknowledges nothing, means: its kernel has acknowledged every byte
+ * that was sent. When the connection breaks before, all that is not delivered is sent again, whole.
+ * When the hub ends it in good order (a FIN, as it does on a restart), a line already begun is
+ * finished, our side is closed, and what was sent counts as delivered when all of it, our end
+ * included, was acknowledged. */
 enum uplink_state { UPLINK_IDLE, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING, UPLINK_BACKOFF };
 
 #define UPLINK_LINE_BYTES (CONFIG_EVENT_BYTES + MAC_HEX + 2)
@@ -30,11 +33,11 @@ enum uplink_state { UPLINK_IDLE, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING, U
 struct uplink {
     struct loop *loop;
     struct spool *spool;
-    const struct mac_key *key;   /* not set: lines go unsigned */
+    const struct mac_key *key; /* not set: lines go unsigned */
     const struct addr *addresses;
     unsigned address_count, address; /* address: the one in use, or tried last */
     enum uplink_state state;
-    int fd;                      /* -1: none */
+    int fd; /* -1: none */
     struct watch watch;
     struct timer timer;          /* connect deadline, end of the wait, deadline of CLOSING */
     struct timer check;          /* runs while something is in flight */
@@ -52,10 +55,10 @@ struct uplink {
 
 /** Memory: line is the caller's, UPLINK_LINE_BYTES. Everything pointed to stays. */
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char *line);
-/** Begin with these addresses and this key; on a running uplink: a reload. A connection stays when its address and
- * the key are still in force (same_key). */
-void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count, const struct mac_key *key,
-                  bool same_key);
+/** Begin with these addresses and this key; on a running uplink: a reload. A connection stays when
+ * its address and the key are still in force (same_key). */
+void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count,
+                  const struct mac_key *key, bool same_key);
 /** Try now what would be tried after the wait; harmless in another state. */
 void uplink_retry(struct uplink *u);
 /** The spool has something new. */

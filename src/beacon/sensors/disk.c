@@ -7,9 +7,9 @@
 #include "nefia/sensor.h"
 
 /* disk_usage: how full file systems are.
- * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths, rounded half up.
- * statvfs(3) waits for the file system: a network file system whose server is gone holds up the beacon, so watch
- * those with a script, which has a deadline. */
+ * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths,
+ * rounded half up. statvfs(3) waits for the file system: a network file system whose server is gone
+ * holds up the beacon, so watch those with a script, which has a deadline. */
 struct disk {
     struct sensor_common common;
     int64_t warning, critical, hysteresis; /* tenths of a percent */
@@ -26,29 +26,52 @@ struct usage {
 
 #define MEMBER(name) .offset = offsetof(struct disk, name)
 static const struct field disk_fields[] = {
-    {.name = "paths", .type = FIELD_STRINGS, MEMBER(list), .min = 1, .max = CONFIG_DISK_PATHS, .def = "/",
+    {.name = "paths",
+     .type = FIELD_STRINGS,
+     MEMBER(list),
+     .min = 1,
+     .max = CONFIG_DISK_PATHS,
+     .def = "/",
      .help = "any path on each file system to watch"},
-    {.name = "warning_percent", .type = FIELD_TENTHS, MEMBER(warning), .min = 1, .max = 1000, .def = "80",
+    {.name = "warning_percent",
+     .type = FIELD_TENTHS,
+     MEMBER(warning),
+     .min = 1,
+     .max = 1000,
+     .def = "80",
      .help = "warning at this and above"},
-    {.name = "critical_percent", .type = FIELD_TENTHS, MEMBER(critical), .min = 1, .max = 1000, .def = "90",
+    {.name = "critical_percent",
+     .type = FIELD_TENTHS,
+     MEMBER(critical),
+     .min = 1,
+     .max = 1000,
+     .def = "90",
      .help = "critical at this and above"},
-    {.name = "hysteresis_percent", .type = FIELD_TENTHS, MEMBER(hysteresis), .min = 0, .max = 500, .def = "2",
+    {.name = "hysteresis_percent",
+     .type = FIELD_TENTHS,
+     MEMBER(hysteresis),
+     .min = 0,
+     .max = 500,
+     .def = "2",
      .help = "a level is left this far below its threshold"},
     {.name = NULL},
 };
 
-static void check_thresholds(struct disk *d, struct config *c, const struct node *n, const char *where)
+static void check_thresholds(struct disk *d, struct config *c, const struct node *n,
+                             const char *where)
 {
     const struct node *warning = node_child(c, n, "warning_percent");
     const struct node *hysteresis = node_child(c, n, "hysteresis_percent");
 
     if (d->warning >= d->critical)
-        config_error(c, warning ? warning : n, where, "warning_percent must be below critical_percent",
+        config_error(c, warning ? warning : n, where,
+                     "warning_percent must be below critical_percent",
                      warning ? "" : " (80 where it is not given)", NULL);
     if (d->hysteresis < d->warning)
         return;
     if (hysteresis)
-        config_error(c, hysteresis, where, "hysteresis_percent must be below warning_percent", NULL);
+        config_error(c, hysteresis, where, "hysteresis_percent must be below warning_percent",
+                     NULL);
     d->hysteresis = d->warning - 1; /* the default does not fit under so low a threshold */
 }
 
@@ -61,7 +84,8 @@ static int disk_open(void *state, struct config *c, const struct node *n, const 
     check_thresholds(d, c, n, where);
     for (unsigned i = 0; i < d->list.count; i++, item = node_next(c, item)) {
         if (item->value[0] != '/')
-            config_error(c, item, where, "the path \"", item->value, "\" does not begin with /", NULL);
+            config_error(c, item, where, "the path \"", item->value, "\" does not begin with /",
+                         NULL);
         for (unsigned j = 0; j < i; j++)
             if (str_eq(d->paths[j], item->value))
                 config_error(c, item, where, "the path \"", item->value, "\" is given twice", NULL);
@@ -70,7 +94,8 @@ static int disk_open(void *state, struct config *c, const struct node *n, const 
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
-/** used / (used + avail) in tenths of a percent, rounded half up; nothing at all counts as empty. */
+/** used / (used + avail) in tenths of a percent, rounded half up; nothing at all counts as empty.
+ */
 static int64_t used_tenths(uint64_t used, uint64_t avail)
 {
     uint64_t sum = used + avail;
@@ -107,7 +132,8 @@ static void put_percent(struct json_writer *w, int64_t tenths)
     json_put_string(w, "used_percent", t.buf);
 }
 
-/** A path that cannot be measured is a condition of its own: it is said, and it is said when it can be measured again. */
+/** A path that cannot be measured is a condition of its own: it is said, and it is said when it can
+ * be measured again. */
 static void judge_readable(struct emitter *out, const char *path, int reason)
 {
     struct json_writer *w =
@@ -124,7 +150,8 @@ static void judge_readable(struct emitter *out, const char *path, int reason)
         LOG_WARN("disk_usage: cannot measure ", path, ": ", ERRNO(reason));
 }
 
-static void judge_usage(const struct disk *d, struct emitter *out, const char *path, const struct usage *u)
+static void judge_usage(const struct disk *d, struct emitter *out, const char *path,
+                        const struct usage *u)
 {
     struct condition *c = emitter_condition(out, "disk.usage", path);
     enum level level = condition_level(c, u->used, d->warning, d->critical, d->hysteresis);

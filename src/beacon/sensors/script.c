@@ -4,9 +4,10 @@
 #include "nefia/log.h"
 #include "nefia/sensor.h"
 
-/* scripts: a line of shell at intervals. A failing run is a condition: it fires, is repeated as the dedup window lets
- * it, and ends with an info event. Exit status 1 is a warning and 2 is critical, as monitoring plugins have it; all
- * others, a signal and a time-out are warnings, unless `severity` says otherwise for every failure. */
+/* scripts: a line of shell at intervals. A failing run is a condition: it fires, is repeated as the
+ * dedup window lets it, and ends with an info event. Exit status 1 is a warning and 2 is critical,
+ * as monitoring plugins have it; all others, a signal and a time-out are warnings, unless
+ * `severity` says otherwise for every failure. */
 struct script {
     struct sensor_common common;
     const char *command;
@@ -17,13 +18,28 @@ struct script {
 
 #define MEMBER(name) .offset = offsetof(struct script, name)
 static const struct field script_fields[] = {
-    {.name = "command", .type = FIELD_STRING, MEMBER(command), .min = 1, .required = true,
+    {.name = "command",
+     .type = FIELD_STRING,
+     MEMBER(command),
+     .min = 1,
+     .required = true,
      .help = "what /bin/sh -c runs"},
-    {.name = "timeout", .type = FIELD_DURATION, MEMBER(timeout_ms), .min = 100, .max = 86400000,
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     MEMBER(timeout_ms),
+     .min = 100,
+     .max = 86400000,
      .help = "it is ended then; default: 30s, or half the interval when that is shorter"},
-    {.name = "severity", .type = FIELD_WORD, MEMBER(severity), .words = severity_words,
+    {.name = "severity",
+     .type = FIELD_WORD,
+     MEMBER(severity),
+     .words = severity_words,
      .help = "of a failing run; default: exit status 2 critical, others warning"},
-    {.name = "always", .type = FIELD_BOOL, MEMBER(always), .def = "false", .help = "also tell of each run that succeeds"},
+    {.name = "always",
+     .type = FIELD_BOOL,
+     MEMBER(always),
+     .def = "false",
+     .help = "also tell of each run that succeeds"},
     {.name = NULL},
 };
 
@@ -39,7 +55,8 @@ static int script_open(void *state, struct config *c, const struct node *n, cons
     }
     if (s->timeout_ms < s->common.interval_ms)
         return 0;
-    config_error(c, node_child(c, n, "timeout"), where, "timeout must be shorter than interval", NULL);
+    config_error(c, node_child(c, n, "timeout"), where, "timeout must be shorter than interval",
+                 NULL);
     return NEFIA_EINVAL;
 }
 
@@ -55,9 +72,12 @@ static enum level level_of(const struct script *s, const struct child_result *r)
 }
 
 /** Room for output in the event: the line less what surrounds it. */
-enum { OUTPUT_ROOM = CONFIG_EVENT_BYTES - EVENT_TYPE_MAX - EVENT_SOURCE_MAX - EVENT_HOST_MAX - 512 };
+enum {
+    OUTPUT_ROOM = CONFIG_EVENT_BYTES - EVENT_TYPE_MAX - EVENT_SOURCE_MAX - EVENT_HOST_MAX - 512
+};
 
-static void put_result(struct json_writer *w, const struct script *s, const struct child_result *r, const char *output)
+static void put_result(struct json_writer *w, const struct script *s, const struct child_result *r,
+                       const char *output)
 {
     json_put_string(w, "name", s->common.name);
     json_put_i64(w, "exit_code", r->exit_code);
@@ -73,7 +93,8 @@ static void put_result(struct json_writer *w, const struct script *s, const stru
     event_put_text(w, "output", output, r->output_len, OUTPUT_ROOM);
 }
 
-static void script_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
+static void script_done(void *state, struct emitter *e, const struct child_result *r,
+                        const char *output)
 {
     struct script *s = state;
     enum level level = level_of(s, r);
