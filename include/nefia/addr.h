@@ -37,8 +37,11 @@ int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char h
  * as its number. */
 void addr_text(struct text *t, const struct addr *a);
 /** In an argument list: LOG_INFO("from ", ADDR(&peer)). */
-char *addr_str(char buf[ADDR_TEXT], const struct addr *a);
-#define ADDR(a) addr_str((char[ADDR_TEXT]){0}, (a))
+struct addr_words {
+    char text[ADDR_TEXT];
+};
+struct addr_words addr_words(const struct addr *a);
+#define ADDR(a) (addr_words(a).text)
 /** Same address and scope; the port is not compared. */
 bool addr_same_host(const struct addr *a, const struct addr *b);
 

@@ -1,6 +1,10 @@
 #ifndef NEFIA_ERR_H
 #define NEFIA_ERR_H
 
+#include <string.h>
+
+#include "nefia/kconfig.h"
+
 /** What can go wrong, the same in every module. A result >= 0 is a success or a count. */
 enum nefia_err {
     NEFIA_EINVAL = -1,    /* an argument or a value out of its range */
@@ -21,9 +25,13 @@ enum nefia_err {
 
 /** Two or three words for a log line; never null.  Lives in src/core/err.c. */
 const char *err_text(int err);
-/** What the system says of an errno; without CONFIG_ERRNO_TEXT "errno 111", in buf.
- * In argument lists: LOG_WARN("cannot read: ", ERRNO(errno)). */
-const char *errno_text(char buf[24], int error);
-#define ERRNO(error) errno_text((char[24]){0}, error)
+/** What the system says of an errno, for argument lists: LOG_WARN("cannot read: ", ERRNO(errno)).
+ * Without CONFIG_ERRNO_TEXT "errno 111", which lives until the end of the whole expression. */
+struct errno_words {
+    char text[20];
+};
+struct errno_words errno_words(int error);
+#define ERRNO(error) \
+    (IS_ENABLED(CONFIG_ERRNO_TEXT) ? strerror(error) : (const char *)errno_words(error).text)
 
 #endif

@@ -66,10 +66,13 @@ bool utf8_valid(const char *s, size_t len);
 /** Largest prefix of at most max bytes that ends on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
 
-/** Decimal text of v in a compound literal, for argument lists:
- * LOG_INFO("got ", DEC(n), " bytes"). */
-char *text_dec(char *buf21, int64_t v);
-#define DEC(v) text_dec((char[24]){0}, (int64_t)(v))
+/** Decimal text of v, for argument lists: LOG_INFO("got ", DEC(n), " bytes"). It lives until the
+ * end of the whole expression (C11 6.2.4, temporary lifetime), and nothing is cleared for it. */
+struct decimal {
+    char text[21];
+};
+struct decimal text_dec(int64_t v);
+#define DEC(v) (text_dec((int64_t)(v)).text)
 static inline bool str_eq(const char *a, const char *b)
 {
     while (*a && *a == *b)

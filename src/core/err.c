@@ -1,8 +1,5 @@
 #include "nefia/err.h"
 
-#include <string.h>
-
-#include "nefia/kconfig.h"
 #include "nefia/text.h"
 
 const char *err_text(int err)
@@ -32,14 +29,13 @@ const char *err_text(int err)
     return words[-err];
 }
 
-const char *errno_text(char buf[24], int error)
+struct errno_words errno_words(int error)
 {
+    struct errno_words w;
     struct text t;
 
-    if (IS_ENABLED(CONFIG_ERRNO_TEXT))
-        return strerror(error);
-    text_init(&t, buf, 24);
+    text_init(&t, w.text, sizeof w.text);
     text_str(&t, "errno ");
     text_i64(&t, error);
-    return buf;
+    return w;
 }

@@ -20,14 +20,15 @@ struct log {
     enum log_level least;
     bool syslog;
     int fd, syslog_fd;
-    char lines[2][CONFIG_LOG_LINE_BYTES + 1];
+    char (*lines)[CONFIG_LOG_LINE_BYTES + 1];
     unsigned current; /* of lines: the one being built; the other is the last one written */
     enum log_level last_level;
     uint64_t repeats, told; /* of the last line; how many of them were reported */
     uint64_t lost;          /* lines nobody could take */
 };
+static char log_lines[2][CONFIG_LOG_LINE_BYTES + 1];
 static struct log the_log = {
-    .program = "nefia", .least = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .syslog_fd = -1};
+    .lines = log_lines, .program = "nefia", .least = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .syslog_fd = -1};
 
 void log_init(const char *program, enum log_level least)
 {

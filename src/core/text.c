@@ -79,13 +79,14 @@ void text_i64(struct text *t, int64_t v)
     text_u64(t, magnitude(v));
 }
 
-char *text_dec(char *buf21, int64_t v)
+struct decimal text_dec(int64_t v)
 {
+    struct decimal d;
     struct text t;
 
-    text_init(&t, buf21, 21);
+    text_init(&t, d.text, sizeof d.text);
     text_i64(&t, v);
-    return buf21;
+    return d;
 }
 
 void text_hex(struct text *t, const uint8_t *bytes, size_t len)

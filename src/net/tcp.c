@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "nefia/err.h"
@@ -212,7 +213,8 @@ int tcp_queued(int fd)
 {
     int n;
 
-    return ioctl(fd, TIOCOUTQ, &n) < 0 ? NEFIA_EIO : n;
+    /* Not ioctl(3): it brings musl's translation of every other request for 32-bit kernels. */
+    return syscall(SYS_ioctl, fd, TIOCOUTQ, &n) < 0 ? NEFIA_EIO : n;
 }
 
 int tcp_local(int fd, struct addr *a)

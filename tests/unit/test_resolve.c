@@ -6,9 +6,10 @@ static struct addr out[4];
 
 static const char *text_of(const struct addr *a)
 {
-    static char buf[ADDR_TEXT];
+    static struct addr_words words;
 
-    return addr_str(buf, a);
+    words = addr_words(a);
+    return words.text;
 }
 
 TEST(hosts_files)
