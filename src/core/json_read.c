@@ -26,7 +26,7 @@ struct scan {
     const char *end;
     uint64_t objects; /* a bit for each depth: an object is open there, not an array */
     unsigned depth, max_depth;
-    bool backslash; /* one was seen anywhere */
+    const char *first_backslash, *last_backslash; /* null: none */
     int err;
     const char *at, *what; /* of the refusal */
 };
@@ -99,7 +99,9 @@ static const char *scan_unicode(struct scan *s, const char *p)
 
 static const char *scan_escape(struct scan *s, const char *p)
 {
-    s->backslash = true;
+    s->last_backslash = p - 1;
+    if (s->first_backslash == NULL)
+        s->first_backslash = p - 1;
     if (p == s->end)
         return refuse_syntax(s, p, "");
     switch (*p) {
@@ -135,7 +137,10 @@ static const char *skip_plain(const struct scan *s, const char *p)
         uint64_t x;
         memcpy(&x, p, sizeof x);
         uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
-        if ((x | (x - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops)
+        uint64_t found = (x | (x - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
+        if (found && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+            return p + (__builtin_ctzll(found) >> 3); /* borrows go up: the lowest is true */
+        if (found)
             break;
         p += 8;
     }
@@ -416,11 +421,17 @@ static struct json_token *next_key(struct json_token *tokens, const struct json_
     return &tokens[key[1].next];
 }
 
-/** Names without escapes can only be equal when these are: length, first letter. Those with escapes
- * are left to the comparison. */
-static uint32_t name_sign(const char *text, const struct json_token *t)
+/** One bit out of 64 that equal names have in common; all of them for a name with escapes, which is
+ * left to the comparison. */
+static uint64_t name_bit(const char *text, const struct json_token *t)
 {
-    return t->escaped ? 0 : ((t->end - t->start) << 8 | (unsigned char)text[t->start]) + 1;
+    uint32_t len = t->end - t->start;
+
+    if (t->escaped)
+        return UINT64_MAX;
+    /* Behind an empty name is its quote. */
+    return UINT64_C(1) << ((len * 5 + (unsigned char)text[t->start] +
+                            (unsigned char)text[t->end - (len > 0)] * 3u) & 63);
 }
 
 /** Return: the later one of two members with the same name, or null. */
@@ -428,13 +439,14 @@ static const struct json_token *duplicate_of_few(const char *text, struct json_t
                                                  const struct json_token *object)
 {
     const struct json_token *keys[FEW_MEMBERS], *key = object + 1;
-    uint32_t signs[FEW_MEMBERS];
+    uint64_t bits = 0;
 
     for (unsigned i = 0; i < object->size; i++) {
-        uint32_t sign = signs[i] = name_sign(text, key);
-        for (unsigned j = 0; j < i; j++)
-            if ((signs[j] == sign || signs[j] == 0 || sign == 0) && same_name(text, keys[j], key))
+        uint64_t bit = name_bit(text, key);
+        for (unsigned j = 0; (bits & bit) != 0 && j < i; j++)
+            if (same_name(text, keys[j], key))
                 return key;
+        bits |= bit;
         keys[i] = key;
         key = next_key(tokens, key);
     }
@@ -495,7 +507,7 @@ static enum json_type scalar_type(char first)
 struct convert {
     const char *text;
     struct json_token *tokens;
-    bool backslash;
+    uint32_t first_backslash, last_backslash; /* offsets; first > last: none */
     uint32_t open[JSON_MAX_DEPTH]; /* containers whose end was not reached */
     unsigned depth;
 };
@@ -534,7 +546,8 @@ static void convert_token(struct convert *c, uint32_t i)
     t->next = i + 1;
     if (type == JSMN_STRING) {
         t->type = JSON_STRING;
-        t->escaped = c->backslash && memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
+        t->escaped = t->start <= c->last_backslash && t->end > c->first_backslash &&
+                     memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
     } else if (type == JSMN_PRIMITIVE) {
         t->type = (uint16_t)scalar_type(c->text[t->start]);
     } else {
@@ -617,7 +630,8 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
     struct convert c; /* not cleared: `open` is filled as far as `depth` says */
     c.text = text;
     c.tokens = tokens;
-    c.backslash = s.backslash;
+    c.first_backslash = s.first_backslash ? (uint32_t)(s.first_backslash - text) : UINT32_MAX;
+    c.last_backslash = s.first_backslash ? (uint32_t)(s.last_backslash - text) : 0;
     c.depth = 0;
     const struct json_token *duplicate = convert_tokens(&c, (unsigned)n);
     if (duplicate != NULL)
