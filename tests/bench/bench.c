@@ -50,7 +50,7 @@ static long long now_ns(clockid_t clock)
 /** The data of event i: disk usage, a service's state, or a script with some output, in turn. */
 static void put_data(char *to, size_t cap, int i)
 {
-    int n, words = i / 3 % 60;
+    int n, lines = i / 3 % 24;
 
     if (i % 3 == 0) {
         snprintf(to, cap, "{\"path\":\"/var/log/%d\",\"used_percent\":\"%d.%d\",\"total_bytes\":%d,\"free_bytes\":%d}", i,
@@ -62,8 +62,8 @@ static void put_data(char *to, size_t cap, int i)
         return;
     }
     n = snprintf(to, cap, "{\"name\":\"check-%d\",\"exit_code\":%d,\"output\":\"", i, i % 4);
-    for (int w = 0; w < words; w++)
-        n += snprintf(to + n, cap - (size_t)n, "line %d: ok\\n", w * i % 1000);
+    for (int l = 0; l < lines; l++)
+        n += snprintf(to + n, cap - (size_t)n, "the certificate of host-%d ends in %d days\\n", l, l * i % 400);
     snprintf(to + n, cap - (size_t)n, "\",\"duration_ms\":%d}", i % 3000);
 }
 
