@@ -11,7 +11,8 @@
 #include "nefia/http_post.h"
 
 /** What a rule can do. One action is one file, src/reactor/actions/<name>.c, one Kconfig entry, and
- * `const struct action_class action_<name>`. Whatever it does happens in a child process: an action says which. */
+ * `const struct action_class action_<name>`. Whatever it does happens in a child process: an action
+ * says which. */
 struct action_class;
 
 #define WEBHOOK_NAME_MAX 64
@@ -50,8 +51,10 @@ static inline const char *action_word(const struct action *a)
 }
 
 /** Read a rule's `action`. hooks: those of the same file.
- * Return: 0; NEFIA_ENOTSUP: fine, but not in this build, and a->class is null; NEFIA_EINVAL, reported. */
-int action_bind(struct action *a, struct config *c, const struct node *n, const char *where, const struct webhooks *hooks);
+ * Return: 0; NEFIA_ENOTSUP: fine, but not in this build, and a->class is null; NEFIA_EINVAL,
+ * reported. */
+int action_bind(struct action *a, struct config *c, const struct node *n, const char *where,
+                const struct webhooks *hooks);
 /** The classes of this build, ended by null. */
 const struct action_class *const *action_classes(void);
 
@@ -60,11 +63,12 @@ struct action_request {
     const struct action *action;
     const struct webhook *hook; /* of an alert, else null */
     const char *rule;
-    const struct event *event;  /* decoded; event->line holds the exact bytes */
-    unsigned attempt;           /* 1 at first */
+    const struct event *event; /* decoded; event->line holds the exact bytes */
+    unsigned attempt;          /* 1 at first */
 };
 
-/** Memory in which an action prepares its child. There is one: a child is forked before the next is prepared. */
+/** Memory in which an action prepares its child. There is one: a child is forked before the next is
+ * prepared. */
 #define ACTION_ENV_VARS 64
 #define ACTION_ENV_BYTES (2 * CONFIG_EVENT_BYTES + ACTION_ENV_VARS * 80 + 512)
 struct action_scratch {
@@ -77,13 +81,17 @@ struct action_scratch {
 enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 
 struct action_class {
-    const char *name; /* as in action_words */
+    const char *name;           /* as in action_words */
     const struct field *fields; /* of struct action_fields */
     bool logs_output;           /* what its child printed belongs in the log when it failed */
-    /** Fill spec but for output; the deadline is set already. May read scratch->request after the fork. 0 or negative with a reason in why. */
-    int (*prepare)(const struct action_request *r, struct action_scratch *scratch, struct child_spec *spec, struct text *why);
-    /** Judge the end of the child. error (at most ACTION_ERROR_MAX bytes) says why for FAILED and AGAIN. */
-    enum action_outcome (*judge)(const struct child_result *r, const char *output, uint64_t timeout_ms, struct text *error);
+    /** Fill spec but for output; the deadline is set already. May read scratch->request after the
+     * fork. 0 or negative with a reason in why. */
+    int (*prepare)(const struct action_request *r, struct action_scratch *scratch,
+                   struct child_spec *spec, struct text *why);
+    /** Judge the end of the child. error (at most ACTION_ERROR_MAX bytes) says why for FAILED and
+     * AGAIN. */
+    enum action_outcome (*judge)(const struct child_result *r, const char *output,
+                                 uint64_t timeout_ms, struct text *error);
 };
 
 /** What the fields of all actions are bound into. */

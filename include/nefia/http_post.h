@@ -40,13 +40,14 @@ struct http_answer {
     int status;     /* of the line being read */
 };
 /** Feed the next bytes; all zero at first.
- * Return: the final status (200..599) once its head is whole; NEFIA_EAGAIN for more; NEFIA_ESYNTAX (not HTTP/1.x);
- * NEFIA_ETOOBIG (head over HTTP_HEAD_MAX). Interim answers (1xx) are read over. */
+ * Return: the final status (200..599) once its head is whole; NEFIA_EAGAIN for more; NEFIA_ESYNTAX
+ * (not HTTP/1.x); NEFIA_ETOOBIG (head over HTTP_HEAD_MAX). Interim answers (1xx) are read over. */
 int http_answer_feed(struct http_answer *a, const char *bytes, size_t len);
 
-/** Resolve, connect (each address in turn), send, read the answer's head. Blocks without a bound of its own.
- * Return: the status; or NEFIA_ENOTFOUND (no such host), NEFIA_EIO (connect or send; why says more), NEFIA_ECLOSED (no answer),
- * NEFIA_ESYNTAX, NEFIA_ETOOBIG (bad answer). why: a few words. */
+/** Resolve, connect (each address in turn), send, read the answer's head. Blocks without a bound of
+ * its own. Return: the status; or NEFIA_ENOTFOUND (no such host), NEFIA_EIO (connect or send; why
+ * says more), NEFIA_ECLOSED (no answer), NEFIA_ESYNTAX, NEFIA_ETOOBIG (bad answer). why: a few
+ * words. */
 int http_post(const struct http_request *r, struct text *why);
 
 #endif

@@ -13,7 +13,7 @@
 #include "nefia/resolve.h"
 
 #define HTTP_PORT 80
-#define ADDRESSES 8 /* of one host that are tried */
+#define ADDRESSES 8       /* of one host that are tried */
 #define LARGEST_HEAD 1536 /* of a request: the URL, the host twice over, and fixed text */
 
 /* ---- URL ---- */
@@ -42,7 +42,10 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why)
     uint16_t port;
 
     if (strncmp(url, "https://", 8) == 0)
-        return refuse(why, "https:// is not in this build; use http:// to a proxy on this device or in its network", NEFIA_ENOTSUP);
+        return refuse(why,
+                      "https:// is not in this build; use http:// to a proxy on this device or in "
+                      "its network",
+                      NEFIA_ENOTSUP);
     if (strncmp(url, scheme, sizeof scheme - 1) != 0)
         return refuse(why, "a webhook's URL begins with http://", NEFIA_ESYNTAX);
     if (len > HTTP_URL_MAX)
@@ -52,9 +55,11 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why)
     u->target = u->authority + u->authority_len;
     u->target_len = (uint16_t)strlen(u->target);
     if (memchr(u->authority, '@', u->authority_len))
-        return refuse(why, "user names in a URL are not taken; sign with `secret` instead", NEFIA_ESYNTAX);
+        return refuse(why, "user names in a URL are not taken; sign with `secret` instead",
+                      NEFIA_ESYNTAX);
     if (!target_is_clean(u->target, u->target_len))
-        return refuse(why, "the URL holds a character that must be written as %XX, or a #fragment", NEFIA_ESYNTAX);
+        return refuse(why, "the URL holds a character that must be written as %XX, or a #fragment",
+                      NEFIA_ESYNTAX);
     return addr_parse_hostport(u->authority, u->authority_len, HTTP_PORT, host, &port, why);
 }
 
@@ -97,9 +102,20 @@ int http_put_head(struct text *t, const struct http_request *r)
     return t->truncated ? NEFIA_ETOOBIG : 0;
 }
 
-/* ---- Answer: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one ---- */
+/* ---- Answer: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one
+ * ---- */
 
-enum answer_state { VERSION, SPACE, DIGITS, AFTER_STATUS, REASON, LINE_LF, LINE_START, HEADER, END_LF };
+enum answer_state {
+    VERSION,
+    SPACE,
+    DIGITS,
+    AFTER_STATUS,
+    REASON,
+    LINE_LF,
+    LINE_START,
+    HEADER,
+    END_LF
+};
 
 /** The last byte of the version may be any digit. */
 static const char version[] = "HTTP/1.";

@@ -125,7 +125,8 @@ int dns_query(uint8_t out[DNS_MESSAGE], uint16_t id, const char *host, uint16_t 
     return HEADER + n + 4;
 }
 
-/** Behind the name at `at`, which may end in a pointer. Return: 0 when it runs out of the message. */
+/** Behind the name at `at`, which may end in a pointer. Return: 0 when it runs out of the message.
+ */
 static size_t skip_name(const uint8_t *msg, size_t len, size_t at)
 {
     while (at < len) {
@@ -158,7 +159,8 @@ static bool take_record(const uint8_t *data, size_t len, uint16_t type, struct a
     return true;
 }
 
-static int take_records(const uint8_t *msg, size_t len, size_t at, uint16_t type, struct addr *out, unsigned cap)
+static int take_records(const uint8_t *msg, size_t len, size_t at, uint16_t type, struct addr *out,
+                        unsigned cap)
 {
     unsigned n = 0;
 
@@ -166,7 +168,8 @@ static int take_records(const uint8_t *msg, size_t len, size_t at, uint16_t type
         at = skip_name(msg, len, at);
         if (at == 0 || len < at || len - at < 10)
             return NEFIA_ESYNTAX;
-        uint16_t kind = get_be16(msg + at), class = get_be16(msg + at + 2), size = get_be16(msg + at + 8);
+        uint16_t kind = get_be16(msg + at), class = get_be16(msg + at + 2),
+                 size = get_be16(msg + at + 8);
         at += 10;
         if (len - at < size)
             return NEFIA_ESYNTAX;
@@ -177,7 +180,8 @@ static int take_records(const uint8_t *msg, size_t len, size_t at, uint16_t type
     return (int)n;
 }
 
-int dns_answer(const uint8_t *msg, size_t len, uint16_t id, const char *host, uint16_t type, struct addr *out, unsigned cap)
+int dns_answer(const uint8_t *msg, size_t len, uint16_t id, const char *host, uint16_t type,
+               struct addr *out, unsigned cap)
 {
     uint8_t query[DNS_MESSAGE];
     int asked = dns_query(query, id, host, type);
@@ -196,7 +200,8 @@ int dns_answer(const uint8_t *msg, size_t len, uint16_t id, const char *host, ui
 /* ---- Asking ---- */
 
 /** Wait for the answer on a connected socket; other datagrams are passed over. */
-static int await_answer(int fd, uint16_t id, const char *host, uint16_t type, struct addr *out, unsigned cap)
+static int await_answer(int fd, uint16_t id, const char *host, uint16_t type, struct addr *out,
+                        unsigned cap)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
     uint8_t msg[DNS_MESSAGE];
@@ -214,7 +219,8 @@ static int await_answer(int fd, uint16_t id, const char *host, uint16_t type, st
     return NEFIA_ETIMEOUT;
 }
 
-static int ask_server(const struct addr *server, const char *host, uint16_t type, struct addr *out, unsigned cap)
+static int ask_server(const struct addr *server, const char *host, uint16_t type, struct addr *out,
+                      unsigned cap)
 {
     struct sockaddr_storage ss;
     socklen_t ss_len = addr_to_sockaddr(server, &ss);
@@ -229,7 +235,8 @@ static int ask_server(const struct addr *server, const char *host, uint16_t type
     /* Connected: the kernel lets nobody else answer, and picks a random port. */
     int fd = socket(server->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int result = NEFIA_EIO;
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&ss, ss_len) == 0 && send(fd, query, (size_t)len, 0) == len)
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&ss, ss_len) == 0 &&
+        send(fd, query, (size_t)len, 0) == len)
         result = await_answer(fd, id, host, type, out, cap);
     if (fd >= 0)
         close(fd);
@@ -260,7 +267,8 @@ static int ask(const char *host, struct addr *out, unsigned cap)
         if (v4 == NEFIA_ENOTFOUND || v4 == NEFIA_EINVAL)
             return v4;
         unsigned have = v4 > 0 ? (unsigned)v4 : 0;
-        int v6 = v4 >= 0 && have < cap ? ask_server(server, host, DNS_AAAA, out + have, cap - have) : 0;
+        int v6 =
+            v4 >= 0 && have < cap ? ask_server(server, host, DNS_AAAA, out + have, cap - have) : 0;
         if (have > 0 || v6 > 0)
             return (int)have + (v6 > 0 ? v6 : 0);
         if (v4 == 0 && v6 == 0)

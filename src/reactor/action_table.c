@@ -56,7 +56,8 @@ static int bind_type(struct config *c, const struct node *n, const char *where)
     for (int i = 0; action_words[i]; i++)
         if (str_eq(action_words[i], type->value))
             return i;
-    config_error(c, type, path.buf, "\"", type->value, "\" is not one of exec, alert, playbook", (char *)0);
+    config_error(c, type, path.buf, "\"", type->value, "\" is not one of exec, alert, playbook",
+                 (char *)0);
     return NEFIA_EINVAL;
 }
 
@@ -70,8 +71,8 @@ static int bind_webhook(struct action *a, struct config *c, const struct node *n
     text_init(&path, path_buf, sizeof path_buf);
     config_where_key(&path, where, "webhook_name");
     if (i < 0) {
-        config_error(c, node_child(c, n, "webhook_name"), path.buf, "there is no \"", name, "\" in reactor.webhooks",
-                     (char *)0);
+        config_error(c, node_child(c, n, "webhook_name"), path.buf, "there is no \"", name,
+                     "\" in reactor.webhooks", (char *)0);
         return NEFIA_EINVAL;
     }
     a->webhook = (uint16_t)i;
@@ -80,7 +81,8 @@ static int bind_webhook(struct action *a, struct config *c, const struct node *n
     return 0;
 }
 
-int action_bind(struct action *a, struct config *c, const struct node *n, const char *where, const struct webhooks *hooks)
+int action_bind(struct action *a, struct config *c, const struct node *n, const char *where,
+                const struct webhooks *hooks)
 {
     struct action_fields f = {.target = TARGET_HUB};
     int word = bind_type(c, n, where);

@@ -32,10 +32,11 @@ static void add_queues(struct hub *h)
     struct job_block *blocks = pool_job_blocks;
     char *outputs = pool_job_outputs;
 
-    for (const struct action_class *const *class = action_classes(); *class; class ++)
+    for (const struct action_class *const *class = action_classes(); *class; class++)
         for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
             if (str_eq(sizes[i].class, (*class)->name)) {
-                jobs_add_queue(&h->jobs, *class, jobs, sizes[i].jobs, blocks, sizes[i].blocks, outputs, sizes[i].running);
+                jobs_add_queue(&h->jobs, *class, jobs, sizes[i].jobs, blocks, sizes[i].blocks,
+                               outputs, sizes[i].running);
                 jobs += sizes[i].jobs;
                 blocks += sizes[i].blocks;
                 outputs += (size_t)sizes[i].running * JOB_OUTPUT;
@@ -60,8 +61,9 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     const size_t half = sizeof pool_config_text / 2;
     for (unsigned i = 0; i < 2; i++)
         h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
-    rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns, CONFIG_RULE_PATTERNS, work->run.types,
-               CONFIG_RULE_TYPES, work->run.hosts, CONFIG_RULE_HOSTS, pool_pattern_scratch);
+    rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
+               CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.hosts,
+               CONFIG_RULE_HOSTS, pool_pattern_scratch);
 }
 
 /** What only a running hub needs. */
@@ -71,8 +73,8 @@ static void wire_daemon(struct hub *h)
 
     loop_init(&h->loop, &clock_system, pool_pollfds, pool_polled, HUB_WATCHES);
     children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
-    journal_init(&h->journal, pool_journal_rows, pool_journal_settled, CONFIG_RECENT_EVENTS, pool_journal_bytes,
-                 sizeof pool_journal_bytes);
+    journal_init(&h->journal, pool_journal_rows, pool_journal_settled, CONFIG_RECENT_EVENTS,
+                 pool_journal_bytes, sizeof pool_journal_bytes);
     pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->journal, &h->jobs, pool_tokens);
     h->pipeline.changed = journal_changed;
     h->pipeline.changed_arg = h;
@@ -80,8 +82,8 @@ static void wire_daemon(struct hub *h)
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
     add_queues(h);
     const struct listener_hooks listener_hooks = pipeline_listener_hooks(&h->pipeline);
-    listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS, (char *)pool_receive, sizeof pool_receive,
-                  &listener_hooks);
+    listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS,
+                  (char *)pool_receive, sizeof pool_receive, &listener_hooks);
     h->view = (struct status_view){.pipeline = &h->pipeline, .listener = &h->listener};
 }
 
@@ -99,7 +101,8 @@ const struct reactor_settings *hub_loaded(const struct hub *h)
 
 const char *hub_socket(struct hub *h)
 {
-    if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive) < 0)
+    if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive,
+                    sizeof pool_receive) < 0)
         return NULL;
     return reactor_settings_socket(&h->config);
 }
@@ -120,8 +123,8 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
     const struct webhooks hooks = {s->hooks, s->hook_count};
     rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
     if (reactor_settings_key(s, &h->staged_key, &why) < 0)
-        config_error(c, node_child(c, node_child(c, c->nodes, "reactor"), "hmac_key_file"), "reactor.hmac_key_file", why.buf,
-                     (char *)0);
+        config_error(c, node_child(c, node_child(c, c->nodes, "reactor"), "hmac_key_file"),
+                     "reactor.hmac_key_file", why.buf, (char *)0);
     err = config_done(c);
     if (err < 0)
         rules_abort(&h->rules);
@@ -153,15 +156,19 @@ static void commit(struct hub *h)
 static void tell_notice(void *arg, const char *rule, const char *action)
 {
     (void)arg;
-    LOG_WARN("rule ", rule, ": its action (", action, ") is not in this build: it will match, and do nothing");
+    LOG_WARN("rule ", rule, ": its action (", action,
+             ") is not in this build: it will match, and do nothing");
 }
 
 static void tell_serving(const struct hub *h, const char *what)
 {
     const struct reactor_settings *s = h->pipeline.settings;
 
-    LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ", DEC(s->hook_count), " webhooks, ",
-             h->pipeline.key.set ? "events are signed" : "events are not signed: every peer in reactor.peers is believed");
+    LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ",
+             DEC(s->hook_count), " webhooks, ",
+             h->pipeline.key.set
+                 ? "events are signed"
+                 : "events are not signed: every peer in reactor.peers is believed");
 }
 
 /** Return: a descriptor, or negative, logged. */
@@ -265,7 +272,8 @@ static int open_control(struct hub *h)
     text_init(&why, why_buf, sizeof why_buf);
     if (!path || !*path)
         return 0;
-    int err = control_open(&h->control, &h->loop, path, pool_clients, CONFIG_CONTROL_CLIENTS, status_verbs, &h->view, &why);
+    int err = control_open(&h->control, &h->loop, path, pool_clients, CONFIG_CONTROL_CLIENTS,
+                           status_verbs, &h->view, &why);
     if (err < 0)
         LOG_ERROR(why.buf);
     return err;

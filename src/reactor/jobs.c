@@ -8,14 +8,16 @@
 #define FORK_RETRY_MS 1000
 #define FORK_TRIES 10
 
-void jobs_init(struct jobs *j, struct loop *loop, struct children *children, struct action_scratch *scratch, char *line,
-               const struct job_hooks *hooks)
+void jobs_init(struct jobs *j, struct loop *loop, struct children *children,
+               struct action_scratch *scratch, char *line, const struct job_hooks *hooks)
 {
-    *j = (struct jobs){.loop = loop, .children = children, .scratch = scratch, .line = line, .hooks = *hooks};
+    *j = (struct jobs){
+        .loop = loop, .children = children, .scratch = scratch, .line = line, .hooks = *hooks};
 }
 
-void jobs_add_queue(struct jobs *j, const struct action_class *class, struct job *slots, unsigned count, struct job_block *blocks,
-                    unsigned block_count, char *outputs, unsigned limit)
+void jobs_add_queue(struct jobs *j, const struct action_class *class, struct job *slots,
+                    unsigned count, struct job_block *blocks, unsigned block_count, char *outputs,
+                    unsigned limit)
 {
     struct job_queue *q = &j->queues[j->queue_count++];
 
@@ -132,7 +134,8 @@ static struct job *free_job(struct job_queue *q)
     return NULL;
 }
 
-int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t row, const char *line, size_t len)
+int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t row, const char *line,
+              size_t len)
 {
     struct job_queue *q = queue_of(j, a->class);
 
@@ -165,7 +168,8 @@ static void release_output(struct job_queue *q, const struct job *job)
     q->outputs_taken &= ~(1ull << job->output);
 }
 
-static void end_job(struct job *job, bool done, const char *error, const struct child_result *r, const char *output)
+static void end_job(struct job *job, bool done, const char *error, const struct child_result *r,
+                    const char *output)
 {
     struct job_queue *q = job->queue;
     struct job ended = *job;
@@ -213,7 +217,8 @@ static bool may_try_again(struct job *job)
     struct jobs *j = job->queue->jobs;
     struct action_request request = {0};
 
-    if (j->draining || job->rule == JOB_NO_RULE || !j->hooks.rule(j->hooks.arg, job->rule, &request))
+    if (j->draining || job->rule == JOB_NO_RULE ||
+        !j->hooks.rule(j->hooks.arg, job->rule, &request))
         return false;
     return request.hook && job->attempt <= request.hook->retries;
 }
@@ -249,7 +254,8 @@ static uint8_t take_output(struct job_queue *q)
     return i;
 }
 
-/** Return: 0; NEFIA_EIO or NEFIA_EFULL (no child now); else negative with a reason in why: it can never start. */
+/** Return: 0; NEFIA_EIO or NEFIA_EFULL (no child now); else negative with a reason in why: it can
+ * never start. */
 static int launch(struct job *job, struct text *why)
 {
     struct job_queue *q = job->queue;
@@ -314,7 +320,8 @@ static struct job *next_job(struct job_queue *q, uint64_t now)
         struct job *job = &q->slots[i];
         bool ready = job->state == JOB_QUEUED || (job->state == JOB_WAITING && job->at_ms <= now);
 
-        if (ready && (!best || job->order < best->order) && lane_used(q, job->lane, true) < lane_share(q->limit))
+        if (ready && (!best || job->order < best->order) &&
+            lane_used(q, job->lane, true) < lane_share(q->limit))
             best = job;
     }
     return best;

@@ -11,12 +11,15 @@ const char *journal_state_text(enum journal_state s)
     return words[s];
 }
 
-void journal_init(struct journal *j, struct journal_row *rows, uint64_t *settled, unsigned row_cap, char *bytes, size_t size)
+void journal_init(struct journal *j, struct journal_row *rows, uint64_t *settled, unsigned row_cap,
+                  char *bytes, size_t size)
 {
-    *j = (struct journal){.rows = rows, .settled = settled, .row_cap = row_cap, .bytes = bytes, .size = size};
+    *j = (struct journal){
+        .rows = rows, .settled = settled, .row_cap = row_cap, .bytes = bytes, .size = size};
 }
 
-/** Where s is in what is kept of the line: inside it, or (it held escapes) behind, where it is copied to. */
+/** Where s is in what is kept of the line: inside it, or (it held escapes) behind, where it is
+ * copied to. */
 static uint32_t keep(const struct event *e, struct slice s, char *copy, size_t *len)
 {
     uintptr_t line = (uintptr_t)e->line.ptr, at = (uintptr_t)s.ptr;
@@ -64,7 +67,8 @@ static void copy_text(char *to, size_t cap, const char *s)
         text_str(&t, s);
 }
 
-static void settle(struct journal *j, struct journal_row *r, enum journal_state state, const char *error)
+static void settle(struct journal *j, struct journal_row *r, enum journal_state state,
+                   const char *error)
 {
     r->state = (uint8_t)state;
     copy_text(r->error, sizeof r->error, error);
@@ -79,8 +83,8 @@ static struct journal_row *row_at(const struct journal *j, uint64_t seq)
     return &j->rows[(seq - 1) % j->row_cap];
 }
 
-uint64_t journal_add(struct journal *j, const struct journal_mark *m, const char *rule, const char *action, enum journal_state state,
-                     const char *error)
+uint64_t journal_add(struct journal *j, const struct journal_mark *m, const char *rule,
+                     const char *action, enum journal_state state, const char *error)
 {
     uint64_t seq = ++j->last_seq;
     struct journal_row *r = row_at(j, seq);

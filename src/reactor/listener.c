@@ -29,8 +29,9 @@ const char *reject_name(enum reject r)
     return names[r];
 }
 
-void listener_init(struct listener *l, struct loop *loop, struct connection *connections, unsigned count, char *buffer,
-                   size_t buffer_size, const struct listener_hooks *hooks)
+void listener_init(struct listener *l, struct loop *loop, struct connection *connections,
+                   unsigned count, char *buffer, size_t buffer_size,
+                   const struct listener_hooks *hooks)
 {
     *l = (struct listener){
         .loop = loop,
@@ -107,9 +108,11 @@ static void arm(struct connection *c)
         timer_start(c->listener->loop, &c->timer, at > now ? at - now : 0, timed_out, c);
 }
 
-/** The length of the first unit in s (a line, with its signature line where there is one), with both slices set.
- * Return: 0 when it is incomplete, NEFIA_ETOOBIG when its first line is too long. */
-static long cut_unit(const struct listener *l, const char *s, size_t len, struct slice *line, struct slice *sig)
+/** The length of the first unit in s (a line, with its signature line where there is one), with
+ * both slices set. Return: 0 when it is incomplete, NEFIA_ETOOBIG when its first line is too long.
+ */
+static long cut_unit(const struct listener *l, const char *s, size_t len, struct slice *line,
+                     struct slice *sig)
 {
     size_t most = len < CONFIG_EVENT_BYTES + 1 ? len : CONFIG_EVENT_BYTES + 1;
     const char *end = memchr(s, '\n', most);
@@ -132,7 +135,8 @@ static long cut_unit(const struct listener *l, const char *s, size_t len, struct
     return (long)(line->len + 1 + sig->len + (end ? 1 : 0));
 }
 
-/** Take all complete units out of s. Return: how many bytes they were; or negative: the connection is closed. */
+/** Take all complete units out of s. Return: how many bytes they were; or negative: the connection
+ * is closed. */
 static long take_units(struct connection *c, const char *s, size_t len)
 {
     const struct listener *l = c->listener;

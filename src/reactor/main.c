@@ -27,7 +27,8 @@ static void report_to_stderr(void *arg, const char *message)
 static void log_notice(void *arg, const char *rule, const char *action)
 {
     (void)arg;
-    LOG_WARN("rule ", rule, ": its action (", action, ") is not in this build: it will match, and do nothing");
+    LOG_WARN("rule ", rule, ": its action (", action,
+             ") is not in this build: it will match, and do nothing");
 }
 
 static void print_notice(void *arg, const char *rule, const char *action)
@@ -57,8 +58,9 @@ static int check(const struct cli_args *a)
     if (hub_load(&hub, print_notice) < 0)
         return CLI_WRONG;
     const struct reactor_settings *s = hub_loaded(&hub);
-    CLI_OUT(a->config, ": fine; listens on ", ADDR(&s->listen), ", ", DEC(hub.rules.sets[!hub.rules.active].count), " rules, ",
-            DEC(s->hook_count), " webhooks, ", hub.staged_key.set ? "signed\n" : "not signed\n");
+    CLI_OUT(a->config, ": fine; listens on ", ADDR(&s->listen), ", ",
+            DEC(hub.rules.sets[!hub.rules.active].count), " rules, ", DEC(s->hook_count),
+            " webhooks, ", hub.staged_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;
 }
 
@@ -69,7 +71,8 @@ static bool write_out(void *arg, const char *s, size_t len)
 }
 
 /** Ask the running daemon. */
-static int ask(const struct cli_args *a, const char *request, int (*on_record)(void *, const char *, size_t), struct show *show,
+static int ask(const struct cli_args *a, const char *request,
+               int (*on_record)(void *, const char *, size_t), struct show *show,
                uint64_t timeout_ms)
 {
     char why_buf[256];
@@ -81,7 +84,8 @@ static int ask(const struct cli_args *a, const char *request, int (*on_record)(v
     const char *path = hub_socket(&hub);
     if (!path)
         return CLI_WRONG;
-    int result = control_request(path, request, (char *)pool_receive, sizeof pool_receive, on_record, show, timeout_ms, &why);
+    int result = control_request(path, request, (char *)pool_receive, sizeof pool_receive,
+                                 on_record, show, timeout_ms, &why);
     if (result == NEFIA_ECLOSED && why.len == 0)
         return CLI_FINE; /* whoever read our output has enough */
     if (why.len > 0)
@@ -91,8 +95,10 @@ static int ask(const struct cli_args *a, const char *request, int (*on_record)(v
 
 static int status(const struct cli_args *a)
 {
-    struct show show = {
-        .tokens = pool_tokens, .token_cap = CONFIG_JSON_TOKENS, .json = cli_option(a, "--json") != NULL, .write = write_out};
+    struct show show = {.tokens = pool_tokens,
+                        .token_cap = CONFIG_JSON_TOKENS,
+                        .json = cli_option(a, "--json") != NULL,
+                        .write = write_out};
     int result = ask(a, "status", show_status_record, &show, ANSWER_TIMEOUT_MS);
 
     if (result == CLI_FINE)
@@ -103,14 +109,18 @@ static int status(const struct cli_args *a)
 static int events(const struct cli_args *a)
 {
     bool follow = cli_option(a, "--follow") != NULL;
-    struct show show = {
-        .tokens = pool_tokens, .token_cap = CONFIG_JSON_TOKENS, .json = cli_option(a, "--json") != NULL, .write = write_out};
+    struct show show = {.tokens = pool_tokens,
+                        .token_cap = CONFIG_JSON_TOKENS,
+                        .json = cli_option(a, "--json") != NULL,
+                        .write = write_out};
 
-    return ask(a, follow ? "events follow" : "events", show_events_record, &show, follow ? 0 : ANSWER_TIMEOUT_MS);
+    return ask(a, follow ? "events follow" : "events", show_events_record, &show,
+               follow ? 0 : ANSWER_TIMEOUT_MS);
 }
 
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
-static const struct cli_option status_options[] = {{"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
+static const struct cli_option status_options[] = {
+    {"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
 static const struct cli_option events_options[] = {
     {"--json", NULL, "one JSON object a line, with the whole event"},
     {"--follow", NULL, "go on: tell each event when what it set off has ended"},
@@ -123,8 +133,14 @@ static const struct cli_verb verbs[] = {
      .help = "take events and act on them until SIGTERM; SIGHUP reloads",
      .run = run},
     {.name = "reactor check", .help = "is the configuration fine?", .run = check},
-    {.name = "reactor status", .options = status_options, .help = "rules, their hits, and recent events", .run = status},
-    {.name = "reactor events", .options = events_options, .help = "recent events, oldest first", .run = events},
+    {.name = "reactor status",
+     .options = status_options,
+     .help = "rules, their hits, and recent events",
+     .run = status},
+    {.name = "reactor events",
+     .options = events_options,
+     .help = "recent events, oldest first",
+     .run = events},
     {.name = NULL},
 };
 

@@ -5,8 +5,8 @@
 #include "nefia/err.h"
 #include "nefia/log.h"
 
-void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules, struct journal *journal, struct jobs *jobs,
-                   struct json_token *tokens)
+void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
+                   struct journal *journal, struct jobs *jobs, struct json_token *tokens)
 {
     *p = (struct pipeline){
         .clock = clock,
@@ -44,17 +44,20 @@ static void rejected(void *arg, const struct addr *peer, enum reject why, const 
     struct pipeline *p = arg;
 
     p->rejected[why]++;
-    LOG_WARN("connection from ", ADDR(peer), " closed: ", reject_sentence(why), what ? ": " : "", what ? what : "");
+    LOG_WARN("connection from ", ADDR(peer), " closed: ", reject_sentence(why), what ? ": " : "",
+             what ? what : "");
 }
 
-static int reject(struct pipeline *p, const struct addr *peer, enum reject why, const char *what, int err)
+static int reject(struct pipeline *p, const struct addr *peer, enum reject why, const char *what,
+                  int err)
 {
     rejected(p, peer, why, what);
     return err;
 }
 
 /** Nothing of the line is looked at but its bytes. */
-static int verify(struct pipeline *p, const struct addr *peer, const char *line, size_t len, const char *sig, size_t sig_len)
+static int verify(struct pipeline *p, const struct addr *peer, const char *line, size_t len,
+                  const char *sig, size_t sig_len)
 {
     if (!p->key.set)
         return 0;
@@ -83,7 +86,8 @@ static enum reject reason_of(int err)
     }
 }
 
-static int decode(struct pipeline *p, const char *line, size_t len, struct event *e, const char **why)
+static int decode(struct pipeline *p, const char *line, size_t len, struct event *e,
+                  const char **why)
 {
     return event_decode(e, line, len, p->tokens, CONFIG_JSON_TOKENS, p->scratch, why);
 }
@@ -122,7 +126,8 @@ static void tell_match(const struct pipeline *p, const struct rule *rule, const 
 }
 
 /** One rule that matched. */
-static void act(struct pipeline *p, unsigned index, const struct event *e, const struct journal_mark *mark)
+static void act(struct pipeline *p, unsigned index, const struct event *e,
+                const struct journal_mark *mark)
 {
     struct rule *rule = &p->rules->sets[p->rules->active].rules[index];
     const char *word = action_word(&rule->action);
@@ -141,7 +146,8 @@ static void act(struct pipeline *p, unsigned index, const struct event *e, const
         tell_match(p, rule, e);
         return;
     }
-    journal_settle(p->journal, row, JOURNAL_FAILED, err == NEFIA_EFULL ? "queue full" : err_text(err));
+    journal_settle(p->journal, row, JOURNAL_FAILED,
+                   err == NEFIA_EFULL ? "queue full" : err_text(err));
     if (err == NEFIA_EFULL)
         tell_overflow(p, rule);
 }
@@ -163,7 +169,8 @@ static void decide(struct pipeline *p, const struct event *e)
         LOG_ERROR("no heap to match all patterns; raise CONFIG_HUB_HEAP_KB");
 }
 
-int pipeline_line(struct pipeline *p, const struct addr *peer, const char *line, size_t len, const char *sig, size_t sig_len)
+int pipeline_line(struct pipeline *p, const struct addr *peer, const char *line, size_t len,
+                  const char *sig, size_t sig_len)
 {
     struct event e;
     const char *why = NULL;
@@ -194,7 +201,8 @@ void pipeline_turn_end(struct pipeline *p)
 
 /* ---- What the listener and the jobs ask ---- */
 
-static int hook_line(void *arg, const struct addr *peer, const char *line, size_t len, const char *sig, size_t sig_len)
+static int hook_line(void *arg, const struct addr *peer, const char *line, size_t len,
+                     const char *sig, size_t sig_len)
 {
     return pipeline_line(arg, peer, line, len, sig, sig_len);
 }
@@ -252,8 +260,8 @@ static const char *job_rule(const struct pipeline *p, const struct job *job)
     return journal_get(p->journal, job->row, &v) ? v.row->rule : "(removed)";
 }
 
-static void hook_settled(void *arg, const struct job *job, bool done, const char *error, const struct child_result *r,
-                         const char *output)
+static void hook_settled(void *arg, const struct job *job, bool done, const char *error,
+                         const struct child_result *r, const char *output)
 {
     struct pipeline *p = arg;
     const struct action_class *class = job->queue->class;
@@ -266,14 +274,17 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
     if (r && class->logs_output)
         text_printable(&said, output, r->output_len);
     if (done)
-        LOG_INFO("rule ", job_rule(p, job), ": ", class->name, " done in ", DEC(r->duration_ms), " ms");
+        LOG_INFO("rule ", job_rule(p, job), ": ", class->name, " done in ", DEC(r ? r->duration_ms : 0),
+                 " ms");
     else
-        LOG_WARN("rule ", job_rule(p, job), ": ", class->name, " failed: ", error, said.len > 0 ? ": " : "", said.buf);
+        LOG_WARN("rule ", job_rule(p, job), ": ", class->name, " failed: ", error,
+                 said.len > 0 ? ": " : "", said.buf);
     if (p->changed)
         p->changed(p->changed_arg);
 }
 
 struct job_hooks pipeline_job_hooks(struct pipeline *p)
 {
-    return (struct job_hooks){.rule = hook_rule, .settled = hook_settled, .decode = hook_decode, .arg = p};
+    return (struct job_hooks){
+        .rule = hook_rule, .settled = hook_settled, .decode = hook_decode, .arg = p};
 }

@@ -4,10 +4,12 @@
 
 #include "nefia/err.h"
 
+#define PATTERN_WORDS ((CONFIG_RULE_PATTERNS + 31) / 32)
 #define BIT(i) (1u << ((i) & 31))
 
-void rules_init(struct rules *r, struct rule *rules0, struct rule *rules1, struct rule_pattern *patterns, unsigned pattern_cap,
-                struct rule_type_memo *types, unsigned type_cap, struct rule_host_memo *hosts, unsigned host_cap,
+void rules_init(struct rules *r, struct rule *rules0, struct rule *rules1,
+                struct rule_pattern *patterns, unsigned pattern_cap, struct rule_type_memo *types,
+                unsigned type_cap, struct rule_host_memo *hosts, unsigned host_cap,
                 struct pattern_scratch *scratch)
 {
     *r = (struct rules){
@@ -38,15 +40,36 @@ struct rule_fields {
 };
 
 static const struct field rule_table[] = {
-    {.name = "name", .type = FIELD_STRING, .offset = offsetof(struct rule_fields, name), .min = 1, .max = RULE_NAME_MAX,
-     .required = true, .help = "what logs and status call it; unique"},
-    {.name = "event_pattern", .type = FIELD_STRING, .offset = offsetof(struct rule_fields, event_pattern), .min = 0,
-     .max = CONFIG_PATTERN_BYTES, .def = "", .help = "regular expression (RE2) on the event's type; empty: all"},
-    {.name = "host_pattern", .type = FIELD_STRING, .offset = offsetof(struct rule_fields, host_pattern), .min = 0,
-     .max = CONFIG_PATTERN_BYTES, .def = "", .help = "regular expression (RE2) on the event's host_id; empty: all"},
-    {.name = "severity", .type = FIELD_WORD, .offset = offsetof(struct rule_fields, severity), .words = severity_words,
+    {.name = "name",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct rule_fields, name),
+     .min = 1,
+     .max = RULE_NAME_MAX,
+     .required = true,
+     .help = "what logs and status call it; unique"},
+    {.name = "event_pattern",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct rule_fields, event_pattern),
+     .min = 0,
+     .max = CONFIG_PATTERN_BYTES,
+     .def = "",
+     .help = "regular expression (RE2) on the event's type; empty: all"},
+    {.name = "host_pattern",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct rule_fields, host_pattern),
+     .min = 0,
+     .max = CONFIG_PATTERN_BYTES,
+     .def = "",
+     .help = "regular expression (RE2) on the event's host_id; empty: all"},
+    {.name = "severity",
+     .type = FIELD_WORD,
+     .offset = offsetof(struct rule_fields, severity),
+     .words = severity_words,
      .help = "the least severity that matches; empty: all"},
-    {.name = "action", .type = FIELD_NODE, .offset = offsetof(struct rule_fields, action), .required = true,
+    {.name = "action",
+     .type = FIELD_NODE,
+     .offset = offsetof(struct rule_fields, action),
+     .required = true,
      .help = "what to do"},
     {0},
 };
@@ -60,7 +83,8 @@ struct staging {
     unsigned generation;
 };
 
-/** The pattern of this text, wherever it is used already. Return: its index, or NEFIA_ENOTFOUND with *free_slot the first free one. */
+/** The pattern of this text, wherever it is used already. Return: its index, or NEFIA_ENOTFOUND
+ * with *free_slot the first free one. */
 static int find_pattern(const struct rules *r, const char *text, unsigned *free_slot)
 {
     *free_slot = r->pattern_cap;
@@ -77,7 +101,8 @@ static int find_pattern(const struct rules *r, const char *text, unsigned *free_
 }
 
 /** Return: the index, RULE_ANY for an empty pattern, or negative after a report. */
-static int stage_pattern(struct staging *s, const struct node *n, const char *where, const char *key, const char *text)
+static int stage_pattern(struct staging *s, const struct node *n, const char *where,
+                         const char *key, const char *text)
 {
     char reason_buf[192], where_buf[96];
     struct text reason, path;
@@ -91,14 +116,17 @@ static int stage_pattern(struct staging *s, const struct node *n, const char *wh
         return RULE_ANY;
     i = find_pattern(s->r, text, &slot);
     if (i < 0 && slot == s->r->pattern_cap) {
-        config_error(s->c, n, path.buf, "more different patterns than RULE_PATTERNS allows", (char *)0);
+        config_error(s->c, n, path.buf, "more different patterns than RULE_PATTERNS allows",
+                     (char *)0);
         return NEFIA_EFULL;
     }
     if (i < 0) {
-        int err = pattern_compile(&s->r->patterns[slot].pattern, text, strlen(text), s->r->scratch, &reason);
+        int err = pattern_compile(&s->r->patterns[slot].pattern, text, strlen(text), s->r->scratch,
+                                  &reason);
         if (err < 0) {
             config_error(s->c, n, path.buf, "\"", text, "\": ", reason.buf,
-                         err == NEFIA_EFULL ? " (raise HUB_HEAP_KB, or use a simpler pattern)" : "", (char *)0);
+                         err == NEFIA_EFULL ? " (raise HUB_HEAP_KB, or use a simpler pattern)" : "",
+                         (char *)0);
             return err;
         }
         i = (int)slot;
@@ -115,8 +143,10 @@ static bool name_taken(const struct rule_set *set, const char *name)
     return false;
 }
 
-/** The action of the rule that is read into slot `rule`. Return: as action_bind; 0 where the binder reported it already. */
-static int stage_action(struct staging *s, struct rule *rule, const struct node *action, const char *where)
+/** The action of the rule that is read into slot `rule`. Return: as action_bind; 0 where the binder
+ * reported it already. */
+static int stage_action(struct staging *s, struct rule *rule, const struct node *action,
+                        const char *where)
 {
     char path_buf[96];
     struct text path;
@@ -137,12 +167,14 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
     struct rule rule = {0};
 
     config_bind(s->c, n, where, rule_table, &f);
-    int event_pattern = stage_pattern(s, node_child(s->c, n, "event_pattern"), where, "event_pattern", f.event_pattern);
-    int host_pattern = stage_pattern(s, node_child(s->c, n, "host_pattern"), where, "host_pattern", f.host_pattern);
+    int event_pattern = stage_pattern(s, node_child(s->c, n, "event_pattern"), where,
+                                      "event_pattern", f.event_pattern);
+    int host_pattern = stage_pattern(s, node_child(s->c, n, "host_pattern"), where, "host_pattern",
+                                     f.host_pattern);
     int action = stage_action(s, &rule, f.action, where);
     if (f.name && name_taken(s->set, f.name))
-        config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.name, "\" is the name of an earlier rule",
-                     (char *)0);
+        config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.name,
+                     "\" is the name of an earlier rule", (char *)0);
     if (!f.name)
         return 0;
     /* Kept with errors too, for the names of those that follow; then the whole set is dropped. */
@@ -162,16 +194,19 @@ static void index_severities(struct rule_set *set)
             set->severity_bits[sev][i / 32] |= BIT(i);
 }
 
-int rules_stage(struct rules *r, struct config *c, const struct node *list, const struct webhooks *hooks,
+int rules_stage(struct rules *r, struct config *c, const struct node *list,
+                const struct webhooks *hooks,
                 void (*notice)(void *arg, const char *rule, const char *action), void *arg)
 {
     unsigned generation = !r->active;
-    struct staging s = {.r = r, .c = c, .hooks = hooks, .set = &r->sets[generation], .generation = generation};
+    struct staging s = {
+        .r = r, .c = c, .hooks = hooks, .set = &r->sets[generation], .generation = generation};
     unsigned errors = c->errors, index = 0;
 
     s.set->count = 0;
     list = config_is(c, list, "reactor.rules", NODE_LIST) ? list : NULL;
-    for (const struct node *n = list ? node_first(c, list) : NULL; n; n = node_next(c, n), index++) {
+    for (const struct node *n = list ? node_first(c, list) : NULL; n;
+         n = node_next(c, n), index++) {
         char where_buf[48];
         struct text where;
 
@@ -182,13 +217,15 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list, cons
             return NEFIA_EINVAL;
         }
         if (stage_rule(&s, n, where.buf) == NEFIA_ENOTSUP && notice)
-            notice(arg, s.set->rules[s.set->count - 1].name, action_word(&s.set->rules[s.set->count - 1].action));
+            notice(arg, s.set->rules[s.set->count - 1].name,
+                   action_word(&s.set->rules[s.set->count - 1].action));
     }
     index_severities(s.set);
     return c->errors != errors ? NEFIA_EINVAL : (int)s.set->count;
 }
 
-/** No rule of this generation has patterns any more: free those that the other one does not have either. */
+/** No rule of this generation has patterns any more: free those that the other one does not have
+ * either. */
 static void drop_generation(struct rules *r, unsigned generation)
 {
     for (unsigned i = 0; i < r->pattern_cap; i++) {
@@ -243,11 +280,12 @@ int rules_find(const struct rules *r, const char *name)
 
 /* ---- Matching ---- */
 
-/** Bits of the rules whose pattern (on the type, or on the host) passes s. Return: false when one could not be matched for want of heap. */
+/** Bits of the rules whose pattern (on the type, or on the host) passes s. Return: false when one
+ * could not be matched for want of heap. */
 static bool match_all(struct rules *r, bool host, struct slice s, uint32_t bits[RULE_WORDS])
 {
     const struct rule_set *set = rules_active(r);
-    uint32_t known[(CONFIG_RULE_PATTERNS + 31) / 32] = {0}, passes[(CONFIG_RULE_PATTERNS + 31) / 32] = {0};
+    uint32_t known[PATTERN_WORDS] = {0}, passes[PATTERN_WORDS] = {0};
     bool complete = true;
 
     memset(bits, 0, RULE_WORDS * sizeof bits[0]);
@@ -273,7 +311,8 @@ static bool match_all(struct rules *r, bool host, struct slice s, uint32_t bits[
 
 #define MEMO_PROBES 8u
 
-/** Both kinds of memo differ in the length of their key only: this works on their common beginning and a stride. */
+/** Both kinds of memo differ in the length of their key only: this works on their common beginning
+ * and a stride. */
 struct memo_table {
     char *slots;
     size_t stride, key_offset, bits_offset, key_max;
@@ -296,14 +335,16 @@ static uint32_t *memo_bits(const struct memo_table *t, struct memo_head *m)
 }
 
 /** The slot that has s, or else the one to put it in (its len is then another's or 0). */
-static struct memo_head *memo_find(const struct memo_table *t, uint32_t hash, struct slice s, bool *found)
+static struct memo_head *memo_find(const struct memo_table *t, uint32_t hash, struct slice s,
+                                   bool *found)
 {
     struct memo_head *free_slot = NULL;
 
     for (unsigned i = 0; i < MEMO_PROBES; i++) {
         struct memo_head *m = memo_slot(t, hash + i);
 
-        *found = m->len == s.len && m->hash == hash && memcmp((char *)m + t->key_offset, s.ptr, s.len) == 0;
+        *found = m->len == s.len && m->hash == hash &&
+                 memcmp((char *)m + t->key_offset, s.ptr, s.len) == 0;
         if (*found)
             return m;
         if (m->len == 0 && !free_slot)
@@ -331,8 +372,8 @@ static uint32_t memo_hash(struct slice s)
 }
 
 /** Bits for s, remembered or made. room: used when the answer must not be remembered. */
-static const uint32_t *memo_look_up(struct rules *r, const struct memo_table *t, bool host, struct slice s,
-                                    uint32_t room[RULE_WORDS])
+static const uint32_t *memo_look_up(struct rules *r, const struct memo_table *t, bool host,
+                                    struct slice s, uint32_t room[RULE_WORDS])
 {
     uint32_t hash = memo_hash(s);
     struct memo_head *m;
@@ -362,12 +403,20 @@ static const uint32_t *memo_look_up(struct rules *r, const struct memo_table *t,
 bool rules_match(struct rules *r, const struct event *e, uint32_t bits[RULE_WORDS])
 {
     const struct memo_table types = {
-        (char *)r->types, sizeof *r->types, offsetof(struct rule_type_memo, key), offsetof(struct rule_type_memo, bits),
-        EVENT_TYPE_MAX, r->type_cap,
+        (char *)r->types,
+        sizeof *r->types,
+        offsetof(struct rule_type_memo, key),
+        offsetof(struct rule_type_memo, bits),
+        EVENT_TYPE_MAX,
+        r->type_cap,
     };
     const struct memo_table hosts = {
-        (char *)r->hosts, sizeof *r->hosts, offsetof(struct rule_host_memo, key), offsetof(struct rule_host_memo, bits),
-        EVENT_HOST_MAX, r->host_cap,
+        (char *)r->hosts,
+        sizeof *r->hosts,
+        offsetof(struct rule_host_memo, key),
+        offsetof(struct rule_host_memo, bits),
+        EVENT_HOST_MAX,
+        r->host_cap,
     };
     const struct rule_set *set = rules_active(r);
     uint32_t room[RULE_WORDS], any = 0;
@@ -394,7 +443,8 @@ int rules_next(const uint32_t bits[RULE_WORDS], unsigned count, unsigned i)
         uint32_t word = bits[i / 32] >> (i & 31);
 
         if (word)
-            return (int)i + __builtin_ctz(word) < (int)count ? (int)i + __builtin_ctz(word) : NEFIA_ENOTFOUND;
+            return (int)i + __builtin_ctz(word) < (int)count ? (int)i + __builtin_ctz(word)
+                                                             : NEFIA_ENOTFOUND;
         i |= 31;
     }
     return NEFIA_ENOTFOUND;
@@ -407,9 +457,11 @@ static int judge_pattern(const struct rules *r, uint16_t pattern, struct slice s
     return pattern == RULE_ANY ? 1 : pattern_match(&r->patterns[pattern].pattern, s.ptr, s.len);
 }
 
-struct rule_verdict rules_judge(const struct rules *r, const struct rule *rule, const struct event *e)
+struct rule_verdict rules_judge(const struct rules *r, const struct rule *rule,
+                                const struct event *e)
 {
-    int type = judge_pattern(r, rule->event_pattern, e->type), host = judge_pattern(r, rule->host_pattern, e->host_id);
+    int type = judge_pattern(r, rule->event_pattern, e->type),
+        host = judge_pattern(r, rule->host_pattern, e->host_id);
     struct rule_verdict v = {
         .rule = rule,
         .event_pattern = rules_pattern_text(r, rule->event_pattern),

@@ -12,9 +12,16 @@ struct root {
 };
 
 static const struct field root_fields[] = {
-    {.name = "host_id", .type = FIELD_STRING, .offset = offsetof(struct root, host_id), .min = 1, .max = EVENT_HOST_MAX,
+    {.name = "host_id",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct root, host_id),
+     .min = 1,
+     .max = EVENT_HOST_MAX,
      .help = "name of this device in its events; default: the hostname"},
-    {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct root, reactor), .help = "the hub"},
+    {.name = "reactor",
+     .type = FIELD_NODE,
+     .offset = offsetof(struct root, reactor),
+     .help = "the hub"},
     /* Others' in the same file. */
     {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
     {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct root, policy)},
@@ -33,18 +40,46 @@ struct section {
 
 #define MEMBER(name) .offset = offsetof(struct section, name)
 static const struct field section_fields[] = {
-    {.name = "enabled", .type = FIELD_BOOL, MEMBER(enabled), .def = "true", .help = "false: `reactor run` refuses to start"},
-    {.name = "listen_address", .type = FIELD_STRING, MEMBER(listen_address), .def = "0.0.0.0",
+    {.name = "enabled",
+     .type = FIELD_BOOL,
+     MEMBER(enabled),
+     .def = "true",
+     .help = "false: `reactor run` refuses to start"},
+    {.name = "listen_address",
+     .type = FIELD_STRING,
+     MEMBER(listen_address),
+     .def = "0.0.0.0",
      .help = "address to listen on; `::` takes IPv6 and IPv4"},
-    {.name = "listen_port", .type = FIELD_INT, MEMBER(listen_port), .min = 1, .max = 65535, .def = "9500",
+    {.name = "listen_port",
+     .type = FIELD_INT,
+     MEMBER(listen_port),
+     .min = 1,
+     .max = 65535,
+     .def = "9500",
      .help = "TCP port to listen on"},
-    {.name = "peers", .type = FIELD_STRINGS, MEMBER(peers), .help = "addresses and networks that may connect; empty: all"},
-    {.name = "hmac_key", .type = FIELD_STRING, MEMBER(hmac_key), .min = MAC_KEY_MIN, .max = MAC_KEY_MAX,
+    {.name = "peers",
+     .type = FIELD_STRINGS,
+     MEMBER(peers),
+     .help = "addresses and networks that may connect; empty: all"},
+    {.name = "hmac_key",
+     .type = FIELD_STRING,
+     MEMBER(hmac_key),
+     .min = MAC_KEY_MIN,
+     .max = MAC_KEY_MAX,
      .help = "the shared key itself"},
-    {.name = "hmac_key_file", .type = FIELD_STRING, MEMBER(hmac_key_file), .help = "a file with the shared key"},
-    {.name = "state_dir", .type = FIELD_STRING, MEMBER(state_dir), .def = "",
+    {.name = "hmac_key_file",
+     .type = FIELD_STRING,
+     MEMBER(hmac_key_file),
+     .help = "a file with the shared key"},
+    {.name = "state_dir",
+     .type = FIELD_STRING,
+     MEMBER(state_dir),
+     .def = "",
      .help = "where state is kept over a restart; empty: nowhere"},
-    {.name = "control_socket", .type = FIELD_STRING, MEMBER(control_socket), .def = SOCKET_DEFAULT,
+    {.name = "control_socket",
+     .type = FIELD_STRING,
+     MEMBER(control_socket),
+     .def = SOCKET_DEFAULT,
      .help = "for status and events; empty: none"},
     {.name = "rules", .type = FIELD_NODE, MEMBER(rules), .help = "a list of rules"},
     {.name = "webhooks", .type = FIELD_NODE, MEMBER(webhooks), .help = "a list of webhooks"},
@@ -60,18 +95,46 @@ struct hook_fields {
 
 #define HOOK(name) .offset = offsetof(struct hook_fields, name)
 static const struct field hook_table[] = {
-    {.name = "name", .type = FIELD_STRING, HOOK(name), .min = 1, .max = WEBHOOK_NAME_MAX, .required = true,
+    {.name = "name",
+     .type = FIELD_STRING,
+     HOOK(name),
+     .min = 1,
+     .max = WEBHOOK_NAME_MAX,
+     .required = true,
      .help = "what `webhook_name` of an alert says"},
-    {.name = "url", .type = FIELD_STRING, HOOK(url), .min = 1, .max = HTTP_URL_MAX, .required = true,
+    {.name = "url",
+     .type = FIELD_STRING,
+     HOOK(url),
+     .min = 1,
+     .max = HTTP_URL_MAX,
+     .required = true,
      .help = "where events are posted to: http://host[:port]/path"},
-    {.name = "secret", .type = FIELD_STRING, HOOK(secret), .min = 0, .max = MAC_KEY_MAX, .def = "",
+    {.name = "secret",
+     .type = FIELD_STRING,
+     HOOK(secret),
+     .min = 0,
+     .max = MAC_KEY_MAX,
+     .def = "",
      .help = "signs the event in X-Nefia-Signature; empty: no signature"},
-    {.name = "timeout", .type = FIELD_DURATION, HOOK(timeout_ms), .min = 100, .max = 300000, .def = "10s", .help = "of one try"},
-    {.name = "retries", .type = FIELD_INT, HOOK(retries), .min = 0, .max = 10, .def = "3", .help = "tries after the first one"},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     HOOK(timeout_ms),
+     .min = 100,
+     .max = 300000,
+     .def = "10s",
+     .help = "of one try"},
+    {.name = "retries",
+     .type = FIELD_INT,
+     HOOK(retries),
+     .min = 0,
+     .max = 10,
+     .def = "3",
+     .help = "tries after the first one"},
     {.name = NULL},
 };
 
-static void bind_hook(struct reactor_settings *s, struct config *c, const struct node *n, const char *where)
+static void bind_hook(struct reactor_settings *s, struct config *c, const struct node *n,
+                      const char *where)
 {
     struct hook_fields f;
     struct webhook *hook = &s->hooks[s->hook_count];
@@ -87,7 +150,8 @@ static void bind_hook(struct reactor_settings *s, struct config *c, const struct
     }
     for (unsigned i = 0; f.name && i < s->hook_count; i++)
         if (str_eq(s->hooks[i].name, f.name))
-            config_error(c, node_child(c, n, "name"), where, "name: \"", f.name, "\" is the name of an earlier webhook", (char *)0);
+            config_error(c, node_child(c, n, "name"), where, "name: \"", f.name,
+                         "\" is the name of an earlier webhook", (char *)0);
     /* Also one with an error: rules that name it are right. */
     if (!f.name)
         return;
@@ -111,7 +175,8 @@ static void bind_hooks(struct reactor_settings *s, struct config *c, const struc
         text_init(&where, buf, sizeof buf);
         config_where_item(&where, "reactor.webhooks", index);
         if (s->hook_count == CONFIG_WEBHOOKS) {
-            config_error(c, n, where.buf, "more webhooks than this build takes; raise CONFIG_WEBHOOKS", (char *)0);
+            config_error(c, n, where.buf,
+                         "more webhooks than this build takes; raise CONFIG_WEBHOOKS", (char *)0);
             return;
         }
         bind_hook(s, c, n, where.buf);
@@ -129,7 +194,8 @@ static void bind_peers(struct reactor_settings *s, struct config *c, const struc
         text_init(&where, where_buf, sizeof where_buf);
         config_where_item(&where, "reactor.peers", i);
         if (s->peer_count == CONFIG_PEERS) {
-            config_error(c, n, where.buf, "more peers than this build takes; raise CONFIG_PEERS", (char *)0);
+            config_error(c, n, where.buf, "more peers than this build takes; raise CONFIG_PEERS",
+                         (char *)0);
             return;
         }
         if (addr_net_parse(&s->peers[s->peer_count], n->value, strlen(n->value), &why) < 0)
@@ -142,9 +208,13 @@ static void bind_peers(struct reactor_settings *s, struct config *c, const struc
 static void check_section(struct config *c, const struct node *n, const struct section *b)
 {
     if (b->hmac_key && b->hmac_key_file)
-        config_error(c, n, "reactor", "hmac_key and hmac_key_file are both given; remove one of them", (char *)0);
+        config_error(c, n, "reactor",
+                     "hmac_key and hmac_key_file are both given; remove one of them", (char *)0);
     if (!b->hmac_key && !b->hmac_key_file && b->peers.count == 0)
-        config_error(c, n, "reactor", "anybody could send events; set hmac_key_file, or list `peers` that may connect", (char *)0);
+        config_error(
+            c, n, "reactor",
+            "anybody could send events; set hmac_key_file, or list `peers` that may connect",
+            (char *)0);
 }
 
 int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules)
@@ -164,8 +234,10 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
     s->hmac_key_file = b.hmac_key_file;
     s->state_dir = b.state_dir;
     s->control_socket = b.control_socket;
-    if (addr_parse(&s->listen, b.listen_address, strlen(b.listen_address), (uint16_t)b.listen_port, &why) < 0)
-        config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address", why.buf, (char *)0);
+    if (addr_parse(&s->listen, b.listen_address, strlen(b.listen_address), (uint16_t)b.listen_port,
+                   &why) < 0)
+        config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address",
+                     why.buf, (char *)0);
     bind_peers(s, c, &b.peers);
     bind_hooks(s, c, b.webhooks);
     check_section(c, root.reactor, &b);

@@ -12,16 +12,23 @@ struct column {
 };
 
 static const struct column rule_columns[] = {
-    {"NAME", "name", 22}, {"EVENT PATTERN", "event_pattern", 17}, {"HOST PATTERN", "host_pattern", 15}, {"ACTION", "action", 10},
-    {"HITS", "hits", 0},  {0},
+    {"NAME", "name", 22},
+    {"EVENT PATTERN", "event_pattern", 17},
+    {"HOST PATTERN", "host_pattern", 15},
+    {"ACTION", "action", 10},
+    {"HITS", "hits", 0},
+    {0},
 };
 
 static const struct column recent_columns[] = {
-    {"TIME", "time", 20}, {"TYPE", "type", 17},     {"HOST", "host", 9},   {"SEVERITY", "severity", 10},
-    {"RULE", "rule", 21}, {"ACTION", "action", 10}, {"ERROR", "error", 0}, {0},
+    {"TIME", "time", 20},  {"TYPE", "type", 17},
+    {"HOST", "host", 9},   {"SEVERITY", "severity", 10},
+    {"RULE", "rule", 21},  {"ACTION", "action", 10},
+    {"ERROR", "error", 0}, {0},
 };
 
-/** Longest row: seven cells of 255 characters of up to 4 bytes would be more, but no daemon sends that. */
+/** Longest row: seven cells of 255 characters of up to 4 bytes would be more, but no daemon sends
+ * that. */
 #define ROW_BYTES 2560
 
 static int put(struct show *s, const char *text, size_t len)
@@ -63,7 +70,8 @@ static uint32_t column_width(const struct column *c, uint32_t longest)
     return c->width == 0 ? 0 : c->width > longest + 2 ? c->width : longest + 2;
 }
 
-static int put_heading(struct show *s, const char *title, const struct column *columns, const uint32_t *longest)
+static int put_heading(struct show *s, const char *title, const struct column *columns,
+                       const uint32_t *longest)
 {
     char buf[ROW_BYTES];
     struct text t;
@@ -72,7 +80,8 @@ static int put_heading(struct show *s, const char *title, const struct column *c
     text_str(&t, title);
     text_str(&t, "  ");
     for (unsigned i = 0; columns[i].heading; i++)
-        put_cell(&t, columns[i].heading, strlen(columns[i].heading), column_width(&columns[i], longest[i]));
+        put_cell(&t, columns[i].heading, strlen(columns[i].heading),
+                 column_width(&columns[i], longest[i]));
     text_char(&t, '\n');
     return put(s, t.buf, t.len);
 }
@@ -113,7 +122,8 @@ static void cell_text(const struct json_doc *d, int value, const char *member, s
         text_str(t, "(all)");
 }
 
-static int put_row(struct show *s, const struct json_doc *d, unsigned object, const struct column *columns, const uint32_t *longest)
+static int put_row(struct show *s, const struct json_doc *d, unsigned object,
+                   const struct column *columns, const uint32_t *longest)
 {
     char buf[ROW_BYTES], cell_buf[1040];
     struct text t, cell;
@@ -129,7 +139,8 @@ static int put_row(struct show *s, const struct json_doc *d, unsigned object, co
     return put(s, t.buf, t.len);
 }
 
-static void take_widths(const struct json_doc *d, unsigned widths, const char *table, uint32_t longest[SHOW_COLUMNS])
+static void take_widths(const struct json_doc *d, unsigned widths, const char *table,
+                        uint32_t longest[SHOW_COLUMNS])
 {
     int list = json_member(d, widths, table);
 
@@ -150,7 +161,8 @@ static int put_title(struct show *s, unsigned section)
     return put_heading(s, "\nRecent Events:\n", recent_columns, s->recent_widths);
 }
 
-/** Print what comes before the first record of `section`: its heading, and those of empty tables before it. */
+/** Print what comes before the first record of `section`: its heading, and those of empty tables
+ * before it. */
 static int enter_table(struct show *s, unsigned section)
 {
     int err = 0;
@@ -185,7 +197,8 @@ static int status_table(struct show *s, const struct json_doc *d)
 /** Close lists and open the next ones until `section` is open. */
 static int enter_json(struct show *s, unsigned section)
 {
-    static const char *const openings[] = {[RULES] = "{\"rules\":[", [RECENT] = "],\"recent\":[", [COUNTERS] = "],\"counters\":"};
+    static const char *const openings[] = {
+        [RULES] = "{\"rules\":[", [RECENT] = "],\"recent\":[", [COUNTERS] = "],\"counters\":"};
     int err = 0;
 
     while (err >= 0 && s->section < section) {
@@ -197,7 +210,8 @@ static int enter_json(struct show *s, unsigned section)
 
 static int status_json(struct show *s, const struct json_doc *d)
 {
-    static const char *const members[] = {[RULES] = "rule", [RECENT] = "recent", [COUNTERS] = "counters"};
+    static const char *const members[] = {
+        [RULES] = "rule", [RECENT] = "recent", [COUNTERS] = "counters"};
 
     for (unsigned section = RULES; section <= COUNTERS; section++) {
         int value = json_member(d, 0, members[section]);

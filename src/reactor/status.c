@@ -134,7 +134,8 @@ static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
     json_put_bytes(w, key, t.buf, t.len);
 }
 
-static void put_row(const struct journal_view *v, struct text *out, const char *key, bool with_event)
+static void put_row(const struct journal_view *v, struct text *out, const char *key,
+                    bool with_event)
 {
     const struct journal_row *r = v->row;
     struct json_writer w;
@@ -355,7 +356,8 @@ static int produce_events(void *arg, struct control_cursor *c, struct text *out)
         put_widths(v, out, v->pipeline->journal->row_cap);
         return 1;
     }
-    return c->flag ? produce_settled(v->pipeline->journal, c, out) : produce_rows(v->pipeline->journal, c, out);
+    return c->flag ? produce_settled(v->pipeline->journal, c, out)
+                   : produce_rows(v->pipeline->journal, c, out);
 }
 
 const struct control_verb status_verbs[] = {

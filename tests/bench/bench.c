@@ -1,14 +1,16 @@
-/* What the benchmarks need in C: made-up signed events, their HMACs alone, a sender, a stopwatch for reactions.
+/* What the benchmarks need in C: made-up signed events, their HMACs alone, a sender, a stopwatch
+ * for reactions.
  *
  *   bench hmac  KEYFILE COUNT            compute the HMAC of COUNT events, nothing else
- *   bench load  KEYFILE PORT COUNT       send COUNT signed events to 127.0.0.1, wait until the hub has taken them all
- *   bench react KEYFILE PORT COUNT FIFO  send COUNT events one by one; each time, wait for the byte that the action writes
- *   bench lines KEYFILE COUNT            print COUNT events with their signatures
- *   bench bytes KEYFILE 0                mean length of an event
- *   bench start COMMAND…                 microseconds until the program says its first line on stderr; then SIGTERM
- *   bench cpu   PID                      CPU time of a process so far, in nanoseconds
+ *   bench load  KEYFILE PORT COUNT       send COUNT signed events to 127.0.0.1, wait until the hub
+ * has taken them all bench react KEYFILE PORT COUNT FIFO  send COUNT events one by one; each time,
+ * wait for the byte that the action writes bench lines KEYFILE COUNT            print COUNT events
+ * with their signatures bench bytes KEYFILE 0                mean length of an event bench start
+ * COMMAND…                 microseconds until the program says its first line on stderr; then
+ * SIGTERM bench cpu   PID                      CPU time of a process so far, in nanoseconds
  *
- * hmac prints "NS_CPU NS_WALL" for each event, load prints NS_WALL for each event, react one line of microseconds for each. */
+ * hmac prints "NS_CPU NS_WALL" for each event, load prints NS_WALL for each event, react one line
+ * of microseconds for each. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -53,25 +55,30 @@ static void put_data(char *to, size_t cap, int i)
     int n, lines = i / 3 % 24;
 
     if (i % 3 == 0) {
-        snprintf(to, cap, "{\"path\":\"/var/log/%d\",\"used_percent\":\"%d.%d\",\"total_bytes\":%d,\"free_bytes\":%d}", i,
-                 50 + i % 50, i % 10, 1000000000 + i, 90000000 + i * 7);
+        snprintf(to, cap,
+                 "{\"path\":\"/var/log/"
+                 "%d\",\"used_percent\":\"%d.%d\",\"total_bytes\":%d,\"free_bytes\":%d}",
+                 i, 50 + i % 50, i % 10, 1000000000 + i, 90000000 + i * 7);
         return;
     }
     if (i % 3 == 1) {
-        snprintf(to, cap, "{\"service\":\"unit-%d\",\"state\":\"failed\",\"previous_state\":\"active\"}", i);
+        snprintf(to, cap,
+                 "{\"service\":\"unit-%d\",\"state\":\"failed\",\"previous_state\":\"active\"}", i);
         return;
     }
     n = snprintf(to, cap, "{\"name\":\"check-%d\",\"exit_code\":%d,\"output\":\"", i, i % 4);
     for (int l = 0; l < lines; l++)
-        n += snprintf(to + n, cap - (size_t)n, "the certificate of host-%d ends in %d days\\n", l, l * i % 400);
+        n += snprintf(to + n, cap - (size_t)n, "the certificate of host-%d ends in %d days\\n", l,
+                      l * i % 400);
     snprintf(to + n, cap - (size_t)n, "\",\"duration_ms\":%d}", i % 3000);
 }
 
 /** Like those of beacons: three kinds from many hosts. */
 static void make_events(const struct mac_key *key)
 {
-    static const char *const types[][2] = {
-        {"disk.usage", "disk-beacon"}, {"service.status", "service-beacon"}, {"script.result", "script-beacon"}};
+    static const char *const types[][2] = {{"disk.usage", "disk-beacon"},
+                                           {"service.status", "service-beacon"},
+                                           {"script.result", "script-beacon"}};
     static const char *const severities[] = {"info", "warning"};
     char data[EVENT_ROOM];
 
@@ -79,10 +86,11 @@ static void make_events(const struct mac_key *key)
         put_data(data, sizeof data, i);
         int n = snprintf(line[i], EVENT_ROOM,
                          "{\"type\":\"%s\",\"source\":\"%s\",\"host_id\":\"site-%02d-gw\","
-                         "\"timestamp\":\"2026-03-10T15:%02d:%02dZ\",\"severity\":\"%s\",\"data\":%s,\"seq\":%d,\"boot\":3,"
+                         "\"timestamp\":\"2026-03-10T15:%02d:%02dZ\",\"severity\":\"%s\",\"data\":%"
+                         "s,\"seq\":%d,\"boot\":3,"
                          "\"uptime_ms\":%d,\"clock\":\"synced\"}",
-                         types[i % 3][0], types[i % 3][1], i / 3 % HOSTS, i / 60 % 60, i % 60, severities[i % 2], data, i + 1,
-                         5000000 + i * 1000);
+                         types[i % 3][0], types[i % 3][1], i / 3 % HOSTS, i / 60 % 60, i % 60,
+                         severities[i % 2], data, i + 1, 5000000 + i * 1000);
         if (n >= EVENT_ROOM)
             die("event");
         line_len[i] = (size_t)n;
@@ -111,12 +119,15 @@ static void hmac_only(const struct mac_key *key, long count)
     }
     if (wrong > count / 2)
         die("HMAC");
-    printf("%lld %lld\n", (now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / count, (now_ns(CLOCK_MONOTONIC) - wall) / count);
+    printf("%lld %lld\n", (now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / count,
+           (now_ns(CLOCK_MONOTONIC) - wall) / count);
 }
 
 static int connect_to(int port)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(0x7f000001)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((unsigned short)port),
+                             .sin_addr.s_addr = htonl(0x7f000001)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)

@@ -48,11 +48,13 @@ static inline void fixture_init(struct rules *r)
     memset(fixture_patterns, 0, sizeof fixture_patterns);
     memset(fixture_types, 0, sizeof fixture_types);
     memset(fixture_hosts, 0, sizeof fixture_hosts);
-    rules_init(r, fixture_rules[0], fixture_rules[1], fixture_patterns, ARRAY_SIZE(fixture_patterns), fixture_types,
-               ARRAY_SIZE(fixture_types), fixture_hosts, ARRAY_SIZE(fixture_hosts), &fixture_scratch);
+    rules_init(r, fixture_rules[0], fixture_rules[1], fixture_patterns,
+               ARRAY_SIZE(fixture_patterns), fixture_types, ARRAY_SIZE(fixture_types),
+               fixture_hosts, ARRAY_SIZE(fixture_hosts), &fixture_scratch);
 }
 
-/** The list of rules in `json` ({"rules":[…]}) into the other generation. Return: as rules_stage; NEFIA_ESYNTAX: the test is wrong. */
+/** The list of rules in `json` ({"rules":[…]}) into the other generation. Return: as rules_stage;
+ * NEFIA_ESYNTAX: the test is wrong. */
 static inline int fixture_stage(struct rules *r, const char *json, const struct webhooks *hooks)
 {
     static const struct webhooks none;
@@ -60,11 +62,12 @@ static inline int fixture_stage(struct rules *r, const char *json, const struct 
 
     fixture_arenas[next] = (struct config_arena){fixture_strings[next], FIXTURE_TEXT, 0};
     text_reset(&fixture_report);
-    if (config_load_text(&fixture_config, "t.json", json, strlen(json), &fixture_arenas[next], fixture_work,
-                         sizeof fixture_work) < 0)
+    if (config_load_text(&fixture_config, "t.json", json, strlen(json), &fixture_arenas[next],
+                         fixture_work, sizeof fixture_work) < 0)
         return NEFIA_ESYNTAX;
-    return rules_stage(r, &fixture_config, node_child(&fixture_config, fixture_config.nodes, "rules"), hooks ? hooks : &none, NULL,
-                       NULL);
+    return rules_stage(r, &fixture_config,
+                       node_child(&fixture_config, fixture_config.nodes, "rules"),
+                       hooks ? hooks : &none, NULL, NULL);
 }
 
 static inline int fixture_load(struct rules *r, const char *json, const struct webhooks *hooks)
@@ -100,7 +103,9 @@ static inline struct event fixture_event(const char *type, const char *host, con
     const char *line = fixture_line(type, host, severity);
     struct event e;
 
-    CHECK_INT(event_decode(&e, line, strlen(line), fixture_tokens, CONFIG_JSON_TOKENS, fixture_event_scratch, NULL), 0);
+    CHECK_INT(event_decode(&e, line, strlen(line), fixture_tokens, CONFIG_JSON_TOKENS,
+                           fixture_event_scratch, NULL),
+              0);
     return e;
 }
 

@@ -29,9 +29,23 @@ TEST(urls_that_are_taken)
 TEST(urls_that_are_not)
 {
     static const char *const bad[] = {
-        "",           "ftp://x/",          "HTTP://x/",       "http:/x/",        "http://",          "http:///x",
-        "http://x y", "http://x/a b",      "http://x/#frag",  "http://u:p@x/",   "http://x:0/",      "http://x:99999/",
-        "http://[::1", "http://x/\r\nA: b", "http://x/\x7f",   "http://x/\xc3\xa4", "http://-x.y z/",
+        "",
+        "ftp://x/",
+        "HTTP://x/",
+        "http:/x/",
+        "http://",
+        "http:///x",
+        "http://x y",
+        "http://x/a b",
+        "http://x/#frag",
+        "http://u:p@x/",
+        "http://x:0/",
+        "http://x:99999/",
+        "http://[::1",
+        "http://x/\r\nA: b",
+        "http://x/\x7f",
+        "http://x/\xc3\xa4",
+        "http://-x.y z/",
     };
     struct http_url u;
     char longest[HTTP_URL_MAX + 2];
@@ -59,12 +73,18 @@ TEST(the_head_is_what_rfc_9112_asks)
 
     REQUIRE(parse(&u, "http://127.0.0.1:8080/hook") == 0);
     /* The signature is that of RFC 4231, test case 2. */
-    struct http_request r = {.url = &u, .secret = "Jefe", .body = "what do ya want for nothing?", .body_len = 28, .version = "1.0"};
+    struct http_request r = {.url = &u,
+                             .secret = "Jefe",
+                             .body = "what do ya want for nothing?",
+                             .body_len = 28,
+                             .version = "1.0"};
     text_init(&t, buf, sizeof buf);
     CHECK_INT(http_put_head(&t, &r), 0);
-    CHECK_STR(buf, "POST /hook HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: nefia/1.0\r\nContent-Type: application/json\r\n"
-                   "Content-Length: 28\r\nConnection: close\r\nX-Nefia-Signature: "
-                   "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843\r\n\r\n");
+    CHECK_STR(buf,
+              "POST /hook HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: "
+              "nefia/1.0\r\nContent-Type: application/json\r\n"
+              "Content-Length: 28\r\nConnection: close\r\nX-Nefia-Signature: "
+              "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843\r\n\r\n");
     REQUIRE(parse(&u, "http://hub?q") == 0);
     r.secret = "";
     text_reset(&t);
@@ -96,7 +116,8 @@ static int answer(const char *s, size_t len)
 TEST(answers_that_are_understood)
 {
     CHECK_INT(ANSWER("HTTP/1.1 200 OK\r\n\r\n"), 200);
-    CHECK_INT(ANSWER("HTTP/1.0 404 Not Found\r\nContent-Length: 9\r\nServer: x\r\n\r\nnot found"), 404);
+    CHECK_INT(ANSWER("HTTP/1.0 404 Not Found\r\nContent-Length: 9\r\nServer: x\r\n\r\nnot found"),
+              404);
     CHECK_INT(ANSWER("HTTP/1.1 503 \r\nRetry-After: 3\r\n\r\n"), 503);
     CHECK_INT(ANSWER("HTTP/1.1 204\r\n\r\n"), 204);
     CHECK_INT(ANSWER("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Made\r\nX:\r\n\r\n"), 201);
@@ -132,5 +153,5 @@ TEST(an_endless_head_is_bounded)
     CHECK_INT(a.taken, HTTP_HEAD_MAX + 1);
 }
 
-TEST_MAIN(urls_that_are_taken, urls_that_are_not, the_head_is_what_rfc_9112_asks, answers_that_are_understood,
-          answers_that_are_not, an_endless_head_is_bounded)
+TEST_MAIN(urls_that_are_taken, urls_that_are_not, the_head_is_what_rfc_9112_asks,
+          answers_that_are_understood, answers_that_are_not, an_endless_head_is_bounded)

@@ -27,7 +27,8 @@ static bool rule_is_there, bad_event;
 static struct webhook hooks[2];
 static char last_line[CONFIG_EVENT_BYTES + 1];
 
-/** In the child: what the first byte of the event says. `0`…`9` exit status, `h` hangs, `a` asks for another try. */
+/** In the child: what the first byte of the event says. `0`…`9` exit status, `h` hangs, `a` asks
+ * for another try. */
 static int run_child(void *arg)
 {
     const struct action_request *r = arg;
@@ -40,7 +41,8 @@ static int run_child(void *arg)
     return c == 'a' ? 99 : c - '0';
 }
 
-static int prepare(const struct action_request *r, struct action_scratch *s, struct child_spec *spec, struct text *why)
+static int prepare(const struct action_request *r, struct action_scratch *s,
+                   struct child_spec *spec, struct text *why)
 {
     if (r->event->line.ptr[0] == 'x') {
         text_str(why, "cannot be prepared");
@@ -52,7 +54,8 @@ static int prepare(const struct action_request *r, struct action_scratch *s, str
     return 0;
 }
 
-static enum action_outcome judge(const struct child_result *r, const char *output, uint64_t timeout_ms, struct text *error)
+static enum action_outcome judge(const struct child_result *r, const char *output,
+                                 uint64_t timeout_ms, struct text *error)
 {
     (void)output;
     (void)timeout_ms;
@@ -66,7 +69,8 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
 
 static const struct action_class class = {.name = "test", .prepare = prepare, .judge = judge};
 static const struct action_class other_class = {.name = "other"};
-static struct action actions[2] = {{.class = &class, .webhook = 0, .timeout_ms = 5000}, {.class = &class, .webhook = 1, .timeout_ms = 5000}};
+static struct action actions[2] = {{.class = &class, .webhook = 0, .timeout_ms = 5000},
+                                   {.class = &class, .webhook = 1, .timeout_ms = 5000}};
 
 static bool hook_rule(void *arg, uint16_t rule, struct action_request *out)
 {
@@ -79,8 +83,8 @@ static bool hook_rule(void *arg, uint16_t rule, struct action_request *out)
     return true;
 }
 
-static void hook_settled(void *arg, const struct job *job, bool done, const char *error, const struct child_result *r,
-                         const char *output)
+static void hook_settled(void *arg, const struct job *job, bool done, const char *error,
+                         const struct child_result *r, const char *output)
 {
     (void)arg;
     (void)r;
@@ -321,6 +325,8 @@ TEST(draining_gives_up_what_waits)
     CHECK_STR(settled_buf, "1:given up: stopping 2:ok ");
 }
 
-TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_kept_whole, one_lane_leaves_room_for_the_others,
-          the_memory_of_events_is_bounded_too, another_try_waits_longer_each_time, tries_end, a_deadline_ends_it,
-          what_cannot_start_is_settled, a_reload_moves_and_removes_jobs, draining_gives_up_what_waits)
+TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_kept_whole,
+          one_lane_leaves_room_for_the_others, the_memory_of_events_is_bounded_too,
+          another_try_waits_longer_each_time, tries_end, a_deadline_ends_it,
+          what_cannot_start_is_settled, a_reload_moves_and_removes_jobs,
+          draining_gives_up_what_waits)

@@ -21,7 +21,8 @@ static uint64_t add(const char *type, enum journal_state state)
     struct event e = fixture_event(type, "host-1", "warning");
     struct journal_mark m = journal_put(&journal, &e, 1000);
 
-    return journal_add(&journal, &m, state == JOURNAL_NONE ? NULL : "rule", state == JOURNAL_NONE ? NULL : "exec", state,
+    return journal_add(&journal, &m, state == JOURNAL_NONE ? NULL : "rule",
+                       state == JOURNAL_NONE ? NULL : "exec", state,
                        state == JOURNAL_FAILED ? "exit 3" : NULL);
 }
 
@@ -56,13 +57,15 @@ TEST(names_with_escapes_are_kept_beside_the_line)
 
 TEST(a_sender_without_clock_is_shown_with_the_time_of_arrival)
 {
-    const char *line = "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"1970-01-01T00:00:09Z\",\"severity\":\"info\","
+    const char *line = "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"1970-01-"
+                       "01T00:00:09Z\",\"severity\":\"info\","
                        "\"data\":{},\"clock\":\"unsynced\"}";
     struct journal_view v;
     struct event e;
 
     setup(BYTES);
-    REQUIRE(event_decode(&e, line, strlen(line), fixture_tokens, CONFIG_JSON_TOKENS, fixture_event_scratch, NULL) == 0);
+    REQUIRE(event_decode(&e, line, strlen(line), fixture_tokens, CONFIG_JSON_TOKENS,
+                         fixture_event_scratch, NULL) == 0);
     struct journal_mark m = journal_put(&journal, &e, 5000);
     journal_add(&journal, &m, NULL, NULL, JOURNAL_NONE, NULL);
     REQUIRE(journal_get(&journal, 1, &v));

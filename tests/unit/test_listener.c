@@ -24,7 +24,8 @@ static unsigned line_count, turns, rejects[REJECT_COUNT];
 static size_t longest;
 static bool allow, refuse;
 
-static int on_line(void *arg, const struct addr *peer, const char *line, size_t len, const char *sig, size_t sig_len)
+static int on_line(void *arg, const struct addr *peer, const char *line, size_t len,
+                   const char *sig, size_t sig_len)
 {
     (void)arg;
     (void)peer;
@@ -184,7 +185,8 @@ TEST(a_long_second_line_is_given_as_it_is)
     setup(true);
     int fd = dial();
     refuse = true;
-    say_str(fd, "event\n{\"type\":\"the next event, where a signature should be, and no end of the line yet");
+    say_str(fd, "event\n{\"type\":\"the next event, where a signature should be, and no end of the "
+                "line yet");
     CHECK_STR(lines, "event/{\"ty;");
     CHECK_INT(is_closed(fd), 1);
     CHECK_INT(listener.open, 0);
@@ -368,8 +370,9 @@ TEST(closing_releases_all)
     listener_close(&listener);
 }
 
-TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split, a_long_second_line_is_given_as_it_is,
-          the_longest_line_passes_and_one_byte_more_does_not, the_end_inside_a_line, one_more_than_the_most,
-          who_is_not_allowed, a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
-          who_is_idle_is_asked_to_leave_and_may_still_send, draining_reads_what_was_sent_and_ends_in_time,
-          closing_releases_all)
+TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
+          a_long_second_line_is_given_as_it_is, the_longest_line_passes_and_one_byte_more_does_not,
+          the_end_inside_a_line, one_more_than_the_most, who_is_not_allowed,
+          a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
+          who_is_idle_is_asked_to_leave_and_may_still_send,
+          draining_reads_what_was_sent_and_ends_in_time, closing_releases_all)

@@ -48,7 +48,8 @@ static void setup(const char *rules_json, bool with_key)
     changes = 0;
     const struct job_hooks hooks = pipeline_job_hooks(&pipeline);
     jobs_init(&jobs, &loop, &children, &scratch, line_buf, &hooks);
-    jobs_add_queue(&jobs, action_classes()[0], slots, ARRAY_SIZE(slots), blocks, ARRAY_SIZE(blocks), outputs, 1);
+    jobs_add_queue(&jobs, action_classes()[0], slots, ARRAY_SIZE(slots), blocks, ARRAY_SIZE(blocks),
+                   outputs, 1);
     if (with_key)
         CHECK_INT(mac_key_set(&pipeline.key, "0123456789abcdef", 16), 0);
 }
@@ -75,7 +76,8 @@ static const struct journal_row *row(uint64_t seq)
 
 TEST(an_event_makes_a_row_for_each_rule)
 {
-    setup("{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\"," EXEC "},{\"name\":\"h\",\"action\":{\"type\":\"playbook\"}},"
+    setup("{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\"," EXEC
+          "},{\"name\":\"h\",\"action\":{\"type\":\"playbook\"}},"
           "{\"name\":\"n\",\"event_pattern\":\"net\"," EXEC "}]}",
           true);
     CHECK_INT(line(fixture_line("disk.usage", "web", "critical")), 0);
@@ -148,10 +150,14 @@ TEST(what_is_no_event_is_counted_by_reason)
         {"[]", REJECT_EVENT},
         {"{}", REJECT_EVENT},
         {"{\"a\":1,\"a\":2}", REJECT_EVENT},
-        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"loud\",\"data\":{}}",
+        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"2026-03-10T15:30:"
+         "00Z\",\"severity\":\"loud\",\"data\":{}}",
          REJECT_EVENT},
-        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"yesterday\",\"severity\":\"info\",\"data\":{}}", REJECT_EVENT},
-        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"info\",\"data\":[]}",
+        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"yesterday\","
+         "\"severity\":\"info\",\"data\":{}}",
+         REJECT_EVENT},
+        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"2026-03-10T15:30:"
+         "00Z\",\"severity\":\"info\",\"data\":[]}",
          REJECT_EVENT},
     };
 
@@ -164,5 +170,6 @@ TEST(what_is_no_event_is_counted_by_reason)
     CHECK_INT(journal.last_seq, 0);
 }
 
-TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row, a_full_queue_is_told_in_the_row,
-          nothing_is_read_before_it_is_verified, what_is_no_event_is_counted_by_reason)
+TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
+          a_full_queue_is_told_in_the_row, nothing_is_read_before_it_is_verified,
+          what_is_no_event_is_counted_by_reason)

@@ -32,11 +32,14 @@ static int events(struct show *s, const char *record)
 
 #define WIDTHS "{\"widths\":{\"rules\":[19,9,7,5],\"recent\":[16,10,6,8,19,5]}}"
 #define RULE \
-    "{\"rule\":{\"name\":\"critical-disk-alert\",\"event_pattern\":\"disk\\\\..*\",\"host_pattern\":\"prod-.*\"," \
+    "{\"rule\":{\"name\":\"critical-disk-alert\",\"event_pattern\":\"disk\\\\..*\",\"host_" \
+    "pattern\":\"prod-.*\"," \
     "\"severity\":\"critical\",\"action\":\"alert\",\"in_this_build\":true,\"hits\":12}}"
 #define ROW(key) \
-    "{\"" key "\":{\"seq\":1,\"time\":\"2026-03-10T15:30:59Z\",\"received\":\"2026-03-10T15:31:00Z\",\"type\":\"disk.usage\"," \
-    "\"host\":\"web-01\",\"severity\":\"critical\",\"rule\":\"critical-disk-alert\",\"action\":\"alert\",\"state\":\"done\"," \
+    "{\"" key "\":{\"seq\":1,\"time\":\"2026-03-10T15:30:59Z\",\"received\":\"2026-03-10T15:31:" \
+              "00Z\",\"type\":\"disk.usage\"," \
+    "\"host\":\"web-01\",\"severity\":\"critical\",\"rule\":\"critical-disk-alert\",\"action\":" \
+    "\"alert\",\"state\":\"done\"," \
     "\"error\":null}}"
 
 /* The table of the design, to the byte. */
@@ -54,8 +57,10 @@ TEST(the_table_of_the_design)
                        "  critical-disk-alert   disk\\..*         prod-.*        alert     12\n"
                        "\n"
                        "Recent Events:\n"
-                       "  TIME                TYPE             HOST     SEVERITY  RULE                 ACTION    ERROR\n"
-                       "  2026-03-10 15:30    disk.usage       web-01   critical  critical-disk-alert  alert     -\n");
+                       "  TIME                TYPE             HOST     SEVERITY  RULE             "
+                       "    ACTION    ERROR\n"
+                       "  2026-03-10 15:30    disk.usage       web-01   critical  "
+                       "critical-disk-alert  alert     -\n");
 }
 
 TEST(empty_tables_have_their_headings)
@@ -68,7 +73,8 @@ TEST(empty_tables_have_their_headings)
                        "  NAME                  EVENT PATTERN    HOST PATTERN   ACTION    HITS\n"
                        "\n"
                        "Recent Events:\n"
-                       "  TIME                TYPE             HOST     SEVERITY  RULE                 ACTION    ERROR\n");
+                       "  TIME                TYPE             HOST     SEVERITY  RULE             "
+                       "    ACTION    ERROR\n");
 }
 
 TEST(nothing_from_an_event_moves_the_cursor)
@@ -76,8 +82,10 @@ TEST(nothing_from_an_event_moves_the_cursor)
     struct show s = start(false);
 
     status(&s, "{\"widths\":{\"rules\":[1,0,0,1],\"recent\":[16,3,22,4,0,0]}}");
-    status(&s, "{\"rule\":{\"name\":\"r\",\"event_pattern\":\"\",\"host_pattern\":\"\",\"action\":\"exec\",\"hits\":0}}");
-    status(&s, "{\"recent\":{\"time\":\"2026-03-10T15:30:00Z\",\"type\":\"a\\u001b[2J\\nb\",\"host\":\"h\xc3\xa4uschen-am-waldrand-1\","
+    status(&s, "{\"rule\":{\"name\":\"r\",\"event_pattern\":\"\",\"host_pattern\":\"\",\"action\":"
+               "\"exec\",\"hits\":0}}");
+    status(&s, "{\"recent\":{\"time\":\"2026-03-10T15:30:00Z\",\"type\":\"a\\u001b[2J\\nb\","
+               "\"host\":\"h\xc3\xa4uschen-am-waldrand-1\","
                "\"severity\":\"info\",\"rule\":null,\"action\":null,\"error\":null}}");
     show_status_end(&s);
     CHECK_STR(printed, "Rules:\n"
@@ -85,8 +93,10 @@ TEST(nothing_from_an_event_moves_the_cursor)
                        "  r                     (all)            (all)          exec      0\n"
                        "\n"
                        "Recent Events:\n"
-                       "  TIME                TYPE             HOST                    SEVERITY  RULE                 ACTION    ERROR\n"
-                       "  2026-03-10 15:30    a?[2J?b          h\xc3\xa4uschen-am-waldrand-1  info      -                    -         -\n");
+                       "  TIME                TYPE             HOST                    SEVERITY  "
+                       "RULE                 ACTION    ERROR\n"
+                       "  2026-03-10 15:30    a?[2J?b          h\xc3\xa4uschen-am-waldrand-1  info "
+                       "     -                    -         -\n");
 }
 
 TEST(json_is_one_object)
@@ -99,7 +109,8 @@ TEST(json_is_one_object)
     status(&s, "{\"recent\":{\"seq\":1}}");
     status(&s, "{\"counters\":{\"events\":1}}");
     show_status_end(&s);
-    CHECK_STR(printed, "{\"rules\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"recent\":[{\"seq\":1}],\"counters\":{\"events\":1}}\n");
+    CHECK_STR(printed, "{\"rules\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"recent\":[{\"seq\":1}],"
+                       "\"counters\":{\"events\":1}}\n");
     s = start(true);
     status(&s, "{\"counters\":{}}");
     show_status_end(&s);
@@ -116,8 +127,10 @@ TEST(events_as_a_table_and_as_lines)
     events(&s, WIDTHS);
     events(&s, ROW("row"));
     events(&s, "{\"missed\":17}");
-    CHECK_STR(printed, "  TIME                TYPE             HOST     SEVERITY  RULE                 ACTION    ERROR\n"
-                       "  2026-03-10 15:30    disk.usage       web-01   critical  critical-disk-alert  alert     -\n"
+    CHECK_STR(printed, "  TIME                TYPE             HOST     SEVERITY  RULE             "
+                       "    ACTION    ERROR\n"
+                       "  2026-03-10 15:30    disk.usage       web-01   critical  "
+                       "critical-disk-alert  alert     -\n"
                        "  (17 events came too fast to be shown)\n");
     s = start(true);
     events(&s, WIDTHS);
@@ -135,5 +148,6 @@ TEST(a_reader_that_left_stops_it)
     CHECK(status(&s, "no JSON") < 0);
 }
 
-TEST_MAIN(the_table_of_the_design, empty_tables_have_their_headings, nothing_from_an_event_moves_the_cursor, json_is_one_object,
+TEST_MAIN(the_table_of_the_design, empty_tables_have_their_headings,
+          nothing_from_an_event_moves_the_cursor, json_is_one_object,
           events_as_a_table_and_as_lines, a_reader_that_left_stops_it)

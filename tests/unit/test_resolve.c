@@ -30,7 +30,8 @@ TEST(hosts_files)
 
 TEST(resolv_conf)
 {
-    static const char text[] = "search lan\nnameserver 192.0.2.1\nnameserver\n#nameserver 192.0.2.9\n nameserver 2001:db8::1 \n"
+    static const char text[] = "search lan\nnameserver 192.0.2.1\nnameserver\n#nameserver "
+                               "192.0.2.9\n nameserver 2001:db8::1 \n"
                                "options x\nnameserver bad\nnameserver 192.0.2.2";
 
     CHECK_INT(resolve_servers(text, sizeof text - 1, out, 4), 3);
@@ -41,7 +42,8 @@ TEST(resolv_conf)
 
 TEST(queries)
 {
-    static const uint8_t want[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'h', 'u', 'b', 3, 'l', 'a', 'n', 0, 0, 1, 0, 1};
+    static const uint8_t want[] = {0x12, 0x34, 1,   0, 0,   1,   0,   0, 0, 0, 0, 0, 3,
+                                   'h',  'u',  'b', 3, 'l', 'a', 'n', 0, 0, 1, 0, 1};
     uint8_t msg[DNS_MESSAGE];
     char name[300];
 
@@ -65,11 +67,12 @@ TEST(queries)
 
 /* hub.lan is an alias of box.lan, which has 10.0.0.7; then an address of another kind. */
 static const uint8_t answer[] = {
-    0x12, 0x34, 0x81, 0x80, 0, 1, 0, 3, 0, 0, 0, 0,                                     /* header */
-    3, 'H', 'u', 'b', 3, 'l', 'a', 'n', 0, 0, 1, 0, 1,                                  /* question */
-    0xC0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 6, 3, 'b', 'o', 'x', 0xC0, 16,                /* CNAME */
-    0xC0, 37, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 7,                               /* A */
-    0xC0, 37, 0, 28, 0, 1, 0, 0, 0, 60, 0, 4, 1, 2, 3, 4,                               /* AAAA, of a wrong length */
+    0x12, 0x34, 0x81, 0x80, 0, 1,   0,   3,   0, 0,  0, 0,    /* header */
+    3,    'H',  'u',  'b',  3, 'l', 'a', 'n', 0, 0,  1, 0, 1, /* question */
+    0xC0, 12,   0,    5,    0, 1,   0,   0,   0, 60, 0, 6, 3,  'b', 'o', 'x', 0xC0, 16, /* CNAME */
+    0xC0, 37,   0,    1,    0, 1,   0,   0,   0, 60, 0, 4, 10, 0,   0,   7,             /* A */
+    0xC0, 37,   0,    28,   0, 1,   0,   0,   0, 60, 0, 4, 1,  2,   3,   4, /* AAAA, of a wrong
+                                                                               length */
 };
 
 TEST(answers)
@@ -115,4 +118,5 @@ TEST(numbers_need_no_server)
     CHECK_STR(text_of(&out[0]), "[2001:db8::7]:80");
 }
 
-TEST_MAIN(hosts_files, resolv_conf, queries, answers, answers_cut_anywhere_or_with_any_byte_changed, numbers_need_no_server)
+TEST_MAIN(hosts_files, resolv_conf, queries, answers, answers_cut_anywhere_or_with_any_byte_changed,
+          numbers_need_no_server)

@@ -36,13 +36,15 @@ static bool reported(const char *what)
 TEST(type_host_and_severity_all_count)
 {
     fixture_init(&rules);
-    REQUIRE(fixture_load(&rules, "{\"rules\":["
-                                 "{\"name\":\"disk\",\"event_pattern\":\"disk\\\\..*\"," EXEC "},"
-                                 "{\"name\":\"prod\",\"host_pattern\":\"^prod-\",\"severity\":\"warning\"," EXEC "},"
-                                 "{\"name\":\"both\",\"event_pattern\":\"^disk\\\\.\",\"host_pattern\":\"^prod-\","
-                                 "\"severity\":\"critical\"," EXEC "},"
-                                 "{\"name\":\"all\"," EXEC "}]}",
-                         NULL) == 4);
+    REQUIRE(fixture_load(
+                &rules,
+                "{\"rules\":["
+                "{\"name\":\"disk\",\"event_pattern\":\"disk\\\\..*\"," EXEC "},"
+                "{\"name\":\"prod\",\"host_pattern\":\"^prod-\",\"severity\":\"warning\"," EXEC "},"
+                "{\"name\":\"both\",\"event_pattern\":\"^disk\\\\.\",\"host_pattern\":\"^prod-\","
+                "\"severity\":\"critical\"," EXEC "},"
+                "{\"name\":\"all\"," EXEC "}]}",
+                NULL) == 4);
     for (int again = 0; again < 2; again++) {
         CHECK_STR(matching("disk.usage", "web-01", "info"), "disk all");
         CHECK_STR(matching("disk.usage", "prod-1", "warning"), "disk prod all");
@@ -66,7 +68,9 @@ TEST(more_types_and_hosts_than_are_remembered)
     char type[8] = "t000", host[8] = "h000";
 
     fixture_init(&rules);
-    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"seven\",\"event_pattern\":\"7$\",\"host_pattern\":\"[37]$\"," EXEC "}]}",
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"seven\",\"event_pattern\":\"7$\",\"host_"
+                         "pattern\":\"[37]$\"," EXEC "}]}",
                          NULL) == 1);
     for (int round = 0; round < 3; round++)
         for (int i = 0; i < 100; i++) {
@@ -85,8 +89,11 @@ TEST(longest_names_are_remembered_and_told_apart)
     memset(type, 't', EVENT_TYPE_MAX);
     type[EVENT_TYPE_MAX] = '\0';
     fixture_init(&rules);
-    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"x\",\"event_pattern\":\"t$\",\"host_pattern\":\"h$\"," EXEC "}]}", NULL) ==
-            1);
+    REQUIRE(fixture_load(
+                &rules,
+                "{\"rules\":[{\"name\":\"x\",\"event_pattern\":\"t$\",\"host_pattern\":\"h$\"," EXEC
+                "}]}",
+                NULL) == 1);
     CHECK_STR(matching(type, host, "info"), "x");
     host[EVENT_HOST_MAX - 1] = 'i';
     CHECK_STR(matching(type, host, "info"), "");
@@ -128,13 +135,17 @@ TEST(equal_patterns_are_shared_and_freed)
 
     fixture_init(&rules);
     used = heap_stats().used;
-    REQUIRE(fixture_load(&rules, "{\"rules\":["
-                                 "{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "},"
-                                 "{\"name\":\"b\",\"host_pattern\":\"(a|b)+c\"," EXEC "}]}",
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":["
+                         "{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "},"
+                         "{\"name\":\"b\",\"host_pattern\":\"(a|b)+c\"," EXEC "}]}",
                          NULL) == 2);
-    CHECK_INT(rules_active(&rules)->rules[0].event_pattern, rules_active(&rules)->rules[1].host_pattern);
+    CHECK_INT(rules_active(&rules)->rules[0].event_pattern,
+              rules_active(&rules)->rules[1].host_pattern);
     /* A reload keeps what it still needs. */
-    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}", NULL) == 1);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}",
+                         NULL) == 1);
     CHECK_STR(matching("xbac", "h", "info"), "a");
     REQUIRE(fixture_load(&rules, "{}", NULL) == 0);
     CHECK_INT(heap_stats().used, used);
@@ -143,19 +154,23 @@ TEST(equal_patterns_are_shared_and_freed)
 TEST(a_bad_file_replaces_nothing)
 {
     fixture_init(&rules);
-    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}", NULL) == 1);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}",
+                         NULL) == 1);
     size_t used = heap_stats().used;
-    CHECK_INT(fixture_load(&rules,
-                           "{\"rules\":[{\"name\":\"x\",\"event_pattern\":\"(x|y)+z\"," EXEC "},\n"
-                           "{\"name\":\"x\",\"event_pattern\":\"a(\"," EXEC "},\n"
-                           "{\"name\":\"y\",\"action\":{\"type\":\"dance\"}},\n"
-                           "{\"name\":\"z\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"none\"}},\n"
-                           "{\"severity\":\"loud\"}]}",
-                           NULL),
-              NEFIA_EINVAL);
+    CHECK_INT(
+        fixture_load(&rules,
+                     "{\"rules\":[{\"name\":\"x\",\"event_pattern\":\"(x|y)+z\"," EXEC "},\n"
+                     "{\"name\":\"x\",\"event_pattern\":\"a(\"," EXEC "},\n"
+                     "{\"name\":\"y\",\"action\":{\"type\":\"dance\"}},\n"
+                     "{\"name\":\"z\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"none\"}},\n"
+                     "{\"severity\":\"loud\"}]}",
+                     NULL),
+        NEFIA_EINVAL);
     CHECK(reported("t.json:2: reactor.rules[1].event_pattern: \"a(\""));
     CHECK(reported("t.json:2: reactor.rules[1]: name: \"x\" is the name of an earlier rule"));
-    CHECK(reported("t.json:3: reactor.rules[2].action.type: \"dance\" is not one of exec, alert, playbook"));
+    CHECK(reported(
+        "t.json:3: reactor.rules[2].action.type: \"dance\" is not one of exec, alert, playbook"));
     CHECK(reported("t.json:4: reactor.rules[3].action.webhook_name: there is no \"none\""));
     CHECK(reported("t.json:5: reactor.rules[4].severity: \"loud\""));
     CHECK(reported("t.json:5: reactor.rules[4].name: missing"));
@@ -166,10 +181,14 @@ TEST(a_bad_file_replaces_nothing)
 TEST(hits_stay_with_the_name)
 {
     fixture_init(&rules);
-    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"a\"," EXEC "},{\"name\":\"b\"," EXEC "}]}", NULL) == 2);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"a\"," EXEC "},{\"name\":\"b\"," EXEC "}]}",
+                         NULL) == 2);
     rules.sets[rules.active].rules[0].hits = 7;
     rules.sets[rules.active].rules[1].hits = 9;
-    REQUIRE(fixture_load(&rules, "{\"rules\":[{\"name\":\"b\"," EXEC "},{\"name\":\"c\"," EXEC "}]}", NULL) == 2);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"b\"," EXEC "},{\"name\":\"c\"," EXEC "}]}",
+                         NULL) == 2);
     CHECK_INT(rules_active(&rules)->rules[0].hits, 9);
     CHECK_INT(rules_active(&rules)->rules[1].hits, 0);
     CHECK_INT(rules_find(&rules, "c"), 1);
@@ -182,12 +201,14 @@ TEST(actions_not_in_this_build)
     const struct webhooks hooks = {list, 1};
 
     fixture_init(&rules);
-    REQUIRE(fixture_load(&rules,
-                         "{\"rules\":[{\"name\":\"h\",\"action\":{\"type\":\"exec\",\"command\":\"true\"}},"
-                         "{\"name\":\"p\",\"action\":{\"type\":\"playbook\",\"playbook\":\"x\"}},"
-                         "{\"name\":\"a\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}},"
-                         "{\"name\":\"t\",\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\",\"timeout\":\"2m\"}}]}",
-                         &hooks) == 4);
+    REQUIRE(fixture_load(
+                &rules,
+                "{\"rules\":[{\"name\":\"h\",\"action\":{\"type\":\"exec\",\"command\":\"true\"}},"
+                "{\"name\":\"p\",\"action\":{\"type\":\"playbook\",\"playbook\":\"x\"}},"
+                "{\"name\":\"a\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}},"
+                "{\"name\":\"t\",\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":"
+                "\"hub\",\"timeout\":\"2m\"}}]}",
+                &hooks) == 4);
     const struct rule *r = rules_active(&rules)->rules;
     CHECK(r[0].action.class == NULL);
     CHECK(r[1].action.class == NULL);
@@ -203,15 +224,18 @@ TEST(a_verdict_says_what_was_compared)
 
     fixture_init(&rules);
     REQUIRE(fixture_load(&rules,
-                         "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\\\\..*\",\"host_pattern\":\"prod-.*\","
+                         "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\\\\..*\",\"host_"
+                         "pattern\":\"prod-.*\","
                          "\"severity\":\"warning\"," EXEC "}]}",
                          NULL) == 1);
     const struct rule *r = rules_active(&rules)->rules;
     struct {
         const char *type, *host, *severity, *want;
     } cases[] = {
-        {"disk.usage", "prod-1", "critical", "matches: type ~ disk\\..*, host ~ prod-.*, critical >= warning"},
-        {"disk.usage", "prod-1", "info", "no match: type ~ disk\\..*, host ~ prod-.*, info < warning"},
+        {"disk.usage", "prod-1", "critical",
+         "matches: type ~ disk\\..*, host ~ prod-.*, critical >= warning"},
+        {"disk.usage", "prod-1", "info",
+         "no match: type ~ disk\\..*, host ~ prod-.*, info < warning"},
         {"disk.usage", "web", "info", "no match: type ~ disk\\..*, host !~ prod-.*"},
         {"net.up", "web", "info", "no match: type !~ disk\\..*"},
     };
@@ -227,13 +251,15 @@ TEST(a_verdict_says_what_was_compared)
 TEST(more_patterns_than_fit)
 {
     fixture_init(&rules);
-    CHECK_INT(fixture_load(&rules,
-                           "{\"rules\":[{\"name\":\"1\",\"event_pattern\":\"1\",\"host_pattern\":\"2\"," EXEC "},"
-                           "{\"name\":\"2\",\"event_pattern\":\"3\",\"host_pattern\":\"4\"," EXEC "},"
-                           "{\"name\":\"3\",\"event_pattern\":\"5\",\"host_pattern\":\"6\"," EXEC "},"
-                           "{\"name\":\"4\",\"event_pattern\":\"7\",\"host_pattern\":\"8\"," EXEC "},"
-                           "{\"name\":\"5\",\"event_pattern\":\"9\",\"host_pattern\":\"1\"," EXEC "}]}",
-                           NULL),
+    CHECK_INT(fixture_load(
+                  &rules,
+                  "{\"rules\":[{\"name\":\"1\",\"event_pattern\":\"1\",\"host_pattern\":\"2\"," EXEC
+                  "},"
+                  "{\"name\":\"2\",\"event_pattern\":\"3\",\"host_pattern\":\"4\"," EXEC "},"
+                  "{\"name\":\"3\",\"event_pattern\":\"5\",\"host_pattern\":\"6\"," EXEC "},"
+                  "{\"name\":\"4\",\"event_pattern\":\"7\",\"host_pattern\":\"8\"," EXEC "},"
+                  "{\"name\":\"5\",\"event_pattern\":\"9\",\"host_pattern\":\"1\"," EXEC "}]}",
+                  NULL),
               NEFIA_EINVAL);
     CHECK(reported("reactor.rules[4].event_pattern: more different patterns than RULE_PATTERNS"));
 }
@@ -247,7 +273,8 @@ TEST(backoff_grows_and_is_bounded)
     CHECK_INT(action_backoff_ms(200), 60000);
 }
 
-TEST_MAIN(type_host_and_severity_all_count, no_rules_match_nothing, more_types_and_hosts_than_are_remembered,
-          longest_names_are_remembered_and_told_apart, full_words_of_bits, equal_patterns_are_shared_and_freed,
-          a_bad_file_replaces_nothing, hits_stay_with_the_name, actions_not_in_this_build, a_verdict_says_what_was_compared,
+TEST_MAIN(type_host_and_severity_all_count, no_rules_match_nothing,
+          more_types_and_hosts_than_are_remembered, longest_names_are_remembered_and_told_apart,
+          full_words_of_bits, equal_patterns_are_shared_and_freed, a_bad_file_replaces_nothing,
+          hits_stay_with_the_name, actions_not_in_this_build, a_verdict_says_what_was_compared,
           more_patterns_than_fit, backoff_grows_and_is_bounded)

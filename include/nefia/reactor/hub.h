@@ -9,8 +9,8 @@
 #include "nefia/reactor/pipeline.h"
 #include "nefia/reactor/status.h"
 
-/** Memory that is needed either while a configuration is read, or while events are handled. What the latter remembers
- * in it is forgotten with every reload. */
+/** Memory that is needed either while a configuration is read, or while events are handled. What
+ * the latter remembers in it is forgotten with every reload. */
 union hub_work {
     struct node nodes[CONFIG_HUB_CONFIG_NODES];
     struct {
@@ -23,7 +23,8 @@ union hub_work {
 
 /** Shared by all connections; while a configuration is read, the room for a JSON file. */
 #define HUB_RECEIVE_BYTES \
-    (1024 * (CONFIG_RECEIVE_KB > CONFIG_HUB_CONFIG_FILE_KB ? CONFIG_RECEIVE_KB : CONFIG_HUB_CONFIG_FILE_KB))
+    (1024 * (CONFIG_RECEIVE_KB > CONFIG_HUB_CONFIG_FILE_KB ? CONFIG_RECEIVE_KB \
+                                                           : CONFIG_HUB_CONFIG_FILE_KB))
 
 #ifdef CONFIG_ACTION_EXEC
 #define HUB_EXEC_JOBS CONFIG_EXEC_JOBS
@@ -74,8 +75,9 @@ struct hub {
 
 /** Connect everything to the pools. report gets each error of a configuration. */
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message));
-/** Read the configuration beside the one in force. notice: called for each rule whose action is not in this build.
- * Return: 0 (then hub_run may follow); negative: all errors were reported, nothing changed. */
+/** Read the configuration beside the one in force. notice: called for each rule whose action is not
+ * in this build. Return: 0 (then hub_run may follow); negative: all errors were reported, nothing
+ * changed. */
 int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action));
 /** What hub_load read. */
 const struct reactor_settings *hub_loaded(const struct hub *h);

@@ -21,17 +21,17 @@
  * The signature is checked over the raw bytes before anything reads them. */
 struct pipeline {
     const struct clock *clock;
-    struct mac_key key; /* set false: nothing is signed */
+    struct mac_key key;                      /* set false: nothing is signed */
     const struct reactor_settings *settings; /* in force */
     struct rules *rules;
     struct journal *journal;
     struct jobs *jobs;
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
-    bool pushed;       /* jobs were, in this turn */
+    bool pushed; /* jobs were, in this turn */
     unsigned events_in_turn;
-    int64_t now_s;     /* wall time of this turn */
-    bool overflow_told; /* one line for a full queue, until it has room again */
+    int64_t now_s;              /* wall time of this turn */
+    bool overflow_told;         /* one line for a full queue, until it has room again */
     void (*changed)(void *arg); /* the journal has news */
     void *changed_arg;
     uint64_t started_ms;
@@ -40,15 +40,16 @@ struct pipeline {
 };
 
 /** All memory is the caller's and stays; the other members are set by it afterwards. */
-void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules, struct journal *journal, struct jobs *jobs,
-                   struct json_token *tokens);
+void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
+                   struct journal *journal, struct jobs *jobs, struct json_token *tokens);
 /** For listener_init and jobs_init. */
 struct listener_hooks pipeline_listener_hooks(struct pipeline *p);
 struct job_hooks pipeline_job_hooks(struct pipeline *p);
 
 /** One line, with its signature line where a key is set.
  * Return: 0; negative: rejected, counted and logged. */
-int pipeline_line(struct pipeline *p, const struct addr *peer, const char *line, size_t len, const char *sig, size_t sig_len);
+int pipeline_line(struct pipeline *p, const struct addr *peer, const char *line, size_t len,
+                  const char *sig, size_t sig_len);
 /** Start what the lines since the last call asked for. */
 void pipeline_turn_end(struct pipeline *p);
 

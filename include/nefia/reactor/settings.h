@@ -8,7 +8,8 @@
 #include "nefia/config.h"
 #include "nefia/mac.h"
 
-/** The hub's part of the configuration, but for the rules. Strings belong to the arena it was read into. */
+/** The hub's part of the configuration, but for the rules. Strings belong to the arena it was read
+ * into. */
 struct reactor_settings {
     bool enabled;
     struct addr listen;
@@ -20,11 +21,11 @@ struct reactor_settings {
     unsigned hook_count;
 };
 
-/** Bind the tree that was just loaded. *rules is set to `reactor.rules`, for rules_stage (null: none). All problems are reported.
- * Return: 0 or NEFIA_EINVAL. */
+/** Bind the tree that was just loaded. *rules is set to `reactor.rules`, for rules_stage (null:
+ * none). All problems are reported. Return: 0 or NEFIA_EINVAL. */
 int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules);
-/** Only where the daemon's control socket is, as far as the file can be read: for verbs that ask a daemon. Nothing is reported
- * but what makes that unreadable. */
+/** Only where the daemon's control socket is, as far as the file can be read: for verbs that ask a
+ * daemon. Nothing is reported but what makes that unreadable. */
 const char *reactor_settings_socket(struct config *c);
 /** Return: 0 (k->set false without a key), or negative with a sentence in why. */
 int reactor_settings_key(const struct reactor_settings *s, struct mac_key *k, struct text *why);

@@ -6,8 +6,9 @@
 #include "nefia/json.h"
 #include "nefia/text.h"
 
-/** What `nefia reactor status` and `events` print, made from the records of a running daemon as they come. Pure but for the
- * writer it is given. Nothing a sender put into an event can move the cursor: control bytes become `?`. */
+/** What `nefia reactor status` and `events` print, made from the records of a running daemon as
+ * they come. Pure but for the writer it is given. Nothing a sender put into an event can move the
+ * cursor: control bytes become `?`. */
 
 #define SHOW_COLUMNS 7
 
@@ -17,8 +18,8 @@ struct show {
     bool json;
     bool (*write)(void *arg, const char *s, size_t len); /* false: nobody reads any more */
     void *arg;
-    unsigned section;          /* 0: nothing printed yet; see show.c */
-    unsigned in_section;       /* records so far */
+    unsigned section;    /* 0: nothing printed yet; see show.c */
+    unsigned in_section; /* records so far */
     uint32_t rule_widths[SHOW_COLUMNS], recent_widths[SHOW_COLUMNS];
 };
 

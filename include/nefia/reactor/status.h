@@ -7,9 +7,10 @@
 /** What the running hub tells over its control socket, one JSON record at a time.
  *
  * status:         {"widths":{…}}  {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
- * events [follow]: {"widths":{…}}  {"row":{…}}…  and {"missed":N} where rows gave way before they were told
+ * events [follow]: {"widths":{…}}  {"row":{…}}…  and {"missed":N} where rows gave way untold
  *
- * widths: the longest content of each column of the tables, in characters, so that a client can lay them out as they come. */
+ * widths: the longest content of each column of the tables, in characters, so that a client can lay
+ * them out as they come. */
 struct status_view {
     const struct pipeline *pipeline;
     const struct listener *listener;

@@ -4,16 +4,30 @@
 #include "nefia/cli.h"
 #include "nefia/err.h"
 
-/* alert: POST the event to a webhook. The child says how it went in its output: a first letter, `+` delivered, `-` refused for good,
- * `~` worth another try, and a few words. */
+/* alert: POST the event to a webhook. The child says how it went in its output: a first letter, `+`
+ * delivered, `-` refused for good, `~` worth another try, and a few words. */
 
 static const struct field fields[] = {
-    {.name = "type", .type = FIELD_WORD, .offset = offsetof(struct action_fields, type), .words = action_words, .required = true,
+    {.name = "type",
+     .type = FIELD_WORD,
+     .offset = offsetof(struct action_fields, type),
+     .words = action_words,
+     .required = true,
      .help = "alert"},
-    {.name = "webhook_name", .type = FIELD_STRING, .offset = offsetof(struct action_fields, webhook_name), .min = 1,
-     .max = WEBHOOK_NAME_MAX, .required = true, .help = "a name in reactor.webhooks"},
-    {.name = "timeout", .type = FIELD_DURATION, .offset = offsetof(struct action_fields, timeout_ms), .min = 0, .max = 3600000,
-     .def = "0", .help = "of one try; 0: the webhook's"},
+    {.name = "webhook_name",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct action_fields, webhook_name),
+     .min = 1,
+     .max = WEBHOOK_NAME_MAX,
+     .required = true,
+     .help = "a name in reactor.webhooks"},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     .offset = offsetof(struct action_fields, timeout_ms),
+     .min = 0,
+     .max = 3600000,
+     .def = "0",
+     .help = "of one try; 0: the webhook's"},
     {0},
 };
 
@@ -53,7 +67,8 @@ static int post(void *arg)
     return verdict != '+';
 }
 
-static int prepare(const struct action_request *r, struct action_scratch *scratch, struct child_spec *spec, struct text *why)
+static int prepare(const struct action_request *r, struct action_scratch *scratch,
+                   struct child_spec *spec, struct text *why)
 {
     (void)why;
     /* The forked process has its own copy of all this: what r points to stays as it is. */
@@ -63,7 +78,8 @@ static int prepare(const struct action_request *r, struct action_scratch *scratc
     return 0;
 }
 
-static enum action_outcome judge(const struct child_result *r, const char *output, uint64_t timeout_ms, struct text *error)
+static enum action_outcome judge(const struct child_result *r, const char *output,
+                                 uint64_t timeout_ms, struct text *error)
 {
     if (r->timed_out) {
         text_str(error, "timed out after ");
@@ -85,4 +101,5 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
     return output[0] == '~' ? ACTION_AGAIN : ACTION_FAILED;
 }
 
-const struct action_class action_alert = {.name = "alert", .fields = fields, .prepare = prepare, .judge = judge};
+const struct action_class action_alert = {
+    .name = "alert", .fields = fields, .prepare = prepare, .judge = judge};

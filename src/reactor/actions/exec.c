@@ -3,22 +3,40 @@
 #include "nefia/action.h"
 #include "nefia/err.h"
 
-/* exec: run a shell command line on the hub. The event reaches it through the environment alone; nothing of it is ever put into
- * the command. */
+/* exec: run a shell command line on the hub. The event reaches it through the environment alone;
+ * nothing of it is ever put into the command. */
 
 #define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
 
 static const char *const targets[] = {"host", "hub", NULL};
 
 static const struct field fields[] = {
-    {.name = "type", .type = FIELD_WORD, .offset = offsetof(struct action_fields, type), .words = action_words, .required = true,
+    {.name = "type",
+     .type = FIELD_WORD,
+     .offset = offsetof(struct action_fields, type),
+     .words = action_words,
+     .required = true,
      .help = "exec"},
-    {.name = "command", .type = FIELD_STRING, .offset = offsetof(struct action_fields, command), .min = 1,
-     .max = ACTION_COMMAND_MAX, .required = true, .help = "command line for /bin/sh"},
-    {.name = "target", .type = FIELD_WORD, .offset = offsetof(struct action_fields, target), .words = targets, .def = "host",
+    {.name = "command",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct action_fields, command),
+     .min = 1,
+     .max = ACTION_COMMAND_MAX,
+     .required = true,
+     .help = "command line for /bin/sh"},
+    {.name = "target",
+     .type = FIELD_WORD,
+     .offset = offsetof(struct action_fields, target),
+     .words = targets,
+     .def = "host",
      .help = "where it runs: host (the device of the event) or hub"},
-    {.name = "timeout", .type = FIELD_DURATION, .offset = offsetof(struct action_fields, timeout_ms), .min = 1000,
-     .max = 3600000, .def = "30s", .help = "then it is ended"},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     .offset = offsetof(struct action_fields, timeout_ms),
+     .min = 1000,
+     .max = 3600000,
+     .def = "30s",
+     .help = "then it is ended"},
     {0},
 };
 
@@ -30,7 +48,8 @@ struct env {
 };
 
 /** One variable, whole or not at all. False: there was no room. */
-static bool put_var(struct env *e, const char *prefix, const char *name, const char *value, size_t len)
+static bool put_var(struct env *e, const char *prefix, const char *name, const char *value,
+                    size_t len)
 {
     size_t start = e->text.len;
     size_t need = strlen(prefix) + strlen(name) + 1 + len + 1;
@@ -54,7 +73,8 @@ static void variable_name(char name[KEY_MAX + 1], const char *key, size_t len)
 
     for (i = 0; i < len && i < KEY_MAX; i++) {
         char c = key[i];
-        bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z', digit = c >= '0' && c <= '9';
+        bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z',
+             digit = c >= '0' && c <= '9';
         name[i] = lower ? (char)(c - 'a' + 'A') : upper || digit ? c : '_';
     }
     name[i] = '\0';
@@ -72,8 +92,10 @@ static bool has_var(const struct env *e, const char *prefix, const char *name)
     return false;
 }
 
-/** Where the last variable's value is written: the rest of the text, so that strings are unescaped in place. */
-static bool put_string_var(struct env *e, const char *prefix, const char *name, const struct json_doc *doc, unsigned value)
+/** Where the last variable's value is written: the rest of the text, so that strings are unescaped
+ * in place. */
+static bool put_string_var(struct env *e, const char *prefix, const char *name,
+                           const struct json_doc *doc, unsigned value)
 {
     size_t start = e->text.len;
 
@@ -133,7 +155,8 @@ static void put_environment(struct env *e, const struct action_request *r)
     e->scratch->envp[e->count] = NULL;
 }
 
-static int prepare(const struct action_request *r, struct action_scratch *scratch, struct child_spec *spec, struct text *why)
+static int prepare(const struct action_request *r, struct action_scratch *scratch,
+                   struct child_spec *spec, struct text *why)
 {
     struct env e = {.scratch = scratch};
 
@@ -149,7 +172,8 @@ static int prepare(const struct action_request *r, struct action_scratch *scratc
     return 0;
 }
 
-static enum action_outcome judge(const struct child_result *r, const char *output, uint64_t timeout_ms, struct text *error)
+static enum action_outcome judge(const struct child_result *r, const char *output,
+                                 uint64_t timeout_ms, struct text *error)
 {
     (void)output;
     if (r->timed_out) {
