@@ -90,15 +90,17 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(@D:%/sysroot=%/build)
-	$(Q)$(MAKE) --no-print-directory -f toolchain/libs.mk O=$(@D:%/sysroot=%) SYSROOT=$(@D) \
+	@mkdir -p $(@D)
+	$(Q)flock $(@D:%/sysroot=%)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk O=$(@D:%/sysroot=%) SYSROOT=$(@D) \
 	    SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) V=$(V)
 	@touch $@
 
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 core-$(CONFIG_YAML) += src/core/config_yaml.c
+core-$(CONFIG_SMALL_DIVISION) += src/core/divide_arm.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
-OPTIONAL := src/core/config_yaml.c src/beacon/status.c $(if $(SAN),src/core/malloc.c)
+OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/beacon/status.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))

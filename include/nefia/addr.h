@@ -37,6 +37,7 @@ int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char h
  * as its number. */
 void addr_text(struct text *t, const struct addr *a);
 /** In an argument list: LOG_INFO("from ", ADDR(&peer)). */
+char *addr_str(char buf[ADDR_TEXT], const struct addr *a);
 struct addr_words {
     char text[ADDR_TEXT];
 };

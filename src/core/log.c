@@ -23,8 +23,8 @@ struct log {
     char (*lines)[CONFIG_LOG_LINE_BYTES + 1];
     unsigned current; /* of lines: the one being built; the other is the last one written */
     enum log_level last_level;
-    uint64_t repeats, told; /* of the last line; how many of them were reported */
-    uint64_t lost;          /* lines nobody could take */
+    unsigned repeats, told; /* of the last line; how many of them were reported */
+    unsigned lost;          /* lines nobody could take */
 };
 static char log_lines[2][CONFIG_LOG_LINE_BYTES + 1];
 static struct log the_log = {
@@ -156,7 +156,7 @@ static void put_repeats(struct log *l)
     l->told = l->repeats;
 }
 
-static bool is_power_of_ten(uint64_t v)
+static bool is_power_of_ten(unsigned v)
 {
     while (v >= 10 && v % 10 == 0)
         v /= 10;

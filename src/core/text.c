@@ -4,7 +4,7 @@
 
 #include "nefia/err.h"
 
-enum { SECONDS_A_DAY = 86400, MOST_DAYS = 366 };
+enum { SECONDS_A_DAY = 86400, MOST_DAYS = 366, EPOCH_YEAR = 1970, EPOCH_DAY = 719528 };
 /* 9999-12-31T23:59:59Z: the last second RFC 3339 can write. */
 #define LAST_SECOND INT64_C(253402300799)
 
@@ -86,7 +86,7 @@ struct decimal text_dec(int64_t v)
 
     text_init(&t, d.text, sizeof d.text);
     text_i64(&t, v);
-    return d;
+    return d; /* cppcheck-suppress uninitvar ; filled through t */
 }
 
 void text_hex(struct text *t, const uint8_t *bytes, size_t len)
@@ -146,17 +146,16 @@ void text_pad_to(struct text *t, size_t from, size_t column)
 }
 
 struct civil {
-    int year;
-    unsigned month, day; /* from 1 */
+    unsigned year, month, day; /* month and day from 1 */
     unsigned second;     /* of the day */
 };
 
-static bool is_leap(int year)
+static bool is_leap(unsigned year)
 {
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-static unsigned days_in_month(int year, unsigned month)
+static unsigned days_in_month(unsigned year, unsigned month)
 {
     static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
@@ -164,21 +163,12 @@ static unsigned days_in_month(int year, unsigned month)
 }
 
 /** Days from 0000-01-01 to the first of January of that year, proleptic Gregorian. */
-static int64_t days_before_year(int year)
+static uint32_t days_before_year(unsigned year)
 {
     if (year == 0)
         return 0;
-    int y = year - 1;
-    return (int64_t)year * 365 + y / 4 - y / 100 + y / 400 + 1;
-}
-
-static int64_t days_since_epoch(int year, unsigned month, unsigned day)
-{
-    int64_t days = days_before_year(year) - days_before_year(1970);
-
-    for (unsigned m = 1; m < month; m++)
-        days += days_in_month(year, m);
-    return days + day - 1;
+    unsigned y = year - 1;
+    return year * 365 + y / 4 - y / 100 + y / 400 + 1;
 }
 
 static struct civil civil_from_unix(int64_t unix_s)
@@ -187,12 +177,13 @@ static struct civil civil_from_unix(int64_t unix_s)
         unix_s = 0;
     if (unix_s > LAST_SECOND)
         unix_s = LAST_SECOND;
-    int32_t days = (int32_t)(unix_s / SECONDS_A_DAY);
-    struct civil c = {.second = (unsigned)(unix_s % SECONDS_A_DAY), .month = 1};
-    c.year = 1970 + days / MOST_DAYS; /* never too late, at most a few years early */
-    while (days_since_epoch(c.year + 1, 1, 1) <= days)
+    uint32_t days = (uint32_t)((uint64_t)unix_s / SECONDS_A_DAY);
+    struct civil c = {.second = (uint32_t)unix_s - days * SECONDS_A_DAY, .month = 1};
+    c.year = EPOCH_YEAR + days / MOST_DAYS; /* never too late, at most a few years early */
+    days += EPOCH_DAY;
+    while (days_before_year(c.year + 1) <= days)
         c.year++;
-    unsigned left = (unsigned)(days - days_since_epoch(c.year, 1, 1));
+    unsigned left = days - days_before_year(c.year);
     while (left >= days_in_month(c.year, c.month))
         left -= days_in_month(c.year, c.month++);
     c.day = left + 1;
@@ -201,7 +192,7 @@ static struct civil civil_from_unix(int64_t unix_s)
 
 static void put_date(struct text *t, const struct civil *c, char between)
 {
-    text_u64_pad(t, (uint64_t)c->year, 4);
+    text_u64_pad(t, c->year, 4);
     text_char(t, '-');
     text_u64_pad(t, c->month, 2);
     text_char(t, '-');
@@ -412,7 +403,7 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
         !take_number(&s, end, 2, 59, &minute) || !take_char(&s, end, ':', ':') ||
         !take_number(&s, end, 2, 60, &second)) /* 60: a leap second, section 5.7 */
         return NEFIA_EINVAL;
-    if (month == 0 || day == 0 || day > days_in_month((int)year, month))
+    if (month == 0 || day == 0 || day > days_in_month(year, month))
         return NEFIA_EINVAL;
     if (take_char(&s, end, '.', '.')) {
         if (s == end || !is_digit(*s))
@@ -422,8 +413,11 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
     }
     if (!take_offset(&s, end, &east))
         return NEFIA_EINVAL;
-    *unix_s = days_since_epoch((int)year, month, day) * SECONDS_A_DAY + hour * 3600 + minute * 60 +
-              second - east;
+    uint32_t days = days_before_year(year) + day - 1;
+    for (unsigned m = 1; m < month; m++)
+        days += days_in_month(year, m);
+    *unix_s = ((int64_t)days - EPOCH_DAY) * SECONDS_A_DAY + hour * 3600 + minute * 60 + second -
+              east;
     return 0;
 }
 

@@ -425,13 +425,20 @@ void addr_text(struct text *t, const struct addr *a)
     }
 }
 
+char *addr_str(char buf[ADDR_TEXT], const struct addr *a)
+{
+    struct text t;
+
+    text_init(&t, buf, ADDR_TEXT);
+    addr_text(&t, a);
+    return buf;
+}
+
 struct addr_words addr_words(const struct addr *a)
 {
     struct addr_words w;
-    struct text t;
 
-    text_init(&t, w.text, sizeof w.text);
-    addr_text(&t, a);
+    addr_str(w.text, a);
     return w;
 }
 
