@@ -91,8 +91,8 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(@D:%/sysroot=%/build)
 	@mkdir -p $(@D)
-	$(Q)flock $(@D:%/sysroot=%)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk O=$(@D:%/sysroot=%) SYSROOT=$(@D) \
-	    SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) V=$(V)
+	+$(Q)flock $(@D:%/sysroot=%)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk \
+	    O=$(@D:%/sysroot=%) SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) V=$(V)
 	@touch $@
 
 # ---- our own code --------------------------------------------------------------------------------

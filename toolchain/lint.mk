@@ -24,7 +24,7 @@ lint-analyzer: $(LINT_C:%=out/lint/analyzer/%)
 out/lint/analyzer/%: % $(LINT_DEPS)
 	@mkdir -p $(@D)
 	$(call say,ANALYZE $<)
-	$(Q)$(CC_BOARD) $(CFLAGS) $(TEST_FLAGS) -fanalyzer -Wduplicated-branches -Wduplicated-cond -Wlogical-op -c -o $@.o $<
+	$(Q)$(CC_BOARD) $(CFLAGS) $(TEST_FLAGS) -fanalyzer -Wduplicated-branches -Wduplicated-cond -c -o $@.o $<
 	@touch $@
 
 lint-cppcheck: out/lint/cppcheck.ok

@@ -37,5 +37,5 @@ struct errno_words errno_words(int error)
     text_init(&t, w.text, sizeof w.text);
     text_str(&t, "errno ");
     text_i64(&t, error);
-    return w;
+    return w; /* cppcheck-suppress uninitvar ; filled through t */
 }
