@@ -144,7 +144,7 @@ command_line() {
 mistakes() {
     cat >"$dir/bad.yaml" <<YAML
 beacons:
-  reactor: hub.example:9500
+  reactor: "hub example:9500"
   max_event_per_min: 10
   dedup_window: 5
   disk_usage: {warning_percent: 95, critical_percent: 90}
@@ -152,7 +152,7 @@ beacons:
     - {name: a, command: "true", severity: criticl}
 YAML
     expect "five mistakes" 2 "$beacon" check -c "$dir/bad.yaml"
-    says "five mistakes: a name for an address" 'bad.yaml:2: beacons.reactor' err
+    says "five mistakes: no address" 'bad.yaml:2: beacons.reactor' err
     says "five mistakes: an unknown key" 'bad.yaml:3: beacons.max_event_per_min: .*max_events_per_min' err
     says "five mistakes: no unit" 'bad.yaml:4: beacons.dedup_window' err
     says "five mistakes: thresholds" 'bad.yaml:5: beacons.disk_usage: warning_percent' err
@@ -188,6 +188,7 @@ once() {
 
 signed() {
     config signed ''
+    sed -i 's/"127.0.0.1:/"localhost:/' "$dir/nefia.yaml"
     start_hub
     start_beacon
     result "run answers" $?

@@ -16,7 +16,7 @@
 
 enum {
     DRAIN_MS = 5 * 1000,
-    WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * CONFIG_BEACON_CHILDREN,
+    WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
 };
 
 static const char boot_name[] = "boot";
@@ -83,8 +83,8 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
                                   .strings_cap = sizeof pool_config_text / 2};
     config_init(&b->config, "BEACON", pool_config_nodes, CONFIG_BEACON_CONFIG_NODES, report, b);
     condition_init(&b->conditions, pool_conditions, CONFIG_CONDITIONS);
-    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
-        children_init(&b->children, &b->loop, pool_children, CONFIG_BEACON_CHILDREN);
+    if (BEACON_COMMANDS > 0)
+        children_init(&b->children, &b->loop, pool_children, BEACON_COMMANDS);
     wire_pipeline(b);
     instances_init(&b->instances, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
@@ -93,6 +93,8 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     b->uplink.random_below = random_below;
     b->uplink.on_delivered = events_delivered;
     b->uplink.on_wait = uplink_waits;
+    if (IS_ENABLED(CONFIG_BEACON_RESOLVE))
+        b->uplink.resolve = beacon_resolve;
     b->uplink.arg = b;
 }
 
@@ -277,7 +279,7 @@ static void on_signal(void *arg, int signo)
 {
     struct beacon *b = arg;
 
-    if (signo == SIGCHLD && IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+    if (signo == SIGCHLD && BEACON_COMMANDS > 0)
         children_reap(&b->children);
     else if (signo == SIGHUP && !b->stopping)
         reload(b);
@@ -337,7 +339,7 @@ static void stop_once(void *arg, int signo)
 {
     struct beacon *b = arg;
 
-    if (signo == SIGCHLD && IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+    if (signo == SIGCHLD && BEACON_COMMANDS > 0)
         children_reap(&b->children);
     else if (signo == SIGTERM || signo == SIGINT)
         b->stopping = true;

@@ -110,25 +110,25 @@ static const struct cli_option status_options[] = {
 static const struct cli_verb verbs[] = {
     {.name = "run",
      .options = run_options,
-     .help = "watch and report until SIGTERM; SIGHUP reloads",
+     .help = CLI_HELP("watch and report until SIGTERM; SIGHUP reloads"),
      .run = run},
     {.name = "once",
-     .help = "run each sensor one time and print its events, without network",
+     .help = CLI_HELP("run each sensor one time and print its events, without network"),
      .run = once},
-    {.name = "check", .help = "is the configuration fine?", .run = check},
+    {.name = "check", .help = CLI_HELP("is the configuration fine?"), .run = check},
     /* The control socket's verbs are last: without it the table ends here. */
     {.name = IS_ENABLED(CONFIG_BEACON_CONTROL) ? "status" : NULL,
      .options = status_options,
-     .help = "what the running beacon does",
+     .help = CLI_HELP("what the running beacon does"),
      .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? status : NULL},
     {.name = "emit",
      .operands = "TYPE SEVERITY [KEY=VALUE...]",
      .least = 2,
      .most = 64,
-     .help = "send an event of your own through the running beacon",
-     .more = "SEVERITY is info, warning or critical. The values are strings.\n"
+     .help = CLI_HELP("send an event of your own through the running beacon"),
+     .more = CLI_HELP("SEVERITY is info, warning or critical. The values are strings.\n"
              "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be "
-             "reached.\n",
+             "reached.\n"),
      .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? emit : NULL},
     {.name = NULL},
 };

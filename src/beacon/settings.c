@@ -5,6 +5,7 @@
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/dedup.h"
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 #include "nefia/rate.h"
 
 enum { REACTOR_PORT = 9500 };
@@ -20,7 +21,7 @@ static const struct field root_fields[] = {
      .offset = offsetof(struct root, host_id),
      .min = 1,
      .max = EVENT_HOST_MAX,
-     .help = "name of this device in its events; default: the hostname"},
+     .help = FIELD_HELP("name of this device in its events; default: the hostname")},
     {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
     /* The other program's, in the same file. */
     {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct root, reactor)},
@@ -42,46 +43,46 @@ static const struct field section_fields[] = {
     {.name = "reactor",
      .type = FIELD_STRINGS,
      MEMBER(reactor),
-     .help = "the hubs, \"10.99.0.1:9500\", tried in order"},
+     .help = FIELD_HELP("the hubs, \"10.99.0.1:9500\", tried in order")},
     {.name = "hmac_key",
      .type = FIELD_STRING,
      MEMBER(hmac_key),
      .min = MAC_KEY_MIN,
      .max = MAC_KEY_MAX,
-     .help = "the shared key itself"},
+     .help = FIELD_HELP("the shared key itself")},
     {.name = "hmac_key_file",
      .type = FIELD_STRING,
      MEMBER(hmac_key_file),
-     .help = "a file with the shared key"},
+     .help = FIELD_HELP("a file with the shared key")},
     {.name = "state_dir",
      .type = FIELD_STRING,
      MEMBER(state_dir),
      .def = "",
-     .help = "where the count of starts is kept; empty: nowhere"},
+     .help = FIELD_HELP("where the count of starts is kept; empty: nowhere")},
     {.name = "control_socket",
      .type = FIELD_STRING,
      MEMBER(control_socket),
      .def = BEACON_CONTROL_SOCKET,
-     .help = "for status and emit; empty: none"},
+     .help = FIELD_HELP("for status and emit; empty: none")},
     {.name = "max_events_per_min",
      .type = FIELD_INT,
      MEMBER(max_events_per_min),
      .min = 1,
      .max = CONFIG_RATE_MAX,
      .def = "10",
-     .help = "more are held back and reported"},
+     .help = FIELD_HELP("more are held back and reported")},
     {.name = "dedup_window",
      .type = FIELD_DURATION,
      MEMBER(dedup_window_ms),
      .min = 0,
      .max = 7 * 86400000LL,
      .def = "5m",
-     .help = "how long the same event is not sent again; 0: always sent"},
+     .help = FIELD_HELP("how long the same event is not sent again; 0: always sent")},
     {.name = "dedup_key",
      .type = FIELD_STRING,
      MEMBER(dedup_key),
      .def = "type|source|host_id|severity|subject",
-     .help = "what makes two events the same"},
+     .help = FIELD_HELP("what makes two events the same")},
 };
 
 /** The section's fields, then one node for each sensor of this build. */
@@ -110,6 +111,21 @@ static void bind_host(struct beacon_settings *s, const char *host_id)
     s->host_id = s->hostname[0] ? s->hostname : "localhost";
 }
 
+/** Return: 0, or negative with a sentence in why. */
+static int bind_hub(struct uplink_hub *hub, const char *value, struct text *why)
+{
+    char name[ADDR_HOST];
+    uint16_t port;
+    int err = addr_parse(&hub->addr, value, strlen(value), REACTOR_PORT, why);
+
+    hub->name = NULL;
+    if (err != NEFIA_ENOTSUP || !IS_ENABLED(CONFIG_BEACON_RESOLVE))
+        return err;
+    text_reset(why);
+    hub->name = value;
+    return addr_parse_hostport(value, strlen(value), REACTOR_PORT, name, &port, why);
+}
+
 static void bind_reactors(struct beacon_settings *s, struct config *c,
                           const struct string_list *list)
 {
@@ -125,8 +141,7 @@ static void bind_reactors(struct beacon_settings *s, struct config *c,
             return;
         }
         text_init(&why, buf, sizeof buf);
-        struct addr *a = &s->reactors[s->reactor_count];
-        if (addr_parse(a, n->value, strlen(n->value), REACTOR_PORT, &why) < 0)
+        if (bind_hub(&s->reactors[s->reactor_count], n->value, &why) < 0)
             config_error(c, n, "beacons.reactor", why.buf, NULL);
         else
             s->reactor_count++;

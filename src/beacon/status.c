@@ -48,12 +48,25 @@ static void row_program(const struct beacon *b, struct text *t)
     PUT(t, ", boot ", DEC(b->pipeline.boot), ", last event seq ", DEC(b->pipeline.seq));
 }
 
+static void put_hub(const struct uplink *u, struct text *t)
+{
+    const struct uplink_hub *hub = &u->hubs[u->hub];
+
+    if (u->hub_count == 0)
+        text_char(t, '-');
+    else if (hub->name)
+        text_str(t, hub->name);
+    else
+        addr_text(t, &hub->addr);
+}
+
 static void row_hub(const struct beacon *b, struct text *t)
 {
     const struct uplink *u = &b->uplink;
 
-    PUT(t, "hub     ", u->address_count ? ADDR(&u->addresses[u->address]) : "-", ", ",
-        uplink_state_text(u->state), " for ");
+    text_str(t, "hub     ");
+    put_hub(u, t);
+    PUT(t, ", ", uplink_state_text(u->state), " for ");
     put_age(t, now_ms(b) - u->since_ms);
     if (u->state == UPLINK_BACKOFF) {
         text_str(t, ", next try in ");
@@ -197,11 +210,16 @@ static int produce_text(const struct beacon *b, struct control_cursor *cursor, s
 static void put_uplink(const struct beacon *b, struct json_writer *w)
 {
     const struct uplink *u = &b->uplink;
+    char hub[ROW_BYTES];
+    struct text t;
 
+    text_init(&t, hub, sizeof hub);
+    put_hub(u, &t);
     json_object(w, "uplink");
     json_put_string(w, "state", uplink_state_text(u->state));
-    if (u->address_count)
-        json_put_string(w, "address", ADDR(&u->addresses[u->address]));
+    json_put_string(w, "hub", t.buf);
+    if (u->peer.family)
+        json_put_string(w, "address", ADDR(&u->peer));
     json_put_u64(w, "since_ms", now_ms(b) - u->since_ms);
     json_put_u64(w, "next_try_ms", uplink_next_try_ms(u));
     json_put_u64(w, "delivered", u->delivered);

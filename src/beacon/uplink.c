@@ -8,6 +8,7 @@
 #include "nefia/err.h"
 #include "nefia/log.h"
 #include "nefia/tcp.h"
+#include "nefia/text.h"
 
 enum {
     CONNECT_MS = 10 * 1000,
@@ -22,7 +23,7 @@ enum {
     CHECK_MOST_MS = 1000,
 };
 
-static void try_address(struct uplink *u);
+static void try_hub(struct uplink *u);
 static void send_lines(struct uplink *u);
 
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char *line)
@@ -35,11 +36,6 @@ const char *uplink_state_text(enum uplink_state s)
     static const char *const words[] = {"idle", "connecting", "up", "closing", "waiting"};
 
     return words[s];
-}
-
-static const struct addr *address(const struct uplink *u)
-{
-    return &u->addresses[u->address];
 }
 
 static void set_state(struct uplink *u, enum uplink_state s)
@@ -57,6 +53,7 @@ static void drop_connection(struct uplink *u)
         close(u->fd);
     u->fd = -1;
     u->line_len = u->line_sent = 0;
+    u->resolving = false;
     spool_rewind(u->spool);
 }
 
@@ -66,8 +63,8 @@ static void wait_over(void *arg)
 {
     struct uplink *u = arg;
 
-    u->address = 0;
-    try_address(u);
+    u->hub = 0;
+    try_hub(u);
 }
 
 static void wait(struct uplink *u)
@@ -93,7 +90,7 @@ void uplink_retry(struct uplink *u)
 /** A connection that was up ended. */
 static void lost(struct uplink *u, const char *why)
 {
-    LOG_WARN("the connection to ", ADDR(address(u)), " ended: ", why, "; ", DEC(u->spool->events),
+    LOG_WARN("the connection to ", ADDR(&u->peer), " ended: ", why, "; ", DEC(u->spool->events),
              " events wait");
     drop_connection(u);
     u->failures++;
@@ -169,7 +166,7 @@ static void check_end(void *arg)
     }
     if (tcp_queued(u->fd) == 0) {
         confirm(u);
-        LOG_INFO("the hub ", ADDR(address(u)), " closed the connection; all that was sent arrived");
+        LOG_INFO("the hub ", ADDR(&u->peer), " closed the connection; all that was sent arrived");
         drop_connection(u);
         wait(u);
         return;
@@ -300,17 +297,22 @@ static void ready(void *arg, short revents)
 
 /* ---- connecting ---- */
 
-static void not_connected(struct uplink *u, const char *why)
+static void try_next(struct uplink *u)
 {
-    LOG_INFO("cannot connect to ", ADDR(address(u)), ": ", why);
     u->failures++;
     drop_connection(u);
-    if (++u->address < u->address_count) {
-        try_address(u);
+    if (++u->hub < u->hub_count) {
+        try_hub(u);
         return;
     }
-    u->address = 0;
+    u->hub = 0;
     wait(u);
+}
+
+static void not_connected(struct uplink *u, const char *why)
+{
+    LOG_INFO("cannot connect to ", ADDR(&u->peer), ": ", why);
+    try_next(u);
 }
 
 static void connect_timeout(void *arg)
@@ -334,7 +336,7 @@ static void connect_ready(void *arg, short revents)
     loop_unwatch(u->loop, &u->watch);
     set_state(u, UPLINK_UP);
     u->connects++;
-    LOG_INFO("connected to ", ADDR(address(u)), "; ", DEC(u->spool->events), " events wait");
+    LOG_INFO("connected to ", ADDR(&u->peer), "; ", DEC(u->spool->events), " events wait");
     if (loop_watch(u->loop, &u->watch, u->fd, POLLIN, ready, u) < 0)
         lost(u, "too many descriptors");
     else
@@ -348,10 +350,9 @@ static void connect_failed_at_once(void *arg)
     not_connected(u, ERRNO(u->error));
 }
 
-static void try_address(struct uplink *u)
+static void try_peer(struct uplink *u)
 {
-    set_state(u, UPLINK_CONNECTING);
-    u->fd = tcp_connect_start(address(u), UNACKNOWLEDGED_MS);
+    u->fd = tcp_connect_start(&u->peer, UNACKNOWLEDGED_MS);
     if (u->fd < 0 || loop_watch(u->loop, &u->watch, u->fd, POLLOUT, connect_ready, u) < 0) {
         u->error = errno;
         /* From the loop, so that a list of dead addresses is no recursion. */
@@ -359,6 +360,43 @@ static void try_address(struct uplink *u)
         return;
     }
     timer_start(u->loop, &u->timer, CONNECT_MS, connect_timeout, u);
+}
+
+static void lookup_failed_at_once(void *arg)
+{
+    struct uplink *u = arg;
+
+    uplink_resolved(u, NULL, 0, "no command can be started for it now");
+}
+
+static void try_hub(struct uplink *u)
+{
+    const struct uplink_hub *hub = &u->hubs[u->hub];
+
+    set_state(u, UPLINK_CONNECTING);
+    u->peer = hub->addr;
+    if (!hub->name) {
+        try_peer(u);
+        return;
+    }
+    u->resolving = true;
+    if (!u->resolve || u->resolve(u->arg, hub->name) < 0)
+        timer_start(u->loop, &u->timer, 0, lookup_failed_at_once, u);
+}
+
+void uplink_resolved(struct uplink *u, const struct addr *found, int n, const char *why)
+{
+    if (!u->resolving)
+        return;
+    u->resolving = false;
+    if (n <= 0) {
+        LOG_INFO("cannot look up ", u->hubs[u->hub].name, ": ", why);
+        try_next(u);
+        return;
+    }
+    /* Another one each time, so that one dead address of several does not keep us out. */
+    u->peer = found[u->attempts % (unsigned)n];
+    try_peer(u);
 }
 
 /* ---- from outside ---- */
@@ -369,31 +407,33 @@ void uplink_stop(struct uplink *u)
     set_state(u, UPLINK_IDLE);
 }
 
-static bool same_address(const struct addr *a, const struct addr *b)
+static bool same_hub(const struct uplink_hub *a, const struct uplink_hub *b)
 {
-    return addr_same_host(a, b) && a->port == b->port;
+    if (a->name || b->name)
+        return a->name && b->name && str_eq(a->name, b->name);
+    return addr_same_host(&a->addr, &b->addr) && a->addr.port == b->addr.port;
 }
 
-void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count,
+void uplink_start(struct uplink *u, const struct uplink_hub *hubs, unsigned count,
                   const struct mac_key *key, bool same_key)
 {
     unsigned at = count;
 
     for (unsigned i = 0; u->state == UPLINK_UP && same_key && i < count; i++)
-        if (same_address(&addresses[i], address(u)))
+        if (same_hub(&hubs[i], &u->hubs[u->hub]))
             at = i;
-    u->addresses = addresses;
-    u->address_count = count;
+    u->hubs = hubs;
+    u->hub_count = count;
     u->key = key;
-    u->address = 0;
+    u->hub = 0;
     if (at < count) {
-        u->address = at;
+        u->hub = at;
         return;
     }
     uplink_stop(u);
     u->attempts = 0;
     if (count > 0)
-        try_address(u);
+        try_hub(u);
 }
 
 bool uplink_drained(const struct uplink *u)

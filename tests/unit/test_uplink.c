@@ -19,7 +19,7 @@ static uint8_t memory[SPOOL];
 static struct uplink uplink;
 static struct mac_key key;
 static char line[UPLINK_LINE_BYTES];
-static struct addr address[2];
+static struct uplink_hub hub[2];
 static int listener = -1, peer = -1;
 static unsigned delivered;
 static uint64_t chance; /* what random_below gives, cut to its range */
@@ -63,12 +63,13 @@ static void init(const char *secret)
     memset(&key, 0, sizeof key);
     if (secret != NULL)
         mac_key_set(&key, secret, KEY_BYTES);
+    memset(hub, 0, sizeof hub);
     uplink_init(&uplink, &loop, &spool, line);
     uplink.random_below = random_below;
     uplink.on_delivered = on_delivered;
     delivered = 0;
     chance = 0;
-    listener = listen_at(&address[0], 0);
+    listener = listen_at(&hub[0].addr, 0);
     REQUIRE(listener >= 0);
 }
 
@@ -119,7 +120,7 @@ static void connect_up(void)
 {
     got_len = 0;
     peer = -1;
-    uplink_start(&uplink, address, 1, &key, true);
+    uplink_start(&uplink, hub, 1, &key, true);
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
 }
 
@@ -238,9 +239,9 @@ TEST(waits_grow_to_five_minutes_and_a_delivery_makes_them_short)
     init(NULL);
     close(listener);
     listener = -1;
-    uint16_t port = address[0].port;
+    uint16_t port = hub[0].addr.port;
     chance = UINT64_MAX; /* the longest wait each time */
-    uplink_start(&uplink, address, 1, &key, true);
+    uplink_start(&uplink, hub, 1, &key, true);
     for (int i = 0; i < 10; i++) {
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
         wait = uplink_next_try_ms(&uplink);
@@ -250,7 +251,7 @@ TEST(waits_grow_to_five_minutes_and_a_delivery_makes_them_short)
         WAIT_FOR(uplink.state != UPLINK_BACKOFF);
     }
     CHECK(last > 299000);
-    listener = listen_at(&address[0], port);
+    listener = listen_at(&hub[0].addr, port);
     REQUIRE(listener >= 0);
     WAIT_FOR(uplink.state == UPLINK_BACKOFF || accepted());
     fake_time.now_ms += 300000;
@@ -267,7 +268,7 @@ TEST(shortest_wait_is_a_second)
     init(NULL);
     close(listener);
     listener = -1;
-    uplink_start(&uplink, address, 1, &key, true);
+    uplink_start(&uplink, hub, 1, &key, true);
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK(uplink_next_try_ms(&uplink) > 900 && uplink_next_try_ms(&uplink) <= 1000);
     uplink_stop(&uplink);
@@ -276,20 +277,58 @@ TEST(shortest_wait_is_a_second)
 TEST(second_address_when_the_first_is_dead)
 {
     init(NULL);
-    address[1] = address[0];
-    int dead = listen_at(&address[0], 0);
+    hub[1] = hub[0];
+    int dead = listen_at(&hub[0].addr, 0);
     REQUIRE(dead >= 0);
     close(dead);
-    uplink_start(&uplink, address, 2, &key, true);
+    uplink_start(&uplink, hub, 2, &key, true);
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
-    CHECK_INT(uplink.address, 1);
+    CHECK_INT(uplink.hub, 1);
     /* A reload in which that address stays keeps the connection. */
-    address[0] = address[1];
-    uplink_start(&uplink, address, 1, &key, true);
+    hub[0] = hub[1];
+    uplink_start(&uplink, hub, 1, &key, true);
     CHECK_INT(uplink.state, UPLINK_UP);
-    uplink_start(&uplink, address, 1, &key, false);
+    uplink_start(&uplink, hub, 1, &key, false);
     CHECK_INT(uplink.state, UPLINK_CONNECTING);
     uplink_stop(&uplink);
+}
+
+static const char *asked;
+
+static int look_up(void *arg, const char *name)
+{
+    (void)arg;
+    asked = name;
+    return 0;
+}
+
+TEST(name_is_looked_up_each_time)
+{
+    struct addr where;
+
+    init(NULL);
+    where = hub[0].addr;
+    hub[0] = (struct uplink_hub){.name = "hub.example:9500"};
+    uplink.resolve = look_up;
+    asked = NULL;
+    uplink_start(&uplink, hub, 1, &key, true);
+    CHECK_STR(asked, "hub.example:9500");
+    CHECK_INT(uplink.state, UPLINK_CONNECTING);
+    uplink_resolved(&uplink, NULL, 0, "there is no such name");
+    CHECK_INT(uplink.state, UPLINK_BACKOFF);
+    uplink_resolved(&uplink, &where, 1, NULL); /* late, and nobody asked */
+    CHECK_INT(uplink.state, UPLINK_BACKOFF);
+    asked = NULL;
+    fake_time.now_ms += 2000;
+    WAIT_FOR(asked != NULL);
+    uplink_resolved(&uplink, &where, 1, NULL);
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    uplink_stop(&uplink);
+    uplink.resolve = NULL;
+    uplink_start(&uplink, hub, 1, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    uplink_stop(&uplink);
+    stop_hub();
 }
 
 TEST(chatty_hub_is_ignored)
@@ -312,4 +351,4 @@ TEST_MAIN(lines_are_signed_and_confirmed, without_a_key_lines_are_plain,
           reset_sends_again_what_was_not_confirmed, orderly_end_confirms_and_connects_again,
           slow_hub_gets_whole_lines_in_the_end,
           waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,
-          second_address_when_the_first_is_dead, chatty_hub_is_ignored)
+          second_address_when_the_first_is_dead, name_is_looked_up_each_time, chatty_hub_is_ignored)

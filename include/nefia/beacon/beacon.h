@@ -11,6 +11,7 @@
 #include "nefia/cli.h"
 #include "nefia/control.h"
 #include "nefia/heap.h"
+#include "nefia/kconfig.h"
 
 /** One stretch of memory for three things that never are at the same time: libyaml's heap or a JSON
  * file while the configuration is read, and the event being built. */
@@ -18,6 +19,11 @@
 #define BEACON_WORK_BYTES                                                                          \
     BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1),                                                       \
                BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
+
+/** Child processes at the same time: commands of sensors, and one that looks up the hub's name. */
+#define BEACON_COMMANDS (CONFIG_BEACON_CHILDREN + IS_ENABLED(CONFIG_BEACON_RESOLVE))
+/** Longest answer of the latter: some addresses, one a line, or a sentence. */
+#define BEACON_RESOLVE_BYTES 256
 
 /** The whole program: one of these, in main.c, wired to the pools by beacon_wire. */
 struct beacon {
@@ -39,6 +45,7 @@ struct beacon {
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
     struct heap_stats heap; /* of the last load */
+    char resolved[BEACON_RESOLVE_BYTES];
 };
 
 /** Connect everything to the pools. Nothing runs yet. */
@@ -60,6 +67,9 @@ static inline const struct beacon_settings *beacon_settings(const struct beacon 
 int beacon_run(struct beacon *b);
 /** After beacon_load: each sensor one time, the events on stdout. Return: an exit status. */
 int beacon_once(struct beacon *b);
+
+/** Look up "host:port" in a child process for the uplink; arg is the struct beacon. */
+int beacon_resolve(void *arg, const char *name);
 
 /** The verbs of the control socket; arg is the struct beacon. */
 extern const struct control_verb beacon_verbs[];

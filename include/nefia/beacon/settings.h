@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/utsname.h>
 
-#include "nefia/addr.h"
+#include "nefia/beacon/uplink.h"
 #include "nefia/config.h"
 #include "nefia/mac.h"
 
@@ -15,7 +15,7 @@
  */
 struct beacon_settings {
     const char *host_id; /* default: the hostname */
-    struct addr reactors[CONFIG_BEACON_REACTORS];
+    struct uplink_hub reactors[CONFIG_BEACON_REACTORS];
     unsigned reactor_count;
     const char *hmac_key, *hmac_key_file;   /* at most one of them */
     const char *state_dir, *control_socket; /* null or "": none */

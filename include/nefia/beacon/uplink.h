@@ -28,14 +28,22 @@
  * included, was acknowledged. */
 enum uplink_state { UPLINK_IDLE, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING, UPLINK_BACKOFF };
 
+/** Where a hub is. */
+struct uplink_hub {
+    struct addr addr;
+    const char *name; /* "hub.example:9500", to be looked up; null: addr is it */
+};
+
 #define UPLINK_LINE_BYTES (CONFIG_EVENT_BYTES + MAC_HEX + 2)
 
 struct uplink {
     struct loop *loop;
     struct spool *spool;
     const struct mac_key *key; /* not set: lines go unsigned */
-    const struct addr *addresses;
-    unsigned address_count, address; /* address: the one in use, or tried last */
+    const struct uplink_hub *hubs;
+    unsigned hub_count, hub; /* hub: the one in use, or tried last */
+    struct addr peer;        /* its address */
+    bool resolving;          /* CONNECTING: its name is being looked up */
     enum uplink_state state;
     int fd; /* -1: none */
     struct watch watch;
@@ -48,6 +56,9 @@ struct uplink {
     size_t line_len, line_sent;
     uint64_t delivered, connects, failures, ignored; /* ignored: bytes the hub said */
     uint64_t (*random_below)(uint64_t n);
+    /** Begin to look up a name: uplink_resolved follows. Return: 0, or negative. Null: there are no
+     * names. */
+    int (*resolve)(void *arg, const char *name);
     void (*on_delivered)(void *arg, unsigned events);
     void (*on_wait)(void *arg); /* no address answers, or a connection ended: a wait begins */
     void *arg;
@@ -55,10 +66,13 @@ struct uplink {
 
 /** Memory: line is the caller's, UPLINK_LINE_BYTES. Everything pointed to stays. */
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char *line);
-/** Begin with these addresses and this key; on a running uplink: a reload. A connection stays when
- * its address and the key are still in force (same_key). */
-void uplink_start(struct uplink *u, const struct addr *addresses, unsigned count,
+/** Begin with these hubs and this key; on a running uplink: a reload, during which the hubs before
+ * are still to be read. A connection stays when its hub and the key are still in force (same_key).
+ */
+void uplink_start(struct uplink *u, const struct uplink_hub *hubs, unsigned count,
                   const struct mac_key *key, bool same_key);
+/** What looking up found: n addresses, or n <= 0 and why not. Harmless when nobody waits for it. */
+void uplink_resolved(struct uplink *u, const struct addr *found, int n, const char *why);
 /** Try now what would be tried after the wait; harmless in another state. */
 void uplink_retry(struct uplink *u);
 /** The spool has something new. */
