@@ -50,14 +50,12 @@ static void row_program(const struct beacon *b, struct text *t)
 
 static void put_hub(const struct uplink *u, struct text *t)
 {
-    const struct uplink_hub *hub = &u->hubs[u->hub];
-
     if (u->hub_count == 0)
         text_char(t, '-');
-    else if (hub->name)
-        text_str(t, hub->name);
+    else if (u->hubs[u->hub].name)
+        text_str(t, u->hubs[u->hub].name);
     else
-        addr_text(t, &hub->addr);
+        addr_text(t, &u->hubs[u->hub].addr);
 }
 
 static void row_hub(const struct beacon *b, struct text *t)

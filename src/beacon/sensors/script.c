@@ -71,9 +71,11 @@ static enum level level_of(const struct script *s, const struct child_result *r)
     return LEVEL_WARNING;
 }
 
-/** Room for output in the event: the line less what surrounds it. */
+/** Room for the output in the event: the line less its other members (under 576 bytes with every
+ * number at its longest) and the name of the host. */
 enum {
-    OUTPUT_ROOM = CONFIG_EVENT_BYTES - EVENT_TYPE_MAX - EVENT_SOURCE_MAX - EVENT_HOST_MAX - 512
+    HOST_ROOM = CONFIG_EVENT_BYTES / 8 < EVENT_HOST_MAX ? CONFIG_EVENT_BYTES / 8 : EVENT_HOST_MAX,
+    OUTPUT_ROOM = CONFIG_EVENT_BYTES - HOST_ROOM - 576,
 };
 
 static void put_result(struct json_writer *w, const struct script *s, const struct child_result *r,
