@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each program costs on each board, against what is promised.
 
-    budget.py --details BOARD NAME...
+    budget.py [--details BOARD] [--promises FILE] [--stack FILE] NAME...
 
 NAME is a build directory under out/ (a board, or board-configuration).  Flash is the stripped file;
 RAM is every writable section plus the worst-case stack.  The stack comes from the compiler's own
@@ -370,11 +370,13 @@ def verdict(row, promises):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--details", required=True)
+    parser.add_argument("--details", default="")
+    parser.add_argument("--promises", default="toolchain/promises.txt", type=pathlib.Path)
+    parser.add_argument("--stack", default="toolchain/stack.txt", type=pathlib.Path)
     parser.add_argument("builds", nargs="+")
     args = parser.parse_args()
-    facts = Facts(pathlib.Path("toolchain/stack.txt"))
-    promises = read_promises(pathlib.Path("toolchain/promises.txt"))
+    facts = Facts(args.stack)
+    promises = read_promises(args.promises)
     boards = [p.parent.name for p in pathlib.Path("board").glob("*/board.mk")]
     rows, passed, failed, complaints = [], 0, 0, []
     for name in args.builds:
@@ -388,7 +390,7 @@ def main():
                 continue
             row = build.measure(program)
             rows.append(row)
-            if name == args.details or name.startswith(args.details + "-"):
+            if args.details and (name == args.details or name.startswith(args.details + "-")):
                 print_pools(build, program, row)
     print(f"\n{'build':<18} {'program':<13} {'text':>7} {'data':>6} {'bss':>8} {'stack':>7} "
           f"{'flash KiB':>15} {'RAM KiB':>17}")
