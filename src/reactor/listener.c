@@ -127,8 +127,7 @@ static long cut_unit(const struct listener *l, const char *s, size_t len, struct
     const char *second = end + 1;
     /* A longer line is no signature, whatever follows: no need to wait for its end. */
     most = rest < 65 ? rest : 65;
-    /* Nearly always it is where it should be. */
-    end = rest >= 65 && second[64] == '\n' ? second + 64 : memchr(second, '\n', most);
+    end = memchr(second, '\n', most);
     if (!end && most < 65)
         return 0;
     *sig = (struct slice){second, end ? (size_t)(end - second) : most};

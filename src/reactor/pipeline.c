@@ -67,7 +67,7 @@ static int verify(struct pipeline *p, const struct addr *peer, const char *line,
     if (err == NEFIA_EAUTH)
         return reject(p, peer, REJECT_WRONG, NULL, err);
     /* The next event, or nothing, where the signature should be. */
-    bool missing = sig_len == 0 || sig[0] == '\n' || sig[0] == '{';
+    bool missing = sig_len == 0 || sig[0] == '{';
     return reject(p, peer, missing ? REJECT_UNSIGNED : REJECT_MALFORMED, NULL, err);
 }
 
