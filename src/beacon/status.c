@@ -338,19 +338,23 @@ static bool is_type(const char *s, size_t len)
     return len > 0 && len <= EVENT_TYPE_MAX;
 }
 
-/** Return: 0 when it is one JSON object, or negative with a sentence. */
-static int check_data(const char *data, struct text *why)
+/** One JSON object without the white space around it. Return: 0, or negative with a sentence. */
+static int check_data(const char *data, struct slice *object, struct text *why)
 {
     struct json_token tokens[EMIT_TOKENS];
     struct json_doc doc;
     struct json_error error;
     int err = json_parse(&doc, data, strlen(data), tokens, EMIT_TOKENS, 2, &error);
 
-    if (err < 0)
+    if (err < 0) {
         PUT(why, "the data is no JSON object: ", error.what);
-    else if (json_at(&doc, 0)->type != JSON_OBJECT)
-        text_str(why, "the data is no JSON object");
-    return err < 0 ? err : why->len ? NEFIA_EINVAL : 0;
+        return err;
+    }
+    *object = json_raw(&doc, 0);
+    if (json_at(&doc, 0)->type == JSON_OBJECT && !memchr(object->ptr, '\n', object->len))
+        return 0;
+    text_str(why, "the data is no JSON object");
+    return NEFIA_EINVAL;
 }
 
 /** `emit SEVERITY TYPE {data}`. The data is also the subject: only the very same event is a
@@ -373,12 +377,13 @@ static int begin_emit(void *arg, struct control_cursor *cursor, const char *args
         text_str(why, "the type is not made of 1 to 128 letters, digits, dots, - and _");
         return NEFIA_EINVAL;
     }
-    int err = check_data(data, why);
+    struct slice object;
+    int err = check_data(data, &object, why);
     if (err < 0)
         return err;
     memcpy(type, name, type_len);
     type[type_len] = '\0';
-    beacon_pipeline_begin_raw(&b->pipeline, data, strlen(data));
+    beacon_pipeline_begin_raw(&b->pipeline, object.ptr, object.len);
     int verdict = beacon_pipeline_end(
         &b->pipeline,
         &(struct pipeline_event){
