@@ -73,6 +73,13 @@ static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIE
     table[n] = (struct field){.name = NULL};
 }
 
+/** Bytes of a state, so that the next one is aligned too. */
+static size_t state_room(const struct sensor_class *class)
+{
+    return (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) *
+           sizeof(max_align_t);
+}
+
 /** Room for one more sensor of this class, zeroed. Null after a report. */
 static struct emitter *take_room(struct instances *in, struct config *c,
                                  const struct sensor_class *class, const struct node *n,
@@ -136,33 +143,35 @@ static void load_one(struct instances *in, struct config *c, const struct sensor
         (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 }
 
+static void load_list(struct instances *in, struct config *c, const struct sensor_class *class,
+                      const struct node *list, const char *list_where)
+{
+    char buf[64];
+    struct text where;
+    unsigned index = 0;
+
+    for (const struct node *n = node_first(c, list); n; n = node_next(c, n), index++) {
+        text_init(&where, buf, sizeof buf);
+        config_where_item(&where, list_where, index);
+        if (config_is(c, n, where.buf, NODE_MAP))
+            load_one(in, c, class, n, where.buf);
+    }
+}
+
 static void load_class(struct instances *in, struct config *c, const struct sensor_class *class,
                        const struct node *n)
 {
-    char buf[96];
+    char buf[64];
     struct text where;
-    unsigned index = 0;
 
     text_init(&where, buf, sizeof buf);
     config_where_key(&where, "beacons", class->name);
     if (!config_is(c, n, where.buf, class->is_list ? NODE_LIST : NODE_MAP))
         return;
-    if (!class->is_list) {
+    if (class->is_list)
+        load_list(in, c, class, n, where.buf);
+    else
         load_one(in, c, class, n, where.buf);
-        return;
-    }
-    for (const struct node *item = node_first(c, n); item; item = node_next(c, item), index++) {
-        text_reset(&where);
-        config_where_key(&where, "beacons", class->name);
-        char list[64];
-        struct text t;
-        text_init(&t, list, sizeof list);
-        text_str(&t, where.buf);
-        text_reset(&where);
-        config_where_item(&where, list, index);
-        if (config_is(c, item, where.buf, NODE_MAP))
-            load_one(in, c, class, item, where.buf);
-    }
 }
 
 int instances_load(struct instances *in, struct config *c, const struct node *const *nodes)
