@@ -139,8 +139,7 @@ static void load_one(struct instances *in, struct config *c, const struct sensor
         return;
     struct instance_set *set = &in->sets[!in->current];
     set->count++;
-    set->states_used +=
-        (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    set->states_used += state_room(class);
 }
 
 static void load_list(struct instances *in, struct config *c, const struct sensor_class *class,
