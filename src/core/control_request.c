@@ -36,15 +36,13 @@ static int fail(struct question *q, int err, const char *before, const char *aft
 
 static int unreachable(struct question *q)
 {
-    bool absent = errno == ENOENT || errno == ECONNREFUSED;
-    bool forbidden = errno == EACCES || errno == EPERM;
-    const char *reason = ERRNO(errno);
+    int reason = errno;
 
     fail(q, NEFIA_EIO, "cannot reach the daemon at ", ": ");
-    text_str(q->why, reason);
-    if (absent)
+    text_str(q->why, ERRNO(reason));
+    if (reason == ENOENT || reason == ECONNREFUSED)
         text_str(q->why, "; is it running?");
-    if (forbidden)
+    if (reason == EACCES || reason == EPERM)
         text_str(q->why, "; are you root or the daemon's user?");
     return NEFIA_EIO;
 }
