@@ -86,8 +86,7 @@ static struct emitter *take_room(struct instances *in, struct config *c,
                                  const char *where)
 {
     struct instance_set *set = &in->sets[!in->current];
-    size_t size =
-        (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    size_t size = state_room(class);
 
     if (set->count == CONFIG_BEACON_SENSORS) {
         config_error(c, n, where, "this build runs at most ", DEC(CONFIG_BEACON_SENSORS),
