@@ -62,6 +62,8 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s);
 int utf8_decode(const char *s, size_t len, uint32_t *cp);
 /** Encode one; out has 4 bytes. Return: its length, or NEFIA_EUTF8 for a surrogate or beyond. */
 int utf8_encode(uint32_t cp, char out[4]);
+/** C0, DEL and the C1 block, which terminals obey too. */
+bool utf8_is_control(uint32_t cp);
 bool utf8_valid(const char *s, size_t len);
 /** Largest prefix of at most max bytes that ends on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);

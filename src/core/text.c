@@ -110,12 +110,6 @@ void text_tenths(struct text *t, int64_t tenths)
     text_u64(t, v % 10);
 }
 
-/** C0, DEL and the C1 block, which terminals obey too. */
-static bool is_control(uint32_t cp)
-{
-    return cp < 0x20 || (cp >= 0x7F && cp <= 0x9F);
-}
-
 void text_printable(struct text *t, const char *s, size_t len)
 {
     size_t i = 0, run = 0;
@@ -123,7 +117,7 @@ void text_printable(struct text *t, const char *s, size_t len)
     while (i < len) {
         uint32_t cp;
         int n = utf8_decode(s + i, len - i, &cp);
-        if (n > 0 && !is_control(cp)) {
+        if (n > 0 && !utf8_is_control(cp)) {
             i += (size_t)n;
             continue;
         }

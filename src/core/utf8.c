@@ -78,6 +78,11 @@ int utf8_encode(uint32_t cp, char out[4])
     return 4;
 }
 
+bool utf8_is_control(uint32_t cp)
+{
+    return cp < 0x20 || (cp >= 0x7F && cp <= 0x9F);
+}
+
 bool utf8_valid(const char *s, size_t len)
 {
     size_t i = 0;

@@ -25,12 +25,6 @@ int severity_parse(const char *s, size_t len)
     return NEFIA_EINVAL;
 }
 
-/** C0, DEL and C1: what would let a name forge lines on a terminal. */
-static bool is_control(uint32_t cp)
-{
-    return cp < 0x20 || (cp >= 0x7F && cp <= 0x9F);
-}
-
 /* ---- Encoding ---- */
 
 /** A name in the form a reader takes: UTF-8 without control characters, at most max bytes of it. */
@@ -45,7 +39,7 @@ static void put_name(struct json_writer *w, const char *key, const char *s, size
         uint32_t cp;
         int n = utf8_decode(s + i, len - i, &cp);
 
-        if (n > 0 && !is_control(cp))
+        if (n > 0 && !utf8_is_control(cp))
             text_bytes(&t, s + i, (size_t)n);
         else
             text_str(&t, "\xEF\xBF\xBD");
