@@ -88,6 +88,7 @@ config() {
 }
 
 start_hub() {
+    : >"$dir/run.log" # here: the old one must not be looked at
     "$nefia" reactor run -c "$dir/$1" 2>"$dir/run.log" &
     hub_pid=$!
     within 5 grep -q 'listening on' "$dir/run.log"

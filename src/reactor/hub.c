@@ -209,6 +209,8 @@ static void reload(struct hub *h)
     }
     if (!str_eq(now->control_socket, next->control_socket))
         LOG_WARN("reload: a new reactor.control_socket takes effect at the next start");
+    if (!next->enabled)
+        LOG_WARN("reload: reactor.enabled is false: this takes effect at the next start");
     commit(h);
     if (fd >= 0)
         listener_open(&h->listener, fd, h->pipeline.key.set);

@@ -96,7 +96,7 @@ static int ask(const struct cli_args *a, const char *request,
 static int status(const struct cli_args *a)
 {
     struct show show = {.tokens = pool_tokens,
-                        .token_cap = CONFIG_JSON_TOKENS,
+                        .token_cap = HUB_TOKENS,
                         .json = cli_option(a, "--json") != NULL,
                         .write = write_out};
     int result = ask(a, "status", show_status_record, &show, ANSWER_TIMEOUT_MS);
@@ -110,7 +110,7 @@ static int events(const struct cli_args *a)
 {
     bool follow = cli_option(a, "--follow") != NULL;
     struct show show = {.tokens = pool_tokens,
-                        .token_cap = CONFIG_JSON_TOKENS,
+                        .token_cap = HUB_TOKENS,
                         .json = cli_option(a, "--json") != NULL,
                         .write = write_out};
 

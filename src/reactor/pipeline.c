@@ -274,8 +274,8 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
     if (r && class->logs_output)
         text_printable(&said, output, r->output_len);
     if (done)
-        LOG_INFO("rule ", job_rule(p, job), ": ", class->name, " done in ", DEC(r ? r->duration_ms : 0),
-                 " ms");
+        LOG_INFO("rule ", job_rule(p, job), ": ", class->name, " done in ",
+                 DEC(r ? r->duration_ms : 0), " ms");
     else
         LOG_WARN("rule ", job_rule(p, job), ": ", class->name, " failed: ", error,
                  said.len > 0 ? ": " : "", said.buf);

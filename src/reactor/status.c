@@ -134,8 +134,11 @@ static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
     json_put_bytes(w, key, t.buf, t.len);
 }
 
+/** What a row says of its event's line. */
+enum row_event { WITHOUT_EVENT, WITH_EVENT, EVENT_TOO_LONG };
+
 static void put_row(const struct journal_view *v, struct text *out, const char *key,
-                    bool with_event)
+                    enum row_event event)
 {
     const struct journal_row *r = v->row;
     struct json_writer w;
@@ -153,8 +156,10 @@ static void put_row(const struct journal_view *v, struct text *out, const char *
     put_or_null(&w, "action", r->action);
     json_put_string(&w, "state", journal_state_text((enum journal_state)r->state));
     put_or_null(&w, "error", r->error);
-    if (with_event)
+    if (event == WITH_EVENT)
         json_put_raw(&w, "event", v->line.ptr, v->line.len);
+    if (event == EVENT_TOO_LONG)
+        json_put_null(&w, "event");
     json_end_object(&w);
     json_end_object(&w);
 }
@@ -234,7 +239,7 @@ static int produce_recent(const struct status_view *v, struct control_cursor *c,
         c->seq = first_recent(j, STATUS_RECENT);
     while (c->seq <= j->last_seq)
         if (journal_get(j, c->seq++, &row)) {
-            put_row(&row, out, "recent", false);
+            put_row(&row, out, "recent", WITHOUT_EVENT);
             return 1;
         }
     return 0;
@@ -282,11 +287,11 @@ static void put_event_row(const struct journal_view *row, struct text *out)
 {
     size_t start = out->len;
 
-    put_row(row, out, "row", true);
+    put_row(row, out, "row", WITH_EVENT);
     if (!out->truncated)
         return;
     text_rewind(out, start);
-    put_row(row, out, "row", false);
+    put_row(row, out, "row", EVENT_TOO_LONG);
 }
 
 static int put_missed(struct text *out, uint64_t missed)

@@ -21,15 +21,27 @@ union hub_work {
     } run;
 };
 
+#define HUB_MAX(a, b) ((a) > (b) ? (a) : (b))
+
 /** Shared by all connections; while a configuration is read, the room for a JSON file. */
 #define HUB_RECEIVE_BYTES \
-    (1024 * (CONFIG_RECEIVE_KB > CONFIG_HUB_CONFIG_FILE_KB ? CONFIG_RECEIVE_KB \
-                                                           : CONFIG_HUB_CONFIG_FILE_KB))
+    HUB_MAX(1024 * HUB_MAX(CONFIG_RECEIVE_KB, CONFIG_HUB_CONFIG_FILE_KB), 2 * CONNECTION_BYTES)
+
+/** At least two of the longest events. */
+#define HUB_JOURNAL_BYTES \
+    HUB_MAX(1024 * CONFIG_RECENT_KB, 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX))
+
+/** The command line reads an event with what the daemon says about it. */
+#define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
+
+/** At least one of the longest events. */
+#define HUB_BLOCKS(kb) \
+    (HUB_MAX(1024 * (kb), CONFIG_EVENT_BYTES + CONFIG_EVENT_BYTES / 64 + JOB_BLOCK) / JOB_BLOCK)
 
 #ifdef CONFIG_ACTION_EXEC
 #define HUB_EXEC_JOBS CONFIG_EXEC_JOBS
 #define HUB_EXEC_RUNNING CONFIG_EXEC_RUNNING
-#define HUB_EXEC_BLOCKS (CONFIG_EXEC_KB * 1024 / JOB_BLOCK)
+#define HUB_EXEC_BLOCKS HUB_BLOCKS(CONFIG_EXEC_KB)
 #else
 #define HUB_EXEC_JOBS 0
 #define HUB_EXEC_RUNNING 0
@@ -38,7 +50,7 @@ union hub_work {
 #ifdef CONFIG_ACTION_ALERT
 #define HUB_ALERT_JOBS CONFIG_ALERT_JOBS
 #define HUB_ALERT_RUNNING CONFIG_ALERT_RUNNING
-#define HUB_ALERT_BLOCKS (CONFIG_ALERT_KB * 1024 / JOB_BLOCK)
+#define HUB_ALERT_BLOCKS HUB_BLOCKS(CONFIG_ALERT_KB)
 #else
 #define HUB_ALERT_JOBS 0
 #define HUB_ALERT_RUNNING 0
