@@ -52,7 +52,8 @@ BUILD_DEPS := out/.deps/build $(DEPS:%=out/.deps/%)
 KCONFIGS   := Kconfig $(wildcard src/*/Kconfig src/*/*/Kconfig)
 SEED       := $(or $(wildcard board/$(BOARD)/$(CONFIG).config),$(CONFIG),board/$(BOARD)/defconfig)
 
-$(O)/.config: $(wildcard $(SEED)) | $(BUILD_DEPS)
+$(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(KCONFIGS)) \
+              | $(BUILD_DEPS)
 	$(Q)toolchain/config.sh seed $(O) $(SEED)
 
 # Directories count too: a sensor's file may come after its Kconfig entry.
@@ -98,9 +99,9 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 core-$(CONFIG_YAML) += src/core/config_yaml.c
-core-$(CONFIG_SMALL_DIVISION) += src/core/divide_arm.c
+core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/memory_small.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
-OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/beacon/status.c $(if $(SAN),src/core/malloc.c)
+OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/memory_small.c src/beacon/status.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
