@@ -36,6 +36,9 @@ int tcp_recv(int fd, void *buf, size_t cap);
 /** Bytes that were sent and that the peer's kernel has not acknowledged yet (tcp(7), SIOCOUTQ): 0
  * means all arrived there. Return: bytes, or NEFIA_EIO. */
 int tcp_queued(int fd);
+/** Make the close of fd a reset: whoever sends must not take what we refused for delivered, as it
+ * would after an orderly end. */
+void tcp_refuse(int fd);
 /** Address and port the socket is bound to. Return: 0, NEFIA_EIO. */
 int tcp_local(int fd, struct addr *a);
 

@@ -124,8 +124,9 @@ static int pending_error(const struct uplink *u)
 static void check_queue(void *arg)
 {
     struct uplink *u = arg;
-    int error = pending_error(u);
+    /* In this order: a reset empties the queue, and is then seen as an error. */
     int queued = tcp_queued(u->fd);
+    int error = pending_error(u);
 
     if (error) {
         lost(u, ERRNO(error));
@@ -158,13 +159,14 @@ static void closing_over(void *arg)
 static void check_end(void *arg)
 {
     struct uplink *u = arg;
+    int queued = tcp_queued(u->fd);
     int error = pending_error(u);
 
     if (error) {
         lost(u, ERRNO(error));
         return;
     }
-    if (tcp_queued(u->fd) == 0) {
+    if (queued == 0) {
         confirm(u);
         LOG_INFO("the hub ", ADDR(&u->peer), " closed the connection; all that was sent arrived");
         drop_connection(u);

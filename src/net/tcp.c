@@ -217,6 +217,13 @@ int tcp_queued(int fd)
     return syscall(SYS_ioctl, fd, TIOCOUTQ, &n) < 0 ? NEFIA_EIO : n;
 }
 
+void tcp_refuse(int fd)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 int tcp_local(int fd, struct addr *a)
 {
     struct sockaddr_storage ss = {0};

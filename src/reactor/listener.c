@@ -60,10 +60,16 @@ static void close_connection(struct connection *c)
     l->open--;
 }
 
+static void refuse(struct connection *c)
+{
+    tcp_refuse(c->watch.fd);
+    close_connection(c);
+}
+
 static void reject(struct connection *c, enum reject why, const char *what)
 {
     c->listener->hooks.rejected(c->listener->hooks.arg, &c->peer, why, what);
-    close_connection(c);
+    refuse(c);
 }
 
 static void arm(struct connection *c);
@@ -152,7 +158,7 @@ static long take_units(struct connection *c, const char *s, size_t len)
             return n;
         }
         if (l->hooks.line(l->hooks.arg, &c->peer, line.ptr, line.len, sig.ptr, sig.len) < 0) {
-            close_connection(c);
+            refuse(c);
             return NEFIA_EAUTH;
         }
         at += (size_t)n;
@@ -214,6 +220,7 @@ static void welcome(struct listener *l, int fd, const struct addr *peer)
 
     if (why == REJECT_PEER || !c || loop_watch(l->loop, &c->watch, fd, POLLIN, readable, c) < 0) {
         l->hooks.rejected(l->hooks.arg, peer, why, NULL);
+        tcp_refuse(fd);
         close(fd);
         return;
     }

@@ -269,6 +269,25 @@ TEST(who_is_not_allowed)
     close(second);
 }
 
+/** An orderly end would tell a beacon that what it sent has arrived. */
+TEST(what_is_refused_ends_in_a_reset)
+{
+    char c;
+
+    setup(false);
+    int fd = dial();
+    refuse = true;
+    say_str(fd, "one\n");
+    CHECK_INT(recv(fd, &c, 1, MSG_DONTWAIT), -1);
+    CHECK_INT(errno, ECONNRESET);
+    close(fd);
+    allow = false;
+    fd = dial();
+    CHECK_INT(recv(fd, &c, 1, MSG_DONTWAIT), -1);
+    CHECK_INT(errno, ECONNRESET);
+    close(fd);
+}
+
 TEST(a_chatterbox_does_not_keep_the_others_waiting)
 {
     static char lots[sizeof buffer * 2];
@@ -373,6 +392,6 @@ TEST(closing_releases_all)
 TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_long_second_line_is_given_as_it_is, the_longest_line_passes_and_one_byte_more_does_not,
           the_end_inside_a_line, one_more_than_the_most, who_is_not_allowed,
-          a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
+          what_is_refused_ends_in_a_reset, a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
           who_is_idle_is_asked_to_leave_and_may_still_send,
           draining_reads_what_was_sent_and_ends_in_time, closing_releases_all)
