@@ -20,6 +20,9 @@ enum cli_exit {
 
 #define CLI_OPTIONS_MAX 8 /* of one verb */
 
+/** A help text: takes no flash without CONFIG_HELP. */
+#define CLI_HELP(text) (IS_ENABLED(CONFIG_HELP) ? (text) : NULL)
+
 struct cli_option {
     const char *name;  /* "--json"; null ends a table */
     const char *value; /* "LEVEL" when a value follows (`--name VALUE` or `--name=VALUE`), null for
@@ -63,9 +66,10 @@ const char *cli_option(const struct cli_args *a, const char *name);
 /** The last options of a verb that runs in the foreground and logs, and what starts its log by
  * them: CLI_FINE, or CLI_WRONG when LEVEL is no level (said on stderr). */
 #define CLI_LOG_OPTIONS                                                                            \
-    {"--log-level", "LEVEL", "error, warning, info (default) or debug"},                           \
+    {"--log-level", "LEVEL", CLI_HELP("error, warning, info (default) or debug")},                 \
     {                                                                                              \
-        IS_ENABLED(CONFIG_SYSLOG) ? "--syslog" : NULL, NULL, "log to syslog instead of stderr"     \
+        IS_ENABLED(CONFIG_SYSLOG) ? "--syslog" : NULL, NULL,                                       \
+            CLI_HELP("log to syslog instead of stderr")                                            \
     }
 int cli_log(const struct cli_args *a, const char *program);
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/kconfig.h"
 #include "nefia/text.h"
 
 /** The configuration file as a tree of nodes with line numbers, the same from YAML and from JSON,
@@ -115,6 +116,9 @@ struct field {
     bool required;            /* not given is an error */
     const char *help;         /* one line, for the reference and for the report of a missing one */
 };
+
+/** Help is a hint: without CONFIG_HINTS it takes no flash. */
+#define FIELD_HELP(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : NULL)
 
 /** Bind map n against a table ended by a field with a null name, into `out`. Every member named in
  * the table is set: from the file, else from its default, else zero, null or -1 as at field_type.

@@ -86,8 +86,21 @@ static void print_row(const char *left, const char *more, const char *help)
             help, "\n");
 }
 
+/** All that --help says without CONFIG_HELP. */
+static int print_verbs(const struct cli_program *p)
+{
+    CLI_OUT(p->name);
+    for (const struct cli_verb *v = p->verbs; v->name; v++)
+        CLI_OUT(v == p->verbs ? " " : " | ", v->name, v->operands ? " " : "",
+                v->operands ? v->operands : "");
+    CLI_OUT("\n");
+    return CLI_FINE;
+}
+
 static int print_program_help(const struct cli_program *p)
 {
+    if (!IS_ENABLED(CONFIG_HELP))
+        return print_verbs(p);
     CLI_OUT(p->name, ": ", p->summary, "\n\nUsage: ", p->name, " VERB [OPTION...]\n\nVerbs:\n");
     for (const struct cli_verb *v = p->verbs; v->name; v++)
         print_row(v->name, v->operands, v->help);
@@ -257,7 +270,9 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
     int status = find_verb(&p);
     if (!p.args.verb)
         return status;
-    return asks_for_help(&p) ? print_verb_help(program, p.args.verb) : run_verb(&p);
+    if (!asks_for_help(&p))
+        return run_verb(&p);
+    return IS_ENABLED(CONFIG_HELP) ? print_verb_help(program, p.args.verb) : print_verbs(program);
 }
 
 const char *cli_option(const struct cli_args *a, const char *name)
