@@ -1,0 +1,163 @@
+#include "check.h"
+#include "nefia/action.h"
+#include "nefia/err.h"
+
+extern const struct action_class action_exec; /* as action_table.c has it */
+
+static struct json_token tokens[CONFIG_JSON_TOKENS];
+static char event_scratch[EVENT_SCRATCH];
+static char line[CONFIG_EVENT_BYTES + 1];
+static struct action_scratch scratch;
+static struct child_spec spec;
+static const struct action action = {.class = &action_exec, .command = "echo \"$NEFIA_TYPE\""};
+
+/** Prepare for an event with this data. */
+static void prepare(const char *data)
+{
+    struct event event;
+    struct text t, why;
+    char why_buf[64];
+
+    text_init(&t, line, sizeof line);
+    text_init(&why, why_buf, sizeof why_buf);
+    text_str(&t, "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"severity\":\"info\","
+                 "\"timestamp\":\"2026-03-10T15:30:00Z\",\"data\":");
+    text_str(&t, data);
+    text_char(&t, '}');
+    CHECK(!t.truncated);
+    CHECK_INT(event_decode(&event, line, t.len, tokens, CONFIG_JSON_TOKENS, event_scratch, NULL),
+              0);
+    struct action_request request = {
+        .action = &action, .rule = "the rule", .event = &event, .attempt = 1};
+    memset(&scratch, '!', sizeof scratch);
+    spec = (struct child_spec){0};
+    CHECK_INT(action_exec.prepare(&request, &scratch, &spec, &why), 0);
+}
+
+/** The value of a variable, or null. */
+static const char *value(const char *name)
+{
+    for (const char *const *v = spec.envp; *v; v++)
+        if (strncmp(*v, name, strlen(name)) == 0 && (*v)[strlen(name)] == '=')
+            return *v + strlen(name) + 1;
+    return NULL;
+}
+
+static unsigned count(void)
+{
+    unsigned n = 0;
+
+    while (spec.envp[n])
+        n++;
+    return n;
+}
+
+TEST(the_command_is_as_configured)
+{
+    prepare("{}");
+    CHECK_STR(spec.argv[0], "/bin/sh");
+    CHECK_STR(spec.argv[1], "-c");
+    CHECK(spec.argv[2] == action.command);
+    CHECK(spec.argv[3] == NULL);
+    CHECK_INT(count(), 6);
+    CHECK_STR(value("NEFIA_TYPE"), "t");
+    CHECK_STR(value("NEFIA_HOST"), "h");
+    CHECK_STR(value("NEFIA_SEVERITY"), "info");
+    CHECK_STR(value("NEFIA_RULE"), "the rule");
+    CHECK_STR(value("NEFIA_EVENT"), line);
+    CHECK(value("PATH") != NULL);
+    CHECK(value("NEFIA_TRUNCATED") == NULL);
+}
+
+TEST(scalars_of_data)
+{
+    prepare(
+        "{\"a\":\"x=y \\\"z\\\" \\u00e4\",\"used-percent\":92.5,\"t\":true,\"f\":false,\"n\":null,"
+        "\"o\":{\"a\":1},\"l\":[1],\"\":\"no name\",\"\xc3\xa4\":\"\",\"zero\":\"a\\u0000b\","
+        "\"A\":\"twice\",\"PATH\":\"/evil\",\"last\":-1}");
+    CHECK_STR(value("NEFIA_DATA_A"), "x=y \"z\" \xc3\xa4");
+    CHECK_STR(value("NEFIA_DATA_USED_PERCENT"), "92.5");
+    CHECK_STR(value("NEFIA_DATA_T"), "true");
+    CHECK_STR(value("NEFIA_DATA_F"), "false");
+    CHECK(value("NEFIA_DATA_N") == NULL);
+    CHECK(value("NEFIA_DATA_O") == NULL);
+    CHECK(value("NEFIA_DATA_L") == NULL);
+    CHECK(value("NEFIA_DATA_ZERO") == NULL);
+    CHECK_STR(value("NEFIA_DATA_"), "no name");
+    CHECK_STR(value("NEFIA_DATA___"), "");
+    CHECK_STR(value("NEFIA_DATA_PATH"), "/evil");
+    CHECK(strncmp(value("PATH"), "/usr/", 5) == 0);
+    CHECK_STR(value("NEFIA_DATA_LAST"), "-1");
+    CHECK(value("NEFIA_TRUNCATED") == NULL);
+}
+
+TEST(more_variables_than_there_is_room_for)
+{
+    char data[4096];
+    struct text t;
+
+    text_init(&t, data, sizeof data);
+    text_str(&t, "{\"k0\":0");
+    for (unsigned i = 1; i < 100; i++) {
+        text_str(&t, ",\"k");
+        text_u64(&t, i);
+        text_str(&t, "\":\"v\"");
+    }
+    text_char(&t, '}');
+    prepare(data);
+    CHECK_INT(count(), ACTION_ENV_VARS);
+    CHECK_STR(value("NEFIA_TRUNCATED"), "1");
+    CHECK_STR(value("NEFIA_DATA_K0"), "0");
+}
+
+TEST(the_longest_event_fits)
+{
+    static char data[CONFIG_EVENT_BYTES];
+    struct text t;
+
+    text_init(&t, data, sizeof data - 130);
+    text_str(&t, "{\"x\":\"");
+    while (t.len < sizeof data - 140)
+        text_char(&t, 'x');
+    text_str(&t, "\"}");
+    prepare(data);
+    CHECK_INT(strlen(value("NEFIA_DATA_X")), sizeof data - 140 - 6);
+    CHECK_STR(value("NEFIA_EVENT"), line);
+    CHECK(value("NEFIA_TRUNCATED") == NULL);
+}
+
+TEST(a_long_key_is_cut)
+{
+    char data[256] = "{\"", name[200] = "NEFIA_DATA_";
+
+    memset(data + 2, 'k', 200);
+    memcpy(data + 202, "\":1}", 5);
+    memset(name + 11, 'K', 64);
+    prepare(data);
+    CHECK_STR(value(name), "1");
+}
+
+TEST(how_it_ended)
+{
+    static const struct {
+        struct child_result r;
+        enum action_outcome want;
+        const char *error;
+    } cases[] = {
+        {{.exit_code = 0}, ACTION_DONE, ""},
+        {{.exit_code = 3}, ACTION_FAILED, "exit 3"},
+        {{.exit_code = 137, .signal = 9}, ACTION_FAILED, "signal 9"},
+        {{.exit_code = 143, .signal = 15, .timed_out = true}, ACTION_FAILED, "timed out after 30s"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char buf[ACTION_ERROR_MAX + 1];
+        struct text error;
+        text_init(&error, buf, sizeof buf);
+        CHECK_INT(action_exec.judge(&cases[i].r, "", 30000, &error), cases[i].want);
+        CHECK_STR(buf, cases[i].error);
+    }
+}
+
+TEST_MAIN(the_command_is_as_configured, scalars_of_data, more_variables_than_there_is_room_for,
+          the_longest_event_fits, a_long_key_is_cut, how_it_ended)
