@@ -47,8 +47,8 @@ struct json_error {
  * JSON_MAX_DEPTH; a lone scalar has depth 0), duplicate members (compared after unescaping) refused
  * in every object.
  * Memory: tokens is the caller's; text is kept by reference, need not end in NUL.
- * Bounds: O(len); duplicates in an object of n members cost at most n*n/2 comparisons of two
- * integers, and only where the names were made to collide.
+ * Bounds: O(len), but for names: an object of n members costs at most n*n/2 comparisons of two
+ * names, and that only where they were made to collide (without JSON_FAST: always).
  * Return: 0; NEFIA_ESYNTAX, NEFIA_EUTF8, NEFIA_EDEPTH, NEFIA_EEXIST (duplicate member), NEFIA_EFULL
  * (more than `cap` tokens), NEFIA_ETOOBIG (len beyond INT32_MAX). err may be null; it is set only
  * on failure. */
