@@ -101,7 +101,9 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 core-$(CONFIG_YAML) += src/core/config_yaml.c
 core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/memory_small.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
-OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/memory_small.c src/beacon/status.c $(if $(SAN),src/core/malloc.c)
+beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
+OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/memory_small.c \
+            src/beacon/status.c src/beacon/resolve.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -120,6 +122,16 @@ endif
 
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
+# Link-time optimization: what the compiler calls on its own stays outside.
+ifeq ($(CONFIG_LTO),y)
+CFLAGS     += -flto
+LINK_FLAGS += $(BASE_CFLAGS) -flto -flto-partition=one
+GCC_AR     := gcc-
+$(foreach f,divide_arm memory_small malloc,$(eval CFLAGS_src/core/$(f) += -fno-lto))
+endif
+ifeq ($(CONFIG_SMALL_LAYOUT),y)
+LINK_FLAGS += -Wl,-z,norelro -Wl,-z,common-page-size=256
+endif
 CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
 
 $(O)/obj/%.o: %.c $(CC_DEPENDS)
@@ -135,7 +147,7 @@ lib: $(O)/libnefia.a ## Only the archive of all modules (what unit tests link wi
 $(O)/libnefia.a: $(call objects,$(lib-src)) $(O)/gen/sources.list
 	$(call say,AR $@)
 	$(Q)rm -f $@
-	$(Q)$(CROSS)ar rcs $@ $(filter %.o,$^)
+	$(Q)$(CROSS)$(GCC_AR)ar rcs $@ $(filter %.o,$^)
 
 LIBS = -lyaml -ltre -lbearssl
 define link

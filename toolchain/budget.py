@@ -23,6 +23,7 @@ EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"(?: labe
 CALLED = re.compile(r"[^(]*?(\w+)\(")
 FRAME = re.compile(r"(\d+) bytes \((static|dynamic|dynamic,bounded)\)")
 INDIRECT = "__indirect_call"
+LTO_SUFFIX = re.compile(r"\.lto_priv\.\d+")
 
 
 def run(*command):
@@ -112,6 +113,17 @@ def place_of(label, sources={}):
     return f"{path.removeprefix(root)}:{called[1] if called else row}"
 
 
+def with_sources(text):
+    """Link-time optimization names static functions by its own temporary file: name them by their
+    source, as a compilation of that one does."""
+    titles = {}
+    for title, label in NODE.findall(text):
+        name, _, place = label.partition("\\n")
+        if ":" in title:
+            titles[title] = place.split(":")[0] + ":" + LTO_SUFFIX.sub("", short(title))
+    return re.sub(r'"([^"]*\.ltrans[^"]*)"', lambda m: f'"{titles.get(m[1], short(m[1]))}"', text)
+
+
 class Graph:
     """The call graph of one linked program: frames, and edges between what the linker kept."""
 
@@ -122,7 +134,7 @@ class Graph:
         for line in run(cross + "nm", "--defined-only", elf).splitlines():
             words = line.split()  # address, kind, name; a weak symbol nobody defined has no address
             if len(words) == 3 and words[1] in "tTwWiV":
-                self.address.setdefault(words[2], int(words[0], 16) & ~1)
+                self.address.setdefault(LTO_SUFFIX.sub("", words[2]), int(words[0], 16) & ~1)
         for path in ci_files:
             self.read(path)
         self.by_name = collections.defaultdict(set)
@@ -132,7 +144,10 @@ class Graph:
         self.find_aliases()
 
     def read(self, path):
-        for line in path.read_text().replace('"*', '"').splitlines():  # *name: an assembler label
+        text = path.read_text().replace('"*', '"')  # *name: an assembler label
+        if ".ltrans" in path.name:
+            text = with_sources(text)
+        for line in text.splitlines():
             node = NODE.match(line)
             if node:
                 frame = FRAME.search(node[2])
@@ -289,6 +304,7 @@ class Build:
         other = {"beacon": ("guard", "reactor"), "hub": ("beacon",)}[word]
         ours = [p for p in (self.dir / "obj/src").rglob("*.ci")
                 if p.relative_to(self.dir / "obj/src").parts[0] not in other]
+        ours += self.dir.glob(program + ".elf.ltrans*.ci")
         graph = Graph(ours + self.linked(program), elf, self.cross, self.facts)
         stack, path = graph.worst("_start_c")
         text, data, bss = self.sections(elf)
