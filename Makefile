@@ -99,10 +99,10 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 core-$(CONFIG_YAML) += src/core/config_yaml.c
-core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/memory_small.c
+core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/fstat_small.c src/core/memory_small.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
-OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/memory_small.c \
+OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/fstat_small.c src/core/memory_small.c \
             src/beacon/status.c src/beacon/resolve.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
@@ -127,7 +127,7 @@ ifeq ($(CONFIG_LTO),y)
 CFLAGS     += -flto
 LINK_FLAGS += $(BASE_CFLAGS) -flto -flto-partition=one
 GCC_AR     := gcc-
-$(foreach f,divide_arm memory_small malloc,$(eval CFLAGS_src/core/$(f) += -fno-lto))
+$(foreach f,divide_arm memory_small malloc fstat_small,$(eval CFLAGS_src/core/$(f) += -fno-lto))
 endif
 ifeq ($(CONFIG_SMALL_LAYOUT),y)
 LINK_FLAGS += -Wl,-z,norelro -Wl,-z,common-page-size=256

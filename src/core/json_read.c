@@ -35,7 +35,7 @@ static const char *refuse(struct scan *s, const char *at, int err, const char *w
 {
     s->err = err;
     s->at = at;
-    s->what = what;
+    s->what = IS_ENABLED(CONFIG_CONFIG_HINTS) ? what : err_text(err);
     return NULL;
 }
 
