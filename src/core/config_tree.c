@@ -88,8 +88,8 @@ static uint32_t take_recent(const struct config_arena *a, uint32_t bucket[4], co
     return found;
 }
 
-/** Copy into the arena, ended by NUL; most texts that repeat are kept once. Return: the copy, or null
- * when the arena is full or the text refused (reported, with *err set). */
+/** Copy into the arena, ended by NUL; most texts that repeat are kept once. Return: the copy, or
+ * null when the arena is full or the text refused (reported, with *err set). */
 static const char *keep_text(struct config_tree *t, const char *s, size_t len, unsigned line,
                              int *err)
 {

@@ -28,7 +28,12 @@ struct log {
 };
 static char log_lines[2][CONFIG_LOG_LINE_BYTES + 1];
 static struct log the_log = {
-    .lines = log_lines, .program = "nefia", .least = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .syslog_fd = -1};
+    .program = "nefia",
+    .least = LOG_LEVEL_INFO,
+    .fd = STDERR_FILENO,
+    .syslog_fd = -1,
+    .lines = log_lines,
+};
 
 void log_init(const char *program, enum log_level least)
 {
@@ -47,8 +52,8 @@ void log_to_fd(int fd)
     the_log.syslog = false;
 }
 
-/** One write, so that lines of several processes do not mix. A reader that did not take the last line
- * is not waited for again: that would be a wait for each line of a flood. */
+/** One write, so that lines of several processes do not mix. A reader that did not take the last
+ * line is not waited for again: that would be a wait for each line of a flood. */
 static bool put_line(struct log *l, const char *line, size_t len)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLOUT};
@@ -117,7 +122,8 @@ static bool put_any(struct log *l, enum log_level level, const char *line, size_
 {
     size_t skip = strlen(l->program) + 2;
 
-    if (IS_ENABLED(CONFIG_SYSLOG) && l->syslog && len > skip && put_syslog(l, level, line + skip, len - skip - 1))
+    if (IS_ENABLED(CONFIG_SYSLOG) && l->syslog && len > skip &&
+        put_syslog(l, level, line + skip, len - skip - 1))
         return true;
     return put_line(l, line, len);
 }
