@@ -536,6 +536,15 @@ static const struct json_token *close_container(struct convert *c, uint32_t next
     return duplicate;
 }
 
+static bool has_backslash(const struct convert *c, const struct json_token *t)
+{
+    if (t->start > c->last_backslash || t->end <= c->first_backslash)
+        return false;
+    /* The first or the last is inside; else there may be one between them. */
+    return t->start <= c->first_backslash || t->end > c->last_backslash ||
+           memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
+}
+
 static void convert_token(struct convert *c, uint32_t i)
 {
     struct json_token *t = &c->tokens[i];
@@ -546,8 +555,7 @@ static void convert_token(struct convert *c, uint32_t i)
     t->next = i + 1;
     if (type == JSMN_STRING) {
         t->type = JSON_STRING;
-        t->escaped = t->start <= c->last_backslash && t->end > c->first_backslash &&
-                     memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
+        t->escaped = has_backslash(c, t);
     } else if (type == JSMN_PRIMITIVE) {
         t->type = (uint16_t)scalar_type(c->text[t->start]);
     } else {
