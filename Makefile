@@ -124,13 +124,15 @@ CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -
           -include $(O)/gen/autoconf.h
 # Link-time optimization: what the compiler calls on its own stays outside.
 ifeq ($(CONFIG_LTO),y)
-CFLAGS     += -flto
-LINK_FLAGS += $(BASE_CFLAGS) -flto -flto-partition=one
+LTO_CFLAGS := -flto -fno-ipa-cp -fno-inline-small-functions -fno-ivopts -fno-move-loop-invariants
+CFLAGS     += $(LTO_CFLAGS)
+LINK_FLAGS += $(BASE_CFLAGS) $(LTO_CFLAGS) -flto-partition=one
 GCC_AR     := gcc-
 $(foreach f,divide_arm memory_small malloc fstat_small,$(eval CFLAGS_src/core/$(f) += -fno-lto))
 endif
 ifeq ($(CONFIG_SMALL_LAYOUT),y)
 LINK_FLAGS += -Wl,-z,norelro -Wl,-z,common-page-size=256
+STRIP_HEADERS = case $$(od -An -tu1 -j4 -N1 $@) in *1) toolchain/strip-headers.sh $(CROSS)readelf $@ ;; esac
 endif
 CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
 
@@ -163,6 +165,7 @@ $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolc
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)
 	$(Q)$(CROSS)strip -s -R .comment -o $@ $<
+	$(Q)$(STRIP_HEADERS)
 
 include toolchain/tests.mk
 include toolchain/lint.mk
