@@ -94,8 +94,8 @@ static void section_table(struct field table[ARRAY_SIZE(section_fields) + SENSOR
     for (unsigned i = 0; sensor_table[i]; i++)
         *f++ = (struct field){.name = sensor_table[i]->name,
                               .type = FIELD_NODE,
-                              .offset = offsetof(struct section, sensors) +
-                                        i * sizeof(const struct node *)};
+                              .offset = (uint16_t)(offsetof(struct section, sensors) +
+                                                   i * sizeof(const struct node *))};
     *f = (struct field){.name = NULL};
 }
 
