@@ -523,11 +523,10 @@ static const struct json_token *close_container(struct convert *c, uint32_t next
     if (t->type != JSON_OBJECT)
         return NULL;
     if (!IS_ENABLED(CONFIG_JSON_FAST))
-        duplicate = duplicate_by_pairs(c->text, c->tokens, t);
-    else if (t->size > FEW_MEMBERS)
-        duplicate = duplicate_of_many(c->text, c->tokens, t);
-    else if (t->size > 1)
-        duplicate = duplicate_of_few(c->text, c->tokens, t);
+        return duplicate_by_pairs(c->text, c->tokens, t);
+    if (t->size <= FEW_MEMBERS)
+        return duplicate_of_few(c->text, c->tokens, t);
+    duplicate = duplicate_of_many(c->text, c->tokens, t);
     struct json_token *key = t + 1;
     for (unsigned i = 0; i < t->size; i++, key = next_key(c->tokens, key)) {
         key->size = 0;
@@ -555,6 +554,7 @@ static void convert_token(struct convert *c, uint32_t i)
     t->next = i + 1;
     if (type == JSMN_STRING) {
         t->type = JSON_STRING;
+        t->size = 0; /* jsmn counts a name's value */
         t->escaped = has_backslash(c, t);
     } else if (type == JSMN_PRIMITIVE) {
         t->type = (uint16_t)scalar_type(c->text[t->start]);

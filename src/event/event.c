@@ -179,7 +179,8 @@ static unsigned member_of(const struct json_doc *doc, unsigned key)
         name = (struct slice){t.buf, t.len};
     }
     for (unsigned m = 0; m < MEMBERS; m++)
-        if (name.len == members[m].len && memcmp(name.ptr, members[m].name, name.len) == 0)
+        if (name.len == members[m].len && name.ptr[0] == members[m].name[0] &&
+            memcmp(name.ptr, members[m].name, name.len) == 0)
             return m;
     return MEMBERS;
 }
