@@ -43,6 +43,11 @@ int spool_next(const struct spool *s, struct spool_item *out);
 void spool_mark_sent(struct spool *s);
 /** All that were sent arrived: they leave. Return: how many. */
 unsigned spool_delivered(struct spool *s);
+/** Of those that were sent, how many of the oldest arrived when the last `missing` bytes of the stream
+ * did not; each takes its length and `extra` there. */
+unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra);
+/** The n oldest of those that were sent arrived: they leave. Return: how many. */
+unsigned spool_delivered_first(struct spool *s, unsigned n);
 /** The connection broke: what was sent counts as unsent again. */
 void spool_rewind(struct spool *s);
 /** Read and reset `lost`. Return: 0 when nothing was lost. */

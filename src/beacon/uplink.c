@@ -21,6 +21,7 @@ enum {
     CHECK_FIRST_MS =
         20, /* looks at the kernel's send queue: doubling, while something is in flight */
     CHECK_MOST_MS = 1000,
+    SETTLE_MS = 100, /* after all arrived: a hub that refuses what it got resets the connection */
 };
 
 static void try_hub(struct uplink *u);
@@ -53,6 +54,7 @@ static void drop_connection(struct uplink *u)
         close(u->fd);
     u->fd = -1;
     u->line_len = u->line_sent = 0;
+    u->settling = 0;
     u->resolving = false;
     spool_rewind(u->spool);
 }
@@ -99,17 +101,33 @@ static void lost(struct uplink *u, const char *why)
 
 /* ---- what arrived ---- */
 
-static void confirm(struct uplink *u)
+/** How many events the hub's kernel has, when `queued` bytes are still under way. */
+static unsigned arrived(const struct uplink *u, int queued)
 {
-    unsigned n = spool_delivered(u->spool);
+    size_t missing = (size_t)queued + (u->line_len - u->line_sent);
 
-    timer_stop(&u->check);
+    return queued < 0 ? 0 : spool_arrived(u->spool, missing, u->key->set ? MAC_HEX + 2 : 1);
+}
+
+/** The n oldest of those sent arrived. */
+static void confirm(struct uplink *u, unsigned n)
+{
+    n = spool_delivered_first(u->spool, n);
     u->delivered += n;
     if (n == 0)
         return;
     u->attempts = 0;
     if (u->on_delivered)
         u->on_delivered(u->arg, n);
+}
+
+static uint64_t spool_losses(const struct spool *s)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        sum += s->lost_total[i];
+    return sum;
 }
 
 /** An error the kernel noted (a reset) that no read has told yet; 0: none. */
@@ -132,12 +150,19 @@ static void check_queue(void *arg)
         lost(u, ERRNO(error));
         return;
     }
-    if (queued == 0 && u->line_len == 0) {
-        confirm(u);
+    /* What the spool dropped meanwhile moved the count: then it begins anew. */
+    if (u->settling > 0 && u->losses == spool_losses(u->spool))
+        confirm(u, u->settling);
+    u->settling = 0;
+    if (u->state != UPLINK_UP || u->spool->events == u->spool->unsent)
         return;
-    }
     if (u->check_ms < CHECK_MOST_MS)
         u->check_ms *= 2;
+    u->settling = arrived(u, queued);
+    if (u->settling > 0) {
+        u->losses = spool_losses(u->spool);
+        u->check_ms = SETTLE_MS;
+    }
     timer_start(u->loop, &u->check, u->check_ms, check_queue, u);
 }
 
@@ -167,7 +192,7 @@ static void check_end(void *arg)
         return;
     }
     if (queued == 0) {
-        confirm(u);
+        confirm(u, arrived(u, 0));
         LOG_INFO("the hub ", ADDR(&u->peer), " closed the connection; all that was sent arrived");
         drop_connection(u);
         wait(u);

@@ -138,17 +138,40 @@ void spool_mark_sent(struct spool *s)
     s->unsent--;
 }
 
-unsigned spool_delivered(struct spool *s)
+unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra)
 {
-    unsigned n = s->events - s->unsent;
+    size_t total = 0, whole = 0;
+    unsigned n = 0;
 
     for (size_t at = 0; at < s->sent; at += record_size(s, at))
-        s->bytes[record_severity(s, at)] -= record_size(s, at);
-    s->used -= s->sent;
-    memmove(s->mem, s->mem + s->sent, s->used);
-    s->sent = 0;
-    s->events = s->unsent;
+        total += record_size(s, at) - SPOOL_HEADER + extra;
+    for (size_t at = 0; at < s->sent; at += record_size(s, at), n++) {
+        whole += record_size(s, at) - SPOOL_HEADER + extra;
+        if (whole + missing > total)
+            break;
+    }
     return n;
+}
+
+unsigned spool_delivered_first(struct spool *s, unsigned n)
+{
+    unsigned gone = 0;
+    size_t at = 0;
+
+    for (size_t size; gone < n && at < s->sent; gone++, at += size) {
+        size = record_size(s, at);
+        s->bytes[record_severity(s, at)] -= size;
+    }
+    s->used -= at;
+    memmove(s->mem, s->mem + at, s->used);
+    s->sent -= at;
+    s->events -= gone;
+    return gone;
+}
+
+unsigned spool_delivered(struct spool *s)
+{
+    return spool_delivered_first(s, s->events - s->unsent);
 }
 
 void spool_rewind(struct spool *s)

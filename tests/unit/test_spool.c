@@ -294,6 +294,28 @@ TEST(agrees_with_a_simple_model)
           model_lost[SEVERITY_CRITICAL] > 1000);
 }
 
-TEST_MAIN(first_in_first_out, least_severe_oldest_go_first,
+TEST(some_of_the_sent_leave)
+{
+    spool_init(&spool, mem, SIZE);
+    for (int i = 0; i < 4; i++)
+        push(i % 2 ? SEVERITY_CRITICAL : SEVERITY_INFO, 'a' + i, REC);
+    for (int i = 0; i < 3; i++)
+        spool_mark_sent(&spool);
+    CHECK_INT(spool_arrived(&spool, 0, 2), 3);
+    CHECK_INT(spool_arrived(&spool, 1, 2), 2);
+    CHECK_INT(spool_arrived(&spool, REC + 2, 2), 2);
+    CHECK_INT(spool_arrived(&spool, REC + 3, 2), 1);
+    CHECK_INT(spool_arrived(&spool, 3 * (REC + 2), 2), 0);
+    CHECK_INT(spool_arrived(&spool, 9999, 2), 0);
+    CHECK_INT(spool_delivered_first(&spool, 2), 2);
+    CHECK_STR(letters(), "c|d");
+    CHECK_INT(spool_delivered_first(&spool, 9), 1);
+    CHECK_STR(letters(), "|d");
+    CHECK_INT(spool.bytes[SEVERITY_INFO], 0);
+    CHECK_INT(spool.bytes[SEVERITY_CRITICAL], spool.used);
+    CHECK_INT(spool_delivered_first(&spool, 1), 0);
+}
+
+TEST_MAIN(some_of_the_sent_leave, first_in_first_out, least_severe_oldest_go_first,
           unsent_go_before_sent_of_the_same_severity, what_cannot_fit_evicts_nothing,
           agrees_with_a_simple_model)

@@ -176,6 +176,44 @@ TEST(reset_sends_again_what_was_not_confirmed)
     uplink_stop(&uplink);
 }
 
+TEST(refused_after_it_arrived_is_sent_again)
+{
+    struct linger hard = {.l_onoff = 1};
+
+    init(NULL);
+    connect_up();
+    push("refused");
+    WAIT_FOR(received("refused\n"));
+    WAIT_FOR(uplink.settling == 1);
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(peer);
+    peer = -1;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 0);
+    CHECK_INT(spool.unsent, 1);
+    CHECK(uplink.attempts > 0);
+    uplink_stop(&uplink);
+}
+
+TEST(steady_traffic_is_confirmed)
+{
+    unsigned pushed = 0;
+
+    init(NULL);
+    connect_up();
+    for (; pushed < 100;
+         pushed++) { /* one each 20 ms: never quiet for the time it takes to settle */
+        push("steady");
+        for (int i = 0; i < 20; i++)
+            turn();
+        received("");
+        got_len = 0;
+    }
+    CHECK(delivered > 50);
+    WAIT_FOR(delivered == pushed);
+    uplink_stop(&uplink);
+}
+
 TEST(orderly_end_confirms_and_connects_again)
 {
     init(NULL);
@@ -347,7 +385,8 @@ TEST(chatty_hub_is_ignored)
     stop_hub();
 }
 
-TEST_MAIN(lines_are_signed_and_confirmed, without_a_key_lines_are_plain,
+TEST_MAIN(lines_are_signed_and_confirmed, refused_after_it_arrived_is_sent_again,
+          steady_traffic_is_confirmed, without_a_key_lines_are_plain,
           reset_sends_again_what_was_not_confirmed, orderly_end_confirms_and_connects_again,
           slow_hub_gets_whole_lines_in_the_end,
           waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,

@@ -22,7 +22,8 @@
  * that only a delivered event makes small again.
  *
  * Delivered, with a hub that acknowledges nothing, means: its kernel has acknowledged every byte
- * that was sent. When the connection breaks before, all that is not delivered is sent again, whole.
+ * that was sent, and 0.1 s later the connection is still whole (a hub that refuses what it got
+ * resets it). When the connection breaks before, all that is not delivered is sent again, whole.
  * When the hub ends it in good order (a FIN, as it does on a restart), a line already begun is
  * finished, our side is closed, and what was sent counts as delivered when all of it, our end
  * included, was acknowledged. */
@@ -49,6 +50,8 @@ struct uplink {
     struct watch watch;
     struct timer timer;          /* connect deadline, end of the wait, deadline of CLOSING */
     struct timer check;          /* runs while something is in flight */
+    unsigned settling;           /* events that arrived by the last check */
+    uint64_t losses;             /* of the spool, then */
     uint64_t check_ms, since_ms; /* since_ms: when `state` began */
     unsigned attempts;           /* waits since the last delivered event */
     int error;                   /* errno of a connect that failed at once */
