@@ -53,8 +53,9 @@ static int check(const struct cli_args *a)
     if (load(a, report_to_stderr, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
         return CLI_WRONG;
     const struct beacon_settings *s = beacon_loaded(&beacon);
-    CLI_OUT(a->config, ": fine; host ", s->host_id, ", ",
-            DEC(beacon.instances.sets[!beacon.instances.current].count), " sensors, ",
+    unsigned sensors = beacon.instances.sets[!beacon.instances.current].count;
+    CLI_OUT(a->config, ": fine; host ", s->host_id, ", ", DEC(sensors),
+            sensors == 1 ? " sensor, " : " sensors, ",
             DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",
             beacon.next_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;
