@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 #include "nefia/log.h"
 #include "nefia/tcp.h"
 #include "nefia/text.h"
@@ -402,7 +403,7 @@ static void try_hub(struct uplink *u)
 
     set_state(u, UPLINK_CONNECTING);
     u->peer = hub->addr;
-    if (!hub->name) {
+    if (!IS_ENABLED(CONFIG_BEACON_RESOLVE) || !hub->name) {
         try_peer(u);
         return;
     }
@@ -436,7 +437,7 @@ void uplink_stop(struct uplink *u)
 
 static bool same_hub(const struct uplink_hub *a, const struct uplink_hub *b)
 {
-    if (a->name || b->name)
+    if (IS_ENABLED(CONFIG_BEACON_RESOLVE) && (a->name || b->name))
         return a->name && b->name && str_eq(a->name, b->name);
     return addr_same_host(&a->addr, &b->addr) && a->addr.port == b->addr.port;
 }
