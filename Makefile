@@ -138,6 +138,7 @@ CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
 
 $(O)/obj/%.o: %.c $(CC_DEPENDS)
 	@mkdir -p $(@D)
+	@rm -f $(@:.o=.ci) $(@:.o=.su)
 	$(call say,CC $@)
 	$(Q)$(CC_BOARD) $(CFLAGS) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
 

@@ -300,10 +300,9 @@ class Build:
 
     def measure(self, program):
         elf = self.dir / (program + ".elf")
-        word, symbol = PROGRAMS[program]
-        other = {"beacon": ("guard", "reactor"), "hub": ("beacon",)}[word]
-        ours = [p for p in (self.dir / "obj/src").rglob("*.ci")
-                if p.relative_to(self.dir / "obj/src").parts[0] not in other]
+        symbol = PROGRAMS[program][1]
+        loaded = re.findall(r"^LOAD (\S+/obj/src/\S+)\.o$", (self.dir / (program + ".map")).read_text(), re.M)
+        ours = [p for p in map(pathlib.Path, (o + ".ci" for o in loaded)) if p.exists()]
         ours += self.dir.glob(program + ".elf.ltrans*.ci")
         graph = Graph(ours + self.linked(program), elf, self.cross, self.facts)
         stack, path = graph.worst("_start_c")
