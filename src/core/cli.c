@@ -8,6 +8,7 @@
 #include "nefia/err.h"
 #include "nefia/kconfig.h"
 #include "nefia/log.h"
+#include "nefia/relro.h"
 #include "nefia/text.h"
 
 /* The Makefile's generated header has them; a file compiled by hand does without. */
@@ -258,6 +259,8 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
 {
     struct parse p = {.program = program, .argv = argv, .argc = argc, .at = 1};
 
+    if (!IS_ENABLED(CONFIG_SMALL_LAYOUT))
+        relro_protect();
     fill_standard_descriptors();
     p.args.config = program->config;
     p.args.arg = arg;
