@@ -1,5 +1,6 @@
 #include "nefia/beacon/beacon.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -317,6 +318,8 @@ int beacon_run(struct beacon *b)
              b->key.set ? "" : ", events are not signed");
     say_started(b);
     err = loop_run(&b->loop);
+    if (err < 0)
+        LOG_ERROR("waiting for events failed: ", ERRNO(errno));
     uplink_stop(&b->uplink);
     close_control(b);
     mac_key_wipe(&b->key);

@@ -1,5 +1,6 @@
 #include "nefia/reactor/hub.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -313,6 +314,8 @@ int hub_run(struct hub *h)
     }
     tell_serving(h, "listening on ");
     int err = loop_run(&h->loop);
+    if (err < 0)
+        LOG_ERROR("waiting for events failed: ", ERRNO(errno));
     end(h);
     return err < 0 ? CLI_NO : CLI_FINE;
 }
