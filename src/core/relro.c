@@ -6,7 +6,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
-extern __attribute__((weak, visibility("hidden"))) const char _DYNAMIC[];
+extern __attribute__((weak, visibility("hidden"))) ElfW(Dyn) _DYNAMIC[];
 
 static const ElfW(Phdr) *find(const ElfW(Phdr) *headers, size_t count, uint32_t type)
 {
