@@ -1,24 +1,11 @@
 #!/bin/sh
 # Adding a sensor is one C file and one Kconfig entry: do it in a copy of the tree, build, and see its event.
-set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
 copy=out/add-sensor/tree
-log=out/add-sensor/log
-passed=0
-failed=0
-
-ok()
-{
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-        passed=$((passed + 1))
-    else
-        cat "$log"
-        echo "FAIL $2"
-        failed=$((failed + 1))
-    fi
-}
+log=$dir/build.log
+trap 'rm -rf "$dir"' EXIT
 
 # Its libraries are those of the host's build, so that only our own code is compiled.
 rm -rf out/add-sensor
@@ -69,20 +56,19 @@ K
 cp board/host/defconfig "$copy/board/host/toy.config"
 
 make -C "$copy" "-j$(nproc)" BOARD=host CONFIG=toy out/host-toy/nefia-beacon >"$log" 2>&1
-ok $? "a tree with one more file and one more Kconfig entry builds"
+result "a tree with one more file and one more Kconfig entry builds" $?
 
 printf 'beacons: {toy: {word: hello}}\n' >out/add-sensor/toy.yaml
 "$program" once -c out/add-sensor/toy.yaml >"$log" 2>&1
-ok $? "the new sensor runs"
+result "the new sensor runs" $?
 grep -q '"type":"toy.word","source":"toy-beacon".*"data":{"word":"hello"}' "$log"
-ok $? "its event is there"
+result "its event is there" $?
 "$program" --version >"$log" 2>&1
 grep -q 'sensor-toy' "$log"
-ok $? "the build says that it has it"
+result "the build says that it has it" $?
 printf 'beacons: {toy: {wrod: hello}}\n' >out/add-sensor/toy.yaml
 ! "$program" once -c out/add-sensor/toy.yaml >"$log" 2>&1 && grep -q 'beacons.toy.wrod' "$log"
-ok $? "a mistake in its configuration is named"
+result "a mistake in its configuration is named" $?
 
 rm -rf out/add-sensor/tree
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

@@ -1,14 +1,11 @@
 #!/bin/sh
 # The beacon as a whole program, on loopback: what it says, sends, survives, and how it ends.
 #   tests/beacon_test.sh [PROGRAM]      default: out/host/nefia-beacon
-set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
 beacon=${1:-out/host/nefia-beacon}
-dir=$(mktemp -d)
 key=0123456789abcdef0123
-passed=0
-failed=0
 beacon_pid=
 hub_pid=
 
@@ -22,51 +19,6 @@ stop_all() {
 trap stop_all EXIT
 trap 'exit 1' HUP INT TERM
 
-# result NAME STATUS
-result() {
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $1"
-        for log in "$dir"/out "$dir"/err "$dir"/run.log; do
-            [ -s "$log" ] && sed "s|^|  ${log##*/}: |" "$log" | cut -c 1-300 | tail -n 12
-        done
-    fi
-}
-
-# expect NAME STATUS COMMAND…: runs it; its exit status is what counts. Output in $dir/out and $dir/err.
-expect() {
-    name=$1
-    want=$2
-    shift 2
-    "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    got=$?
-    [ $got -eq "$want" ]
-    result "$name" $?
-}
-
-says() {
-    grep -q -e "$2" "$dir/$3"
-    result "$1" $?
-}
-
-# within SECONDS COMMAND…: until it is true.
-within() {
-    tenths=$(($1 * 10))
-    shift
-    while [ $tenths -gt 0 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        tenths=$((tenths - 1))
-    done
-    return 1
-}
-
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 port=$(free_port)
 
 # config HOST EXTRA: $dir/nefia.yaml, with more lines of `beacons:`.
@@ -401,5 +353,4 @@ scripts
 full_disk
 no_heap
 idle
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

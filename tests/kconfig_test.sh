@@ -1,24 +1,10 @@
 #!/bin/sh
 # The build itself: every kind of configuration builds, and what is built is not built again.
-set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
-passed=0
-failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-
-ok()
-{
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-        passed=$((passed + 1))
-    else
-        cat "$log"
-        echo "FAIL $2"
-        failed=$((failed + 1))
-    fi
-}
+log=$dir/build.log
+trap 'rm -rf "$dir"' EXIT
 
 build()
 {
@@ -26,24 +12,24 @@ build()
 }
 
 build BOARD=host
-ok $? "the host's defconfig builds"
+result "the host's defconfig builds" $?
 
 make -q BOARD=host >"$log" 2>&1
-ok $? "a second make has nothing to do"
+result "a second make has nothing to do" $?
 
 for config in allno allyes; do
     build BOARD=host CONFIG=$config
-    ok $? "$config builds"
+    result "$config builds" $?
 done
 
 build BOARD=arm-virt CONFIG=minimal
-ok $? "arm-virt's minimal configuration builds"
+result "arm-virt's minimal configuration builds" $?
 
 ! grep -q '=y$' out/host-allno/.config
-ok $? "allno really has nothing"
+result "allno really has nothing" $?
 
 ! grep -q '^# CONFIG.*is not set' out/host-allyes/.config
-ok $? "allyes really has everything"
+result "allyes really has everything" $?
 
 # Every module that has a Kconfig entry has a file, and the other way round.
 for kind in SENSOR:src/beacon/sensors ACTION:src/reactor/actions; do
@@ -52,7 +38,7 @@ for kind in SENSOR:src/beacon/sensors ACTION:src/reactor/actions; do
         [ -e "$file" ] || continue
         name=$(basename "$file" .c | tr '[:lower:]' '[:upper:]')
         grep -q "^config ${kind%%:*}_$name\$" "$dir/Kconfig" 2>"$log"
-        ok $? "$file has its entry in $dir/Kconfig"
+        result "$file has its entry in $dir/Kconfig" $?
     done
 done
 
@@ -64,7 +50,7 @@ for defconfig in board/*/defconfig board/*/*.config; do
     sed -n 's/^\(CONFIG_[A-Z0-9_]*=.*\|# CONFIG_.* is not set\)$/\1/p' "$defconfig" >out/kconfig-test/said
     grep -vxF -f out/kconfig-test/.config out/kconfig-test/said >>"$log"
     [ $? -eq 1 ]
-    ok $? "$defconfig is taken as it is"
+    result "$defconfig is taken as it is" $?
 done
 
 # What is edited by hand is kept when the sources change.
@@ -74,14 +60,13 @@ toolchain/config.sh seed out/kconfig-test board/host/defconfig &&
     toolchain/config.sh seed out/kconfig-test board/host/defconfig >>"$log" 2>&1 &&
     grep -q '^CONFIG_EVENT_BYTES=2048$' out/kconfig-test/.config &&
     grep -q '^#define CONFIG_EVENT_BYTES 2048$' out/kconfig-test/gen/autoconf.h
-ok $? "a configuration that was edited by hand is kept"
+result "a configuration that was edited by hand is kept" $?
 
 # make help names every target that has a comment.
 make help >"$log" 2>&1 && grep -q '^budget ' "$log" && grep -q '^menuconfig ' "$log"
-ok $? "make help lists the targets"
+result "make help lists the targets" $?
 
 if make BOARD=nonsense >"$log" 2>&1; then false; else grep -q 'no such board' "$log"; fi
-ok $? "an unknown board is named"
+result "an unknown board is named" $?
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

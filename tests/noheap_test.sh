@@ -1,13 +1,10 @@
 #!/bin/sh
 # Both programs under load, with every system call watched: once their loops run, neither asks the kernel for memory.
 #   tests/noheap_test.sh [DIRECTORY]      default: out/host
-set -u
+cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
 programs=${1:-out/host}
-here=$(dirname "$0")
-dir=$(mktemp -d)
-passed=0
-failed=0
 pids=
 
 stop_all() {
@@ -19,34 +16,11 @@ stop_all() {
 trap stop_all EXIT
 trap 'exit 1' HUP INT TERM
 
-# result NAME STATUS
-result() {
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $1"
-        sed 's/^/  log: /' "$dir/hub.log" "$dir/beacon.log" | tail -n 10
-    fi
-}
-
-within() {
-    tenths=$(($1 * 10))
-    shift
-    while [ $tenths -gt 0 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        tenths=$((tenths - 1))
-    done
-    return 1
-}
-
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 openssl rand -hex 32 >"$dir/key"
 chmod 600 "$dir/key"
 mkdir "$dir/hook"
-python3 "$here/fake/webhook.py" "$dir/hook" secret &
+python3 "tests/fake/webhook.py" "$dir/hook" secret &
 pids=$!
 within 5 test -s "$dir/hook/port"
 cat >"$dir/nefia.yaml" <<END
@@ -107,7 +81,7 @@ result "the hub starts" $?
 trace beacon "$programs/nefia-beacon" run -c "$dir/nefia.yaml"
 
 # Load: events from a foreign sender, from the beacon, actions of both kinds, questions, a reload.
-python3 "$here/fake/sender.py" steady "$port" "$dir/key" 5000 >"$dir/steady"
+python3 "tests/fake/sender.py" steady "$port" "$dir/key" 5000 >"$dir/steady"
 result "5,000 events are taken" $?
 within 20 grep -q '^/ok good .*disk.usage' "$dir/hook/log"
 result "a webhook is told" $?
@@ -157,5 +131,4 @@ done
 [ $count -gt 0 ] && [ ! -s "$dir/grown" ]
 result "$count processes that sent alerts: none either" $?
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

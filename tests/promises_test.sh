@@ -1,25 +1,10 @@
 #!/bin/sh
 # The checks of the promises can fail: each is shown something that breaks its promise.
-set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
-dir=$(mktemp -d)
-log=$dir/log
+log=$dir/check.log
 trap 'rm -rf "$dir"' EXIT
-passed=0
-failed=0
-
-ok()
-{
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-        passed=$((passed + 1))
-    else
-        cat "$log"
-        echo "FAIL $2"
-        failed=$((failed + 1))
-    fi
-}
 
 # refuses WORDS COMMAND…: the command fails and says WORDS.
 refuses()
@@ -34,28 +19,28 @@ refuses()
 
 for board in arm-virt mips-malta; do
     make "-j$(nproc)" BOARD=$board >"$log" 2>&1
-    ok $? "$board builds"
+    result "$board builds" $?
 done
 
 # ---- the budget ----
 python3 toolchain/budget.py arm-virt >"$log" 2>&1
-ok $? "arm-virt is within its budget"
+result "arm-virt is within its budget" $?
 
 echo 'arm-virt nefia-beacon 20 256' >"$dir/flash"
 refuses 'arm-virt nefia-beacon: flash' python3 toolchain/budget.py --promises "$dir/flash" arm-virt
-ok $? "too much flash is refused"
+result "too much flash is refused" $?
 
 echo 'arm-virt nefia 384 100' >"$dir/ram"
 refuses 'arm-virt nefia: RAM' python3 toolchain/budget.py --promises "$dir/ram" arm-virt
-ok $? "too much RAM is refused"
+result "too much RAM is refused" $?
 
 grep -v '^depth tre_ast_to_tnfa' toolchain/stack.txt >"$dir/stack"
 refuses 'recursion without a stated depth' python3 toolchain/budget.py --stack "$dir/stack" arm-virt
-ok $? "a recursion without a stated depth is refused"
+result "a recursion without a stated depth is refused" $?
 
 grep -v '/bearssl/' toolchain/stack.txt >"$dir/stack"
 refuses 'does not say whom' python3 toolchain/budget.py --stack "$dir/stack" arm-virt
-ok $? "a pointer that may lead anywhere is refused"
+result "a pointer that may lead anywhere is refused" $?
 
 {
     cat toolchain/stack.txt
@@ -63,14 +48,14 @@ ok $? "a pointer that may lead anywhere is refused"
     echo 'frame test:deep 300000'
 } >"$dir/stack"
 refuses 'RAM' python3 toolchain/budget.py --stack "$dir/stack" arm-virt
-ok $? "a deeper stack counts"
+result "a deeper stack counts" $?
 
 # A budget that the pools alone exceed stops the compiler.
 sed 's/^#define CONFIG_BEACON_RAM_KB .*/#define CONFIG_BEACON_RAM_KB 16/' out/host/gen/autoconf.h \
     >"$dir/autoconf.h"
 refuses 'exceed the program' gcc -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Iout/host/gen \
     -isystem out/host/sysroot/include -include "$dir/autoconf.h" -c -o "$dir/pools.o" src/beacon/pools.c
-ok $? "pools beyond the configured RAM do not compile"
+result "pools beyond the configured RAM do not compile" $?
 
 # ---- symbols and floating point ----
 cat >"$dir/bad.c" <<'C'
@@ -84,15 +69,15 @@ int main(int argc, char **argv)
 }
 C
 mips-linux-gnu-gcc -O1 -static -o "$dir/bad" "$dir/bad.c" >"$log" 2>&1
-ok $? "a program that breaks the rules links"
+result "a program that breaks the rules links" $?
 refuses 'printf family' toolchain/check-symbols.sh mips-linux-gnu- "$dir/bad"
-ok $? "printf is found"
+result "printf is found" $?
 refuses "'s allocator" toolchain/check-symbols.sh mips-linux-gnu- "$dir/bad"
-ok $? "an allocator is found"
+result "an allocator is found" $?
 refuses 'main' toolchain/check-fp.sh mips-linux-gnu- "$dir/bad"
-ok $? "a floating-point instruction is found"
+result "a floating-point instruction is found" $?
 refuses 'stripped' toolchain/check-symbols.sh mips-linux-gnu- out/mips-malta/nefia
-ok $? "a stripped program cannot pass"
+result "a stripped program cannot pass" $?
 
 # ---- hardening ----
 for board in arm-virt mips-malta; do
@@ -102,9 +87,8 @@ for board in arm-virt mips-malta; do
         grep -q 'Type: *DYN' "$log" && ! grep -q 'INTERP' "$log" && grep -q 'GNU_RELRO' "$log" &&
             grep -Eq 'BIND_NOW|FLAGS.*NOW' "$log" && grep -q 'GNU_STACK.* RW ' "$log" &&
             ! grep -q 'TEXTREL' "$log"
-        ok $? "$program on $board: static-pie, full RELRO, no executable stack"
+        result "$program on $board: static-pie, full RELRO, no executable stack" $?
     done
 done
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

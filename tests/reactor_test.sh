@@ -1,14 +1,11 @@
 #!/bin/sh
 # The hub as a whole program, on loopback, with foreign senders (openssl and socat) and a foreign webhook receiver (Python's).
 #   tests/reactor_test.sh [PROGRAM]      default: out/host/nefia
-set -u
+cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
 nefia=${1:-out/host/nefia}
-here=$(dirname "$0")
-dir=$(mktemp -d)
 secret='s3cret of the webhook'
-passed=0
-failed=0
 hub_pid=
 hook_pid=
 other_pid=
@@ -23,58 +20,12 @@ stop_all() {
 trap stop_all EXIT
 trap 'exit 1' HUP INT TERM
 
-# result NAME STATUS
-result() {
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $1"
-        for log in "$dir"/out "$dir"/err "$dir"/run.log; do
-            [ -s "$log" ] && sed "s|^|  ${log##*/}: |" "$log" | cut -c 1-300 | tail -n 12
-        done
-    fi
-}
-
-# expect NAME STATUS COMMAND…: runs it; its exit status is what counts. Output in $dir/out and $dir/err.
-expect() {
-    name=$1
-    want=$2
-    shift 2
-    "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    [ $? -eq "$want" ]
-    result "$name" $?
-}
-
-# says NAME PATTERN FILE
-says() {
-    grep -q -e "$2" "$dir/$3"
-    result "$1" $?
-}
-
-# within SECONDS COMMAND…: until it is true.
-within() {
-    tenths=$(($1 * 10))
-    shift
-    while [ $tenths -gt 0 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        tenths=$((tenths - 1))
-    done
-    return 1
-}
-
 # expect_within NAME SECONDS COMMAND…
 expect_within() {
     name=$1
     shift
     within "$@"
     result "$name" $?
-}
-
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # config FILE: the lines on stdin are `reactor:`'s, after what all have.
@@ -139,7 +90,7 @@ port=$(free_port)
 openssl rand -hex 32 >"$dir/key"
 chmod 600 "$dir/key"
 mkdir "$dir/hook"
-python3 "$here/fake/webhook.py" "$dir/hook" "$secret" &
+python3 "tests/fake/webhook.py" "$dir/hook" "$secret" &
 hook_pid=$!
 within 5 test -s "$dir/hook/port"
 hook=http://127.0.0.1:$(cat "$dir/hook/port")
@@ -151,7 +102,7 @@ expect "--help" 0 "$nefia" --help
 expect "no verb" 2 "$nefia"
 expect "a wrong option" 2 "$nefia" reactor run --fast
 expect "a missing file" 2 "$nefia" reactor check -c "$dir/none.yaml"
-expect "status without a daemon" 1 "$nefia" reactor status -c "$here/configs/minimal.yaml"
+expect "status without a daemon" 1 "$nefia" reactor status -c "tests/configs/minimal.yaml"
 
 config good <<END
   hmac_key_file: $dir/key
@@ -331,7 +282,7 @@ before=$(counter events)
 good=$(event fine h info '{}')
 bad_input() {
     lines=$(grep -c 'closed: ' "$dir/run.log")
-    verdict=$(python3 "$here/fake/sender.py" raw "$port" "$dir/raw")
+    verdict=$(python3 "tests/fake/sender.py" raw "$port" "$dir/raw")
     [ "$verdict" = closed ] && within 5 logged "connection from .*127.0.0.1.* closed: $2" &&
         [ "$(grep -c 'closed: ' "$dir/run.log")" = $((lines + 1)) ]
     result "bad input: $1" $?
@@ -366,7 +317,7 @@ signed_raw '{"type":"a","type":"a","source":"b","host_id":"c","timestamp":"2026-
 bad_input "a member twice" 'not an event'
 long=$(event fine h info '{"x":"X"}' | python3 -c 'import sys; s = sys.stdin.read(); print(s.replace("X", "x" * (8192 - len(s) + 1)), end="")')
 signed_raw "${long}"
-[ "${#long}" = 8192 ] && [ "$(python3 "$here/fake/sender.py" raw "$port" "$dir/raw")" = open ]
+[ "${#long}" = 8192 ] && [ "$(python3 "tests/fake/sender.py" raw "$port" "$dir/raw")" = open ]
 result "the longest line is taken" $?
 signed_raw "$long "
 bad_input "a line one byte too long" 'a line longer than'
@@ -378,7 +329,7 @@ expect_within "bad input: the connection ends inside a line" 5 logged 'the conne
 expect_within "only the good ones were counted" 5 counter_is events $((before + 1))
 
 # ---- connections -----------------------------------------------------------------------------------------------------
-held=$(python3 "$here/fake/sender.py" hold "$port" 70)
+held=$(python3 "tests/fake/sender.py" hold "$port" 70)
 [ "$held" = 64 ]
 result "64 connections, and no more" $?
 expect_within "the others are counted" 5 counter_is rejected.too_many_connections 6
@@ -430,7 +381,7 @@ result "SIGTERM: the control socket is gone" $?
 
 # ---- restart while events are flowing --------------------------------------------------------------------------------
 start_hub main
-python3 "$here/fake/sender.py" steady "$port" "$dir/key" 20000 >"$dir/steady" &
+python3 "tests/fake/sender.py" steady "$port" "$dir/key" 20000 >"$dir/steady" &
 other_pid=$!
 expect_within "load: events flow" 10 sh -c "[ \$('$nefia' reactor status --json -c '$dir/main' | sed 's/.*\"events\":\([0-9]*\).*/\1/') -gt 1000 ]"
 stop_hub
@@ -472,12 +423,11 @@ start_hub peers
 expect_within "without a key, from a peer in the list" 5 counter_is actions.exec.failed 1
 within 5 counter_is actions.exec.done 1
 "$nefia" reactor status -c "$dir/peers" >"$dir/out"
-cmp "$dir/out" "$here/golden/reactor_status.txt"
+cmp "$dir/out" "tests/golden/reactor_status.txt"
 result "status: the table, to the byte" $?
 "$nefia" reactor events -c "$dir/peers" >"$dir/out"
-sed -n '/^Recent/,$p' "$here/golden/reactor_status.txt" | tail -n +2 | cmp - "$dir/out"
+sed -n '/^Recent/,$p' "tests/golden/reactor_status.txt" | tail -n +2 | cmp - "$dir/out"
 result "events: its lower half" $?
 stop_hub
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

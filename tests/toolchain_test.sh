@@ -1,23 +1,9 @@
 #!/bin/sh
 # Third-party sources: what was tampered with or cut short is refused in one line and not kept.
-set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
 
-dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-passed=0
-failed=0
-
-ok()
-{
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-        passed=$((passed + 1))
-    else
-        echo "FAIL $2"
-        failed=$((failed + 1))
-    fi
-}
 
 # A source of our own making, served from a directory, and a lock that names it.
 make_source()
@@ -59,38 +45,38 @@ make_source
 
 fresh
 fetch && [ -e "$dir/out/sources/thing/thing.c" ]
-ok $? "a source that is what the lock says is unpacked"
+result "a source that is what the lock says is unpacked" $?
 
 fetch && [ -e "$dir/out/sources/thing/thing.c" ]
-ok $? "fetching again is no error"
+result "fetching again is no error" $?
 
 fresh
 printf 'X' | dd of="$dir/served/thing-1.0.tar.gz" bs=1 seek=60 conv=notrunc 2>/dev/null
 refused 'SHA-256'
-ok $? "one byte changed: refused, one line, nothing kept"
+result "one byte changed: refused, one line, nothing kept" $?
 
 fresh
 dd if="$dir/good.tar.gz" of="$dir/served/thing-1.0.tar.gz" bs=1 count=80 2>/dev/null
 refused 'SHA-256'
-ok $? "cut short: refused, one line, nothing kept"
+result "cut short: refused, one line, nothing kept" $?
 
 fresh
 : >"$dir/served/thing-1.0.tar.gz"
 refused 'SHA-256'
-ok $? "empty: refused, one line, nothing kept"
+result "empty: refused, one line, nothing kept" $?
 
 fresh
 rm "$dir/served/thing-1.0.tar.gz"
 refused 'cannot be fetched'
-ok $? "not there: refused, one line, nothing kept"
+result "not there: refused, one line, nothing kept" $?
 
 fresh
 mkdir -p "$dir/out/sources"
 echo 'left over' >"$dir/out/sources/thing-1.0.tar.gz"
 refused 'SHA-256'
-ok $? "a bad archive left in out/: refused, one line, not kept"
+result "a bad archive left in out/: refused, one line, not kept" $?
 fetch && [ -e "$dir/out/sources/thing/thing.c" ]
-ok $? "and the next fetch gets the good one"
+result "and the next fetch gets the good one" $?
 
 fresh
 {
@@ -100,7 +86,7 @@ fresh
 } >"$dir/lock.new"
 mv "$dir/lock.new" "$dir/lock"
 if fetch; then false; else [ ! -e "$dir/out/sources/thing" ]; fi
-ok $? "patches that cannot be unpacked: no unpatched tree is left"
+result "patches that cannot be unpacked: no unpatched tree is left" $?
 
 # The fault has to reach whoever runs make: no stamp, no half-built board.
 awk '$1 == "jsmn" { $3 = "0000000000000000000000000000000000000000000000000000000000000000" } 1' \
@@ -108,7 +94,7 @@ awk '$1 == "jsmn" { $3 = "000000000000000000000000000000000000000000000000000000
 if toolchain/fetch.sh -l "$dir/lock" -o "$dir/out2" jsmn 2>"$dir/stderr"; then false; else
     [ "$(wc -l <"$dir/stderr")" -eq 1 ] && [ ! -e "$dir/out2/sources/jsmn" ]
 fi
-ok $? "a wrong sum in the lock: a package from Debian is refused as well"
+result "a wrong sum in the lock: a package from Debian is refused as well" $?
 
 printf 'deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian stable main contrib\n%s\n%s\n' \
     'deb http://other.example/tool stable-tool main' 'deb http://mirror.example/d stable-updates main' \
@@ -116,7 +102,7 @@ printf 'deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian stable ma
 [ "$(awk -v deb822=0 -v codename=stable -f toolchain/apt-entries.awk "$dir/one.list")" = \
 "http://mirror.example/debian stable /k.gpg
 http://mirror.example/d stable-updates " ]
-ok $? "apt entries in one line each are read; foreign ones are left alone"
+result "apt entries in one line each are read; foreign ones are left alone" $?
 
 printf 'Types: deb\n# x\nURIs: http://m.example/debian\nSuites: stable stable-updates\n%s\n\n%s\n' \
     'Components: main
@@ -127,7 +113,6 @@ Components: main' >"$dir/two.sources"
 [ "$(awk -v deb822=1 -v codename=stable -f toolchain/apt-entries.awk "$dir/two.sources")" = \
 "http://m.example/debian stable /k.gpg
 http://m.example/debian stable-updates /k.gpg" ]
-ok $? "apt entries in stanzas are read; foreign ones are left alone"
+result "apt entries in stanzas are read; foreign ones are left alone" $?
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

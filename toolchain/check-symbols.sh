@@ -9,8 +9,7 @@ set -eu
 cross=$1
 shift
 
-# What must not be there.  getaddrinfo may be: it runs in the child process of a webhook; what it
-# brings along (strtol, qsort_r) needs neither memory nor floating point in musl.  As
+# What must not be there, as
 # `reason<TAB>extended regular expression of symbol names`.
 rules()
 {
@@ -20,7 +19,7 @@ scanf family (floating point)	.*scanf|__floatscan|strto(d|f|ld)|atof
 musl's allocator	__libc_malloc(_impl)?|__libc_free|__libc_realloc|__malloc_alloc_meta|__malloc_context|__expand_heap|__simple_malloc|default_malloc|alloc_slot
 growing memory	__?brk|sbrk|mremap|__mremap|posix_memalign|aligned_alloc
 allocating function	opendir|fdopendir|scandir|fopen|fopen64|fdopen|tmpfile|open_memstream|getline|getdelim|getifaddrs|popen|setenv|putenv|unsetenv|glob|regcomp
-name service, threads, dynamic loading	gethostbyname.*|getpw.*|getgr.*|pthread_create|dlopen|dlsym
+name service, threads, dynamic loading	getaddrinfo|gethostbyname.*|getpw.*|getgr.*|pthread_create|dlopen|dlsym
 log and time formats with printf inside	v?syslog|perror|psignal|v?err|v?errx|v?warn|v?warnx|strftime(_l)?|__strftime.*|inet_ntop|__assert_fail
 RULES
 }
