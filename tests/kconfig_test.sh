@@ -33,12 +33,12 @@ result "allyes really has everything" $?
 
 # Every module that has a Kconfig entry has a file, and the other way round.
 for kind in SENSOR:src/beacon/sensors ACTION:src/reactor/actions; do
-    dir=${kind#*:}
-    for file in "$dir"/*.c; do
+    folder=${kind#*:}
+    for file in "$folder"/*.c; do
         [ -e "$file" ] || continue
         name=$(basename "$file" .c | tr '[:lower:]' '[:upper:]')
-        grep -q "^config ${kind%%:*}_$name\$" "$dir/Kconfig" 2>"$log"
-        result "$file has its entry in $dir/Kconfig" $?
+        grep -q "^config ${kind%%:*}_$name\$" "$folder/Kconfig" 2>"$log"
+        result "$file has its entry in $folder/Kconfig" $?
     done
 done
 

@@ -5,6 +5,7 @@ set -u
 
 # shellcheck disable=SC2034 # the tests use it
 dir=$(mktemp -d)
+readonly dir # the tests remove it when they end
 passed=0
 failed=0
 
