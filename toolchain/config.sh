@@ -46,6 +46,7 @@ seed()
     *) kconfig "--defconfig=$1" ;;
     esac
     cp "$config" "$seeded"
+    echo "$1" >"$seeded.from"
 }
 
 # modules KIND DIRECTORY: the files of DIRECTORY whose CONFIG_KIND_NAME is y, without their .c.
@@ -81,6 +82,9 @@ sync()
     was_edited=no
     if edited; then
         was_edited=yes
+    elif [ -e "$seeded.from" ] && [ "$(cat "$seeded.from")" != random ]; then
+        # A default that changed in a Kconfig file reaches a configuration nobody touched.
+        seed "$(cat "$seeded.from")"
     fi
     kconfig --olddefconfig
     if [ $was_edited = no ]; then
