@@ -120,8 +120,15 @@ YAML
     sed "s|$dir/key|$dir/openkey|" "$dir/nefia.yaml" >"$dir/bad.yaml"
     expect "key file for all to read" 2 "$beacon" check -c "$dir/bad.yaml"
     says "key file for all to read: the remedy" 'chmod' err
+    sed "s|^  hmac_key_file.*|  hmac_key: $key|" "$dir/nefia.yaml" >"$dir/bad.yaml"
+    chmod 644 "$dir/bad.yaml"
+    expect "a key in a configuration for all to read" 2 "$beacon" check -c "$dir/bad.yaml"
+    says "a key in a configuration for all to read: the remedy" "bad.yaml:4: beacons.hmac_key: .*chmod 600 $dir/bad.yaml" err
+    chmod 600 "$dir/bad.yaml"
+    expect "a key in a configuration of our own" 0 "$beacon" check -c "$dir/bad.yaml"
     sed "s|^  hmac_key_file.*|&\n  hmac_key: $key|" "$dir/nefia.yaml" >"$dir/bad.yaml"
     expect "two keys" 2 "$beacon" check -c "$dir/bad.yaml"
+    says "two keys: the remedy" 'hmac_key is given too; remove one of them' err
     echo 'beacons: {}' >"$dir/bad.yaml"
     expect "no hub" 2 "$beacon" check -c "$dir/bad.yaml"
     says "no hub: the remedy" 'beacons.reactor: missing' err

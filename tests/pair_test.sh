@@ -17,6 +17,7 @@ stop_all()
 trap stop_all EXIT
 trap 'exit 1' HUP INT TERM
 
+umask 077 # the configurations hold a key
 port=$(free_port)
 right=0123456789abcdef0123456789abcdef
 config()

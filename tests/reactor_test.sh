@@ -144,6 +144,12 @@ chmod 644 "$dir/open-key"
 echo "  hmac_key_file: $dir/open-key" | config openkey
 expect "a key that all can read" 2 "$nefia" reactor run -c "$dir/openkey"
 says "a key that all can read: what to do" 'chmod 600' err
+echo "  hmac_key: 0123456789abcdef" | config inlinekey
+chmod 644 "$dir/inlinekey"
+expect "a key in a configuration that all can read" 2 "$nefia" reactor check -c "$dir/inlinekey"
+says "a key in a configuration that all can read: what to do" "inlinekey:4: reactor.hmac_key: .*chmod 600 $dir/inlinekey" err
+chmod 640 "$dir/inlinekey"
+expect "a key in a configuration that others cannot read" 0 "$nefia" reactor check -c "$dir/inlinekey"
 echo "  hmac_key_file: $dir/no-key" | config lostkey
 expect "a key file that is not there" 2 "$nefia" reactor run -c "$dir/lostkey"
 says "a key file that is not there: its path" "$dir/no-key" err

@@ -39,6 +39,7 @@ reactor:
   hmac_key: $(sed -n 's/^key=\([^ ]*\).*/\1/p' "$dir/send.sh")
   control_socket: $dir/hub.sock
 YAML
+chmod 600 "$dir/hub.yaml" # it holds the key
 "$nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
 hub_pid=$!
 within 5 "$nefia" reactor status -c "$dir/hub.yaml"

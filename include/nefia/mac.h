@@ -32,6 +32,9 @@ void mac_key_wipe(struct mac_key *k);
  * untouched.
  * Return: 0, NEFIA_EIO (errno), NEFIA_EINVAL (no regular file, or length), NEFIA_EAUTH (mode). */
 int mac_key_load(struct mac_key *k, const char *path, struct text *why);
+/** A key that stands among other things in the file at path: that file must be closed to others in
+ * the same way. Returns as mac_key_load. */
+int mac_key_inline(struct mac_key *k, const char *key, const char *path, struct text *why);
 /** Signing and verifying need k->set. Data of any length, 0 too. */
 void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES]);
 /** hex is not NUL-terminated. */

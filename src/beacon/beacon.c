@@ -11,6 +11,7 @@
 #include "nefia/file.h"
 #include "nefia/kconfig.h"
 #include "nefia/log.h"
+#include "nefia/settings.h"
 
 #define POOL_PROGRAM_BEACON
 #include "nefia/pool.h"
@@ -101,23 +102,6 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
 
 /* ---- configuration ---- */
 
-static void load_key(struct beacon *b, const struct beacon_settings *s)
-{
-    const char *name = s->hmac_key_file ? "hmac_key_file" : "hmac_key";
-    const struct node *section = node_child(&b->config, b->config.nodes, "beacons");
-    char buf[320], path[32];
-    struct text why, where;
-
-    text_init(&why, buf, sizeof buf);
-    text_init(&where, path, sizeof path);
-    int err = beacon_settings_key(s, &b->next_key, &why);
-    if (err >= 0)
-        return;
-    config_where_key(&where, "beacons", name);
-    config_error(&b->config, node_child(&b->config, section, name), where.buf,
-                 why.len ? why.buf : err_text(err), NULL);
-}
-
 int beacon_load(struct beacon *b, unsigned needs)
 {
     const struct node *sensors[SENSOR_COUNT + 1];
@@ -133,7 +117,7 @@ int beacon_load(struct beacon *b, unsigned needs)
     beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
     instances_load(&b->instances, &b->config, sensors);
     if (needs & BEACON_NEEDS_KEY)
-        load_key(b, s);
+        settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key);
     return config_done(&b->config);
 }
 

@@ -7,27 +7,9 @@
 #include "nefia/err.h"
 #include "nefia/kconfig.h"
 #include "nefia/rate.h"
+#include "nefia/settings.h"
 
 enum { REACTOR_PORT = 9500 };
-
-struct root {
-    const char *host_id;
-    const struct node *beacons, *reactor, *policy;
-};
-
-static const struct field root_fields[] = {
-    {.name = "host_id",
-     .type = FIELD_STRING,
-     .offset = offsetof(struct root, host_id),
-     .min = 1,
-     .max = EVENT_HOST_MAX,
-     .help = FIELD_HELP("name of this device in its events; default: the hostname")},
-    {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
-    /* The other program's, in the same file. */
-    {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct root, reactor)},
-    {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct root, policy)},
-    {.name = NULL},
-};
 
 /** `beacons:` as the binder sees it. */
 struct section {
@@ -153,9 +135,6 @@ static void check_section(struct beacon_settings *s, struct config *c, const str
 {
     int parts = dedup_parse_key(b->dedup_key);
 
-    if (s->hmac_key && s->hmac_key_file)
-        config_error(c, n, "beacons",
-                     "hmac_key and hmac_key_file are both given; remove one of them", NULL);
     if (parts < 0)
         config_error(
             c, node_child(c, n, "dedup_key"), "beacons.dedup_key", "\"", b->dedup_key,
@@ -169,11 +148,11 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
 {
     struct field table[ARRAY_SIZE(section_fields) + SENSOR_COUNT + 1];
     unsigned errors = c->errors;
-    struct root root;
+    struct settings_root root;
     struct section b;
 
     memset(s, 0, sizeof *s);
-    config_bind(c, c->nodes, "", root_fields, &root);
+    settings_bind_root(&root, c);
     bind_host(s, root.host_id);
     section_table(table);
     config_bind(c, root.beacons, "beacons", table, &b);
@@ -190,14 +169,4 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
                      "missing: the address of the hub, such as \"10.99.0.1:9500\"", NULL);
     memcpy(sensors, b.sensors, SENSOR_COUNT * sizeof *sensors);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
-}
-
-int beacon_settings_key(const struct beacon_settings *s, struct mac_key *k, struct text *why)
-{
-    mac_key_wipe(k);
-    if (s->hmac_key_file)
-        return mac_key_load(k, s->hmac_key_file, why);
-    if (s->hmac_key)
-        return mac_key_set(k, s->hmac_key, strlen(s->hmac_key));
-    return 0;
 }

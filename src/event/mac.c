@@ -51,21 +51,31 @@ static int complain_errno(struct text *why, const char *path, const char *what)
     return NEFIA_EIO;
 }
 
-static int check_key_file(int fd, const char *path, struct text *why)
+/** Open a file that holds a key and that others cannot read. Symbolic links are followed (images link
+ * keys to the writable partition); what counts is the file behind them. Return: the descriptor. */
+static int open_private(const char *path, struct text *why)
 {
+    /* O_NONBLOCK: a FIFO must not hang the start. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
+    int err;
 
-    if (fstat(fd, &st) < 0)
-        return complain_errno(why, path, "cannot look at the key file: ");
-    if (!S_ISREG(st.st_mode))
-        return complain(why, path, "the key file is not a regular file", NEFIA_EINVAL);
-    if (st.st_mode & 007) {
-        complain(why, path, "the key file is open to all users; run: chmod 600 ", NEFIA_EAUTH);
+    if (fd < 0)
+        return complain_errno(why, path, "cannot open the key file: ");
+    if (fstat(fd, &st) < 0) {
+        err = complain_errno(why, path, "cannot look at the key file: ");
+    } else if (st.st_mode & 007) {
+        err = complain(why, path, "holds a key and is open to all users; run: chmod 600 ",
+                       NEFIA_EAUTH);
         if (why)
             text_str(why, path);
-        return NEFIA_EAUTH;
+    } else if (!S_ISREG(st.st_mode)) {
+        err = complain(why, path, "the key file is not a regular file", NEFIA_EINVAL);
+    } else {
+        return fd;
     }
-    return 0;
+    close(fd);
+    return err;
 }
 
 /** Return: bytes read, at most cap, or NEFIA_EIO. */
@@ -91,16 +101,14 @@ static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text 
 {
     char buf[MAC_KEY_MAX + 3]; /* a CR LF, and one byte more to see that it is too long */
     int n = read_up_to(fd, buf, sizeof buf);
-    size_t len;
-    int err;
+    size_t len = n < 0 ? 0 : (size_t)n;
 
-    if (n < 0)
-        return complain_errno(why, path, "cannot read the key: ");
-    len = (size_t)n;
     if (len > 0 && buf[len - 1] == '\n')
         len -= len > 1 && buf[len - 2] == '\r' ? 2 : 1;
-    err = mac_key_set(k, buf, len);
-    wipe(buf, sizeof buf);
+    int err = n < 0 ? n : mac_key_set(k, buf, len);
+    wipe(buf, sizeof buf); /* also what came before an error */
+    if (n < 0)
+        return complain_errno(why, path, "cannot read the key: ");
     if (!err)
         return 0;
     return complain(why, path,
@@ -112,18 +120,23 @@ static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text 
 
 int mac_key_load(struct mac_key *k, const char *path, struct text *why)
 {
-    /* Symbolic links are followed (images link keys to the writable partition); what counts is the
-     * file behind them. O_NONBLOCK: a FIFO must not hang the start. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int err;
+    int fd = open_private(path, why);
 
     if (fd < 0)
-        return complain_errno(why, path, "cannot open the key file: ");
-    err = check_key_file(fd, path, why);
-    if (!err)
-        err = key_from_fd(k, fd, path, why);
+        return fd;
+    int err = key_from_fd(k, fd, path, why);
     close(fd);
     return err;
+}
+
+int mac_key_inline(struct mac_key *k, const char *key, const char *path, struct text *why)
+{
+    int fd = open_private(path, why);
+
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return mac_key_set(k, key, strlen(key));
 }
 
 void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES])

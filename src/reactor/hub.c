@@ -8,6 +8,7 @@
 #include "nefia/err.h"
 #include "nefia/heap.h"
 #include "nefia/log.h"
+#include "nefia/settings.h"
 #include "nefia/tcp.h"
 
 #define POOL_PROGRAM_HUB
@@ -113,19 +114,13 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
     struct config *c = &h->config;
     struct reactor_settings *s = staged(h);
     const struct node *rules;
-    char why_buf[512];
-    struct text why;
-
-    text_init(&why, why_buf, sizeof why_buf);
     int err = config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
     if (err < 0)
         return err;
     reactor_settings_bind(s, c, &rules);
     const struct webhooks hooks = {s->hooks, s->hook_count};
     rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
-    if (reactor_settings_key(s, &h->staged_key, &why) < 0)
-        config_error(c, node_child(c, node_child(c, c->nodes, "reactor"), "hmac_key_file"),
-                     "reactor.hmac_key_file", why.buf, (char *)0);
+    settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key);
     err = config_done(c);
     if (err < 0)
         rules_abort(&h->rules);

@@ -3,30 +3,9 @@
 #include <string.h>
 
 #include "nefia/err.h"
+#include "nefia/settings.h"
 
 #define SOCKET_DEFAULT "/run/nefia/reactor.sock"
-
-struct root {
-    const char *host_id;
-    const struct node *beacons, *reactor, *policy;
-};
-
-static const struct field root_fields[] = {
-    {.name = "host_id",
-     .type = FIELD_STRING,
-     .offset = offsetof(struct root, host_id),
-     .min = 1,
-     .max = EVENT_HOST_MAX,
-     .help = "name of this device in its events; default: the hostname"},
-    {.name = "reactor",
-     .type = FIELD_NODE,
-     .offset = offsetof(struct root, reactor),
-     .help = "the hub"},
-    /* Others' in the same file. */
-    {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct root, beacons)},
-    {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct root, policy)},
-    {.name = NULL},
-};
 
 /** `reactor:` as the binder sees it. */
 struct section {
@@ -207,9 +186,6 @@ static void bind_peers(struct reactor_settings *s, struct config *c, const struc
 
 static void check_section(struct config *c, const struct node *n, const struct section *b)
 {
-    if (b->hmac_key && b->hmac_key_file)
-        config_error(c, n, "reactor",
-                     "hmac_key and hmac_key_file are both given; remove one of them", (char *)0);
     if (!b->hmac_key && !b->hmac_key_file && b->peers.count == 0)
         config_error(
             c, n, "reactor",
@@ -221,13 +197,13 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
 {
     unsigned errors = c->errors;
     char buf[160];
-    struct root root;
+    struct settings_root root;
     struct section b;
     struct text why;
 
     memset(s, 0, sizeof *s);
     text_init(&why, buf, sizeof buf);
-    config_bind(c, c->nodes, "", root_fields, &root);
+    settings_bind_root(&root, c);
     config_bind(c, root.reactor, "reactor", section_fields, &b);
     s->enabled = b.enabled;
     s->hmac_key = b.hmac_key;
@@ -250,16 +226,6 @@ const char *reactor_settings_socket(struct config *c)
     const struct node *n = node_child(c, node_child(c, c->nodes, "reactor"), "control_socket");
 
     return n && n->type == NODE_SCALAR && *n->value ? n->value : SOCKET_DEFAULT;
-}
-
-int reactor_settings_key(const struct reactor_settings *s, struct mac_key *k, struct text *why)
-{
-    mac_key_wipe(k);
-    if (s->hmac_key_file)
-        return mac_key_load(k, s->hmac_key_file, why);
-    if (s->hmac_key)
-        return mac_key_set(k, s->hmac_key, strlen(s->hmac_key));
-    return 0;
 }
 
 bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer)

@@ -1,12 +1,29 @@
 #include "nefia/mac.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "nefia/err.h"
+
+/* The read of the program under test: after `fails_after` calls (0: never) it fails. */
+static unsigned fails_after;
+static const volatile char *read_into;
+
+ssize_t read(int fd, void *buf, size_t count)
+{
+    if (fails_after > 0 && --fails_after == 0) {
+        errno = EIO;
+        return -1;
+    }
+    if (fails_after > 0)
+        read_into = buf;
+    return syscall(SYS_read, fd, buf, count);
+}
 
 static char dir[] = "/tmp/nefia-mac-XXXXXX";
 static char path[64], link_path[64];
@@ -178,6 +195,48 @@ TEST(looks_behind_links_and_refuses_other_files)
     unlink(link_path);
 }
 
+TEST(nothing_of_a_key_half_read_is_left)
+{
+    struct mac_key k = {0};
+    char left[16];
+    char buf[200];
+    struct text why;
+
+    make_dir();
+    text_init(&why, buf, sizeof buf);
+    put_file(path, "0123456789abcdef", sizeof left, 0600);
+    fails_after = 2;
+    int err = mac_key_load(&k, path, &why);
+    for (size_t i = 0; i < sizeof left; i++)
+        left[i] = read_into[i];
+    CHECK_INT(err, NEFIA_EIO);
+    CHECK_INT(fails_after, 0);
+    CHECK(!k.set);
+    CHECK(strstr(buf, "cannot read the key"));
+    CHECK(memcmp(left, "0123456789abcdef", sizeof left) != 0);
+    unlink(path);
+}
+
+TEST(a_key_in_a_file_of_other_things)
+{
+    struct mac_key k = {0};
+    char buf[200];
+    struct text why;
+
+    make_dir();
+    text_init(&why, buf, sizeof buf);
+    put_file(path, "hmac_key: 0123456789abcdef", 26, 0640);
+    CHECK_INT(mac_key_inline(&k, "0123456789abcdef", path, &why), 0);
+    CHECK(k.set);
+    CHECK_STR(buf, "");
+    mac_key_wipe(&k);
+    chmod(path, 0604);
+    CHECK_INT(mac_key_inline(&k, "0123456789abcdef", path, &why), NEFIA_EAUTH);
+    CHECK(!k.set);
+    CHECK(strstr(buf, "run: chmod 600 /tmp/nefia-mac-"));
+    unlink(path);
+}
+
 TEST(cleaned_up)
 {
     if (path[0]) {
@@ -188,4 +247,5 @@ TEST(cleaned_up)
 }
 
 TEST_MAIN(rfc4231_vectors, refuses_what_is_not_the_signature, key_length_is_bounded,
-          loads_a_key_from_a_file, looks_behind_links_and_refuses_other_files, cleaned_up)
+          loads_a_key_from_a_file, looks_behind_links_and_refuses_other_files,
+          nothing_of_a_key_half_read_is_left, a_key_in_a_file_of_other_things, cleaned_up)

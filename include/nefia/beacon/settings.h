@@ -31,8 +31,4 @@ struct beacon_settings {
  * or NEFIA_EINVAL after reports. */
 int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub,
                          const struct node **sensors);
-/** The key of the settings: from the text or the file; neither: k->set is false.
- * Return: 0, or negative with a sentence in why. */
-int beacon_settings_key(const struct beacon_settings *s, struct mac_key *k, struct text *why);
-
 #endif

@@ -27,8 +27,6 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
 /** Only where the daemon's control socket is, as far as the file can be read: for verbs that ask a
  * daemon. Nothing is reported but what makes that unreadable. */
 const char *reactor_settings_socket(struct config *c);
-/** Return: 0 (k->set false without a key), or negative with a sentence in why. */
-int reactor_settings_key(const struct reactor_settings *s, struct mac_key *k, struct text *why);
 /** May this peer connect? With an empty list: everybody (the key decides). */
 bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer);
 
