@@ -34,7 +34,8 @@ void text_u64_pad(struct text *t, uint64_t v, unsigned width);
 void text_hex(struct text *t, const uint8_t *bytes, size_t len);
 /** Tenths as a decimal with one digit: 925 -> "92.5". */
 void text_tenths(struct text *t, int64_t tenths);
-/** Bytes as text fit for a terminal or a log: control bytes and invalid UTF-8 become `?`. */
+/** Bytes as text fit for a terminal or a log: control characters (utf8_is_control) and
+ * invalid UTF-8 become `?`. */
 void text_printable(struct text *t, const char *s, size_t len);
 /** Spaces until the builder has `column` UTF-8 characters since it was `from` bytes long. */
 void text_pad_to(struct text *t, size_t from, size_t column);
@@ -62,7 +63,8 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s);
 int utf8_decode(const char *s, size_t len, uint32_t *cp);
 /** Encode one; out has 4 bytes. Return: its length, or NEFIA_EUTF8 for a surrogate or beyond. */
 int utf8_encode(uint32_t cp, char out[4]);
-/** C0, DEL and the C1 block, which terminals obey too. */
+/** C0, DEL and the C1 block, which terminals obey too; and what reorders a line or breaks it: the
+ * line and paragraph separators and the bidirectional controls (UAX #9). */
 bool utf8_is_control(uint32_t cp);
 bool utf8_valid(const char *s, size_t len);
 /** Largest prefix of at most max bytes that ends on a character boundary. */

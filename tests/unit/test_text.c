@@ -107,6 +107,21 @@ TEST(printable_hides_what_terminals_obey)
     text_printable(&t, "ok é\n\033[2J\x7f\t", 12);
     CHECK_STR(buf, "ok é??[2J??");
     text_reset(&t);
+    /* What reorders or breaks a line; beside them zero-width joiners and the rest stay. */
+    static const uint32_t hidden[] = {0x85,   0x61C,  0x200E, 0x200F, 0x2028, 0x2029, 0x202A,
+                                      0x202D, 0x202E, 0x2066, 0x2067, 0x2069};
+    static const uint32_t shown[] = {0xA0,   0x61B,  0x61D,  0x200D, 0x2010,
+                                     0x2027, 0x202F, 0x2065, 0x206A};
+    for (size_t i = 0; i < ARRAY_SIZE(hidden) + ARRAY_SIZE(shown); i++) {
+        bool hide = i < ARRAY_SIZE(hidden);
+        char utf8[4];
+        int n = utf8_encode(hide ? hidden[i] : shown[i - ARRAY_SIZE(hidden)], utf8);
+        text_reset(&t);
+        text_printable(&t, utf8, (size_t)n);
+        CHECK((t.len == 1 && t.buf[0] == '?') == hide);
+        CHECK(hide || (t.len == (size_t)n && memcmp(t.buf, utf8, t.len) == 0));
+    }
+    text_reset(&t);
     text_printable(&t, "a\xff\xc3[\xc2\x9b_\0c\xe2\x82", 11);
     CHECK_STR(buf, "a??[?_?c??");
 }
