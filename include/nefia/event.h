@@ -61,6 +61,9 @@ struct event {
     bool has_seq;        /* seq and boot were both there, as unsigned integers */
     uint64_t seq, boot;
     bool unsynced; /* "clock":"unsynced" */
+    bool has_link; /* a whole stamp (nefia/link.h) was there, beside seq and boot */
+    struct slice nonce;
+    uint64_t count, low;
     struct json_doc doc;
 };
 
