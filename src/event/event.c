@@ -13,149 +13,147 @@ const char *const severity_words[SEVERITY_COUNT + 1] = {
 
 static const char cut_mark[] = "\"truncated\":true";
 
-const char *severity_text(enum severity s) { return severity_words[s]; }
+const char *severity_text(enum severity s)
+{
+    return severity_words[s];
+}
 
-int severity_parse(const char *s, size_t len) {
-  for (int i = 0; i < SEVERITY_COUNT; i++)
-    if (slice_eq((struct slice){s, len}, severity_words[i]))
-      return i;
-  return NEFIA_EINVAL;
+int severity_parse(const char *s, size_t len)
+{
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        if (slice_eq((struct slice){s, len}, severity_words[i]))
+            return i;
+    return NEFIA_EINVAL;
 }
 
 /* ---- Encoding ---- */
 
-/** A name in the form a reader takes: UTF-8 without control characters, at most
- * max bytes of it. */
-static void put_name(struct json_writer *w, const char *key, const char *s,
-                     size_t max) {
-  char buf[EVENT_HOST_MAX + 1];
-  size_t len = strlen(s);
-  struct text t;
+/** A name in the form a reader takes: UTF-8 without control characters, at most max bytes of it. */
+static void put_name(struct json_writer *w, const char *key, const char *s, size_t max)
+{
+    char buf[EVENT_HOST_MAX + 1];
+    size_t len = strlen(s);
+    struct text t;
 
-  text_init(&t, buf, max + 1);
-  for (size_t i = 0; i < len && !t.truncated;) {
-    uint32_t cp;
-    int n = utf8_decode(s + i, len - i, &cp);
+    text_init(&t, buf, max + 1);
+    for (size_t i = 0; i < len && !t.truncated;) {
+        uint32_t cp;
+        int n = utf8_decode(s + i, len - i, &cp);
 
-    if (n > 0 && !utf8_is_control(cp))
-      text_bytes(&t, s + i, (size_t)n);
-    else
-      text_str(&t, "\xEF\xBF\xBD");
-    i += n > 0 ? (size_t)n : 1;
-  }
-  json_put_bytes(w, key, t.buf, t.len);
+        if (n > 0 && !utf8_is_control(cp))
+            text_bytes(&t, s + i, (size_t)n);
+        else
+            text_str(&t, "\xEF\xBF\xBD");
+        i += n > 0 ? (size_t)n : 1;
+    }
+    json_put_bytes(w, key, t.buf, t.len);
 }
 
-static void put_line(struct text *out, const struct event_head *h,
-                     const char *data, size_t len) {
-  char stamp[32];
-  struct json_writer w;
-  struct text t;
+static void put_line(struct text *out, const struct event_head *h, const char *data, size_t len)
+{
+    char stamp[32];
+    struct json_writer w;
+    struct text t;
 
-  text_init(&t, stamp, sizeof stamp);
-  text_rfc3339(&t, h->unix_s);
-  json_begin(&w, out);
-  json_object(&w, NULL);
-  put_name(&w, "type", h->type, EVENT_TYPE_MAX);
-  put_name(&w, "source", h->source, EVENT_SOURCE_MAX);
-  put_name(&w, "host_id", h->host_id, EVENT_HOST_MAX);
-  json_put_bytes(&w, "timestamp", t.buf, t.len);
-  json_put_string(&w, "severity", severity_text(h->severity));
-  json_put_raw(&w, "data", data, len);
-  json_put_u64(&w, "seq", h->seq);
-  json_put_u64(&w, "boot", h->boot);
-  json_put_u64(&w, "uptime_ms", h->uptime_ms);
-  json_put_string(&w, "clock", h->synced ? "synced" : "unsynced");
-  if (h->suppressed)
-    json_put_u64(&w, "suppressed", h->suppressed);
-  json_end_object(&w);
+    text_init(&t, stamp, sizeof stamp);
+    text_rfc3339(&t, h->unix_s);
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    put_name(&w, "type", h->type, EVENT_TYPE_MAX);
+    put_name(&w, "source", h->source, EVENT_SOURCE_MAX);
+    put_name(&w, "host_id", h->host_id, EVENT_HOST_MAX);
+    json_put_bytes(&w, "timestamp", t.buf, t.len);
+    json_put_string(&w, "severity", severity_text(h->severity));
+    json_put_raw(&w, "data", data, len);
+    json_put_u64(&w, "seq", h->seq);
+    json_put_u64(&w, "boot", h->boot);
+    json_put_u64(&w, "uptime_ms", h->uptime_ms);
+    json_put_string(&w, "clock", h->synced ? "synced" : "unsynced");
+    if (h->suppressed)
+        json_put_u64(&w, "suppressed", h->suppressed);
+    json_end_object(&w);
 }
 
-static bool is_name(const char *s) { return s && *s; }
-
-int event_encode(struct text *out, const struct event_head *h, const char *data,
-                 size_t len) {
-  const char *cut = "{\"truncated\":true}";
-  size_t start = out->len;
-
-  if (!is_name(h->type) || !is_name(h->source) || !is_name(h->host_id))
-    return NEFIA_EINVAL;
-  if ((unsigned)h->severity >= SEVERITY_COUNT)
-    return NEFIA_EINVAL;
-  if (len < 2 || data[0] != '{' || data[len - 1] != '}' ||
-      memchr(data, '\n', len))
-    return NEFIA_EINVAL;
-  put_line(out, h, data, len);
-  if (out->truncated || out->len - start > CONFIG_EVENT_BYTES) {
-    text_rewind(out, start);
-    put_line(out, h, cut, strlen(cut));
-  }
-  if (out->truncated || out->len - start > CONFIG_EVENT_BYTES) {
-    text_rewind(out, start);
-    return NEFIA_ETOOBIG;
-  }
-  return (int)(out->len - start);
+static bool is_name(const char *s)
+{
+    return s && *s;
 }
 
-void event_put_text(struct json_writer *data, const char *key, const char *s,
-                    size_t len, size_t room) {
-  struct text *out = data->out;
-  size_t taken;
+int event_encode(struct text *out, const struct event_head *h, const char *data, size_t len)
+{
+    const char *cut = "{\"truncated\":true}";
+    size_t start = out->len;
 
-  json_put_raw(data, key, "\"\"", 2);
-  if (out->truncated)
-    return;
-  text_rewind(out, out->len - 1);
-  taken = json_escape(out, s, len, room);
-  text_char(out, '"');
-  /* Members are unique: a second cut text must not mark again. */
-  if (taken < len && !out->truncated &&
-      !memmem(out->buf, out->len, cut_mark, sizeof cut_mark - 1))
-    json_put_bool(data, "truncated", true);
+    if (!is_name(h->type) || !is_name(h->source) || !is_name(h->host_id))
+        return NEFIA_EINVAL;
+    if ((unsigned)h->severity >= SEVERITY_COUNT)
+        return NEFIA_EINVAL;
+    if (len < 2 || data[0] != '{' || data[len - 1] != '}' || memchr(data, '\n', len))
+        return NEFIA_EINVAL;
+    put_line(out, h, data, len);
+    if (out->truncated || out->len - start > CONFIG_EVENT_BYTES) {
+        text_rewind(out, start);
+        put_line(out, h, cut, strlen(cut));
+    }
+    if (out->truncated || out->len - start > CONFIG_EVENT_BYTES) {
+        text_rewind(out, start);
+        return NEFIA_ETOOBIG;
+    }
+    return (int)(out->len - start);
+}
+
+void event_put_text(struct json_writer *data, const char *key, const char *s, size_t len,
+                    size_t room)
+{
+    struct text *out = data->out;
+    size_t taken;
+
+    json_put_raw(data, key, "\"\"", 2);
+    if (out->truncated)
+        return;
+    text_rewind(out, out->len - 1);
+    taken = json_escape(out, s, len, room);
+    text_char(out, '"');
+    /* Members are unique: a second cut text must not mark again. */
+    if (taken < len && !out->truncated &&
+        !memmem(out->buf, out->len, cut_mark, sizeof cut_mark - 1))
+        json_put_bool(data, "truncated", true);
 }
 
 /* ---- Decoding ---- */
 
 enum member {
-  TYPE,
-  SOURCE,
-  HOST_ID,
-  TIMESTAMP,
-  SEVERITY,
-  DATA,
-  REQUIRED,
-  SEQ = REQUIRED,
-  BOOT,
-  CLOCK,
-  LINK,
-  MEMBERS
+    TYPE,
+    SOURCE,
+    HOST_ID,
+    TIMESTAMP,
+    SEVERITY,
+    DATA,
+    REQUIRED,
+    SEQ = REQUIRED,
+    BOOT,
+    CLOCK,
+    LINK,
+    MEMBERS
 };
 
-/** One member the reader knows, with the sentences for what can be wrong with
- * it. */
+/** One member the reader knows, with the sentences for what can be wrong with it. */
 static const struct {
-  const char *name;
-  size_t
-      len; /* of the name: this is looked at for every member of every event */
-  const char *missing, *malformed;
+    const char *name;
+    size_t len; /* of the name: this is looked at for every member of every event */
+    const char *missing, *malformed;
 } members[MEMBERS] = {
     [TYPE] = {"type", 4, "the event has no member \"type\"",
-              "\"type\" is not a string of 1 to 128 bytes without control "
-              "characters"},
+              "\"type\" is not a string of 1 to 128 bytes without control characters"},
     [SOURCE] = {"source", 6, "the event has no member \"source\"",
-                "\"source\" is not a string of 1 to 128 bytes without control "
-                "characters"},
+                "\"source\" is not a string of 1 to 128 bytes without control characters"},
     [HOST_ID] = {"host_id", 7, "the event has no member \"host_id\"",
-                 "\"host_id\" is not a string of 1 to 255 bytes without "
-                 "control characters"},
+                 "\"host_id\" is not a string of 1 to 255 bytes without control characters"},
     [TIMESTAMP] = {"timestamp", 9, "the event has no member \"timestamp\"",
-                   "\"timestamp\" is not an RFC 3339 time such as "
-                   "\"2026-03-10T15:30:00Z\""},
-    [SEVERITY] =
-        {"severity", 8, "the event has no member \"severity\"",
-         "\"severity\" is not one of \"info\", \"warning\", \"critical\""},
-    [DATA] = {"data", 4, "the event has no member \"data\"",
-              "\"data\" is not an object"},
+                   "\"timestamp\" is not an RFC 3339 time such as \"2026-03-10T15:30:00Z\""},
+    [SEVERITY] = {"severity", 8, "the event has no member \"severity\"",
+                  "\"severity\" is not one of \"info\", \"warning\", \"critical\""},
+    [DATA] = {"data", 4, "the event has no member \"data\"", "\"data\" is not an object"},
     [SEQ] = {"seq", 3, NULL, NULL},
     [BOOT] = {"boot", 4, NULL, NULL},
     [CLOCK] = {"clock", 5, NULL, NULL},
@@ -163,204 +161,208 @@ static const struct {
 };
 
 struct decoder {
-  struct event *out;
-  struct text scratch; /* what is left of the caller's */
-  unsigned seen;       /* a bit for each enum member */
+    struct event *out;
+    struct text scratch; /* what is left of the caller's */
+    unsigned seen;       /* a bit for each enum member */
 };
 
 /** The enum member this key names, or MEMBERS. */
-static unsigned member_of(const struct json_doc *doc, unsigned key) {
-  const struct json_token *token = json_at(doc, key);
-  struct slice name = json_raw(doc, key);
-  char buf[16];
+static unsigned member_of(const struct json_doc *doc, unsigned key)
+{
+    const struct json_token *token = json_at(doc, key);
+    struct slice name = json_raw(doc, key);
+    char buf[16];
 
-  if (token->escaped) {
-    struct text t;
+    if (token->escaped) {
+        struct text t;
 
-    text_init(&t, buf, sizeof buf);
-    if (json_string(doc, key, &t) < 0)
-      return MEMBERS;
-    name = (struct slice){t.buf, t.len};
-  }
-  for (unsigned m = 0; m < MEMBERS; m++)
-    if (name.len == members[m].len && name.ptr[0] == members[m].name[0] &&
-        memcmp(name.ptr, members[m].name, name.len) == 0)
-      return m;
-  return MEMBERS;
+        text_init(&t, buf, sizeof buf);
+        if (json_string(doc, key, &t) < 0)
+            return MEMBERS;
+        name = (struct slice){t.buf, t.len};
+    }
+    for (unsigned m = 0; m < MEMBERS; m++)
+        if (name.len == members[m].len && name.ptr[0] == members[m].name[0] &&
+            memcmp(name.ptr, members[m].name, name.len) == 0)
+            return m;
+    return MEMBERS;
 }
 
 /** The text of string `value`: in place, or unescaped into the scratch. */
-static int take_string(struct decoder *d, unsigned value, size_t max,
-                       struct slice *s) {
-  const struct json_doc *doc = &d->out->doc;
-  const struct json_token *token = json_at(doc, value);
-  struct text t;
-  int err;
+static int take_string(struct decoder *d, unsigned value, size_t max, struct slice *s)
+{
+    const struct json_doc *doc = &d->out->doc;
+    const struct json_token *token = json_at(doc, value);
+    struct text t;
+    int err;
 
-  if (token->type != JSON_STRING)
-    return NEFIA_EINVAL;
-  *s = json_raw(doc, value);
-  if (!token->escaped)
-    return s->len <= max ? 0 : NEFIA_ETOOBIG;
-  text_init(&t, d->scratch.buf,
-            max + 1 < d->scratch.cap ? max + 1 : d->scratch.cap);
-  err = json_string(doc, value, &t);
-  if (err < 0)
-    return err;
-  *s = (struct slice){t.buf, t.len};
-  text_init(&d->scratch, t.buf + t.len + 1, d->scratch.cap - t.len - 1);
-  return 0;
+    if (token->type != JSON_STRING)
+        return NEFIA_EINVAL;
+    *s = json_raw(doc, value);
+    if (!token->escaped)
+        return s->len <= max ? 0 : NEFIA_ETOOBIG;
+    text_init(&t, d->scratch.buf, max + 1 < d->scratch.cap ? max + 1 : d->scratch.cap);
+    err = json_string(doc, value, &t);
+    if (err < 0)
+        return err;
+    *s = (struct slice){t.buf, t.len};
+    text_init(&d->scratch, t.buf + t.len + 1, d->scratch.cap - t.len - 1);
+    return 0;
 }
 
 /** s is valid UTF-8: the whole line is. */
-static bool has_control(struct slice s) {
-  for (size_t i = 0; i < s.len; i++) {
-    unsigned char c = (unsigned char)s.ptr[i];
+static bool has_control(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
 
-    /* C1 is C2 80..C2 9F in UTF-8. */
-    if (c < 0x20 || c == 0x7F ||
-        (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA0))
-      return true;
-  }
-  return false;
+        /* C1 is C2 80..C2 9F in UTF-8. */
+        if (c < 0x20 || c == 0x7F ||
+            (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA0))
+            return true;
+    }
+    return false;
 }
 
-static int take_name(struct decoder *d, unsigned value, size_t max,
-                     struct slice *s) {
-  int err = take_string(d, value, max, s);
+static int take_name(struct decoder *d, unsigned value, size_t max, struct slice *s)
+{
+    int err = take_string(d, value, max, s);
 
-  if (err < 0)
+    if (err < 0)
+        return err;
+    return s->len > 0 && !has_control(*s) ? 0 : NEFIA_EINVAL;
+}
+
+static int take_timestamp(struct decoder *d, unsigned value)
+{
+    struct slice s;
+    int err = take_string(d, value, EVENT_STAMP_MAX, &s);
+
+    if (err == NEFIA_ETOOBIG)
+        return NEFIA_EINVAL;
+    return err < 0 ? err : parse_rfc3339(s.ptr, s.len, &d->out->unix_s);
+}
+
+static int take_severity(struct decoder *d, unsigned value)
+{
+    struct slice s;
+    int err = take_string(d, value, EVENT_STAMP_MAX, &s);
+
+    err = err < 0 ? NEFIA_EINVAL : severity_parse(s.ptr, s.len);
+    if (err < 0)
+        return err;
+    d->out->severity = (enum severity)err;
+    return 0;
+}
+
+static int take_data(struct decoder *d, unsigned value)
+{
+    if (json_at(&d->out->doc, value)->type != JSON_OBJECT)
+        return NEFIA_EINVAL;
+    d->out->data = json_raw(&d->out->doc, value);
+    d->out->data_token = value;
+    return 0;
+}
+
+/** seq and boot are a sender's choice: what is no unsigned integer counts as not there. */
+static void take_count(struct decoder *d, unsigned m, unsigned value, uint64_t *v)
+{
+    struct slice s = json_raw(&d->out->doc, value);
+
+    if (json_at(&d->out->doc, value)->type != JSON_NUMBER || parse_u64(s.ptr, s.len, v) < 0)
+        d->seen &= ~(1u << m);
+}
+
+/** What is no whole stamp may be a member of somebody else's by the same name. */
+static void take_link(struct event *e, unsigned value)
+{
+    e->has_link = link_nonce(&e->doc, value, &e->nonce) &&
+                  link_number(&e->doc, value, "count", &e->count) &&
+                  link_number(&e->doc, value, "low", &e->low);
+}
+
+static int take_member(struct decoder *d, unsigned m, unsigned value)
+{
+    struct event *e = d->out;
+
+    switch (m) {
+    case TYPE:
+        return take_name(d, value, EVENT_TYPE_MAX, &e->type);
+    case SOURCE:
+        return take_name(d, value, EVENT_SOURCE_MAX, &e->source);
+    case HOST_ID:
+        return take_name(d, value, EVENT_HOST_MAX, &e->host_id);
+    case TIMESTAMP:
+        return take_timestamp(d, value);
+    case SEVERITY:
+        return take_severity(d, value);
+    case DATA:
+        return take_data(d, value);
+    case SEQ:
+        take_count(d, m, value, &e->seq);
+        return 0;
+    case BOOT:
+        take_count(d, m, value, &e->boot);
+        return 0;
+    case LINK:
+        take_link(e, value);
+        return 0;
+    default:
+        e->unsynced = json_at(&e->doc, value)->type == JSON_STRING &&
+                      slice_eq(json_raw(&e->doc, value), "unsynced");
+        return 0;
+    }
+}
+
+static int refuse(const char **why, const char *sentence, int err)
+{
+    if (why)
+        *why = sentence;
     return err;
-  return s->len > 0 && !has_control(*s) ? 0 : NEFIA_EINVAL;
-}
-
-static int take_timestamp(struct decoder *d, unsigned value) {
-  struct slice s;
-  int err = take_string(d, value, EVENT_STAMP_MAX, &s);
-
-  if (err == NEFIA_ETOOBIG)
-    return NEFIA_EINVAL;
-  return err < 0 ? err : parse_rfc3339(s.ptr, s.len, &d->out->unix_s);
-}
-
-static int take_severity(struct decoder *d, unsigned value) {
-  struct slice s;
-  int err = take_string(d, value, EVENT_STAMP_MAX, &s);
-
-  err = err < 0 ? NEFIA_EINVAL : severity_parse(s.ptr, s.len);
-  if (err < 0)
-    return err;
-  d->out->severity = (enum severity)err;
-  return 0;
-}
-
-static int take_data(struct decoder *d, unsigned value) {
-  if (json_at(&d->out->doc, value)->type != JSON_OBJECT)
-    return NEFIA_EINVAL;
-  d->out->data = json_raw(&d->out->doc, value);
-  d->out->data_token = value;
-  return 0;
-}
-
-/** seq and boot are a sender's choice: what is no unsigned integer counts as
- * not there. */
-static void take_count(struct decoder *d, unsigned m, unsigned value,
-                       uint64_t *v) {
-  struct slice s = json_raw(&d->out->doc, value);
-
-  if (json_at(&d->out->doc, value)->type != JSON_NUMBER ||
-      parse_u64(s.ptr, s.len, v) < 0)
-    d->seen &= ~(1u << m);
-}
-
-/** What is no whole stamp may be a member of somebody else's by the same name.
- */
-static void take_link(struct event *e, unsigned value) {
-  e->has_link = link_nonce(&e->doc, value, &e->nonce) &&
-                link_number(&e->doc, value, "count", &e->count) &&
-                link_number(&e->doc, value, "low", &e->low);
-}
-
-static int take_member(struct decoder *d, unsigned m, unsigned value) {
-  struct event *e = d->out;
-
-  switch (m) {
-  case TYPE:
-    return take_name(d, value, EVENT_TYPE_MAX, &e->type);
-  case SOURCE:
-    return take_name(d, value, EVENT_SOURCE_MAX, &e->source);
-  case HOST_ID:
-    return take_name(d, value, EVENT_HOST_MAX, &e->host_id);
-  case TIMESTAMP:
-    return take_timestamp(d, value);
-  case SEVERITY:
-    return take_severity(d, value);
-  case DATA:
-    return take_data(d, value);
-  case SEQ:
-    take_count(d, m, value, &e->seq);
-    return 0;
-  case BOOT:
-    take_count(d, m, value, &e->boot);
-    return 0;
-  case LINK:
-    take_link(e, value);
-    return 0;
-  default:
-    e->unsynced = json_at(&e->doc, value)->type == JSON_STRING &&
-                  slice_eq(json_raw(&e->doc, value), "unsynced");
-    return 0;
-  }
-}
-
-static int refuse(const char **why, const char *sentence, int err) {
-  if (why)
-    *why = sentence;
-  return err;
 }
 
 /** One pass over the members of the root. */
-static int take_members(struct decoder *d, const char **why) {
-  const struct json_doc *doc = &d->out->doc;
-  unsigned end = json_at(doc, 0)->next;
+static int take_members(struct decoder *d, const char **why)
+{
+    const struct json_doc *doc = &d->out->doc;
+    unsigned end = json_at(doc, 0)->next;
 
-  for (unsigned key = 1; key < end; key = json_at(doc, key + 1)->next) {
-    unsigned m = member_of(doc, key);
-    int err;
+    for (unsigned key = 1; key < end; key = json_at(doc, key + 1)->next) {
+        unsigned m = member_of(doc, key);
+        int err;
 
-    if (m == MEMBERS)
-      continue;
-    d->seen |= 1u << m;
-    err = take_member(d, m, key + 1);
-    if (err < 0)
-      return refuse(why, members[m].malformed, err);
-  }
-  for (unsigned m = 0; m < REQUIRED; m++)
-    if (!(d->seen & 1u << m))
-      return refuse(why, members[m].missing, NEFIA_EINVAL);
-  d->out->has_seq = d->seen & 1u << SEQ && d->seen & 1u << BOOT;
-  d->out->has_link = d->out->has_link && d->out->has_seq;
-  return 0;
+        if (m == MEMBERS)
+            continue;
+        d->seen |= 1u << m;
+        err = take_member(d, m, key + 1);
+        if (err < 0)
+            return refuse(why, members[m].malformed, err);
+    }
+    for (unsigned m = 0; m < REQUIRED; m++)
+        if (!(d->seen & 1u << m))
+            return refuse(why, members[m].missing, NEFIA_EINVAL);
+    d->out->has_seq = d->seen & 1u << SEQ && d->seen & 1u << BOOT;
+    d->out->has_link = d->out->has_link && d->out->has_seq;
+    return 0;
 }
 
-int event_decode(struct event *out, const char *line, size_t len,
-                 struct json_token *tokens, unsigned cap, char *scratch,
-                 const char **why) {
-  struct decoder d = {.out = out};
-  struct json_error problem;
-  int err;
+int event_decode(struct event *out, const char *line, size_t len, struct json_token *tokens,
+                 unsigned cap, char *scratch, const char **why)
+{
+    struct decoder d = {.out = out};
+    struct json_error problem;
+    int err;
 
-  *out = (struct event){.line = {line, len}};
-  if (why)
-    *why = NULL;
-  if (len > CONFIG_EVENT_BYTES)
-    return refuse(why, "the line is longer than this build takes (EVENT_BYTES)",
-                  NEFIA_ETOOBIG);
-  err = json_parse(&out->doc, line, len, tokens, cap, EVENT_DEPTH, &problem);
-  if (err < 0)
-    return refuse(why, problem.what, err);
-  if (json_at(&out->doc, 0)->type != JSON_OBJECT)
-    return refuse(why, "the event is not a JSON object", NEFIA_EINVAL);
-  text_init(&d.scratch, scratch, EVENT_SCRATCH);
-  return take_members(&d, why);
+    *out = (struct event){.line = {line, len}};
+    if (why)
+        *why = NULL;
+    if (len > CONFIG_EVENT_BYTES)
+        return refuse(why, "the line is longer than this build takes (EVENT_BYTES)", NEFIA_ETOOBIG);
+    err = json_parse(&out->doc, line, len, tokens, cap, EVENT_DEPTH, &problem);
+    if (err < 0)
+        return refuse(why, problem.what, err);
+    if (json_at(&out->doc, 0)->type != JSON_OBJECT)
+        return refuse(why, "the event is not a JSON object", NEFIA_EINVAL);
+    text_init(&d.scratch, scratch, EVENT_SCRATCH);
+    return take_members(&d, why);
 }

@@ -16,428 +16,420 @@ static char scratch[EVENT_SCRATCH];
 static struct event event;
 static const char *why;
 
-static int decode_bytes(const char *line, size_t len) {
-  return event_decode(&event, line, len, tokens, CONFIG_JSON_TOKENS, scratch,
-                      &why);
+static int decode_bytes(const char *line, size_t len)
+{
+    return event_decode(&event, line, len, tokens, CONFIG_JSON_TOKENS, scratch, &why);
 }
 
-static int decode(const char *line) { return decode_bytes(line, strlen(line)); }
-
-static struct event_head head_ok(void) {
-  return (struct event_head){
-      .type = "disk.usage",
-      .source = "disk-beacon",
-      .host_id = "web-01",
-      .severity = SEVERITY_CRITICAL,
-      .unix_s = 1773156600,
-      .synced = true,
-      .seq = 7,
-      .boot = 3,
-      .uptime_ms = 12345,
-  };
+static int decode(const char *line)
+{
+    return decode_bytes(line, strlen(line));
 }
 
-TEST(severities) {
-  CHECK_STR(severity_text(SEVERITY_WARNING), "warning");
-  CHECK_INT(severity_parse("info", 4), SEVERITY_INFO);
-  CHECK_INT(severity_parse("criticalx", 8), SEVERITY_CRITICAL);
-  CHECK_INT(severity_parse("critical", 7), NEFIA_EINVAL);
-  CHECK_INT(severity_parse("Info", 4), NEFIA_EINVAL);
-  CHECK_INT(severity_parse("", 0), NEFIA_EINVAL);
-  CHECK(severity_words[SEVERITY_COUNT] == NULL);
+static struct event_head head_ok(void)
+{
+    return (struct event_head){
+        .type = "disk.usage",
+        .source = "disk-beacon",
+        .host_id = "web-01",
+        .severity = SEVERITY_CRITICAL,
+        .unix_s = 1773156600,
+        .synced = true,
+        .seq = 7,
+        .boot = 3,
+        .uptime_ms = 12345,
+    };
 }
 
-TEST(encodes_members_in_order) {
-  char buf[CONFIG_EVENT_BYTES + 1];
-  struct event_head h = head_ok();
-  struct text out;
-  int n;
-
-  text_init(&out, buf, sizeof buf);
-  n = event_encode(&out, &h, DATA_OK, strlen(DATA_OK));
-  CHECK_STR(buf,
-            "{\"type\":\"disk.usage\",\"source\":\"disk-beacon\",\"host_id\":"
-            "\"web-01\","
-            "\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"critical\","
-            "\"data\":{\"path\":\"/\",\"used_percent\":\"92.5\"},"
-            "\"seq\":7,\"boot\":3,\"uptime_ms\":12345,\"clock\":\"synced\"}");
-  CHECK_INT(n, strlen(buf));
-  h.suppressed = 4;
-  h.synced = false;
-  text_reset(&out);
-  event_encode(&out, &h, "{}", 2);
-  CHECK(strstr(buf, "\"clock\":\"unsynced\",\"suppressed\":4}"));
+TEST(severities)
+{
+    CHECK_STR(severity_text(SEVERITY_WARNING), "warning");
+    CHECK_INT(severity_parse("info", 4), SEVERITY_INFO);
+    CHECK_INT(severity_parse("criticalx", 8), SEVERITY_CRITICAL);
+    CHECK_INT(severity_parse("critical", 7), NEFIA_EINVAL);
+    CHECK_INT(severity_parse("Info", 4), NEFIA_EINVAL);
+    CHECK_INT(severity_parse("", 0), NEFIA_EINVAL);
+    CHECK(severity_words[SEVERITY_COUNT] == NULL);
 }
 
-TEST(decodes_what_it_encoded) {
-  char buf[CONFIG_EVENT_BYTES + 1];
-  struct event_head h = head_ok();
-  struct text out;
+TEST(encodes_members_in_order)
+{
+    char buf[CONFIG_EVENT_BYTES + 1];
+    struct event_head h = head_ok();
+    struct text out;
+    int n;
 
-  h.synced = false;
-  text_init(&out, buf, sizeof buf);
-  REQUIRE(event_encode(&out, &h, DATA_OK, strlen(DATA_OK)) > 0);
-  REQUIRE(decode(buf) == 0);
-  CHECK(why == NULL);
-  CHECK(slice_eq(event.type, "disk.usage"));
-  CHECK(slice_eq(event.source, "disk-beacon"));
-  CHECK(slice_eq(event.host_id, "web-01"));
-  CHECK_INT(event.severity, SEVERITY_CRITICAL);
-  CHECK_INT(event.unix_s, 1773156600);
-  CHECK(slice_eq(event.data, DATA_OK));
-  CHECK_INT(json_member(&event.doc, event.data_token, "path") > 0, 1);
-  CHECK(event.has_seq && event.seq == 7 && event.boot == 3);
-  CHECK(event.unsynced);
-  CHECK_INT(event.line.len, strlen(buf));
+    text_init(&out, buf, sizeof buf);
+    n = event_encode(&out, &h, DATA_OK, strlen(DATA_OK));
+    CHECK_STR(buf, "{\"type\":\"disk.usage\",\"source\":\"disk-beacon\",\"host_id\":\"web-01\","
+                   "\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"critical\","
+                   "\"data\":{\"path\":\"/\",\"used_percent\":\"92.5\"},"
+                   "\"seq\":7,\"boot\":3,\"uptime_ms\":12345,\"clock\":\"synced\"}");
+    CHECK_INT(n, strlen(buf));
+    h.suppressed = 4;
+    h.synced = false;
+    text_reset(&out);
+    event_encode(&out, &h, "{}", 2);
+    CHECK(strstr(buf, "\"clock\":\"unsynced\",\"suppressed\":4}"));
 }
 
-TEST(any_order_and_unknown_members) {
-  CHECK_INT(decode("{\"extra\":[{\"type\":\"no\"},2]," D "," SEV TS H S T
-                   "\"zz\":null}"),
-            0);
-  CHECK(slice_eq(event.type, "disk.usage"));
-  CHECK(slice_eq(event.data, "{\"a\":1}"));
-  CHECK(!event.has_seq && !event.unsynced);
-  CHECK_INT(decode(" { \"typ\\u0065\" : \"disk\\u002eusage\", " S H
-                   "\"timestamp\":\"2026-03-10T16:30:00.25+01:00\"," SEV D
-                   " } "),
-            0);
-  CHECK(slice_eq(event.type, "disk.usage"));
-  CHECK_INT(event.unix_s, 1773156600);
+TEST(decodes_what_it_encoded)
+{
+    char buf[CONFIG_EVENT_BYTES + 1];
+    struct event_head h = head_ok();
+    struct text out;
+
+    h.synced = false;
+    text_init(&out, buf, sizeof buf);
+    REQUIRE(event_encode(&out, &h, DATA_OK, strlen(DATA_OK)) > 0);
+    REQUIRE(decode(buf) == 0);
+    CHECK(why == NULL);
+    CHECK(slice_eq(event.type, "disk.usage"));
+    CHECK(slice_eq(event.source, "disk-beacon"));
+    CHECK(slice_eq(event.host_id, "web-01"));
+    CHECK_INT(event.severity, SEVERITY_CRITICAL);
+    CHECK_INT(event.unix_s, 1773156600);
+    CHECK(slice_eq(event.data, DATA_OK));
+    CHECK_INT(json_member(&event.doc, event.data_token, "path") > 0, 1);
+    CHECK(event.has_seq && event.seq == 7 && event.boot == 3);
+    CHECK(event.unsynced);
+    CHECK_INT(event.line.len, strlen(buf));
 }
 
-TEST(escaped_names_are_unescaped) {
-  const char *line = "{\"type\":\"\\u00e9\\\"x\",\"source\":\"a\\/"
-                     "b\",\"host_id\":\"h\\u002d1\","
-                     "\"timestamp\":\"2026-03-10T15:30:00\\u005a\","
-                     "\"severity\":\"\\u0069nfo\","
-                     "\"data\":{\"k\":\"\\n\"}}";
-
-  CHECK_INT(decode(line), 0);
-  CHECK(slice_eq(event.type, "\xC3\xA9\"x"));
-  CHECK(slice_eq(event.source, "a/b"));
-  CHECK(slice_eq(event.host_id, "h-1"));
-  CHECK_INT(event.severity, SEVERITY_INFO);
-  CHECK(slice_eq(event.data, "{\"k\":\"\\n\"}"));
+TEST(any_order_and_unknown_members)
+{
+    CHECK_INT(decode("{\"extra\":[{\"type\":\"no\"},2]," D "," SEV TS H S T "\"zz\":null}"), 0);
+    CHECK(slice_eq(event.type, "disk.usage"));
+    CHECK(slice_eq(event.data, "{\"a\":1}"));
+    CHECK(!event.has_seq && !event.unsynced);
+    CHECK_INT(decode(" { \"typ\\u0065\" : \"disk\\u002eusage\", " S H
+                     "\"timestamp\":\"2026-03-10T16:30:00.25+01:00\"," SEV D " } "),
+              0);
+    CHECK(slice_eq(event.type, "disk.usage"));
+    CHECK_INT(event.unix_s, 1773156600);
 }
 
-static void check_refused(const char *line, int err, const char *says) {
-  CHECK_INT(decode(line), err);
-  if (!why || !strstr(why, says)) {
-    CHECK_STR(line, "");
-    CHECK_STR(why, says);
-  }
+TEST(escaped_names_are_unescaped)
+{
+    const char *line = "{\"type\":\"\\u00e9\\\"x\",\"source\":\"a\\/b\",\"host_id\":\"h\\u002d1\","
+                       "\"timestamp\":\"2026-03-10T15:30:00\\u005a\",\"severity\":\"\\u0069nfo\","
+                       "\"data\":{\"k\":\"\\n\"}}";
+
+    CHECK_INT(decode(line), 0);
+    CHECK(slice_eq(event.type, "\xC3\xA9\"x"));
+    CHECK(slice_eq(event.source, "a/b"));
+    CHECK(slice_eq(event.host_id, "h-1"));
+    CHECK_INT(event.severity, SEVERITY_INFO);
+    CHECK(slice_eq(event.data, "{\"k\":\"\\n\"}"));
 }
 
-TEST(missing_members_are_named) {
-  check_refused("{" S H TS SEV D "}", NEFIA_EINVAL, "no member \"type\"");
-  check_refused("{" T H TS SEV D "}", NEFIA_EINVAL, "no member \"source\"");
-  check_refused("{" T S TS SEV D "}", NEFIA_EINVAL, "no member \"host_id\"");
-  check_refused("{" T S H SEV D "}", NEFIA_EINVAL, "no member \"timestamp\"");
-  check_refused("{" T S H TS D "}", NEFIA_EINVAL, "no member \"severity\"");
-  check_refused("{" T S H TS "\"severity\":\"info\"}", NEFIA_EINVAL,
-                "no member \"data\"");
-  check_refused("{}", NEFIA_EINVAL, "no member \"type\"");
-  check_refused("[]", NEFIA_EINVAL, "not a JSON object");
-  check_refused("\"type\"", NEFIA_EINVAL, "not a JSON object");
+static void check_refused(const char *line, int err, const char *says)
+{
+    CHECK_INT(decode(line), err);
+    if (!why || !strstr(why, says)) {
+        CHECK_STR(line, "");
+        CHECK_STR(why, says);
+    }
 }
 
-TEST(malformed_members_are_named) {
-  check_refused("{\"type\":1," S H TS SEV D "}", NEFIA_EINVAL,
-                "\"type\" is not");
-  check_refused("{\"type\":\"\"," S H TS SEV D "}", NEFIA_EINVAL,
-                "\"type\" is not");
-  check_refused("{\"type\":\"a\\nb\"," S H TS SEV D "}", NEFIA_EINVAL,
-                "\"type\" is not");
-  check_refused("{\"type\":\"a\\u0000b\"," S H TS SEV D "}", NEFIA_EINVAL,
-                "\"type\" is not");
-  check_refused("{\"type\":\"a\x7F\"," S H TS SEV D "}", NEFIA_EINVAL,
-                "\"type\" is not");
-  check_refused("{\"type\":\"a\xC2\x9B\"," S H TS SEV D "}", NEFIA_EINVAL,
-                "\"type\" is not");
-  check_refused("{" T "\"source\":null," H TS SEV D "}", NEFIA_EINVAL,
-                "\"source\" is not");
-  check_refused("{" T S "\"host_id\":[]," TS SEV D "}", NEFIA_EINVAL,
-                "\"host_id\" is not");
-  check_refused("{" T S H "\"timestamp\":\"yesterday\"," SEV D "}",
-                NEFIA_EINVAL, "\"timestamp\" is not");
-  check_refused("{" T S H "\"timestamp\":\"2026-02-30T00:00:00Z\"," SEV D "}",
-                NEFIA_EINVAL, "\"timestamp\"");
-  check_refused("{" T S H "\"timestamp\":1773156600," SEV D "}", NEFIA_EINVAL,
-                "\"timestamp\" is not");
-  check_refused("{" T S H TS "\"severity\":\"criticl\"," D "}", NEFIA_EINVAL,
-                "\"severity\" is not one of");
-  check_refused("{" T S H TS "\"severity\":\"Info\"," D "}", NEFIA_EINVAL,
-                "\"severity\" is not one of");
-  check_refused("{" T S H TS "\"severity\":2," D "}", NEFIA_EINVAL,
-                "\"severity\" is not one of");
-  check_refused("{" T S H TS SEV "\"data\":[]}", NEFIA_EINVAL,
-                "\"data\" is not an object");
-  check_refused("{" T S H TS SEV "\"data\":\"{}\"}", NEFIA_EINVAL,
-                "\"data\" is not an object");
+TEST(missing_members_are_named)
+{
+    check_refused("{" S H TS SEV D "}", NEFIA_EINVAL, "no member \"type\"");
+    check_refused("{" T H TS SEV D "}", NEFIA_EINVAL, "no member \"source\"");
+    check_refused("{" T S TS SEV D "}", NEFIA_EINVAL, "no member \"host_id\"");
+    check_refused("{" T S H SEV D "}", NEFIA_EINVAL, "no member \"timestamp\"");
+    check_refused("{" T S H TS D "}", NEFIA_EINVAL, "no member \"severity\"");
+    check_refused("{" T S H TS "\"severity\":\"info\"}", NEFIA_EINVAL, "no member \"data\"");
+    check_refused("{}", NEFIA_EINVAL, "no member \"type\"");
+    check_refused("[]", NEFIA_EINVAL, "not a JSON object");
+    check_refused("\"type\"", NEFIA_EINVAL, "not a JSON object");
 }
 
-TEST(json_errors_come_through) {
-  CHECK_INT(decode("{" T S H TS SEV D), NEFIA_ESYNTAX);
-  CHECK(why != NULL);
-  CHECK_INT(decode("{" T T S H TS SEV D "}"), NEFIA_EEXIST);
-  CHECK_INT(decode("{" T S H TS SEV D ",\"da\\u0074a\":{}}"), NEFIA_EEXIST);
-  CHECK_INT(decode("{" T S H TS SEV "\"data\":{\"a\":1,\"a\":2}}"),
-            NEFIA_EEXIST);
-  CHECK_INT(decode("{" T S H TS SEV "\"data\":{\"a\":\"\xFF\"}}"), NEFIA_EUTF8);
-  CHECK_INT(decode(""), NEFIA_ESYNTAX);
-  CHECK_INT(event_decode(&event, "[1,2,3]", 7, tokens, 2, scratch, NULL),
-            NEFIA_EFULL);
+TEST(malformed_members_are_named)
+{
+    check_refused("{\"type\":1," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
+    check_refused("{\"type\":\"\"," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
+    check_refused("{\"type\":\"a\\nb\"," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
+    check_refused("{\"type\":\"a\\u0000b\"," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
+    check_refused("{\"type\":\"a\x7F\"," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
+    check_refused("{\"type\":\"a\xC2\x9B\"," S H TS SEV D "}", NEFIA_EINVAL, "\"type\" is not");
+    check_refused("{" T "\"source\":null," H TS SEV D "}", NEFIA_EINVAL, "\"source\" is not");
+    check_refused("{" T S "\"host_id\":[]," TS SEV D "}", NEFIA_EINVAL, "\"host_id\" is not");
+    check_refused("{" T S H "\"timestamp\":\"yesterday\"," SEV D "}", NEFIA_EINVAL,
+                  "\"timestamp\" is not");
+    check_refused("{" T S H "\"timestamp\":\"2026-02-30T00:00:00Z\"," SEV D "}", NEFIA_EINVAL,
+                  "\"timestamp\"");
+    check_refused("{" T S H "\"timestamp\":1773156600," SEV D "}", NEFIA_EINVAL,
+                  "\"timestamp\" is not");
+    check_refused("{" T S H TS "\"severity\":\"criticl\"," D "}", NEFIA_EINVAL,
+                  "\"severity\" is not one of");
+    check_refused("{" T S H TS "\"severity\":\"Info\"," D "}", NEFIA_EINVAL,
+                  "\"severity\" is not one of");
+    check_refused("{" T S H TS "\"severity\":2," D "}", NEFIA_EINVAL, "\"severity\" is not one of");
+    check_refused("{" T S H TS SEV "\"data\":[]}", NEFIA_EINVAL, "\"data\" is not an object");
+    check_refused("{" T S H TS SEV "\"data\":\"{}\"}", NEFIA_EINVAL, "\"data\" is not an object");
 }
 
-TEST(every_truncation_is_refused) {
-  static const char line[] =
-      "{" T S H TS SEV D ",\"seq\":1,\"boot\":2,\"clock\":\"synced\"}";
-  char copy[sizeof line];
-
-  for (size_t len = 0; len < sizeof line - 1; len++) {
-    memset(copy, 'x', sizeof copy);
-    memcpy(copy, line, len);
-    CHECK(decode_bytes(copy, len) < 0);
+TEST(json_errors_come_through)
+{
+    CHECK_INT(decode("{" T S H TS SEV D), NEFIA_ESYNTAX);
     CHECK(why != NULL);
-  }
-  CHECK_INT(decode(line), 0);
+    CHECK_INT(decode("{" T T S H TS SEV D "}"), NEFIA_EEXIST);
+    CHECK_INT(decode("{" T S H TS SEV D ",\"da\\u0074a\":{}}"), NEFIA_EEXIST);
+    CHECK_INT(decode("{" T S H TS SEV "\"data\":{\"a\":1,\"a\":2}}"), NEFIA_EEXIST);
+    CHECK_INT(decode("{" T S H TS SEV "\"data\":{\"a\":\"\xFF\"}}"), NEFIA_EUTF8);
+    CHECK_INT(decode(""), NEFIA_ESYNTAX);
+    CHECK_INT(event_decode(&event, "[1,2,3]", 7, tokens, 2, scratch, NULL), NEFIA_EFULL);
 }
 
-TEST(seq_and_boot_count_only_together) {
-  CHECK_INT(
-      decode("{" T S H TS SEV D ",\"seq\":18446744073709551615,\"boot\":0}"),
-      0);
-  CHECK(event.has_seq && event.seq == UINT64_MAX && event.boot == 0);
-  CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":1}"), 0);
-  CHECK(!event.has_seq);
-  CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":-1,\"boot\":1}"), 0);
-  CHECK(!event.has_seq);
-  CHECK_INT(decode("{" T S H TS SEV D
-                   ",\"seq\":\"1\",\"boot\":1,\"clock\":{\"unsynced\":1}}"),
-            0);
-  CHECK(!event.has_seq && !event.unsynced);
+TEST(every_truncation_is_refused)
+{
+    static const char line[] = "{" T S H TS SEV D ",\"seq\":1,\"boot\":2,\"clock\":\"synced\"}";
+    char copy[sizeof line];
+
+    for (size_t len = 0; len < sizeof line - 1; len++) {
+        memset(copy, 'x', sizeof copy);
+        memcpy(copy, line, len);
+        CHECK(decode_bytes(copy, len) < 0);
+        CHECK(why != NULL);
+    }
+    CHECK_INT(decode(line), 0);
+}
+
+TEST(seq_and_boot_count_only_together)
+{
+    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":18446744073709551615,\"boot\":0}"), 0);
+    CHECK(event.has_seq && event.seq == UINT64_MAX && event.boot == 0);
+    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":1}"), 0);
+    CHECK(!event.has_seq);
+    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":-1,\"boot\":1}"), 0);
+    CHECK(!event.has_seq);
+    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":\"1\",\"boot\":1,\"clock\":{\"unsynced\":1}}"),
+              0);
+    CHECK(!event.has_seq && !event.unsynced);
 }
 
 /** A line whose member `key` is a string of n letters. */
-static const char *line_with(struct text *t, const char *key, size_t n,
-                             bool escaped) {
-  text_reset(t);
-  text_str(t, "{");
-  text_str(t, key[0] == 't' ? "" : T);
-  text_str(t, key[0] == 's' ? "" : S);
-  text_str(t, key[0] == 'h' ? "" : H);
-  text_str(t, TS SEV D ",\"");
-  text_str(t, key);
-  text_str(t, "\":\"");
-  for (size_t i = 0; i < n; i++)
-    text_str(t, escaped ? "\\u0061" : "a");
-  text_str(t, "\"}");
-  return t->buf;
+static const char *line_with(struct text *t, const char *key, size_t n, bool escaped)
+{
+    text_reset(t);
+    text_str(t, "{");
+    text_str(t, key[0] == 't' ? "" : T);
+    text_str(t, key[0] == 's' ? "" : S);
+    text_str(t, key[0] == 'h' ? "" : H);
+    text_str(t, TS SEV D ",\"");
+    text_str(t, key);
+    text_str(t, "\":\"");
+    for (size_t i = 0; i < n; i++)
+        text_str(t, escaped ? "\\u0061" : "a");
+    text_str(t, "\"}");
+    return t->buf;
 }
 
-TEST(names_are_bounded) {
-  char buf[4096];
-  struct text t;
+TEST(names_are_bounded)
+{
+    char buf[4096];
+    struct text t;
 
-  text_init(&t, buf, sizeof buf);
-  for (int escaped = 0; escaped < 2; escaped++) {
-    CHECK_INT(decode(line_with(&t, "type", 128, escaped)), 0);
-    CHECK_INT(event.type.len, 128);
-    CHECK_INT(decode(line_with(&t, "type", 129, escaped)), NEFIA_ETOOBIG);
-    CHECK_INT(decode(line_with(&t, "source", 128, escaped)), 0);
-    CHECK_INT(decode(line_with(&t, "source", 129, escaped)), NEFIA_ETOOBIG);
-    if (escaped && CONFIG_EVENT_BYTES < 2048)
-      continue; /* such a line is too long */
-    CHECK_INT(decode(line_with(&t, "host_id", 255, escaped)), 0);
-    CHECK_INT(event.host_id.len, 255);
-    CHECK_INT(decode(line_with(&t, "host_id", 256, escaped)), NEFIA_ETOOBIG);
-  }
+    text_init(&t, buf, sizeof buf);
+    for (int escaped = 0; escaped < 2; escaped++) {
+        CHECK_INT(decode(line_with(&t, "type", 128, escaped)), 0);
+        CHECK_INT(event.type.len, 128);
+        CHECK_INT(decode(line_with(&t, "type", 129, escaped)), NEFIA_ETOOBIG);
+        CHECK_INT(decode(line_with(&t, "source", 128, escaped)), 0);
+        CHECK_INT(decode(line_with(&t, "source", 129, escaped)), NEFIA_ETOOBIG);
+        if (escaped && CONFIG_EVENT_BYTES < 2048)
+            continue; /* such a line is too long */
+        CHECK_INT(decode(line_with(&t, "host_id", 255, escaped)), 0);
+        CHECK_INT(event.host_id.len, 255);
+        CHECK_INT(decode(line_with(&t, "host_id", 256, escaped)), NEFIA_ETOOBIG);
+    }
 }
 
 /** A member whose value takes n bytes once its one escape is undone. */
-static void put_escaped(struct text *t, const char *before, const char *start,
-                        size_t n, const char *fill, const char *end) {
-  text_str(t, before);
-  text_str(t, start);
-  for (size_t i = 0; i < n; i++)
-    text_str(t, fill);
-  text_str(t, end);
+static void put_escaped(struct text *t, const char *before, const char *start, size_t n,
+                        const char *fill, const char *end)
+{
+    text_str(t, before);
+    text_str(t, start);
+    for (size_t i = 0; i < n; i++)
+        text_str(t, fill);
+    text_str(t, end);
 }
 
-TEST(longest_escaped_members_fit_the_scratch) {
-  char small[EVENT_SCRATCH + 1], buf[1024];
-  struct text t;
+TEST(longest_escaped_members_fit_the_scratch)
+{
+    char small[EVENT_SCRATCH + 1], buf[1024];
+    struct text t;
 
-  for (size_t severity = 0; severity <= EVENT_STAMP_MAX; severity++) {
-    text_init(&t, buf, sizeof buf);
-    put_escaped(&t, "{\"type\":", "\"\\u0061", EVENT_TYPE_MAX - 1, "a", "\",");
-    put_escaped(&t, "\"source\":", "\"\\u0061", EVENT_SOURCE_MAX - 1, "a",
-                "\",");
-    put_escaped(&t, "\"host_id\":", "\"\\u0061", EVENT_HOST_MAX - 1, "a",
-                "\",");
-    put_escaped(&t, "\"timestamp\":", "\"\\u0032026-03-10T15:30:00.",
-                EVENT_STAMP_MAX - 21, "0", "Z\",");
-    put_escaped(&t, "\"severity\":", "\"\\u0061", severity, "a", "\"," D "}");
-    REQUIRE(!t.truncated);
-    memset(small, 'x', sizeof small);
-    CHECK_INT(event_decode(&event, t.buf, t.len, tokens, CONFIG_JSON_TOKENS,
-                           small, &why),
-              NEFIA_EINVAL);
-    CHECK(why && strstr(why, "\"severity\" is not one of"));
-    CHECK_INT(small[EVENT_SCRATCH], 'x');
-  }
+    for (size_t severity = 0; severity <= EVENT_STAMP_MAX; severity++) {
+        text_init(&t, buf, sizeof buf);
+        put_escaped(&t, "{\"type\":", "\"\\u0061", EVENT_TYPE_MAX - 1, "a", "\",");
+        put_escaped(&t, "\"source\":", "\"\\u0061", EVENT_SOURCE_MAX - 1, "a", "\",");
+        put_escaped(&t, "\"host_id\":", "\"\\u0061", EVENT_HOST_MAX - 1, "a", "\",");
+        put_escaped(&t, "\"timestamp\":", "\"\\u0032026-03-10T15:30:00.", EVENT_STAMP_MAX - 21,
+                    "0", "Z\",");
+        put_escaped(&t, "\"severity\":", "\"\\u0061", severity, "a", "\"," D "}");
+        REQUIRE(!t.truncated);
+        memset(small, 'x', sizeof small);
+        CHECK_INT(event_decode(&event, t.buf, t.len, tokens, CONFIG_JSON_TOKENS, small, &why),
+                  NEFIA_EINVAL);
+        CHECK(why && strstr(why, "\"severity\" is not one of"));
+        CHECK_INT(small[EVENT_SCRATCH], 'x');
+    }
 }
 
-TEST(line_is_bounded) {
-  static char line[CONFIG_EVENT_BYTES + 2];
-  static const char start[] = "{" T S H TS SEV D "}";
+TEST(line_is_bounded)
+{
+    static char line[CONFIG_EVENT_BYTES + 2];
+    static const char start[] = "{" T S H TS SEV D "}";
 
-  memset(line, ' ', sizeof line);
-  memcpy(line, start, sizeof start - 1);
-  CHECK_INT(decode_bytes(line, CONFIG_EVENT_BYTES), 0);
-  CHECK_INT(decode_bytes(line, CONFIG_EVENT_BYTES + 1), NEFIA_ETOOBIG);
-  CHECK(why != NULL);
+    memset(line, ' ', sizeof line);
+    memcpy(line, start, sizeof start - 1);
+    CHECK_INT(decode_bytes(line, CONFIG_EVENT_BYTES), 0);
+    CHECK_INT(decode_bytes(line, CONFIG_EVENT_BYTES + 1), NEFIA_ETOOBIG);
+    CHECK(why != NULL);
 }
 
-TEST(writer_cuts_and_cleans_names) {
-  char buf[CONFIG_EVENT_BYTES + 1], type[200], host[400];
-  struct event_head h = head_ok();
-  struct text out;
+TEST(writer_cuts_and_cleans_names)
+{
+    char buf[CONFIG_EVENT_BYTES + 1], type[200], host[400];
+    struct event_head h = head_ok();
+    struct text out;
 
-  memset(type, 't', sizeof type);
-  memcpy(type + 126, "\xE2\x82\xAC", 4); /* the euro sign does not fit */
-  memset(host, '\xFF', sizeof host);
-  host[sizeof host - 1] = '\0';
-  h.type = type;
-  h.host_id = host;
-  h.source = "a\nb\x7F";
-  text_init(&out, buf, sizeof buf);
-  REQUIRE(event_encode(&out, &h, "{}", 2) > 0);
-  CHECK(utf8_valid(buf, out.len));
-  CHECK_INT(decode(buf), 0);
-  CHECK_INT(event.type.len, 126);
-  CHECK_INT(event.host_id.len, 255);
-  CHECK(slice_eq(event.source, "a\xEF\xBF\xBD"
-                               "b\xEF\xBF\xBD"));
+    memset(type, 't', sizeof type);
+    memcpy(type + 126, "\xE2\x82\xAC", 4); /* the euro sign does not fit */
+    memset(host, '\xFF', sizeof host);
+    host[sizeof host - 1] = '\0';
+    h.type = type;
+    h.host_id = host;
+    h.source = "a\nb\x7F";
+    text_init(&out, buf, sizeof buf);
+    REQUIRE(event_encode(&out, &h, "{}", 2) > 0);
+    CHECK(utf8_valid(buf, out.len));
+    CHECK_INT(decode(buf), 0);
+    CHECK_INT(event.type.len, 126);
+    CHECK_INT(event.host_id.len, 255);
+    CHECK(slice_eq(event.source, "a\xEF\xBF\xBD"
+                                 "b\xEF\xBF\xBD"));
 }
 
-TEST(writer_refuses_what_a_reader_would) {
-  char buf[CONFIG_EVENT_BYTES + 1];
-  struct event_head h = head_ok();
-  struct text out;
+TEST(writer_refuses_what_a_reader_would)
+{
+    char buf[CONFIG_EVENT_BYTES + 1];
+    struct event_head h = head_ok();
+    struct text out;
 
-  text_init(&out, buf, sizeof buf);
-  text_str(&out, "kept");
-  CHECK_INT(event_encode(&out, &h, "[]", 2), NEFIA_EINVAL);
-  CHECK_INT(event_encode(&out, &h, "{\n}", 3), NEFIA_EINVAL);
-  CHECK_INT(event_encode(&out, &h, "{", 1), NEFIA_EINVAL);
-  h.type = "";
-  CHECK_INT(event_encode(&out, &h, "{}", 2), NEFIA_EINVAL);
-  h.type = NULL;
-  CHECK_INT(event_encode(&out, &h, "{}", 2), NEFIA_EINVAL);
-  CHECK_STR(buf, "kept");
+    text_init(&out, buf, sizeof buf);
+    text_str(&out, "kept");
+    CHECK_INT(event_encode(&out, &h, "[]", 2), NEFIA_EINVAL);
+    CHECK_INT(event_encode(&out, &h, "{\n}", 3), NEFIA_EINVAL);
+    CHECK_INT(event_encode(&out, &h, "{", 1), NEFIA_EINVAL);
+    h.type = "";
+    CHECK_INT(event_encode(&out, &h, "{}", 2), NEFIA_EINVAL);
+    h.type = NULL;
+    CHECK_INT(event_encode(&out, &h, "{}", 2), NEFIA_EINVAL);
+    CHECK_STR(buf, "kept");
 }
 
-TEST(data_that_does_not_fit_is_replaced) {
-  static char data[2 * CONFIG_EVENT_BYTES], buf[2 * CONFIG_EVENT_BYTES];
-  struct event_head h = head_ok();
-  size_t around, len;
-  struct text out;
+TEST(data_that_does_not_fit_is_replaced)
+{
+    static char data[2 * CONFIG_EVENT_BYTES], buf[2 * CONFIG_EVENT_BYTES];
+    struct event_head h = head_ok();
+    size_t around, len;
+    struct text out;
 
-  text_init(&out, buf, sizeof buf);
-  around = (size_t)event_encode(&out, &h, "{}", 2) - 2;
-  memset(data, 'x', sizeof data);
-  memcpy(data, "{\"x\":\"", 6);
-  len = CONFIG_EVENT_BYTES - around;
-  memcpy(data + len - 2, "\"}", 2);
-  text_reset(&out);
-  CHECK_INT(event_encode(&out, &h, data, len), CONFIG_EVENT_BYTES);
-  CHECK_INT(decode(buf), 0);
-  data[len - 2] = 'x';
-  memcpy(data + len - 1, "\"}", 2);
-  text_reset(&out);
-  CHECK_INT(event_encode(&out, &h, data, len + 1), around + 18);
-  CHECK(strstr(buf, "\"data\":{\"truncated\":true},"));
-  CHECK_INT(decode(buf), 0);
+    text_init(&out, buf, sizeof buf);
+    around = (size_t)event_encode(&out, &h, "{}", 2) - 2;
+    memset(data, 'x', sizeof data);
+    memcpy(data, "{\"x\":\"", 6);
+    len = CONFIG_EVENT_BYTES - around;
+    memcpy(data + len - 2, "\"}", 2);
+    text_reset(&out);
+    CHECK_INT(event_encode(&out, &h, data, len), CONFIG_EVENT_BYTES);
+    CHECK_INT(decode(buf), 0);
+    data[len - 2] = 'x';
+    memcpy(data + len - 1, "\"}", 2);
+    text_reset(&out);
+    CHECK_INT(event_encode(&out, &h, data, len + 1), around + 18);
+    CHECK(strstr(buf, "\"data\":{\"truncated\":true},"));
+    CHECK_INT(decode(buf), 0);
 
-  text_init(&out, buf, 100);
-  CHECK_INT(event_encode(&out, &h, data, len + 1), NEFIA_ETOOBIG);
-  CHECK_INT(out.len, 0);
+    text_init(&out, buf, 100);
+    CHECK_INT(event_encode(&out, &h, data, len + 1), NEFIA_ETOOBIG);
+    CHECK_INT(out.len, 0);
 }
 
-static void check_put_text(const char *s, size_t room, const char *want) {
-  char buf[256];
-  struct json_writer w;
-  struct text out;
+static void check_put_text(const char *s, size_t room, const char *want)
+{
+    char buf[256];
+    struct json_writer w;
+    struct text out;
 
-  text_init(&out, buf, sizeof buf);
-  json_begin(&w, &out);
-  json_object(&w, NULL);
-  event_put_text(&w, "a", s, strlen(s), room);
-  event_put_text(&w, "b", s, strlen(s), room);
-  json_end_object(&w);
-  CHECK_STR(buf, want);
+    text_init(&out, buf, sizeof buf);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    event_put_text(&w, "a", s, strlen(s), room);
+    event_put_text(&w, "b", s, strlen(s), room);
+    json_end_object(&w);
+    CHECK_STR(buf, want);
 }
 
-TEST(long_text_is_cut_between_characters) {
-  check_put_text("hello", 5, "{\"a\":\"hello\",\"b\":\"hello\"}");
-  check_put_text("hello", 4,
-                 "{\"a\":\"hell\",\"truncated\":true,\"b\":\"hell\"}");
-  check_put_text("", 0, "{\"a\":\"\",\"b\":\"\"}");
-  check_put_text("x", 0, "{\"a\":\"\",\"truncated\":true,\"b\":\"\"}");
-  check_put_text("a\xE2\x82\xAC", 3,
-                 "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
-  check_put_text("a\n", 2, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
-  check_put_text("a\n", 3, "{\"a\":\"a\\n\",\"b\":\"a\\n\"}");
-  check_put_text("a\xFF", 4,
-                 "{\"a\":\"a\xEF\xBF\xBD\",\"b\":\"a\xEF\xBF\xBD\"}");
-  check_put_text("a\xFF", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
+TEST(long_text_is_cut_between_characters)
+{
+    check_put_text("hello", 5, "{\"a\":\"hello\",\"b\":\"hello\"}");
+    check_put_text("hello", 4, "{\"a\":\"hell\",\"truncated\":true,\"b\":\"hell\"}");
+    check_put_text("", 0, "{\"a\":\"\",\"b\":\"\"}");
+    check_put_text("x", 0, "{\"a\":\"\",\"truncated\":true,\"b\":\"\"}");
+    check_put_text("a\xE2\x82\xAC", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
+    check_put_text("a\n", 2, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
+    check_put_text("a\n", 3, "{\"a\":\"a\\n\",\"b\":\"a\\n\"}");
+    check_put_text("a\xFF", 4, "{\"a\":\"a\xEF\xBF\xBD\",\"b\":\"a\xEF\xBF\xBD\"}");
+    check_put_text("a\xFF", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
 }
 
 #define NONCE "0123456789abcdef0123456789abcdef"
 #define LINK "\"link\":{\"nonce\":\"" NONCE "\",\"count\":3,\"low\":5}"
 
-TEST(takes_the_stamp) {
-  CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":7,\"boot\":1," LINK "}"), 0);
-  CHECK(event.has_link);
-  CHECK(slice_eq(event.nonce, NONCE));
-  CHECK_INT(event.count, 3);
-  CHECK_INT(event.low, 5);
+TEST(takes_the_stamp)
+{
+    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":7,\"boot\":1," LINK "}"), 0);
+    CHECK(event.has_link);
+    CHECK(slice_eq(event.nonce, NONCE));
+    CHECK_INT(event.count, 3);
+    CHECK_INT(event.low, 5);
 }
 
-TEST(what_is_no_stamp_is_somebody_elses_member) {
-  static const char *const others[] = {
-      "\"link\":\"http://example.net/\"",
-      "\"link\":{}",
-      "\"link\":null",
-      "\"link\":{\"nonce\":\"" NONCE "\",\"count\":-1,\"low\":0}",
-      "\"link\":{\"nonce\":\"0123\",\"count\":1,\"low\":0}",
-      "\"link\":{\"nonce\":\"" NONCE "\",\"count\":1}",
-  };
-  char buf[512];
-  struct text t;
+TEST(what_is_no_stamp_is_somebody_elses_member)
+{
+    static const char *const others[] = {
+        "\"link\":\"http://example.net/\"",
+        "\"link\":{}",
+        "\"link\":null",
+        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":-1,\"low\":0}",
+        "\"link\":{\"nonce\":\"0123\",\"count\":1,\"low\":0}",
+        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":1}",
+    };
+    char buf[512];
+    struct text t;
 
-  for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
-    text_init(&t, buf, sizeof buf);
-    text_str(&t, "{" T S H TS SEV D ",\"seq\":7,\"boot\":1,");
-    text_str(&t, others[i]);
-    text_str(&t, "}");
-    CHECK_INT(decode(buf), 0);
-    CHECK(!event.has_link);
-    CHECK(event.has_seq);
-  }
-  CHECK_INT(decode("{" T S H TS SEV D "," LINK "}"), 0);
-  CHECK(!event.has_link); /* nothing to acknowledge */
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
+        text_init(&t, buf, sizeof buf);
+        text_str(&t, "{" T S H TS SEV D ",\"seq\":7,\"boot\":1,");
+        text_str(&t, others[i]);
+        text_str(&t, "}");
+        CHECK_INT(decode(buf), 0);
+        CHECK(!event.has_link);
+        CHECK(event.has_seq);
+    }
+    CHECK_INT(decode("{" T S H TS SEV D "," LINK "}"), 0);
+    CHECK(!event.has_link); /* nothing to acknowledge */
 }
 
-TEST_MAIN(takes_the_stamp, what_is_no_stamp_is_somebody_elses_member,
-          severities, encodes_members_in_order, decodes_what_it_encoded,
-          any_order_and_unknown_members, escaped_names_are_unescaped,
-          missing_members_are_named, malformed_members_are_named,
-          json_errors_come_through, every_truncation_is_refused,
+TEST_MAIN(takes_the_stamp, what_is_no_stamp_is_somebody_elses_member, severities, encodes_members_in_order, decodes_what_it_encoded,
+          any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
+          malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
           seq_and_boot_count_only_together, names_are_bounded,
           longest_escaped_members_fit_the_scratch, line_is_bounded,
           writer_cuts_and_cleans_names, writer_refuses_what_a_reader_would,
-          data_that_does_not_fit_is_replaced,
-          long_text_is_cut_between_characters)
+          data_that_does_not_fit_is_replaced, long_text_is_cut_between_characters)

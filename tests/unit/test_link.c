@@ -5,116 +5,111 @@
 #include "nefia/event.h"
 
 #define NONCE "0123456789abcdef0123456789abcdef"
-#define EVENT                                                                  \
-  "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"c\",\"timestamp\":\"2026-"   \
-  "03-10T15:30:00Z\","                                                         \
-  "\"severity\":\"info\",\"data\":{},\"seq\":1,\"boot\":2}"
+#define EVENT                                                                                      \
+    "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"c\",\"timestamp\":\"2026-"                     \
+    "03-10T15:30:00Z\","                                                                           \
+    "\"severity\":\"info\",\"data\":{},\"seq\":1,\"boot\":2}"
 
 static struct json_token tokens[LINK_TOKENS];
 static char buf[LINK_LINE_MAX + MAC_HEX + 3];
 static struct link_message got;
 
-static int read_back(const char *line) {
-  return link_read(&got, line, strlen(line), tokens);
+static int read_back(const char *line)
+{
+    return link_read(&got, line, strlen(line), tokens);
 }
 
-static size_t put(const struct link_message *m, const struct mac_key *key) {
-  struct text t;
+static size_t put(const struct link_message *m, const struct mac_key *key)
+{
+    struct text t;
 
-  text_init(&t, buf, sizeof buf);
-  link_put(&t, m, key);
-  CHECK(!t.truncated);
-  return t.len;
+    text_init(&t, buf, sizeof buf);
+    link_put(&t, m, key);
+    CHECK(!t.truncated);
+    return t.len;
 }
 
 /** The line that was put, without its newline. */
-static int read_put(void) {
-  return link_read(&got, buf, strcspn(buf, "\n"), tokens);
+static int read_put(void)
+{
+    return link_read(&got, buf, strcspn(buf, "\n"), tokens);
 }
 
-TEST(greeting_comes_back) {
-  struct link_message m = {.kind = LINK_GREETING,
-                           .nonce = NONCE,
-                           .window = 32,
-                           .auth = LINK_AUTH_HOST};
+TEST(greeting_comes_back)
+{
+    struct link_message m = {
+        .kind = LINK_GREETING, .nonce = NONCE, .window = 32, .auth = LINK_AUTH_HOST};
 
-  put(&m, NULL);
-  CHECK_STR(buf, "{\"nefia\":1,\"nonce\":\"" NONCE
-                 "\",\"window\":32,\"span\":256,\"auth\":\"host\"}\n");
-  CHECK_INT(read_put(), 0);
-  CHECK_INT(got.kind, LINK_GREETING);
-  CHECK_STR(got.nonce, NONCE);
-  CHECK_INT(got.window, 32);
-  CHECK_INT(got.span, LINK_SPAN);
-  CHECK_INT(got.auth, LINK_AUTH_HOST);
+    put(&m, NULL);
+    CHECK_STR(buf, "{\"nefia\":1,\"nonce\":\"" NONCE
+                   "\",\"window\":32,\"span\":256,\"auth\":\"host\"}\n");
+    CHECK_INT(read_put(), 0);
+    CHECK_INT(got.kind, LINK_GREETING);
+    CHECK_STR(got.nonce, NONCE);
+    CHECK_INT(got.window, 32);
+    CHECK_INT(got.span, LINK_SPAN);
+    CHECK_INT(got.auth, LINK_AUTH_HOST);
 }
 
-TEST(longest_acknowledgement_fits_and_is_signed) {
-  struct link_message m = {.kind = LINK_ACK,
-                           .nonce = NONCE,
-                           .window = 65535,
-                           .boot = UINT64_MAX,
-                           .seq = UINT64_MAX};
-  struct mac_key key = {.set = false};
+TEST(longest_acknowledgement_fits_and_is_signed)
+{
+    struct link_message m = {
+        .kind = LINK_ACK, .nonce = NONCE, .window = 65535, .boot = UINT64_MAX, .seq = UINT64_MAX};
+    struct mac_key key = {.set = false};
 
-  CHECK_INT(mac_key_set(&key, "0123456789abcdef", 16), 0);
-  size_t len = put(&m, &key), line = strcspn(buf, "\n");
-  CHECK(line <= LINK_LINE_MAX);
-  CHECK_INT(len, line + 1 + MAC_HEX + 1);
-  CHECK_INT(mac_verify_hex(&key, buf, line, buf + line + 1, MAC_HEX), 0);
-  CHECK_INT(read_put(), 0);
-  CHECK_INT(got.kind, LINK_ACK);
-  CHECK(got.boot == UINT64_MAX && got.seq == UINT64_MAX);
-  CHECK_INT(got.window, 65535);
+    CHECK_INT(mac_key_set(&key, "0123456789abcdef", 16), 0);
+    size_t len = put(&m, &key), line = strcspn(buf, "\n");
+    CHECK(line <= LINK_LINE_MAX);
+    CHECK_INT(len, line + 1 + MAC_HEX + 1);
+    CHECK_INT(mac_verify_hex(&key, buf, line, buf + line + 1, MAC_HEX), 0);
+    CHECK_INT(read_put(), 0);
+    CHECK_INT(got.kind, LINK_ACK);
+    CHECK(got.boot == UINT64_MAX && got.seq == UINT64_MAX);
+    CHECK_INT(got.window, 65535);
 }
 
-TEST(refuses_what_is_neither) {
-  CHECK_INT(read_back("{"), NEFIA_ESYNTAX);
-  CHECK_INT(read_back("{}"), NEFIA_EINVAL);
-  CHECK_INT(read_back("[]"), NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"nefia\":2,\"nonce\":\"" NONCE "\",\"window\":1}"),
-            NEFIA_ENOTSUP);
-  CHECK_INT(read_back("{\"nefia\":1,\"nonce\":\"" NONCE
-                      "\",\"window\":1,\"span\":256,\"auth\":\"x\"}"),
-            NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"nefia\":1,\"nonce\":\"" NONCE
-                      "\",\"window\":1,\"span\":0,\"auth\":\"none\"}"),
-            NEFIA_EINVAL);
-  CHECK_INT(
-      read_back("{\"ack\":{\"boot\":1},\"nonce\":\"" NONCE "\",\"window\":1}"),
-      NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"ack\":7,\"nonce\":\"" NONCE "\",\"window\":1}"),
-            NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":-2},\"nonce\":\"" NONCE
-                      "\",\"window\":1}"),
-            NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":2},\"nonce\":"
-                      "\"ABCDEF6789abcdef0123456789abcdef\","
-                      "\"window\":1}"),
-            NEFIA_EINVAL);
-  CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":2},\"nonce\":\"" NONCE
-                      "\",\"window\":65536}"),
-            NEFIA_EINVAL);
+TEST(refuses_what_is_neither)
+{
+    CHECK_INT(read_back("{"), NEFIA_ESYNTAX);
+    CHECK_INT(read_back("{}"), NEFIA_EINVAL);
+    CHECK_INT(read_back("[]"), NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"nefia\":2,\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_ENOTSUP);
+    CHECK_INT(
+        read_back("{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":1,\"span\":256,\"auth\":\"x\"}"),
+        NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"nefia\":1,\"nonce\":\"" NONCE
+                        "\",\"window\":1,\"span\":0,\"auth\":\"none\"}"),
+              NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"ack\":{\"boot\":1},\"nonce\":\"" NONCE "\",\"window\":1}"),
+              NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"ack\":7,\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":-2},\"nonce\":\"" NONCE "\",\"window\":1}"),
+              NEFIA_EINVAL);
+    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":2},\"nonce\":"
+                        "\"ABCDEF6789abcdef0123456789abcdef\","
+                        "\"window\":1}"),
+              NEFIA_EINVAL);
+    CHECK_INT(
+        read_back("{\"ack\":{\"boot\":1,\"seq\":2},\"nonce\":\"" NONCE "\",\"window\":65536}"),
+        NEFIA_EINVAL);
 }
 
-TEST(stamp_is_read_by_the_decoder) {
-  static struct json_token event_tokens[CONFIG_JSON_TOKENS];
-  static char scratch[EVENT_SCRATCH], line[sizeof EVENT + LINK_STAMP_MAX];
-  struct event e;
+TEST(stamp_is_read_by_the_decoder)
+{
+    static struct json_token event_tokens[CONFIG_JSON_TOKENS];
+    static char scratch[EVENT_SCRATCH], line[sizeof EVENT + LINK_STAMP_MAX];
+    struct event e;
 
-  memcpy(line, EVENT, sizeof EVENT);
-  size_t len =
-      link_stamp(line, sizeof EVENT - 1, NONCE, UINT64_MAX, UINT64_MAX);
-  CHECK(len - (sizeof EVENT - 1) <= LINK_STAMP_MAX);
-  CHECK_INT(event_decode(&e, line, len, event_tokens, CONFIG_JSON_TOKENS,
-                         scratch, NULL),
-            0);
-  CHECK(e.has_link);
-  CHECK(slice_eq(e.nonce, NONCE));
-  CHECK(e.count == UINT64_MAX && e.low == UINT64_MAX);
-  CHECK_INT(e.seq, 1);
+    memcpy(line, EVENT, sizeof EVENT);
+    size_t len = link_stamp(line, sizeof EVENT - 1, NONCE, UINT64_MAX, UINT64_MAX);
+    CHECK(len - (sizeof EVENT - 1) <= LINK_STAMP_MAX);
+    CHECK_INT(event_decode(&e, line, len, event_tokens, CONFIG_JSON_TOKENS, scratch, NULL), 0);
+    CHECK(e.has_link);
+    CHECK(slice_eq(e.nonce, NONCE));
+    CHECK(e.count == UINT64_MAX && e.low == UINT64_MAX);
+    CHECK_INT(e.seq, 1);
 }
 
-TEST_MAIN(greeting_comes_back, longest_acknowledgement_fits_and_is_signed,
-          refuses_what_is_neither, stamp_is_read_by_the_decoder)
+TEST_MAIN(greeting_comes_back, longest_acknowledgement_fits_and_is_signed, refuses_what_is_neither,
+          stamp_is_read_by_the_decoder)
