@@ -68,16 +68,19 @@ struct control_server {
     struct control_client *clients;
     unsigned count;
     char path[108]; /* sun_path of unix(7) */
+    int lock;       /* descriptor of the locked file beside it */
     dev_t device;   /* of our socket, so that only it is unlinked */
     ino_t inode;
 };
 
-/** Open the socket and serve on it from the loop. Its directory is created (0755) when only that
+#define CONTROL_LOCK ".lock"
+/** Open the socket and serve on it from the loop. A locked file, path + CONTROL_LOCK, stands beside
+ * it until control_close: of two daemons that start at once one is refused. Its directory is created (0755) when only that
  * level is missing. A socket nobody answers on is replaced; anything else at that path is left
  * alone and refused. More than `count` clients are told so and closed.
  * Memory: s and clients are the caller's and stay; path is copied; verbs and arg are kept. Takes up
  * to 1 + count watches.
- * Return: 0; NEFIA_EEXIST (a daemon answers there, or it is not a socket), NEFIA_ETOOBIG (path over
+ * Return: 0; NEFIA_EEXIST (a daemon has it or answers there, or it is not a socket), NEFIA_ETOOBIG (path over
  * 107 bytes), NEFIA_EFULL (no watch left), NEFIA_EIO; why then holds the sentence for the log, and
  * s is as if never opened. */
 int control_open(struct control_server *s, struct loop *loop, const char *path,

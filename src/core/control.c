@@ -1,7 +1,9 @@
 #include "nefia/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -336,6 +338,53 @@ static int make_parent(const char *path, struct text *why)
     return 0;
 }
 
+static void lock_name(char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK], const char *path)
+{
+    struct text t;
+
+    text_init(&t, name, sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK);
+    text_str(&t, path);
+    text_str(&t, CONTROL_LOCK);
+}
+
+/** Is the locked descriptor still the file of that name? A daemon that ends removes its own. */
+static bool is_there(int fd, const char *name)
+{
+    struct stat ours = {0}, there = {0};
+
+    return fstat(fd, &ours) == 0 && lstat(name, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
+/** Nobody else opens or removes the socket while we have the lock. Return: its descriptor. */
+static int take_lock(const char *path, struct text *why)
+{
+    char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK];
+
+    lock_name(name, path);
+    for (;;) {
+        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        if (fd < 0)
+            return fail_system(why, "cannot create ", name);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            close(fd);
+            return fail(why, NEFIA_EEXIST, "a daemon is running already and has locked ", name, "");
+        }
+        if (is_there(fd, name))
+            return fd;
+        close(fd);
+    }
+}
+
+static void drop_lock(const char *path, int fd)
+{
+    char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK];
+
+    lock_name(name, path);
+    unlink(name); /* before it is free: see is_there */
+    close(fd);
+}
+
 /** What stands at the path. Return: 0 when it is free now, else negative with why. */
 static int clear_path(const struct sockaddr_un *address, struct text *why)
 {
@@ -396,11 +445,15 @@ int control_open(struct control_server *s, struct loop *loop, const char *path,
     for (unsigned i = 0; i < count; i++)
         clients[i].server = NULL;
     int err = make_parent(path, why);
-    if (err == 0)
-        err = clear_path(&address, why);
+    s->lock = err < 0 ? err : take_lock(path, why);
+    if (s->lock < 0)
+        return s->lock;
+    err = clear_path(&address, why);
     int fd = err < 0 ? err : bind_and_listen(&address, why);
-    if (fd < 0)
+    if (fd < 0) {
+        drop_lock(path, s->lock);
         return fd;
+    }
     if (lstat(path, &st) == 0) {
         s->device = st.st_dev;
         s->inode = st.st_ino;
@@ -442,5 +495,6 @@ void control_close(struct control_server *s)
     if (lstat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode)
         unlink(s->path);
     close(fd);
+    drop_lock(s->path, s->lock);
     s->loop = NULL;
 }

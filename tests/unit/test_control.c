@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -122,6 +123,17 @@ static void make_names(const char *file)
     text_init(&t, path, sizeof path);
     text_str(&t, directory);
     text_str(&t, file);
+}
+
+static const char *lock_path(void)
+{
+    static char name[sizeof path + sizeof CONTROL_LOCK];
+    struct text t;
+
+    text_init(&t, name, sizeof name);
+    text_str(&t, path);
+    text_str(&t, CONTROL_LOCK);
+    return t.buf;
 }
 
 static int open_server(void)
@@ -431,12 +443,52 @@ TEST(living_daemon_is_left_alone)
 
     setup();
     CHECK_INT(control_open(&second, &loop, path, other, 1, verbs, NULL, &why), NEFIA_EEXIST);
-    CHECK(strstr(why.buf, "a daemon is running already and answers on /tmp/control-test-") != NULL);
+    CHECK(strstr(why.buf, "a daemon is running already and has locked /tmp/control-test-") != NULL);
     control_close(&second);
     control_wake(&second);
     ask_raw("count 0\n");
     CHECK_STR(heard, "{\"end\":true,\"exit\":0}\n");
     teardown();
+}
+
+/* Whatever it is that answers: it may be of another kind, and know nothing of the lock. */
+TEST(living_socket_is_left_alone)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    make_names("/other.sock");
+    memcpy(a.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    CHECK_INT(listen(fd, 1), 0);
+    CHECK_INT(open_server(), NEFIA_EEXIST);
+    CHECK(strstr(why.buf, "a daemon is running already and answers on /tmp/control-test-") != NULL);
+    close(fd);
+    CHECK_INT(unlink(path), 0);
+    CHECK_INT(rmdir(directory), 0); /* no lock stays behind */
+}
+
+/* Another daemon is between its look at a stale socket and its own. */
+TEST(another_that_starts_is_left_alone)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    make_names("/race.sock");
+    memcpy(a.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    close(fd);
+    int lock = open(lock_path(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK_INT(flock(lock, LOCK_EX), 0);
+    CHECK_INT(open_server(), NEFIA_EEXIST);
+    CHECK(strstr(why.buf, "/race.sock.lock") != NULL);
+    CHECK_INT(access(path, F_OK), 0);
+    close(lock); /* as after a power cut: the file stays, nobody has it locked */
+    CHECK_INT(open_server(), 0);
+    ask_raw("count 0\n");
+    CHECK_STR(heard, "{\"end\":true,\"exit\":0}\n");
+    control_close(&server);
+    CHECK_INT(rmdir(directory), 0);
 }
 
 TEST(other_files_are_left_alone)
@@ -589,6 +641,7 @@ static void end_daemon(void)
     kill(daemon_pid, SIGKILL);
     waitpid(daemon_pid, NULL, 0);
     unlink(path);
+    unlink(lock_path());
     CHECK_INT(rmdir(directory), 0);
 }
 
@@ -643,6 +696,7 @@ TEST(request_without_a_daemon)
     unlink(path);
     CHECK_INT(request("count 1", 1000, NULL), NEFIA_EIO);
     CHECK(strstr(why.buf, "No such file or directory; is it running?") != NULL);
+    unlink(lock_path());
     CHECK_INT(rmdir(directory), 0);
 }
 
@@ -651,6 +705,7 @@ TEST_MAIN(answers_record_by_record, socket_is_ours_alone, errors_are_records,
           request_too_long, answer_longer_than_any_buffer, follower_sleeps_until_woken,
           silent_client_is_dropped, client_that_does_not_read_is_dropped,
           client_that_leaves_is_forgotten, one_client_too_many_is_told, stale_socket_is_replaced,
-          living_daemon_is_left_alone, other_files_are_left_alone, stranger_is_refused, bad_paths,
+          living_daemon_is_left_alone,
+          living_socket_is_left_alone, another_that_starts_is_left_alone, other_files_are_left_alone, stranger_is_refused, bad_paths,
           loop_without_room, request_gets_records_and_status, request_gives_up_in_time,
           request_without_a_daemon)
