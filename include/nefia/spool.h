@@ -48,6 +48,8 @@ unsigned spool_delivered(struct spool *s);
 unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra);
 /** The n oldest of those that were sent arrived: they leave. Return: how many. */
 unsigned spool_delivered_first(struct spool *s, unsigned n);
+/** The oldest one is given up: it goes, and counts as lost. */
+void spool_give_up(struct spool *s);
 /** The connection broke: what was sent counts as unsent again. */
 void spool_rewind(struct spool *s);
 /** Read and reset `lost`. Return: 0 when nothing was lost. */

@@ -23,6 +23,7 @@ enum {
         20, /* looks at the kernel's send queue: doubling, while something is in flight */
     CHECK_MOST_MS = 1000,
     SETTLE_MS = 100, /* after all arrived: a hub that refuses what it got resets the connection */
+    ADMIT_MS = 1000, /* after a refusal: a hub that does not take us at all resets it before we speak */
 };
 
 static void try_hub(struct uplink *u);
@@ -90,12 +91,40 @@ void uplink_retry(struct uplink *u)
         wait_over(u);
 }
 
-/** A connection that was up ended. */
-static void lost(struct uplink *u, const char *why)
+/** The hub reset the connection after it was sent something of that many events. Which one of
+ * several it refused shows when they go one at a time. */
+static void refused(struct uplink *u, unsigned events)
 {
+    struct spool_item first;
+
+    if (events == 0 || !spool_next(u->spool, &first))
+        return;
+    u->suspects = events;
+    if (events > 1)
+        return;
+    if (first.seq != u->refused_seq)
+        u->refusals = 0;
+    u->refused_seq = first.seq;
+    if (++u->refusals < UPLINK_REFUSALS)
+        return;
+    LOG_WARN("event ", DEC(first.seq), " was refused ", DEC(u->refusals), " times: it is lost");
+    u->refusals = 0;
+    spool_give_up(u->spool);
+}
+
+/** A connection that was up ended. error: its errno, or 0. */
+static void lost(struct uplink *u, const char *why, int error)
+{
+    unsigned begun = u->spool->events - u->spool->unsent;
+
+    if (u->line_len > 0 && u->line_sent == 0)
+        begun--;
+    if (error != ECONNRESET || u->state != UPLINK_UP)
+        begun = 0;
     LOG_WARN("the connection to ", ADDR(&u->peer), " ended: ", why, "; ", DEC(u->spool->events),
              " events wait");
     drop_connection(u);
+    refused(u, begun);
     u->failures++;
     wait(u);
 }
@@ -115,6 +144,7 @@ static void confirm(struct uplink *u, unsigned n)
 {
     n = spool_delivered_first(u->spool, n);
     u->delivered += n;
+    u->suspects -= n < u->suspects ? n : u->suspects;
     if (n == 0)
         return;
     u->attempts = 0;
@@ -143,23 +173,23 @@ static int pending_error(const struct uplink *u)
 static void check_queue(void *arg)
 {
     struct uplink *u = arg;
-    /* In this order: a reset empties the queue, and is then seen as an error. */
-    int queued = tcp_queued(u->fd);
     int error = pending_error(u);
 
     if (error) {
-        lost(u, ERRNO(error));
+        lost(u, ERRNO(error), error);
         return;
     }
     /* What the spool dropped meanwhile moved the count: then it begins anew. */
     if (u->settling > 0 && u->losses == spool_losses(u->spool))
         confirm(u, u->settling);
     u->settling = 0;
+    uplink_kick(u); /* what waited for it */
     if (u->state != UPLINK_UP || u->spool->events == u->spool->unsent)
         return;
     if (u->check_ms < CHECK_MOST_MS)
         u->check_ms *= 2;
-    u->settling = arrived(u, queued);
+    /* With what was just sent. A reset empties the queue: the next look sees it as an error. */
+    u->settling = arrived(u, tcp_queued(u->fd));
     if (u->settling > 0) {
         u->losses = spool_losses(u->spool);
         u->check_ms = SETTLE_MS;
@@ -179,17 +209,18 @@ static void check_soon(struct uplink *u)
 
 static void closing_over(void *arg)
 {
-    lost(arg, "the hub closed, and not all was acknowledged");
+    lost(arg, "the hub closed, and not all was acknowledged", 0);
 }
 
 static void check_end(void *arg)
 {
     struct uplink *u = arg;
+    /* In this order: a reset empties the queue, and is then seen as an error. */
     int queued = tcp_queued(u->fd);
     int error = pending_error(u);
 
     if (error) {
-        lost(u, ERRNO(error));
+        lost(u, ERRNO(error), error);
         return;
     }
     if (queued == 0) {
@@ -209,7 +240,7 @@ static void finish(struct uplink *u)
 {
     loop_unwatch(u->loop, &u->watch);
     if (shutdown(u->fd, SHUT_WR) < 0) {
-        lost(u, ERRNO(errno));
+        lost(u, ERRNO(errno), errno);
         return;
     }
     u->check_ms = CHECK_FIRST_MS;
@@ -235,6 +266,8 @@ static bool next_line(struct uplink *u)
 {
     struct spool_item item;
 
+    if (u->suspects > 0 && u->spool->unsent < u->spool->events)
+        return false; /* one at a time */
     if (!spool_next(u->spool, &item))
         return false;
     memcpy(u->line, item.line, item.len);
@@ -274,7 +307,7 @@ static void send_lines(struct uplink *u)
         err = send_line(u);
     }
     if (err < 0 && err != NEFIA_EAGAIN) {
-        lost(u, err == NEFIA_ECLOSED ? "the hub went away" : ERRNO(errno));
+        lost(u, ERRNO(errno), errno);
         return;
     }
     if (u->state == UPLINK_CLOSING && err == 0)
@@ -285,7 +318,7 @@ static void send_lines(struct uplink *u)
 
 void uplink_kick(struct uplink *u)
 {
-    if (u->state == UPLINK_UP && u->line_len == 0)
+    if (u->state == UPLINK_UP && u->line_len == 0 && !timer_active(&u->timer))
         send_lines(u);
 }
 
@@ -302,10 +335,10 @@ static bool receive(struct uplink *u)
         u->ignored += (uint64_t)n;
     if (n >= 0 || n == NEFIA_EAGAIN)
         return true;
-    if (n == NEFIA_ECLOSED && errno == 0)
+    if (errno == 0)
         hub_ended(u);
     else
-        lost(u, errno ? ERRNO(errno) : err_text(n));
+        lost(u, ERRNO(errno), errno);
     return false;
 }
 
@@ -316,7 +349,7 @@ static void ready(void *arg, short revents)
     if (u->state == UPLINK_UP && revents & (POLLIN | POLLERR | POLLHUP) && !receive(u))
         return;
     if (u->state == UPLINK_CLOSING && revents & (POLLERR | POLLHUP)) {
-        lost(u, "the hub went away");
+        lost(u, "the hub went away", 0);
         return;
     }
     if (revents & POLLOUT)
@@ -348,6 +381,11 @@ static void connect_timeout(void *arg)
     not_connected(arg, "no answer within 10 s");
 }
 
+static void admitted(void *arg)
+{
+    send_lines(arg);
+}
+
 static void connect_ready(void *arg, short revents)
 {
     struct uplink *u = arg;
@@ -366,7 +404,9 @@ static void connect_ready(void *arg, short revents)
     u->connects++;
     LOG_INFO("connected to ", ADDR(&u->peer), "; ", DEC(u->spool->events), " events wait");
     if (loop_watch(u->loop, &u->watch, u->fd, POLLIN, ready, u) < 0)
-        lost(u, "too many descriptors");
+        lost(u, "too many descriptors", 0);
+    else if (u->suspects > 0)
+        timer_start(u->loop, &u->timer, ADMIT_MS, admitted, u);
     else
         send_lines(u);
 }
@@ -459,7 +499,7 @@ void uplink_start(struct uplink *u, const struct uplink_hub *hubs, unsigned coun
         return;
     }
     uplink_stop(u);
-    u->attempts = 0;
+    u->attempts = u->refusals = 0;
     if (count > 0)
         try_hub(u);
 }

@@ -174,6 +174,12 @@ unsigned spool_delivered(struct spool *s)
     return spool_delivered_first(s, s->events - s->unsent);
 }
 
+void spool_give_up(struct spool *s)
+{
+    if (s->events > 0)
+        evict(s, 0);
+}
+
 void spool_rewind(struct spool *s)
 {
     s->sent = 0;

@@ -98,8 +98,19 @@ static bool accepted(void)
 
 static void push(const char *text)
 {
-    spool_push(&spool, SEVERITY_WARNING, 1, text, strlen(text));
+    static uint64_t seq;
+
+    spool_push(&spool, SEVERITY_WARNING, ++seq, text, strlen(text));
     uplink_kick(&uplink);
+}
+
+static void reset_peer(void)
+{
+    struct linger hard = {.l_onoff = 1};
+
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(peer);
+    peer = -1;
 }
 
 static char got[256 * 1024];
@@ -155,15 +166,11 @@ TEST(without_a_key_lines_are_plain)
 
 TEST(reset_sends_again_what_was_not_confirmed)
 {
-    struct linger hard = {.l_onoff = 1};
-
     init(NULL);
     connect_up();
     push("first");
     WAIT_FOR(received("first\n"));
-    setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    close(peer);
-    peer = -1;
+    reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK(delivered == 1 || spool.unsent == 1);
     unsigned before = delivered;
@@ -178,20 +185,108 @@ TEST(reset_sends_again_what_was_not_confirmed)
 
 TEST(refused_after_it_arrived_is_sent_again)
 {
-    struct linger hard = {.l_onoff = 1};
-
     init(NULL);
     connect_up();
     push("refused");
     WAIT_FOR(received("refused\n"));
     WAIT_FOR(uplink.settling == 1);
-    setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    close(peer);
-    peer = -1;
+    reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(delivered, 0);
     CHECK_INT(spool.unsent, 1);
     CHECK(uplink.attempts > 0);
+    uplink_stop(&uplink);
+}
+
+/** A hub that resets each connection on which this comes. Until nothing is left, or a bound.
+ * Return: how many it reset. */
+static unsigned refuse(const char *text)
+{
+    unsigned resets = 0;
+
+    got_len = 0;
+    for (int i = 0; i < 100000 && spool.events > 0; i++) {
+        turn();
+        if (uplink.state == UPLINK_BACKOFF)
+            fake_time.now_ms += 300000;
+        if (accepted() && received(text)) {
+            reset_peer();
+            got_len = 0;
+            resets++;
+        }
+    }
+    return resets;
+}
+
+TEST(an_event_refused_for_good_is_given_up)
+{
+    init("0123456789abcdefghij");
+    push("good first");
+    push("bad");
+    push("good last");
+    uplink_start(&uplink, hub, 1, &key, true);
+    /* Once with the others, then alone. */
+    CHECK_INT(refuse("bad\n"), 1 + UPLINK_REFUSALS);
+    CHECK_INT(delivered, 2);
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
+    CHECK(received("good last\n"));
+    /* All goes its way again. */
+    push("after");
+    push("that");
+    WAIT_FOR(delivered == 4);
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
+    uplink_stop(&uplink);
+}
+
+TEST(refusals_in_a_row_count)
+{
+    init(NULL);
+    connect_up();
+    push("late");
+    for (int i = 1; i < UPLINK_REFUSALS; i++) {
+        WAIT_FOR(accepted() && received("late\n"));
+        reset_peer();
+        got_len = 0;
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        CHECK_INT(uplink.refusals, i);
+        fake_time.now_ms += 300000;
+    }
+    WAIT_FOR(accepted() && delivered == 1); /* the hub has thought better of it */
+    push("next");
+    WAIT_FOR(received("next\n"));
+    reset_peer();
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(uplink.refusals, 1);
+    CHECK_INT(spool.events, 1);
+    uplink_stop(&uplink);
+}
+
+TEST(a_hub_that_does_not_take_us_refuses_no_event)
+{
+    init(NULL);
+    connect_up();
+    push("x");
+    WAIT_FOR(received("x\n"));
+    reset_peer(); /* this may be one */
+    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) {
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        fake_time.now_ms += 300000;
+        WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+        reset_peer(); /* that is none: it is full, or we are not in its list */
+    }
+    uint16_t port = hub[0].addr.port;
+    close(listener);
+    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) { /* none: nobody is there */
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        fake_time.now_ms += 300000;
+        WAIT_FOR(uplink.state != UPLINK_BACKOFF);
+    }
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(uplink.refusals, 1);
+    CHECK_INT(spool.events, 1);
+    listener = listen_at(&hub[0].addr, port);
+    fake_time.now_ms += 300000;
+    WAIT_FOR(accepted() && delivered == 1);
     uplink_stop(&uplink);
 }
 
@@ -386,7 +481,9 @@ TEST(chatty_hub_is_ignored)
 }
 
 TEST_MAIN(lines_are_signed_and_confirmed, refused_after_it_arrived_is_sent_again,
-          steady_traffic_is_confirmed, without_a_key_lines_are_plain,
+          an_event_refused_for_good_is_given_up, refusals_in_a_row_count,
+          a_hub_that_does_not_take_us_refuses_no_event, steady_traffic_is_confirmed,
+          without_a_key_lines_are_plain,
           reset_sends_again_what_was_not_confirmed, orderly_end_confirms_and_connects_again,
           slow_hub_gets_whole_lines_in_the_end,
           waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,

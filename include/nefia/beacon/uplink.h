@@ -26,7 +26,14 @@
  * resets it). When the connection breaks before, all that is not delivered is sent again, whole.
  * When the hub ends it in good order (a FIN, as it does on a restart), a line already begun is
  * finished, our side is closed, and what was sent counts as delivered when all of it, our end
- * included, was acknowledged. */
+ * included, was acknowledged.
+ *
+ * A hub that resets the connection after an event was sent refused it, or one of those sent before
+ * it was known to be delivered: these go one at a time then, to see which, each new connection a
+ * second after it was made (a hub that does not take us at all resets it before). The one that was
+ * refused UPLINK_REFUSALS times in a row goes, and counts as lost. A hub that is away, says nothing
+ * or ends in good order refuses nothing. */
+#define UPLINK_REFUSALS 8
 enum uplink_state { UPLINK_IDLE, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING, UPLINK_BACKOFF };
 
 /** Where a hub is. */
@@ -54,6 +61,9 @@ struct uplink {
     uint64_t losses;             /* of the spool, then */
     uint64_t check_ms, since_ms; /* since_ms: when `state` began */
     unsigned attempts;           /* waits since the last delivered event */
+    unsigned suspects;           /* the oldest events, one of which was refused */
+    unsigned refusals;           /* in a row, of the event refused_seq, sent alone */
+    uint64_t refused_seq;
     int error;                   /* errno of a connect that failed at once */
     char *line;                  /* the caller's UPLINK_LINE_BYTES: the line being sent */
     size_t line_len, line_sent;
