@@ -17,6 +17,24 @@ result "the host's defconfig builds" $?
 make -q BOARD=host >"$log" 2>&1
 result "a second make has nothing to do" $?
 
+# features PROGRAM: what it says of itself, a word a line, sorted.
+features()
+{
+    "out/host/$1" --version | sed -n 's/^features: //p' | tr ' ' '\n' | sort
+}
+
+# Each program tells what concerns it, and together they tell all that somebody can choose.
+features nefia-beacon >"$dir/beacon"
+features nefia >"$dir/hub"
+grep -q '^sensor-' "$dir/beacon" && grep -qx yaml "$dir/beacon" && ! grep '^action-' "$dir/beacon" >"$log"
+result "nefia-beacon --version tells the features of the beacon alone" $?
+grep -q '^action-' "$dir/hub" && grep -qx yaml "$dir/hub" && ! grep '^sensor-\|^beacon-' "$dir/hub" >"$log"
+result "nefia --version tells the features of the hub alone" $?
+sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' out/host/.config | tr '[:upper:]_' '[:lower:]-' |
+    grep -vx beacon-runs-children | sort >"$dir/chosen" # that one has no prompt: others select it
+sort -u "$dir/beacon" "$dir/hub" | diff "$dir/chosen" - >"$log"
+result "no feature is left out, and none is told that nobody can choose" $?
+
 for config in allno allyes; do
     build BOARD=host CONFIG=$config
     result "$config builds" $?

@@ -71,10 +71,14 @@ put()
     fi
 }
 
-# features: what `--version` says of this build.
+# features DIRECTORY…: what `--version` says of a program made of these: their symbols that somebody can choose and did.
 features()
 {
-    sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' "$config" | tr '[:upper:]_\n' '[:lower:]- ' | sed 's/ $//'
+    find "$@" -name Kconfig -exec cat {} + |
+        awk '$1 == "config" { name = $2 }
+             $1 == "bool" && NF > 1 { asked["CONFIG_" name "=y"] }
+             $0 in asked { printf "%s%s", gap, tolower(substr($0, 8, length - 9)); gap = " " }' - "$config" |
+        tr _ -
 }
 
 sync()
@@ -101,7 +105,11 @@ sync()
                 s/^\(CONFIG_[A-Z0-9_]*\)=\(..*\)$/#define \1 \2/p' "$config"
         echo "#define NEFIA_BOARD \"$1\""
         echo "#define NEFIA_VERSION \"$2\""
-        echo "#define NEFIA_FEATURES \"$(features)\""
+        common='src/core src/event src/net'
+        # shellcheck disable=SC2086 # a list of words
+        echo "#define NEFIA_BEACON_FEATURES \"$(features $common src/beacon)\""
+        # shellcheck disable=SC2086
+        echo "#define NEFIA_HUB_FEATURES \"$(features $common src/guard src/reactor)\""
     } | put "$out/gen/autoconf.h"
     {
         grep '^CONFIG_' "$config" || true

@@ -52,6 +52,7 @@ struct cli_verb {
 
 struct cli_program {
     const char *name, *summary;
+    const char *features; /* of this build: words with one space between */
     const char *config; /* default of -c */
     const struct cli_verb *verbs;
 };

@@ -139,6 +139,7 @@ int main(int argc, char **argv)
     static const struct cli_program program = {
         .name = program_name,
         .summary = "watches this device and sends signed events to a hub",
+        .features = NEFIA_BEACON_FEATURES,
         .config = "/etc/nefia/nefia.yaml",
         .verbs = verbs,
     };

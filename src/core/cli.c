@@ -13,9 +13,8 @@
 
 /* The Makefile's generated header has them; a file compiled by hand does without. */
 #ifndef NEFIA_VERSION
-#define NEFIA_VERSION  "unknown"
-#define NEFIA_BOARD    "unknown"
-#define NEFIA_FEATURES ""
+#define NEFIA_VERSION "unknown"
+#define NEFIA_BOARD   "unknown"
 #endif
 
 /** What one parse needs besides the arguments it fills. */
@@ -127,7 +126,7 @@ static int print_verb_help(const struct cli_program *p, const struct cli_verb *v
 
 static int print_version(const struct cli_program *p)
 {
-    CLI_OUT(p->name, " ", cli_version(), " (", cli_board(), ")\nfeatures: ", NEFIA_FEATURES, "\n");
+    CLI_OUT(p->name, " ", cli_version(), " (", cli_board(), ")\nfeatures: ", p->features, "\n");
     return CLI_FINE;
 }
 

@@ -149,6 +149,7 @@ int main(int argc, char **argv)
     static const struct cli_program program = {
         .name = program_name,
         .summary = "takes the events of beacons, and acts on them by rules",
+        .features = NEFIA_HUB_FEATURES,
         .config = "/etc/nefia/nefia.yaml",
         .verbs = verbs,
     };

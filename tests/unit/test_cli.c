@@ -33,7 +33,7 @@ static const struct cli_verb verbs[] = {
     {.name = NULL},
 };
 static const struct cli_program program = {
-    .name = "test", .summary = "", .config = "/default", .verbs = verbs};
+    .name = "test", .summary = "", .features = "", .config = "/default", .verbs = verbs};
 
 /** Run a command line in a process of its own, of which the first `closed` descriptors are closed. */
 static int run(int closed, const char *const *words)
