@@ -6,6 +6,8 @@
 # A tier ends with a line `N passed, N failed`; one that dies without it counts as one failed, one
 # that exits with an error although nothing is counted as failed does too.  The last line is the sum.
 set -u
+# shellcheck source=toolchain/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 
 if [ "$1" != -d ]; then
     echo "usage: check.sh -d LOGS TIER…" >&2
@@ -24,14 +26,7 @@ for tier in "$@"; do
     sh -c "$command" >"$log" 2>&1 </dev/null
     status=$?
     took=$(($(date +%s) - began))
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
-    p=${line%% *}
-    f=$(echo "$line" | cut -d ' ' -f 3)
-    if [ -z "$line" ]; then
-        p=0 f=1
-    elif [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
-        f=1
-    fi
+    verdict $status "$log"
     if [ "$f" -gt 0 ]; then
         echo "---- $name: $command: exit status $status; the end of $log:"
         grep -E '^FAIL|rror' "$log" | head -n 20

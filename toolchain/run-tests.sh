@@ -7,6 +7,8 @@
 # Its output is shown when it fails.  The last line is the sum.  A program …/replay/NAME is given the
 # files of its corpus: tests/fuzz/corpus/NAME, or that without a leading fuzz_.
 set -u
+# shellcheck source=toolchain/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 
 emulator=
 limit=120
@@ -34,14 +36,7 @@ for program in "$@"; do
     esac
     timeout -k 5 "$limit" ${emulator:+"$emulator"} "$program" "$@" >"$log" 2>&1 </dev/null
     status=$?
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
-    p=${line%% *}
-    f=$(echo "$line" | cut -d ' ' -f 3)
-    if [ -z "$line" ]; then
-        p=0 f=1
-    elif [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
-        f=1
-    fi
+    verdict $status "$log"
     if [ "$f" -gt 0 ]; then
         cat "$log"
         echo "FAIL $program: exit status $status, ${line:-no result}"

@@ -38,6 +38,7 @@ struct action {
     const struct action_class *class; /* null: known, but not in this build */
     const char *command;              /* exec */
     uint32_t timeout_ms;
+    bool idempotent;  /* to do it twice is as good as once */
     uint16_t webhook; /* alert: index */
     uint16_t word;    /* index in action_words: what the configuration said */
 };
@@ -104,6 +105,13 @@ struct action_fields {
     uint64_t timeout_ms;
     const struct node *params;
 };
+
+/** The first of each class's fields: action_bind has looked at it already. */
+#define ACTION_TYPE_FIELD(word)                                                                    \
+    {                                                                                              \
+        .name = "type", .type = FIELD_WORD, .offset = offsetof(struct action_fields, type),        \
+        .words = action_words, .required = true, .help = (word)                                    \
+    }
 
 /** How long to wait before try number `attempt` + 1: 1 s, 2 s, 4 s … at most 60 s. */
 uint64_t action_backoff_ms(unsigned attempt);

@@ -78,6 +78,10 @@ int cli_log(const struct cli_args *a, const char *program);
 const char *cli_version(void);
 const char *cli_board(void);
 
+/** What takes the errors of a configuration (config_init): the log, or stderr. */
+void cli_report_log(void *arg, const char *message);
+void cli_report_stderr(void *arg, const char *message);
+
 /** Write everything, over short writes and EINTR. Return: 0 or NEFIA_EIO. */
 int cli_write(int fd, const char *s, size_t len);
 /** Write strings, ended by a null pointer, in one write where they are short. Return: 0 or

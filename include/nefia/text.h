@@ -67,6 +67,8 @@ int utf8_encode(uint32_t cp, char out[4]);
  * line and paragraph separators and the bidirectional controls (UAX #9). */
 bool utf8_is_control(uint32_t cp);
 bool utf8_valid(const char *s, size_t len);
+/** How many characters valid UTF-8 has. */
+size_t utf8_count(const char *s, size_t len);
 /** Largest prefix of at most max bytes that ends on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
 

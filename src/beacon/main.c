@@ -10,18 +10,6 @@
 static const char program_name[] = "nefia-beacon";
 static struct beacon beacon;
 
-static void report_to_log(void *arg, const char *message)
-{
-    (void)arg;
-    LOG_ERROR(message);
-}
-
-static void report_to_stderr(void *arg, const char *message)
-{
-    (void)arg;
-    CLI_ERR(message, "\n");
-}
-
 static int load(const struct cli_args *a, void (*report)(void *, const char *), unsigned needs)
 {
     beacon_wire(&beacon, a->config, report);
@@ -34,7 +22,7 @@ static int run(const struct cli_args *a)
 
     if (status != CLI_FINE)
         return status;
-    if (load(a, report_to_log, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
+    if (load(a, cli_report_log, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
         return CLI_WRONG;
     return beacon_run(&beacon);
 }
@@ -42,7 +30,7 @@ static int run(const struct cli_args *a)
 static int once(const struct cli_args *a)
 {
     log_init(program_name, LOG_LEVEL_WARN);
-    if (load(a, report_to_stderr, 0) < 0)
+    if (load(a, cli_report_stderr, 0) < 0)
         return CLI_WRONG;
     return beacon_once(&beacon);
 }
@@ -50,7 +38,7 @@ static int once(const struct cli_args *a)
 static int check(const struct cli_args *a)
 {
     log_init(program_name, LOG_LEVEL_WARN);
-    if (load(a, report_to_stderr, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
+    if (load(a, cli_report_stderr, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
         return CLI_WRONG;
     const struct beacon_settings *s = beacon_loaded(&beacon);
     unsigned sensors = beacon.instances.sets[!beacon.instances.current].count;

@@ -74,6 +74,18 @@ int cli_print(int fd, ...)
     return err < 0 ? err : cli_write(fd, buf, used);
 }
 
+void cli_report_log(void *arg, const char *message)
+{
+    (void)arg;
+    LOG_ERROR(message);
+}
+
+void cli_report_stderr(void *arg, const char *message)
+{
+    (void)arg;
+    CLI_ERR(message, "\n");
+}
+
 static void print_row(const char *left, const char *more, const char *help)
 {
     static const char spaces[] = "                                        ";

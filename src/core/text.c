@@ -131,10 +131,8 @@ void text_printable(struct text *t, const char *s, size_t len)
 
 void text_pad_to(struct text *t, size_t from, size_t column)
 {
-    size_t characters = 0;
+    size_t characters = utf8_count(t->buf + from, t->len - from);
 
-    for (size_t i = from; i < t->len; i++)
-        characters += ((unsigned char)t->buf[i] & 0xC0) != 0x80;
     for (; characters < column && !t->truncated; characters++)
         text_char(t, ' ');
 }

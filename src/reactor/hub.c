@@ -149,7 +149,7 @@ static void commit(struct hub *h)
 
 /* ---- Running ---- */
 
-static void tell_notice(void *arg, const char *rule, const char *action)
+void hub_log_notice(void *arg, const char *rule, const char *action)
 {
     (void)arg;
     LOG_WARN("rule ", rule, ": its action (", action,
@@ -190,7 +190,7 @@ static void reload(struct hub *h)
     const struct reactor_settings *now = h->pipeline.settings, *next = staged(h);
     int fd = -1;
 
-    if (hub_load(h, tell_notice) < 0) {
+    if (hub_load(h, hub_log_notice) < 0) {
         rules_abort(&h->rules);
         LOG_ERROR("reload: ", h->path, " has errors; the configuration before stays in force");
         return;

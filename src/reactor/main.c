@@ -12,25 +12,6 @@
 static const char program_name[] = "nefia";
 static struct hub hub;
 
-static void report_to_log(void *arg, const char *message)
-{
-    (void)arg;
-    LOG_ERROR(message);
-}
-
-static void report_to_stderr(void *arg, const char *message)
-{
-    (void)arg;
-    CLI_ERR(message, "\n");
-}
-
-static void log_notice(void *arg, const char *rule, const char *action)
-{
-    (void)arg;
-    LOG_WARN("rule ", rule, ": its action (", action,
-             ") is not in this build: it will match, and do nothing");
-}
-
 static void print_notice(void *arg, const char *rule, const char *action)
 {
     (void)arg;
@@ -45,8 +26,8 @@ static int run(const struct cli_args *a)
 
     if (status != CLI_FINE)
         return status;
-    hub_wire(&hub, a->config, report_to_log);
-    if (hub_load(&hub, log_notice) < 0)
+    hub_wire(&hub, a->config, cli_report_log);
+    if (hub_load(&hub, hub_log_notice) < 0)
         return CLI_WRONG;
     return hub_run(&hub);
 }
@@ -54,7 +35,7 @@ static int run(const struct cli_args *a)
 static int check(const struct cli_args *a)
 {
     log_init(program_name, LOG_LEVEL_WARN);
-    hub_wire(&hub, a->config, report_to_stderr);
+    hub_wire(&hub, a->config, cli_report_stderr);
     if (hub_load(&hub, print_notice) < 0)
         return CLI_WRONG;
     const struct reactor_settings *s = hub_loaded(&hub);
@@ -80,7 +61,7 @@ static int ask(const struct cli_args *a, const char *request,
 
     log_init(program_name, LOG_LEVEL_WARN);
     text_init(&why, why_buf, sizeof why_buf);
-    hub_wire(&hub, a->config, report_to_stderr);
+    hub_wire(&hub, a->config, cli_report_stderr);
     const char *path = hub_socket(&hub);
     if (!path)
         return CLI_WRONG;

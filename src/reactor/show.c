@@ -43,19 +43,10 @@ static int put_str(struct show *s, const char *text)
 
 /* ---- Tables ---- */
 
-static size_t characters(const char *s, size_t len)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return n;
-}
-
 /** One cell, and space up to the next column; at least two. width 0: the last one. */
 static void put_cell(struct text *t, const char *text, size_t len, uint32_t width)
 {
-    size_t n = characters(text, len);
+    size_t n = utf8_count(text, len);
 
     text_bytes(t, text, len);
     if (width == 0)

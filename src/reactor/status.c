@@ -17,18 +17,9 @@ static void put_width(struct json_writer *w, const char *key, const size_t *long
     json_end_array(w);
 }
 
-static size_t characters(const char *s, size_t len)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return n;
-}
-
 static void widen(size_t *longest, const char *s, size_t len)
 {
-    size_t n = characters(s, len);
+    size_t n = utf8_count(s, len);
 
     if (n > *longest)
         *longest = n;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "nefia/beacon/instances.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/sensor_table.h"
@@ -147,6 +148,16 @@ static inline int fix_once(const char *beacons)
             loop_turn(&fix.loop, 100);
     }
     return (int)set->count;
+}
+
+/** A configuration that is refused, with this among the reports. */
+static inline void fix_refused(const char *beacons, const char *why)
+{
+    fix_init(0);
+    CHECK_INT(fix_once(beacons), -1);
+    CHECK(strstr(fix.reports, why) != NULL);
+    if (strstr(fix.reports, why) == NULL)
+        check_puts(fix.reports);
 }
 
 /** SIGCHLD for the sensors' commands. */

@@ -78,32 +78,23 @@ TEST(disabled_does_not_run)
     CHECK_INT(fix_once("{}"), 0);
 }
 
-static void refused(const char *config, const char *why)
-{
-    fix_init(0);
-    CHECK_INT(fix_once(config), -1);
-    CHECK(strstr(fix.reports, why) != NULL);
-    if (strstr(fix.reports, why) == NULL)
-        check_puts(fix.reports);
-}
-
 TEST(mistakes_are_named)
 {
-    refused("{\"disk_usage\":\n {\"warning_percent\": 90,\n \"critical_percent\": 80}}",
+    fix_refused("{\"disk_usage\":\n {\"warning_percent\": 90,\n \"critical_percent\": 80}}",
             "t.json:2: beacons.disk_usage: warning_percent must be below critical_percent");
-    refused("{\"disk_usage\": {\"warning_percent\": 95}}",
+    fix_refused("{\"disk_usage\": {\"warning_percent\": 95}}",
             "t.json:1: beacons.disk_usage: warning_percent must be below critical_percent");
-    refused("{\"disk_usage\": {\"hysteresis_percent\": 85}}",
+    fix_refused("{\"disk_usage\": {\"hysteresis_percent\": 85}}",
             "beacons.disk_usage.hysteresis_percent");
-    refused("{\"disk_usage\": {\"hysteresis_percent\": 45, \"warning_percent\": 45}}",
+    fix_refused("{\"disk_usage\": {\"hysteresis_percent\": 45, \"warning_percent\": 45}}",
             "hysteresis_percent must be below warning_percent");
-    refused("{\"disk_usage\": {\"paths\": [\"/\",\n \"tmp\"]}}",
+    fix_refused("{\"disk_usage\": {\"paths\": [\"/\",\n \"tmp\"]}}",
             "t.json:2: beacons.disk_usage: the path \"tmp\"");
-    refused("{\"disk_usage\": {\"paths\": [\"/\", \"/\"]}}", "is given twice");
-    refused("{\"disk_usage\": {\"critical_percent\": 101}}", "critical_percent");
-    refused("{\"disk_usage\": {\"interval\": \"10\"}}", "beacons.disk_usage.interval");
-    refused("{\"disk_usage\": {\"path\": \"/\"}}", "did you mean paths?");
-    refused("{\"disk_usage\": [1]}", "beacons.disk_usage");
+    fix_refused("{\"disk_usage\": {\"paths\": [\"/\", \"/\"]}}", "is given twice");
+    fix_refused("{\"disk_usage\": {\"critical_percent\": 101}}", "critical_percent");
+    fix_refused("{\"disk_usage\": {\"interval\": \"10\"}}", "beacons.disk_usage.interval");
+    fix_refused("{\"disk_usage\": {\"path\": \"/\"}}", "did you mean paths?");
+    fix_refused("{\"disk_usage\": [1]}", "beacons.disk_usage");
 }
 
 TEST_MAIN(full_enough_is_an_event_with_the_figures_of_df, empty_enough_is_silent,

@@ -83,27 +83,18 @@ TEST(hostile_output_stays_valid_and_bounded)
     CHECK(utf8_valid(fix.printed[0], strlen(fix.printed[0])));
 }
 
-static void refused(const char *config, const char *why)
-{
-    fix_init(0);
-    CHECK_INT(fix_once(config), -1);
-    CHECK(strstr(fix.reports, why) != NULL);
-    if (strstr(fix.reports, why) == NULL)
-        check_puts(fix.reports);
-}
-
 TEST(mistakes_are_named)
 {
-    refused(SCRIPT("\"x\": 1"), "beacons.scripts[0]");
-    refused(SCRIPT("\"command\": \"true\", \"timeout\": \"2m\""),
+    fix_refused(SCRIPT("\"x\": 1"), "beacons.scripts[0]");
+    fix_refused(SCRIPT("\"command\": \"true\", \"timeout\": \"2m\""),
             "timeout must be shorter than interval");
-    refused("{\"scripts\": [{\"command\": \"true\"}]}", "beacons.scripts[0].name");
-    refused("{\"scripts\": [{\"name\": \"a\"}]}", "beacons.scripts[0].command");
-    refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", "
+    fix_refused("{\"scripts\": [{\"command\": \"true\"}]}", "beacons.scripts[0].name");
+    fix_refused("{\"scripts\": [{\"name\": \"a\"}]}", "beacons.scripts[0].command");
+    fix_refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", "
             "\"command\": \"true\"}]}",
             "t.json:2: beacons.scripts[1]: the name \"a\" is given twice");
-    refused("{\"scripts\": {}}", "beacons.scripts");
-    refused(SCRIPT("\"command\": \"true\", \"severity\": \"criticl\""),
+    fix_refused("{\"scripts\": {}}", "beacons.scripts");
+    fix_refused(SCRIPT("\"command\": \"true\", \"severity\": \"criticl\""),
             "is not one of info, warning, critical");
 }
 

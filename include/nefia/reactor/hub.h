@@ -91,6 +91,8 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
  * in this build. Return: 0 (then hub_run may follow); negative: all errors were reported, nothing
  * changed. */
 int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action));
+/** A notice for the log of a running hub. */
+void hub_log_notice(void *arg, const char *rule, const char *action);
 /** What hub_load read. */
 const struct reactor_settings *hub_loaded(const struct hub *h);
 /** Where the daemon's control socket is, as far as the file can be read. */

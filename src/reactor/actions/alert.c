@@ -8,12 +8,7 @@
  * delivered, `-` refused for good, `~` worth another try, and a few words. */
 
 static const struct field fields[] = {
-    {.name = "type",
-     .type = FIELD_WORD,
-     .offset = offsetof(struct action_fields, type),
-     .words = action_words,
-     .required = true,
-     .help = "alert"},
+    ACTION_TYPE_FIELD("alert"),
     {.name = "webhook_name",
      .type = FIELD_STRING,
      .offset = offsetof(struct action_fields, webhook_name),

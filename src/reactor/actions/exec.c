@@ -11,12 +11,7 @@
 static const char *const targets[] = {"host", "hub", NULL};
 
 static const struct field fields[] = {
-    {.name = "type",
-     .type = FIELD_WORD,
-     .offset = offsetof(struct action_fields, type),
-     .words = action_words,
-     .required = true,
-     .help = "exec"},
+    ACTION_TYPE_FIELD("exec"),
     {.name = "command",
      .type = FIELD_STRING,
      .offset = offsetof(struct action_fields, command),
