@@ -97,11 +97,19 @@ static const char *scan_unicode(struct scan *s, const char *p)
     return p + 11;
 }
 
+/** Where backslashes are, so that most strings need not be searched for one. */
+static void note_backslash(struct scan *s, const char *at)
+{
+    if (!IS_ENABLED(CONFIG_JSON_FAST))
+        return;
+    s->last_backslash = at;
+    if (s->first_backslash == NULL)
+        s->first_backslash = at;
+}
+
 static const char *scan_escape(struct scan *s, const char *p)
 {
-    s->last_backslash = p - 1;
-    if (s->first_backslash == NULL)
-        s->first_backslash = p - 1;
+    note_backslash(s, p - 1);
     if (p == s->end)
         return refuse_syntax(s, p, "");
     switch (*p) {
@@ -397,10 +405,8 @@ static bool name_is(const char *text, const struct json_token *t, const char *s,
 
 static bool same_name(const char *text, const struct json_token *a, const struct json_token *b)
 {
-    if (!b->escaped)
+    if (IS_ENABLED(CONFIG_JSON_FAST) && !b->escaped)
         return name_is(text, a, text + b->start, b->end - b->start);
-    if (!a->escaped)
-        return same_name(text, b, a);
     struct unescape ua = unescape_start(text, a), ub = unescape_start(text, b);
     char ca[4], cb[4];
     unsigned n;
@@ -537,11 +543,14 @@ static const struct json_token *close_container(struct convert *c, uint32_t next
 
 static bool has_backslash(const struct convert *c, const struct json_token *t)
 {
-    if (t->start > c->last_backslash || t->end <= c->first_backslash)
+    if (IS_ENABLED(CONFIG_JSON_FAST) &&
+        (t->start > c->last_backslash || t->end <= c->first_backslash))
         return false;
     /* The first or the last is inside; else there may be one between them. */
-    return t->start <= c->first_backslash || t->end > c->last_backslash ||
-           memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
+    if (IS_ENABLED(CONFIG_JSON_FAST) &&
+        (t->start <= c->first_backslash || t->end > c->last_backslash))
+        return true;
+    return memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
 }
 
 static void convert_token(struct convert *c, uint32_t i)
@@ -638,8 +647,10 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
     struct convert c; /* not cleared: `open` is filled as far as `depth` says */
     c.text = text;
     c.tokens = tokens;
-    c.first_backslash = s.first_backslash ? (uint32_t)(s.first_backslash - text) : UINT32_MAX;
-    c.last_backslash = s.first_backslash ? (uint32_t)(s.last_backslash - text) : 0;
+    if (IS_ENABLED(CONFIG_JSON_FAST)) {
+        c.first_backslash = s.first_backslash ? (uint32_t)(s.first_backslash - text) : UINT32_MAX;
+        c.last_backslash = s.first_backslash ? (uint32_t)(s.last_backslash - text) : 0;
+    }
     c.depth = 0;
     const struct json_token *duplicate = convert_tokens(&c, (unsigned)n);
     if (duplicate != NULL)
