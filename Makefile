@@ -99,10 +99,12 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 core-$(CONFIG_YAML) += src/core/config_yaml.c
-core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/fstat_small.c src/core/memory_small.c
+core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/fstat_small.c src/core/kernel_small.c \
+                              src/core/memory_small.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
-OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/fstat_small.c src/core/memory_small.c \
+OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/fstat_small.c src/core/kernel_small.c \
+            src/core/memory_small.c \
             src/beacon/status.c src/beacon/resolve.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
@@ -122,16 +124,19 @@ endif
 
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
-# Link-time optimization: what the compiler calls on its own stays outside.
+# Link-time optimization: what the compiler calls on its own stays outside. Of its passes, those that
+# make more code than they spare in a program of this size.
 ifeq ($(CONFIG_LTO),y)
-LTO_CFLAGS := -flto -fno-ipa-cp -fno-inline-small-functions -fno-ivopts -fno-move-loop-invariants
+LTO_CFLAGS := -flto $(addprefix -fno-,ipa-cp inline-small-functions ivopts move-loop-invariants \
+                  tree-loop-optimize gcse optimize-sibling-calls jump-tables schedule-insns2 \
+                  tree-forwprop tree-tail-merge)
 CFLAGS     += $(LTO_CFLAGS)
 LINK_FLAGS += $(BASE_CFLAGS) $(LTO_CFLAGS) -flto-partition=one
 GCC_AR     := gcc-
-$(foreach f,divide_arm memory_small malloc fstat_small,$(eval CFLAGS_src/core/$(f) += -fno-lto))
+$(foreach f,divide_arm memory_small malloc fstat_small kernel_small,$(eval CFLAGS_src/core/$(f) += -fno-lto))
 endif
 ifeq ($(CONFIG_SMALL_LAYOUT),y)
-LINK_FLAGS += -Wl,-z,norelro -Wl,-z,common-page-size=256
+LINK_FLAGS += -Wl,-z,norelro -Wl,-z,common-page-size=4
 STRIP_HEADERS = case $$(od -An -tu1 -j4 -N1 $@) in *1) toolchain/strip-headers.sh $(CROSS)readelf $@ ;; esac
 endif
 CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk

@@ -24,7 +24,7 @@ LINK_FLAGS := $(ABI) $(ABI_LINK) -nostdlib -static-pie -Wl,-static -Wl,--no-dyna
               -L$(SYSROOT)/lib \
               -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,text \
               -Wl,-z,noseparate-code -Wl,--build-id=none -Wl,--fatal-warnings $(PAGE_SIZE_$(ARCH))
-LINK_START := $(SYSROOT)/lib/rcrt1.o $(SYSROOT)/lib/crti.o $(call GCC_FILE,crtbeginS.o)
-LINK_END   := -Wl,--start-group -lc -lgcc -Wl,--end-group $(call GCC_FILE,crtendS.o) \
-              $(SYSROOT)/lib/crtn.o
+# Without gcc's crtbeginS.o and crtendS.o: they are for C++ and for shared libraries.
+LINK_START := $(SYSROOT)/lib/rcrt1.o $(SYSROOT)/lib/crti.o
+LINK_END   := -Wl,--start-group -lc -lgcc -Wl,--end-group $(SYSROOT)/lib/crtn.o
 endif

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+_Noreturn void __aeabi_ldiv0(void);
 uint64_t __udivmoddi4(uint64_t n, uint64_t d, uint64_t *rest);
 uint64_t __aeabi_uidivmod(uint32_t n, uint32_t d);
 uint32_t __aeabi_uidiv(uint32_t n, uint32_t d);
@@ -27,6 +28,12 @@ uint64_t __udivmoddi4(uint64_t n, uint64_t d, uint64_t *rest)
     }
     *rest = r;
     return n;
+}
+
+/** libgcc's __aeabi_uldivmod comes here for a divisor of 0. */
+void __aeabi_ldiv0(void)
+{
+    __builtin_trap();
 }
 
 /** The quotient in r0, the remainder in r1: as one value of 64 bits. */

@@ -31,12 +31,13 @@ static void take_signals(struct loop *l)
 
     handled_set(&ours);
     mark.sa_mask = ours; /* no handler inside another: one signal frame of stack */
-    sigprocmask(SIG_BLOCK, &ours, &l->mask);
     for (size_t i = 0; i < ARRAY_SIZE(handled); i++) {
-        sigdelset(&l->mask, handled[i]);
         pending[i] = 0;
         sigaction(handled[i], &mark, NULL);
     }
+    /* In this order, so that the mask of now, for the waits, lets them through. */
+    sigprocmask(SIG_UNBLOCK, &ours, NULL);
+    sigprocmask(SIG_BLOCK, &ours, &l->mask);
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
@@ -194,16 +195,14 @@ static void dispatch(struct loop *l)
     l->collected = 0;
 }
 
-/** ppoll delivers no signal while a descriptor is ready: ask for them, so that a busy peer cannot
+/** ppoll delivers no signal while a descriptor is ready: let them in, so that a busy peer cannot
  * hold back SIGTERM. */
-static void fetch_signals(void)
+static void fetch_signals(const struct loop *l)
 {
-    const struct timespec at_once = {0};
-    sigset_t ours;
+    sigset_t blocked;
 
-    handled_set(&ours);
-    for (int signo; (signo = sigtimedwait(&ours, NULL, &at_once)) > 0;)
-        mark_pending(signo);
+    sigprocmask(SIG_SETMASK, &l->mask, &blocked);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
 static void deliver_signals(struct loop *l)
@@ -229,7 +228,7 @@ int loop_turn(struct loop *l, int max_wait_ms)
     }
     l->wakeups++;
     if (n > 0)
-        fetch_signals();
+        fetch_signals(l);
     deliver_signals(l);
     if (n > 0)
         dispatch(l);

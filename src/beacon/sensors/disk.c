@@ -1,6 +1,6 @@
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 #include "nefia/err.h"
 #include "nefia/log.h"
@@ -8,7 +8,7 @@
 
 /* disk_usage: how full file systems are.
  * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths,
- * rounded half up. statvfs(3) waits for the file system: a network file system whose server is gone
+ * rounded half up. statfs(2) waits for the file system: a network file system whose server is gone
  * holds up the beacon, so watch those with a script, which has a deadline. */
 struct disk {
     struct sensor_common common;
@@ -110,9 +110,9 @@ static int64_t used_tenths(uint64_t used, uint64_t avail)
 /** Return: 0, or errno. */
 static int look(const char *path, struct usage *u)
 {
-    struct statvfs v;
+    struct statfs v;
 
-    if (statvfs(path, &v) < 0)
+    if (statfs(path, &v) < 0)
         return errno;
     uint64_t block = v.f_frsize ? v.f_frsize : v.f_bsize;
     uint64_t used = v.f_blocks > v.f_bfree ? (uint64_t)v.f_blocks - v.f_bfree : 0;

@@ -1,0 +1,59 @@
+/* System calls without the C library's ways around kernels older than the ones we run on (Linux 2.6.27
+ * has SOCK_CLOEXEC) and options that nothing here sets. Ours are in the program before the library's. */
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int socket(int family, int type, int protocol)
+{
+    return (int)syscall(SYS_socket, family, type, protocol);
+}
+
+int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
+{
+    return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
+}
+
+/** In the kernel's sizes: sigset_t is larger in the C library, and its time_t may be. */
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *most, const sigset_t *mask)
+{
+    long time[2] = {0};
+
+    if (most) {
+        time[0] = (long)most->tv_sec;
+        time[1] = most->tv_nsec;
+    }
+    return (int)syscall(SYS_ppoll, fds, count, most ? time : NULL, mask, _NSIG / 8);
+}
+
+#ifdef __arm__
+
+/** struct sigaction of arch/arm/include/uapi/asm/signal.h. Without SA_RESTORER the kernel's own code
+ * ends a handler. */
+struct kernel_action {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask[2];
+};
+
+/** Only to set: nothing here asks for the action before. */
+int sigaction(int signo, const struct sigaction *restrict action, struct sigaction *restrict before)
+{
+    struct kernel_action k = {.handler = action->sa_handler,
+                              .flags = (unsigned long)action->sa_flags};
+
+    (void)before;
+    memcpy(k.mask, &action->sa_mask, sizeof k.mask);
+    return (int)syscall(SYS_rt_sigaction, signo, &k, NULL, sizeof k.mask);
+}
+
+#endif
