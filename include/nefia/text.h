@@ -87,4 +87,11 @@ static inline bool str_eq(const char *a, const char *b)
 }
 bool slice_eq(struct slice a, const char *b);
 
+/** A list of words in one string, a NUL after each and one more at the end: "red\0green\0". In a
+ * program that may be loaded anywhere an array of pointers costs twelve bytes more for each word.
+ * Word i of a list that has it. */
+const char *word_at(const char *words, unsigned i);
+/** The place of a word in the list, or NEFIA_EINVAL. */
+int word_index(const char *words, struct slice word);
+
 #endif

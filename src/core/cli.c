@@ -299,15 +299,13 @@ const char *cli_option(const struct cli_args *a, const char *name)
 
 int cli_log(const struct cli_args *a, const char *program)
 {
-    static const char *const words[] = {"error", "warning", "info",
-                                        "debug"}; /* as enum log_level */
+    static const char words[] = "error\0warning\0info\0debug\0"; /* as enum log_level */
     const char *word = cli_option(a, "--log-level");
-    unsigned level = LOG_LEVEL_INFO;
+    int level = LOG_LEVEL_INFO;
 
     if (word)
-        for (level = 0; level < ARRAY_SIZE(words) && !str_eq(word, words[level]);)
-            level++;
-    if (level == ARRAY_SIZE(words)) {
+        level = word_index(words, (struct slice){word, strlen(word)});
+    if (level < 0) {
         CLI_ERR(program, ": --log-level ", word, " is not one of error, warning, info, debug\n");
         return CLI_WRONG;
     }

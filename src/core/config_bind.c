@@ -100,16 +100,14 @@ static int bind_string(const struct binding *b, const char *value, void *member)
 
 static int bind_bool(const struct binding *b, const char *value, void *member)
 {
-    static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
+    struct slice word = {value, strlen(value)};
+    int i = word_index("false\0true\0no\0yes\0off\0on\0", word);
+    bool v = i & 1;
 
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-        if (!str_eq(value, words[i]))
-            continue;
-        bool v = i & 1;
-        memcpy(member, &v, sizeof v);
-        return 0;
-    }
-    return refuse_value(b, value, "is not true or false", "");
+    if (i < 0)
+        return refuse_value(b, value, "is not true or false", "");
+    memcpy(member, &v, sizeof v);
+    return 0;
 }
 
 /** Numbers of one sort: parsed, within their bounds, stored as 64 bits (the signed and the unsigned
@@ -418,15 +416,13 @@ static const struct field *find_field(const struct field *fields, const char *ke
 
 bool config_is(struct config *c, const struct node *n, const char *where, enum node_type type)
 {
-    static const char *const words[] = {
-        [NODE_MAP] = "a map of keys", [NODE_LIST] = "a list", [NODE_SCALAR] = "one value",
-    };
+    static const char words[] = "a map of keys\0a list\0one value\0"; /* as enum node_type */
 
     if (n == NULL || n->type == NODE_REFUSED || is_empty(n))
         return false;
     if (n->type == type)
         return true;
-    config_error(c, n, where, "is ", words[n->type], "; ", words[type], " is wanted", (char *)0);
+    config_error(c, n, where, "is ", word_at(words, n->type), "; ", word_at(words, type), " is wanted", (char *)0);
     return false;
 }
 

@@ -178,12 +178,7 @@ static int refuse_root(struct config_tree *t, unsigned line)
 /** What YAML 1.2 (10.3.2) and JSON write for no value. */
 static bool is_null(const char *s, size_t len)
 {
-    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
-
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (slice_eq((struct slice){s, len}, words[i]))
-            return true;
-    return false;
+    return len == 0 || word_index("~\0null\0Null\0NULL\0", (struct slice){s, len}) >= 0;
 }
 
 int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line, bool quoted)

@@ -4,29 +4,27 @@
 
 const char *err_text(int err)
 {
-    static const char *const words[] = {
-        [0] = "no error",
-        [-NEFIA_EINVAL] = "invalid value",
-        [-NEFIA_ESYNTAX] = "syntax error",
-        [-NEFIA_ETOOBIG] = "too long",
-        [-NEFIA_EFULL] = "no room left",
-        [-NEFIA_ENOTFOUND] = "not found",
-        [-NEFIA_EEXIST] = "given twice",
-        [-NEFIA_EIO] = "system error",
-        [-NEFIA_EAGAIN] = "not now",
-        [-NEFIA_EAUTH] = "not authentic",
-        [-NEFIA_EDEPTH] = "nested too deep",
-        [-NEFIA_EUTF8] = "not UTF-8",
-        [-NEFIA_ETIMEOUT] = "timed out",
-        [-NEFIA_ENOTSUP] = "not in this build",
-        [-NEFIA_ECLOSED] = "closed by peer",
-    };
+    /* As enum nefia_err, from 0 down. */
+    static const char words[] = "no error\0"
+                                "invalid value\0"
+                                "syntax error\0"
+                                "too long\0"
+                                "no room left\0"
+                                "not found\0"
+                                "given twice\0"
+                                "system error\0"
+                                "not now\0"
+                                "not authentic\0"
+                                "nested too deep\0"
+                                "not UTF-8\0"
+                                "timed out\0"
+                                "not in this build\0"
+                                "closed by peer\0"
+                                "unknown error\0";
 
-    if (err >= 0)
-        return words[0];
-    if (err <= -(int)ARRAY_SIZE(words))
-        return "unknown error";
-    return words[-err];
+    if (err < NEFIA_ECLOSED)
+        err = NEFIA_ECLOSED - 1;
+    return word_at(words, err < 0 ? (unsigned)-err : 0);
 }
 
 struct errno_words errno_words(int error)

@@ -184,10 +184,8 @@ void log_flush(void)
 
 static void begin_line(struct text *t, const struct log *l, enum log_level level)
 {
-    static const char *const words[] = {": error: ", ": warning: ", ": ", ": debug: "};
-
     text_str(t, l->program);
-    text_str(t, words[level]);
+    text_str(t, word_at(": error: \0: warning: \0: \0: debug: \0", level));
 }
 
 void log_write(enum log_level level, ...)

@@ -165,34 +165,37 @@ static uint32_t days_before_year(unsigned year)
 
 static struct civil civil_from_unix(int64_t unix_s)
 {
+    struct civil c = {.year = EPOCH_YEAR, .month = 1};
+
     if (unix_s < 0)
         unix_s = 0;
     if (unix_s > LAST_SECOND)
         unix_s = LAST_SECOND;
-    uint32_t days = (uint32_t)((uint64_t)unix_s / SECONDS_A_DAY);
-    struct civil c = {.second = (uint32_t)unix_s - days * SECONDS_A_DAY, .month = 1};
-    c.year = EPOCH_YEAR + days / MOST_DAYS; /* never too late, at most a few years early */
-    days += EPOCH_DAY;
-    while (days_before_year(c.year + 1) <= days)
-        c.year++;
-    unsigned left = days - days_before_year(c.year);
-    while (left >= days_in_month(c.year, c.month))
-        left -= days_in_month(c.year, c.month++);
+    unsigned left = (unsigned)((uint64_t)unix_s / SECONDS_A_DAY);
+    c.second = (unsigned)unix_s - left * SECONDS_A_DAY;
+    for (; left >= 365u + is_leap(c.year); c.year++)
+        left -= 365u + is_leap(c.year);
+    for (; left >= days_in_month(c.year, c.month); c.month++)
+        left -= days_in_month(c.year, c.month);
     c.day = left + 1;
     return c;
 }
 
+static void put_two(struct text *t, char before, unsigned v)
+{
+    text_char(t, before);
+    text_u64_pad(t, v, 2);
+}
+
 static void put_date(struct text *t, const struct civil *c, char between)
 {
+    unsigned hour = c->second / 3600;
+
     text_u64_pad(t, c->year, 4);
-    text_char(t, '-');
-    text_u64_pad(t, c->month, 2);
-    text_char(t, '-');
-    text_u64_pad(t, c->day, 2);
-    text_char(t, between);
-    text_u64_pad(t, c->second / 3600, 2);
-    text_char(t, ':');
-    text_u64_pad(t, c->second / 60 % 60, 2);
+    put_two(t, '-', c->month);
+    put_two(t, '-', c->day);
+    put_two(t, between, hour);
+    put_two(t, ':', c->second / 60 - hour * 60);
 }
 
 void text_rfc3339(struct text *t, int64_t unix_s)
@@ -200,8 +203,7 @@ void text_rfc3339(struct text *t, int64_t unix_s)
     struct civil c = civil_from_unix(unix_s);
 
     put_date(t, &c, 'T');
-    text_char(t, ':');
-    text_u64_pad(t, c.second % 60, 2);
+    put_two(t, ':', c.second % 60);
     text_char(t, 'Z');
 }
 
@@ -213,7 +215,7 @@ void text_minute(struct text *t, int64_t unix_s)
 }
 
 struct unit {
-    const char *name;
+    char name[3];
     uint64_t ms;
 };
 static const struct unit units[] = {
@@ -416,4 +418,19 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
 bool slice_eq(struct slice a, const char *b)
 {
     return strlen(b) == a.len && memcmp(a.ptr, b, a.len) == 0;
+}
+
+const char *word_at(const char *words, unsigned i)
+{
+    while (i-- > 0)
+        words += strlen(words) + 1;
+    return words;
+}
+
+int word_index(const char *words, struct slice word)
+{
+    for (int i = 0; *words; words = word_at(words, 1), i++)
+        if (slice_eq(word, words))
+            return i;
+    return NEFIA_EINVAL;
 }

@@ -15,12 +15,9 @@ void dedup_init(struct dedup *d, struct dedup_slot *slots, unsigned count)
 
 static unsigned part_of(struct slice word)
 {
-    static const char *const words[] = {"type", "source", "host_id", "severity", "subject"};
+    int i = word_index("type\0source\0host_id\0severity\0subject\0", word);
 
-    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-        if (slice_eq(word, words[i]))
-            return 1u << i;
-    return 0;
+    return i < 0 ? 0 : 1u << i;
 }
 
 int dedup_parse_key(const char *s)
