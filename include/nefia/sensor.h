@@ -33,6 +33,7 @@ struct sensor_class {
     const struct field *
         fields; /* what else the configuration may say, into the state; at most 12; null: nothing */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
+    uint64_t capabilities; /* 1 << CAP_… that it needs where the beacon is no longer root */
     /** The state is zeroed and the fields are bound; check what no table can say, and read lists.
      * No side effects: this also runs for `check`. Nodes are gone afterwards, their texts stay as
      * long as the state. Report errors with config_error at n. May be null. Return: 0, or negative

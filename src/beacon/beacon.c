@@ -11,6 +11,7 @@
 #include "nefia/file.h"
 #include "nefia/kconfig.h"
 #include "nefia/log.h"
+#include "nefia/seccomp.h"
 #include "nefia/settings.h"
 
 #define POOL_PROGRAM_BEACON
@@ -116,6 +117,8 @@ int beacon_load(struct beacon *b, unsigned needs)
         return err;
     beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
     instances_load(&b->instances, &b->config, sensors);
+    if (IS_ENABLED(CONFIG_PRIVILEGES) && needs & BEACON_NEEDS_KEY)
+        privileges_bind(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
     if (needs & BEACON_NEEDS_KEY)
         settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key);
     return config_done(&b->config);
@@ -191,6 +194,9 @@ static void reload(struct beacon *b)
         LOG_ERROR("the configuration was not reloaded; the one before stays in force");
         return;
     }
+    if (IS_ENABLED(CONFIG_PRIVILEGES) &&
+        !privileges_same(&beacon_settings(b)->user, &beacon_loaded(b)->user))
+        LOG_WARN("a new beacons.user takes effect at the next start");
     apply(b);
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
@@ -199,6 +205,29 @@ static void reload(struct beacon *b)
 }
 
 /* ---- start ---- */
+
+static struct privileges_needs own_needs(const struct beacon *b, const struct beacon_settings *s)
+{
+    struct privileges_needs n = {.control_socket = s->control_socket,
+                                 .state_dir = s->state_dir,
+                                 .config = b->path,
+                                 .key_file = s->hmac_key_file};
+
+    for (unsigned i = 0; sensor_table[i]; i++)
+        n.capabilities |= sensor_table[i]->capabilities;
+    return n;
+}
+
+/** Sockets are open: from here on with no more rights than what is to be done needs. */
+static int restrict_self(struct beacon *b, const struct privileges_needs *needs, struct text *why)
+{
+    if (!IS_ENABLED(CONFIG_PRIVILEGES) && !IS_ENABLED(CONFIG_SECCOMP))
+        return 0;
+    int err = privileges_drop(&beacon_loaded(b)->user, needs, why);
+    if (err == 0 && IS_ENABLED(CONFIG_SECCOMP))
+        b->seccomp = CONFIG_BEACON_CHILDREN > 0 ? seccomp_commands() : seccomp_strict();
+    return err;
+}
 
 /** Counts the starts. Without a stored number, the wall clock, so that an erased flash does not
  * begin again at 1 with numbers the hub has seen; without a believable clock, chance. */
@@ -289,9 +318,17 @@ int beacon_run(struct beacon *b)
     int err;
 
     text_init(&why, buf, sizeof buf);
+    const struct privileges_needs needs = own_needs(b, beacon_loaded(b));
+    if (IS_ENABLED(CONFIG_PRIVILEGES))
+        privileges_prepare(&beacon_loaded(b)->user, &needs);
     open_control(b, beacon_loaded(b), &why, &err);
     if (err < 0) {
         LOG_ERROR(why.buf, "; is another nefia-beacon running? (beacons.control_socket)");
+        return CLI_NO;
+    }
+    if (restrict_self(b, &needs, &why) < 0) {
+        LOG_ERROR(why.buf, " (beacons.user)");
+        close_control(b);
         return CLI_NO;
     }
     b->pipeline.boot = take_boot(beacon_loaded(b));

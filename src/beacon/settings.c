@@ -14,7 +14,7 @@ enum { REACTOR_PORT = 9500 };
 /** `beacons:` as the binder sees it. */
 struct section {
     struct string_list reactor;
-    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *dedup_key;
+    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *dedup_key, *user;
     int64_t max_events_per_min;
     uint64_t dedup_window_ms;
     const struct node *sensors[SENSOR_COUNT + 1];
@@ -67,12 +67,21 @@ static const struct field section_fields[] = {
      .help = FIELD_HELP("what makes two events the same")},
 };
 
+#define TABLE_FIELDS (ARRAY_SIZE(section_fields) + IS_ENABLED(CONFIG_PRIVILEGES) + SENSOR_COUNT + 1)
+
 /** The section's fields, then one node for each sensor of this build. */
-static void section_table(struct field table[ARRAY_SIZE(section_fields) + SENSOR_COUNT + 1])
+static void section_table(struct field table[TABLE_FIELDS])
 {
     struct field *f = table + ARRAY_SIZE(section_fields);
 
     memcpy(table, section_fields, sizeof section_fields);
+    if (IS_ENABLED(CONFIG_PRIVILEGES))
+        *f++ = (struct field){.name = "user",
+                              .type = FIELD_STRING,
+                              MEMBER(user),
+                              .min = 1,
+                              .max = 64,
+                              .help = FIELD_HELP("who to become after the start; not given: nobody")};
     for (unsigned i = 0; sensor_table[i]; i++)
         *f++ = (struct field){.name = sensor_table[i]->name,
                               .type = FIELD_NODE,
@@ -146,7 +155,7 @@ static void check_section(struct beacon_settings *s, struct config *c, const str
 int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub,
                          const struct node **sensors)
 {
-    struct field table[ARRAY_SIZE(section_fields) + SENSOR_COUNT + 1];
+    struct field table[TABLE_FIELDS];
     unsigned errors = c->errors;
     struct settings_root root;
     struct section b;
@@ -160,6 +169,8 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     s->hmac_key_file = b.hmac_key_file;
     s->state_dir = b.state_dir;
     s->control_socket = b.control_socket;
+    if (IS_ENABLED(CONFIG_PRIVILEGES))
+        s->user.name = b.user;
     s->max_events_per_min = b.max_events_per_min;
     s->dedup_window_ms = b.dedup_window_ms;
     bind_reactors(s, c, &b.reactor);

@@ -265,6 +265,7 @@ static void put_program(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "boot", p->boot);
     json_put_u64(w, "seq", p->seq);
     json_put_string(w, "config", b->path);
+    json_put_string(w, "seccomp", b->seccomp ? b->seccomp : "off");
     json_put_u64(w, "reloads", b->reloads);
     json_put_u64(w, "failed_reloads", b->failed_reloads);
     put_uplink(b, w);

@@ -45,6 +45,7 @@ struct beacon {
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
     struct heap_stats heap; /* of the last load */
+    const char *seccomp;    /* as status says it; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };
 

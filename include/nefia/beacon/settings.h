@@ -8,6 +8,7 @@
 #include "nefia/beacon/uplink.h"
 #include "nefia/config.h"
 #include "nefia/mac.h"
+#include "nefia/privileges.h"
 
 #define BEACON_CONTROL_SOCKET "/run/nefia/beacon.sock"
 
@@ -19,6 +20,7 @@ struct beacon_settings {
     unsigned reactor_count;
     const char *hmac_key, *hmac_key_file;   /* at most one of them */
     const char *state_dir, *control_socket; /* null or "": none */
+    struct privileges user;                 /* only its name, until privileges_bind */
     int64_t max_events_per_min;
     uint64_t dedup_window_ms;
     unsigned dedup_parts; /* enum dedup_part */
