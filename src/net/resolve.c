@@ -243,13 +243,15 @@ static int ask_server(const struct addr *server, const char *host, uint16_t type
     return result;
 }
 
-/** The beginning of a file. Return: bytes; 0 when there is none. */
+/** The beginning of a file, in whole lines: half a line has another name, or another address. Return:
+ * bytes; 0 when there is none. */
 static size_t read_beginning(const char *path, char text[FILE_BYTES])
 {
     long len = file_read(path, text, FILE_BYTES);
 
     if (len == NEFIA_ETOOBIG)
-        return FILE_BYTES;
+        for (len = FILE_BYTES; len > 0 && text[len - 1] != '\n';)
+            len--;
     return len < 0 ? 0 : (size_t)len;
 }
 

@@ -1,8 +1,24 @@
 #include "check.h"
 #include "nefia/err.h"
+#include "nefia/file.h"
 #include "nefia/resolve.h"
 
 static struct addr out[4];
+
+/* The files of the device: /etc/hosts is `hosts`, a larger one than is read; all others are not
+ * there. */
+static const char *hosts;
+
+long file_read(const char *path, void *buf, size_t cap)
+{
+    if (!hosts || strcmp(path, "/etc/hosts") != 0)
+        return NEFIA_ENOTFOUND;
+    size_t len = strlen(hosts);
+    memset(buf, '#', cap);
+    ((char *)buf)[cap - len - 1] = '\n';
+    memcpy((char *)buf + cap - len, hosts, len);
+    return NEFIA_ETOOBIG;
+}
 
 static const char *text_of(const struct addr *a)
 {
@@ -118,5 +134,14 @@ TEST(numbers_need_no_server)
     CHECK_STR(text_of(&out[0]), "[2001:db8::7]:80");
 }
 
-TEST_MAIN(hosts_files, resolv_conf, queries, answers, answers_cut_anywhere_or_with_any_byte_changed,
+TEST(half_a_line_at_the_end_is_no_line)
+{
+    hosts = "192.0.2.1 hub.example\n192.0.2.2 hub.exam";
+    CHECK_INT(resolve("hub.example", 9500, out, 4), 1);
+    CHECK_STR(text_of(&out[0]), "192.0.2.1:9500");
+    CHECK(resolve("hub.exam", 9500, out, 4) < 0); /* that may be the beginning of another */
+    hosts = NULL;
+}
+
+TEST_MAIN(hosts_files, half_a_line_at_the_end_is_no_line, resolv_conf, queries, answers, answers_cut_anywhere_or_with_any_byte_changed,
           numbers_need_no_server)
