@@ -41,6 +41,35 @@ static int put_str(struct show *s, const char *text)
     return put(s, text, strlen(text));
 }
 
+/** Others' JSON: the same value in one line that no terminal obeys. Control characters stand in its
+ * strings, but for the white space between its tokens. */
+static int put_json(struct show *s, struct slice raw)
+{
+    size_t run = 0, i = 0;
+    int err = 0;
+
+    while (i < raw.len && err >= 0) {
+        char buf[8];
+        struct text escape;
+        uint32_t cp = '?';
+        int n = utf8_decode(raw.ptr + i, raw.len - i, &cp);
+        if (n > 0 && !utf8_is_control(cp)) {
+            i += (size_t)n;
+            continue;
+        }
+        text_init(&escape, buf, sizeof buf);
+        text_str(&escape, cp < ' ' ? " " : "\\u");
+        if (cp >= ' ')
+            text_hex(&escape, (const uint8_t[]){(uint8_t)(cp >> 8), (uint8_t)cp}, 2);
+        err = put(s, raw.ptr + run, i - run);
+        if (err >= 0)
+            err = put(s, escape.buf, escape.len);
+        i += n > 0 ? (size_t)n : 1;
+        run = i;
+    }
+    return err < 0 ? err : put(s, raw.ptr + run, raw.len - run);
+}
+
 /* ---- Tables ---- */
 
 /** One cell, and space up to the next column; at least two. width 0: the last one. */
@@ -212,7 +241,7 @@ static int status_json(struct show *s, const struct json_doc *d)
         int err = enter_json(s, section);
         if (err >= 0 && s->in_section++ > 0)
             err = put_str(s, ",");
-        return err < 0 ? err : put(s, raw.ptr, raw.len);
+        return err < 0 ? err : put_json(s, raw);
     }
     return 0;
 }
@@ -259,7 +288,7 @@ static int events_table(struct show *s, const struct json_doc *d)
         struct slice raw = json_raw(d, (unsigned)value);
         int err = put_str(s, "  (");
         if (err >= 0)
-            err = put(s, raw.ptr, raw.len);
+            err = put_json(s, raw);
         return err < 0 ? err : put_str(s, " events came too fast to be shown)\n");
     }
     return 0;
@@ -279,6 +308,6 @@ int show_events_record(void *show, const char *json, size_t len)
     if (row < 0 && json_member(&d, 0, "missed") < 0)
         return 0;
     struct slice raw = json_raw(&d, row < 0 ? 0 : (unsigned)row);
-    err = put(s, raw.ptr, raw.len);
+    err = put_json(s, raw);
     return err < 0 ? err : put_str(s, "\n");
 }

@@ -148,6 +148,21 @@ TEST(a_reader_that_left_stops_it)
     CHECK(status(&s, "no JSON") < 0);
 }
 
+TEST(json_of_others_moves_no_cursor)
+{
+    struct show s = start(true);
+
+    /* A C1 CSI, DEL and a bidirectional override in a string; white space around tokens. */
+    CHECK_INT(events(&s, "{\"row\":{\"event\":{\r\"a\":\t\"x\xc2\x9b\x32J\x7f\xe2\x80\xae\xc3\xa4\"}}}"),
+              0);
+    CHECK_STR(printed, "{\"event\":{ \"a\": \"x\\u009b2J\\u007f\\u202e\xc3\xa4\"}}\n");
+    s = start(true);
+    status(&s, "{\"recent\":{\"error\":\"\xc2\x9b\"}}");
+    show_status_end(&s);
+    CHECK_STR(printed, "{\"rules\":[],\"recent\":[{\"error\":\"\\u009b\"}]}\n");
+}
+
 TEST_MAIN(the_table_of_the_design, empty_tables_have_their_headings,
           nothing_from_an_event_moves_the_cursor, json_is_one_object,
-          events_as_a_table_and_as_lines, a_reader_that_left_stops_it)
+          events_as_a_table_and_as_lines, a_reader_that_left_stops_it,
+          json_of_others_moves_no_cursor)
