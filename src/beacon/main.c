@@ -92,6 +92,9 @@ static int emit(const struct cli_args *a)
                 : CLI_WRONG;
 }
 
+/** What only the control socket's verbs need: takes no flash without it. */
+#define CONTROL(x) (IS_ENABLED(CONFIG_BEACON_CONTROL) ? (x) : NULL)
+
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
 static const struct cli_option status_options[] = {
     {"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
@@ -106,19 +109,19 @@ static const struct cli_verb verbs[] = {
      .run = once},
     {.name = "check", .help = CLI_HELP("is the configuration fine?"), .run = check},
     /* The control socket's verbs are last: without it the table ends here. */
-    {.name = IS_ENABLED(CONFIG_BEACON_CONTROL) ? "status" : NULL,
-     .options = status_options,
+    {.name = CONTROL("status"),
+     .options = CONTROL(status_options),
      .help = CLI_HELP("what the running beacon does"),
-     .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? status : NULL},
-    {.name = "emit",
-     .operands = "TYPE SEVERITY [KEY=VALUE...]",
+     .run = CONTROL(status)},
+    {.name = CONTROL("emit"),
+     .operands = CONTROL("TYPE SEVERITY [KEY=VALUE...]"),
      .least = 2,
      .most = 64,
      .help = CLI_HELP("send an event of your own through the running beacon"),
      .more = CLI_HELP("SEVERITY is info, warning or critical. The values are strings.\n"
              "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be "
              "reached.\n"),
-     .run = IS_ENABLED(CONFIG_BEACON_CONTROL) ? emit : NULL},
+     .run = CONTROL(emit)},
     {.name = NULL},
 };
 
@@ -126,7 +129,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_program program = {
         .name = program_name,
-        .summary = "watches this device and sends signed events to a hub",
+        .summary = CLI_HELP("watches this device and sends signed events to a hub"),
         .features = NEFIA_BEACON_FEATURES,
         .config = "/etc/nefia/nefia.yaml",
         .verbs = verbs,
