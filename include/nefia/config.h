@@ -110,8 +110,9 @@ struct field {
     uint8_t type;             /* enum field_type */
     bool required;            /* not given is an error */
     uint16_t offset;          /* offsetof the member */
-    int64_t min, max;         /* of numbers, durations (ms), tenths; of the length of strings and
-                               * the items of lists. 0,0: no bounds; max < min: only the least */
+    int32_t min, max;         /* of numbers, durations (ms), tenths; of the length of strings and
+                               * the items of lists. 0,0: no bounds; max < min: only the least.
+                               * No duration is longer than 366 days in any case */
     const char *def;          /* default as written (a list: its one item); null: none */
     const char *const *words; /* FIELD_WORD, ended by null */
     const char *help;         /* one line, for the reference and for the report of a missing one */

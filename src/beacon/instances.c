@@ -45,7 +45,6 @@ static const struct field common_fields[] = {
      .type = FIELD_DURATION,
      COMMON(interval_ms),
      .min = 1000,
-     .max = 366 * 86400000LL,
      .help = FIELD_HELP("time between two looks")},
     {.name = "for",
      .type = FIELD_INT,
@@ -90,13 +89,12 @@ static struct emitter *take_room(struct instances *in, struct config *c,
 
     if (set->count == CONFIG_BEACON_SENSORS) {
         config_error(c, n, where, "this build runs at most ", DEC(CONFIG_BEACON_SENSORS),
-                     " sensors (CONFIG_BEACON_SENSORS)", NULL);
+                     HINTED(" sensors", " (CONFIG_BEACON_SENSORS)"), NULL);
         return NULL;
     }
     if (size > CONFIG_BEACON_SENSOR_STATE_BYTES - set->states_used) {
-        config_error(c, n, where, "no memory left for this sensor: it needs ", DEC(size),
-                     " bytes of ", DEC(CONFIG_BEACON_SENSOR_STATE_BYTES),
-                     " (CONFIG_BEACON_SENSOR_STATE_BYTES)", NULL);
+        config_error(c, n, where, "no memory left for this sensor",
+                     HINT(" (CONFIG_BEACON_SENSOR_STATE_BYTES)"), NULL);
         return NULL;
     }
     struct emitter *e = &set->items[set->count];

@@ -368,7 +368,7 @@ TEST(secrets_are_never_repeated)
 
 /* ---- numbers and words, one by one ---- */
 
-static int bind_one(const char *value, enum field_type type, int64_t min, int64_t max, void *out)
+static int bind_one(const char *value, enum field_type type, int32_t min, int32_t max, void *out)
 {
     const struct field fields[] =
         {{.name = "v", .type = type, .min = min, .max = max, .words = severities}, {0}};
