@@ -129,7 +129,7 @@ CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -
 ifeq ($(CONFIG_LTO),y)
 LTO_CFLAGS := -flto $(addprefix -fno-,ipa-cp inline-small-functions ivopts move-loop-invariants \
                   tree-loop-optimize gcse optimize-sibling-calls jump-tables schedule-insns2 \
-                  tree-forwprop tree-tail-merge)
+                  tree-forwprop tree-tail-merge forward-propagate cse-follow-jumps auto-inc-dec)
 CFLAGS     += $(LTO_CFLAGS)
 LINK_FLAGS += $(BASE_CFLAGS) $(LTO_CFLAGS) -flto-partition=one
 GCC_AR     := gcc-
