@@ -59,7 +59,7 @@ int parse_hex(const char *s, size_t len, uint8_t *out, size_t n);
 int parse_rfc3339(const char *s, size_t len, int64_t *unix_s);
 
 /** Decode one UTF-8 character (RFC 3629: no surrogates, no overlong forms, <= U+10FFFF).
- * Return: its length 1..4 with *cp set, or NEFIA_EUTF8. len >= 1. */
+ * Return: its length 1..4 with *cp (may be null) set, or NEFIA_EUTF8. len >= 1. */
 int utf8_decode(const char *s, size_t len, uint32_t *cp);
 /** Encode one; out has 4 bytes. Return: its length, or NEFIA_EUTF8 for a surrogate or beyond. */
 int utf8_encode(uint32_t cp, char out[4]);

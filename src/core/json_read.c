@@ -174,8 +174,7 @@ static const char *scan_string(struct scan *s, const char *p)
         }
         if ((unsigned char)*p < 0x20)
             return refuse_syntax(s, p, "a control character in a string");
-        uint32_t cp;
-        int n = utf8_decode(p, (size_t)(s->end - p), &cp);
+        int n = utf8_decode(p, (size_t)(s->end - p), NULL);
         if (n < 0)
             return refuse(s, p, NEFIA_EUTF8, "bytes that are not UTF-8");
         p += n;

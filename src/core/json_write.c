@@ -20,8 +20,7 @@ static size_t plain_run(const char *s, size_t len)
             i++;
             continue;
         }
-        uint32_t cp;
-        int n = c < 0x80 ? -1 : utf8_decode(s + i, len - i, &cp);
+        int n = c < 0x80 ? -1 : utf8_decode(s + i, len - i, NULL);
         if (n < 0)
             break;
         i += (size_t)n;

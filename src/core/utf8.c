@@ -48,7 +48,8 @@ int utf8_decode(const char *s, size_t len, uint32_t *cp)
     }
     if (v < least || !is_scalar(v))
         return NEFIA_EUTF8;
-    *cp = v;
+    if (cp)
+        *cp = v;
     return (int)n;
 }
 
@@ -90,12 +91,11 @@ bool utf8_valid(const char *s, size_t len)
     size_t i = 0;
 
     while (i < len) {
-        uint32_t cp;
         if ((unsigned char)s[i] < 0x80) {
             i++;
             continue;
         }
-        int n = utf8_decode(s + i, len - i, &cp);
+        int n = utf8_decode(s + i, len - i, NULL);
         if (n < 0)
             return false;
         i += (size_t)n;
