@@ -19,4 +19,9 @@
 #define NEFIA_KCONFIG_CALL(inserted) NEFIA_KCONFIG_SECOND(inserted 1, 0, 0)
 #define NEFIA_KCONFIG_SECOND(first, second, ...) (second)
 
+/** The remedy at the end of a message: nothing, which ends its parts, without CONFIG_HINTS. */
+#define HINT(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : (const char *)0)
+/** What is wrong, and in the same string the remedy: two literals. */
+#define HINTED(text, remedy) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? text remedy : text)
+
 #endif

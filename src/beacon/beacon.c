@@ -395,7 +395,8 @@ int beacon_once(struct beacon *b)
             status = CLI_NO;
     }
     if (set->count == 0)
-        CLI_ERR("no sensor is enabled in ", b->path, "; begin with `beacons: {disk_usage: {}}`\n");
+        CLI_ERR("no sensor is enabled in ", b->path,
+                HINTED("", "; begin with `beacons: {disk_usage: {}}`"), "\n");
     instances_stop(&b->instances);
     return b->stopping ? CLI_NO : status;
 }

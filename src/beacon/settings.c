@@ -57,7 +57,7 @@ static const struct field section_fields[] = {
      .type = FIELD_DURATION,
      MEMBER(dedup_window_ms),
      .min = 0,
-     .max = 7 * 86400000LL,
+     .max = 7 * 86400000,
      .def = "5m",
      .help = FIELD_HELP("how long the same event is not sent again; 0: always sent")},
     {.name = "dedup_key",
@@ -128,7 +128,7 @@ static void bind_reactors(struct beacon_settings *s, struct config *c,
     for (unsigned i = 0; i < list->count; i++, n = node_next(c, n)) {
         if (s->reactor_count == CONFIG_BEACON_REACTORS) {
             config_error(c, n, "beacons.reactor", "at most ", DEC(CONFIG_BEACON_REACTORS),
-                         " addresses in this build (CONFIG_BEACON_REACTORS)", NULL);
+                         HINTED(" addresses in this build", " (CONFIG_BEACON_REACTORS)"), NULL);
             return;
         }
         text_init(&why, buf, sizeof buf);
@@ -147,7 +147,8 @@ static void check_section(struct beacon_settings *s, struct config *c, const str
     if (parts < 0)
         config_error(
             c, node_child(c, n, "dedup_key"), "beacons.dedup_key", "\"", b->dedup_key,
-            "\" is not made of type, source, host_id, severity and subject, separated by |", NULL);
+            HINTED("\" is not a dedup key", ": type, source, host_id, severity and subject, separated by |"),
+            NULL);
     else
         s->dedup_parts = (unsigned)parts;
 }
@@ -177,7 +178,8 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     check_section(s, c, root.beacons, &b);
     if (needs_hub && b.reactor.count == 0)
         config_error(c, root.beacons, "beacons.reactor",
-                     "missing: the address of the hub, such as \"10.99.0.1:9500\"", NULL);
+                     HINTED("missing", ": the address of the hub, such as \"10.99.0.1:9500\""),
+                     NULL);
     memcpy(sensors, b.sensors, SENSOR_COUNT * sizeof *sensors);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }

@@ -201,7 +201,7 @@ int config_load(struct config *c, const char *path, struct config_arena *arena, 
     c->errors = 0;
     c->nodes_len = 0;
     if (s.fd < 0) {
-        config_error(c, NULL, NULL, ERRNO(errno), "; -c FILE names another configuration",
+        config_error(c, NULL, NULL, ERRNO(errno), HINT("; -c FILE names another configuration"),
                      (char *)0);
         return NEFIA_EIO;
     }

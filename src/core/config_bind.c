@@ -67,6 +67,8 @@ static int refuse_range(const struct binding *b, const char *value)
     char buf[96];
     struct text t;
 
+    if (!IS_ENABLED(CONFIG_CONFIG_HINTS))
+        return refuse_value(b, value, "is out of its bounds", "");
     text_init(&t, buf, sizeof buf);
     if (f->type == FIELD_STRINGS)
         text_str(&t, "a list of ");
@@ -139,7 +141,7 @@ static int bind_duration(const struct binding *b, const char *value, void *membe
     int parsed = parse_duration_ms(value, strlen(value), &ms);
 
     return bind_number(b, value, member, parsed, (int64_t)ms,
-                       "a duration such as 30s, 5m or 1h30m");
+                       HINTED("a duration", " such as 30s, 5m or 1h30m"));
 }
 
 static int bind_tenths(const struct binding *b, const char *value, void *member)
@@ -159,7 +161,7 @@ static int bind_tenths(const struct binding *b, const char *value, void *member)
     else
         v = v * 10 + (value[0] == '-' ? -tenth : tenth);
     return bind_number(b, value, member, parsed, v,
-                       "a number with at most one decimal, such as 92.5");
+                       HINTED("a number with at most one decimal", ", such as 92.5"));
 }
 
 static int bind_word(const struct binding *b, const char *value, void *member)
@@ -188,7 +190,7 @@ static int bind_strings(const struct binding *b, void *member)
     struct string_list list = {n, 1};
 
     if (n->type == NODE_MAP)
-        return refuse_value(b, NULL, "is a map of keys; a list of texts is wanted", "");
+        return refuse_value(b, NULL, HINTED("is a map of keys", "; a list of texts is wanted"), "");
     if (n->type == NODE_LIST) {
         list = (struct string_list){node_first(b->c, n), n->children};
         for (const struct node *item = list.first; item != NULL; item = node_next(b->c, item)) {
@@ -250,8 +252,8 @@ static void default_list(const struct binding *b, void *member)
     struct config *c = b->c;
 
     if (c->nodes_len >= c->nodes_cap) {
-        config_error(c, NULL, b->where, "more values than this build has room for; raise CONFIG_",
-                     c->program, "_CONFIG_NODES", (char *)0);
+        config_error(c, NULL, b->where, "more values than this build has room for",
+                     HINT("; raise CONFIG_"), c->program, "_CONFIG_NODES", (char *)0);
         return;
     }
     struct node *n = &c->nodes[c->nodes_len++];
@@ -320,10 +322,10 @@ static void bind_field(const struct binding *b, const struct node *map, void *me
         bind_strings(b, member);
     else if (n->type != NODE_SCALAR)
         refuse_value(b, NULL, n->type == NODE_MAP ? "is a map of keys" : "is a list",
-                     "; one value is wanted");
+                     HINT("; one value is wanted"));
     else if (is_empty(n))
-        refuse_value(b, NULL, "empty; give a value or remove the line",
-                     f->type == FIELD_STRING ? ", or write \"\" for an empty text" : "");
+        refuse_value(b, NULL, HINTED("empty", "; give a value or remove the line"),
+                     f->type == FIELD_STRING ? HINT(", or write \"\" for an empty text") : "");
     else
         bind_scalar(b, n->value, member);
 }

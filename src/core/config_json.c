@@ -16,7 +16,7 @@ struct work {
 static int refuse_work(struct config_tree *t, size_t cap)
 {
     config_error(t->c, NULL, NULL, "needs more than the ", DEC(cap),
-                 " bytes for reading of this build; raise CONFIG_", t->c->program,
+                 " bytes for reading of this build", HINT("; raise CONFIG_"), t->c->program,
                  "_CONFIG_FILE_KB", (char *)0);
     return NEFIA_EFULL;
 }

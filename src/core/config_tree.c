@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nefia/err.h"
+#include "nefia/kconfig.h"
 
 enum { WHERE_BYTES = 256 };
 
@@ -59,6 +60,10 @@ static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const c
     char buf[160];
     struct text message;
 
+    if (!IS_ENABLED(CONFIG_CONFIG_HINTS)) {
+        tree_error(t, line, "this build has no room for more", what);
+        return NEFIA_EFULL;
+    }
     text_init(&message, buf, sizeof buf);
     text_str(&message, "the file needs more than the ");
     text_u64(&message, cap);
@@ -97,7 +102,7 @@ static const char *keep_text(struct config_tree *t, const char *s, size_t len, u
     uint32_t *bucket = t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)];
 
     if (memchr(s, '\0', len) != NULL) {
-        tree_error(t, line, "a NUL character", "; remove it");
+        tree_error(t, line, "a NUL character", HINT("; remove it"));
         *err = NEFIA_EINVAL;
         return NULL;
     }
@@ -122,7 +127,7 @@ int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line)
     int err = 0;
 
     if (len == 0) {
-        tree_error(t, line, "an empty key", "; give it a name");
+        tree_error(t, line, "an empty key", HINT("; give it a name"));
         return NEFIA_ESYNTAX;
     }
     t->key = keep_text(t, s, len, line, &err);
@@ -171,7 +176,7 @@ static int add_node(struct config_tree *t, enum node_type type, unsigned line)
 static int refuse_root(struct config_tree *t, unsigned line)
 {
     tree_error(t, line, "the file is not a map of keys",
-               "; start it with a line such as `beacons:`");
+               HINT("; start it with a line such as `beacons:`"));
     return NEFIA_EINVAL;
 }
 

@@ -65,9 +65,9 @@ static int open_private(const char *path, struct text *why)
     if (fstat(fd, &st) < 0) {
         err = complain_errno(why, path, "cannot look at the key file: ");
     } else if (st.st_mode & 007) {
-        err = complain(why, path, "holds a key and is open to all users; run: chmod 600 ",
+        err = complain(why, path, HINTED("holds a key and is open to all users", "; run: chmod 600 "),
                        NEFIA_EAUTH);
-        if (why)
+        if (why && IS_ENABLED(CONFIG_CONFIG_HINTS))
             text_str(why, path);
     } else if (!S_ISREG(st.st_mode)) {
         err = complain(why, path, "the key file is not a regular file", NEFIA_EINVAL);
@@ -112,8 +112,8 @@ static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text 
     if (!err)
         return 0;
     return complain(why, path,
-                    len < MAC_KEY_MIN ? "the key is shorter than 16 bytes; make one with: "
-                                        "openssl rand -hex 32"
+                    len < MAC_KEY_MIN ? HINTED("the key is shorter than 16 bytes",
+                                               "; make one with: openssl rand -hex 32")
                                       : "the key is longer than 256 bytes",
                     err);
 }

@@ -9,7 +9,12 @@
 #include "nefia/err.h"
 #include "nefia/kconfig.h"
 
-enum { GROUPS = 8, SCOPE_TEXT = 24 };
+enum {
+    GROUPS = 8,
+    SCOPE_TEXT = 24,
+    /* Without, a name is told from a wrong address for nobody. */
+    NAMES_KNOWN = IS_ENABLED(CONFIG_BEACON_RESOLVE) || IS_ENABLED(CONFIG_CONFIG_HINTS),
+};
 
 /* ---- Errors as sentences ---- */
 
@@ -307,9 +312,9 @@ int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port,
         return complain(why, all, ": this device has no such interface", err);
     if (err == NEFIA_ENOTSUP)
         return complain(why, all, ": this build has no IPv6 (CONFIG_IPV6)", err);
-    if (!p.colons && is_name(p.host))
+    if (NAMES_KNOWN && !p.colons && is_name(p.host))
         return complain(why, all, " is a name; write its address, such as 10.0.0.1", NEFIA_ENOTSUP);
-    return complain(why, all, " is not an address such as 10.0.0.1:9500 or [fd00::1]:9500", err);
+    return complain(why, all, HINTED(" is not an address", " such as 10.0.0.1:9500 or [fd00::1]:9500"), err);
 }
 
 int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char host[ADDR_HOST],
@@ -565,4 +570,12 @@ bool addr_net_match(const struct addr_net *n, const struct addr *a)
         if ((a->ip[i] ^ n->base.ip[i]) & mask_byte(n->bits, i))
             return false;
     return true;
+}
+
+bool addr_nets_match(const struct addr_net *nets, unsigned count, const struct addr *a)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (addr_net_match(&nets[i], a))
+            return true;
+    return false;
 }

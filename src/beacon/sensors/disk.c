@@ -66,7 +66,7 @@ static void check_thresholds(struct disk *d, struct config *c, const struct node
     if (d->warning >= d->critical)
         config_error(c, warning ? warning : n, where,
                      "warning_percent must be below critical_percent",
-                     warning ? "" : " (80 where it is not given)", NULL);
+                     warning ? "" : HINT(" (80 where it is not given)"), NULL);
     if (d->hysteresis < d->warning)
         return;
     if (hysteresis)
