@@ -340,13 +340,13 @@ class Build:
 
 
 def read_promises(path):
-    """(build, program): the flash and RAM promised, and the flash it may have until that is reached."""
+    """(build, program): the flash and RAM promised."""
     promises = {}
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
         if words:
-            flash, ram, *until = (int(w) * 1024 for w in words[2:])
-            promises[words[0], words[1]] = flash, ram, until[0] if until else flash
+            flash, ram = (int(w) * 1024 for w in words[2:])
+            promises[words[0], words[1]] = flash, ram
     return promises
 
 
@@ -373,11 +373,11 @@ def print_pools(build, program, row):
 
 def verdict(row, promises):
     """What is over the promise or over what the configuration allows; the two limits."""
-    flash, ram, until = promises.get((row["board"], row["program"]), (None, None, None))
+    flash, ram = promises.get((row["board"], row["program"]), (None, None))
     ram = min(ram, row["configured"]) if ram else row["configured"]
     over = []
-    if flash and row["flash"] > until:
-        over.append(f"flash {kib(row['flash'])} KiB, promised {kib(flash)}, allowed {kib(until)} until then")
+    if flash and row["flash"] > flash:
+        over.append(f"flash {kib(row['flash'])} KiB, promised {kib(flash)}")
     if row["ram"] > ram:
         over.append(f"RAM {kib(row['ram'])} KiB, promised {kib(ram)}")
     return over, flash, ram
@@ -418,7 +418,7 @@ def main():
         limit = f"/ {kib(flash)}" if flash else ""
         print(f"{row['board']:<18} {row['program']:<13} {row['text']:>7} {row['data']:>6} {row['bss']:>8} "
               f"{row['stack']:>7} {kib(row['flash']):>7} {limit:>7} {kib(row['ram']):>8} / {kib(ram):>6}"
-              f"{'  OVER' if over else '  not reached yet' if flash and row['flash'] > flash else ''}")
+              f"{'  OVER' if over else ''}")
     for line in sorted(set(complaints)):
         print(f"budget: {line}", file=sys.stderr)
     print(f"{passed} passed, {failed} failed")
