@@ -33,7 +33,7 @@ out/lint/cppcheck.ok: $(LINT_C) $(LINT_DEPS) toolchain/cppcheck.suppress
 	$(call say,CPPCHECK)
 	$(Q)cppcheck $(JOBS) --quiet --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppressions-list=toolchain/cppcheck.suppress --error-exitcode=1 \
-	    --cppcheck-build-dir=out/lint/cppcheck $(filter -I%,$(LINT_FLAGS)) -D_GNU_SOURCE \
+	    --cppcheck-build-dir=out/lint/cppcheck $(filter -I%,$(LINT_FLAGS)) -D_GNU_SOURCE -D__x86_64__ \
 	    --include=$(O)/gen/autoconf.h $(LINT_C)
 	@touch $@
 

@@ -221,7 +221,7 @@ static struct privileges_needs own_needs(const struct beacon *b, const struct be
 /** Sockets are open: from here on with no more rights than what is to be done needs. */
 static int restrict_self(struct beacon *b, const struct privileges_needs *needs, struct text *why)
 {
-    if (!IS_ENABLED(CONFIG_PRIVILEGES) && !IS_ENABLED(CONFIG_SECCOMP))
+    if (IS_ENABLED(CONFIG_PRIVILEGES) + IS_ENABLED(CONFIG_SECCOMP) == 0)
         return 0;
     int err = privileges_drop(&beacon_loaded(b)->user, needs, why);
     if (err == 0 && IS_ENABLED(CONFIG_SECCOMP))

@@ -53,7 +53,7 @@ static struct slice cut(struct slice *rest, char end)
 static bool find(struct slice file, unsigned by, struct slice key, uint32_t ids[2])
 {
     while (file.len > 0) {
-        struct slice line = cut(&file, '\n'), columns[4];
+        struct slice line = cut(&file, '\n'), columns[4] = {0};
         for (unsigned i = 0; i < 4; i++)
             columns[i] = cut(&line, ':');
         if (columns[by].len != key.len || memcmp(columns[by].ptr, key.ptr, key.len) != 0)

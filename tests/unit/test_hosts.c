@@ -282,7 +282,7 @@ static void model_enter(struct model_host *m)
         if (model[i].heard && (!oldest || model[i].heard < oldest->heard))
             oldest = &model[i];
     }
-    if (in == COUNT) {
+    if (in == COUNT && oldest) {
         memset(oldest, 0, sizeof *oldest);
         model_forgotten++;
     }
