@@ -1,6 +1,7 @@
 #include "nefia/reactor/hub.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "nefia/err.h"
 #include "nefia/heap.h"
 #include "nefia/log.h"
+#include "nefia/seccomp.h"
 #include "nefia/settings.h"
 #include "nefia/tcp.h"
 
@@ -68,6 +70,13 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
                CONFIG_RULE_HOSTS, pool_pattern_scratch);
 }
 
+static void peers_changed(void *arg)
+{
+    struct hub *h = arg;
+
+    listener_recheck(&h->listener, h->listener.with_signatures);
+}
+
 /** What only a running hub needs. */
 static void wire_daemon(struct hub *h)
 {
@@ -86,6 +95,9 @@ static void wire_daemon(struct hub *h)
     const struct listener_hooks listener_hooks = pipeline_listener_hooks(&h->pipeline);
     listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS,
                   (char *)pool_receive, sizeof pool_receive, &listener_hooks);
+    peers_init(&h->peers, &h->loop, pool_wireguard_nets, CONFIG_WIREGUARD_NETS, pool_receive,
+               peers_changed, h);
+    h->pipeline.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
     h->view = (struct status_view){.pipeline = &h->pipeline, .listener = &h->listener};
 }
 
@@ -118,6 +130,8 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
     if (err < 0)
         return err;
     reactor_settings_bind(s, c, &rules);
+    if (IS_ENABLED(CONFIG_PRIVILEGES))
+        privileges_bind(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     const struct webhooks hooks = {s->hooks, s->hook_count};
     rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
     settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key);
@@ -185,6 +199,12 @@ static bool same_place(const struct addr *a, const struct addr *b)
     return addr_same_host(a, b) && a->port == b->port;
 }
 
+static void follow_peers(struct hub *h)
+{
+    if (IS_ENABLED(CONFIG_WIREGUARD_PEERS))
+        peers_follow(&h->peers, h->pipeline.settings->peers_from);
+}
+
 static void reload(struct hub *h)
 {
     const struct reactor_settings *now = h->pipeline.settings, *next = staged(h);
@@ -205,12 +225,15 @@ static void reload(struct hub *h)
     }
     if (!str_eq(now->control_socket, next->control_socket))
         LOG_WARN("reload: a new reactor.control_socket takes effect at the next start");
+    if (!privileges_same(&now->user, &next->user))
+        LOG_WARN("reload: a new reactor.user takes effect at the next start");
     if (!next->enabled)
         LOG_WARN("reload: reactor.enabled is false: this takes effect at the next start");
     commit(h);
     if (fd >= 0)
         listener_open(&h->listener, fd, h->pipeline.key.set);
     listener_recheck(&h->listener, h->pipeline.key.set);
+    follow_peers(h);
     tell_serving(h, "reloaded: ");
 }
 
@@ -277,6 +300,34 @@ static int open_control(struct hub *h)
     return err;
 }
 
+/** The control socket, and with it everything is open that needs more rights than the rest: from here
+ * on with no more than that needs. */
+static int open_and_restrict(struct hub *h)
+{
+    const struct reactor_settings *s = h->pipeline.settings;
+    const struct privileges_needs needs = {
+        .control_socket = s->control_socket,
+        .state_dir = s->state_dir,
+        .config = h->path,
+        .key_file = s->hmac_key_file,
+        .capabilities = s->peers_from ? (uint64_t)1 << CAP_NET_ADMIN : 0,
+    };
+    char why_buf[256];
+    struct text why;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    privileges_prepare(&s->user, &needs);
+    int err = open_control(h);
+    if (err < 0)
+        return err;
+    err = privileges_drop(&s->user, &needs, &why);
+    if (err < 0)
+        LOG_ERROR(why.buf, " (reactor.user)");
+    else if (IS_ENABLED(CONFIG_SECCOMP))
+        h->view.seccomp = IS_ENABLED(CONFIG_ACTION_EXEC) ? seccomp_commands() : seccomp_strict();
+    return err;
+}
+
 static void end(struct hub *h)
 {
     unsigned left = jobs_left(&h->jobs);
@@ -303,10 +354,16 @@ int hub_run(struct hub *h)
         return CLI_NO;
     commit(h);
     loop_on_signal(&h->loop, on_signal, h);
-    if (listener_open(&h->listener, fd, h->pipeline.key.set) < 0 || open_control(h) < 0) {
+    if (open_and_restrict(h) < 0) {
+        close(fd);
         end(h);
         return CLI_NO;
     }
+    if (listener_open(&h->listener, fd, h->pipeline.key.set) < 0) {
+        end(h);
+        return CLI_NO;
+    }
+    follow_peers(h);
     tell_serving(h, "listening on ");
     int err = loop_run(&h->loop);
     if (err < 0)

@@ -216,7 +216,7 @@ static bool hook_allowed(void *arg, const struct addr *peer)
 {
     const struct pipeline *p = arg;
 
-    return reactor_settings_allow(p->settings, peer);
+    return reactor_settings_allow(p->settings, peer) || (p->peers && peers_have(p->peers, peer));
 }
 
 struct listener_hooks pipeline_listener_hooks(struct pipeline *p)

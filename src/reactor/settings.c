@@ -4,6 +4,7 @@
 
 #include "nefia/err.h"
 #include "nefia/settings.h"
+#include "nefia/wireguard.h"
 
 #define SOCKET_DEFAULT "/run/nefia/reactor.sock"
 
@@ -13,7 +14,7 @@ struct section {
     const char *listen_address;
     int64_t listen_port;
     struct string_list peers;
-    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket;
+    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *peers_from, *user;
     const struct node *rules, *webhooks;
 };
 
@@ -40,6 +41,16 @@ static const struct field section_fields[] = {
      .type = FIELD_STRINGS,
      MEMBER(peers),
      .help = "addresses and networks that may connect; empty: all"},
+    {.name = "peers_from",
+     .type = FIELD_STRING,
+     MEMBER(peers_from),
+     .help = "wireguard:INTERFACE: its peers may connect"},
+    {.name = "user",
+     .type = FIELD_STRING,
+     MEMBER(user),
+     .min = 1,
+     .max = 64,
+     .help = "who to become after the start; not given: nobody"},
     {.name = "hmac_key",
      .type = FIELD_STRING,
      MEMBER(hmac_key),
@@ -184,9 +195,32 @@ static void bind_peers(struct reactor_settings *s, struct config *c, const struc
     }
 }
 
+static void bind_peers_from(struct reactor_settings *s, struct config *c, const struct node *n,
+                            const char *value)
+{
+    if (!value)
+        return;
+    s->peers_from = wireguard_interface(value);
+    if (!IS_ENABLED(CONFIG_WIREGUARD_PEERS))
+        config_error(c, node_child(c, n, "peers_from"), "reactor.peers_from",
+                     "not in this build (CONFIG_WIREGUARD_PEERS)", (char *)0);
+    else if (!s->peers_from)
+        config_error(c, node_child(c, n, "peers_from"), "reactor.peers_from", "\"", value,
+                     "\" is not wireguard:INTERFACE, such as wireguard:wg0", (char *)0);
+}
+
+static void bind_user(struct reactor_settings *s, struct config *c, const struct node *n,
+                      const char *value)
+{
+    s->user.name = value;
+    if (value && !IS_ENABLED(CONFIG_PRIVILEGES))
+        config_error(c, node_child(c, n, "user"), "reactor.user",
+                     "not in this build (CONFIG_PRIVILEGES)", (char *)0);
+}
+
 static void check_section(struct config *c, const struct node *n, const struct section *b)
 {
-    if (!b->hmac_key && !b->hmac_key_file && b->peers.count == 0)
+    if (!b->hmac_key && !b->hmac_key_file && b->peers.count == 0 && !b->peers_from)
         config_error(
             c, n, "reactor",
             "anybody could send events; set hmac_key_file, or list `peers` that may connect",
@@ -215,6 +249,8 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
         config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address",
                      why.buf, (char *)0);
     bind_peers(s, c, &b.peers);
+    bind_peers_from(s, c, root.reactor, b.peers_from);
+    bind_user(s, c, root.reactor, b.user);
     bind_hooks(s, c, b.webhooks);
     check_section(c, root.reactor, &b);
     *rules = b.rules;
@@ -233,5 +269,5 @@ bool reactor_settings_allow(const struct reactor_settings *s, const struct addr 
     for (unsigned i = 0; i < s->peer_count; i++)
         if (addr_net_match(&s->peers[i], peer))
             return true;
-    return s->peer_count == 0;
+    return s->peer_count == 0 && !s->peers_from;
 }

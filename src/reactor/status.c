@@ -215,6 +215,7 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "remembered", p->rules->looked_up);
     json_put_u64(&w, "matched_anew", p->rules->matched);
     json_put_u64(&w, "wakeups", v->listener->loop->wakeups);
+    json_put_string(&w, "seccomp", v->seccomp ? v->seccomp : "off");
     json_end_object(&w);
     json_end_object(&w);
 }

@@ -77,6 +77,7 @@ struct hub {
     struct status_view view;
     struct listener listener;
     struct pipeline pipeline;
+    struct peers peers;
     struct rules rules;
     struct journal journal;
     struct jobs jobs;

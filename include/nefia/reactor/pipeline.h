@@ -11,6 +11,7 @@
 #include "nefia/journal.h"
 #include "nefia/mac.h"
 #include "nefia/reactor/listener.h"
+#include "nefia/reactor/peers.h"
 #include "nefia/reactor/settings.h"
 #include "nefia/rules.h"
 
@@ -23,6 +24,7 @@ struct pipeline {
     const struct clock *clock;
     struct mac_key key;                      /* set false: nothing is signed */
     const struct reactor_settings *settings; /* in force */
+    const struct peers *peers;               /* of peers_from; null: none */
     struct rules *rules;
     struct journal *journal;
     struct jobs *jobs;

@@ -14,6 +14,7 @@
 struct status_view {
     const struct pipeline *pipeline;
     const struct listener *listener;
+    const char *seccomp; /* the word for it; null: off */
 };
 
 #define STATUS_RECENT 20 /* rows in `status` */
