@@ -103,7 +103,7 @@ TEST(computes_crc32)
         uint32_t slow = ~0u;
         for (size_t k = 0; k <= i; k++)
             for (unsigned bit = 0; bit < 8; bit++)
-                slow = slow >> 1 ^ (0xEDB88320u & (0u - ((slow ^ bytes[k] >> bit) & 1)));
+                slow = slow >> 1 ^ (0xEDB88320u & (0u - ((slow ^ (uint32_t)bytes[k] >> bit) & 1)));
         CHECK_INT(crc32(0, bytes, i + 1), ~slow);
     }
 }
@@ -180,7 +180,7 @@ TEST(damaged_at_every_byte)
         if (hit + 1 < frame_count && at >= frames[hit + 1].at)
             hit++;
         for (unsigned mask = 0; mask <= 8; mask++) {
-            uint8_t was = image[at], is = was ^ (uint8_t)(mask == 8 ? 0xFF : 1u << mask);
+            uint8_t was = image[at], is = (uint8_t)(was ^ (mask == 8 ? 0xFFu : 1u << mask));
             write_file(image, size);
             CHECK_INT(pwrite(fd, &is, 1, (off_t)at), 1);
             CHECK_INT(read_all(&r, sizeof buf, size), ((1u << frame_count) - 1) & ~(1u << hit));

@@ -114,7 +114,7 @@ static int look(const char *path, struct usage *u)
 
     if (statfs(path, &v) < 0)
         return errno;
-    uint64_t block = v.f_frsize ? v.f_frsize : v.f_bsize;
+    uint64_t block = (uint64_t)(v.f_frsize ? v.f_frsize : v.f_bsize); /* signed in glibc */
     uint64_t used = v.f_blocks > v.f_bfree ? (uint64_t)v.f_blocks - v.f_bfree : 0;
     *u = (struct usage){.total_bytes = (uint64_t)v.f_blocks * block,
                         .free_bytes = (uint64_t)v.f_bavail * block,
