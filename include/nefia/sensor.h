@@ -29,7 +29,7 @@ struct sensor_class {
     const char *name;     /* configuration key under `beacons:` and the log's word for it */
     const char *source;   /* the events' source, "disk-beacon" */
     const char *interval; /* default, "5m" */
-    bool is_list;         /* the key holds a list of sensors, each with a `name` of its own */
+    bool list;            /* SENSOR_LIST: the key holds several, each with a `name` of its own */
     const struct field *
         fields; /* what else the configuration may say, into the state; at most 12; null: nothing */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
@@ -43,6 +43,15 @@ struct sensor_class {
      * Return: 0; negative: the run failed (the beacon logs and counts it). */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
 };
+
+/** Needs `select BEACON_SENSOR_LISTS` in the sensor's Kconfig entry. */
+#ifdef CONFIG_BEACON_SENSOR_LISTS
+#define SENSOR_LIST true
+#endif
+static inline bool sensor_is_list(const struct sensor_class *class)
+{
+    return IS_ENABLED(CONFIG_BEACON_SENSOR_LISTS) && class->list;
+}
 
 /** Start an event of the sensor's source. subject tells things of one type apart for the dedup
  * (path, script name). Strings are borrowed until emit_end, and exactly one emit_end follows, with

@@ -79,6 +79,9 @@ struct decimal {
 };
 struct decimal text_dec(int64_t v);
 #define DEC(v) (text_dec((int64_t)(v)).text)
+/** What a macro stands for as a string literal: "at most " LITERAL(CONFIG_X) " of them". */
+#define LITERAL(macro) LITERAL_OF(macro)
+#define LITERAL_OF(tokens) #tokens
 static inline bool str_eq(const char *a, const char *b)
 {
     while (*a && *a == *b)

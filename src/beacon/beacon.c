@@ -374,8 +374,9 @@ static void run_one(struct beacon *b, struct emitter *e)
     instances_run(e);
     while (b->instances.running > 0 && !b->stopping)
         loop_turn(&b->loop, -1); /* bounded: a command has a deadline */
-    CLI_ERR(e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "",
-            ": ", e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
+    CLI_ERR(e->class->name, sensor_is_list(e->class) ? " " : "",
+            sensor_is_list(e->class) ? e->common->name : "", ": ",
+            e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
             e->events == 1 ? " event\n" : " events\n");
 }
 

@@ -61,7 +61,7 @@ static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIE
 {
     unsigned n = 0;
 
-    for (unsigned i = class->is_list ? 0 : 1; i < ARRAY_SIZE(common_fields); i++) {
+    for (unsigned i = sensor_is_list(class) ? 0 : 1; i < ARRAY_SIZE(common_fields); i++) {
         table[n] = common_fields[i];
         if (table[n].offset == offsetof(struct sensor_common, interval_ms))
             table[n].def = class->interval;
@@ -88,8 +88,9 @@ static struct emitter *take_room(struct instances *in, struct config *c,
     size_t size = state_room(class);
 
     if (set->count == CONFIG_BEACON_SENSORS) {
-        config_error(c, n, where, "this build runs at most ", DEC(CONFIG_BEACON_SENSORS),
-                     HINTED(" sensors", " (CONFIG_BEACON_SENSORS)"), NULL);
+        config_error(c, n, where,
+                     "this build runs at most " LITERAL(CONFIG_BEACON_SENSORS) " sensors",
+                     HINT(" (CONFIG_BEACON_SENSORS)"), NULL);
         return NULL;
     }
     if (size > CONFIG_BEACON_SENSOR_STATE_BYTES - set->states_used) {
@@ -126,9 +127,9 @@ static void load_one(struct instances *in, struct config *c, const struct sensor
         return;
     class_table(table, class);
     config_bind(c, n, where, table, e->common);
-    if (!class->is_list)
+    if (!sensor_is_list(class))
         e->common->name = class->name;
-    if (c->errors == errors && class->is_list)
+    if (c->errors == errors && sensor_is_list(class))
         check_name(in, c, n, where, e);
     if (c->errors == errors && class->open)
         class->open(e->common, c, n, where);
@@ -162,9 +163,9 @@ static void load_class(struct instances *in, struct config *c, const struct sens
 
     text_init(&where, buf, sizeof buf);
     config_where_key(&where, "beacons", class->name);
-    if (!config_is(c, n, where.buf, class->is_list ? NODE_LIST : NODE_MAP))
+    if (!config_is(c, n, where.buf, sensor_is_list(class) ? NODE_LIST : NODE_MAP))
         return;
-    if (class->is_list)
+    if (sensor_is_list(class))
         load_list(in, c, class, n, where.buf);
     else
         load_one(in, c, class, n, where.buf);
@@ -187,8 +188,8 @@ int instances_load(struct instances *in, struct config *c, const struct node *co
 static void settle(struct emitter *e, int err)
 {
     if (err < 0 && e->result != INSTANCE_FAILED)
-        LOG_WARN(e->class->name, e->class->is_list ? " " : "",
-                 e->class->is_list ? e->common->name : "", ": ", err_text(err));
+        LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
+                 sensor_is_list(e->class) ? e->common->name : "", ": ", err_text(err));
     e->result = err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
     if (err < 0)
         e->failures++;
@@ -329,8 +330,8 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
         c = condition_get(in->conditions, type, subject);
     }
     if (!c && !in->full_told) {
-        LOG_ERROR("more than ", DEC(in->conditions->count), " conditions: ", type, " of ", subject,
-                  " is not judged (CONFIG_CONDITIONS)");
+        LOG_ERROR("no condition is free, ", type, " of ", subject,
+                  " is not judged (CONFIG_CONDITIONS is " LITERAL(CONFIG_CONDITIONS) ")");
         in->full_told = true;
     }
     return c;

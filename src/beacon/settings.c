@@ -127,8 +127,9 @@ static void bind_reactors(struct beacon_settings *s, struct config *c,
     s->reactor_count = 0;
     for (unsigned i = 0; i < list->count; i++, n = node_next(c, n)) {
         if (s->reactor_count == CONFIG_BEACON_REACTORS) {
-            config_error(c, n, "beacons.reactor", "at most ", DEC(CONFIG_BEACON_REACTORS),
-                         HINTED(" addresses in this build", " (CONFIG_BEACON_REACTORS)"), NULL);
+            config_error(c, n, "beacons.reactor",
+                         "at most " LITERAL(CONFIG_BEACON_REACTORS) " addresses in this build",
+                         HINT(" (CONFIG_BEACON_REACTORS)"), NULL);
             return;
         }
         text_init(&why, buf, sizeof buf);

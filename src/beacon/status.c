@@ -165,7 +165,8 @@ static void put_sensor_row(const struct beacon *b, struct text *t, const struct 
     struct text n, a;
 
     text_init(&n, name, sizeof name);
-    PUT(&n, e->class->name, e->class->is_list ? " " : "", e->class->is_list ? e->common->name : "");
+    PUT(&n, e->class->name, sensor_is_list(e->class) ? " " : "",
+        sensor_is_list(e->class) ? e->common->name : "");
     text_init(&a, age, sizeof age);
     if (e->runs)
         put_age(&a, now_ms(b) - e->last_run_ms);

@@ -215,7 +215,7 @@ int tree_open(struct config_tree *t, enum node_type type, unsigned line)
     if (t->depth == 0 && type != NODE_MAP)
         return refuse_root(t, line);
     if (t->depth == CONFIG_MAX_DEPTH) {
-        tree_error(t, line, "nested deeper than ", DEC(CONFIG_MAX_DEPTH));
+        tree_error(t, line, "nested deeper than " LITERAL(CONFIG_MAX_DEPTH), "");
         return NEFIA_EDEPTH;
     }
     int index = add_node(t, type, line);
