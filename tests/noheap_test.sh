@@ -16,7 +16,7 @@ stop_all() {
 trap stop_all EXIT
 trap 'exit 1' HUP INT TERM
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 openssl rand -hex 32 >"$dir/key"
 chmod 600 "$dir/key"
 mkdir "$dir/hook"
