@@ -14,6 +14,7 @@ board_facts() {
     arm-virt | armel-virt)
         # ARMv5 code runs on the ARMv7 kernel: Debian's armel kernels know no virt machine.
         debian=armhf flavour=armmp
+        modules="$modules wireguard"
         qemu="qemu-system-arm -M virt,highmem=off -cpu cortex-a15"
         append="console=ttyAMA0"
         disk=vda
