@@ -1,0 +1,999 @@
+#include "nefia/reactor/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "check.h"
+#include "nefia/bytes.h"
+#include "nefia/err.h"
+#include "nefia/frames.h"
+
+enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
+enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME };
+
+/* ---- The disk: syncing is counted, and fails when it is told to ---- */
+
+static unsigned syncs, failing_sync; /* failing_sync: which one fails, from 1; 0: none */
+static void (*before_failing)(void);
+
+static int sync_or_fail(void)
+{
+    if (++syncs != failing_sync)
+        return 0;
+    if (before_failing)
+        before_failing();
+    errno = EIO;
+    return -1;
+}
+
+int fdatasync(int fd)
+{
+    return fd < 0 ? -1 : sync_or_fail();
+}
+
+int fsync(int fd)
+{
+    return fd < 0 ? -1 : sync_or_fail();
+}
+
+/* ---- What a hub has in memory ---- */
+
+struct job {
+    uint64_t row, event;
+    uint32_t line, len; /* line: its hash */
+    char rule;
+    bool begun;
+};
+struct state {
+    struct job jobs[JOBS];
+    unsigned count;
+    uint8_t marks[2 * HOSTS][HOST_BYTES]; /* in order */
+    unsigned mark_count;
+};
+
+static struct state now, after; /* now: the hub that runs; after: what the reference says */
+static struct host slots[HOSTS];
+static uint32_t chains[HOSTS];
+static struct hosts hosts;
+static uint8_t buf[STORE_BYTES_MIN];
+static struct store store;
+static char line[CONFIG_EVENT_BYTES], why_text[256];
+static char dir[] = "/tmp/nefia-store-XXXXXX";
+static char paths[2][64], kept[64];
+static uint64_t rows;
+static unsigned line_lost;
+
+static void keep_marks(struct state *st, const struct hosts *h)
+{
+    st->mark_count = 0;
+    for (uint32_t i = h->oldest; i; i = h->slots[i - 1].newer)
+        for (unsigned mark = 2; mark-- > 0;)
+            if (host_is_marked(&h->slots[i - 1], mark))
+                host_store(&h->slots[i - 1], mark, st->marks[st->mark_count++]);
+}
+
+static size_t make_line(uint64_t row, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        line[i] = (char)('a' + (int)((row * 7 + i) % 23));
+    return len;
+}
+
+/** Which event was that line made for? A job's row is little behind it. */
+static uint64_t event_of(uint64_t row, const char *text, size_t len)
+{
+    while (row > 0 && memcmp(line, text, make_line(row, len)) != 0)
+        row--;
+    return row;
+}
+
+static void on_job(void *arg, uint64_t row, struct slice rule, const char *text, size_t len,
+                   bool begun)
+{
+    (void)arg;
+    CHECK_INT(rule.len, row % 50 + 1);
+    line_lost += len == 0;
+    for (unsigned i = 0; i < now.count; i++)
+        CHECK(now.jobs[i].row != row);
+    if (now.count < JOBS)
+        now.jobs[now.count++] = (struct job){
+            .row = row,
+            .event = event_of(row, text, len),
+            .line = hash_bytes(HASH_START, text, len),
+            .len = (uint32_t)len,
+            .rule = rule.ptr[rule.len - 1],
+            .begun = begun,
+        };
+}
+
+static void put_job(const struct job *job)
+{
+    char rule[64];
+
+    memset(rule, job->rule, sizeof rule);
+    rule[job->row % 50 + 1] = '\0';
+    store_job(&store, job->row, job->event, rule);
+}
+
+static void on_copy(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < now.count; i++) {
+        struct job *job = &now.jobs[i];
+        /* The line was made from the row of its event, which the hub keeps. */
+        store_event(&store, job->event, line, make_line(job->event, job->len));
+        put_job(job);
+        if (job->begun)
+            store_start(&store, job->row);
+    }
+}
+
+static void make_paths(void)
+{
+    if (paths[0][0])
+        return;
+    REQUIRE(mkdtemp(dir));
+    for (unsigned i = 0; i < 2; i++) {
+        REQUIRE(strlen(dir) + 12 < sizeof paths[i]);
+        strcat(strcat(paths[i], dir), i ? "/journal.1" : "/journal.0");
+    }
+    strcat(strcat(kept, dir), "/kept");
+}
+
+static void remove_files(void)
+{
+    char lock[64];
+
+    unlink(paths[0]);
+    unlink(paths[1]);
+    unlink(kept);
+    strcat(strcpy(lock, dir), "/journal.lock");
+    unlink(lock);
+}
+
+static void leave(void)
+{
+    remove_files();
+    rmdir(dir);
+}
+
+static int open_store(uint64_t bound, bool sync)
+{
+    const struct store_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    make_paths();
+    text_init(&why, why_text, sizeof why_text);
+    hosts_init(&hosts, slots, chains, HOSTS);
+    store_init(&store, buf, sizeof buf, &hosts, &hooks);
+    now.count = 0;
+    line_lost = 0;
+    int err = store_open(&store, dir, bound, sync, &why);
+    keep_marks(&now, &hosts);
+    return err;
+}
+
+/* ---- What happens to a hub ---- */
+
+static uint8_t ids[HOSTS + 2][HOST_ID];
+
+static void take_event(unsigned host, uint64_t boot, uint64_t seq, uint64_t low, unsigned jobs,
+                       size_t len)
+{
+    uint64_t event = rows + 1;
+
+    ids[host][0] = (uint8_t)(host + 1);
+    if (!host_take(&hosts, hosts_get(&hosts, ids[host]), boot, seq, low))
+        return;
+    store_seen(&store, ids[host], boot, seq, low);
+    keep_marks(&now, &hosts);
+    if (jobs == 0) {
+        rows++;
+        return;
+    }
+    store_event(&store, event, line, make_line(event, len));
+    for (unsigned i = 0; i < jobs && now.count < JOBS; i++) {
+        struct job *job = &now.jobs[now.count++];
+        *job = (struct job){
+            .row = ++rows,
+            .event = event,
+            .line = hash_bytes(HASH_START, line, len),
+            .len = (uint32_t)len,
+            .rule = (char)('A' + (int)i),
+        };
+        put_job(job);
+    }
+}
+
+static void start(unsigned i)
+{
+    now.jobs[i].begun = true;
+    store_start(&store, now.jobs[i].row);
+}
+
+static void end(unsigned i)
+{
+    store_end(&store, now.jobs[i].row, 2);
+    memmove(&now.jobs[i], &now.jobs[i + 1], (now.count - i - 1) * sizeof now.jobs[0]);
+    now.count--;
+}
+
+static bool same_state(const struct state *a, const struct state *b)
+{
+    bool same = a->count == b->count && a->mark_count == b->mark_count &&
+                memcmp(a->marks, b->marks, a->mark_count * sizeof a->marks[0]) == 0;
+
+    for (unsigned i = 0; same && i < a->count; i++) {
+        const struct job *p = &a->jobs[i], *q = &b->jobs[i];
+        same = p->row == q->row && p->line == q->line && p->len == q->len && p->rule == q->rule &&
+               p->begun == q->begun;
+    }
+    return same;
+}
+
+static void copy_state(struct state *to, const struct state *from)
+{
+    memcpy(to->jobs, from->jobs, from->count * sizeof from->jobs[0]);
+    memcpy(to->marks, from->marks, sizeof from->marks);
+    to->count = from->count;
+    to->mark_count = from->mark_count;
+}
+
+/* ---- Files as they are on the disk ---- */
+
+struct image {
+    uint8_t bytes[IMAGE];
+    size_t len;
+};
+static struct image images[2];
+
+static void load_image(unsigned i)
+{
+    int fd = open(paths[i], O_RDONLY);
+
+    images[i].len = 0;
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, images[i].bytes, IMAGE);
+    REQUIRE(n >= 0 && n < IMAGE);
+    images[i].len = (size_t)n;
+    close(fd);
+}
+
+static void save_image(unsigned i, size_t len)
+{
+    int fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    CHECK_INT(write(fd, images[i].bytes, len), len);
+    close(fd);
+}
+
+/* ---- A reference: which frames there are, and what they say without one of them ---- */
+
+static struct {
+    size_t at, len;
+    uint8_t kind;
+} frames[FRAMES];
+static unsigned frame_count;
+
+static void find_frames(const struct image *m)
+{
+    frame_count = 0;
+    for (size_t at = 0; at < m->len && frame_count < FRAMES;) {
+        size_t len = FRAME_HEADER + get_be32(m->bytes + at + 4);
+        frames[frame_count].at = at;
+        frames[frame_count].kind = m->bytes[at + 2];
+        frames[frame_count++].len = len;
+        at += len;
+    }
+    CHECK(frame_count < FRAMES);
+}
+
+static struct job *after_job(uint64_t row)
+{
+    for (unsigned i = 0; i < after.count; i++)
+        if (after.jobs[i].row == row)
+            return &after.jobs[i];
+    return NULL;
+}
+
+static void apply_job(const uint8_t *p, size_t len, uint64_t event, const uint8_t *text,
+                      size_t text_len)
+{
+    size_t n = get_be64(p + 8) == event ? text_len : 0;
+
+    after.jobs[after.count++] = (struct job){
+        .row = get_be64(p),
+        .line = hash_bytes(HASH_START, text, n),
+        .len = (uint32_t)n,
+        .rule = (char)p[len - 1],
+    };
+}
+
+static void apply(const struct image *m, unsigned without, size_t until)
+{
+    static struct host ref_slots[HOSTS];
+    static uint32_t ref_chains[HOSTS];
+    struct hosts ref;
+    const uint8_t *text = NULL;
+    uint64_t event = 0;
+    size_t text_len = 0;
+
+    after.count = 0;
+    hosts_init(&ref, ref_slots, ref_chains, HOSTS);
+    for (unsigned i = 0; i < frame_count && frames[i].at < until; i++) {
+        const uint8_t *p = m->bytes + frames[i].at + FRAME_HEADER;
+        size_t len = frames[i].len - FRAME_HEADER;
+        if (i == without)
+            continue;
+        if (frames[i].kind == HOST_FRAME)
+            hosts_restore(&ref, p, len);
+        if (frames[i].kind == SEEN_FRAME)
+            host_take(&ref, hosts_get(&ref, p), get_be64(p + 16), get_be64(p + 24),
+                      get_be64(p + 32));
+        if (frames[i].kind == EVENT_FRAME)
+            event = get_be64(p), text = p + 8, text_len = len - 8;
+        if (frames[i].kind == JOB_FRAME)
+            apply_job(p, len, event, text, text_len);
+        struct job *job = frames[i].kind == START_FRAME || frames[i].kind == END_FRAME
+                              ? after_job(get_be64(p))
+                              : NULL;
+        if (job && frames[i].kind == START_FRAME)
+            job->begun = true;
+        else if (job)
+            memmove(job, job + 1, (size_t)(after.jobs + --after.count - job) * sizeof *job);
+    }
+    keep_marks(&after, &ref);
+}
+
+/* ---- A small pair of files ---- */
+
+enum { TURNS = 5 };
+static struct state snapshots[TURNS]; /* after each turn of the file in use, the copy the first */
+static size_t ends[TURNS];            /* of each turn in the file */
+static unsigned used;                 /* which file */
+
+static void first_file(void)
+{
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_store(1 << 20, true), 0);
+    take_event(0, 1, 1, 1, 2, 60);
+    take_event(1, 9, 70, 60, 1, 30);
+    CHECK_INT(store_commit(&store), 0);
+    start(0);
+    take_event(0, 2, 5, 3, 0, 0);
+    CHECK_INT(store_commit(&store), 0);
+    end(1);
+    take_event(2, 1, 3, 0, 1, 10);
+    store.limit = 1; /* now the other file is due */
+    CHECK_INT(store_commit(&store), 0);
+    used = store.file;
+    ends[0] = store.committed;
+    copy_state(&snapshots[0], &now);
+}
+
+static void note_turn(unsigned turn)
+{
+    CHECK_INT(store_commit(&store), 0);
+    CHECK_INT(store.file, used);
+    ends[turn] = store.committed;
+    copy_state(&snapshots[turn], &now);
+}
+
+static void make_pair(void)
+{
+    first_file();
+    take_event(0, 2, 4, 3, 2, 33);
+    note_turn(1);
+    start(1);
+    start(2);
+    take_event(1, 9, 71, 70, 1, 21);
+    note_turn(2);
+    end(0);
+    end(0);
+    take_event(3, 1, 1, 0, 0, 0);
+    note_turn(3);
+    start(0);
+    take_event(2, 1, 4, 0, 1, 12);
+    take_event(2, 1, 5, 0, 1, 13);
+    note_turn(4);
+    /* And one that is never committed. */
+    end(0);
+    take_event(0, 2, 9, 9, 1, 40);
+    copy_state(&now, &snapshots[4]);
+    store_close(&store);
+    load_image(0);
+    load_image(1);
+    CHECK_INT(images[used].len, ends[TURNS - 1]);
+    CHECK(images[!used].len > 0);
+    find_frames(&images[used]);
+}
+
+static void restore_pair(size_t used_len)
+{
+    save_image(used, used_len);
+    save_image(!used, images[!used].len);
+}
+
+/** Open it as it is on the disk now, and once more, when it was copied. */
+static void check_opens(const struct state *want)
+{
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK(same_state(&now, want));
+    store_close(&store);
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK(same_state(&now, want) || line_lost > 0);
+    CHECK_INT(store.stats.damaged + store.stats.torn, 0);
+    store_close(&store);
+}
+
+TEST(keeps_nothing_without_a_directory)
+{
+    struct stat st;
+    const struct store_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    text_init(&why, why_text, sizeof why_text);
+    hosts_init(&hosts, slots, chains, HOSTS);
+    for (unsigned i = 0; i < 2; i++) {
+        store_init(&store, buf, sizeof buf, &hosts, &hooks);
+        CHECK_INT(store_open(&store, i ? "" : NULL, 65536, true, &why), 0);
+        take_event(0, 1, 1, 0, 1, 10);
+        CHECK(!store_dirty(&store));
+        CHECK_INT(store_commit(&store), 0);
+        store_close(&store);
+    }
+    CHECK(stat("journal.0", &st) < 0 && stat("journal.1", &st) < 0);
+}
+
+TEST(what_is_committed_is_there_again)
+{
+    struct stat st;
+
+    make_paths();
+    remove_files();
+    rmdir(dir);
+    rows = 0;
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK_INT(now.count + now.mark_count, 0);
+    CHECK(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
+    CHECK(stat(paths[0], &st) == 0 && (st.st_mode & 07777) == 0600);
+    CHECK(!store_dirty(&store));
+    unsigned before = syncs;
+    CHECK_INT(store_commit(&store), 0);
+    CHECK_INT(syncs, before);
+    take_event(0, 1, 1, 1, 2, CONFIG_EVENT_BYTES);
+    take_event(1, 1, 1, 1, 3, 1);
+    CHECK(store_dirty(&store));
+    CHECK_INT(store_commit(&store), 0);
+    CHECK_INT(syncs, before + 1);
+    CHECK(!store_dirty(&store));
+    start(1);
+    end(2);
+    CHECK_INT(store_commit(&store), 0);
+    store_close(&store);
+    static struct state want;
+    copy_state(&want, &now);
+    CHECK_INT(want.count, 4);
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK_INT(open_store(1 << 20, false), 0);
+        CHECK(same_state(&now, &want));
+        CHECK_INT(store.last_row, rows);
+        CHECK_INT(store.stats.damaged + store.stats.torn, 0);
+        store_close(&store);
+    }
+}
+
+TEST(a_turn_larger_than_the_buffer)
+{
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_store(1 << 20, true), 0);
+    for (uint64_t seq = 1; seq <= 40; seq++)
+        take_event(0, 1, seq, 0, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
+    uint64_t written = store.size;
+    CHECK(written > sizeof buf); /* not committed */
+    static struct state want;
+    copy_state(&want, &now);
+    store_close(&store);
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK_INT(now.count + now.mark_count, 0);
+    CHECK(store.stats.torn >= written - 100);
+    rows = 0;
+    for (uint64_t seq = 1; seq <= 40; seq++)
+        take_event(0, 1, seq, 0, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
+    CHECK_INT(store_commit(&store), 0);
+    store_close(&store);
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK(same_state(&now, &want));
+    store_close(&store);
+}
+
+TEST(more_jobs_than_the_buffer_remembers)
+{
+    static struct state want;
+
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_store(1 << 20, true), 0);
+    for (uint64_t seq = 1; seq <= JOBS / 5; seq++) {
+        take_event(0, 1, seq, 0, 5, 20);
+        CHECK_INT(store_commit(&store), 0);
+    }
+    for (unsigned i = 0; i < now.count; i += 3)
+        start(i);
+    for (unsigned i = 0; i < now.count; i += 7)
+        end(i);
+    CHECK_INT(store_commit(&store), 0);
+    CHECK(now.count * 9 > 3 * (sizeof buf - CONFIG_EVENT_BYTES));
+    copy_state(&want, &now);
+    store_close(&store);
+    check_opens(&want);
+}
+
+TEST(the_files_take_turns)
+{
+    static struct state want;
+    uint64_t seq = 0, most = 0;
+
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_store(2000, true), 0);
+    for (unsigned turn = 0; turn < 400; turn++) {
+        seq++;
+        take_event(turn % HOSTS, 1, seq, seq, 1, 40);
+        if (now.count > 3) {
+            start(0);
+            end(0);
+        }
+        CHECK_INT(store_commit(&store), 0);
+        most = store.size > most ? store.size : most;
+    }
+    CHECK(store.stats.rotations > 20 && store.stats.rotations < 100);
+    CHECK(most < 4000);
+    copy_state(&want, &now);
+    store_close(&store);
+    check_opens(&want);
+}
+
+TEST(live_data_beyond_the_bound)
+{
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_store(100, true), 0);
+    for (uint64_t seq = 1; seq <= 300; seq++) {
+        take_event(0, 1, seq, seq, 1, 100);
+        CHECK_INT(store_commit(&store), 0);
+    }
+    /* A new file only when it has doubled. */
+    CHECK(store.stats.rotations < 12);
+    store_close(&store);
+}
+
+TEST(cut_at_every_byte)
+{
+    make_pair();
+    for (size_t len = 0; len <= images[used].len; len++) {
+        unsigned turn = 0;
+        while (turn + 1 < TURNS && ends[turn + 1] <= len)
+            turn++;
+        restore_pair(len);
+        CHECK_INT(open_store(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[turn]));
+        CHECK_INT(store.stats.damaged, 0);
+        size_t whole = len < ends[0] ? 0 : ends[turn];
+        CHECK_INT(store.stats.torn, len - whole);
+        store_close(&store);
+        check_opens(&snapshots[turn]);
+    }
+}
+
+TEST(the_older_file_cut_at_every_byte)
+{
+    make_pair();
+    for (size_t len = 0; len <= images[!used].len; len++) {
+        save_image(used, images[used].len);
+        save_image(!used, len);
+        CHECK_INT(open_store(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[TURNS - 1]));
+        store_close(&store);
+    }
+}
+
+/** A byte of the file in use is another one. */
+static void check_damage(size_t at, uint8_t mask, unsigned frame)
+{
+    struct image *m = &images[used];
+    bool last = at >= ends[TURNS - 2];
+
+    m->bytes[at] ^= mask;
+    restore_pair(m->len);
+    m->bytes[at] ^= mask;
+    apply(m, last ? FRAMES : frame, last ? ends[TURNS - 2] : m->len);
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK(same_state(&now, &after));
+    CHECK(store.stats.damaged + store.stats.torn > 0);
+    CHECK(last || store.stats.damaged == frames[frame].len);
+    store_close(&store);
+}
+
+TEST(damaged_at_every_byte)
+{
+    make_pair();
+    apply(&images[used], FRAMES, images[used].len);
+    CHECK(same_state(&after, &snapshots[TURNS - 1]));
+    for (unsigned f = 0; f < frame_count; f++)
+        for (size_t at = frames[f].at; at < frames[f].at + frames[f].len; at++) {
+            check_damage(at, 0xFF, f);
+            for (unsigned bit = 0; bit < 8; bit++)
+                check_damage(at, (uint8_t)(1u << bit), f);
+        }
+}
+
+TEST(the_older_file_damaged_at_every_byte)
+{
+    make_pair();
+    for (size_t at = 0; at < images[!used].len; at++) {
+        images[!used].bytes[at] ^= 0xFF;
+        restore_pair(images[used].len);
+        images[!used].bytes[at] ^= 0xFF;
+        CHECK_INT(open_store(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[TURNS - 1]));
+        store_close(&store);
+    }
+}
+
+/** The file that takes over has just been begun: where it is not whole, the one before counts. */
+TEST(damaged_while_it_takes_over)
+{
+    first_file();
+    store_close(&store);
+    load_image(0);
+    load_image(1);
+    for (size_t at = 0; at < images[used].len; at++) {
+        images[used].bytes[at] ^= 0xFF;
+        restore_pair(images[used].len);
+        images[used].bytes[at] ^= 0xFF;
+        CHECK_INT(open_store(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[0]));
+        CHECK_INT(store.stats.torn, images[used].len);
+        store_close(&store);
+    }
+}
+
+TEST(garbage_behind_the_last_turn)
+{
+    uint32_t seed = 7;
+
+    make_pair();
+    size_t len = images[used].len;
+    for (unsigned i = 0; i < 300; i++) {
+        size_t more = i * 3;
+        for (size_t k = 0; k < more; k++) {
+            seed = seed * 1664525 + 1013904223;
+            images[used].bytes[len + k] = i % 3 ? (uint8_t)(seed >> 24) : 0;
+        }
+        /* Whole frames, too, as long as none of them commits. */
+        if (i % 3 == 2 && more > 200)
+            memcpy(images[used].bytes + len + 3, images[used].bytes, frames[3].at);
+        restore_pair(len + more);
+        CHECK_INT(open_store(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[TURNS - 1]));
+        CHECK_INT(store.stats.torn, more);
+        store_close(&store);
+    }
+}
+
+/* ---- A disk that refuses ---- */
+
+static void limit_files(rlim_t most)
+{
+    struct rlimit limit = {most, RLIM_INFINITY};
+
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/** Five turns, the limit or the failing sync somewhere in them. safe gets what the last commit that
+ * succeeded made safe. Return: did one fail? */
+static bool run_turns(struct state *safe)
+{
+    bool failed = false;
+
+    for (unsigned turn = 0; turn < 5; turn++) {
+        take_event(turn % 3, 1, 10 + turn, 0, 2, 50 + turn * 10);
+        if (turn >= 2) {
+            start(0);
+            start(1);
+            end(0);
+        }
+        if (store_commit(&store) == 0) {
+            CHECK(!store_dirty(&store));
+            copy_state(safe, &now);
+            continue;
+        }
+        failed = true;
+        CHECK(errno == EFBIG || errno == EIO);
+        CHECK(store_dirty(&store));
+        CHECK(store.stats.failed > 0);
+    }
+    return failed;
+}
+
+static void check_recovers(struct state *safe, bool failed, bool mend)
+{
+    if (mend) {
+        /* An empty turn is enough. */
+        CHECK_INT(store_commit(&store), 0);
+        copy_state(safe, &now);
+    }
+    store_close(&store);
+    CHECK_INT(open_store(1 << 20, true), 0);
+    CHECK(same_state(&now, safe));
+    CHECK(!failed || mend || safe->count < 8);
+    store_close(&store);
+}
+
+TEST(a_disk_without_room)
+{
+    static struct state safe;
+    unsigned failures = 0;
+
+    for (unsigned most = 0; most <= 2000; most += 1 + most % 7)
+        for (unsigned mend = 0; mend < 2; mend++) {
+            remove_files();
+            rows = 0;
+            safe.count = safe.mark_count = 0;
+            CHECK_INT(open_store(most % 2 ? 600 : 1 << 20, true), 0);
+            limit_files(most);
+            bool failed = run_turns(&safe);
+            limit_files(RLIM_INFINITY);
+            check_recovers(&safe, failed, mend);
+            failures += failed;
+        }
+    CHECK(failures > 100);
+}
+
+TEST(no_room_at_the_start)
+{
+    static struct state want;
+    unsigned refused = 0;
+
+    make_pair();
+    copy_state(&want, &snapshots[TURNS - 1]);
+    for (unsigned most = 0; most < 600; most += 13) {
+        restore_pair(images[used].len);
+        limit_files(most);
+        CHECK_INT(open_store(1 << 20, true), 0);
+        CHECK(same_state(&now, &want));
+        bool full = store_dirty(&store);
+        CHECK(full == (why_text[0] != '\0'));
+        if (full) {
+            CHECK(strstr(why_text, dir) != NULL);
+            CHECK_INT(store_commit(&store), NEFIA_EIO);
+            CHECK_INT(errno, EFBIG);
+            refused++;
+        }
+        limit_files(RLIM_INFINITY);
+        CHECK_INT(store_commit(&store), 0);
+        store_close(&store);
+        check_opens(&want);
+    }
+    CHECK(refused > 10);
+}
+
+TEST(syncing_fails)
+{
+    static struct state safe;
+    bool failed = true;
+    unsigned failures = 0;
+
+    for (unsigned which = 1; which < 40; which++)
+        for (unsigned mend = 0; mend < 2; mend++) {
+            remove_files();
+            rows = 0;
+            safe.count = safe.mark_count = 0;
+            CHECK_INT(open_store(600, true), 0);
+            syncs = 0;
+            failing_sync = which;
+            failed = run_turns(&safe);
+            failing_sync = 0;
+            if (failed || mend)
+                check_recovers(&safe, failed, mend);
+            else
+                store_close(&store);
+            failures += failed;
+        }
+    CHECK(failures > 4);
+    CHECK(!failed);
+    /* At the start: the hub says so, and does not run on. */
+    syncs = 0;
+    failing_sync = 1;
+    CHECK_INT(open_store(600, true), NEFIA_EIO);
+    CHECK(strstr(why_text, "cannot write") != NULL);
+    failing_sync = 0;
+}
+
+static unsigned keep_file;
+
+static void keep_it(void)
+{
+    CHECK_INT(link(paths[keep_file], kept), 0);
+}
+
+/** A file that was given up reaches the disk all the same, and so does that it is there. */
+TEST(what_was_given_up_comes_back)
+{
+    static struct state want;
+
+    for (unsigned turns = 1; turns < 5; turns++) {
+        remove_files();
+        rows = 0;
+        CHECK_INT(open_store(300, true), 0);
+        if (turns % 2) { /* once each of the two */
+            store_close(&store);
+            CHECK_INT(open_store(300, true), 0);
+        }
+        keep_file = !store.file;
+        before_failing = keep_it;
+        take_event(0, 1, 1, 0, 1, 400);
+        syncs = 0;
+        failing_sync = 2; /* the first is the turn's own */
+        CHECK_INT(store_commit(&store), 0);
+        CHECK_INT(syncs, 2);
+        failing_sync = 0;
+        before_failing = NULL;
+        CHECK(!store_dirty(&store));
+        CHECK(store.limit > store.size); /* not at once again */
+        store.limit = 1 << 20;
+        for (unsigned i = 0; i < turns; i++) {
+            take_event(0, 1, 2 + i, 0, 1, 20);
+            if (i == 1)
+                end(0);
+            CHECK_INT(store_commit(&store), 0);
+        }
+        CHECK(store.file != keep_file);
+        store_close(&store);
+        copy_state(&want, &now);
+        CHECK_INT(rename(kept, paths[keep_file]), 0);
+        check_opens(&want);
+    }
+}
+
+/* ---- Power cuts, at random ---- */
+
+static uint32_t seed;
+
+static unsigned random_below(unsigned n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (unsigned)((uint64_t)seed * n >> 32);
+}
+
+static void random_turn(uint64_t *seq)
+{
+    for (unsigned n = random_below(5) + 1; n > 0; n--) {
+        unsigned what = random_below(4), host = random_below(HOSTS + 2);
+
+        if (what == 0 && now.count > 0)
+            start(random_below(now.count));
+        else if ((what == 1 || now.count > 40) && now.count > 0)
+            end(random_below(now.count));
+        else
+            take_event(host, random_below(3), *seq, random_below(2) ? *seq : 0, random_below(4),
+                       random_below(300) + 1);
+        *seq += random_below(3);
+    }
+}
+
+/** What was written since the last sync is there in part: cut off, or with holes. */
+static void cut_power(unsigned file, size_t synced)
+{
+    load_image(file);
+    struct image *m = &images[file];
+    size_t len = m->len;
+
+    if (len > synced && random_below(2))
+        len = synced + random_below((unsigned)(len - synced));
+    for (unsigned holes = random_below(3); holes > 0 && len > synced; holes--) {
+        size_t from = synced + random_below((unsigned)(len - synced));
+        size_t n = random_below((unsigned)(len - from)) + 1;
+        memset(m->bytes + from, random_below(2) ? 0 : 0x4E, n);
+    }
+    save_image(file, len);
+}
+
+TEST(power_cuts_at_random)
+{
+    static struct state safe, sent;
+    uint64_t seq = 1;
+
+    remove_files();
+    rows = 0;
+    seed = 3;
+    safe.count = safe.mark_count = 0;
+    for (unsigned run = 0; run < 400; run++) {
+        CHECK_INT(open_store(3000, true), 0);
+        CHECK(same_state(&now, &safe) || same_state(&now, &sent));
+        rows = store.last_row;
+        copy_state(&safe, &now);
+        size_t synced = store.committed;
+        unsigned file = store.file;
+        for (unsigned turns = random_below(8) + 1; turns > 0; turns--) {
+            random_turn(&seq);
+            copy_state(&sent, &now);
+            synced = store.committed;
+            file = store.file;
+            CHECK_INT(store_commit(&store), 0);
+            if (turns > 1 || random_below(2))
+                copy_state(&safe, &now), synced = store.committed, file = store.file;
+        }
+        bool took_over = file != store.file;
+        store_close(&store);
+        if (!took_over)
+            cut_power(file, synced);
+    }
+}
+
+/* ---- Who else is there ---- */
+
+TEST(a_second_hub_is_refused)
+{
+    static struct store second;
+    static uint8_t other_buf[STORE_BYTES_MIN];
+    const struct store_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    remove_files();
+    CHECK_INT(open_store(1 << 20, true), 0);
+    text_init(&why, why_text, sizeof why_text);
+    store_init(&second, other_buf, sizeof other_buf, &hosts, &hooks);
+    CHECK_INT(store_open(&second, dir, 1 << 20, true, &why), NEFIA_EIO);
+    CHECK(strstr(why_text, dir) && strstr(why_text, "another hub uses it"));
+    CHECK(second.fd < 0 && second.dir_fd < 0 && second.lock_fd < 0);
+    take_event(0, 1, 1, 0, 1, 10);
+    CHECK_INT(store_commit(&store), 0);
+    store_close(&store);
+    now.count = 0;
+    CHECK_INT(store_open(&second, dir, 1 << 20, true, &why), 0);
+    store_close(&second);
+}
+
+TEST(says_what_is_in_the_way)
+{
+    const struct store_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    remove_files();
+    CHECK_INT(symlink("/dev/null", paths[1]), 0);
+    CHECK_INT(open_store(1 << 20, true), NEFIA_EIO);
+    CHECK(strstr(why_text, paths[1]) && strstr(why_text, "move it away"));
+    unlink(paths[1]);
+    CHECK_INT(mkdir(paths[0], 0700), 0);
+    CHECK_INT(open_store(1 << 20, true), NEFIA_EIO);
+    CHECK(strstr(why_text, paths[0]) && strstr(why_text, "move it away"));
+    CHECK_INT(rmdir(paths[0]), 0);
+    text_init(&why, why_text, sizeof why_text);
+    store_init(&store, buf, sizeof buf, &hosts, &hooks);
+    CHECK_INT(store_open(&store, "/nonexistent/a/b", 1 << 20, true, &why), NEFIA_EIO);
+    CHECK(strstr(why_text, "/nonexistent/a/b") && strstr(why_text, "reactor.state_dir"));
+    text_init(&why, why_text, sizeof why_text);
+    CHECK_INT(store_open(&store, "/dev/null", 1 << 20, true, &why), NEFIA_EIO);
+    CHECK(strstr(why_text, "/dev/null") != NULL);
+    leave();
+}
+
+TEST_MAIN(keeps_nothing_without_a_directory, what_is_committed_is_there_again,
+          a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
+          the_files_take_turns, live_data_beyond_the_bound, cut_at_every_byte,
+          the_older_file_cut_at_every_byte, damaged_at_every_byte,
+          the_older_file_damaged_at_every_byte, damaged_while_it_takes_over,
+          garbage_behind_the_last_turn, a_disk_without_room, no_room_at_the_start, syncing_fails,
+          what_was_given_up_comes_back, power_cuts_at_random, a_second_hub_is_refused,
+          says_what_is_in_the_way)
