@@ -61,18 +61,14 @@ void config_error(struct config *c, const struct node *n, const char *where, ...
 
 int config_done(struct config *c)
 {
-    char buf[CONFIG_MESSAGE_BYTES];
-    struct text message;
+    unsigned errors = c->errors;
 
-    if (c->errors > CONFIG_MOST_REPORTS) {
-        text_init(&message, buf, sizeof buf);
-        text_printable(&message, c->path, strlen(c->path));
-        text_str(&message, ": ");
-        text_u64(&message, c->errors - CONFIG_MOST_REPORTS);
-        text_str(&message, " more errors");
-        send_report(c, &message);
+    if (errors > CONFIG_MOST_REPORTS) {
+        c->errors = 0; /* this one is shown */
+        config_error(c, NULL, NULL, DEC(errors - CONFIG_MOST_REPORTS), " more errors", (char *)0);
+        c->errors = errors;
     }
-    return c->errors > 0 ? NEFIA_EINVAL : 0;
+    return errors > 0 ? NEFIA_EINVAL : 0;
 }
 
 void config_where_key(struct text *t, const char *where, const char *key)

@@ -128,37 +128,43 @@ static bool put_any(struct log *l, enum log_level level, const char *line, size_
     return put_line(l, line, len);
 }
 
-static void put(struct log *l, enum log_level level, const char *line, size_t len)
+/** A line of the log about itself: "program: before N after\n". */
+static bool put_note(struct log *l, enum log_level level, const char *before, unsigned n,
+                     const char *after)
 {
     char note[96];
     struct text t;
 
-    if (l->lost > 0) {
-        text_init(&t, note, sizeof note);
-        text_str(&t, l->program);
-        text_str(&t, ": warning: ");
-        text_u64(&t, l->lost);
-        text_str(&t, " log lines were lost\n");
-        if (put_any(l, LOG_LEVEL_WARN, note, t.len))
-            l->lost = 0;
-    }
+    text_init(&t, note, sizeof note);
+    text_str(&t, l->program);
+    text_str(&t, before);
+    text_u64(&t, n);
+    text_str(&t, after);
+    return put_any(l, level, note, t.len);
+}
+
+/** What was lost before comes first. */
+static void put_lost(struct log *l)
+{
+    if (l->lost > 0 && put_note(l, LOG_LEVEL_WARN, ": warning: ", l->lost, " log lines were lost\n"))
+        l->lost = 0;
+}
+
+static void put(struct log *l, enum log_level level, const char *line, size_t len)
+{
+    put_lost(l);
     if (!put_any(l, level, line, len))
         l->lost++;
 }
 
 static void put_repeats(struct log *l)
 {
-    char note[96];
-    struct text t;
-
     if (l->repeats == l->told)
         return;
-    text_init(&t, note, sizeof note);
-    text_str(&t, l->program);
-    text_str(&t, ": last message repeated ");
-    text_u64(&t, l->repeats);
-    text_str(&t, l->repeats == 1 ? " time\n" : " times\n");
-    put(l, l->last_level, note, t.len);
+    put_lost(l);
+    if (!put_note(l, l->last_level, ": last message repeated ", l->repeats,
+                  l->repeats == 1 ? " time\n" : " times\n"))
+        l->lost++;
     l->told = l->repeats;
 }
 

@@ -271,7 +271,7 @@ int parse_i64(const char *s, size_t len, int64_t *out)
         return err;
     if (v > (uint64_t)INT64_MAX + negative)
         return NEFIA_ETOOBIG;
-    *out = negative ? -(int64_t)(v - (v > 0)) - (v > 0) : (int64_t)v;
+    *out = (int64_t)(negative ? 0 - v : v);
     return 0;
 }
 

@@ -48,18 +48,13 @@ static uint64_t hash64(uint64_t h, const char *s)
 
 uint64_t dedup_key(const struct dedup *d, const struct event_head *h)
 {
+    const char *const parts[] = {h->type, h->source, h->host_id, severity_text(h->severity),
+                                 h->subject ? h->subject : ""}; /* as enum dedup_part */
     uint64_t key = UINT64_C(0xcbf29ce484222325);
 
-    if (d->parts & DEDUP_TYPE)
-        key = hash64(key, h->type);
-    if (d->parts & DEDUP_SOURCE)
-        key = hash64(key, h->source);
-    if (d->parts & DEDUP_HOST)
-        key = hash64(key, h->host_id);
-    if (d->parts & DEDUP_SEVERITY)
-        key = hash64(key, severity_text(h->severity));
-    if (d->parts & DEDUP_SUBJECT)
-        key = hash64(key, h->subject ? h->subject : "");
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+        if (d->parts & 1u << i)
+            key = hash64(key, parts[i]);
     return key ? key : 1;
 }
 
