@@ -146,7 +146,9 @@ static bool put_note(struct log *l, enum log_level level, const char *before, un
 /** What was lost before comes first. */
 static void put_lost(struct log *l)
 {
-    if (l->lost > 0 && put_note(l, LOG_LEVEL_WARN, ": warning: ", l->lost, " log lines were lost\n"))
+    const char *what = " log lines were lost\n";
+
+    if (l->lost > 0 && put_note(l, LOG_LEVEL_WARN, ": warning: ", l->lost, what))
         l->lost = 0;
 }
 
