@@ -340,6 +340,21 @@ TEST(comparisons)
     CHECK(str_eq("", "") && str_eq("ab", "ab") && !str_eq("ab", "a") && !str_eq("a", "ab"));
 }
 
+TEST(words_in_one_string)
+{
+    static const char words[] = "red\0green\0blue\0";
+
+    CHECK_STR(word_at(words, 0), "red");
+    CHECK_STR(word_at(words, 2), "blue");
+    CHECK_INT(word_index(words, (struct slice){"red", 3}), 0);
+    CHECK_INT(word_index(words, (struct slice){"blue", 4}), 2);
+    CHECK_INT(word_index(words, (struct slice){"gree", 4}), NEFIA_EINVAL);
+    CHECK_INT(word_index(words, (struct slice){"", 0}), NEFIA_EINVAL);
+    CHECK_STR(err_text(NEFIA_ECLOSED), "closed by peer");
+    CHECK_STR(err_text(NEFIA_ECLOSED - 1), "unknown error");
+    CHECK_STR(err_text(1), "no error");
+}
+
 TEST(errors_have_words)
 {
     CHECK_STR(err_text(NEFIA_EINVAL), "invalid value");
@@ -354,4 +369,5 @@ TEST(errors_have_words)
 TEST_MAIN(builds_from_pieces, is_a_beginning_of_the_whole, never_cuts_a_character,
           numbers_in_other_forms, printable_hides_what_terminals_obey, columns, dates,
           dates_there_and_back, dates_parse, durations, durations_written, integers, hex,
-          utf8_every_character, utf8_refuses, utf8_cuts, comparisons, errors_have_words)
+          utf8_every_character, utf8_refuses, utf8_cuts, comparisons, words_in_one_string,
+          errors_have_words)
