@@ -1,0 +1,122 @@
+#!/bin/sh
+# Builds that run no commands, under the strict filter of system calls, on real ARM and MIPS kernels: everything they do is
+# allowed. qemu-user has no seccomp, so that only whole machines can tell. The last line is the verdict.
+set -eu
+
+cd "$(dirname "$0")/.."
+. qemu/machines.sh
+
+passed=0
+failed=0
+ok() { passed=$((passed + 1)); echo "ok $board: $*"; }
+bad() { failed=$((failed + 1)); echo "FAIL $board: $*"; }
+check() {
+    what=$1
+    shift
+    if "$@"; then ok "$what"; else bad "$what: ${answer:-}"; fi
+}
+
+# One machine is hub and router.
+make_machine() {
+    make --no-print-directory -j2 BOARD="$board" CONFIG=no-commands all >"$run.build.log" 2>&1 || return 1
+    dir=$(machine_dir router)
+    machine_dir hub >/dev/null
+    cp "out/$board-no-commands/nefia" "out/$board-no-commands/nefia-beacon" "$dir/bin/"
+    echo 'nefia:x:1200:1200::/:/bin/false' >"$dir/etc/passwd"
+    echo '127.0.0.1 localhost hub.lan' >"$dir/etc/hosts"
+    printf '0123456789abcdef0123456789abcdef' >"$dir/etc/nefia/key"
+    cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
+host_id: strict
+beacons:
+  reactor: "hub.lan:9500"
+  hmac_key_file: /etc/nefia/key
+  user: nefia
+  state_dir: /run/beacon
+  control_socket: /run/nefia-beacon/beacon.sock
+  dedup_window: 0
+  max_events_per_min: 30
+  disk_usage: {interval: 1s, warning_percent: 0.1, critical_percent: 100, paths: [/run]}
+reactor:
+  listen_port: 9500
+  hmac_key_file: /etc/nefia/key
+  user: nefia
+  state_dir: /run/reactor
+  control_socket: /run/nefia-reactor/reactor.sock
+  rules:
+    - {name: tell, event_pattern: 'disk|test', action: {type: alert, webhook_name: ok}}
+  webhooks:
+    - {name: ok, url: "http://localhost:8080/cgi-bin/hook", secret: secret}
+YAML
+    mkdir -p "$dir/www/cgi-bin"
+    cat >"$dir/www/cgi-bin/hook" <<'SH'
+#!/bin/sh
+body=$(head -c "$CONTENT_LENGTH")
+echo "webhook: $body" >/dev/console
+printf 'Status: 200 OK\r\n\r\nok\n'
+SH
+    chmod 755 "$dir/www/cgi-bin/hook"
+}
+
+# status_of NAME: the daemon's, as /proc has it, holds what is expected.
+restricted() {
+    on router 10 "read -r pid </run/$1.pid; cat /proc/\$pid/status" || return 1
+    for want in '^Uid:.1200.1200.1200.1200$' '^CapEff:.0*$' '^CapBnd:.0*$' '^NoNewPrivs:.1$' '^Seccomp:.2$'; do
+        echo "$answer" | grep -q "$want" || return 1
+    done
+}
+
+says_strict() {
+    on router 20 "$1 status --json" || return 1
+    case $answer in *'"seccomp":"strict"'*) return 0 ;; *) return 1 ;; esac
+}
+
+# The kernel tells each refusal (audit type 1326); that dmesg says anything proves that it was read.
+nothing_refused() {
+    on router 10 'echo read; dmesg' || return 1
+    case $answer in
+    *type=1326* | *segfault* | *[Oo]ops*) return 1 ;;
+    read*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+day() {
+    on router 10 'chown -R 1200:1200 /etc/nefia && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
+    on router 10 'httpd -p 127.0.0.1:8080 -h /www; dd if=/dev/zero of=/run/fill bs=1k count=100 2>/dev/null'
+    on router 10 'daemon reactor nefia reactor run'
+    on router 20 'await 10 nefia reactor status >/dev/null'
+    on router 10 'daemon beacon nefia-beacon run'
+    check "a hub is found by name" seen router '^beacon: .*connected to 127.0.0.1' 30
+    check "an event sets off an alert" seen router '^webhook: .*disk.usage' 30
+    check "emit" on router 10 'nefia-beacon emit test.event info a=b'
+    check "and it arrives" seen router '^webhook: .*test.event' 30
+    check "the beacon's status" says_strict nefia-beacon
+    check "the reactor's status" says_strict 'nefia reactor'
+    check "the beacon's rights" restricted beacon
+    check "the reactor's rights" restricted reactor
+    on router 10 'signal HUP reactor; signal HUP beacon'
+    check "the reactor reloads" seen router '^reactor: .*reloaded' 10
+    check "the beacon reloads" seen router '^beacon: .*configuration reloaded' 10
+    on router 10 'signal TERM beacon'
+    check "the beacon ends" seen router '^beacon: exit status 0' 20
+    on router 10 'signal TERM reactor'
+    check "the reactor ends" seen router '^reactor: exit status 0' 20
+    check "nothing was refused" nothing_refused
+}
+
+for board in arm-virt mipsel-malta; do
+    machines_begin "out/qemu/strict-$board"
+    if make_machine && machine_start "$board" router 10.99.0.2 8 && seen router '^machine router is up' 90; then
+        day || bad "the machine answers: ${answer:-}"
+    else
+        bad "the machine starts"
+    fi
+    machines_end
+done
+if [ "$failed" -gt 0 ]; then
+    for board in arm-virt mipsel-malta; do
+        tr -d '\r' <"out/qemu/strict-$board/router.log" | grep -avE '^[0-9]+[|=]' | tail -n 30 | cut -c 1-200 | sed "s/^/[$board] /"
+    done
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
