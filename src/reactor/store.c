@@ -590,8 +590,11 @@ static int replay(struct store *s, struct source files[2], struct text *why)
             s->stats.torn += files[i].size - files[i].end;
         }
     s->file = f != &files[0];
-    if (!f)
+    if (!f) {
+        /* The first file is begun next; what the other one has would be found again. */
+        unlinkat(s->dir_fd, file_names[1], 0);
         return 0;
+    }
     note_row(s, f->last_row);
     if (replay_marks(s, f) == 0 && replay_jobs(s, f) == 0)
         return 0;

@@ -636,6 +636,32 @@ TEST(damaged_at_every_byte)
         }
 }
 
+/** One byte before the last turn, and one in it. */
+TEST(damaged_in_two_places)
+{
+    make_pair();
+    struct image *m = &images[used];
+    unsigned first_of_last = frame_count - 1;
+    while (frames[first_of_last].at > ends[TURNS - 2])
+        first_of_last--;
+    for (unsigned f = 0; f < first_of_last; f++)
+        for (unsigned g = first_of_last; g < frame_count; g++) {
+            /* Without its end the last turn is none, and the one before has none behind it. */
+            bool no_last = g == frame_count - 1, in_last_but_one = frames[f].at >= ends[TURNS - 3];
+            size_t until = ends[no_last && in_last_but_one ? TURNS - 3 : TURNS - 2];
+            m->bytes[frames[f].at + frames[f].len - 1] ^= 1;
+            m->bytes[frames[g].at + frames[g].len - 1] ^= 1;
+            restore_pair(m->len);
+            m->bytes[frames[f].at + frames[f].len - 1] ^= 1;
+            m->bytes[frames[g].at + frames[g].len - 1] ^= 1;
+            apply(m, f, until);
+            CHECK_INT(open_store(1 << 20, true), 0);
+            CHECK(same_state(&now, &after));
+            CHECK_INT(store.stats.torn, m->len - until);
+            store_close(&store);
+        }
+}
+
 TEST(the_older_file_damaged_at_every_byte)
 {
     make_pair();
@@ -992,7 +1018,7 @@ TEST(says_what_is_in_the_way)
 TEST_MAIN(keeps_nothing_without_a_directory, what_is_committed_is_there_again,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
           the_files_take_turns, live_data_beyond_the_bound, cut_at_every_byte,
-          the_older_file_cut_at_every_byte, damaged_at_every_byte,
+          the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,
           the_older_file_damaged_at_every_byte, damaged_while_it_takes_over,
           garbage_behind_the_last_turn, a_disk_without_room, no_room_at_the_start, syncing_fails,
           what_was_given_up_comes_back, power_cuts_at_random, a_second_hub_is_refused,

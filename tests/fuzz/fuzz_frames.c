@@ -1,0 +1,221 @@
+/* Any bytes as files of frames. The first byte chooses:
+ *   0  the bytes are a file for the frame reader;
+ *   1  they are the hub's two journal files (be16: length of the first);
+ *   2  the same, as a list of what the frames say: kind, length, bytes, with checksums made here. A
+ *      kind with its highest bit set is damaged.
+ * Whatever they are, the journal opens, no action comes twice, and once copied it is the same again.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nefia/bytes.h"
+#include "nefia/frames.h"
+#include "nefia/reactor/store.h"
+
+#define MUST(condition) \
+    do { \
+        if (!(condition)) \
+            __builtin_trap(); \
+    } while (0)
+
+enum { INPUT = 16 * 1024, HOSTS = 8, JOBS = 350, COMMIT = 7 };
+
+/* Nothing here needs the disk to have it. */
+int fsync(int fd)
+{
+    return fd < 0 ? -1 : 0;
+}
+
+int fdatasync(int fd)
+{
+    return fd < 0 ? -1 : 0;
+}
+
+static void read_frames(const unsigned char *data, size_t size)
+{
+    static uint8_t buf[600], again[FRAME_HEADER];
+    struct frame_reader r;
+    struct frame f;
+    uint64_t good = 0, end = 0;
+    int more, fd = memfd_create("frames", MFD_CLOEXEC);
+
+    MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0);
+    frame_reader_init(&r, fd, buf, sizeof buf);
+    while ((more = frame_next(&r, &f)) > 0) {
+        MUST(f.kind > 0 && f.at >= end && f.len <= sizeof buf - FRAME_HEADER);
+        frame_header(again, f.kind, f.bytes, f.len, NULL, 0);
+        MUST(memcmp(again, data + f.at, FRAME_HEADER) == 0);
+        MUST(memcmp(f.bytes, data + f.at + FRAME_HEADER, f.len) == 0);
+        end = f.at + FRAME_HEADER + f.len;
+        good += FRAME_HEADER + f.len;
+    }
+    MUST(more == 0 && r.end == end && good + r.damaged + r.torn == size);
+    close(fd);
+}
+
+static struct job {
+    uint64_t row;
+    size_t len;
+    uint32_t hash;
+    bool begun;
+    char line[64];
+} jobs[JOBS];
+static unsigned job_count;
+static struct host slots[HOSTS];
+static uint32_t chains[HOSTS];
+static struct hosts hosts;
+static uint8_t buf[STORE_BYTES_MIN];
+static struct store store;
+static char dir[32], paths[2][48];
+
+static void on_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
+                   bool begun)
+{
+    (void)arg;
+    MUST(len <= CONFIG_EVENT_BYTES && rule.len <= 255 && job_count < JOBS);
+    for (unsigned i = 0; i < job_count; i++)
+        MUST(jobs[i].row != row);
+    struct job *job = &jobs[job_count++];
+    *job = (struct job){.row = row, .begun = begun, .hash = hash_bytes(HASH_START, rule.ptr, rule.len)};
+    job->len = len < sizeof job->line ? len : sizeof job->line;
+    memcpy(job->line, line, job->len);
+}
+
+static void on_copy(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < job_count; i++) {
+        store_event(&store, i, jobs[i].line, jobs[i].len);
+        store_job(&store, jobs[i].row, i, "rule");
+        if (jobs[i].begun)
+            store_start(&store, jobs[i].row);
+    }
+}
+
+static uint32_t open_store(void)
+{
+    const struct store_hooks hooks = {on_job, on_copy, NULL};
+    char why_text[200];
+    struct text why;
+    uint32_t hash = HASH_START;
+
+    text_init(&why, why_text, sizeof why_text);
+    hosts_init(&hosts, slots, chains, HOSTS);
+    store_init(&store, buf, sizeof buf, &hosts, &hooks);
+    job_count = 0;
+    MUST(store_open(&store, dir, 65536, true, &why) == 0 && !store_dirty(&store));
+    for (unsigned i = 0; i < job_count; i++) {
+        hash = hash_bytes(hash, &jobs[i].row, sizeof jobs[i].row);
+        hash = hash_bytes(hash, &jobs[i].begun, sizeof jobs[i].begun);
+        hash = hash_bytes(hash, jobs[i].line, jobs[i].len);
+    }
+    for (uint32_t i = hosts.oldest; i; i = slots[i - 1].newer)
+        for (unsigned mark = 2; mark-- > 0;) {
+            uint8_t bytes[HOST_BYTES];
+            host_store(&slots[i - 1], mark, bytes);
+            if (host_is_marked(&slots[i - 1], 0) || host_is_marked(&slots[i - 1], 1))
+                hash = hash_bytes(hash, bytes, sizeof bytes);
+        }
+    return hash;
+}
+
+/** One frame of a list: numbers are given in one byte each. */
+static size_t make_frame(uint8_t *out, uint8_t kind, const unsigned char *p, size_t len,
+                         size_t turn)
+{
+    uint8_t bytes[300] = {0};
+    size_t n = 0;
+
+    for (size_t numbers = kind == COMMIT ? 2 : kind == 4 ? 2 : kind == 2 || kind == 5 || kind == 6;
+         numbers > 0 && len > 0; numbers--, p++, len--, n += 8)
+        bytes[n + 7] = *p;
+    if (kind == COMMIT && n == 16) {
+        put_be32(bytes + n, (uint32_t)turn);
+        n += 4;
+    } else {
+        memcpy(bytes + n, p, len);
+        n += len;
+    }
+    frame_header(out, kind, bytes, n, NULL, 0);
+    memcpy(out + FRAME_HEADER, bytes, n);
+    return FRAME_HEADER + n;
+}
+
+static size_t make_file(uint8_t *out, size_t cap, const unsigned char *p, size_t size)
+{
+    size_t len = 0, turn = 0;
+
+    while (size >= 2 && cap - len > 400) {
+        uint8_t kind = p[0] & 0x7F;
+        bool damaged = p[0] & 0x80;
+        size_t n = p[1] < size - 2 ? p[1] : size - 2;
+        size_t made = make_frame(out + len, kind, p + 2, n, len - turn);
+
+        out[len + made - 1] ^= damaged;
+        len += made;
+        if (kind == COMMIT)
+            turn = len;
+        p += 2 + n;
+        size -= 2 + n;
+    }
+    return len;
+}
+
+static void write_file(unsigned i, const unsigned char *data, size_t size, bool listed)
+{
+    static uint8_t made[INPUT];
+    int fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    if (listed) {
+        size = make_file(made, sizeof made, data, size);
+        data = made;
+    }
+    MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+    close(fd);
+}
+
+static void clean_up(void)
+{
+    char lock[48] = "";
+
+    unlink(paths[0]);
+    unlink(paths[1]);
+    strcat(strcat(lock, dir), "/journal.lock");
+    unlink(lock);
+    rmdir(dir);
+}
+
+static void make_dir(void)
+{
+    memcpy(dir, "/tmp/nefia-frames-XXXXXX", 25);
+    MUST(mkdtemp(dir) != NULL);
+    strcat(strcat(paths[0], dir), "/journal.0");
+    strcat(strcat(paths[1], dir), "/journal.1");
+    atexit(clean_up);
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+    if (size < 3 || size > INPUT)
+        return 0;
+    if (data[0] % 3 == 0) {
+        read_frames(data + 1, size - 1);
+        return 0;
+    }
+    if (!dir[0])
+        make_dir();
+    size_t first = get_be16(data + 1), rest = size - 3;
+    if (first > rest)
+        first = rest;
+    write_file(0, data + 3, first, data[0] % 3 == 2);
+    write_file(1, data + 3 + first, rest - first, data[0] % 3 == 2);
+    uint32_t hash = open_store();
+    store_close(&store);
+    MUST(open_store() == hash && store.stats.damaged == 0 && store.stats.torn == 0);
+    store_close(&store);
+    return 0;
+}
