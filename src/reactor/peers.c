@@ -57,8 +57,10 @@ void peers_follow(struct peers *p, const char *interface)
     p->last = 1; /* whatever comes is news */
     p->last_left_out = p->last_too_wide = 0;
     text_init(&name, p->interface, sizeof p->interface);
-    if (!interface)
+    if (!interface) {
+        p->changed(p->arg);
         return;
+    }
     text_str(&name, interface);
     ask(p);
 }
