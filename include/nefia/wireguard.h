@@ -8,9 +8,10 @@
 #include "nefia/addr.h"
 #include "nefia/text.h"
 
-/** The networks that the peers of a WireGuard interface may speak from (their allowed IPs), from the
- * kernel: generic netlink, family "wireguard" (<linux/wireguard.h>), WG_CMD_GET_DEVICE, which needs
- * CAP_NET_ADMIN. The kernel answers at once and out of its own memory; nothing waits for a network.
+/** The networks that the peers of a WireGuard interface may speak from (their allowed IPs), from
+ * the kernel: generic netlink, family "wireguard" (<linux/wireguard.h>), WG_CMD_GET_DEVICE, which
+ * needs CAP_NET_ADMIN. The kernel answers at once and out of its own memory; nothing waits for a
+ * network.
  *
  * Networks wider than /8 (IPv6: /16) are left out and counted: a peer that is somebody's way to the
  * whole Internet says nothing about who speaks. */

@@ -77,7 +77,8 @@ int privileges_parse(struct privileges *p, const char *value, struct slice passw
     if (!found && !number)
         return fail(why, NEFIA_ENOTFOUND, "no such user in /etc/passwd: ", value, "");
     if (!found && !with_group)
-        return fail(why, NEFIA_ENOTFOUND, "not in /etc/passwd; say its group too: ", value, ":GROUP");
+        return fail(why, NEFIA_ENOTFOUND, "not in /etc/passwd; say its group too: ", value,
+                    ":GROUP");
     *p = (struct privileges){.name = value, .uid = ids[0], .gid = ids[1]};
     if (with_group && !parse_id(rest, &p->gid)) {
         if (rest.len == 0 || !find(group, 0, rest, ids))
@@ -150,8 +151,8 @@ void privileges_prepare(const struct privileges *p, const struct privileges_need
         make_directory(p, n->state_dir, 0700);
 }
 
-/** By its descriptor, and only a socket with one name: in a directory of the user's own somebody may
- * have put another file in its place. */
+/** By its descriptor, and only a socket with one name: in a directory of the user's own somebody
+ * may have put another file in its place. */
 static void give_socket(const struct privileges *p, const char *path)
 {
     struct stat st;

@@ -4,8 +4,8 @@
 #include "nefia/seccomp.h"
 #include "seccomp_int.h"
 
-/* What src/ and the C library below it call while the programs run, the most frequent first. Children
- * that look up names and post to webhooks are forks of the daemon and are counted. */
+/* What src/ and the C library below it call while the programs run, the most frequent first.
+ * Children that look up names and post to webhooks are forks of the daemon and are counted. */
 static const uint16_t allowed[] = {
     __NR_recvfrom, __NR_sendto, __NR_read, __NR_write, __NR_ppoll, __NR_clock_gettime,
 #ifdef __NR_ppoll_time64

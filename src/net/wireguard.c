@@ -20,7 +20,7 @@ enum {
     WIDEST_IPV6 = 16,
 };
 
-/* ---- reading: netlink numbers are the processor's, and aligned to 4 from the datagram's start ---- */
+/* ---- reading: numbers in the processor's byte order, parts aligned to 4 ---- */
 
 #define ATTRIBUTE_HEADER sizeof(struct nlattr)
 
@@ -174,10 +174,11 @@ static int take_message(struct wireguard_reader *r, uint16_t type, struct part b
         return 0;
     if (body.len < sizeof(struct genlmsghdr))
         return NEFIA_ESYNTAX;
-    if (type == GENL_ID_CTRL)
-        return body.ptr[0] == CTRL_CMD_NEWFAMILY ? take_family(r, after(body, sizeof(struct genlmsghdr))) : 0;
+    struct part attributes = after(body, sizeof(struct genlmsghdr));
+    if (type == GENL_ID_CTRL && body.ptr[0] == CTRL_CMD_NEWFAMILY)
+        return take_family(r, attributes);
     if (type == r->family && body.ptr[0] == WG_CMD_GET_DEVICE)
-        return take_device(r, after(body, sizeof(struct genlmsghdr)));
+        return take_device(r, attributes);
     return 0;
 }
 
@@ -297,27 +298,31 @@ static int ask(struct wireguard_reader *r, int fd, const char *interface, void *
     return err == 0 ? NEFIA_EAGAIN : err;
 }
 
-/** What went wrong and what to do about it. */
+/** What the kernel's errors mean here, and what to do about them. */
+static const struct {
+    int error, err;
+    const char *what;
+} meanings[] = {
+    {ENODEV, NEFIA_ENOTFOUND, "no such interface; bring it up (wg-quick up, ip link)"},
+    {EOPNOTSUPP, NEFIA_ENOTFOUND, "not a WireGuard interface"},
+    {ENOENT, NEFIA_ENOTFOUND, "this kernel has no WireGuard; load its module"},
+    {EPERM, NEFIA_EAUTH,
+     "reading its peers needs CAP_NET_ADMIN; start the hub as root, with this peers_from"},
+};
+
 static int explain(const struct wireguard_reader *r, int err, struct text *why)
 {
-    const char *what = "its answer cannot be read";
-
-    if (err == NEFIA_EAGAIN)
-        what = "its peers keep changing";
-    else if (err == NEFIA_EIO && r->error == ENODEV)
-        err = NEFIA_ENOTFOUND, what = "no such interface; bring it up (wg-quick up, ip link)";
-    else if (err == NEFIA_EIO && r->error == EOPNOTSUPP)
-        err = NEFIA_ENOTFOUND, what = "not a WireGuard interface";
-    else if (err == NEFIA_EIO && r->error == ENOENT)
-        err = NEFIA_ENOTFOUND, what = "this kernel has no WireGuard; load its module";
-    else if (err == NEFIA_EIO && r->error == EPERM)
-        err = NEFIA_EAUTH, what = "reading its peers needs CAP_NET_ADMIN; start the hub as root, with "
-                                  "this peers_from";
-    text_str(why, what);
-    if (err == NEFIA_EIO) {
-        text_str(why, ": ");
-        text_str(why, ERRNO(r->error));
+    if (err != NEFIA_EIO) {
+        text_str(why, err == NEFIA_EAGAIN ? "its peers keep changing" : "its answer is damaged");
+        return err;
     }
+    for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+        if (meanings[i].error == r->error) {
+            text_str(why, meanings[i].what);
+            return meanings[i].err;
+        }
+    text_str(why, "cannot ask the kernel: ");
+    text_str(why, ERRNO(r->error));
     return err;
 }
 

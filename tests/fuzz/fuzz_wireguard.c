@@ -1,4 +1,4 @@
-/* Any bytes as what the kernel answers about a WireGuard interface: two datagrams, bounded results. */
+/* Any bytes as what the kernel answers about a WireGuard interface: two datagrams. */
 #include <string.h>
 
 #include "nefia/err.h"

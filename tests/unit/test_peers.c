@@ -66,7 +66,7 @@ static void begin(void)
     (void)lseek(log_fd, 0, SEEK_SET);
     log_init("t", LOG_LEVEL_INFO);
     log_to_fd(log_fd);
-    LOG_INFO("begin"); /* or the first line repeats the last of the test before, and is only counted */
+    LOG_INFO("begin"); /* or the first line could repeat the last one, and only be counted */
     clock_fake_init(&fake, 1000, 0);
     loop_init(&loop, &fake.clock, pollfds, polled, 1);
     peers_init(&peers, &loop, nets, 2, NULL, changed, NULL);

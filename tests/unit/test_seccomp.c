@@ -1,5 +1,5 @@
-/* The filters as they are handed to the kernel, run here over every system call: under qemu-user too,
- * for each processor, where the kernel underneath is another's. */
+/* The filters as they are handed to the kernel, run here over every system call: under qemu-user
+ * too, for each processor, where the kernel underneath is another's. */
 #include "nefia/seccomp.h"
 
 #include <asm/unistd.h>
@@ -145,9 +145,9 @@ TEST(strict_allows_what_is_listed)
 {
     static const uint32_t yes[] = {__NR_recvfrom, __NR_read, __NR_ppoll, __NR_wait4, __NR_statfs,
                                    __NR_exit_group, __NR_futex, __NR_clock_nanosleep};
-    static const uint32_t no[] = {__NR_execve, __NR_execveat, __NR_mprotect, __NR_mount, __NR_ptrace,
-                                  __NR_setuid, __NR_bpf, __NR_unshare, __NR_init_module,
-                                  __NR_chroot, __NR_seccomp};
+    static const uint32_t no[] = {__NR_execve, __NR_execveat, __NR_mprotect, __NR_mount,
+                                  __NR_ptrace, __NR_setuid,   __NR_bpf,      __NR_unshare,
+                                  __NR_chroot, __NR_seccomp,  __NR_init_module};
 
     start(seccomp_strict, "strict");
     check_common();

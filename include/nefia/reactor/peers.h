@@ -5,8 +5,8 @@
 #include "nefia/wireguard.h"
 
 /** Who may connect besides `peers`: the peers of a WireGuard interface (peers_from), asked of the
- * kernel again every PEERS_AGAIN_MS. While it cannot be asked nobody is in the list, and the log says
- * why, once for each reason. */
+ * kernel again every PEERS_AGAIN_MS. While it cannot be asked nobody is in the list, and the log
+ * says why, once for each reason. */
 
 #define PEERS_AGAIN_MS 30000u
 
@@ -18,13 +18,13 @@ struct peers {
     void *work;
     int last; /* how the last question ended */
     unsigned last_left_out, last_too_wide;
-    /** The list was read (or lost): close whom it does not have any more. Also from peers_follow. */
+    /** The list was read, or lost: close whom it does not have any more. */
     void (*changed)(void *arg);
     void *arg;
 };
 
-/** nets: cap of them, the caller's; work: WIREGUARD_WORK bytes that nobody needs between two turns of
- * the loop. */
+/** nets: cap of them, the caller's; work: WIREGUARD_WORK bytes that nobody needs between two turns
+ * of the loop. */
 void peers_init(struct peers *p, struct loop *loop, struct addr_net *nets, unsigned cap, void *work,
                 void (*changed)(void *arg), void *arg);
 /** From now on this interface (null: none), asked at once. The name is copied. */
