@@ -115,21 +115,33 @@ static void move_base(struct host_mark *m, uint64_t base)
     }
 }
 
+/** Nothing changes. */
+static bool has_had(const struct host *host, uint64_t boot, uint64_t seq)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        const struct host_mark *m = &host->marks[k];
+
+        if (m->boot != boot)
+            continue;
+        if (seq < m->base)
+            return true;
+        uint64_t i = seq - m->base;
+        return i < LINK_SPAN && m->bits[i / 32] >> i % 32 & 1;
+    }
+    return false;
+}
+
 bool host_take(struct hosts *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low)
 {
+    if (has_had(host, boot, seq))
+        return false;
     struct host_mark *m = mark_of(h, host, boot);
-
     if (low > m->base && low <= seq)
         move_base(m, low);
-    if (seq < m->base)
-        return false;
     if (seq - m->base >= LINK_SPAN)
         move_base(m, seq - (LINK_SPAN - 1));
     unsigned i = (unsigned)(seq - m->base);
-    uint32_t bit = UINT32_C(1) << i % 32;
-    if (m->bits[i / 32] & bit)
-        return false;
-    m->bits[i / 32] |= bit;
+    m->bits[i / 32] |= UINT32_C(1) << i % 32;
     return true;
 }
 

@@ -64,9 +64,10 @@ TEST(low_moves_up_and_never_down)
     CHECK(take(1, 60, 45));
     CHECK(take(1, 48, 10)); /* an older saying of a lower one changes nothing */
     CHECK(!take(1, 44, 10));
-    CHECK(!take(1, 50, 50));
-    CHECK(!take(1, 49, 0));
-    CHECK(!take(1, 60, 60));
+    CHECK(take(1, 70, 60));
+    CHECK(!take(1, 59, 0));
+    CHECK(!take(1, 60, 0));
+    CHECK(!take(1, 70, 65)); /* what was had says nothing new */
     CHECK_INT(a->marks[0].base, 60);
     /* Beyond everything that was in reach. */
     CHECK(take(1, 60 + 2 * LINK_SPAN, 60 + 2 * LINK_SPAN));
@@ -128,9 +129,9 @@ TEST(the_ends_of_the_numbers)
     CHECK(take(0, UINT64_MAX - LINK_SPAN + 1, 0));
     CHECK(!take(0, UINT64_MAX - LINK_SPAN, 0));
     CHECK(take(0, UINT64_MAX - 1, UINT64_MAX - 1));
-    CHECK(!take(0, UINT64_MAX, UINT64_MAX));
+    CHECK(take(3, UINT64_MAX, UINT64_MAX));
     CHECK_INT(a->marks[0].base, -1);
-    CHECK(!take(0, UINT64_MAX, 0));
+    CHECK(!take(3, UINT64_MAX, 0));
     CHECK(take(UINT64_MAX, 0, 0));
     CHECK(take(UINT64_MAX, UINT64_MAX, UINT64_MAX));
     CHECK(!take(UINT64_MAX, UINT64_MAX, 0));
@@ -145,7 +146,8 @@ TEST(two_boots_side_by_side)
         CHECK(!take(7, seq, 0));
         CHECK(!take(8, seq, 0));
     }
-    /* A third takes the place of the one used longest ago: that is 7. */
+    /* A third takes the place of the one used longest ago: that is 7, and its last was had. */
+    CHECK(!take(7, 499, 0));
     CHECK(take(9, 3, 0));
     CHECK(!take(8, 499, 0));
     CHECK(!take(9, 3, 0));
@@ -162,6 +164,7 @@ TEST(boot_0_is_a_boot)
     CHECK(take(0, 1, 0));
     CHECK(!take(0, 1, 0));
     CHECK(!take(7, 1, 0));
+    CHECK(take(7, 2, 0));
     CHECK(take(8, 1, 0));
     CHECK(take(0, 1, 0));
 }
@@ -173,7 +176,8 @@ TEST(the_one_heard_longest_ago_gives_way)
     begin();
     for (unsigned i = 0; i < COUNT; i++)
         CHECK(host_take(&hosts, host_named(names[i]), 1, 1, 0));
-    CHECK(!host_take(&hosts, host_named("a"), 1, 1, 0)); /* heard again: b is the oldest */
+    CHECK(!host_take(&hosts, host_named("b"), 1, 1, 0));
+    CHECK(host_take(&hosts, host_named("a"), 1, 2, 0)); /* something new: b is the oldest */
     CHECK_INT(hosts.forgotten, 0);
     CHECK(host_take(&hosts, host_named("e"), 1, 1, 0));
     CHECK_INT(hosts.forgotten, 1);
@@ -181,9 +185,10 @@ TEST(the_one_heard_longest_ago_gives_way)
     CHECK(!host_take(&hosts, host_named("c"), 1, 1, 0));
     CHECK(!host_take(&hosts, host_named("d"), 1, 1, 0));
     CHECK(!host_take(&hosts, host_named("e"), 1, 1, 0));
-    CHECK(host_take(&hosts, host_named("b"), 1, 1, 0)); /* in the place of a */
+    CHECK(host_take(&hosts, host_named("b"), 1, 1, 0)); /* in the place of c */
     CHECK_INT(hosts.forgotten, 2);
-    CHECK(host_take(&hosts, host_named("a"), 1, 1, 0));
+    CHECK(!host_take(&hosts, host_named("a"), 1, 1, 0));
+    CHECK(host_take(&hosts, host_named("c"), 1, 1, 0));
     CHECK_INT(hosts.used, COUNT);
 }
 
@@ -293,10 +298,12 @@ static bool model_take(struct model_host *m, uint64_t boot, uint64_t seq, uint64
 {
     struct model_boot *b = NULL;
 
-    m->heard = ++model_clock;
     for (unsigned i = 0; i < 2; i++)
         if (m->boots[i].known && m->boots[i].boot == boot)
             b = &m->boots[i];
+    if (b && (seq < b->base || b->had[seq]))
+        return false;
+    m->heard = ++model_clock;
     if (!b) {
         b = m->boots[0].used <= m->boots[1].used ? &m->boots[0] : &m->boots[1];
         memset(b, 0, sizeof *b);
@@ -306,8 +313,6 @@ static bool model_take(struct model_host *m, uint64_t boot, uint64_t seq, uint64
     b->used = model_clock;
     if (low <= seq && low > b->base)
         b->base = low;
-    if (seq < b->base || b->had[seq])
-        return false;
     if (seq >= b->base + LINK_SPAN)
         b->base = seq - LINK_SPAN + 1;
     b->had[seq] = true;

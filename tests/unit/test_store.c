@@ -374,7 +374,7 @@ static void first_file(void)
     store.limit = 1; /* now the other file is due */
     CHECK_INT(store_commit(&store), 0);
     used = store.file;
-    ends[0] = store.committed;
+    ends[0] = (size_t)store.committed;
     copy_state(&snapshots[0], &now);
 }
 
@@ -382,7 +382,7 @@ static void note_turn(unsigned turn)
 {
     CHECK_INT(store_commit(&store), 0);
     CHECK_INT(store.file, used);
-    ends[turn] = store.committed;
+    ends[turn] = (size_t)store.committed;
     copy_state(&snapshots[turn], &now);
 }
 
@@ -902,28 +902,37 @@ static unsigned random_below(unsigned n)
     return (unsigned)((uint64_t)seed * n >> 32);
 }
 
+/** One after the other: the order of arguments is each compiler's own. */
+static void random_event(uint64_t seq)
+{
+    unsigned host = random_below(HOSTS + 2), boot = random_below(3);
+    uint64_t low = random_below(2) ? seq : 0;
+    unsigned many = random_below(4), len = random_below(300) + 1;
+
+    take_event(host, boot, seq, low, many, len);
+}
+
 static void random_turn(uint64_t *seq)
 {
     for (unsigned n = random_below(5) + 1; n > 0; n--) {
-        unsigned what = random_below(4), host = random_below(HOSTS + 2);
+        unsigned what = random_below(4);
 
         if (what == 0 && now.count > 0)
             start(random_below(now.count));
         else if ((what == 1 || now.count > 40) && now.count > 0)
             end(random_below(now.count));
         else
-            take_event(host, random_below(3), *seq, random_below(2) ? *seq : 0, random_below(4),
-                       random_below(300) + 1);
+            random_event(*seq);
         *seq += random_below(3);
     }
 }
 
 /** What was written since the last sync is there in part: cut off, or with holes. */
-static void cut_power(unsigned file, size_t synced)
+static void cut_power(unsigned file, uint64_t on_disk)
 {
     load_image(file);
     struct image *m = &images[file];
-    size_t len = m->len;
+    size_t len = m->len, synced = (size_t)on_disk;
 
     if (len > synced && random_below(2))
         len = synced + random_below((unsigned)(len - synced));
@@ -949,7 +958,7 @@ TEST(power_cuts_at_random)
         CHECK(same_state(&now, &safe) || same_state(&now, &sent));
         rows = store.last_row;
         copy_state(&safe, &now);
-        size_t synced = store.committed;
+        uint64_t synced = store.committed;
         unsigned file = store.file;
         for (unsigned turns = random_below(8) + 1; turns > 0; turns--) {
             random_turn(&seq);
