@@ -190,7 +190,7 @@ has hub "/proc/$started/status" "^Uid:.$user.$user.$user.$user\$" "^Gid:.$group.
 [ "$(grep -c "^$nothing" "/proc/$started/status")" -eq 5 ]
 result "the hub has no capability of any kind" $?
 echo '{"type":"door.open","source":"shell","host_id":"shed","timestamp":"2026-03-10T15:30:00Z","severity":"warning","data":{}}' |
-    socat -t 3 - "TCP:127.0.0.1:$port"
+    socat -t 3 - "TCP:127.0.0.1:$port" >/dev/null
 within 10 grep -q 'rule who: exec failed: exit' "$dir/hub.log"
 result "an action runs, and may not mount" $?
 grep -q "uid=$user gid=$group" "$dir/hubstate/who"
