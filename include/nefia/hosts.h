@@ -43,9 +43,9 @@ void host_id_of(uint8_t id[HOST_ID], struct slice host_id);
 /** The host, made when new; then it is the one heard last. O(1). Never null; valid until the next
  * call. */
 struct host *hosts_get(struct hosts *h, const uint8_t id[HOST_ID]);
-/** It is heard, with one event. low: what the sender says it holds nothing below (0: it did not say;
- * beyond seq: nonsense, as if it had not said). Remembers. A seq at or beyond base + LINK_SPAN moves
- * the base up to the lowest that has it in reach.
+/** It is heard, with one event. low: what the sender says it holds nothing below (0: it did not
+ * say; beyond seq: nonsense, as if it had not said). Remembers. A seq at or beyond base + LINK_SPAN
+ * moves the base up to the lowest that has it in reach.
  * Return: true when it is new, and the host is the one heard last; false when the hub had it, and
  * then nothing has changed: a journal of what was new makes the same table again. NB a boot unknown
  * so far is new, and takes the place of the one used longest ago. */

@@ -357,28 +357,29 @@ struct round {
     size_t count, room;
 };
 
-static uint8_t *find_live(const struct round *r, uint64_t row)
+/** Its index, or r->count. */
+static size_t find_live(const struct round *r, uint64_t row)
 {
     /* The newest are asked for most. */
     for (size_t i = r->count; i-- > 0;)
         if (get_be64(r->live + i * LIVE_BYTES) == row)
-            return r->live + i * LIVE_BYTES;
-    return NULL;
+            return i;
+    return r->count;
 }
 
-static void remove_live(struct round *r, uint8_t *entry)
+static void remove_live(struct round *r, size_t i)
 {
-    uint8_t *after = entry + LIVE_BYTES;
+    uint8_t *entry = r->live + i * LIVE_BYTES;
 
-    memmove(entry, after, (size_t)(r->live + r->count * LIVE_BYTES - after));
     r->count--;
+    memmove(entry, entry + LIVE_BYTES, (r->count - i) * LIVE_BYTES);
 }
 
 static void collect_job(struct round *r, const struct frame *frame)
 {
     uint64_t row = get_be64(frame->bytes);
 
-    if (frame->at < r->from || frame->at >= r->to || find_live(r, row))
+    if (frame->at < r->from || frame->at >= r->to || find_live(r, row) < r->count)
         return;
     if (r->count == r->room) {
         r->to = frame->at;
@@ -393,7 +394,6 @@ static int collect(struct store *s, const struct source *f, struct round *round)
 {
     struct frame_reader r;
     struct frame frame;
-    uint8_t *entry;
     int more;
 
     read_from(s, &r, f);
@@ -403,11 +403,11 @@ static int collect(struct store *s, const struct source *f, struct round *round)
         if ((frame.kind != KIND_START || frame.len != START_BYTES) &&
             (frame.kind != KIND_END || frame.len != END_BYTES))
             continue;
-        entry = find_live(round, get_be64(frame.bytes));
-        if (entry && frame.kind == KIND_START)
-            entry[8] = true;
-        else if (entry)
-            remove_live(round, entry);
+        size_t i = find_live(round, get_be64(frame.bytes));
+        if (i < round->count && frame.kind == KIND_START)
+            round->live[i * LIVE_BYTES + 8] = true;
+        else if (i < round->count)
+            remove_live(round, i);
     }
     return more;
 }
@@ -473,11 +473,11 @@ static int report(struct store *s, const struct source *f, struct round *round)
                                      frame.len - EVENT_HEAD};
         if (frame.kind != KIND_JOB || frame.len < JOB_HEAD || frame.at < round->from)
             continue;
-        uint8_t *entry = find_live(round, get_be64(frame.bytes));
-        if (!entry)
+        size_t i = find_live(round, get_be64(frame.bytes));
+        if (i == round->count)
             continue;
-        bool begun = entry[8];
-        remove_live(round, entry);
+        bool begun = round->live[i * LIVE_BYTES + 8];
+        remove_live(round, i);
         int err = report_job(s, f, &frame, &event, begun);
         if (err < 0)
             return err;

@@ -3,8 +3,7 @@
  *   1  they are the hub's two journal files (be16: length of the first);
  *   2  the same, as a list of what the frames say: kind, length, bytes, with checksums made here. A
  *      kind with its highest bit set is damaged.
- * Whatever they are, the journal opens, no action comes twice, and once copied it is the same again.
- */
+ * Whatever they are, the journal opens, no action comes twice, and once copied it is the same. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "nefia/bytes.h"
+#include "nefia/file.h"
 #include "nefia/frames.h"
 #include "nefia/reactor/store.h"
 
@@ -59,7 +59,6 @@ static void read_frames(const unsigned char *data, size_t size)
 static struct job {
     uint64_t row;
     size_t len;
-    uint32_t hash;
     bool begun;
     char line[64];
 } jobs[JOBS];
@@ -69,7 +68,7 @@ static uint32_t chains[HOSTS];
 static struct hosts hosts;
 static uint8_t buf[STORE_BYTES_MIN];
 static struct store store;
-static char dir[32], paths[2][48];
+static char dir[32], paths[2][FILE_PATH_MAX], lock[FILE_PATH_MAX];
 
 static void on_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
                    bool begun)
@@ -79,7 +78,7 @@ static void on_job(void *arg, uint64_t row, struct slice rule, const char *line,
     for (unsigned i = 0; i < job_count; i++)
         MUST(jobs[i].row != row);
     struct job *job = &jobs[job_count++];
-    *job = (struct job){.row = row, .begun = begun, .hash = hash_bytes(HASH_START, rule.ptr, rule.len)};
+    *job = (struct job){.row = row, .begun = begun};
     job->len = len < sizeof job->line ? len : sizeof job->line;
     memcpy(job->line, line, job->len);
 }
@@ -179,11 +178,8 @@ static void write_file(unsigned i, const unsigned char *data, size_t size, bool 
 
 static void clean_up(void)
 {
-    char lock[48] = "";
-
     unlink(paths[0]);
     unlink(paths[1]);
-    strcat(strcat(lock, dir), "/journal.lock");
     unlink(lock);
     rmdir(dir);
 }
@@ -192,8 +188,9 @@ static void make_dir(void)
 {
     memcpy(dir, "/tmp/nefia-frames-XXXXXX", 25);
     MUST(mkdtemp(dir) != NULL);
-    strcat(strcat(paths[0], dir), "/journal.0");
-    strcat(strcat(paths[1], dir), "/journal.1");
+    MUST(file_join(paths[0], dir, "journal.0") == 0);
+    MUST(file_join(paths[1], dir, "journal.1") == 0);
+    MUST(file_join(lock, dir, "journal.lock") == 0);
     atexit(clean_up);
 }
 

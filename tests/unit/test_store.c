@@ -11,6 +11,7 @@
 #include "check.h"
 #include "nefia/bytes.h"
 #include "nefia/err.h"
+#include "nefia/file.h"
 #include "nefia/frames.h"
 
 enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
@@ -64,7 +65,7 @@ static uint8_t buf[STORE_BYTES_MIN];
 static struct store store;
 static char line[CONFIG_EVENT_BYTES], why_text[256];
 static char dir[] = "/tmp/nefia-store-XXXXXX";
-static char paths[2][64], kept[64];
+static char paths[2][FILE_PATH_MAX], kept[FILE_PATH_MAX], lock[FILE_PATH_MAX];
 static uint64_t rows;
 static unsigned line_lost;
 
@@ -133,26 +134,11 @@ static void on_copy(void *arg)
     }
 }
 
-static void make_paths(void)
-{
-    if (paths[0][0])
-        return;
-    REQUIRE(mkdtemp(dir));
-    for (unsigned i = 0; i < 2; i++) {
-        REQUIRE(strlen(dir) + 12 < sizeof paths[i]);
-        strcat(strcat(paths[i], dir), i ? "/journal.1" : "/journal.0");
-    }
-    strcat(strcat(kept, dir), "/kept");
-}
-
 static void remove_files(void)
 {
-    char lock[64];
-
     unlink(paths[0]);
     unlink(paths[1]);
     unlink(kept);
-    strcat(strcpy(lock, dir), "/journal.lock");
     unlink(lock);
 }
 
@@ -160,6 +146,18 @@ static void leave(void)
 {
     remove_files();
     rmdir(dir);
+}
+
+static void make_paths(void)
+{
+    if (paths[0][0])
+        return;
+    REQUIRE(mkdtemp(dir));
+    file_join(paths[0], dir, "journal.0");
+    file_join(paths[1], dir, "journal.1");
+    file_join(kept, dir, "kept");
+    file_join(lock, dir, "journal.lock");
+    atexit(leave);
 }
 
 static int open_store(uint64_t bound, bool sync)
@@ -315,7 +313,8 @@ static void apply_job(const uint8_t *p, size_t len, uint64_t event, const uint8_
     };
 }
 
-static void apply(const struct image *m, unsigned without, size_t until)
+/** without: the frame that is left out; -1: none. */
+static void apply(const struct image *m, int without, size_t until)
 {
     static struct host ref_slots[HOSTS];
     static uint32_t ref_chains[HOSTS];
@@ -329,7 +328,7 @@ static void apply(const struct image *m, unsigned without, size_t until)
     for (unsigned i = 0; i < frame_count && frames[i].at < until; i++) {
         const uint8_t *p = m->bytes + frames[i].at + FRAME_HEADER;
         size_t len = frames[i].len - FRAME_HEADER;
-        if (i == without)
+        if ((int)i == without)
             continue;
         if (frames[i].kind == HOST_FRAME)
             hosts_restore(&ref, p, len);
@@ -615,7 +614,7 @@ static void check_damage(size_t at, uint8_t mask, unsigned frame)
     m->bytes[at] ^= mask;
     restore_pair(m->len);
     m->bytes[at] ^= mask;
-    apply(m, last ? FRAMES : frame, last ? ends[TURNS - 2] : m->len);
+    apply(m, last ? -1 : (int)frame, last ? ends[TURNS - 2] : m->len);
     CHECK_INT(open_store(1 << 20, true), 0);
     CHECK(same_state(&now, &after));
     CHECK(store.stats.damaged + store.stats.torn > 0);
@@ -626,7 +625,7 @@ static void check_damage(size_t at, uint8_t mask, unsigned frame)
 TEST(damaged_at_every_byte)
 {
     make_pair();
-    apply(&images[used], FRAMES, images[used].len);
+    apply(&images[used], -1, images[used].len);
     CHECK(same_state(&after, &snapshots[TURNS - 1]));
     for (unsigned f = 0; f < frame_count; f++)
         for (size_t at = frames[f].at; at < frames[f].at + frames[f].len; at++) {
@@ -654,7 +653,7 @@ TEST(damaged_in_two_places)
             restore_pair(m->len);
             m->bytes[frames[f].at + frames[f].len - 1] ^= 1;
             m->bytes[frames[g].at + frames[g].len - 1] ^= 1;
-            apply(m, f, until);
+            apply(m, (int)f, until);
             CHECK_INT(open_store(1 << 20, true), 0);
             CHECK(same_state(&now, &after));
             CHECK_INT(store.stats.torn, m->len - until);
@@ -1021,7 +1020,6 @@ TEST(says_what_is_in_the_way)
     text_init(&why, why_text, sizeof why_text);
     CHECK_INT(store_open(&store, "/dev/null", 1 << 20, true, &why), NEFIA_EIO);
     CHECK(strstr(why_text, "/dev/null") != NULL);
-    leave();
 }
 
 TEST_MAIN(keeps_nothing_without_a_directory, what_is_committed_is_there_again,
