@@ -38,7 +38,6 @@ struct action {
     const struct action_class *class; /* null: known, but not in this build */
     const char *command;              /* exec */
     uint32_t timeout_ms;
-    bool idempotent;  /* to do it twice is as good as once */
     uint16_t webhook; /* alert: index */
     uint16_t word;    /* index in action_words: what the configuration said */
 };

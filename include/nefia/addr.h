@@ -60,5 +60,7 @@ struct addr_net {
  * with the network that was probably meant in why. Else as addr_parse. */
 int addr_net_parse(struct addr_net *n, const char *s, size_t len, struct text *why);
 bool addr_net_match(const struct addr_net *n, const struct addr *a);
+/** Is it in one of these? */
+bool addr_nets_match(const struct addr_net *nets, unsigned count, const struct addr *a);
 
 #endif

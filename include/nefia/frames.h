@@ -42,7 +42,7 @@ void frame_reader_init(struct frame_reader *r, int fd, uint8_t *buf, size_t cap)
 /** The same, from that file offset on. */
 void frame_reader_seek(struct frame_reader *r, uint64_t at);
 /** The next frame that is whole; what is damaged is passed over, byte by byte, to the next good one.
- * Bounds: O(file).
+ * Bounds: O(file), and O(cap) more for each damaged byte that looks like the first of a frame.
  * Return: 1; 0 at the end; NEFIA_EIO (errno). */
 int frame_next(struct frame_reader *r, struct frame *out);
 

@@ -18,7 +18,7 @@
 #define JOB_OUTPUT 512 /* bytes kept of what a child prints */
 #define JOB_NO_RULE 0xFFFF
 
-enum job_state { JOB_FREE, JOB_QUEUED, JOB_WAITING, JOB_RUNNING };
+enum job_state { JOB_FREE, JOB_QUEUED, JOB_WAITING, JOB_STARTING, JOB_RUNNING };
 
 struct job_queue;
 
@@ -53,7 +53,7 @@ struct job_queue {
     unsigned block_count, blocks_free;
     uint16_t free_block; /* index + 1 */
     char *outputs;       /* JOB_OUTPUT bytes for each child */
-    unsigned limit, used, running;
+    unsigned limit, used, running; /* running: with those about to */
     uint64_t outputs_taken; /* a bit for each */
     uint64_t orders, started, done, failed, retried, overflowed;
 };
@@ -66,6 +66,10 @@ struct job_hooks {
     /** The job ended for good; error is "" when it was done. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);
+    /** It is about to start. Then, once for all of them (and where there are none): make safe what was
+     * told. Negative: it is not, and none starts; they wait for the next jobs_start. May be null. */
+    void (*starting)(void *arg, const struct job *job);
+    int (*safe)(void *arg);
     /** For `rule`: decode an event of the hub again, into out (tokens and scratch are the owner's).
      * 0 or negative. */
     int (*decode)(void *arg, const char *line, size_t len, struct event *out);
@@ -97,6 +101,13 @@ void jobs_add_queue(struct jobs *j, const struct action_class *class, struct job
  * Return: 0; NEFIA_EFULL (counted); NEFIA_ENOTSUP (no queue of that class). */
 int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t row, const char *line,
               size_t len);
+/** Would jobs_push take it, after `before` others of the same event? */
+bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, size_t len,
+                    unsigned before);
+/** All jobs that have not ended, in the order they came within each queue's slots. line is valid
+ * during the call. */
+void jobs_each(struct jobs *j, void (*fn)(void *arg, const struct job *job, const char *line),
+               void *arg);
 /** Start what there are children for. May call `decode` and, when a job cannot start at all,
  * `settled`. */
 void jobs_start(struct jobs *j);

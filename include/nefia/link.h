@@ -12,11 +12,14 @@
 /** Acknowledged delivery (README, "Wire format"): what hub and beacon say around the events. Plain
  * senders know none of it.
  *
- *     hub     {"nefia":1,"nonce":"…","window":32,"span":256,"auth":"shared"}    greeting, at once
+ *     hub     {"nefia":1,"nonce":"…","window":32,"span":256,"bytes":8192,"auth":"shared"}
+ *                                                                               greeting, at once
  *     beacon  {…the event…,"link":{"nonce":"…","count":1,"low":41}}             stamped events
- *     hub     {"ack":{"boot":7,"seq":41},"nonce":"…","window":32}               acknowledgement
+ *     hub     {"ack":{"boot":7,"seq":41,"count":1},"nonce":"…","window":32}     acknowledgement
+ *     hub     {"refused":{"count":2},"nonce":"…","window":32}                   and closes
  *
- * Each line is followed by its signature line where there is a key. An acknowledgement covers every
+ * Each line is followed by its signature line where there is a key. A refusal says that the event of
+ * that number will never be taken, however often it is sent; all before it are acknowledged. An acknowledgement covers every
  * event sent on this connection up to the one it names, in the order they were sent. `count` is the
  * number of the stamped event on this connection, from 1, without gaps: what was recorded is
  * worthless on any other connection, and on this one a second time. `low`: the sender holds nothing
@@ -28,7 +31,7 @@
  * which it has. */
 #define LINK_SPAN 256
 /** Longest greeting or acknowledgement, without its newline. */
-#define LINK_LINE_MAX 192
+#define LINK_LINE_MAX 224
 /** Most that a stamp adds to a line: an event that is to be stamped is that much shorter than
  * CONFIG_EVENT_BYTES. */
 #define LINK_STAMP_MAX 112
@@ -37,18 +40,20 @@
 enum link_auth {
     LINK_AUTH_NONE,   /* no key: no line is signed */
     LINK_AUTH_SHARED, /* greeting and acknowledgements, with the key all share */
-    LINK_AUTH_HOST,   /* the greeting is not signed, since the hub cannot know yet who called; each
-                         acknowledgement is, with the key of the host it answers */
+    LINK_AUTH_HOST,   /* the greeting's signature line is "-", since the hub cannot know yet who
+                         called; all that follows is signed with the key of the host it answers */
 };
 
 struct link_message {
-    enum { LINK_GREETING, LINK_ACK } kind;
+    enum { LINK_GREETING, LINK_ACK, LINK_REFUSAL } kind;
     char nonce[LINK_NONCE_HEX + 1];
     unsigned window;     /* events that may be unacknowledged at the same time; 0: wait */
     unsigned version;    /* greeting */
     unsigned span;       /* greeting */
+    unsigned bytes;      /* greeting: longest line the hub takes */
     enum link_auth auth; /* greeting */
-    uint64_t boot, seq;  /* acknowledgement */
+    uint64_t boot, seq;  /* acknowledgement: of the last event that is safe, */
+    uint64_t count;      /* and its number on this connection; of the one that is refused */
 };
 
 /** Append one line with its newline, and with a key its signature and newline. nonce is in hex. Needs

@@ -25,6 +25,7 @@ struct rule {
     struct action action;
     uint16_t event_pattern, host_pattern; /* index in rules.patterns, or RULE_ANY */
     uint8_t least;                        /* enum severity */
+    bool idempotent;                      /* to do it twice is as good as once */
     uint64_t hits;                        /* since start; a reload keeps them by name */
 };
 

@@ -5,30 +5,46 @@
 #include <stdint.h>
 
 #include "nefia/event.h"
+#include "nefia/kconfig.h"
 
-/** Encoded events waiting for the hub, in a fixed array of bytes, oldest first.
- * Records: be32 severity << 24 | length, be64 seq, bytes. The first ones may be sent but not yet
- * known to be delivered. When there is no room the least severe go first; among equals the unsent
- * before the sent, the older before the newer. A record more severe than the new one never goes.
- * Events below critical may fill at most 4/5, so critical ones have a reserved share. What went is
- * counted by severity in `lost` (and since start in `lost_total`): at any time pushed = delivered +
- * in the spool + lost. */
+/** Encoded events waiting for the hub, in a fixed array of bytes.
+ * Records: be32 severity << 24 | length, be64 seq; with BEACON_ACK also be64 boot, be64 key, be32 count;
+ * then the bytes. First those that are sent but not yet known to be delivered, in the order they were
+ * sent, then the others. The most severe are sent first, and of these the newest (without BEACON_ACK:
+ * the oldest of all). When there is no
+ * room the least severe go first; among equals the unsent before the sent, the older before the newer.
+ * A record more severe than the new one never goes. Events below critical may fill at most 4/5, so
+ * critical ones have a reserved share. What went is counted by severity in `lost` (and since start in
+ * `lost_total`): at any time pushed = delivered + in the spool + lost + collapsed. */
 struct spool {
     uint8_t *mem;
     size_t size, used;
-    size_t sent; /* offset: records before it are with the kernel, not yet known delivered */
+    size_t sent; /* offset: records before it are on their way, not yet known delivered */
     size_t bytes[SEVERITY_COUNT]; /* of `used` */
     unsigned events, unsent;
     uint32_t lost[SEVERITY_COUNT];
     uint64_t lost_total[SEVERITY_COUNT];
+    uint64_t collapsed; /* gave way to a newer one of the same condition */
 };
-#define SPOOL_HEADER 12
+#define SPOOL_HEADER (IS_ENABLED(CONFIG_BEACON_ACK) ? 32 : 12)
 
-struct spool_item {
-    const char *line; /* valid until the next call that changes the spool */
-    size_t len;
-    uint64_t seq;
+/** Which event it is: a start of the device, and a number that counts up in it. */
+struct spool_id {
+    uint64_t boot, seq; /* boot: 0 without BEACON_ACK */
+};
+
+struct spool_event {
+    struct spool_id id;
+    uint64_t key; /* of its condition: an unsent one of the same key and severity gives way; 0: none */
     enum severity severity;
+    const char *line;
+    size_t len;
+};
+
+/** One in the spool; line is valid until the next call that changes the spool. */
+struct spool_item {
+    struct spool_event event;
+    size_t at;
 };
 
 /** size: 1024.. bytes. */
@@ -36,11 +52,18 @@ void spool_init(struct spool *s, uint8_t *mem, size_t size);
 /** Copies. len 1..65536. Return: 0; NEFIA_EFULL when nothing less or equally severe could make
  * room, or it is larger than its share: then nothing else is evicted, it is the lost one, and
  * counted. Any record may move or go, the one spool_next gave too: copy before. */
-int spool_push(struct spool *s, enum severity sev, uint64_t seq, const char *line, size_t len);
-/** The oldest unsent one. Return: 1, or 0 when there is none. */
-int spool_next(const struct spool *s, struct spool_item *out);
-/** The one spool_next gave is on its way. */
-void spool_mark_sent(struct spool *s);
+int spool_push(struct spool *s, const struct spool_event *e);
+/** The one to be sent next. span > 0 (BEACON_ACK): only among those of the lowest boot there is, and
+ * with seq less than span above the lowest. Return: 1, or 0 when there is none. */
+int spool_next(const struct spool *s, struct spool_item *out, unsigned span);
+/** The lowest boot there is, and the lowest seq of it. The spool is not empty. */
+struct spool_id spool_low(const struct spool *s);
+/** The one spool_next gave is on its way, under this number (from 1, counting up; BEACON_ACK). */
+void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t count);
+/** The oldest of those that are on their way. Return: 1, or 0 when there is none. */
+int spool_sent(const struct spool *s, struct spool_item *out);
+/** How many are on their way under a number up to count. */
+unsigned spool_numbered(const struct spool *s, uint32_t count);
 /** All that were sent arrived: they leave. Return: how many. */
 unsigned spool_delivered(struct spool *s);
 /** Of those that were sent, how many of the oldest arrived when the last `missing` bytes of the stream
@@ -48,8 +71,8 @@ unsigned spool_delivered(struct spool *s);
 unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra);
 /** The n oldest of those that were sent arrived: they leave. Return: how many. */
 unsigned spool_delivered_first(struct spool *s, unsigned n);
-/** The oldest one is given up: it goes, and counts as lost. */
-void spool_give_up(struct spool *s);
+/** This one is given up, if it is there: it goes, and counts as lost. */
+void spool_give_up(struct spool *s, struct spool_id id);
 /** The connection broke: what was sent counts as unsent again. */
 void spool_rewind(struct spool *s);
 /** Read and reset `lost`. Return: 0 when nothing was lost. */

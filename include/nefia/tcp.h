@@ -33,6 +33,8 @@ int tcp_send(int fd, const void *data, size_t len);
 /** Return: bytes (1..cap), NEFIA_EAGAIN, NEFIA_ECLOSED (orderly end or reset), NEFIA_EIO. cap >=
  * 1. */
 int tcp_recv(int fd, void *buf, size_t cap);
+/** The same, and the bytes stay where they are, to be read again. */
+int tcp_peek(int fd, void *buf, size_t cap);
 /** Bytes that were sent and that the peer's kernel has not acknowledged yet (tcp(7), SIOCOUTQ): 0
  * means all arrived there. Return: bytes, or NEFIA_EIO. */
 int tcp_queued(int fd);

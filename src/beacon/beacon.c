@@ -162,6 +162,7 @@ static void apply(struct beacon *b)
     b->pipeline.dedup.window_ms = s->dedup_window_ms;
     rate_set_limit(&b->pipeline.rate, (unsigned)s->max_events_per_min);
     instances_switch(&b->instances);
+    b->uplink.require_ack = s->require_ack;
     b->key = b->next_key;
     mac_key_wipe(&b->next_key);
     uplink_start(&b->uplink, s->reactors, s->reactor_count, &b->key, same);

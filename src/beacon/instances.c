@@ -355,6 +355,7 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
     e->condition = c;
     e->recovered = recovered;
     e->event.change = recovered && c->told;
+    e->event.level = true;
     if (recovered)
         json_put_string(w, "state", "recovered");
     return w;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "nefia/beacon/uplink.h"
 #include "nefia/err.h"
 #include "nefia/log.h"
 
@@ -74,12 +75,13 @@ static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipel
 }
 
 /** Encode and pass on: what is here has been judged. */
-static int deliver(struct beacon_pipeline *p, struct event_head *h)
+static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
 {
+    static const struct dedup every_part = {.parts = DEDUP_ALL};
     const char *data = p->data.truncated ? cut_data : p->data.buf;
 
     h->seq = p->seq + 1;
-    text_init(&p->line, p->line_buf, CONFIG_EVENT_BYTES + 1);
+    text_init(&p->line, p->line_buf, UPLINK_EVENT_BYTES + 1);
     int len = event_encode(&p->line, h, data, strlen(data));
     if (len < 0) {
         LOG_ERROR("event ", h->type, " cannot be encoded: ", err_text(len));
@@ -88,7 +90,14 @@ static int deliver(struct beacon_pipeline *p, struct event_head *h)
     p->seq++;
     if (p->print)
         return p->print(p->arg, p->line.buf, p->line.len);
-    int err = spool_push(&p->spool, h->severity, h->seq, p->line.buf, p->line.len);
+    const struct spool_event spooled = {
+        .id = {h->boot, h->seq},
+        .key = e->level ? dedup_key(&every_part, h) : 0,
+        .severity = h->severity,
+        .line = p->line.buf,
+        .len = p->line.len,
+    };
+    int err = spool_push(&p->spool, &spooled);
     if (err < 0) {
         LOG_WARN("the spool is full: ", severity_text(h->severity), " event ", h->type, " is lost");
         return err;
@@ -120,7 +129,7 @@ int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *
         if (v != PIPELINE_HEARD)
             return (int)v;
     }
-    return deliver(p, &h);
+    return deliver(p, e, &h);
 }
 
 void beacon_pipeline_report_suppressed(struct beacon_pipeline *p)

@@ -17,6 +17,7 @@ struct section {
     const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *dedup_key, *user;
     int64_t max_events_per_min;
     uint64_t dedup_window_ms;
+    bool require_ack;
     const struct node *sensors[SENSOR_COUNT + 1];
 };
 
@@ -67,7 +68,9 @@ static const struct field section_fields[] = {
      .help = FIELD_HELP("what makes two events the same")},
 };
 
-#define TABLE_FIELDS (ARRAY_SIZE(section_fields) + IS_ENABLED(CONFIG_PRIVILEGES) + SENSOR_COUNT + 1)
+#define TABLE_FIELDS                                                                               \
+    (ARRAY_SIZE(section_fields) + IS_ENABLED(CONFIG_PRIVILEGES) + IS_ENABLED(CONFIG_BEACON_ACK) +  \
+     SENSOR_COUNT + 1)
 
 /** The section's fields, then one node for each sensor of this build. */
 static void section_table(struct field table[TABLE_FIELDS])
@@ -82,6 +85,13 @@ static void section_table(struct field table[TABLE_FIELDS])
                               .min = 1,
                               .max = 64,
                               .help = FIELD_HELP("who to become after the start; not given: nobody")};
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        *f++ = (struct field){
+            .name = "require_ack",
+            .type = FIELD_BOOL,
+            MEMBER(require_ack),
+            .def = "false",
+            .help = FIELD_HELP("true: nothing is sent to a hub that acknowledges nothing")};
     for (unsigned i = 0; sensor_table[i]; i++)
         *f++ = (struct field){.name = sensor_table[i]->name,
                               .type = FIELD_NODE,
@@ -173,6 +183,8 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     s->control_socket = b.control_socket;
     if (IS_ENABLED(CONFIG_PRIVILEGES))
         s->user.name = b.user;
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        s->require_ack = b.require_ack;
     s->max_events_per_min = b.max_events_per_min;
     s->dedup_window_ms = b.dedup_window_ms;
     bind_reactors(s, c, &b.reactor);

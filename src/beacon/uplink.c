@@ -1,4 +1,4 @@
-#include "nefia/beacon/uplink.h"
+#include "nefia/beacon/uplink_int.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,15 +23,17 @@ enum {
         20, /* looks at the kernel's send queue: doubling, while something is in flight */
     CHECK_MOST_MS = 1000,
     SETTLE_MS = 100, /* after all arrived: a hub that refuses what it got resets the connection */
+    RETURN_MS = 5 * 60 * 1000, /* then the first hub is tried again by who is with another one */
+    RETURN_MOST_MS = 60 * 60 * 1000,
     ADMIT_MS = 1000, /* after a refusal: a hub that does not take us at all resets it before we speak */
 };
 
 static void try_hub(struct uplink *u);
-static void send_lines(struct uplink *u);
 
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, char *line)
 {
-    *u = (struct uplink){.loop = loop, .spool = spool, .line = line, .fd = -1};
+    *u = (struct uplink){
+        .loop = loop, .spool = spool, .line = line, .fd = -1, .return_ms = RETURN_MS};
 }
 
 const char *uplink_state_text(enum uplink_state s)
@@ -51,10 +53,13 @@ static void drop_connection(struct uplink *u)
 {
     timer_stop(&u->timer);
     timer_stop(&u->check);
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        timer_stop(&u->home);
     loop_unwatch(u->loop, &u->watch);
     if (u->fd >= 0)
         close(u->fd);
     u->fd = -1;
+    u->mode = UPLINK_PLAIN;
     u->line_len = u->line_sent = 0;
     u->settling = 0;
     u->resolving = false;
@@ -67,7 +72,7 @@ static void wait_over(void *arg)
 {
     struct uplink *u = arg;
 
-    u->hub = 0;
+    u->hub = u->next_hub < u->hub_count ? u->next_hub : 0;
     try_hub(u);
 }
 
@@ -91,41 +96,44 @@ void uplink_retry(struct uplink *u)
         wait_over(u);
 }
 
-/** The hub reset the connection after it was sent something of that many events. Which one of
- * several it refused shows when they go one at a time. */
-static void refused(struct uplink *u, unsigned events)
+/** The hub reset the connection after it was sent something of that many events, `first` the oldest.
+ * Which one of several it refused shows when they go one at a time. */
+static void refused(struct uplink *u, unsigned events, struct spool_id first)
 {
-    struct spool_item first;
-
-    if (events == 0 || !spool_next(u->spool, &first))
-        return;
     u->suspects = events;
     if (events > 1)
         return;
-    if (first.seq != u->refused_seq)
+    if (first.seq != u->refused.seq || first.boot != u->refused.boot)
         u->refusals = 0;
-    u->refused_seq = first.seq;
+    u->refused = first;
     if (++u->refusals < UPLINK_REFUSALS)
         return;
     LOG_WARN("event ", DEC(first.seq), " was refused ", DEC(u->refusals), " times: it is lost");
     u->refusals = 0;
-    spool_give_up(u->spool);
+    spool_give_up(u->spool, first);
 }
 
 /** A connection that was up ended. error: its errno, or 0. */
-static void lost(struct uplink *u, const char *why, int error)
+void uplink_lost(struct uplink *u, const char *why, int error)
 {
     unsigned begun = u->spool->events - u->spool->unsent;
+    struct spool_item first = {0};
 
     if (u->line_len > 0 && u->line_sent == 0)
         begun--;
-    if (error != ECONNRESET || u->state != UPLINK_UP)
+    /* Who greets refuses in words. */
+    if (error != ECONNRESET || u->state != UPLINK_UP || u->mode != UPLINK_PLAIN)
         begun = 0;
     LOG_WARN("the connection to ", ADDR(&u->peer), " ended: ", why, "; ", DEC(u->spool->events),
              " events wait");
+    spool_sent(u->spool, &first);
     drop_connection(u);
-    refused(u, begun);
+    if (begun > 0)
+        refused(u, begun, first.event.id);
     u->failures++;
+    /* Never twice in a row to one that took nothing. */
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        u->next_hub = u->delivered == u->delivered_before ? u->hub + 1 : 0;
     wait(u);
 }
 
@@ -140,7 +148,7 @@ static unsigned arrived(const struct uplink *u, int queued)
 }
 
 /** The n oldest of those sent arrived. */
-static void confirm(struct uplink *u, unsigned n)
+void uplink_confirm(struct uplink *u, unsigned n)
 {
     n = spool_delivered_first(u->spool, n);
     u->delivered += n;
@@ -148,6 +156,8 @@ static void confirm(struct uplink *u, unsigned n)
     if (n == 0)
         return;
     u->attempts = 0;
+    if (IS_ENABLED(CONFIG_BEACON_ACK) && u->hub == 0)
+        u->return_ms = RETURN_MS;
     if (u->on_delivered)
         u->on_delivered(u->arg, n);
 }
@@ -176,12 +186,12 @@ static void check_queue(void *arg)
     int error = pending_error(u);
 
     if (error) {
-        lost(u, ERRNO(error), error);
+        uplink_lost(u, ERRNO(error), error);
         return;
     }
     /* What the spool dropped meanwhile moved the count: then it begins anew. */
     if (u->settling > 0 && u->losses == spool_losses(u->spool))
-        confirm(u, u->settling);
+        uplink_confirm(u, u->settling);
     u->settling = 0;
     uplink_kick(u); /* what waited for it */
     if (u->state != UPLINK_UP || u->spool->events == u->spool->unsent)
@@ -199,7 +209,7 @@ static void check_queue(void *arg)
 
 static void check_soon(struct uplink *u)
 {
-    if (timer_active(&u->check))
+    if (timer_active(&u->check) || u->mode == UPLINK_ACKED)
         return;
     u->check_ms = CHECK_FIRST_MS;
     timer_start(u->loop, &u->check, u->check_ms, check_queue, u);
@@ -209,7 +219,7 @@ static void check_soon(struct uplink *u)
 
 static void closing_over(void *arg)
 {
-    lost(arg, "the hub closed, and not all was acknowledged", 0);
+    uplink_lost(arg, "the hub closed, and not all was acknowledged", 0);
 }
 
 static void check_end(void *arg)
@@ -220,11 +230,11 @@ static void check_end(void *arg)
     int error = pending_error(u);
 
     if (error) {
-        lost(u, ERRNO(error), error);
+        uplink_lost(u, ERRNO(error), error);
         return;
     }
     if (queued == 0) {
-        confirm(u, arrived(u, 0));
+        uplink_confirm(u, arrived(u, 0));
         LOG_INFO("the hub ", ADDR(&u->peer), " closed the connection; all that was sent arrived");
         drop_connection(u);
         wait(u);
@@ -240,7 +250,7 @@ static void finish(struct uplink *u)
 {
     loop_unwatch(u->loop, &u->watch);
     if (shutdown(u->fd, SHUT_WR) < 0) {
-        lost(u, ERRNO(errno), errno);
+        uplink_lost(u, ERRNO(errno), errno);
         return;
     }
     u->check_ms = CHECK_FIRST_MS;
@@ -249,6 +259,10 @@ static void finish(struct uplink *u)
 
 static void hub_ended(struct uplink *u)
 {
+    if (u->mode != UPLINK_PLAIN) {
+        uplink_lost(u, "the hub closed it", 0); /* what it has not acknowledged is sent again */
+        return;
+    }
     set_state(u, UPLINK_CLOSING);
     timer_stop(&u->check);
     timer_start(u->loop, &u->timer, CLOSING_MS, closing_over, u);
@@ -260,26 +274,47 @@ static void hub_ended(struct uplink *u)
 
 /* ---- sending ---- */
 
+/** The next event that the hub may be sent; those that are longer than it takes are lost. Return:
+ * whether there is one. */
+static bool next_event(struct uplink *u, struct spool_item *item)
+{
+    if (!IS_ENABLED(CONFIG_BEACON_ACK) || u->mode != UPLINK_ACKED)
+        return spool_next(u->spool, item, 0);
+    while (spool_next(u->spool, item, u->greeting.span)) {
+        if (item->event.len + LINK_STAMP_MAX <= u->greeting.bytes)
+            return true;
+        LOG_WARN("event ", DEC(item->event.id.seq), " is longer than the hub takes: it is lost");
+        spool_give_up(u->spool, item->event.id);
+    }
+    return false;
+}
+
 /** The next event of the spool into u->line: JSON, newline, signature, newline. Return: whether
  * there was one. */
 static bool next_line(struct uplink *u)
 {
     struct spool_item item;
+    bool stamped = IS_ENABLED(CONFIG_BEACON_ACK) && u->mode == UPLINK_ACKED;
 
     if (u->suspects > 0 && u->spool->unsent < u->spool->events)
         return false; /* one at a time */
-    if (!spool_next(u->spool, &item))
+    if (IS_ENABLED(CONFIG_BEACON_ACK) && !uplink_may_send(u))
         return false;
-    memcpy(u->line, item.line, item.len);
-    u->line_len = item.len;
-    u->line[u->line_len++] = '\n';
+    if (!next_event(u, &item))
+        return false;
+    size_t len = item.event.len;
+    memcpy(u->line, item.event.line, len);
+    if (stamped)
+        len = uplink_stamp(u, len);
+    u->line[len] = '\n';
+    u->line_len = len + 1;
     if (u->key->set) {
-        mac_sign_hex(u->key, item.line, item.len, u->line + u->line_len);
+        mac_sign_hex(u->key, u->line, len, u->line + u->line_len);
         u->line_len += MAC_HEX;
         u->line[u->line_len++] = '\n';
     }
     u->line_sent = 0;
-    spool_mark_sent(u->spool);
+    spool_mark_sent(u->spool, &item, u->count);
     return true;
 }
 
@@ -297,7 +332,7 @@ static int send_line(struct uplink *u)
     return 0;
 }
 
-static void send_lines(struct uplink *u)
+void uplink_send(struct uplink *u)
 {
     int err = 0;
 
@@ -307,7 +342,7 @@ static void send_lines(struct uplink *u)
         err = send_line(u);
     }
     if (err < 0 && err != NEFIA_EAGAIN) {
-        lost(u, ERRNO(errno), errno);
+        uplink_lost(u, ERRNO(errno), errno);
         return;
     }
     if (u->state == UPLINK_CLOSING && err == 0)
@@ -319,18 +354,21 @@ static void send_lines(struct uplink *u)
 void uplink_kick(struct uplink *u)
 {
     if (u->state == UPLINK_UP && u->line_len == 0 && !timer_active(&u->timer))
-        send_lines(u);
+        uplink_send(u);
 }
 
 /* ---- the descriptor ---- */
 
-/** What the hub says has no meaning yet. Return: false when the connection is no longer up. */
+/** What the hub says to who does not understand it is passed over. Return: false when the connection
+ * is no longer up. */
 static bool receive(struct uplink *u)
 {
     char bytes[256];
 
     errno = 0;
     int n = tcp_recv(u->fd, bytes, sizeof bytes);
+    if (IS_ENABLED(CONFIG_BEACON_ACK) && n > 0)
+        return uplink_heard(u, bytes, (size_t)n);
     if (n > 0)
         u->ignored += (uint64_t)n;
     if (n >= 0 || n == NEFIA_EAGAIN)
@@ -338,7 +376,7 @@ static bool receive(struct uplink *u)
     if (errno == 0)
         hub_ended(u);
     else
-        lost(u, ERRNO(errno), errno);
+        uplink_lost(u, ERRNO(errno), errno);
     return false;
 }
 
@@ -349,11 +387,11 @@ static void ready(void *arg, short revents)
     if (u->state == UPLINK_UP && revents & (POLLIN | POLLERR | POLLHUP) && !receive(u))
         return;
     if (u->state == UPLINK_CLOSING && revents & (POLLERR | POLLHUP)) {
-        lost(u, "the hub went away", 0);
+        uplink_lost(u, "the hub went away", 0);
         return;
     }
     if (revents & POLLOUT)
-        send_lines(u);
+        uplink_send(u);
 }
 
 /* ---- connecting ---- */
@@ -381,9 +419,26 @@ static void connect_timeout(void *arg)
     not_connected(arg, "no answer within 10 s");
 }
 
+/** With another hub than the first: is that one back? When nothing is on its way. */
+static void try_first(void *arg)
+{
+    struct uplink *u = arg;
+
+    if (u->state != UPLINK_UP || u->spool->unsent < u->spool->events) {
+        timer_start(u->loop, &u->home, CHECK_MOST_MS, try_first, u);
+        return;
+    }
+    LOG_INFO("trying the first hub again");
+    if (u->return_ms < RETURN_MOST_MS)
+        u->return_ms *= 2;
+    drop_connection(u);
+    u->hub = 0;
+    try_hub(u);
+}
+
 static void admitted(void *arg)
 {
-    send_lines(arg);
+    uplink_send(arg);
 }
 
 static void connect_ready(void *arg, short revents)
@@ -403,12 +458,18 @@ static void connect_ready(void *arg, short revents)
     set_state(u, UPLINK_UP);
     u->connects++;
     LOG_INFO("connected to ", ADDR(&u->peer), "; ", DEC(u->spool->events), " events wait");
+    u->delivered_before = u->delivered;
+    if (IS_ENABLED(CONFIG_BEACON_ACK) && u->hub > 0)
+        timer_start(u->loop, &u->home, u->return_ms + u->random_below(u->return_ms / 4), try_first,
+                    u);
     if (loop_watch(u->loop, &u->watch, u->fd, POLLIN, ready, u) < 0)
-        lost(u, "too many descriptors", 0);
+        uplink_lost(u, "too many descriptors", 0);
+    else if (IS_ENABLED(CONFIG_BEACON_ACK))
+        uplink_greet(u);
     else if (u->suspects > 0)
         timer_start(u->loop, &u->timer, ADMIT_MS, admitted, u);
     else
-        send_lines(u);
+        uplink_send(u);
 }
 
 static void connect_failed_at_once(void *arg)

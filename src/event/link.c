@@ -4,7 +4,7 @@
 
 #include "nefia/err.h"
 
-enum { MOST_WINDOW = 65535, DEPTH = 4, DIGITS = 20 };
+enum { MOST_WINDOW = 65535, MOST_BYTES = 1 << 24, DEPTH = 4, DIGITS = 20 };
 
 static const char *const auth_words[] = {"none", "shared", "host"};
 
@@ -15,15 +15,19 @@ static void put_members(struct json_writer *w, const struct link_message *m)
     if (m->kind == LINK_GREETING) {
         json_put_u64(w, "nefia", LINK_VERSION);
     } else {
-        json_object(w, "ack");
-        json_put_u64(w, "boot", m->boot);
-        json_put_u64(w, "seq", m->seq);
+        json_object(w, m->kind == LINK_ACK ? "ack" : "refused");
+        if (m->kind == LINK_ACK) {
+            json_put_u64(w, "boot", m->boot);
+            json_put_u64(w, "seq", m->seq);
+        }
+        json_put_u64(w, "count", m->count);
         json_end_object(w);
     }
     json_put_string(w, "nonce", m->nonce);
     json_put_u64(w, "window", m->window);
     if (m->kind == LINK_GREETING) {
         json_put_u64(w, "span", LINK_SPAN);
+        json_put_u64(w, "bytes", CONFIG_EVENT_BYTES);
         json_put_string(w, "auth", auth_words[m->auth]);
     }
 }
@@ -40,6 +44,8 @@ void link_put(struct text *out, const struct link_message *m, const struct mac_k
     json_end_object(&w);
     size_t len = out->len - start;
     text_char(out, '\n');
+    if (m->kind == LINK_GREETING && m->auth == LINK_AUTH_HOST)
+        text_str(out, "-\n");
     if (!key || !key->set)
         return;
     mac_sign_hex(key, out->buf + start, len, hex);
@@ -111,7 +117,7 @@ bool link_nonce(const struct json_doc *d, unsigned object, struct slice *nonce)
 
 static int read_greeting(struct link_message *m, const struct json_doc *d)
 {
-    uint64_t version, span;
+    uint64_t version, span, bytes;
     int auth = json_member(d, 0, "auth");
 
     if (!link_number(d, 0, "nefia", &version))
@@ -120,8 +126,11 @@ static int read_greeting(struct link_message *m, const struct json_doc *d)
         return NEFIA_ENOTSUP;
     if (!link_number(d, 0, "span", &span) || span < 1 || span > MOST_WINDOW)
         return NEFIA_EINVAL;
+    if (!link_number(d, 0, "bytes", &bytes) || bytes < 1 || bytes > MOST_BYTES)
+        return NEFIA_EINVAL;
     m->version = (unsigned)version;
     m->span = (unsigned)span;
+    m->bytes = (unsigned)bytes;
     for (unsigned i = 0; auth >= 0 && i < ARRAY_SIZE(auth_words); i++)
         if (slice_eq(json_raw(d, (unsigned)auth), auth_words[i])) {
             m->auth = (enum link_auth)i;
@@ -144,12 +153,17 @@ int link_read(struct link_message *m, const char *line, size_t len, struct json_
         return NEFIA_EINVAL;
     memcpy(m->nonce, nonce.ptr, nonce.len);
     m->window = (unsigned)window;
-    int ack = json_member(&d, 0, "ack");
-    if (ack < 0)
+    int ack = json_member(&d, 0, "ack"), refused = json_member(&d, 0, "refused");
+    if (ack < 0 && refused < 0)
         return read_greeting(m, &d);
+    if (ack < 0) {
+        m->kind = LINK_REFUSAL;
+        return link_number(&d, (unsigned)refused, "count", &m->count) ? 0 : NEFIA_EINVAL;
+    }
     m->kind = LINK_ACK;
     if (!link_number(&d, (unsigned)ack, "boot", &m->boot) ||
-        !link_number(&d, (unsigned)ack, "seq", &m->seq))
+        !link_number(&d, (unsigned)ack, "seq", &m->seq) ||
+        !link_number(&d, (unsigned)ack, "count", &m->count))
         return NEFIA_EINVAL;
     return 0;
 }

@@ -8,6 +8,8 @@
 _Static_assert(CONFIG_SPOOL_KB * 1024 / 5 * 4 >= CONFIG_EVENT_BYTES + SPOOL_HEADER,
                "SPOOL_KB cannot hold one longest event: raise it, or lower EVENT_BYTES");
 
+/** Are they sent in another order than they came in? */
+#define ORDERED IS_ENABLED(CONFIG_BEACON_ACK)
 /** No record. */
 #define NOWHERE SIZE_MAX
 #define LENGTH_MAX 65536
@@ -28,6 +30,24 @@ void spool_init(struct spool *s, uint8_t *mem, size_t size)
     s->mem = mem;
 }
 
+static struct spool_id record_id(const struct spool *s, size_t at)
+{
+    const uint8_t *p = s->mem + at;
+
+    return (struct spool_id){IS_ENABLED(CONFIG_BEACON_ACK) ? get_be64(p + 12) : 0,
+                             get_be64(p + 4)};
+}
+
+static bool older(struct spool_id a, struct spool_id b)
+{
+    return a.boot != b.boot ? a.boot < b.boot : a.seq < b.seq;
+}
+
+static bool same(struct spool_id a, struct spool_id b)
+{
+    return a.boot == b.boot && a.seq == b.seq;
+}
+
 static void count_lost(struct spool *s, enum severity sev)
 {
     if (s->lost[sev] < UINT32_MAX)
@@ -43,9 +63,13 @@ static size_t find_victim(const struct spool *s, enum severity most)
 
     for (size_t at = 0; at < s->used; at += record_size(s, at)) {
         int sev = (int)record_severity(s, at);
-        bool first_unsent = sev == least && victim < s->sent && at >= s->sent;
+        bool gives_way = sev < least;
 
-        if (sev < least || first_unsent) {
+        if (sev == least && victim != NOWHERE)
+            gives_way = (victim < s->sent) != (at < s->sent)
+                            ? at >= s->sent
+                            : ORDERED && older(record_id(s, at), record_id(s, victim));
+        if (gives_way) {
             least = sev;
             victim = at;
         }
@@ -53,13 +77,11 @@ static size_t find_victim(const struct spool *s, enum severity most)
     return victim;
 }
 
-static void evict(struct spool *s, size_t at)
+static void forget(struct spool *s, size_t at)
 {
     size_t size = record_size(s, at);
-    enum severity sev = record_severity(s, at);
 
-    count_lost(s, sev);
-    s->bytes[sev] -= size;
+    s->bytes[record_severity(s, at)] -= size;
     s->events--;
     if (at < s->sent)
         s->sent -= size;
@@ -67,6 +89,23 @@ static void evict(struct spool *s, size_t at)
         s->unsent--;
     s->used -= size;
     memmove(s->mem + at, s->mem + at + size, s->used - at);
+}
+
+static void evict(struct spool *s, size_t at)
+{
+    count_lost(s, record_severity(s, at));
+    forget(s, at);
+}
+
+/** A new one of this condition is there: the one before it tells nothing any more. */
+static void collapse(struct spool *s, const struct spool_event *e)
+{
+    for (size_t at = s->sent; at < s->used; at += record_size(s, at))
+        if (record_severity(s, at) == e->severity && get_be64(s->mem + at + 20) == e->key) {
+            s->collapsed++;
+            forget(s, at);
+            return; /* there is never a second one */
+        }
 }
 
 static size_t below_critical(const struct spool *s)
@@ -93,49 +132,136 @@ static bool could_fit(const struct spool *s, enum severity sev, size_t need)
     return fits(&rest, sev, need);
 }
 
-int spool_push(struct spool *s, enum severity sev, uint64_t seq, const char *line, size_t len)
+static void put_record(uint8_t *p, const struct spool_event *e)
 {
-    size_t need = SPOOL_HEADER + len;
-    uint8_t *p;
+    put_be32(p, (uint32_t)e->severity << 24 | (uint32_t)e->len);
+    put_be64(p + 4, e->id.seq);
+    if (IS_ENABLED(CONFIG_BEACON_ACK)) {
+        put_be64(p + 12, e->id.boot);
+        put_be64(p + 20, e->key);
+    }
+    memcpy(p + SPOOL_HEADER, e->line, e->len);
+}
 
-    if (len < 1 || len > LENGTH_MAX || !could_fit(s, sev, need)) {
-        count_lost(s, sev);
+int spool_push(struct spool *s, const struct spool_event *e)
+{
+    size_t need = SPOOL_HEADER + e->len;
+
+    if (e->len < 1 || e->len > LENGTH_MAX || !could_fit(s, e->severity, need)) {
+        count_lost(s, e->severity);
         return NEFIA_EFULL;
     }
-    while (!fits(s, sev, need))
-        evict(s, find_victim(s, sev));
-    p = s->mem + s->used;
-    put_be32(p, (uint32_t)sev << 24 | (uint32_t)len);
-    put_be64(p + 4, seq);
-    memcpy(p + SPOOL_HEADER, line, len);
+    if (IS_ENABLED(CONFIG_BEACON_ACK) && e->key)
+        collapse(s, e);
+    while (!fits(s, e->severity, need))
+        evict(s, find_victim(s, e->severity));
+    put_record(s->mem + s->used, e);
     s->used += need;
-    s->bytes[sev] += need;
+    s->bytes[e->severity] += need;
     s->events++;
     s->unsent++;
     return 0;
 }
 
-int spool_next(const struct spool *s, struct spool_item *out)
+static void get_item(const struct spool *s, size_t at, struct spool_item *out)
 {
-    const uint8_t *p = s->mem + s->sent;
+    *out = (struct spool_item){
+        .at = at,
+        .event = {.id = record_id(s, at),
+                  .severity = record_severity(s, at),
+                  .line = (const char *)s->mem + at + SPOOL_HEADER,
+                  .len = record_size(s, at) - SPOOL_HEADER},
+    };
+}
+
+struct spool_id spool_low(const struct spool *s)
+{
+    struct spool_id low = record_id(s, 0);
+
+    for (size_t at = 0; at < s->used; at += record_size(s, at))
+        if (older(record_id(s, at), low))
+            low = record_id(s, at);
+    return low;
+}
+
+/** Is the one at `at` to be sent before the one at `before`? */
+static bool first(const struct spool *s, size_t at, size_t before)
+{
+    enum severity a = record_severity(s, at), b = record_severity(s, before);
+
+    return a != b ? a > b : older(record_id(s, before), record_id(s, at));
+}
+
+int spool_next(const struct spool *s, struct spool_item *out, unsigned span)
+{
+    struct spool_id low = {0};
+    size_t best = NOWHERE;
 
     if (s->unsent == 0)
         return 0;
-    *out = (struct spool_item){
-        .line = (const char *)p + SPOOL_HEADER,
-        .len = record_size(s, s->sent) - SPOOL_HEADER,
-        .seq = get_be64(p + 4),
-        .severity = record_severity(s, s->sent),
-    };
+    if (!ORDERED) {
+        get_item(s, s->sent, out);
+        return 1;
+    }
+    if (span)
+        low = spool_low(s);
+    for (size_t at = s->sent; at < s->used; at += record_size(s, at)) {
+        struct spool_id id = record_id(s, at);
+
+        if (span && (id.boot != low.boot || id.seq - low.seq >= span))
+            continue;
+        if (best == NOWHERE || first(s, at, best))
+            best = at;
+    }
+    if (best == NOWHERE)
+        return 0;
+    get_item(s, best, out);
     return 1;
 }
 
-void spool_mark_sent(struct spool *s)
+static void reverse(uint8_t *p, size_t n)
 {
-    if (s->unsent == 0)
-        return;
-    s->sent += record_size(s, s->sent);
+    for (size_t i = 0, k = n; i + 1 < k; i++) {
+        uint8_t byte = p[--k];
+
+        p[k] = p[i];
+        p[i] = byte;
+    }
+}
+
+void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t count)
+{
+    size_t size = SPOOL_HEADER + item->event.len, skipped = item->at - s->sent;
+    uint8_t *p = s->mem + s->sent;
+
+    /* Behind those that were sent, in place: it changes places with what it overtook. */
+    if (ORDERED && skipped > 0) {
+        reverse(p, skipped);
+        reverse(p + skipped, size);
+        reverse(p, skipped + size);
+    }
+    if (ORDERED)
+        put_be32(p + 28, count);
+    s->sent += size;
     s->unsent--;
+}
+
+int spool_sent(const struct spool *s, struct spool_item *out)
+{
+    if (s->sent == 0)
+        return 0;
+    get_item(s, 0, out);
+    return 1;
+}
+
+unsigned spool_numbered(const struct spool *s, uint32_t count)
+{
+    unsigned n = 0;
+
+    for (size_t at = 0; at < s->sent; at += record_size(s, at), n++)
+        if (get_be32(s->mem + at + 28) > count)
+            break;
+    return n;
 }
 
 unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra)
@@ -174,10 +300,13 @@ unsigned spool_delivered(struct spool *s)
     return spool_delivered_first(s, s->events - s->unsent);
 }
 
-void spool_give_up(struct spool *s)
+void spool_give_up(struct spool *s, struct spool_id id)
 {
-    if (s->events > 0)
-        evict(s, 0);
+    for (size_t at = 0; at < s->used; at += record_size(s, at))
+        if (same(record_id(s, at), id)) {
+            evict(s, at);
+            return;
+        }
 }
 
 void spool_rewind(struct spool *s)

@@ -571,3 +571,11 @@ bool addr_net_match(const struct addr_net *n, const struct addr *a)
             return false;
     return true;
 }
+
+bool addr_nets_match(const struct addr_net *nets, unsigned count, const struct addr *a)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (addr_net_match(&nets[i], a))
+            return true;
+    return false;
+}

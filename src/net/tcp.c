@@ -200,13 +200,23 @@ int tcp_send(int fd, const void *data, size_t len)
     return n < 0 ? transfer_error(errno) : (int)n;
 }
 
-int tcp_recv(int fd, void *buf, size_t cap)
+static int receive(int fd, void *buf, size_t cap, int flags)
 {
-    ssize_t n = recv(fd, buf, at_most(cap), 0);
+    ssize_t n = recv(fd, buf, at_most(cap), flags);
 
     if (n == 0)
         return NEFIA_ECLOSED;
     return n < 0 ? transfer_error(errno) : (int)n;
+}
+
+int tcp_recv(int fd, void *buf, size_t cap)
+{
+    return receive(fd, buf, cap, 0);
+}
+
+int tcp_peek(int fd, void *buf, size_t cap)
+{
+    return receive(fd, buf, cap, MSG_PEEK);
 }
 
 int tcp_queued(int fd)

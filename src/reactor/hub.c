@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "nefia/cli.h"
@@ -19,6 +20,7 @@
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
+#define AGAIN_MS 1000u /* between tries to write the journal */
 #define FINISHING_MS 10000u                   /* for actions to end */
 
 /* ---- Wiring ---- */
@@ -54,6 +56,38 @@ static void journal_changed(void *arg)
     control_wake(&h->control);
 }
 
+static void all_safe(void *arg)
+{
+    struct hub *h = arg;
+
+    timer_stop(&h->again);
+    listener_acknowledge(&h->listener);
+}
+
+static void try_again(void *arg)
+{
+    struct hub *h = arg;
+
+    listener_resume(&h->listener);
+    pipeline_turn_end(&h->pipeline);
+    if (h->pipeline.unsafe && !timer_active(&h->again))
+        timer_start(&h->loop, &h->again, AGAIN_MS, try_again, h);
+}
+
+/** From the loop: what asks for this may be in the middle of a connection's lines. */
+static void room_again(void *arg)
+{
+    struct hub *h = arg;
+
+    if (h->listener.held > 0)
+        timer_start(&h->loop, &h->again, 0, try_again, h);
+}
+
+static int random_bytes(void *buf, size_t len)
+{
+    return getrandom(buf, len, GRND_NONBLOCK) == (ssize_t)len ? 0 : NEFIA_EIO;
+}
+
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
 {
     union hub_work *work = pool_work;
@@ -86,9 +120,16 @@ static void wire_daemon(struct hub *h)
     children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
     journal_init(&h->journal, pool_journal_rows, pool_journal_settled, CONFIG_RECENT_EVENTS,
                  pool_journal_bytes, sizeof pool_journal_bytes);
-    pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->journal, &h->jobs, pool_tokens);
+    hosts_init(&h->hosts, pool_hosts, pool_host_chains, CONFIG_HOSTS);
+    pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->journal, &h->jobs, &h->hosts,
+                  &h->store, pool_tokens);
     h->pipeline.changed = journal_changed;
-    h->pipeline.changed_arg = h;
+    h->pipeline.acknowledge = all_safe;
+    h->pipeline.room = room_again;
+    h->pipeline.random = random_bytes;
+    h->pipeline.arg = h;
+    const struct store_hooks store_hooks = pipeline_store_hooks(&h->pipeline);
+    store_init(&h->store, pool_store, sizeof pool_store, &h->hosts, &store_hooks);
     const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
     add_queues(h);
@@ -155,7 +196,9 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
+    reactor_settings_wipe(&pool_settings[!h->active]);
     h->pipeline.settings = &pool_settings[h->active];
+    h->listener.per_peer = h->pipeline.settings->max_connections_per_peer;
     h->pipeline.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
     jobs_rebind(&h->jobs, rule_now, h);
@@ -176,7 +219,7 @@ static void tell_serving(const struct hub *h, const char *what)
 
     LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ",
              DEC(s->hook_count), " webhooks, ",
-             h->pipeline.key.set
+             pipeline_signed(&h->pipeline)
                  ? "events are signed"
                  : "events are not signed: every peer in reactor.peers is believed");
 }
@@ -231,8 +274,8 @@ static void reload(struct hub *h)
         LOG_WARN("reload: reactor.enabled is false: this takes effect at the next start");
     commit(h);
     if (fd >= 0)
-        listener_open(&h->listener, fd, h->pipeline.key.set);
-    listener_recheck(&h->listener, h->pipeline.key.set);
+        listener_open(&h->listener, fd, pipeline_signed(&h->pipeline));
+    listener_recheck(&h->listener, pipeline_signed(&h->pipeline));
     follow_peers(h);
     tell_serving(h, "reloaded: ");
 }
@@ -282,6 +325,24 @@ static void on_signal(void *arg, int signo)
         begin_end(h);
     else if (signo == SIGHUP && h->state == HUB_RUNNING)
         reload(h);
+}
+
+/** What the last run left: before anybody may send. */
+static int open_store(struct hub *h)
+{
+    const struct reactor_settings *s = h->pipeline.settings;
+    char why_buf[320];
+    struct text why;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    int err = store_open(&h->store, s->state_dir, (uint64_t)s->journal_kb * 1024, s->journal_sync,
+                         &why);
+    if (err < 0)
+        LOG_ERROR(why.buf);
+    if (h->store.stats.damaged > 0)
+        LOG_WARN(DEC(h->store.stats.damaged), " bytes of the journal in ", s->state_dir,
+                 " were damaged and are lost");
+    return err;
 }
 
 static int open_control(struct hub *h)
@@ -336,6 +397,8 @@ static void end(struct hub *h)
     children_kill_all(&h->children);
     control_close(&h->control);
     mac_key_wipe(&h->pipeline.key);
+    reactor_settings_wipe(&pool_settings[h->active]);
+    store_close(&h->store);
     if (left > 0)
         LOG_WARN("stopped with ", DEC(left), " actions not finished");
     LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
@@ -359,12 +422,13 @@ int hub_run(struct hub *h)
         end(h);
         return CLI_NO;
     }
-    if (listener_open(&h->listener, fd, h->pipeline.key.set) < 0) {
+    if (open_store(h) < 0 || listener_open(&h->listener, fd, pipeline_signed(&h->pipeline)) < 0) {
         end(h);
         return CLI_NO;
     }
     follow_peers(h);
     tell_serving(h, "listening on ");
+    pipeline_turn_end(&h->pipeline);
     int err = loop_run(&h->loop);
     if (err < 0)
         LOG_ERROR("waiting for events failed: ", ERRNO(errno));

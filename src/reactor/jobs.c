@@ -114,7 +114,7 @@ static unsigned lane_used(const struct job_queue *q, uint16_t lane, bool running
 
     for (unsigned i = 0; i < q->count; i++) {
         const struct job *job = &q->slots[i];
-        n += job->lane == lane && (running ? job->state == JOB_RUNNING : job->state != JOB_FREE);
+        n += job->lane == lane && job->state >= (running ? JOB_STARTING : JOB_QUEUED);
     }
     return n;
 }
@@ -134,6 +134,22 @@ static struct job *free_job(struct job_queue *q)
     return NULL;
 }
 
+static bool has_room(const struct job_queue *q, uint16_t lane, size_t len, unsigned before)
+{
+    size_t blocks = (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
+
+    return q->used + before < q->count && blocks * (before + 1) <= q->blocks_free &&
+           lane_used(q, lane, false) + before < lane_share(q->count);
+}
+
+bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, size_t len,
+                    unsigned before)
+{
+    const struct job_queue *q = queue_of(j, a->class);
+
+    return !q || has_room(q, lane_of(a, rule), len, before);
+}
+
 int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t row, const char *line,
               size_t len)
 {
@@ -142,9 +158,7 @@ int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t ro
     if (!q)
         return NEFIA_ENOTSUP;
     uint16_t lane = lane_of(a, rule);
-    size_t blocks = (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
-    if (j->draining || q->used == q->count || blocks > q->blocks_free || len > CONFIG_EVENT_BYTES ||
-        lane_used(q, lane, false) >= lane_share(q->count)) {
+    if (j->draining || len > CONFIG_EVENT_BYTES || !has_room(q, lane, len, 0)) {
         q->overflowed++;
         return NEFIA_EFULL;
     }
@@ -298,15 +312,16 @@ static void start_job(struct job *job)
     if (err >= 0) {
         job->state = JOB_RUNNING;
         job->attempt++;
-        q->running++;
         q->started++;
-    } else if (err != NEFIA_EIO && err != NEFIA_EFULL) {
-        end_job(job, false, why.len > 0 ? why.buf : err_text(err), NULL, NULL);
-    } else if (++job->attempt < FORK_TRIES) {
-        wait_again(job, FORK_RETRY_MS);
-    } else {
-        end_job(job, false, "cannot start a process", NULL, NULL);
+        return;
     }
+    q->running--;
+    if (err != NEFIA_EIO && err != NEFIA_EFULL)
+        end_job(job, false, why.len > 0 ? why.buf : err_text(err), NULL, NULL);
+    else if (++job->attempt < FORK_TRIES)
+        wait_again(job, FORK_RETRY_MS);
+    else
+        end_job(job, false, "cannot start a process", NULL, NULL);
 }
 
 /** The oldest job that may start now, or null. */
@@ -327,14 +342,58 @@ static struct job *next_job(struct job_queue *q, uint64_t now)
     return best;
 }
 
-void jobs_start(struct jobs *j)
+static void choose(struct jobs *j)
 {
     uint64_t now = clock_ms(j->loop->clock);
 
     for (unsigned i = 0; i < j->queue_count; i++)
-        for (struct job *job; (job = next_job(&j->queues[i], now)) != NULL;)
-            start_job(job);
+        for (struct job *job; (job = next_job(&j->queues[i], now)) != NULL;) {
+            job->state = JOB_STARTING;
+            job->queue->running++;
+            if (j->hooks.starting)
+                j->hooks.starting(j->hooks.arg, job);
+        }
+}
+
+/** All that were chosen: start, or wait for another time. */
+static void start_chosen(struct jobs *j, bool now)
+{
+    for (unsigned i = 0; i < j->queue_count; i++)
+        for (unsigned k = 0; k < j->queues[i].count; k++) {
+            struct job *job = &j->queues[i].slots[k];
+
+            if (job->state != JOB_STARTING)
+                continue;
+            if (now) {
+                start_job(job);
+            } else {
+                job->state = JOB_QUEUED;
+                job->queue->running--;
+            }
+        }
+}
+
+void jobs_start(struct jobs *j)
+{
+    choose(j);
+    start_chosen(j, !j->hooks.safe || j->hooks.safe(j->hooks.arg) >= 0);
+    if (j->hooks.safe)
+        j->hooks.safe(j->hooks.arg); /* also that some could not start */
     arm_timer(j);
+}
+
+void jobs_each(struct jobs *j, void (*fn)(void *arg, const struct job *job, const char *line),
+               void *arg)
+{
+    for (unsigned i = 0; i < j->queue_count; i++)
+        for (unsigned k = 0; k < j->queues[i].count; k++) {
+            const struct job *job = &j->queues[i].slots[k];
+
+            if (job->state == JOB_FREE)
+                continue;
+            load_line(job->queue, job, j->line);
+            fn(arg, job, j->line);
+        }
 }
 
 /* ---- Reload, end ---- */
@@ -349,7 +408,7 @@ static void rebind_job(struct job *job, uint16_t rule)
     job->rule = gone ? JOB_NO_RULE : rule;
     if (!gone)
         job->lane = lane_of(request.action, rule);
-    else if (job->state != JOB_RUNNING)
+    else if (job->state < JOB_STARTING)
         end_job(job, false, "rule removed", NULL, NULL);
 }
 

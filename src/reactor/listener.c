@@ -15,6 +15,7 @@ const char *reject_name(enum reject r)
     static const char *const names[REJECT_COUNT] = {
         [REJECT_PEER] = "peer_not_allowed",
         [REJECT_FULL] = "too_many_connections",
+        [REJECT_PEER_FULL] = "too_many_of_peer",
         [REJECT_TOO_LONG] = "line_too_long",
         [REJECT_UNFINISHED] = "line_unfinished",
         [REJECT_TIMEOUT] = "line_timeout",
@@ -24,6 +25,11 @@ const char *reject_name(enum reject r)
         [REJECT_UTF8] = "not_utf8",
         [REJECT_JSON] = "not_json",
         [REJECT_EVENT] = "not_an_event",
+        [REJECT_HOST] = "wrong_host",
+        [REJECT_REPLAY] = "replayed",
+        [REJECT_WINDOW] = "over_window",
+        [REJECT_PLAIN] = "not_stamped",
+        [REJECT_RATE] = "over_rate",
     };
 
     return names[r];
@@ -57,6 +63,9 @@ static void close_connection(struct connection *c)
     close(c->watch.fd);
     c->open = false;
     c->used = 0;
+    if (c->held_ms)
+        l->held--;
+    c->held_ms = 0;
     l->open--;
 }
 
@@ -68,7 +77,7 @@ static void refuse(struct connection *c)
 
 static void reject(struct connection *c, enum reject why, const char *what)
 {
-    c->listener->hooks.rejected(c->listener->hooks.arg, &c->peer, why, what);
+    c->listener->hooks.rejected(c->listener->hooks.arg, &c->session.peer, why, what);
     refuse(c);
 }
 
@@ -91,11 +100,15 @@ static uint64_t deadline(const struct connection *c)
     return c->used > 0 && c->line_ms + LINE_TIMEOUT_MS < at ? c->line_ms + LINE_TIMEOUT_MS : at;
 }
 
+static void read_lines(struct connection *c);
+
 static void timed_out(void *arg)
 {
     struct connection *c = arg;
 
-    if (clock_ms(c->listener->loop->clock) < deadline(c))
+    if (c->held_ms)
+        read_lines(c);
+    else if (clock_ms(c->listener->loop->clock) < deadline(c))
         arm(c);
     else if (c->used > 0)
         reject(c, c->closing ? REJECT_UNFINISHED : REJECT_TIMEOUT, NULL);
@@ -108,11 +121,62 @@ static void timed_out(void *arg)
 /** Only where the timer would be too late: one that is too early finds out when it fires. */
 static void arm(struct connection *c)
 {
-    uint64_t now = clock_ms(c->listener->loop->clock), at = deadline(c);
+    uint64_t now = clock_ms(c->listener->loop->clock);
+    uint64_t at = c->held_ms ? now + HOLD_STEP_MS : deadline(c);
 
     if (!timer_active(&c->timer) || c->timer.at_ms > at)
         timer_start(c->listener->loop, &c->timer, at > now ? at - now : 0, timed_out, c);
 }
+
+/* ---- What we say ---- */
+
+static void ready(void *arg, short revents);
+
+/** While a line is held nothing is watched: even a peer that has gone is told again and again. */
+static void wait_for(struct connection *c)
+{
+    struct loop *loop = c->listener->loop;
+    short events = (short)(POLLIN | (c->out_sent < c->out_len ? POLLOUT : 0));
+
+    if (c->held_ms)
+        loop_unwatch(loop, &c->watch);
+    else if (!c->watch.link)
+        (void)loop_watch(loop, &c->watch, c->watch.fd, events, ready, c); /* its place is free */
+    else
+        loop_watch_events(&c->watch, events);
+}
+
+/** Say what there is to say, as much as the kernel takes. A peer that has gone is noticed when it is
+ * read. */
+static void speak(struct connection *c)
+{
+    const struct listener_hooks *hooks = &c->listener->hooks;
+    struct text t;
+
+    if (c->out_sent == c->out_len && !c->closing) {
+        text_init(&t, c->out, sizeof c->out);
+        hooks->speak(hooks->arg, &c->session, &t);
+        c->out_len = (uint16_t)t.len;
+        c->out_sent = 0;
+    }
+    if (c->out_sent == c->out_len)
+        return;
+    int n = tcp_send(c->watch.fd, c->out + c->out_sent, (size_t)(c->out_len - c->out_sent));
+    if (n > 0)
+        c->out_sent = (uint16_t)(c->out_sent + n);
+    else if (n != NEFIA_EAGAIN)
+        c->out_len = c->out_sent = 0;
+    wait_for(c);
+}
+
+void listener_acknowledge(struct listener *l)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->connections[i].open && l->connections[i].session.due)
+            speak(&l->connections[i]);
+}
+
+/* ---- Lines ---- */
 
 /** The length of the first unit in s (a line, with its signature line where there is one), with
  * both slices set. Return: 0 when it is incomplete, NEFIA_ETOOBIG when its first line is too long.
@@ -140,14 +204,24 @@ static long cut_unit(const struct listener *l, const char *s, size_t len, struct
     return (long)(line->len + 1 + sig->len + (end ? 1 : 0));
 }
 
-/** Take all complete units out of s. Return: how many bytes they were; or negative: the connection
- * is closed. */
-static long take_units(struct connection *c, const char *s, size_t len)
+/** Its sender understands more than a reset. */
+static void refuse_in_words(struct connection *c)
+{
+    speak(c);
+    c->deaf = true;
+    c->used = 0;
+    begin_closing(c);
+}
+
+/** Take all complete units out of s; *held: one of them cannot be taken now. Return: how many bytes
+ * they were; or negative: the connection is closed. */
+static long take_units(struct connection *c, const char *s, size_t len, bool *held)
 {
     const struct listener *l = c->listener;
     size_t at = 0;
 
-    while (at < len) {
+    *held = false;
+    while (at < len && !*held) {
         struct slice line, sig;
         long n = cut_unit(l, s + at, len - at, &line, &sig);
 
@@ -157,11 +231,17 @@ static long take_units(struct connection *c, const char *s, size_t len)
             reject(c, REJECT_TOO_LONG, NULL);
             return n;
         }
-        if (l->hooks.line(l->hooks.arg, &c->peer, line.ptr, line.len, sig.ptr, sig.len) < 0) {
-            refuse(c);
-            return NEFIA_EAUTH;
+        int err = l->hooks.line(l->hooks.arg, &c->session, line.ptr, line.len, sig.ptr, sig.len);
+        *held = err == NEFIA_EAGAIN;
+        if (err < 0 && !*held) {
+            if (c->session.refused)
+                refuse_in_words(c);
+            else
+                refuse(c);
+            return err;
         }
-        at += (size_t)n;
+        c->session.hurry = false;
+        at += *held ? 0 : (size_t)n;
     }
     return (long)at;
 }
@@ -174,33 +254,99 @@ static void end_of_stream(struct connection *c)
         close_connection(c);
 }
 
-static void readable(void *arg, short revents)
+/** The n bytes in the buffer from `had` on are done with in the kernel too: they are read once more,
+ * into their own place. */
+static void consume(struct connection *c, size_t had, size_t n)
 {
-    struct connection *c = arg;
+    for (char *at = c->listener->buffer + had; n > 0;) {
+        int got = tcp_recv(c->watch.fd, at, n);
+
+        if (got < 0)
+            return;
+        at += got;
+        n -= (size_t)got;
+    }
+}
+
+/** taken bytes of those in the buffer, `had` from before, are done with: a line is held behind them,
+ * and stays where it is. */
+static void hold(struct connection *c, size_t had, size_t taken)
+{
+    uint64_t now = clock_ms(c->listener->loop->clock);
+
+    if (taken >= had) {
+        consume(c, had, taken - had);
+        c->used = 0;
+    }
+    if (!c->held_ms || taken > 0) {
+        c->listener->held += !c->held_ms;
+        c->held_ms = now;
+    }
+    c->heard_ms = now;
+    c->line_ms = now;
+    timer_stop(&c->timer);
+    arm(c);
+    wait_for(c);
+}
+
+static void keep_rest(struct connection *c, size_t had, size_t taken, size_t len)
+{
+    struct listener *l = c->listener;
+
+    consume(c, had, len - had);
+    l->bytes += len - had;
+    c->heard_ms = clock_ms(l->loop->clock);
+    if (taken > 0 || had == 0)
+        c->line_ms = c->heard_ms;
+    c->used = (uint32_t)(len - taken);
+    memcpy(c->bytes, l->buffer + taken, c->used);
+    if (c->held_ms) {
+        c->held_ms = 0;
+        l->held--;
+        wait_for(c);
+    }
+    arm(c);
+}
+
+static void read_lines(struct connection *c)
+{
     struct listener *l = c->listener;
     size_t had = c->used;
+    bool held = false;
 
-    (void)revents;
     memcpy(l->buffer, c->bytes, had);
-    int n = tcp_recv(c->watch.fd, l->buffer + had, l->buffer_size - had);
-    if (n == NEFIA_EAGAIN)
-        return;
-    if (n < 0) {
+    int n = tcp_peek(c->watch.fd, l->buffer + had, l->buffer_size - had);
+    if (n < 0 && n != NEFIA_EAGAIN) {
         end_of_stream(c);
         return;
     }
-    l->bytes += (uint64_t)n;
-    size_t len = had + (size_t)n;
-    long taken = take_units(c, l->buffer, len);
-    if (taken >= 0) {
-        c->heard_ms = clock_ms(l->loop->clock);
-        if (taken > 0 || had == 0)
-            c->line_ms = c->heard_ms;
-        c->used = (uint32_t)(len - (size_t)taken);
-        memcpy(c->bytes, l->buffer + taken, c->used);
-        arm(c);
-    }
+    size_t len = had + (n > 0 ? (size_t)n : 0);
+    /* Who counts on acknowledgements gets none any more: what it sends now it sends again. */
+    bool deaf = c->deaf || (c->closing && c->session.count > 0);
+    c->session.hurry = c->held_ms && clock_ms(l->loop->clock) - c->held_ms >= HOLD_MOST_MS;
+    long taken = deaf ? (long)len : take_units(c, l->buffer, len, &held);
+    if (taken >= 0 && held)
+        hold(c, had, (size_t)taken);
+    else if (taken >= 0)
+        keep_rest(c, had, (size_t)taken, len);
     l->hooks.turn_end(l->hooks.arg);
+}
+
+static void ready(void *arg, short revents)
+{
+    struct connection *c = arg;
+
+    if (revents & POLLOUT)
+        speak(c);
+    if (revents & (POLLIN | POLLERR | POLLHUP))
+        read_lines(c);
+}
+
+void listener_resume(struct listener *l)
+{
+    for (unsigned i = 0; i < l->count && l->held > 0; i++)
+        if (l->connections[i].open && l->connections[i].held_ms)
+            read_lines(&l->connections[i]);
 }
 
 /* ---- Coming in ---- */
@@ -213,25 +359,38 @@ static struct connection *free_connection(const struct listener *l)
     return NULL;
 }
 
+static bool peer_has_room(const struct listener *l, const struct addr *peer)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; l->per_peer > 0 && i < l->count; i++)
+        n += l->connections[i].open && addr_same_host(&l->connections[i].session.peer, peer);
+    return l->per_peer == 0 || n < l->per_peer;
+}
+
 static void welcome(struct listener *l, int fd, const struct addr *peer)
 {
-    struct connection *c = free_connection(l);
-    enum reject why = l->hooks.allowed(l->hooks.arg, peer) ? REJECT_FULL : REJECT_PEER;
+    struct connection *c = peer_has_room(l, peer) ? free_connection(l) : NULL;
+    enum reject why = !l->hooks.allowed(l->hooks.arg, peer) ? REJECT_PEER
+                      : l->open == l->count                 ? REJECT_FULL
+                                                            : REJECT_PEER_FULL;
 
-    if (why == REJECT_PEER || !c || loop_watch(l->loop, &c->watch, fd, POLLIN, readable, c) < 0) {
+    if (why == REJECT_PEER || !c || loop_watch(l->loop, &c->watch, fd, POLLIN, ready, c) < 0) {
         l->hooks.rejected(l->hooks.arg, peer, why, NULL);
         tcp_refuse(fd);
         close(fd);
         return;
     }
-    c->peer = *peer;
+    c->session = (struct session){.peer = *peer};
     c->open = true;
-    c->closing = false;
+    c->closing = c->deaf = false;
     c->used = 0;
+    c->out_len = c->out_sent = 0;
     c->heard_ms = clock_ms(l->loop->clock);
     l->open++;
     l->accepted++;
     arm(c);
+    speak(c);
 }
 
 static void resume(void *arg)
@@ -288,7 +447,7 @@ void listener_recheck(struct listener *l, bool with_signatures)
     l->with_signatures = with_signatures;
     for (unsigned i = 0; i < l->count; i++) {
         struct connection *c = &l->connections[i];
-        if (c->open && !l->hooks.allowed(l->hooks.arg, &c->peer))
+        if (c->open && !l->hooks.allowed(l->hooks.arg, &c->session.peer))
             reject(c, REJECT_PEER, NULL);
     }
 }

@@ -36,6 +36,7 @@ const char *rules_pattern_text(const struct rules *r, uint16_t pattern)
 struct rule_fields {
     const char *name, *event_pattern, *host_pattern;
     int severity;
+    bool idempotent;
     const struct node *action;
 };
 
@@ -66,6 +67,11 @@ static const struct field rule_table[] = {
      .offset = offsetof(struct rule_fields, severity),
      .words = severity_words,
      .help = "the least severity that matches; empty: all"},
+    {.name = "idempotent",
+     .type = FIELD_BOOL,
+     .offset = offsetof(struct rule_fields, idempotent),
+     .def = "false",
+     .help = "true: an action that a crash interrupted is begun again"},
     {.name = "action",
      .type = FIELD_NODE,
      .offset = offsetof(struct rule_fields, action),
@@ -181,6 +187,7 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
     rule.name = f.name;
     rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
     rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
+    rule.idempotent = f.idempotent;
     rule.least = (uint8_t)(f.severity < 0 ? SEVERITY_INFO : f.severity);
     s->set->rules[s->set->count++] = rule;
     return s->c->errors != errors ? 0 : action;

@@ -15,7 +15,9 @@ struct section {
     int64_t listen_port;
     struct string_list peers;
     const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *peers_from, *user;
-    const struct node *rules, *webhooks;
+    int64_t max_connections_per_peer, max_events_per_sec, journal_kb;
+    bool greeting, require_nonce, journal_sync;
+    const struct node *keys, *rules, *webhooks;
 };
 
 #define MEMBER(name) .offset = offsetof(struct section, name)
@@ -71,6 +73,43 @@ static const struct field section_fields[] = {
      MEMBER(control_socket),
      .def = SOCKET_DEFAULT,
      .help = "for status and events; empty: none"},
+    {.name = "journal_kb",
+     .type = FIELD_INT,
+     MEMBER(journal_kb),
+     .min = 64,
+     .max = 1048576,
+     .def = "1024",
+     .help = "size of each of the journal's two files in state_dir"},
+    {.name = "journal_sync",
+     .type = FIELD_BOOL,
+     MEMBER(journal_sync),
+     .def = "true",
+     .help = "false: acknowledge what the kernel has, before it is on the disk"},
+    {.name = "greeting",
+     .type = FIELD_BOOL,
+     MEMBER(greeting),
+     .def = "true",
+     .help = "false: say nothing to who connects; nothing is acknowledged then"},
+    {.name = "require_nonce",
+     .type = FIELD_BOOL,
+     MEMBER(require_nonce),
+     .def = "false",
+     .help = "true: plain senders, whose events could be replayed, are refused"},
+    {.name = "max_connections_per_peer",
+     .type = FIELD_INT,
+     MEMBER(max_connections_per_peer),
+     .min = 0,
+     .max = CONFIG_CONNECTIONS,
+     .def = "0",
+     .help = "from one address at the same time; 0: as many as there are"},
+    {.name = "max_events_per_sec",
+     .type = FIELD_INT,
+     MEMBER(max_events_per_sec),
+     .min = 0,
+     .max = 1000000,
+     .def = "0",
+     .help = "of one connection, which is slowed to it; 0: no bound"},
+    {.name = "keys", .type = FIELD_NODE, MEMBER(keys), .help = "a list of keys, each of one host"},
     {.name = "rules", .type = FIELD_NODE, MEMBER(rules), .help = "a list of rules"},
     {.name = "webhooks", .type = FIELD_NODE, MEMBER(webhooks), .help = "a list of webhooks"},
     {.name = NULL},
@@ -220,7 +259,7 @@ static void bind_user(struct reactor_settings *s, struct config *c, const struct
 
 static void check_section(struct config *c, const struct node *n, const struct section *b)
 {
-    if (!b->hmac_key && !b->hmac_key_file && b->peers.count == 0 && !b->peers_from)
+    if (!b->hmac_key && !b->hmac_key_file && !b->keys && b->peers.count == 0 && !b->peers_from)
         config_error(
             c, n, "reactor",
             "anybody could send events; set hmac_key_file, or list `peers` that may connect",
@@ -252,6 +291,13 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
     bind_peers_from(s, c, root.reactor, b.peers_from);
     bind_user(s, c, root.reactor, b.user);
     bind_hooks(s, c, b.webhooks);
+    reactor_keys_bind(s, c, b.keys);
+    s->greeting = b.greeting;
+    s->require_nonce = b.require_nonce;
+    s->journal_kb = (uint32_t)b.journal_kb;
+    s->journal_sync = b.journal_sync;
+    s->max_connections_per_peer = (uint32_t)b.max_connections_per_peer;
+    s->max_events_per_sec = (uint32_t)b.max_events_per_sec;
     check_section(c, root.reactor, &b);
     *rules = b.rules;
     return c->errors == errors ? 0 : NEFIA_EINVAL;
@@ -266,8 +312,5 @@ const char *reactor_settings_socket(struct config *c)
 
 bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer)
 {
-    for (unsigned i = 0; i < s->peer_count; i++)
-        if (addr_net_match(&s->peers[i], peer))
-            return true;
-    return s->peer_count == 0 && !s->peers_from;
+    return (s->peer_count == 0 && !s->peers_from) || addr_nets_match(s->peers, s->peer_count, peer);
 }

@@ -29,12 +29,22 @@ struct outcome {
     unsigned lines, rejected;
 };
 static struct outcome now;
+static unsigned line_number;
 
-static int on_line(void *arg, const struct addr *peer, const char *line, size_t len,
-                   const char *sig, size_t sig_len)
+static void on_speak(void *arg, struct session *s, struct text *out)
 {
     (void)arg;
-    (void)peer;
+    (void)s;
+    (void)out;
+}
+
+static int on_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
+                   size_t sig_len)
+{
+    (void)arg;
+    /* Some have to wait. */
+    if (!s->hurry && line_number++ % 7 == 3)
+        return NEFIA_EAGAIN;
     MUST(len <= CONFIG_EVENT_BYTES && !memchr(line, '\n', len));
     MUST((sig != NULL) == listener.with_signatures);
     MUST(sig == NULL || (sig_len <= 65 && !memchr(sig, '\n', sig_len)));
@@ -70,11 +80,16 @@ static bool on_allowed(void *arg, const struct addr *peer)
 static struct outcome run(const unsigned char *data, size_t size, size_t piece,
                           bool with_signatures)
 {
-    const struct listener_hooks hooks = {on_line, on_turn_end, on_rejected, on_allowed, NULL};
+    const struct listener_hooks hooks = {.line = on_line,
+                                         .turn_end = on_turn_end,
+                                         .speak = on_speak,
+                                         .rejected = on_rejected,
+                                         .allowed = on_allowed};
     const struct addr peer = {.family = AF_INET};
     int ends[2];
 
     now = (struct outcome){.hash = HASH_START};
+    line_number = 0;
     clock_fake_init(&fake, 1000, 0);
     loop_init(&loop, &fake.clock, pollfds, polled, 2);
     listener_init(&listener, &loop, connections, 1, buffer, sizeof buffer, &hooks);
@@ -87,10 +102,14 @@ static struct outcome run(const unsigned char *data, size_t size, size_t piece,
         if (sent > 0)
             at += (size_t)sent;
         loop_turn(&loop, 0);
+        listener_resume(&listener);
     }
     close(ends[1]);
-    for (int i = 0; i < 64 && listener.open; i++)
+    for (size_t i = 0; i < size + 64 && listener.open; i++) {
         loop_turn(&loop, 0);
+        listener_resume(&listener);
+    }
+    MUST(listener.held == 0);
     MUST(listener.open == 0 && loop.watches == 0 && !loop.first_timer);
     return now;
 }

@@ -93,11 +93,15 @@ static inline int fix_take(void)
 {
     struct spool_item item;
 
-    if (!spool_next(&fix.pipeline.spool, &item))
+    if (fix.pipeline.spool.unsent == 0)
         return 0;
-    memcpy(fix.printed[0], item.line, item.len);
-    fix.printed[0][item.len] = '\0';
-    spool_mark_sent(&fix.pipeline.spool);
+    spool_delivered(&fix.pipeline.spool);
+    /* Only the lowest seq may go, so it does. */
+    if (!spool_next(&fix.pipeline.spool, &item, 1))
+        return 0;
+    memcpy(fix.printed[0], item.event.line, item.event.len);
+    fix.printed[0][item.event.len] = '\0';
+    spool_mark_sent(&fix.pipeline.spool, &item, 0);
     return 1;
 }
 

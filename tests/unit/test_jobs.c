@@ -113,7 +113,8 @@ static void on_signal(void *arg, int signo)
 
 static void setup(void)
 {
-    const struct job_hooks job_hooks = {hook_rule, hook_settled, hook_decode, NULL};
+    const struct job_hooks job_hooks = {
+        .rule = hook_rule, .settled = hook_settled, .decode = hook_decode, .arg = NULL};
 
     children_kill_all(&children);
     clock_fake_init(&fake, 1000, 0);

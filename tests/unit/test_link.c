@@ -42,19 +42,20 @@ TEST(greeting_comes_back)
 
     put(&m, NULL);
     CHECK_STR(buf, "{\"nefia\":1,\"nonce\":\"" NONCE
-                   "\",\"window\":32,\"span\":256,\"auth\":\"host\"}\n");
+                   "\",\"window\":32,\"span\":256,\"bytes\":8192,\"auth\":\"host\"}\n-\n");
     CHECK_INT(read_put(), 0);
     CHECK_INT(got.kind, LINK_GREETING);
     CHECK_STR(got.nonce, NONCE);
     CHECK_INT(got.window, 32);
     CHECK_INT(got.span, LINK_SPAN);
+    CHECK_INT(got.bytes, CONFIG_EVENT_BYTES);
     CHECK_INT(got.auth, LINK_AUTH_HOST);
 }
 
 TEST(longest_acknowledgement_fits_and_is_signed)
 {
     struct link_message m = {
-        .kind = LINK_ACK, .nonce = NONCE, .window = 65535, .boot = UINT64_MAX, .seq = UINT64_MAX};
+        .kind = LINK_ACK, .nonce = NONCE, .window = 65535, .boot = UINT64_MAX, .seq = UINT64_MAX, .count = UINT64_MAX};
     struct mac_key key = {.set = false};
 
     CHECK_INT(mac_key_set(&key, "0123456789abcdef", 16), 0);
@@ -68,6 +69,17 @@ TEST(longest_acknowledgement_fits_and_is_signed)
     CHECK_INT(got.window, 65535);
 }
 
+TEST(refusal_comes_back)
+{
+    struct link_message m = {.kind = LINK_REFUSAL, .nonce = NONCE, .window = 1, .count = 9};
+
+    put(&m, NULL);
+    CHECK_INT(read_put(), 0);
+    CHECK_INT(got.kind, LINK_REFUSAL);
+    CHECK_INT(got.count, 9);
+    CHECK_INT(read_back("{\"refused\":{},\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
+}
+
 TEST(refuses_what_is_neither)
 {
     CHECK_INT(read_back("{"), NEFIA_ESYNTAX);
@@ -76,22 +88,22 @@ TEST(refuses_what_is_neither)
     CHECK_INT(read_back("{\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
     CHECK_INT(read_back("{\"nefia\":2,\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_ENOTSUP);
     CHECK_INT(
-        read_back("{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":1,\"span\":256,\"auth\":\"x\"}"),
+        read_back("{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":1,\"span\":256,\"bytes\":8192,\"auth\":\"x\"}"),
         NEFIA_EINVAL);
     CHECK_INT(read_back("{\"nefia\":1,\"nonce\":\"" NONCE
-                        "\",\"window\":1,\"span\":0,\"auth\":\"none\"}"),
+                        "\",\"window\":1,\"span\":0,\"bytes\":8192,\"auth\":\"none\"}"),
               NEFIA_EINVAL);
     CHECK_INT(read_back("{\"ack\":{\"boot\":1},\"nonce\":\"" NONCE "\",\"window\":1}"),
               NEFIA_EINVAL);
     CHECK_INT(read_back("{\"ack\":7,\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":-2},\"nonce\":\"" NONCE "\",\"window\":1}"),
+    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"count\":1,\"seq\":-2},\"nonce\":\"" NONCE "\",\"window\":1}"),
               NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":2},\"nonce\":"
+    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":2,\"count\":1},\"nonce\":"
                         "\"ABCDEF6789abcdef0123456789abcdef\","
                         "\"window\":1}"),
               NEFIA_EINVAL);
     CHECK_INT(
-        read_back("{\"ack\":{\"boot\":1,\"seq\":2},\"nonce\":\"" NONCE "\",\"window\":65536}"),
+        read_back("{\"ack\":{\"boot\":1,\"seq\":2,\"count\":1},\"nonce\":\"" NONCE "\",\"window\":65536}"),
         NEFIA_EINVAL);
 }
 
@@ -111,5 +123,6 @@ TEST(stamp_is_read_by_the_decoder)
     CHECK_INT(e.seq, 1);
 }
 
-TEST_MAIN(greeting_comes_back, longest_acknowledgement_fits_and_is_signed, refuses_what_is_neither,
+TEST_MAIN(greeting_comes_back, longest_acknowledgement_fits_and_is_signed,
+          refusal_comes_back, refuses_what_is_neither,
           stamp_is_read_by_the_decoder)

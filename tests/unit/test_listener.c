@@ -22,13 +22,15 @@ static char lines[4096];
 static struct text seen;
 static unsigned line_count, turns, rejects[REJECT_COUNT];
 static size_t longest;
-static bool allow, refuse;
+static bool allow, refuse, full, greeting, answer;
 
-static int on_line(void *arg, const struct addr *peer, const char *line, size_t len,
-                   const char *sig, size_t sig_len)
+static int on_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
+                   size_t sig_len)
 {
     (void)arg;
-    (void)peer;
+    if (full && !s->hurry)
+        return NEFIA_EAGAIN;
+    s->due = answer;
     line_count++;
     longest = len > longest ? len : longest;
     text_bytes(&seen, line, len < 16 ? len : 16);
@@ -61,11 +63,27 @@ static bool on_allowed(void *arg, const struct addr *peer)
     return allow;
 }
 
+static void on_speak(void *arg, struct session *s, struct text *out)
+{
+    (void)arg;
+    if (greeting && !s->nonce[0]) {
+        s->nonce[0] = 'n';
+        text_str(out, "hello\n");
+    }
+    if (s->due)
+        text_str(out, "had it\n");
+    s->due = false;
+}
+
 static uint16_t port;
 
 static void setup(bool with_signatures)
 {
-    const struct listener_hooks hooks = {on_line, on_turn_end, on_rejected, on_allowed, NULL};
+    const struct listener_hooks hooks = {.line = on_line,
+                                         .turn_end = on_turn_end,
+                                         .speak = on_speak,
+                                         .rejected = on_rejected,
+                                         .allowed = on_allowed};
     struct addr a;
 
     listener_close(&listener);
@@ -75,7 +93,7 @@ static void setup(bool with_signatures)
     line_count = turns = 0;
     longest = 0;
     allow = true;
-    refuse = false;
+    refuse = full = greeting = answer = false;
     clock_fake_init(&fake, 1000000, 0);
     loop_init(&loop, &fake.clock, pollfds, polled, CONNECTIONS + 1);
     listener_init(&listener, &loop, connections, CONNECTIONS, buffer, sizeof buffer, &hooks);
@@ -376,6 +394,88 @@ TEST(draining_reads_what_was_sent_and_ends_in_time)
     close(silent);
 }
 
+/** What fd was told, as a string. */
+static const char *heard(int fd)
+{
+    static char said[128];
+
+    turn(2);
+    ssize_t n = recv(fd, said, sizeof said - 1, MSG_DONTWAIT);
+    said[n > 0 ? n : 0] = '\0';
+    return said;
+}
+
+TEST(says_what_there_is_to_say)
+{
+    setup(false);
+    greeting = true;
+    int fd = dial();
+    CHECK_STR(heard(fd), "hello\n");
+    answer = true;
+    say_str(fd, "one\ntwo\n");
+    CHECK_STR(heard(fd), ""); /* nothing is safe yet */
+    listener_acknowledge(&listener);
+    CHECK_STR(heard(fd), "had it\n");
+    listener_acknowledge(&listener);
+    CHECK_STR(heard(fd), "");
+    close(fd);
+}
+
+TEST(a_line_that_is_held_is_offered_again)
+{
+    setup(false);
+    int fd = dial(), other = dial();
+    say_str(fd, "a\nb");
+    full = true;
+    say_str(fd, "\nc\nd");
+    CHECK_STR(lines, "a;");
+    CHECK_INT(listener.held, 1);
+    full = false;
+    say_str(other, "x\n"); /* who is not held goes on */
+    CHECK_STR(lines, "a;x;");
+    listener_resume(&listener);
+    CHECK_STR(lines, "a;x;b;c;");
+    CHECK_INT(listener.held, 0);
+    say_str(fd, "\n");
+    CHECK_STR(lines, "a;x;b;c;d;");
+    close(fd);
+    close(other);
+    turn(3);
+    CHECK_INT(listener.open, 0);
+}
+
+TEST(a_line_is_held_for_a_bounded_time)
+{
+    setup(false);
+    int fd = dial();
+    full = true;
+    say_str(fd, "a\nb\n");
+    close(fd); /* what was sent is there all the same */
+    for (unsigned waited = 0; waited < HOLD_MOST_MS; waited += HOLD_STEP_MS) {
+        CHECK_STR(lines, "");
+        fake.now_ms += HOLD_STEP_MS;
+        turn(1);
+    }
+    CHECK_STR(lines, "a;"); /* each has its own time */
+    full = false;
+    listener_resume(&listener);
+    turn(3);
+    CHECK_STR(lines, "a;b;");
+    CHECK_INT(listener.open, 0);
+    CHECK_INT(listener.held, 0);
+}
+
+TEST(one_peer_takes_its_share_of_the_connections)
+{
+    setup(false);
+    listener.per_peer = 2;
+    int fds[3] = {dial(), dial(), dial()};
+    CHECK_INT(listener.open, 2);
+    CHECK_INT(rejects[REJECT_PEER_FULL], 1);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
 TEST(closing_releases_all)
 {
     setup(false);
@@ -389,7 +489,9 @@ TEST(closing_releases_all)
     listener_close(&listener);
 }
 
-TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
+TEST_MAIN(says_what_there_is_to_say, a_line_that_is_held_is_offered_again,
+          a_line_is_held_for_a_bounded_time, one_peer_takes_its_share_of_the_connections,
+          cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_long_second_line_is_given_as_it_is, the_longest_line_passes_and_one_byte_more_does_not,
           the_end_inside_a_line, one_more_than_the_most, who_is_not_allowed,
           what_is_refused_ends_in_a_reset, a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,

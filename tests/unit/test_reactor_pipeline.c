@@ -24,7 +24,12 @@ static uint64_t settled[16];
 static char bytes[2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX)];
 static struct reactor_settings settings;
 static struct pipeline pipeline;
-static const struct addr peer = {.family = AF_INET, .ip = {192, 0, 2, 1}, .port = 4711};
+static struct hosts hosts;
+static struct host host_slots[8];
+static uint32_t host_chains[8];
+static struct store store;
+static uint8_t store_buf[CONFIG_EVENT_BYTES + 16384];
+static struct session session;
 static unsigned changes;
 
 static void changed(void *arg)
@@ -42,7 +47,13 @@ static void setup(const char *rules_json, bool with_key)
     loop_init(&loop, &fake.clock, pollfds, polled, 8);
     children_init(&children, &loop, child_slots, 1);
     journal_init(&journal, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
-    pipeline_init(&pipeline, &fake.clock, &rules, &journal, &jobs, fixture_tokens);
+    hosts_init(&hosts, host_slots, host_chains, ARRAY_SIZE(host_slots));
+    pipeline_init(&pipeline, &fake.clock, &rules, &journal, &jobs, &hosts, &store, fixture_tokens);
+    const struct store_hooks store_hooks = pipeline_store_hooks(&pipeline);
+    store_init(&store, store_buf, sizeof store_buf, &hosts, &store_hooks);
+    memset(&settings, 0, sizeof settings);
+    settings.greeting = true;
+    session = (struct session){.peer = {.family = AF_INET, .ip = {192, 0, 2, 1}, .port = 4711}};
     pipeline.settings = &settings;
     pipeline.changed = changed;
     changes = 0;
@@ -59,9 +70,9 @@ static int line(const char *s)
     char hex[MAC_HEX];
 
     if (!pipeline.key.set)
-        return pipeline_line(&pipeline, &peer, s, strlen(s), NULL, 0);
+        return pipeline_line(&pipeline, &session, s, strlen(s), NULL, 0);
     mac_sign_hex(&pipeline.key, s, strlen(s), hex);
-    return pipeline_line(&pipeline, &peer, s, strlen(s), hex, sizeof hex);
+    return pipeline_line(&pipeline, &session, s, strlen(s), hex, sizeof hex);
 }
 
 #define EXEC "\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\"}"
@@ -109,8 +120,13 @@ TEST(an_event_without_a_rule_makes_one_row)
 TEST(a_full_queue_is_told_in_the_row)
 {
     setup("{\"rules\":[{\"name\":\"a\"," EXEC "}]}", false);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 6; i++)
         CHECK_INT(line(fixture_line("t", "web", "info")), 0);
+    CHECK_INT(line(fixture_line("t", "web", "info")), NEFIA_EAGAIN); /* it waits */
+    CHECK_INT(journal.last_seq, 6);
+    CHECK_INT(pipeline.events, 6);
+    session.hurry = true; /* but not for ever */
+    CHECK_INT(line(fixture_line("t", "web", "info")), 0);
     CHECK_INT(row(6)->state, JOURNAL_PENDING);
     CHECK_INT(row(7)->state, JOURNAL_FAILED);
     CHECK_STR(row(7)->error, "queue full");
@@ -123,15 +139,15 @@ TEST(nothing_is_read_before_it_is_verified)
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
     setup("{}", true);
-    CHECK_INT(pipeline_line(&pipeline, &peer, "not JSON", 8, zeros, 64), NEFIA_EAUTH);
-    CHECK_INT(pipeline_line(&pipeline, &peer, "\xff", 1, zeros, 64), NEFIA_EAUTH);
-    CHECK_INT(pipeline_line(&pipeline, &peer, good, strlen(good), zeros, 64), NEFIA_EAUTH);
+    CHECK_INT(pipeline_line(&pipeline, &session, "not JSON", 8, zeros, 64), NEFIA_EAUTH);
+    CHECK_INT(pipeline_line(&pipeline, &session, "\xff", 1, zeros, 64), NEFIA_EAUTH);
+    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), zeros, 64), NEFIA_EAUTH);
     CHECK_INT(pipeline.rejected[REJECT_WRONG], 3);
-    CHECK_INT(pipeline_line(&pipeline, &peer, good, strlen(good), zeros, 63), NEFIA_EINVAL);
-    CHECK_INT(pipeline_line(&pipeline, &peer, good, strlen(good), "0X", 2), NEFIA_EINVAL);
+    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), zeros, 63), NEFIA_EINVAL);
+    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), "0X", 2), NEFIA_EINVAL);
     CHECK_INT(pipeline.rejected[REJECT_MALFORMED], 2);
-    CHECK_INT(pipeline_line(&pipeline, &peer, good, strlen(good), "", 0), NEFIA_EINVAL);
-    CHECK_INT(pipeline_line(&pipeline, &peer, good, strlen(good), good, 65), NEFIA_EINVAL);
+    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), "", 0), NEFIA_EINVAL);
+    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), good, 65), NEFIA_EINVAL);
     CHECK_INT(pipeline.rejected[REJECT_UNSIGNED], 2);
     CHECK_INT(journal.last_seq, 0);
     CHECK_INT(pipeline.events, 0);
@@ -170,6 +186,226 @@ TEST(what_is_no_event_is_counted_by_reason)
     CHECK_INT(journal.last_seq, 0);
 }
 
-TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
+/* ---- acknowledged delivery ---- */
+
+static int random_bytes(void *buf, size_t len)
+{
+    memset(buf, 0xAB, len);
+    return 0;
+}
+
+static const char *spoken(void)
+{
+    static char said[LINK_LINE_MAX + MAC_HEX + 3];
+    const struct listener_hooks hooks = pipeline_listener_hooks(&pipeline);
+    struct text t;
+
+    text_init(&t, said, sizeof said);
+    hooks.speak(hooks.arg, &session, &t);
+    return said;
+}
+
+#define EVENT(host, seq)                                                                           \
+    "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"" host                                         \
+    "\",\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"info\",\"data\":{},\"boot\":1,"      \
+    "\"seq\":" seq "}"
+
+static int stamped(const char *event, uint64_t count)
+{
+    char buf[512];
+    size_t len = strlen(event);
+
+    memcpy(buf, event, len);
+    buf[link_stamp(buf, len, session.nonce, count, 1)] = '\0';
+    return line(buf);
+}
+
+static void greeted(const char *rules_json, bool with_key)
+{
+    setup(rules_json, with_key);
+    pipeline.random = random_bytes;
+    spoken();
+}
+
+TEST(who_comes_in_is_greeted)
+{
+    setup("{}", true);
+    CHECK_STR(spoken(), ""); /* there is no chance yet, so early at boot */
+    pipeline.random = random_bytes;
+    const char *said = spoken();
+    CHECK(strstr(said, "\"nonce\":\"abababab") != NULL);
+    CHECK(strstr(said, "\"auth\":\"shared\"}\n") != NULL);
+    size_t len = strcspn(said, "\n");
+    CHECK_INT(mac_verify_hex(&pipeline.key, said, len, said + len + 1, MAC_HEX), 0);
+    CHECK_STR(spoken(), "");
+}
+
+TEST(stamped_events_are_acknowledged)
+{
+    greeted("{}", true);
+    CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
+    CHECK_INT(stamped(EVENT("web", "8"), 2), 0);
+    CHECK(session.due);
+    const char *said = spoken();
+    CHECK(strstr(said, "{\"ack\":{\"boot\":1,\"seq\":8,\"count\":2}") == said);
+    CHECK(!session.due);
+    CHECK_INT(line(fixture_line("t", "web", "info")), 0); /* a plain one: no answer */
+    CHECK_STR(spoken(), "");
+}
+
+TEST(what_the_hub_had_acts_once)
+{
+    greeted("{\"rules\":[{\"name\":\"a\"," EXEC "}]}", false);
+    CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(stamped(EVENT("web", "7"), 2), 0); /* acknowledged again */
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(pipeline.duplicates, 1);
+    CHECK(strstr(spoken(), "\"count\":2") != NULL);
+    CHECK_INT(line(EVENT("web", "7")), 0); /* also when it comes plain */
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(stamped(EVENT("mail", "7"), 3), 0); /* another host's */
+    CHECK_INT(jobs_left(&jobs), 2);
+    CHECK_INT(stamped(EVENT("web", "6"), 4), 0); /* late, and new */
+    CHECK_INT(jobs_left(&jobs), 3);
+}
+
+TEST(a_recording_is_worthless)
+{
+    greeted("{}", true);
+    CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
+    CHECK_INT(stamped(EVENT("web", "7"), 1), NEFIA_EAUTH); /* again on this connection */
+    CHECK_INT(stamped(EVENT("web", "9"), 3), NEFIA_EAUTH); /* with a gap */
+    memset(session.nonce, 'c', LINK_NONCE_HEX);
+    char before[LINK_NONCE_HEX + 1];
+    memcpy(before, session.nonce, sizeof before);
+    memset(session.nonce, 'd', LINK_NONCE_HEX);
+    char buf[512] = EVENT("web", "10");
+    buf[link_stamp(buf, strlen(buf), before, 2, 1)] = '\0';
+    CHECK_INT(line(buf), NEFIA_EAUTH); /* another connection's */
+    CHECK_INT(pipeline.rejected[REJECT_REPLAY], 3);
+    CHECK_INT(pipeline.events, 1);
+}
+
+TEST(require_nonce_refuses_plain_senders)
+{
+    greeted("{}", false);
+    settings.require_nonce = true;
+    CHECK_INT(line(EVENT("web", "1")), NEFIA_EAUTH);
+    CHECK_INT(pipeline.rejected[REJECT_PLAIN], 1);
+    CHECK_INT(stamped(EVENT("web", "1"), 1), 0);
+}
+
+TEST(more_than_the_window_is_refused)
+{
+    greeted("{}", false);
+    for (uint64_t i = 1; i <= PIPELINE_WINDOW; i++)
+        CHECK_INT(stamped(EVENT("web", "1"), i), 0);
+    CHECK_INT(stamped(EVENT("web", "1"), PIPELINE_WINDOW + 1), NEFIA_EAUTH);
+    CHECK_INT(pipeline.rejected[REJECT_WINDOW], 1);
+    spoken();
+    CHECK_INT(stamped(EVENT("web", "1"), PIPELINE_WINDOW + 1), 0);
+}
+
+TEST(what_is_no_event_is_refused_in_words_to_who_understands)
+{
+    char buf[256] = "{\"no\":\"event\"}";
+
+    greeted("{}", true);
+    CHECK(line("{\"no\":\"event\"}") < 0);
+    CHECK(!session.refused);
+    buf[link_stamp(buf, strlen(buf), session.nonce, 1, 1)] = '\0';
+    CHECK(line(buf) < 0);
+    CHECK(session.refused);
+    CHECK(strstr(spoken(), "{\"refused\":{\"count\":1}") != NULL);
+}
+
+/* ---- keys of single hosts ---- */
+
+static int signed_with(const char *s, const struct mac_key *key)
+{
+    char hex[MAC_HEX];
+
+    mac_sign_hex(key, s, strlen(s), hex);
+    return pipeline_line(&pipeline, &session, s, strlen(s), hex, sizeof hex);
+}
+
+static void with_keys(void)
+{
+    static const char *const hosts_of[] = {"web", "mail"};
+
+    setup("{}", true);
+    for (unsigned i = 0; i < 2; i++) {
+        settings.keys[i].host_id = hosts_of[i];
+        CHECK_INT(mac_key_set(&settings.keys[i].keys[0],
+                              i ? "the mail host's key" : "the web host's key", 18),
+                  0);
+    }
+    settings.key_count = 2;
+}
+
+TEST(a_key_signs_for_its_host_only)
+{
+    with_keys();
+    const struct mac_key *web = &settings.keys[0].keys[0], *mail = &settings.keys[1].keys[0];
+    CHECK_INT(signed_with(EVENT("web", "1"), web), 0);
+    CHECK_INT(signed_with(EVENT("mail", "1"), mail), 0);
+    CHECK_INT(signed_with(EVENT("web", "2"), mail), NEFIA_EAUTH);
+    CHECK_INT(signed_with(EVENT("web", "2"), &pipeline.key), NEFIA_EAUTH); /* it has its own */
+    CHECK_INT(signed_with(EVENT("other", "1"), web), NEFIA_EAUTH);
+    CHECK_INT(pipeline.rejected[REJECT_HOST], 3);
+    CHECK_INT(signed_with(EVENT("other", "1"), &pipeline.key), 0);
+    CHECK_INT(pipeline.events, 3);
+}
+
+TEST(two_keys_of_a_host_are_good_at_the_same_time)
+{
+    with_keys();
+    CHECK_INT(mac_key_set(&settings.keys[1].keys[1], "the mail host's next", 20), 0);
+    CHECK_INT(signed_with(EVENT("mail", "1"), &settings.keys[1].keys[0]), 0);
+    CHECK_INT(signed_with(EVENT("mail", "2"), &settings.keys[1].keys[1]), 0);
+    mac_key_wipe(&settings.keys[1].keys[1]);
+    CHECK_INT(signed_with(EVENT("mail", "3"), &settings.keys[1].keys[0]), 0);
+}
+
+TEST(a_host_speaks_from_its_addresses)
+{
+    with_keys();
+    CHECK_INT(addr_net_parse(&settings.keys[0].nets[0], "192.0.2.0/24", 12, NULL), 0);
+    settings.keys[0].net_count = 1;
+    CHECK_INT(signed_with(EVENT("web", "1"), &settings.keys[0].keys[0]), 0);
+    session.peer.ip[2] = 3;
+    CHECK_INT(signed_with(EVENT("web", "2"), &settings.keys[0].keys[0]), NEFIA_EAUTH);
+    CHECK_INT(pipeline.rejected[REJECT_HOST], 1);
+}
+
+TEST(who_is_over_its_rate_is_slowed_then_refused)
+{
+    unsigned taken = 0;
+
+    setup("{}", false);
+    settings.max_events_per_sec = 10;
+    int err = 0;
+    for (int ms = 0; ms < 70000 && (err == 0 || err == NEFIA_EAGAIN); ms += 10) {
+        fake.now_ms += 10;
+        for (int i = 0; i < 3; i++)
+            taken += (err = line(fixture_line("t", "web", "info"))) == 0;
+    }
+    CHECK_INT(err, NEFIA_EFULL);
+    CHECK(pipeline.rejected[REJECT_RATE] > 0);
+    CHECK(taken >= 590 && taken <= 640);
+    session.over_ms = session.tokens = 0;
+    for (int i = 0; i < 2000; i++) { /* within its rate: for ever */
+        fake.now_ms += 110;
+        CHECK_INT(line(fixture_line("t", "web", "info")), 0);
+    }
+}
+
+TEST_MAIN(who_comes_in_is_greeted, stamped_events_are_acknowledged, what_the_hub_had_acts_once,
+          a_recording_is_worthless, require_nonce_refuses_plain_senders,
+          more_than_the_window_is_refused, what_is_no_event_is_refused_in_words_to_who_understands,
+          a_key_signs_for_its_host_only, two_keys_of_a_host_are_good_at_the_same_time,
+          a_host_speaks_from_its_addresses, who_is_over_its_rate_is_slowed_then_refused,
+          an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
           a_full_queue_is_told_in_the_row, nothing_is_read_before_it_is_verified,
           what_is_no_event_is_counted_by_reason)

@@ -12,6 +12,8 @@ static struct journal_row rows[32];
 static uint64_t settled[32];
 static char bytes[2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX)];
 static struct jobs jobs;
+static struct hosts hosts;
+static struct store store;
 static struct pipeline pipeline;
 static struct listener listener;
 static const struct status_view view = {.pipeline = &pipeline, .listener = &listener};
@@ -35,7 +37,7 @@ static void setup(const char *rules_json)
     clock_fake_init(&fake, 1000, 5000);
     loop_init(&loop, &fake.clock, pollfds, polled, 2);
     journal_init(&journal, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
-    pipeline_init(&pipeline, &fake.clock, &rules, &journal, &jobs, fixture_tokens);
+    pipeline_init(&pipeline, &fake.clock, &rules, &journal, &jobs, &hosts, &store, fixture_tokens);
     jobs.queue_count = 0;
     listener.loop = &loop;
 }

@@ -6,7 +6,7 @@
 #include "nefia/err.h"
 
 #define SIZE 1024
-#define REC 88 /* a record of 100 bytes */
+#define REC (100 - SPOOL_HEADER)
 
 static uint8_t mem[SIZE];
 static struct spool spool;
@@ -17,58 +17,176 @@ static int push(enum severity s, int letter, size_t len)
     char line[SIZE];
 
     memset(line, letter, sizeof line);
-    return spool_push(&spool, s, (uint64_t)letter, line, len);
+    return spool_push(&spool, &(struct spool_event){.id = {1, (uint64_t)letter},
+                                                    .severity = s,
+                                                    .line = line,
+                                                    .len = len});
+}
+
+/** Record `at`, in the order in which they lie. */
+static struct spool_event record(size_t at, size_t *next)
+{
+    const uint8_t *p = spool.mem + at;
+    size_t len = get_be32(p) & 0xFFFFFF;
+
+    *next = at + SPOOL_HEADER + len;
+    return (struct spool_event){.id = {0, get_be64(p + 4)},
+                                .severity = (enum severity)p[0],
+                                .line = (const char *)p + SPOOL_HEADER,
+                                .len = len};
 }
 
 /** The letters of what is in it, sent ones first, and a mark before the first unsent. */
 static const char *letters(void)
 {
     static char out[64];
-    struct spool copy = spool;
-    struct spool_item item;
-    bool marked = false;
     size_t n = 0;
 
-    spool_rewind(&copy);
-    while (spool_next(&copy, &item)) {
-        if (!marked && copy.sent == spool.sent) {
-            marked = true;
+    for (size_t at = 0; at < spool.used;) {
+        if (at == spool.sent)
             out[n++] = '|';
-        }
-        CHECK_INT(item.seq, item.line[0]);
-        out[n++] = item.line[0];
-        spool_mark_sent(&copy);
+        struct spool_event e = record(at, &at);
+        CHECK_INT(e.id.seq, e.line[0]);
+        out[n++] = e.line[0];
     }
-    if (!marked)
+    if (spool.sent == spool.used)
         out[n++] = '|';
     out[n] = '\0';
     return out;
 }
 
-TEST(first_in_first_out)
+/** Send the next one. Return: its letter, or 0. */
+static int send_next(unsigned span)
+{
+    static uint32_t count;
+    struct spool_item item;
+
+    if (!spool_next(&spool, &item, span))
+        return 0;
+    int letter = item.event.line[0];
+    CHECK_INT(item.event.id.seq, letter);
+    spool_mark_sent(&spool, &item, ++count);
+    return letter;
+}
+
+TEST(the_most_severe_and_newest_go_first)
+{
+    uint32_t lost[SEVERITY_COUNT];
+
+    spool_init(&spool, mem, SIZE);
+    CHECK_INT(send_next(0), 0);
+    CHECK_INT(spool_delivered(&spool), 0);
+    push(SEVERITY_INFO, 'a', 10);
+    push(SEVERITY_CRITICAL, 'b', 1);
+    push(SEVERITY_WARNING, 'c', 30);
+    push(SEVERITY_CRITICAL, 'd', 7);
+    push(SEVERITY_INFO, 'e', 3);
+    CHECK_INT(send_next(0), 'd');
+    CHECK_STR(letters(), "d|abce");
+    CHECK_INT(send_next(0), 'b');
+    CHECK_INT(send_next(0), 'c');
+    CHECK_STR(letters(), "dbc|ae");
+    push(SEVERITY_CRITICAL, 'f', 7);
+    CHECK_INT(send_next(0), 'f');
+    CHECK_INT(spool_delivered_first(&spool, 2), 2);
+    CHECK_STR(letters(), "cf|ae");
+    CHECK_INT(send_next(0), 'e');
+    CHECK_INT(send_next(0), 'a');
+    CHECK_INT(send_next(0), 0);
+    spool_rewind(&spool);
+    CHECK_INT(send_next(0), 'f');
+    CHECK_INT(spool_take_lost(&spool, lost), 0);
+    CHECK_INT(spool.events, 4);
+}
+
+TEST(what_is_on_its_way_stays_within_the_span)
 {
     struct spool_item item;
 
     spool_init(&spool, mem, SIZE);
-    CHECK_INT(spool_next(&spool, &item), 0);
-    CHECK_INT(spool_delivered(&spool), 0);
-    spool_mark_sent(&spool);
-    CHECK_INT(push(SEVERITY_INFO, 'a', 10), 0);
-    CHECK_INT(push(SEVERITY_CRITICAL, 'b', 1), 0);
-    CHECK_INT(spool_next(&spool, &item), 1);
-    CHECK(item.len == 10 && item.seq == 'a' && item.severity == SEVERITY_INFO);
-    CHECK_MEM(item.line, "aaaaaaaaaa", 10);
-    spool_mark_sent(&spool);
-    CHECK_STR(letters(), "a|b");
+    push(SEVERITY_INFO, 'a', 10);
+    push(SEVERITY_INFO, 'c', 10);
+    push(SEVERITY_CRITICAL, 'z', 10);
+    CHECK_INT(send_next(3), 'c');
+    CHECK_INT(send_next(3), 'a');
+    CHECK_INT(send_next(3), 0);
+    CHECK_INT(spool_low(&spool).seq, 'a');
+    CHECK_INT(spool_sent(&spool, &item), 1);
+    CHECK_INT(item.event.id.seq, 'c');
+    CHECK_INT(spool_delivered(&spool), 2);
+    CHECK_INT(send_next(3), 'z');
+}
+
+static int push_at(uint64_t boot, int letter, uint64_t key, enum severity s)
+{
+    char c = (char)letter;
+
+    return spool_push(
+        &spool, &(struct spool_event){{boot, (uint64_t)letter}, key, s, &c, 1});
+}
+
+TEST(of_an_earlier_start_first)
+{
+    spool_init(&spool, mem, SIZE);
+    push_at(7, 'x', 0, SEVERITY_CRITICAL);
+    push_at(6, 'y', 0, SEVERITY_INFO);
+    CHECK_INT(spool_low(&spool).boot, 6);
+    CHECK_INT(send_next(256), 'y');
+    CHECK_INT(send_next(256), 0); /* until it is delivered */
     CHECK_INT(spool_delivered(&spool), 1);
-    CHECK_STR(letters(), "|b");
-    CHECK_INT(spool_next(&spool, &item), 1);
-    CHECK(item.len == 1 && item.severity == SEVERITY_CRITICAL);
-    spool_mark_sent(&spool);
-    CHECK_INT(spool_next(&spool, &item), 0);
-    spool_rewind(&spool);
-    CHECK_STR(letters(), "|b");
-    CHECK_INT(spool.events, 1);
+    CHECK_INT(send_next(256), 'x');
+}
+
+TEST(a_newer_one_of_a_condition_takes_the_place_of_the_older)
+{
+    uint32_t lost[SEVERITY_COUNT];
+
+    spool_init(&spool, mem, SIZE);
+    push_at(1, 'a', 5, SEVERITY_WARNING);
+    push_at(1, 'b', 6, SEVERITY_WARNING);
+    push_at(1, 'c', 5, SEVERITY_CRITICAL); /* another severity */
+    push_at(1, 'd', 5, SEVERITY_WARNING);
+    CHECK_STR(letters(), "|bcd");
+    CHECK_INT(spool.collapsed, 1);
+    CHECK_INT(spool_take_lost(&spool, lost), 0);
+    CHECK_INT(send_next(0), 'c');
+    CHECK_INT(send_next(0), 'd');
+    push_at(1, 'e', 5, SEVERITY_WARNING); /* what is on its way may have arrived */
+    CHECK_STR(letters(), "cd|be");
+    push_at(1, 'f', 0, SEVERITY_WARNING);
+    push_at(1, 'g', 0, SEVERITY_WARNING);
+    CHECK_STR(letters(), "cd|befg");
+    CHECK_INT(spool.collapsed, 1);
+}
+
+TEST(one_is_given_up)
+{
+    spool_init(&spool, mem, SIZE);
+    for (int c = 'a'; c < 'd'; c++)
+        push(SEVERITY_INFO, c, 5);
+    send_next(0);
+    spool_give_up(&spool, (struct spool_id){1, 'x'});
+    spool_give_up(&spool, (struct spool_id){1, 'b'});
+    CHECK_STR(letters(), "c|a");
+    spool_give_up(&spool, (struct spool_id){1, 'c'});
+    CHECK_STR(letters(), "|a");
+    CHECK_INT(spool.lost[SEVERITY_INFO], 2);
+}
+
+TEST(numbers_of_what_is_on_its_way)
+{
+    struct spool_item item;
+
+    spool_init(&spool, mem, SIZE);
+    for (int c = 'a'; c < 'e'; c++)
+        push(SEVERITY_INFO, c, 5);
+    for (uint32_t count = 1; count <= 3; count++) {
+        REQUIRE(spool_next(&spool, &item, 0));
+        spool_mark_sent(&spool, &item, count);
+    }
+    CHECK_INT(spool_numbered(&spool, 0), 0);
+    CHECK_INT(spool_numbered(&spool, 2), 2);
+    CHECK_INT(spool_numbered(&spool, 99), 3);
 }
 
 /* 1024 bytes: 10 records of 100, of which 8 (819 bytes) below critical. */
@@ -106,21 +224,21 @@ TEST(unsent_go_before_sent_of_the_same_severity)
     for (int c = 'a'; c < 'i'; c++)
         push(SEVERITY_WARNING, c, REC);
     for (int i = 0; i < 6; i++)
-        spool_mark_sent(&spool);
-    CHECK_STR(letters(), "abcdef|gh");
+        send_next(0);
+    CHECK_STR(letters(), "hgfedc|ab");
     push(SEVERITY_WARNING, 'i', REC);
-    CHECK_STR(letters(), "abcdef|hi");
-    spool_mark_sent(&spool);
-    spool_mark_sent(&spool);
+    CHECK_STR(letters(), "hgfedc|bi");
+    send_next(0);
+    send_next(0);
     push(SEVERITY_WARNING, 'j', REC);
-    CHECK_STR(letters(), "bcdefhi|j");
+    CHECK_STR(letters(), "hgfedci|j"); /* the oldest of the sent */
     /* A critical one that was not sent is worth more than a warning that was. */
     push(SEVERITY_CRITICAL, 'A', REC);
     push(SEVERITY_CRITICAL, 'B', REC);
     push(SEVERITY_CRITICAL, 'C', REC);
-    CHECK_STR(letters(), "bcdefhi|ABC");
+    CHECK_STR(letters(), "hgfedci|ABC");
     push(SEVERITY_CRITICAL, 'D', REC);
-    CHECK_STR(letters(), "cdefhi|ABCD");
+    CHECK_STR(letters(), "hgfedi|ABCD");
     CHECK_INT(spool_delivered(&spool), 6);
     CHECK_STR(letters(), "|ABCD");
 }
@@ -135,7 +253,7 @@ TEST(what_cannot_fit_evicts_nothing)
     CHECK_INT(push(SEVERITY_WARNING, 'c', 800), NEFIA_EFULL);
     CHECK_INT(push(SEVERITY_INFO, 'c', 0), NEFIA_EFULL);
     CHECK_STR(letters(), "|ab");
-    CHECK_INT(push(SEVERITY_WARNING, 'c', 600), 0);
+    CHECK_INT(push(SEVERITY_WARNING, 'c', SIZE - REC - 300 - 3 * SPOOL_HEADER), 0);
     CHECK_STR(letters(), "|abc");
     CHECK_INT(push(SEVERITY_CRITICAL, 'd', SIZE - SPOOL_HEADER), 0);
     CHECK_STR(letters(), "|d");
@@ -152,7 +270,7 @@ struct model_item {
     bool sent;
     char letter;
 };
-static struct model_item model[SIZE / SPOOL_HEADER];
+static struct model_item model[SIZE / 12];
 static unsigned model_count;
 static uint64_t model_lost[SEVERITY_COUNT], model_delivered, model_pushed;
 
@@ -175,13 +293,18 @@ static void model_remove(unsigned i)
 static bool model_evict(enum severity most)
 {
     for (int s = 0; s <= (int)most; s++)
-        for (int sent = 0; sent < 2; sent++)
+        for (int sent = 0; sent < 2; sent++) {
+            unsigned oldest = model_count;
             for (unsigned i = 0; i < model_count; i++)
-                if ((int)model[i].severity == s && model[i].sent == sent) {
-                    model_lost[s]++;
-                    model_remove(i);
-                    return true;
-                }
+                if ((int)model[i].severity == s && model[i].sent == sent &&
+                    (oldest == model_count || model[i].seq < model[oldest].seq))
+                    oldest = i;
+            if (oldest == model_count)
+                continue;
+            model_lost[s]++;
+            model_remove(oldest);
+            return true;
+        }
     return false;
 }
 
@@ -209,39 +332,53 @@ static int model_push(struct model_item new)
 
 static bool model_agrees(void)
 {
-    struct spool copy = spool;
-    struct spool_item item;
     uint64_t lost = 0;
     unsigned unsent = 0;
+    size_t at = 0;
 
-    spool_rewind(&copy);
     for (unsigned i = 0; i < model_count; i++) {
-        if (!spool_next(&copy, &item) || item.seq != model[i].seq ||
-            item.len + SPOOL_HEADER != model[i].size || item.severity != model[i].severity ||
-            item.line[0] != model[i].letter || item.line[item.len - 1] != model[i].letter ||
-            (copy.sent < spool.sent) != model[i].sent)
+        bool sent = at < spool.sent;
+
+        if (at >= spool.used)
+            return false;
+        struct spool_event e = record(at, &at);
+        if (e.id.seq != model[i].seq || e.len + SPOOL_HEADER != model[i].size ||
+            e.severity != model[i].severity || e.line[0] != model[i].letter ||
+            e.line[e.len - 1] != model[i].letter || sent != model[i].sent)
             return false;
         unsent += !model[i].sent;
-        spool_mark_sent(&copy);
     }
     for (int s = 0; s < SEVERITY_COUNT; s++) {
         if (spool.lost_total[s] != model_lost[s])
             return false;
         lost += spool.lost_total[s];
     }
-    return !spool_next(&copy, &item) && spool.events == model_count && spool.unsent == unsent &&
+    return at == spool.used && spool.events == model_count && spool.unsent == unsent &&
            model_pushed == model_delivered + model_count + lost;
 }
 
+/** The most severe, and of these the newest, goes behind those that were sent. */
 static void model_send(void)
 {
-    spool_mark_sent(&spool);
-    for (unsigned i = 0; i < model_count; i++) {
-        if (!model[i].sent) {
-            model[i].sent = true;
-            return;
-        }
-    }
+    struct spool_item item;
+    unsigned sent = 0, best = 0;
+
+    while (sent < model_count && model[sent].sent)
+        sent++;
+    REQUIRE(spool_next(&spool, &item, 0) == (sent < model_count));
+    if (sent == model_count)
+        return;
+    best = sent;
+    for (unsigned i = sent; i < model_count; i++)
+        if (model[i].severity > model[best].severity ||
+            (model[i].severity == model[best].severity && model[i].seq > model[best].seq))
+            best = i;
+    struct model_item chosen = model[best];
+    CHECK(item.event.id.seq == chosen.seq);
+    spool_mark_sent(&spool, &item, 0);
+    memmove(&model[sent + 1], &model[sent], (best - sent) * sizeof model[0]);
+    chosen.sent = true;
+    model[sent] = chosen;
 }
 
 static void model_deliver(void)
@@ -279,7 +416,8 @@ TEST(agrees_with_a_simple_model)
             char line[1200];
 
             memset(line, letter, sizeof line);
-            REQUIRE(spool_push(&spool, s, seq, line, len) ==
+            REQUIRE(spool_push(&spool,
+                               &(struct spool_event){{0, seq}, 0, s, line, len}) ==
                     model_push((struct model_item){seq, len + SPOOL_HEADER, s, false, letter}));
         } else if (dice < 14) {
             model_send();
@@ -298,9 +436,10 @@ TEST(some_of_the_sent_leave)
 {
     spool_init(&spool, mem, SIZE);
     for (int i = 0; i < 4; i++)
-        push(i % 2 ? SEVERITY_CRITICAL : SEVERITY_INFO, 'a' + i, REC);
+        push(i < 2 ? SEVERITY_CRITICAL : SEVERITY_INFO, 'a' + i, REC);
     for (int i = 0; i < 3; i++)
-        spool_mark_sent(&spool);
+        send_next(0);
+    CHECK_STR(letters(), "bad|c");
     CHECK_INT(spool_arrived(&spool, 0, 2), 3);
     CHECK_INT(spool_arrived(&spool, 1, 2), 2);
     CHECK_INT(spool_arrived(&spool, REC + 2, 2), 2);
@@ -308,14 +447,16 @@ TEST(some_of_the_sent_leave)
     CHECK_INT(spool_arrived(&spool, 3 * (REC + 2), 2), 0);
     CHECK_INT(spool_arrived(&spool, 9999, 2), 0);
     CHECK_INT(spool_delivered_first(&spool, 2), 2);
-    CHECK_STR(letters(), "c|d");
+    CHECK_STR(letters(), "d|c");
     CHECK_INT(spool_delivered_first(&spool, 9), 1);
-    CHECK_STR(letters(), "|d");
-    CHECK_INT(spool.bytes[SEVERITY_INFO], 0);
-    CHECK_INT(spool.bytes[SEVERITY_CRITICAL], spool.used);
+    CHECK_STR(letters(), "|c");
+    CHECK_INT(spool.bytes[SEVERITY_CRITICAL], 0);
+    CHECK_INT(spool.bytes[SEVERITY_INFO], spool.used);
     CHECK_INT(spool_delivered_first(&spool, 1), 0);
 }
 
-TEST_MAIN(some_of_the_sent_leave, first_in_first_out, least_severe_oldest_go_first,
-          unsent_go_before_sent_of_the_same_severity, what_cannot_fit_evicts_nothing,
-          agrees_with_a_simple_model)
+TEST_MAIN(the_most_severe_and_newest_go_first, what_is_on_its_way_stays_within_the_span,
+          of_an_earlier_start_first, a_newer_one_of_a_condition_takes_the_place_of_the_older,
+          one_is_given_up, numbers_of_what_is_on_its_way, some_of_the_sent_leave,
+          least_severe_oldest_go_first, unsent_go_before_sent_of_the_same_severity,
+          what_cannot_fit_evicts_nothing, agrees_with_a_simple_model)

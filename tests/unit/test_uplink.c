@@ -100,7 +100,10 @@ static void push(const char *text)
 {
     static uint64_t seq;
 
-    spool_push(&spool, SEVERITY_WARNING, ++seq, text, strlen(text));
+    spool_push(&spool, &(struct spool_event){.id = {1, ++seq},
+                                             .severity = SEVERITY_WARNING,
+                                             .line = text,
+                                             .len = strlen(text)});
     uplink_kick(&uplink);
 }
 
@@ -135,13 +138,20 @@ static void connect_up(void)
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
 }
 
+/** Connected to a plain hub, which is known as one. */
+static void connect_plain(void)
+{
+    connect_up();
+    WAIT_FOR(uplink.mode == UPLINK_PLAIN);
+}
+
 TEST(lines_are_signed_and_confirmed)
 {
     char hex[MAC_HEX + 1] = "";
 
     init("0123456789abcdefghij");
     push("{\"a\":1}");
-    connect_up();
+    connect_plain();
     mac_sign_hex(&key, "{\"a\":1}", 7, hex);
     WAIT_FOR(received(hex));
     CHECK_MEM(got, "{\"a\":1}\n", 8);
@@ -155,7 +165,7 @@ TEST(lines_are_signed_and_confirmed)
 TEST(without_a_key_lines_are_plain)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     push("{}");
     push("{\"b\":2}");
     WAIT_FOR(received("{}\n{\"b\":2}\n"));
@@ -167,7 +177,7 @@ TEST(without_a_key_lines_are_plain)
 TEST(reset_sends_again_what_was_not_confirmed)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     push("first");
     WAIT_FOR(received("first\n"));
     reset_peer();
@@ -179,14 +189,15 @@ TEST(reset_sends_again_what_was_not_confirmed)
     WAIT_FOR(accepted());
     got_len = 0;
     WAIT_FOR(received("second\n"));
-    CHECK((strstr(got, "first\n") != NULL) == (before == 0));
+    WAIT_FOR(delivered == 2);
+    CHECK(received("first\n") == (before == 0));
     uplink_stop(&uplink);
 }
 
 TEST(refused_after_it_arrived_is_sent_again)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     push("refused");
     WAIT_FOR(received("refused\n"));
     WAIT_FOR(uplink.settling == 1);
@@ -221,9 +232,9 @@ static unsigned refuse(const char *text)
 TEST(an_event_refused_for_good_is_given_up)
 {
     init("0123456789abcdefghij");
-    push("good first");
+    push("good last"); /* the newest is sent first */
     push("bad");
-    push("good last");
+    push("good first");
     uplink_start(&uplink, hub, 1, &key, true);
     /* Once with the others, then alone. */
     CHECK_INT(refuse("bad\n"), 1 + UPLINK_REFUSALS);
@@ -241,7 +252,7 @@ TEST(an_event_refused_for_good_is_given_up)
 TEST(refusals_in_a_row_count)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     push("late");
     for (int i = 1; i < UPLINK_REFUSALS; i++) {
         WAIT_FOR(accepted() && received("late\n"));
@@ -264,7 +275,7 @@ TEST(refusals_in_a_row_count)
 TEST(a_hub_that_does_not_take_us_refuses_no_event)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     push("x");
     WAIT_FOR(received("x\n"));
     reset_peer(); /* this may be one */
@@ -295,7 +306,7 @@ TEST(steady_traffic_is_confirmed)
     unsigned pushed = 0;
 
     init(NULL);
-    connect_up();
+    connect_plain();
     for (; pushed < 100;
          pushed++) { /* one each 20 ms: never quiet for the time it takes to settle */
         push("steady");
@@ -312,7 +323,7 @@ TEST(steady_traffic_is_confirmed)
 TEST(orderly_end_confirms_and_connects_again)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     push("one");
     WAIT_FOR(received("one\n"));
     shutdown(peer, SHUT_WR);
@@ -339,7 +350,7 @@ TEST(slow_hub_gets_whole_lines_in_the_end)
     unsigned pushed = 0;
 
     init(NULL);
-    connect_up();
+    connect_plain();
     memset(big, 'x', sizeof big - 1);
     /* More than the kernel takes while nobody reads: a line is cut somewhere. */
     for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
@@ -352,8 +363,8 @@ TEST(slow_hub_gets_whole_lines_in_the_end)
     push("|end00");
     size_t long_lines = 0;
     bool ended = false;
-    for (int i = 0; i < 20000 && !ended; i++) {
-        ended = received(tail);
+    for (int i = 0; i < 20000 && spool.events > 0; i++) {
+        ended = received(tail) || ended;
         for (size_t at = 0; at < got_len; at++)
             long_lines += got[at] == '\n';
         got_len = 0;
@@ -361,7 +372,7 @@ TEST(slow_hub_gets_whole_lines_in_the_end)
     }
     CHECK(ended);
     CHECK_INT(long_lines, pushed + 1);
-    WAIT_FOR(spool.events == 0);
+    CHECK_INT(spool.events, 0);
     uplink_stop(&uplink);
 }
 
@@ -467,7 +478,7 @@ TEST(name_is_looked_up_each_time)
 TEST(chatty_hub_is_ignored)
 {
     init(NULL);
-    connect_up();
+    connect_plain();
     for (int i = 0; i < 20; i++) {
         CHECK(tcp_send(peer, got, 1000) > 0);
         turn();
@@ -480,7 +491,232 @@ TEST(chatty_hub_is_ignored)
     stop_hub();
 }
 
-TEST_MAIN(lines_are_signed_and_confirmed, refused_after_it_arrived_is_sent_again,
+/* ---- a hub that acknowledges ---- */
+
+#define NONCE "0123456789abcdef0123456789abcdef"
+
+static void hub_says(struct link_message m)
+{
+    char said[LINK_LINE_MAX + MAC_HEX + 3];
+    struct text t;
+
+    memcpy(m.nonce, NONCE, sizeof NONCE);
+    text_init(&t, said, sizeof said);
+    link_put(&t, &m, &key);
+    CHECK(tcp_send(peer, t.buf, t.len) == (int)t.len);
+}
+
+static void acknowledge(uint64_t count)
+{
+    hub_says((struct link_message){.kind = LINK_ACK, .window = 2, .count = count});
+}
+
+static void connect_greeted(void)
+{
+    connect_up();
+    hub_says((struct link_message){.kind = LINK_GREETING, .window = 2, .auth = LINK_AUTH_SHARED});
+    WAIT_FOR(uplink.mode == UPLINK_ACKED);
+}
+
+TEST(only_an_acknowledgement_delivers)
+{
+    init("0123456789abcdefghij");
+    push("{\"a\":1}");
+    push("{\"b\":1}");
+    push("{\"c\":1}");
+    uint64_t low = spool_low(&spool).seq;
+    connect_greeted();
+    WAIT_FOR(received("{\"b\":1,\"link\"")); /* two are granted: the newest */
+    CHECK(received("{\"c\":1,\"link\""));
+    for (int i = 0; i < 3000; i++)
+        turn();
+    CHECK_INT(delivered, 0); /* that its kernel has them is not enough */
+    CHECK(!received("{\"a\":1"));
+    CHECK_INT(spool_low(&spool).seq, low);
+    acknowledge(1);
+    WAIT_FOR(delivered == 1);
+    WAIT_FOR(received("{\"a\":1,\"link\""));
+    acknowledge(3);
+    WAIT_FOR(delivered == 3);
+    CHECK(uplink_drained(&uplink));
+    CHECK(!timer_active(&uplink.check));
+    uplink_stop(&uplink);
+}
+
+TEST(stamps_count_up)
+{
+    init(NULL);
+    connect_greeted();
+    push("{\"a\":1}");
+    WAIT_FOR(received("\"count\":1,"));
+    acknowledge(1);
+    WAIT_FOR(delivered == 1);
+    push("{\"b\":1}");
+    WAIT_FOR(received("\"count\":2,"));
+    acknowledge(2);
+    WAIT_FOR(delivered == 2);
+    uplink_stop(&uplink);
+}
+
+TEST(what_was_not_acknowledged_is_sent_again)
+{
+    init(NULL);
+    connect_greeted();
+    push("{\"a\":1}");
+    push("{\"b\":1}");
+    WAIT_FOR(received("{\"b\":1"));
+    acknowledge(1);
+    WAIT_FOR(delivered == 1);
+    close(peer);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(spool.unsent, 1);
+    fake_time.now_ms += 300000;
+    peer = -1;
+    got_len = 0;
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    hub_says((struct link_message){.kind = LINK_GREETING, .window = 2, .auth = LINK_AUTH_SHARED});
+    WAIT_FOR(received("{\"b\":1,\"link\":{\"nonce\":\"" NONCE "\",\"count\":1"));
+    acknowledge(1);
+    WAIT_FOR(delivered == 2);
+    uplink_stop(&uplink);
+}
+
+TEST(a_refusal_in_words_costs_one_event)
+{
+    init("0123456789abcdefghij");
+    push("{\"a\":1}");
+    push("{\"b\":1}");
+    connect_greeted();
+    WAIT_FOR(received("{\"a\":1"));
+    acknowledge(1);
+    hub_says((struct link_message){.kind = LINK_REFUSAL, .window = 2, .count = 2});
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 1);
+    CHECK_INT(spool.events, 0);
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
+    uplink_stop(&uplink);
+}
+
+TEST(resets_cost_nothing_where_refusals_come_in_words)
+{
+    init(NULL);
+    push("{\"a\":1}");
+    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) {
+        connect_greeted();
+        WAIT_FOR(received("{\"a\":1"));
+        reset_peer();
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        uplink_stop(&uplink);
+    }
+    CHECK_INT(spool.events, 1);
+    CHECK_INT(uplink.refusals, 0);
+}
+
+TEST(what_is_not_signed_right_is_not_believed)
+{
+    struct mac_key right;
+
+    init("0123456789abcdefghij");
+    push("{\"a\":1}");
+    connect_greeted();
+    WAIT_FOR(received("{\"a\":1"));
+    right = key;
+    CHECK_INT(mac_key_set(&key, "another key, as long", KEY_BYTES), 0);
+    acknowledge(1);
+    key = right;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 0);
+    CHECK_INT(spool.events, 1);
+    uplink_stop(&uplink);
+}
+
+TEST(what_was_not_sent_is_not_acknowledged)
+{
+    init(NULL);
+    push("{\"a\":1}");
+    connect_greeted();
+    WAIT_FOR(received("{\"a\":1"));
+    acknowledge(2);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 0);
+    uplink_stop(&uplink);
+}
+
+TEST(a_hub_that_stays_silent_is_left)
+{
+    init(NULL);
+    push("{\"a\":1}");
+    connect_greeted();
+    WAIT_FOR(received("{\"a\":1"));
+    fake_time.now_ms += 60000;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(spool.events, 1);
+    uplink_stop(&uplink);
+}
+
+TEST(require_ack_sends_nothing_to_a_plain_hub)
+{
+    init(NULL);
+    uplink.require_ack = true;
+    push("{\"a\":1}");
+    connect_up();
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK(!received("a"));
+    CHECK_INT(spool.events, 1);
+    uplink_stop(&uplink);
+}
+
+TEST(the_first_hub_is_tried_again)
+{
+    init(NULL);
+    int second = listen_at(&hub[1].addr, 0), first = listener;
+    close(first); /* nobody is there */
+    listener = second;
+    uplink_start(&uplink, hub, 2, &key, true);
+    peer = -1;
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    CHECK_INT(uplink.hub, 1);
+    listener = listen_at(&hub[0].addr, hub[0].addr.port); /* it is back */
+    close(peer);
+    peer = -1;
+    close(second);
+    WAIT_FOR(uplink.state == UPLINK_UP && uplink.hub == 0 && accepted());
+    uplink_stop(&uplink);
+}
+
+TEST(a_hub_that_took_nothing_is_not_tried_twice_in_a_row)
+{
+    init(NULL);
+    push("{\"a\":1}");
+    int first = listener, second = listen_at(&hub[1].addr, 0);
+    uplink_start(&uplink, hub, 2, &key, true);
+    peer = -1;
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    CHECK_INT(uplink.hub, 0);
+    reset_peer(); /* it took the connection, and nothing else */
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    fake_time.now_ms += 300000;
+    WAIT_FOR(uplink.state == UPLINK_UP);
+    CHECK_INT(uplink.hub, 1);
+    /* While it serves us, the first one is tried from time to time. */
+    listener = second;
+    WAIT_FOR(accepted() && delivered == 1);
+    fake_time.now_ms += 5 * 60 * 1000 * 5 / 4;
+    listener = first;
+    close(peer);
+    peer = -1;
+    WAIT_FOR(uplink.hub == 0 && uplink.state == UPLINK_UP && accepted());
+    close(second);
+    uplink_stop(&uplink);
+}
+
+TEST_MAIN(only_an_acknowledgement_delivers, stamps_count_up,
+          what_was_not_acknowledged_is_sent_again, a_refusal_in_words_costs_one_event,
+          resets_cost_nothing_where_refusals_come_in_words,
+          what_is_not_signed_right_is_not_believed, what_was_not_sent_is_not_acknowledged,
+          a_hub_that_stays_silent_is_left, require_ack_sends_nothing_to_a_plain_hub,
+          the_first_hub_is_tried_again, a_hub_that_took_nothing_is_not_tried_twice_in_a_row,
+          lines_are_signed_and_confirmed, refused_after_it_arrived_is_sent_again,
           an_event_refused_for_good_is_given_up, refusals_in_a_row_count,
           a_hub_that_does_not_take_us_refuses_no_event, steady_traffic_is_confirmed,
           without_a_key_lines_are_plain,

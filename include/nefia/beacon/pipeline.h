@@ -24,6 +24,7 @@ struct pipeline_event {
     const char *type, *source, *subject; /* subject null: none */
     enum severity severity;
     bool change; /* the end of a condition that was heard: not held back as a repetition */
+    bool level;  /* of a condition: a newer one of the same severity says all it says */
     bool own;    /* the beacon's report about itself: neither dedup nor rate */
 };
 

@@ -22,6 +22,7 @@ struct beacon_settings {
     const char *state_dir, *control_socket; /* null or "": none */
     struct privileges user;                 /* only its name, until privileges_bind */
     int64_t max_events_per_min;
+    bool require_ack;
     uint64_t dedup_window_ms;
     unsigned dedup_parts; /* enum dedup_part */
     char hostname[sizeof((struct utsname *)0)->nodename];

@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "nefia/addr.h"
+#include "nefia/kconfig.h"
+#include "nefia/link.h"
 #include "nefia/loop.h"
 #include "nefia/mac.h"
 #include "nefia/spool.h"
@@ -20,6 +22,10 @@
  * Addresses are tried in order, each at once after the other; when none answers, or a connection
  * ends, comes a wait: a random time between 1 s and a bound that doubles from 2 s to 5 min, and
  * that only a delivered event makes small again.
+ *
+ * A hub that greets (nefia/link.h) acknowledges what it has in its journal, and only that is
+ * delivered; at most as many events as it grants are on their way. One that has not greeted within 2 s
+ * is a plain one.
  *
  * Delivered, with a hub that acknowledges nothing, means: its kernel has acknowledged every byte
  * that was sent, and 0.1 s later the connection is still whole (a hub that refuses what it got
@@ -36,6 +42,13 @@
 #define UPLINK_REFUSALS 8
 enum uplink_state { UPLINK_IDLE, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING, UPLINK_BACKOFF };
 
+/** What is known of the hub that is connected. */
+enum uplink_mode {
+    UPLINK_PLAIN, /* it acknowledges nothing */
+    UPLINK_ASKED, /* it may greet yet: nothing is sent */
+    UPLINK_ACKED
+};
+
 /** Where a hub is. */
 struct uplink_hub {
     struct addr addr;
@@ -43,6 +56,11 @@ struct uplink_hub {
 };
 
 #define UPLINK_LINE_BYTES (CONFIG_EVENT_BYTES + MAC_HEX + 2)
+/** A line of the hub with its signature. */
+#define UPLINK_HEARD (IS_ENABLED(CONFIG_BEACON_ACK) ? LINK_LINE_MAX + MAC_HEX + 2 : 1)
+/** Longest event that can be sent: room for the stamp. */
+#define UPLINK_EVENT_BYTES \
+    (CONFIG_EVENT_BYTES - (IS_ENABLED(CONFIG_BEACON_ACK) ? LINK_STAMP_MAX : 0))
 
 struct uplink {
     struct loop *loop;
@@ -62,8 +80,18 @@ struct uplink {
     uint64_t check_ms, since_ms; /* since_ms: when `state` began */
     unsigned attempts;           /* waits since the last delivered event */
     unsigned suspects;           /* the oldest events, one of which was refused */
-    unsigned refusals;           /* in a row, of the event refused_seq, sent alone */
-    uint64_t refused_seq;
+    unsigned refusals;           /* in a row, of the event `refused`, sent alone */
+    struct spool_id refused;
+    unsigned next_hub;           /* where to begin after the wait */
+    struct timer home;           /* with another than the first hub: to try that again */
+    uint64_t return_ms;          /* after how long */
+    uint64_t delivered_before;   /* this connection */
+    enum uplink_mode mode;
+    struct link_message greeting; /* ACKED */
+    uint32_t count;              /* events sent on this connection, stamped with their number */
+    size_t heard_len;
+    char heard[UPLINK_HEARD];    /* of what the hub says */
+    bool require_ack;            /* the owner's: nothing for plain hubs */
     int error;                   /* errno of a connect that failed at once */
     char *line;                  /* the caller's UPLINK_LINE_BYTES: the line being sent */
     size_t line_len, line_sent;

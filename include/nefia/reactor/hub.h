@@ -31,6 +31,9 @@ union hub_work {
 #define HUB_JOURNAL_BYTES \
     HUB_MAX(1024 * CONFIG_RECENT_KB, 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX))
 
+/** Frames of one turn; a longest event and what belongs to it, at least. */
+#define HUB_STORE_BYTES (CONFIG_EVENT_BYTES + 16384)
+
 /** The command line reads an event with what the daemon says about it. */
 #define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
 
@@ -81,6 +84,9 @@ struct hub {
     struct rules rules;
     struct journal journal;
     struct jobs jobs;
+    struct hosts hosts;
+    struct store store;
+    struct timer again; /* lines that were held, a journal that could not be written */
     struct timer drain;
     uint64_t drain_began_ms;
     enum hub_state state;

@@ -7,52 +7,77 @@
 
 #include "nefia/addr.h"
 #include "nefia/clock.h"
+#include "nefia/hosts.h"
 #include "nefia/jobs.h"
 #include "nefia/journal.h"
 #include "nefia/mac.h"
 #include "nefia/reactor/listener.h"
 #include "nefia/reactor/peers.h"
 #include "nefia/reactor/settings.h"
+#include "nefia/reactor/store.h"
 #include "nefia/rules.h"
 
 /** The hub's order of things, and the only place that knows it:
  *
- *     line → verify → decode → journal → rules → jobs
+ *     line → verify → decode → stamp → marks → journal → rules → jobs
+ *                                                            └ safe on disk → acknowledgements, actions
  *
- * The signature is checked over the raw bytes before anything reads them. */
+ * The signature is checked over the raw bytes before anything reads them. What a turn brought is made
+ * safe once, at its end; only then is it acknowledged and do its actions begin. */
 struct pipeline {
     const struct clock *clock;
-    struct mac_key key;                      /* set false: nothing is signed */
+    struct mac_key key;                      /* all share it; set false: there is none */
     const struct reactor_settings *settings; /* in force */
     const struct peers *peers;               /* of peers_from; null: none */
     struct rules *rules;
     struct journal *journal;
     struct jobs *jobs;
+    struct hosts *hosts;
+    struct store *store;
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
-    bool pushed; /* jobs were, in this turn */
+    uint32_t bits[RULE_WORDS]; /* rules that match the event being taken */
+    char host[EVENT_HOST_MAX]; /* the last host_id, and its key in hosts */
+    size_t host_len;
+    uint8_t host_key[HOST_ID];
     unsigned events_in_turn;
     int64_t now_s;              /* wall time of this turn */
     bool overflow_told;         /* one line for a full queue, until it has room again */
+    bool unsafe;                /* the last turn could not be made safe, which was told */
     void (*changed)(void *arg); /* the journal has news */
-    void *changed_arg;
+    void (*acknowledge)(void *arg); /* all that came so far is on the disk */
+    void (*room)(void *arg);        /* an action ended */
+    /** Random bytes for a nonce. Return: 0, or negative: there are none (early at boot). */
+    int (*random)(void *buf, size_t len);
+    void *arg;
     uint64_t started_ms;
     uint64_t events, bytes, matched, unsupported, unmatchable;
+    uint64_t duplicates;   /* events the hub had already */
+    uint64_t unfinished;   /* actions that had begun before a restart, and whose end is unknown */
+    uint64_t held;         /* events that had to wait for room among the actions */
     uint64_t rejected[REJECT_COUNT];
 };
 
+/** Stamped events a sender may have unacknowledged. */
+#define PIPELINE_WINDOW 32
+
 /** All memory is the caller's and stays; the other members are set by it afterwards. */
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
-                   struct journal *journal, struct jobs *jobs, struct json_token *tokens);
-/** For listener_init and jobs_init. */
+                   struct journal *journal, struct jobs *jobs, struct hosts *hosts,
+                   struct store *store, struct json_token *tokens);
+/** For listener_init, jobs_init and store_init. */
 struct listener_hooks pipeline_listener_hooks(struct pipeline *p);
 struct job_hooks pipeline_job_hooks(struct pipeline *p);
+struct store_hooks pipeline_store_hooks(struct pipeline *p);
 
+/** Must lines be followed by a signature? */
+bool pipeline_signed(const struct pipeline *p);
 /** One line, with its signature line where a key is set.
- * Return: 0; negative: rejected, counted and logged. */
-int pipeline_line(struct pipeline *p, const struct addr *peer, const char *line, size_t len,
+ * Return: 0; NEFIA_EAGAIN: there is no room for its actions, or its sender is over its rate: nothing
+ * was done; else negative: rejected, counted and logged. */
+int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_t len,
                   const char *sig, size_t sig_len);
-/** Start what the lines since the last call asked for. */
+/** Make safe what the lines since the last call brought, and start what they asked for. */
 void pipeline_turn_end(struct pipeline *p);
 
 #endif
