@@ -9,7 +9,6 @@
 
 #include "nefia/bytes.h"
 #include "nefia/err.h"
-#include "nefia/file.h"
 #include "nefia/frames.h"
 
 /* These numbers are on disks. */
@@ -217,13 +216,14 @@ static int fill_file(struct store *s)
 /** The other file takes over. Return: 0 or NEFIA_EIO (s->error): the one in use stays. */
 static int begin_file(struct store *s)
 {
-    const struct store before = *s;
+    const int fd = s->fd;
+    const uint64_t size = s->size, committed = s->committed;
 
     s->file = !s->file;
     s->generation++;
     if (fill_file(s) == 0) {
-        if (before.fd >= 0)
-            close(before.fd);
+        if (fd >= 0)
+            close(fd);
         s->limit = 2 * s->size > s->bound ? 2 * s->size : s->bound;
         s->stats.rotations++;
         return 0;
@@ -232,10 +232,10 @@ static int begin_file(struct store *s)
         close(s->fd);
         unlinkat(s->dir_fd, file_names[s->file], 0);
     }
-    s->fd = before.fd;
-    s->file = before.file;
-    s->size = before.size;
-    s->committed = before.committed;
+    s->fd = fd;
+    s->file = !s->file;
+    s->size = size;
+    s->committed = committed;
     s->len = 0;
     /* Should it be on the disk after all, then the one in use is the later from now on. */
     s->generation++;
@@ -635,7 +635,10 @@ int store_open(struct store *s, const char *dir, uint64_t bound, bool sync, stru
 {
     if (!dir || !*dir)
         return 0;
-    s->dir = dir;
+    if (file_join(s->dir, "", dir) < 0) {
+        text_str(why, "reactor.state_dir is too long");
+        return NEFIA_EIO;
+    }
     s->bound = bound;
     s->sync = sync;
     int err = open_dir(s, why);
@@ -658,6 +661,5 @@ void store_close(struct store *s)
     close_one(&s->fd);
     close_one(&s->dir_fd);
     close_one(&s->lock_fd);
-    s->dir = NULL;
     s->len = 0;
 }

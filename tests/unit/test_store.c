@@ -1018,6 +1018,11 @@ TEST(says_what_is_in_the_way)
     CHECK_INT(store_open(&store, "/nonexistent/a/b", 1 << 20, true, &why), NEFIA_EIO);
     CHECK(strstr(why_text, "/nonexistent/a/b") && strstr(why_text, "reactor.state_dir"));
     text_init(&why, why_text, sizeof why_text);
+    char longest[FILE_PATH_MAX + 1];
+    memset(longest, '/', sizeof longest);
+    longest[FILE_PATH_MAX] = '\0';
+    CHECK_INT(store_open(&store, longest, 1 << 20, true, &why), NEFIA_EIO);
+    text_init(&why, why_text, sizeof why_text);
     CHECK_INT(store_open(&store, "/dev/null", 1 << 20, true, &why), NEFIA_EIO);
     CHECK(strstr(why_text, "/dev/null") != NULL);
 }

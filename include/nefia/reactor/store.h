@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/event.h"
+#include "nefia/file.h"
 #include "nefia/hosts.h"
 #include "nefia/text.h"
 
@@ -58,8 +59,8 @@ struct store_stats {
 };
 
 struct store {
-    const char *dir; /* for messages; null: nothing is kept */
-    int dir_fd, lock_fd;
+    char dir[FILE_PATH_MAX]; /* for messages */
+    int dir_fd, lock_fd;     /* -1: nothing is kept */
     int fd;          /* of the file in use; -1: none */
     unsigned file;   /* 0 or 1 */
     uint64_t generation;
@@ -79,10 +80,10 @@ struct store {
 #define STORE_BYTES_MIN (CONFIG_EVENT_BYTES + 4096)
 void store_init(struct store *s, uint8_t *buf, size_t cap, struct hosts *hosts,
                 const struct store_hooks *hooks);
-/** Open the files in dir (kept by reference for messages; made, mode 0700, when missing; null or
- * "": keep nothing) and replay them: marks into hosts, jobs through the hook, last_row. Then a
- * fresh file is begun with what still matters. bound: bytes of one file (64 KiB and more make
- * sense). sync: see store_commit; new files are on the disk before they take over in any case.
+/** Open the files in dir (made, mode 0700, when missing; null or "": keep nothing) and replay them:
+ * marks into hosts, jobs through the hook, last_row. Then a fresh file is begun with what still
+ * matters. bound: bytes of one file (64 KiB and more make sense). sync: see store_commit; new files
+ * are on the disk before they take over in any case.
  * Bounds: jobs that are not at their end are looked for in rounds of (cap - CONFIG_EVENT_BYTES -
  * 512) / 9, each of which reads the file twice.
  * Return: 0; NEFIA_EIO (why: a sentence with the path and the remedy; nothing is open). Damage is
