@@ -52,8 +52,8 @@ struct host *hosts_get(struct hosts *h, const uint8_t id[HOST_ID]);
 bool host_take(struct hosts *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low);
 
 /** For the journal: a host with one of its marks as bytes, and back (which makes or updates it). A
- * host's older mark comes first, and hosts in the order they were heard (oldest, newer). Return:
- * NEFIA_EINVAL when the bytes are none. */
+ * host's older mark comes first, and hosts in the order they were heard (oldest, newer).
+ * Return: NEFIA_EINVAL when the bytes are none, or a mark that says nothing. */
 #define HOST_BYTES (HOST_ID + 8 + 8 + LINK_SPAN / 8)
 void host_store(const struct host *host, unsigned mark, uint8_t out[HOST_BYTES]);
 int hosts_restore(struct hosts *h, const uint8_t *bytes, size_t len);

@@ -170,7 +170,11 @@ void host_store(const struct host *host, unsigned mark, uint8_t out[HOST_BYTES])
 
 int hosts_restore(struct hosts *h, const uint8_t *bytes, size_t len)
 {
-    if (len != HOST_BYTES)
+    uint8_t any = 0;
+
+    for (size_t i = HOST_ID; i < HOST_BYTES && len == HOST_BYTES; i++)
+        any |= bytes[i];
+    if (!any)
         return NEFIA_EINVAL;
     struct host_mark *m = mark_of(h, hosts_get(h, bytes), get_be64(bytes + HOST_ID));
     m->base = get_be64(bytes + HOST_ID + 8);

@@ -251,6 +251,9 @@ TEST(comes_back_from_bytes)
     CHECK(host_named("b")->marks[0].boot == 3 && host_named("b")->marks[1].boot == 4);
     CHECK_INT(hosts_restore(&hosts, bytes[0], HOST_BYTES - 1), NEFIA_EINVAL);
     CHECK_INT(hosts_restore(&hosts, bytes[0], 0), NEFIA_EINVAL);
+    memset(bytes[0] + HOST_ID, 0, HOST_BYTES - HOST_ID);
+    CHECK_INT(hosts_restore(&hosts, bytes[0], HOST_BYTES), NEFIA_EINVAL);
+    CHECK_INT(a->marks[0].base, 0xFFFEFDFC00000000);
 }
 
 /* ---- Against a plain model ---- */
