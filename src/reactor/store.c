@@ -635,10 +635,11 @@ int store_open(struct store *s, const char *dir, uint64_t bound, bool sync, stru
 {
     if (!dir || !*dir)
         return 0;
-    if (file_join(s->dir, "", dir) < 0) {
+    if (file_join(s->path, "", dir) < 0) {
         text_str(why, "reactor.state_dir is too long");
         return NEFIA_EIO;
     }
+    s->dir = s->path;
     s->bound = bound;
     s->sync = sync;
     int err = open_dir(s, why);
@@ -661,5 +662,6 @@ void store_close(struct store *s)
     close_one(&s->fd);
     close_one(&s->dir_fd);
     close_one(&s->lock_fd);
+    s->dir = NULL;
     s->len = 0;
 }

@@ -59,8 +59,9 @@ struct store_stats {
 };
 
 struct store {
-    char dir[FILE_PATH_MAX]; /* for messages */
-    int dir_fd, lock_fd;     /* -1: nothing is kept */
+    const char *dir;          /* for messages: path; null: nothing is kept */
+    char path[FILE_PATH_MAX]; /* a copy: where it came from may be read again */
+    int dir_fd, lock_fd;
     int fd;          /* of the file in use; -1: none */
     unsigned file;   /* 0 or 1 */
     uint64_t generation;
