@@ -15,7 +15,9 @@ $(foreach f,$(wildcard tests/unit/*.c tests/fake/*.c tests/fuzz/*.c),\
 $(foreach f,$(FUZZERS),$(eval CFLAGS_tests/fuzz/$(f) += -Wno-missing-prototypes))
 
 # Our malloc is in the archive before the libraries that ask for it: without this they get musl's.
-$(O)/test/% $(O)/unit/% $(O)/replay/%: LINK_FLAGS += -Wl,-u,$(if $(SAN),heap_alloc,malloc)
+# The same holds for what CONFIG_SMALL_RUNTIME puts before the C library.
+FIRST := $(if $(SAN),heap_alloc,malloc $(if $(CONFIG_SMALL_RUNTIME),memcpy socket))
+$(O)/test/% $(O)/unit/% $(O)/replay/%: LINK_FLAGS += $(FIRST:%=-Wl,-u,%)
 
 .SECONDARY: $(TESTS:%=$(O)/obj/tests/unit/%.o) $(FUZZERS:%=$(O)/obj/tests/fuzz/%.o) \
             $(O)/obj/tests/fuzz/replay.o $(FAKES:%.c=$(O)/obj/%.o)

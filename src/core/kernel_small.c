@@ -45,15 +45,22 @@ struct kernel_action {
     unsigned long mask[2];
 };
 
-/** Only to set: nothing here asks for the action before. */
 int sigaction(int signo, const struct sigaction *restrict action, struct sigaction *restrict before)
 {
-    struct kernel_action k = {.handler = action->sa_handler,
-                              .flags = (unsigned long)action->sa_flags};
+    struct kernel_action now = {0}, old = {0};
 
-    (void)before;
-    memcpy(k.mask, &action->sa_mask, sizeof k.mask);
-    return (int)syscall(SYS_rt_sigaction, signo, &k, NULL, sizeof k.mask);
+    if (action) {
+        now.handler = action->sa_handler;
+        now.flags = (unsigned long)action->sa_flags;
+        memcpy(now.mask, &action->sa_mask, sizeof now.mask);
+    }
+    if (syscall(SYS_rt_sigaction, signo, action ? &now : NULL, &old, sizeof now.mask) < 0)
+        return -1;
+    if (before) {
+        *before = (struct sigaction){.sa_handler = old.handler, .sa_flags = (int)old.flags};
+        memcpy(&before->sa_mask, old.mask, sizeof old.mask);
+    }
+    return 0;
 }
 
 #endif
