@@ -1,5 +1,6 @@
 /* System calls without the C library's ways around kernels older than the ones we run on (Linux 2.6.27
- * has SOCK_CLOEXEC) and options that nothing here sets. Ours are in the program before the library's. */
+ * has SOCK_CLOEXEC) and options that nothing here asks for. Ours are in the program before the
+ * library's. setsockopt is the library's: timeouts need its way around kernels before 5.1. */
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -15,11 +16,6 @@ int socket(int family, int type, int protocol)
 int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
 {
     return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
-}
-
-int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
-{
-    return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
 
 /** In the kernel's sizes: sigset_t is larger in the C library, and its time_t may be. */
