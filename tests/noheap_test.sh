@@ -38,6 +38,8 @@ reactor:
   listen_port: $port
   hmac_key_file: $dir/key
   control_socket: $dir/hub.sock
+  state_dir: $dir/state
+  journal_kb: 256
   rules:
     - {name: run, event_pattern: '^load', action: {type: exec, command: "true", target: hub}}
     - {name: tell, event_pattern: '(disk|script)\\.(usage|result)+', action: {type: alert, webhook_name: ok}}
@@ -83,6 +85,12 @@ trace beacon "$programs/nefia-beacon" run -c "$dir/nefia.yaml"
 # Load: events from a foreign sender, from the beacon, actions of both kinds, questions, a reload.
 python3 "tests/fake/sender.py" steady "$port" "$dir/key" 5000 >"$dir/steady"
 result "5,000 events are taken" $?
+# Its actions run one after the other, and it waits for them.
+all_taken() {
+    "$programs/nefia" reactor status --json -c "$dir/nefia.yaml" | grep -q '"events":5[0-9][0-9][0-9],'
+}
+within 120 all_taken
+result "and acted on" $?
 within 20 grep -q '^/ok good .*disk.usage' "$dir/hook/log"
 result "a webhook is told" $?
 within 20 grep -q '^/ok good .*script.result' "$dir/hook/log"

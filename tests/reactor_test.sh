@@ -181,7 +181,8 @@ config main <<END
     - {name: by-name, event_pattern: '^byname$', action: {type: alert, webhook_name: byname}}
     - {name: fails, event_pattern: '^fails$', action: {type: exec, command: 'echo broken pipe; exit 3', target: hub}}
     - {name: slow, event_pattern: '^slow$', action: {type: exec, command: 'sleep 60', target: hub, timeout: 1s}}
-    - {name: many, event_pattern: '^many$', action: {type: exec, command: 'sleep 1', target: hub}}
+    - {name: many, event_pattern: '^many$', action: {type: exec, command: 'echo >>$dir/many.done', target: hub}}
+    - {name: stuck, event_pattern: '^stuck$', action: {type: exec, command: 'sleep 60', target: hub, timeout: 20s}}
     - {name: on-host, event_pattern: '^onhost$', action: {type: exec, command: 'true'}}
   webhooks:
     - {name: ok, url: "$hook/ok", secret: "$secret"}
@@ -272,18 +273,34 @@ result "alert: as many tries as it takes, and no more" $?
 ! grep -q "$secret" "$dir/run.log"
 result "no secret in the log" $?
 
-# More than one rule may have waiting, however large the queue was built.
+# events TYPE COUNT: signed, of as many hosts.
+events() {
+    i=0
+    while [ "$i" -lt "$2" ]; do
+        line=$(event "$1" "h$i" info '{}')
+        printf '%s\n%s\n' "$line" "$(sign "$line")"
+        i=$((i + 1))
+    done
+}
+
+# More than one rule may have waiting, however large the queue was built: the sender waits.
 jobs=$(sed -n 's/^CONFIG_EXEC_JOBS=//p' out/host/.config)
-i=0
-while [ "$i" -lt "$((jobs + 30))" ]; do
-    line=$(event many "h$i" info '{}')
-    printf '%s\n%s\n' "$line" "$(sign "$line")"
-    i=$((i + 1))
-done >"$dir/many"
-socat -t 3 -u "OPEN:$dir/many" "TCP:127.0.0.1:$port"
-expect_within "a queue that is full: counted" 5 sh -c "[ $(counter actions.exec.queue_full) -gt 0 ]"
-expect_within "a queue that is full: in the table" 5 sh -c "'$nefia' reactor status -c '$dir/main' | grep -q 'many  *exec  *queue full'"
-expect_within "a queue that is full: told once" 5 sh -c "[ \$(grep -c 'queue full' '$dir/run.log') = 1 ]"
+events many "$((jobs + 100))" >"$dir/many"
+socat -u "OPEN:$dir/many" "TCP:127.0.0.1:$port"
+expect_within "more than the queue holds: all is done" 30 sh -c "[ \$(wc -l <'$dir/many.done') -eq $((jobs + 100)) ]"
+[ "$(counter actions.exec.queue_full)" = 0 ] && [ "$(counter held)" -gt 0 ]
+result "more than the queue holds: the sender waited, nothing was dropped" $?
+
+# One rule that hangs: its sender waits for a bounded time, others do not.
+events stuck "$((jobs * 3 / 4 + 20))" >"$dir/stuck"
+socat -u "OPEN:$dir/stuck" "TCP:127.0.0.1:$port"
+expect_within "a rule that hangs: its queue fills" 5 sh -c "'$nefia' reactor status --json -c '$dir/main' | grep -q '\"holding\":1'"
+rm "$dir/env"
+send "$(event show.me other info '{}')"
+expect_within "a rule that hangs: another sender's event acts at once" 3 test -e "$dir/env"
+sed -i '/name: stuck/d' "$dir/main"
+kill -HUP "$hub_pid"
+expect_within "a rule that hangs: without it all goes on" 5 sh -c "'$nefia' reactor status --json -c '$dir/main' | grep -q '\"holding\":0'"
 
 # ---- bad input: rejected, the connection closed, one line, the daemon lives ------------------------------------------
 before=$(counter events)
@@ -376,9 +393,9 @@ grep -q '^  few .* 0$' "$dir/out" && grep -q '^  critical-disk-alert .* 2$' "$di
 result "reload: rules change, hits stay by name" $?
 
 # ---- the end ---------------------------------------------------------------------------------------------------------
-sed "s|command: 'sleep 1'|command: 'sleep 1; touch $dir/finished'|" "$dir/main.good" >"$dir/main"
+sed "s|echo >>$dir/many.done|sleep 1; touch $dir/finished|" "$dir/main.good" >"$dir/main"
 kill -HUP "$hub_pid"
-within 5 sh -c "[ \$(grep -c 'reloaded: ' '$dir/run.log') = 2 ]"
+within 5 sh -c "[ \$(grep -c 'reloaded: ' '$dir/run.log') = 3 ]"
 send "$(event many h info '{}')"
 stop_hub
 result "SIGTERM: exit status 0" $?

@@ -20,7 +20,6 @@
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
-#define AGAIN_MS 1000u /* between tries to write the journal */
 #define FINISHING_MS 10000u                   /* for actions to end */
 
 /* ---- Wiring ---- */
@@ -60,7 +59,6 @@ static void all_safe(void *arg)
 {
     struct hub *h = arg;
 
-    timer_stop(&h->again);
     listener_acknowledge(&h->listener);
 }
 
@@ -70,8 +68,13 @@ static void try_again(void *arg)
 
     listener_resume(&h->listener);
     pipeline_turn_end(&h->pipeline);
-    if (h->pipeline.unsafe && !timer_active(&h->again))
-        timer_start(&h->loop, &h->again, AGAIN_MS, try_again, h);
+}
+
+static void journal_refused(void *arg)
+{
+    struct hub *h = arg;
+
+    timer_start(&h->loop, &h->again, PIPELINE_RETRY_MS, try_again, h);
 }
 
 /** From the loop: what asks for this may be in the middle of a connection's lines. */
@@ -79,7 +82,7 @@ static void room_again(void *arg)
 {
     struct hub *h = arg;
 
-    if (h->listener.held > 0)
+    if (h->listener.held > 0 && !h->pipeline.unsafe)
         timer_start(&h->loop, &h->again, 0, try_again, h);
 }
 
@@ -125,6 +128,7 @@ static void wire_daemon(struct hub *h)
                   &h->store, pool_tokens);
     h->pipeline.changed = journal_changed;
     h->pipeline.acknowledge = all_safe;
+    h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
     h->pipeline.random = random_bytes;
     h->pipeline.arg = h;
@@ -337,11 +341,12 @@ static int open_store(struct hub *h)
     text_init(&why, why_buf, sizeof why_buf);
     int err = store_open(&h->store, s->state_dir, (uint64_t)s->journal_kb * 1024, s->journal_sync,
                          &why);
-    if (err < 0)
+    if (err < 0 || why.len > 0)
         LOG_ERROR(why.buf);
-    if (h->store.stats.damaged > 0)
-        LOG_WARN(DEC(h->store.stats.damaged), " bytes of the journal in ", s->state_dir,
-                 " were damaged and are lost");
+    if (h->store.stats.damaged + h->store.stats.torn > 0)
+        LOG_WARN("the journal in ", s->state_dir, ": ", DEC(h->store.stats.torn),
+                 " bytes of its last turn were not whole, ", DEC(h->store.stats.damaged),
+                 " bytes before it were damaged; what they held is lost");
     return err;
 }
 

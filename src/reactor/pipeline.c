@@ -518,18 +518,28 @@ static void hook_starting(void *arg, const struct job *job)
     store_start(p->store, job->row);
 }
 
+static int not_safe(struct pipeline *p, int err)
+{
+    if (!p->unsafe)
+        LOG_ERROR("cannot write the journal in ", p->store->dir, ": ", ERRNO(errno),
+                  "; until that is mended nothing is acknowledged and no action begins");
+    p->unsafe = true;
+    p->unsafe_ms = clock_ms(p->clock);
+    if (p->refused)
+        p->refused(p->arg);
+    return err;
+}
+
 static int hook_safe(void *arg)
 {
     struct pipeline *p = arg;
-    int err = store_commit(p->store);
 
-    if (err < 0) {
-        if (!p->unsafe)
-            LOG_ERROR("cannot write the journal in ", p->store->dir, ": ", ERRNO(errno),
-                      "; until that is mended nothing is acknowledged and no action begins");
-        p->unsafe = true;
-        return err;
-    }
+    /* A try after a failure writes all that matters anew. */
+    if (p->unsafe && clock_ms(p->clock) - p->unsafe_ms < PIPELINE_RETRY_MS)
+        return NEFIA_EIO;
+    int err = store_commit(p->store);
+    if (err < 0)
+        return not_safe(p, err);
     if (p->unsafe)
         LOG_INFO("the journal is written again");
     p->unsafe = false;
@@ -556,7 +566,8 @@ static void copy_job(void *arg, const struct job *job, const char *line)
 
     store_event(p->store, job->row, line, job->len);
     store_job(p->store, job->row, job->row, job_rule(p, job));
-    if (job->state == JOB_RUNNING)
+    /* What is about to begin, and what waits for another try, has begun too. */
+    if (job->state >= JOB_STARTING || job->attempt > 0)
         store_start(p->store, job->row);
 }
 

@@ -160,6 +160,7 @@ static void put_connections(const struct status_view *v, struct json_writer *w)
     json_object(w, "connections");
     json_put_u64(w, "open", v->listener->open);
     json_put_u64(w, "accepted", v->listener->accepted);
+    json_put_u64(w, "holding", v->listener->held);
     json_end_object(w);
     json_object(w, "rejected");
     for (int i = 0; i < REJECT_COUNT; i++)
@@ -196,6 +197,25 @@ static void put_heap(struct json_writer *w)
     json_end_object(w);
 }
 
+static void put_journal(const struct pipeline *p, struct json_writer *w)
+{
+    const struct store_stats *s = &p->store->stats;
+
+    json_object(w, "hosts");
+    json_put_u64(w, "known", p->hosts->used);
+    json_put_u64(w, "forgotten", p->hosts->forgotten);
+    json_end_object(w);
+    json_object(w, "journal");
+    json_put_bool(w, "kept", p->store->dir_fd >= 0);
+    json_put_bool(w, "written", !p->unsafe);
+    json_put_u64(w, "bytes", s->bytes);
+    json_put_u64(w, "commits", s->commits);
+    json_put_u64(w, "syncs", s->syncs);
+    json_put_u64(w, "failed", s->failed);
+    json_put_u64(w, "damaged_bytes", s->damaged);
+    json_end_object(w);
+}
+
 static void put_counters(const struct status_view *v, struct text *out)
 {
     const struct pipeline *p = v->pipeline;
@@ -209,7 +229,11 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "bytes", p->bytes);
     json_put_u64(&w, "matches", p->matched);
     json_put_u64(&w, "not_in_this_build", p->unsupported);
+    json_put_u64(&w, "duplicates", p->duplicates);
+    json_put_u64(&w, "unfinished", p->unfinished);
+    json_put_u64(&w, "held", p->held);
     put_connections(v, &w);
+    put_journal(p, &w);
     put_queues(p->jobs, &w);
     put_heap(&w);
     json_put_u64(&w, "remembered", p->rules->looked_up);

@@ -28,9 +28,12 @@ def connect():
 
 
 def is_closed(s, seconds):
+    """What the hub says is passed over."""
     s.settimeout(seconds)
     try:
-        return s.recv(1) == b""
+        while s.recv(4096) != b"":
+            pass
+        return True
     except socket.timeout:
         return False
     except OSError:
@@ -61,7 +64,7 @@ def steady(key, count):
     for i in range(count):
         s.setblocking(False)
         try:
-            asked_to_end = s.recv(1) == b""
+            asked_to_end = s.recv(4096) == b""
         except BlockingIOError:
             asked_to_end = False
         if asked_to_end:

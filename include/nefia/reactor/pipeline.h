@@ -44,8 +44,10 @@ struct pipeline {
     int64_t now_s;              /* wall time of this turn */
     bool overflow_told;         /* one line for a full queue, until it has room again */
     bool unsafe;                /* the last turn could not be made safe, which was told */
+    uint64_t unsafe_ms;         /* when that was tried */
     void (*changed)(void *arg); /* the journal has news */
     void (*acknowledge)(void *arg); /* all that came so far is on the disk */
+    void (*refused)(void *arg);     /* it is not: call pipeline_turn_end in PIPELINE_RETRY_MS */
     void (*room)(void *arg);        /* an action ended */
     /** Random bytes for a nonce. Return: 0, or negative: there are none (early at boot). */
     int (*random)(void *buf, size_t len);
@@ -60,6 +62,8 @@ struct pipeline {
 
 /** Stamped events a sender may have unacknowledged. */
 #define PIPELINE_WINDOW 32
+/** Between tries to write a journal that could not be written. */
+#define PIPELINE_RETRY_MS 1000
 
 /** All memory is the caller's and stays; the other members are set by it afterwards. */
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
