@@ -578,18 +578,37 @@ static void hook_copy(void *arg)
     jobs_each(p->jobs, copy_job, p);
 }
 
+/** Which event that was: "disk.usage from web-01 (boot 7, seq 41)". */
+static const char *event_name(struct text *t, const struct event *e)
+{
+    text_printable(t, e->type.ptr, e->type.len);
+    text_str(t, " from ");
+    text_printable(t, e->host_id.ptr, e->host_id.len);
+    if (e->has_seq) {
+        text_str(t, " (boot ");
+        text_u64(t, e->boot);
+        text_str(t, ", seq ");
+        text_u64(t, e->seq);
+        text_char(t, ')');
+    }
+    return t->buf;
+}
+
 /** What became of an action that was not at its end when the hub stopped. */
 static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
 {
     struct journal_mark mark = journal_put(p->journal, e, p->now_s);
     const struct rule *rule = &rules_active(p->rules)->rules[index];
     const char *word = action_word(&rule->action);
+    char name_buf[EVENT_TYPE_MAX + EVENT_HOST_MAX + 64];
+    struct text name;
 
+    text_init(&name, name_buf, sizeof name_buf);
     if (begun && !rule->idempotent) {
         p->unfinished++;
         journal_add(p->journal, &mark, rule->name, word, JOURNAL_FAILED,
                     "begun before the restart, end unknown");
-        LOG_WARN("rule ", rule->name, ": ", word,
+        LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
                  " had begun when the hub stopped, and its end is unknown; it is not begun again "
                  "(idempotent: true allows that)");
         return;
@@ -599,8 +618,8 @@ static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
     if (err < 0)
         journal_settle(p->journal, row, JOURNAL_FAILED,
                        err == NEFIA_EFULL ? "queue full" : err_text(err));
-    LOG_INFO("rule ", rule->name, ": ", word, begun ? " is begun again" : " is taken up",
-             " after the restart");
+    LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
+             begun ? " is begun again" : " is taken up", " after the restart");
 }
 
 static void hook_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
