@@ -1,10 +1,10 @@
 #!/bin/sh
 # Run test programs and add up their counts.
 #
-#   run-tests.sh [-e EMULATOR] [-t SECONDS] PROGRAM…
+#   run-tests.sh [-e EMULATOR] [-t SECONDS] [-v] PROGRAM…
 #
 # Each program ends with a line `N passed, N failed`; one that dies without it counts as one failed.
-# Its output is shown when it fails.  The last line is the sum.  A program …/replay/NAME is given the
+# Its output is shown when it fails, with -v always.  The last line is the sum.  A program …/replay/NAME is given the
 # files of its corpus: tests/fuzz/corpus/NAME, or that without a leading fuzz_.
 set -u
 # shellcheck source=toolchain/verdict.sh
@@ -12,10 +12,12 @@ set -u
 
 emulator=
 limit=120
-while getopts e:t: opt; do
+all=
+while getopts e:t:v opt; do
     case $opt in
     e) emulator=$OPTARG ;;
     t) limit=$OPTARG ;;
+    v) all=1 ;;
     *) exit 2 ;;
     esac
 done
@@ -41,6 +43,7 @@ for program in "$@"; do
         cat "$log"
         echo "FAIL $program: exit status $status, ${line:-no result}"
     else
+        [ -z "$all" ] || sed '$d' "$log"
         echo "ok $program: $p"
     fi
     passed=$((passed + p))

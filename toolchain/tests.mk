@@ -71,6 +71,14 @@ fuzz: out/.deps/fuzz ## Look for bad input with libFuzzer, FUZZ_SECONDS for each
 	+$(Q)$(SUBMAKE) SAN=fuzz BOARD=host fuzzers
 	$(Q)toolchain/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS:%=out/host-fuzz/fuzz/%)
 
+# ---- faults ----------------------------------------------------------------------------------------
+# The real programs, killed, cut off, on bad disks; each scenario closes with an exact account of the
+# events. FAULT_ROUNDS makes a short run, FAULT_SEED repeats one, FAULT_KEEP=1 keeps its files.
+.PHONY: test-fault
+test-fault: out/.deps/test ## Kill, cut, fill, damage, flood the real programs; account for every event
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
+	$(Q)$(RUN) -v -t 240 $(sort $(wildcard tests/fault/scenario_*.py))
+
 # ---- whole systems ---------------------------------------------------------------------------------
 GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
@@ -119,4 +127,5 @@ check: out/.deps/build out/.deps/test out/.deps/emulate ## Every tier; the last 
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget" \
 	    "scripts=$(RUN) -t 600 $(wildcard tests/*_test.sh)" \
+	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu"

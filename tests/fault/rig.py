@@ -1,0 +1,371 @@
+"""What the fault tests share: the real programs, a sender of foreign make, and the account.
+
+The account: every event that a beacon gave a number (host, boot, seq) was acted on once; or the hub's log names it as begun
+when the hub was killed, and then it was acted on once or not at all; or it is among what the beacon reports as lost. Nothing
+was acted on twice, and nothing that nobody emitted.
+
+An action appends its event to one file, with one write to a descriptor in append mode, so that the file is what really
+happened, whoever was killed meanwhile."""
+import collections
+import hashlib
+import hmac
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+KEY = "0123456789abcdef0123456789abcdef"
+SPAN = 256
+
+
+class Rig:
+    """A directory, copies of both programs (others may be building them), all that was started, and the verdict."""
+
+    def __init__(self, name):
+        self.name = name
+        self.passed = self.failed = 0
+        self.dir = tempfile.mkdtemp(prefix="nefia-fault-")
+        self.ends = []
+        self.seed = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 32))
+        self.random = random.Random(self.seed)
+        out = os.environ.get("NEFIA_OUT", "out/host")
+        for program in ("nefia", "nefia-beacon"):
+            shutil.copy(os.path.join(out, program), self.dir)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        print("%s: FAULT_SEED=%d" % (name, self.seed), flush=True)
+
+    def rounds(self, full):
+        """How often: FAULT_ROUNDS, should that be less."""
+        return min(full, int(os.environ.get("FAULT_ROUNDS") or full))
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def check(self, name, good, detail=""):
+        self.passed += bool(good)
+        self.failed += not good
+        print("%s %s%s" % ("ok" if good else "FAIL", name, ": %s" % (detail,) if detail != "" and not good else ""),
+              flush=True)
+        return good
+
+    def say(self, text):
+        print("   " + text, flush=True)
+
+    def finish(self):
+        print("%d passed, %d failed" % (self.passed, self.failed))
+        sys.exit(self.failed > 0 or self.passed == 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        for end in reversed(self.ends):
+            end()
+        if kind is None or kind is SystemExit:
+            if os.environ.get("FAULT_KEEP"):
+                print("kept: " + self.dir)
+            else:
+                shutil.rmtree(self.dir, ignore_errors=True)
+        else:
+            print("kept: " + self.dir, flush=True)
+
+
+def skip(what):
+    """A plain sentence and a count of its own: nothing was tested."""
+    print("skip: " + what)
+    print("1 passed, 0 failed")
+    sys.exit(0)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def within(seconds, condition, step=0.02):
+    """Its value, once that is true; else its last one."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(step)
+
+
+def ask(path, request, seconds=10):
+    """The records that a control socket answers with, and the exit status. None: there was no whole answer."""
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(seconds)
+            s.connect(path)
+            s.sendall(request.encode() + b"\n")
+            data = b""
+            while chunk := s.recv(65536):
+                data += chunk
+        lines = [json.loads(line) for line in data.split(b"\n") if line]
+    except (OSError, ValueError):
+        return None
+    if not lines or "exit" not in lines[-1]:
+        return None
+    return lines[:-1], lines[-1]["exit"]
+
+
+class Daemon:
+    """One of the two programs: its configuration, its log, its process."""
+
+    def __init__(self, rig, name, program, verbs, config, prefix=()):
+        self.rig = rig
+        self.name = name
+        self.config = rig.path(name + ".json")
+        self.log = rig.path(name + ".log")
+        self.socket = rig.path(name + ".sock")
+        self.argv = [*prefix, rig.path(program), *verbs, "-c", self.config]
+        self.process = None
+        self.log_end = 0
+        self.configure(config)
+        rig.ends.append(self.kill)
+
+    def configure(self, config):
+        with open(os.open(self.config, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as f:
+            json.dump(config, f)
+
+    def start(self, env=None):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+
+    def signal(self, number):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def stop(self):
+        """In order. Its exit status; None when it had to be killed."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def lines(self):
+        with open(self.log, errors="replace") as f:
+            return f.read().split("\n")
+
+    def logged(self, text):
+        return sum(text in line for line in self.lines())
+
+
+class Hub(Daemon):
+    """Its one rule acts on every event, by appending it to the file `acted`, after `command` where one is given."""
+
+    def __init__(self, rig, name="hub", prefix=(), address="127.0.0.1", command=None, state_dir=None, **more):
+        self.port = free_port()
+        self.address = address
+        self.state_dir = state_dir or rig.path(name + ".state")
+        self.acted = rig.path("acted")
+        command = (command or "") + "printf '%%s\\n' \"$NEFIA_EVENT\" >>%s" % self.acted
+        self.reactor = {
+            "listen_address": address, "listen_port": self.port, "hmac_key": KEY, "state_dir": self.state_dir,
+            "control_socket": rig.path(name + ".sock"),
+            "rules": [{"name": "count", "action": {"type": "exec", "target": "hub", "command": command}}], **more}
+        super().__init__(rig, name, "nefia", ["reactor", "run"], {"reactor": self.reactor}, prefix)
+
+    def status(self):
+        """The counters, or None."""
+        answer = ask(self.socket, "status")
+        return answer and next((r["counters"] for r in answer[0] if "counters" in r), None)
+
+    def ready(self, seconds=10):
+        return within(seconds, self.status)
+
+    def idle(self):
+        """Has it no action waiting or running?"""
+        c = self.status()
+        return c is not None and all(q["waiting"] + q["running"] == 0 for q in c["actions"].values())
+
+    def acts(self):
+        """How often it acted on each event."""
+        seen = collections.Counter()
+        try:
+            with open(self.acted, "rb") as f:
+                for line in f:
+                    e = json.loads(line)
+                    seen[e["host_id"], e.get("boot"), e.get("seq")] += 1
+        except FileNotFoundError:
+            pass
+        return seen
+
+    def unfinished(self):
+        """Events whose action it reported as begun and not finished."""
+        found = re.findall(r"rule count: exec for \S+ from (\S+) \(boot (\d+), seq (\d+)\) had begun",
+                           "\n".join(self.lines()))
+        return {(host, int(boot), int(seq)) for host, boot, seq in found}
+
+
+class Beacon(Daemon):
+    def __init__(self, rig, name, hub, prefix=(), address=None, **more):
+        config = {"reactor": "%s:%d" % (address or hub.address, hub.port), "hmac_key": KEY,
+                  "control_socket": rig.path(name + ".sock"), "state_dir": rig.path(name + ".state"),
+                  "max_events_per_min": 120, "dedup_window": "1s", **more}
+        self.host = name
+        self.said = 0
+        super().__init__(rig, name, "nefia-beacon", ["run"], {"host_id": name, "beacons": config}, prefix)
+
+    def status(self):
+        answer = ask(self.socket, "status json")
+        return answer and answer[0][0] if answer and answer[0] else None
+
+    def ready(self, seconds=10):
+        return within(seconds, self.status)
+
+    def emit(self, severity="info"):
+        """As `nefia-beacon emit` does. (boot, seq); () when it was held back; None when there was no answer."""
+        self.said += 1
+        answer = ask(self.socket, 'emit %s load.test {"n":"%d"}' % (severity, self.said))
+        if not answer or not answer[0]:
+            return None
+        found = re.match(r"accepted: boot (\d+), seq (\d+)", answer[0][0])
+        return (int(found[1]), int(found[2])) if found else ()
+
+    def drained(self):
+        s = self.status()
+        return s is not None and s["spool"]["events"] == 0 and s["uplink"]["delivered"] + sum(s["lost"].values()) >= s["seq"]
+
+    def emitted(self):
+        """Every number this start gave out."""
+        s = self.status()
+        return {(self.host, s["boot"], seq) for seq in range(1, s["seq"] + 1)}
+
+
+def stamp(line, nonce, count, low):
+    return line[:-1] + b',"link":{"nonce":"%s","count":%d,"low":%d}}' % (nonce, count, low)
+
+
+def sign(line, key=KEY):
+    return line + b"\n" + hmac.new(key.encode(), line, hashlib.sha256).hexdigest().encode() + b"\n"
+
+
+def event(host, boot, seq, severity="info"):
+    return ('{"type":"load.test","source":"rig","host_id":"%s","timestamp":"2026-03-10T15:30:00Z","severity":"%s",'
+            '"data":{"n":%d},"seq":%d,"boot":%d}' % (host, severity, seq, seq, boot)).encode()
+
+
+class Sender(threading.Thread):
+    """Speaks acknowledged delivery as the README has it, and comes back at once when the connection breaks: what was not
+    acknowledged is sent again. `rate` events a second come into being, `burst` at a time, until quit()."""
+
+    def __init__(self, hub, host, rate, boot=1, burst=1):
+        super().__init__(daemon=True)
+        self.hub, self.host, self.rate, self.boot, self.burst = hub, host, rate, boot, burst
+        self.waiting = collections.OrderedDict()
+        self.last = 0
+        self.made = threading.Event()
+        self.over = False
+        self.sent = self.connects = 0
+        self.wrong = []
+
+    def emitted(self):
+        return {(self.host, self.boot, seq) for seq in range(1, self.last + 1)}
+
+    def quit(self):
+        """No more events; those that are there are still delivered."""
+        self.made.set()
+
+    def done(self):
+        return self.made.is_set() and not self.waiting
+
+    def run(self):
+        began = time.monotonic()
+        while not self.over:
+            try:
+                with socket.create_connection((self.hub.address, self.hub.port), timeout=5) as s:
+                    s.settimeout(0.02)
+                    self.connects += 1
+                    self.talk(s, began)
+            except OSError:
+                time.sleep(0.01)
+
+    def make(self, began):
+        due = int((time.monotonic() - began) * self.rate) // self.burst * self.burst
+        while not self.made.is_set() and self.last < due and len(self.waiting) < SPAN:
+            self.last += 1
+            self.waiting[self.last] = event(self.host, self.boot, self.last)
+
+    def talk(self, s, began):
+        nonce, window, data, under_way = None, 0, b"", []
+        count = confirmed = 0
+        while not self.over:
+            self.make(began)
+            for seq, line in self.waiting.items():
+                if nonce is None or len(under_way) >= window:
+                    break
+                if seq <= (under_way[-1] if under_way else 0):
+                    continue
+                count += 1
+                self.sent += 1
+                s.sendall(sign(stamp(line, nonce, count, next(iter(self.waiting)))))
+                under_way.append(seq)
+            try:
+                got = s.recv(65536)
+                if not got:
+                    return
+                data += got
+            except socket.timeout:
+                continue
+            lines = data.split(b"\n")
+            while len(lines) > 2:
+                if sign(lines[0]) != lines[0] + b"\n" + lines[1] + b"\n":
+                    self.wrong.append(lines[0])
+                said = json.loads(lines[0])
+                lines = lines[2:]
+                window = said["window"]
+                if "nefia" in said:
+                    nonce = said["nonce"].encode()
+                elif "ack" in said and said["nonce"].encode() == nonce and said["ack"]["count"] <= count:
+                    while confirmed < said["ack"]["count"]:
+                        confirmed += 1
+                        del self.waiting[under_way.pop(0)]
+                else:
+                    self.wrong.append(said)
+            data = b"\n".join(lines)
+
+
+def settle(rig, hub, beacons=(), senders=(), seconds=60):
+    """Everything that is under way arrives, and every action ends; then the hub stops in order."""
+    for s in senders:
+        s.quit()
+    rig.check("all that was emitted is acknowledged",
+              within(seconds, lambda: all(b.drained() for b in beacons) and all(s.done() for s in senders)),
+              [(b.name, b.status()) for b in beacons if not b.drained()] + [(s.host, len(s.waiting)) for s in senders])
+    rig.check("every action ends", within(seconds, hub.idle), hub.status())
+    rig.check("nobody was told what it did not expect", not any(s.wrong for s in senders), [s.wrong for s in senders])
+
+
+def account(rig, hub, emitted, lost=0, name="the account"):
+    """emitted: all numbers that were given out; lost: how many of them were reported as lost."""
+    acts, unfinished = hub.acts(), hub.unfinished()
+    twice = sorted(e for e, n in acts.items() if n > 1)
+    missing = emitted - set(acts)
+    silent = missing - unfinished
+    rig.say("%d emitted = %d acted on + %d begun when the hub was killed, without effect + %d reported lost"
+            % (len(emitted), len(set(acts) & emitted), len(missing & unfinished), lost))
+    rig.check(name + ": nothing is acted on twice", not twice, twice[:5])
+    rig.check(name + ": nothing comes from nowhere", not set(acts) - emitted, sorted(set(acts) - emitted)[:5])
+    return rig.check(name + ": nothing is lost silently", len(silent) == lost, (len(silent), sorted(silent)[:8]))
