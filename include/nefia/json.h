@@ -8,15 +8,15 @@
 #include "nefia/bytes.h"
 #include "nefia/text.h"
 
-/** JSON by RFC 8259, to the letter. Reading is two passes over the same bytes: our grammar pass
- * (which jsmn, even in strict mode, does not replace: it lets through what RFC 8259 forbids) and
- * jsmn's tokens, which become ours in place. Numbers stay text until asked for. Neither pass
- * recurses. */
+/** JSON by RFC 8259, to the letter, in one pass that checks the grammar and fills jsmn's tokens with
+ * what jsmn's own pass, in strict mode, would make of the document. Numbers stay text until asked for.
+ * Nothing recurses. */
 enum json_type {
     JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL
 };
 
-/** 20 bytes, laid out as jsmn's token with parent links, since jsmn writes into the same array.
+/** 20 bytes, one of jsmn's tokens with its type told apart further, and the next one instead of its
+ * parent.
  * Offsets into the document; objects and arrays with their brackets, strings without their quotes
  * and still escaped. */
 struct json_token {

@@ -4,29 +4,34 @@
 #include "nefia/json.h"
 #include "nefia/kconfig.h"
 
+/* Of jsmn the tokens and what hands them out. Its scanner would be a second one over the same bytes,
+ * and lets through what RFC 8259 forbids. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wunused-function"
 #define JSMN_STATIC
 #define JSMN_STRICT
-#define JSMN_PARENT_LINKS /* without them a close or a comma walks all tokens before it */
+#define JSMN_PARENT_LINKS
 #include <jsmn.h>
 #pragma GCC diagnostic pop
 
-_Static_assert(sizeof(struct json_token) == sizeof(jsmntok_t), "jsmn writes into the same array");
+_Static_assert(sizeof(struct json_token) == sizeof(jsmntok_t), "a token is one of jsmn's");
 _Static_assert(offsetof(struct json_token, start) == offsetof(jsmntok_t, start), "start");
 _Static_assert(offsetof(struct json_token, end) == offsetof(jsmntok_t, end), "end");
 _Static_assert(offsetof(struct json_token, size) == offsetof(jsmntok_t, size), "size");
 _Static_assert(offsetof(struct json_token, next) == offsetof(jsmntok_t, parent),
                "next over parent");
 
-/* ---- the grammar pass: RFC 8259 sections 2 to 8 ---- */
+/* ---- the grammar: RFC 8259 sections 2 to 8 ---- */
 
 struct scan {
-    const char *end;
-    uint64_t objects; /* a bit for each depth: an object is open there, not an array */
+    const char *text, *end;
+    struct json_token *tokens;
+    unsigned cap;
+    jsmn_parser jsmn; /* how many tokens there are */
+    uint32_t open[JSON_MAX_DEPTH]; /* containers whose end was not reached */
     unsigned depth, max_depth;
-    const char *first_backslash, *last_backslash; /* null: none */
     int err;
     const char *at, *what; /* of the refusal */
 };
@@ -42,6 +47,29 @@ static const char *refuse(struct scan *s, const char *at, int err, const char *w
 static const char *refuse_syntax(struct scan *s, const char *at, const char *what)
 {
     return refuse(s, at, NEFIA_ESYNTAX, at == s->end ? "the document ends too early" : what);
+}
+
+/** A token that begins at p. Return: null, refused, when there is no room. */
+static struct json_token *add_token(struct scan *s, enum json_type type, const char *p)
+{
+    if (!jsmn_alloc_token(&s->jsmn, (jsmntok_t *)(void *)s->tokens, s->cap)) {
+        refuse(s, p, NEFIA_EFULL, "more values than there is room for");
+        return NULL;
+    }
+    struct json_token *t = &s->tokens[s->jsmn.toknext - 1];
+    *t = (struct json_token){
+        .type = (uint16_t)type, .start = (uint32_t)(p - s->text), .next = s->jsmn.toknext};
+    return t;
+}
+
+static struct json_token *innermost(const struct scan *s)
+{
+    return &s->tokens[s->open[s->depth - 1]];
+}
+
+static bool in_object(const struct scan *s)
+{
+    return innermost(s)->type == JSON_OBJECT;
 }
 
 static const char *skip_space(const struct scan *s, const char *p)
@@ -97,19 +125,8 @@ static const char *scan_unicode(struct scan *s, const char *p)
     return p + 11;
 }
 
-/** Where backslashes are, so that most strings need not be searched for one. */
-static void note_backslash(struct scan *s, const char *at)
-{
-    if (!IS_ENABLED(CONFIG_JSON_FAST))
-        return;
-    s->last_backslash = at;
-    if (s->first_backslash == NULL)
-        s->first_backslash = at;
-}
-
 static const char *scan_escape(struct scan *s, const char *p)
 {
-    note_backslash(s, p - 1);
     if (p == s->end)
         return refuse_syntax(s, p, "");
     switch (*p) {
@@ -136,7 +153,8 @@ static bool is_plain(char c)
 
 /** Behind the plain characters at p, eight at a time while there are as many: most of a document is
  * inside strings. A byte is not plain when its top bit is set, or when one of x - 0x20, (x ^ '"') - 1
- * and (x ^ '\\') - 1 borrows into it. A borrow from a neighbour may only stop us too early. */
+ * and (x ^ '\\') - 1 borrows into it. A borrow goes up only, from a
+ * byte that is not plain: the lowest found is true. */
 static const char *skip_plain(const struct scan *s, const char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
@@ -147,7 +165,7 @@ static const char *skip_plain(const struct scan *s, const char *p)
         uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
         uint64_t found = (x | (x - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
         if (found && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-            return p + (__builtin_ctzll(found) >> 3); /* borrows go up: the lowest is true */
+            return p + (__builtin_ctzll(found) >> 3);
         if (found)
             break;
         p += 8;
@@ -160,13 +178,20 @@ static const char *skip_plain(const struct scan *s, const char *p)
 /** A string from behind its opening quote to behind its closing one. */
 static const char *scan_string(struct scan *s, const char *p)
 {
+    struct json_token *t = add_token(s, JSON_STRING, p);
+
+    if (t == NULL)
+        return NULL;
     for (;;) {
         p = skip_plain(s, p);
         if (p == s->end)
             return refuse_syntax(s, p, "");
-        if (*p == '"')
+        if (*p == '"') {
+            t->end = (uint32_t)(p - s->text);
             return p + 1;
+        }
         if (*p == '\\') {
+            t->escaped = 1;
             p = scan_escape(s, p + 1);
             if (p == NULL)
                 return NULL;
@@ -220,9 +245,18 @@ static const char *scan_word(struct scan *s, const char *p, const char *word)
     return p;
 }
 
-static bool in_object(const struct scan *s)
+/** word null: a number. */
+static const char *scan_literal(struct scan *s, const char *p, enum json_type type,
+                                const char *word)
 {
-    return s->objects >> (s->depth - 1) & 1;
+    struct json_token *t = add_token(s, type, p);
+
+    if (t == NULL)
+        return NULL;
+    p = word != NULL ? scan_word(s, p, word) : scan_number(s, p);
+    if (p != NULL)
+        t->end = (uint32_t)(p - s->text);
+    return p;
 }
 
 static const char *scan_scalar(struct scan *s, const char *p)
@@ -233,14 +267,14 @@ static const char *scan_scalar(struct scan *s, const char *p)
     case '"':
         return scan_string(s, p + 1);
     case 't':
-        return scan_word(s, p, "true");
+        return scan_literal(s, p, JSON_TRUE, "true");
     case 'f':
-        return scan_word(s, p, "false");
+        return scan_literal(s, p, JSON_FALSE, "false");
     case 'n':
-        return scan_word(s, p, "null");
+        return scan_literal(s, p, JSON_NULL, "null");
     default:
         if (*p == '-' || is_digit(s, p))
-            return scan_number(s, p);
+            return scan_literal(s, p, JSON_NUMBER, NULL);
         if ((unsigned char)*p >= 0x80)
             return refuse(s, p, utf8_valid(p, (size_t)(s->end - p)) ? NEFIA_ESYNTAX : NEFIA_EUTF8,
                           "bytes outside a string that are not ASCII");
@@ -258,6 +292,7 @@ static const char *scan_key(struct scan *s, const char *p)
         return refuse_syntax(s, p, "a comma before }");
     if (p == s->end || *p != '"')
         return refuse_syntax(s, p, "a member without a name in quotes");
+    innermost(s)->size++;
     p = scan_string(s, p + 1);
     if (p == NULL)
         return NULL;
@@ -265,67 +300,6 @@ static const char *scan_key(struct scan *s, const char *p)
     if (p == s->end || *p != ':')
         return refuse_syntax(s, p, "a member name without a colon");
     return p + 1;
-}
-
-/** Up to and with the next scalar or empty container, entering the containers on the way. */
-static const char *scan_value(struct scan *s, const char *p)
-{
-    for (;;) {
-        p = skip_space(s, p);
-        if (p == s->end || (*p != '{' && *p != '['))
-            return scan_scalar(s, p);
-        if (s->depth == s->max_depth)
-            return refuse(s, p, NEFIA_EDEPTH, "nested too deep");
-        bool object = *p == '{';
-        uint64_t bit = UINT64_C(1) << s->depth;
-        s->objects = object ? s->objects | bit : s->objects & ~bit;
-        s->depth++;
-        p = skip_space(s, p + 1);
-        if (p < s->end && *p == (object ? '}' : ']')) {
-            s->depth--;
-            return p + 1;
-        }
-        if (object)
-            p = scan_key(s, p);
-        if (p == NULL)
-            return NULL;
-    }
-}
-
-/** What may follow a value: containers that end, then a comma (and the name, in an object), or the
- * end at depth 0. */
-static const char *scan_after(struct scan *s, const char *p)
-{
-    while (s->depth > 0) {
-        p = skip_space(s, p);
-        if (p < s->end && *p == ',')
-            return in_object(s) ? scan_key(s, p + 1) : p + 1;
-        if (in_object(s) && (p == s->end || *p != '}'))
-            return refuse_syntax(s, p, "neither a comma nor } after a member");
-        if (!in_object(s) && (p == s->end || *p != ']'))
-            return refuse_syntax(s, p, "neither a comma nor ] after an element");
-        s->depth--;
-        p++;
-    }
-    return p;
-}
-
-static void scan_document(struct scan *s, const char *p)
-{
-    if (s->end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) {
-        refuse(s, p, NEFIA_ESYNTAX, "a byte order mark");
-        return;
-    }
-    do {
-        p = scan_value(s, p);
-        if (p != NULL)
-            p = scan_after(s, p);
-    } while (p != NULL && s->depth > 0);
-    if (p == NULL)
-        return;
-    p = skip_space(s, p);
-    if (p != s->end)
-        refuse_syntax(s, p, "text after the end of the document");
 }
 
 /* ---- strings that hold escapes ---- */
@@ -459,7 +433,7 @@ static const struct json_token *duplicate_of_few(const char *text, struct json_t
 }
 
 /** The same for an object with many: keys in buckets by hash. The chain to the key before it goes
- * through `size` and its hash is kept in `next`, both still unused in a key. */
+ * through `size` and its hash is kept in `next`, both put back after. */
 static const struct json_token *duplicate_of_many(const char *text, struct json_token *tokens,
                                                   const struct json_token *object)
 {
@@ -477,6 +451,11 @@ static const struct json_token *duplicate_of_many(const char *text, struct json_
         *head = (uint32_t)(key - tokens);
         key = next_key(tokens, key);
     }
+    key = &tokens[object - tokens + 1];
+    for (unsigned i = 0; i < object->size; i++, key = next_key(tokens, key)) {
+        key->size = 0;
+        key->next = (uint32_t)(key - tokens) + 1;
+    }
     return NULL;
 }
 
@@ -493,127 +472,89 @@ static const struct json_token *duplicate_by_pairs(const char *text, struct json
     return NULL;
 }
 
-/* ---- from jsmn's tokens to ours, in the same place ---- */
+/* ---- values, and what is around them ---- */
 
-static enum json_type scalar_type(char first)
+static const struct json_token *find_duplicate(struct scan *s, const struct json_token *object)
 {
-    switch (first) {
-    case 't':
-        return JSON_TRUE;
-    case 'f':
-        return JSON_FALSE;
-    case 'n':
-        return JSON_NULL;
-    default:
-        return JSON_NUMBER;
-    }
-}
-
-struct convert {
-    const char *text;
-    struct json_token *tokens;
-    uint32_t first_backslash, last_backslash; /* offsets; first > last: none */
-    uint32_t open[JSON_MAX_DEPTH]; /* containers whose end was not reached */
-    unsigned depth;
-};
-
-/** All of a container's tokens are known: where it ends, and that its names differ. Return: the
- * duplicate, or null. */
-static const struct json_token *close_container(struct convert *c, uint32_t next)
-{
-    struct json_token *t = &c->tokens[c->open[--c->depth]];
-    const struct json_token *duplicate = NULL;
-
-    t->next = next;
-    if (t->type != JSON_OBJECT)
-        return NULL;
     if (!IS_ENABLED(CONFIG_JSON_FAST))
-        return duplicate_by_pairs(c->text, c->tokens, t);
-    if (t->size <= FEW_MEMBERS)
-        return duplicate_of_few(c->text, c->tokens, t);
-    duplicate = duplicate_of_many(c->text, c->tokens, t);
-    struct json_token *key = t + 1;
-    for (unsigned i = 0; i < t->size; i++, key = next_key(c->tokens, key)) {
-        key->size = 0;
-        key->next = (uint32_t)(key - c->tokens) + 1;
-    }
-    return duplicate;
+        return duplicate_by_pairs(s->text, s->tokens, object);
+    if (object->size > FEW_MEMBERS)
+        return duplicate_of_many(s->text, s->tokens, object);
+    return object->size > 1 ? duplicate_of_few(s->text, s->tokens, object) : NULL;
 }
 
-static bool has_backslash(const struct convert *c, const struct json_token *t)
+/** The innermost container ends with the bracket at p: all its names are known. */
+static const char *end_container(struct scan *s, const char *p)
 {
-    if (IS_ENABLED(CONFIG_JSON_FAST) &&
-        (t->start > c->last_backslash || t->end <= c->first_backslash))
-        return false;
-    /* The first or the last is inside; else there may be one between them. */
-    if (IS_ENABLED(CONFIG_JSON_FAST) &&
-        (t->start <= c->first_backslash || t->end > c->last_backslash))
-        return true;
-    return memchr(c->text + t->start, '\\', t->end - t->start) != NULL;
+    struct json_token *t = innermost(s);
+    const struct json_token *duplicate;
+
+    s->depth--;
+    t->end = (uint32_t)(p + 1 - s->text);
+    t->next = s->jsmn.toknext;
+    if (t->type != JSON_OBJECT || (duplicate = find_duplicate(s, t)) == NULL)
+        return p + 1;
+    return refuse(s, s->text + duplicate->start, NEFIA_EEXIST, "duplicate member");
 }
 
-static void convert_token(struct convert *c, uint32_t i)
+/** Up to and with the next scalar or empty container, entering the containers on the way. */
+static const char *scan_value(struct scan *s, const char *p)
 {
-    struct json_token *t = &c->tokens[i];
-    jsmntype_t type;
-
-    memcpy(&type, t, sizeof type); /* an int over type and escaped, in either byte order */
-    t->escaped = 0;
-    t->next = i + 1;
-    if (type == JSMN_STRING) {
-        t->type = JSON_STRING;
-        t->size = 0; /* jsmn counts a name's value */
-        t->escaped = has_backslash(c, t);
-    } else if (type == JSMN_PRIMITIVE) {
-        t->type = (uint16_t)scalar_type(c->text[t->start]);
-    } else {
-        t->type = type == JSMN_OBJECT ? JSON_OBJECT : JSON_ARRAY;
-        c->open[c->depth++] = i;
+    for (;;) {
+        p = skip_space(s, p);
+        if (s->depth > 0 && !in_object(s))
+            innermost(s)->size++;
+        if (p == s->end || (*p != '{' && *p != '['))
+            return scan_scalar(s, p);
+        if (s->depth == s->max_depth)
+            return refuse(s, p, NEFIA_EDEPTH, "nested too deep");
+        bool object = *p == '{';
+        if (add_token(s, object ? JSON_OBJECT : JSON_ARRAY, p) == NULL)
+            return NULL;
+        s->open[s->depth++] = s->jsmn.toknext - 1;
+        p = skip_space(s, p + 1);
+        if (p < s->end && *p == (object ? '}' : ']'))
+            return end_container(s, p);
+        if (object)
+            p = scan_key(s, p);
+        if (p == NULL)
+            return NULL;
     }
 }
 
-/** Return: the first duplicate member that was met, or null. */
-static const struct json_token *convert_tokens(struct convert *c, unsigned count)
+/** What may follow a value: containers that end, then a comma (and the name, in an object), or the
+ * end at depth 0. */
+static const char *scan_after(struct scan *s, const char *p)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        while (c->depth > 0 && c->tokens[i].start >= c->tokens[c->open[c->depth - 1]].end) {
-            const struct json_token *duplicate = close_container(c, i);
-            if (duplicate != NULL)
-                return duplicate;
-        }
-        convert_token(c, i);
+    while (p != NULL && s->depth > 0) {
+        p = skip_space(s, p);
+        if (p < s->end && *p == ',')
+            return in_object(s) ? scan_key(s, p + 1) : p + 1;
+        if (in_object(s) && (p == s->end || *p != '}'))
+            return refuse_syntax(s, p, "neither a comma nor } after a member");
+        if (!in_object(s) && (p == s->end || *p != ']'))
+            return refuse_syntax(s, p, "neither a comma nor ] after an element");
+        p = end_container(s, p);
     }
-    while (c->depth > 0) {
-        const struct json_token *duplicate = close_container(c, count);
-        if (duplicate != NULL)
-            return duplicate;
-    }
-    return NULL;
+    return p;
 }
 
-/** Return: how many tokens jsmn made, or an error. */
-static int tokenize(const struct scan *s, const char *text, struct json_token *tokens, unsigned cap)
+static void scan_document(struct scan *s, const char *p)
 {
-    jsmn_parser parser;
-    const char *p = skip_space(s, text);
-
-    if (cap == 0)
-        return NEFIA_EFULL;
-    if (*p != '{' && *p != '[' && *p != '"') {
-        /* jsmn in strict mode knows no document that is just a number, true, false or null. */
-        jsmntok_t only = {.type = JSMN_PRIMITIVE, .start = (int)(p - text), .parent = -1};
-        const char *end = p;
-        while (end < s->end && (unsigned char)*end > ' ')
-            end++;
-        only.end = (int)(end - text);
-        memcpy(tokens, &only, sizeof only);
-        return 1;
+    if (s->end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) {
+        refuse(s, p, NEFIA_ESYNTAX, "a byte order mark");
+        return;
     }
-    jsmn_init(&parser);
-    int n = jsmn_parse(&parser, text, (size_t)(s->end - text), (jsmntok_t *)(void *)tokens, cap);
-    if (n == JSMN_ERROR_NOMEM)
-        return NEFIA_EFULL;
-    return n > 0 ? n : NEFIA_ESYNTAX;
+    do {
+        p = scan_value(s, p);
+        if (p != NULL)
+            p = scan_after(s, p);
+    } while (p != NULL && s->depth > 0);
+    if (p == NULL)
+        return;
+    p = skip_space(s, p);
+    if (p != s->end)
+        refuse_syntax(s, p, "text after the end of the document");
 }
 
 static int failed(struct json_error *err, const char *text, const char *at, int code,
@@ -632,29 +573,19 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
 {
     if (len > INT32_MAX)
         return failed(err, text, text, NEFIA_ETOOBIG, "a document beyond 2 GiB");
-    struct scan s = {
-        .end = text + len,
-        .max_depth = max_depth < JSON_MAX_DEPTH ? max_depth : JSON_MAX_DEPTH,
-    };
+    struct scan s; /* not cleared: `open` is filled as far as `depth` says */
+    s.text = text;
+    s.end = text + len;
+    s.tokens = tokens;
+    s.cap = cap;
+    jsmn_init(&s.jsmn);
+    s.depth = 0;
+    s.max_depth = max_depth < JSON_MAX_DEPTH ? max_depth : JSON_MAX_DEPTH;
+    s.err = 0;
     scan_document(&s, text);
     if (s.err < 0)
         return failed(err, text, s.at, s.err, s.what);
-    int n = tokenize(&s, text, tokens, cap);
-    if (n < 0)
-        return failed(err, text, text, n,
-                      n == NEFIA_EFULL ? "more values than there is room for" : "not JSON");
-    struct convert c; /* not cleared: `open` is filled as far as `depth` says */
-    c.text = text;
-    c.tokens = tokens;
-    if (IS_ENABLED(CONFIG_JSON_FAST)) {
-        c.first_backslash = s.first_backslash ? (uint32_t)(s.first_backslash - text) : UINT32_MAX;
-        c.last_backslash = s.first_backslash ? (uint32_t)(s.last_backslash - text) : 0;
-    }
-    c.depth = 0;
-    const struct json_token *duplicate = convert_tokens(&c, (unsigned)n);
-    if (duplicate != NULL)
-        return failed(err, text, text + duplicate->start, NEFIA_EEXIST, "duplicate member");
-    *d = (struct json_doc){.text = text, .tokens = tokens, .count = (unsigned)n};
+    *d = (struct json_doc){.text = text, .tokens = tokens, .count = s.jsmn.toknext};
     return 0;
 }
 

@@ -1,8 +1,17 @@
 /* Any bytes as a JSON document, and as a string to be written: what is taken has tokens that fit
- * together and reads the same after it was written again. */
+ * together, that are those of jsmn in strict mode, and reads the same after it was written again. */
 #include <string.h>
 
 #include "nefia/json.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#include <jsmn.h>
+#pragma GCC diagnostic pop
 
 #define MUST(condition)       \
     do {                      \
@@ -35,6 +44,34 @@ static void check_token(const struct json_doc *d, unsigned i, size_t size)
         children++;
     }
     MUST(children == t->size);
+}
+
+static int jsmn_type(const struct json_token *t)
+{
+    return t->type == JSON_OBJECT   ? JSMN_OBJECT
+           : t->type == JSON_ARRAY  ? JSMN_ARRAY
+           : t->type == JSON_STRING ? JSMN_STRING
+                                    : JSMN_PRIMITIVE;
+}
+
+/** jsmn makes the same of it; but it takes no document that is one number or word. */
+static void check_against_jsmn(const struct json_doc *d, size_t size)
+{
+    static jsmntok_t theirs[TOKENS];
+    jsmn_parser parser;
+
+    if (jsmn_type(&d->tokens[0]) == JSMN_PRIMITIVE)
+        return;
+    jsmn_init(&parser);
+    MUST(jsmn_parse(&parser, d->text, size, theirs, TOKENS) == (int)d->count);
+    for (unsigned i = 0; i < d->count; i++) {
+        const struct json_token *t = json_at(d, i);
+
+        MUST((int)theirs[i].type == jsmn_type(t));
+        MUST(theirs[i].start == (int)t->start && theirs[i].end == (int)t->end);
+        /* To jsmn a name has its value as a child. */
+        MUST(t->type == JSON_STRING || theirs[i].size == (int)t->size);
+    }
 }
 
 /** Write the document again, token by token; end[] holds where the open containers end. */
@@ -120,6 +157,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         MUST(utf8_valid(text, size) && d.count >= 1);
         for (unsigned i = 0; i < d.count; i++)
             check_token(&d, i, size);
+        check_against_jsmn(&d, size);
         check_again(&d);
     }
     check_writer(text, size);
