@@ -35,6 +35,9 @@ int tcp_send(int fd, const void *data, size_t len);
 int tcp_recv(int fd, void *buf, size_t cap);
 /** The same, and the bytes stay where they are, to be read again. */
 int tcp_peek(int fd, void *buf, size_t cap);
+/** Done with the first len bytes of what tcp_peek put into buf. They are not copied again (tcp(7),
+ * MSG_TRUNC), but for sockets that are not TCP. Return: 0, or as tcp_recv. */
+int tcp_consume(int fd, void *buf, size_t len);
 /** Bytes that were sent and that the peer's kernel has not acknowledged yet (tcp(7), SIOCOUTQ): 0
  * means all arrived there. Return: bytes, or NEFIA_EIO. */
 int tcp_queued(int fd);

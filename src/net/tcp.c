@@ -214,6 +214,20 @@ int tcp_recv(int fd, void *buf, size_t cap)
     return receive(fd, buf, cap, 0);
 }
 
+int tcp_consume(int fd, void *buf, size_t len)
+{
+    size_t gone = 0;
+
+    while (gone < len) {
+        int n = receive(fd, (char *)buf + gone, len - gone, MSG_TRUNC);
+
+        if (n < 0)
+            return n;
+        gone += (size_t)n;
+    }
+    return 0;
+}
+
 int tcp_peek(int fd, void *buf, size_t cap)
 {
     return receive(fd, buf, cap, MSG_PEEK);

@@ -254,20 +254,6 @@ static void end_of_stream(struct connection *c)
         close_connection(c);
 }
 
-/** The n bytes in the buffer from `had` on are done with in the kernel too: they are read once more,
- * into their own place. */
-static void consume(struct connection *c, size_t had, size_t n)
-{
-    for (char *at = c->listener->buffer + had; n > 0;) {
-        int got = tcp_recv(c->watch.fd, at, n);
-
-        if (got < 0)
-            return;
-        at += got;
-        n -= (size_t)got;
-    }
-}
-
 /** taken bytes of those in the buffer, `had` from before, are done with: a line is held behind them,
  * and stays where it is. */
 static void hold(struct connection *c, size_t had, size_t taken)
@@ -275,7 +261,7 @@ static void hold(struct connection *c, size_t had, size_t taken)
     uint64_t now = clock_ms(c->listener->loop->clock);
 
     if (taken >= had) {
-        consume(c, had, taken - had);
+        tcp_consume(c->watch.fd, c->listener->buffer + had, taken - had);
         c->used = 0;
     }
     if (!c->held_ms || taken > 0) {
@@ -293,7 +279,7 @@ static void keep_rest(struct connection *c, size_t had, size_t taken, size_t len
 {
     struct listener *l = c->listener;
 
-    consume(c, had, len - had);
+    tcp_consume(c->watch.fd, l->buffer + had, len - had);
     l->bytes += len - had;
     c->heard_ms = clock_ms(l->loop->clock);
     if (taken > 0 || had == 0)

@@ -301,25 +301,29 @@ static void decide(struct pipeline *p, const struct event *e, bool any)
         journal_add(p->journal, &mark, NULL, NULL, JOURNAL_NONE, NULL);
 }
 
-/** Lines come in runs of one host: its id is computed once for each. */
-static void find_host_id(struct pipeline *p, uint8_t id[HOST_ID], struct slice host_id)
+/** Return: the key of the host in `hosts`; valid until the next call. */
+static const uint8_t *host_key(struct pipeline *p, struct slice host_id)
 {
-    if (host_id.len != p->host_len || memcmp(host_id.ptr, p->host, host_id.len) != 0) {
-        host_id_of(p->host_key, host_id);
-        memcpy(p->host, host_id.ptr, host_id.len);
-        p->host_len = host_id.len;
+    uint32_t hash = hash_bytes(HASH_START, host_id.ptr, host_id.len);
+    struct known_host *k = &p->known[hash % PIPELINE_KNOWN];
+
+    if (host_id.len == k->len && memcmp(host_id.ptr, k->host_id, k->len) == 0)
+        return k->key;
+    host_id_of(k->key, host_id);
+    k->len = 0;
+    if (host_id.len <= sizeof k->host_id) {
+        k->len = (uint8_t)host_id.len;
+        memcpy(k->host_id, host_id.ptr, host_id.len);
     }
-    memcpy(id, p->host_key, HOST_ID);
+    return k->key;
 }
 
 /** Had the hub it already? Then its sender missed the acknowledgement, or somebody replays it. */
 static bool is_new(struct pipeline *p, const struct event *e)
 {
-    uint8_t id[HOST_ID];
-
     if (!e->has_seq)
         return true;
-    find_host_id(p, id, e->host_id);
+    const uint8_t *id = host_key(p, e->host_id);
     uint64_t low = e->has_link ? e->low : 0;
     if (!host_take(p->hosts, hosts_get(p->hosts, id), e->boot, e->seq, low)) {
         p->duplicates++;

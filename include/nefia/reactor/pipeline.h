@@ -17,6 +17,16 @@
 #include "nefia/reactor/store.h"
 #include "nefia/rules.h"
 
+/** A host_id that was heard lately, with its key in hosts: lines come in runs, and a SHA-256 for each is
+ * dear. Longer ones are computed each time. */
+#define PIPELINE_KNOWN 128
+#define KNOWN_HOST_MAX 47
+struct known_host {
+    uint8_t len;
+    char host_id[KNOWN_HOST_MAX];
+    uint8_t key[HOST_ID];
+};
+
 /** The hub's order of things, and the only place that knows it:
  *
  *     line → verify → decode → stamp → marks → journal → rules → jobs
@@ -37,9 +47,7 @@ struct pipeline {
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the event being taken */
-    char host[EVENT_HOST_MAX]; /* the last host_id, and its key in hosts */
-    size_t host_len;
-    uint8_t host_key[HOST_ID];
+    struct known_host known[PIPELINE_KNOWN]; /* at the hash of its host_id */
     unsigned events_in_turn;
     int64_t now_s;              /* wall time of this turn */
     bool overflow_told;         /* one line for a full queue, until it has room again */
