@@ -1,16 +1,20 @@
 /* What the benchmarks need in C: made-up signed events, their HMACs alone, a sender, a stopwatch
  * for reactions.
  *
- *   bench hmac  KEYFILE COUNT            compute the HMAC of COUNT events, nothing else
- *   bench load  KEYFILE PORT COUNT       send COUNT signed events to 127.0.0.1, wait until the hub
- * has taken them all bench react KEYFILE PORT COUNT FIFO  send COUNT events one by one; each time,
- * wait for the byte that the action writes bench lines KEYFILE COUNT            print COUNT events
- * with their signatures bench bytes KEYFILE 0                mean length of an event bench start
- * COMMAND…                 microseconds until the program says its first line on stderr; then
- * SIGTERM bench cpu   PID                      CPU time of a process so far, in nanoseconds
+ *   bench hmac  KEYFILE COUNT
+ *       compute the HMAC of COUNT events, nothing else: "NS_CPU NS_WALL" for each
+ *   bench load  KEYFILE PORT COUNT
+ *       send COUNT signed events to 127.0.0.1, wait until the hub has taken them all: NS_WALL for
+ * each bench acked KEYFILE PORT COUNT CONNECTIONS the same with stamped events, over so many
+ * connections, until all are acknowledged bench react KEYFILE PORT COUNT FIFO send COUNT events one
+ * by one; each time, wait for the byte that the action writes: microseconds bench lines KEYFILE
+ * COUNT print COUNT events with their signatures bench bytes KEYFILE 0 mean length of an event
+ *   bench start COMMAND…
+ *       microseconds until the program says its first line on stderr; then SIGTERM
+ *   bench cpu PID
+ *       CPU time of a process so far, in nanoseconds
  *
- * hmac prints "NS_CPU NS_WALL" for each event, load prints NS_WALL for each event, react one line
- * of microseconds for each. */
+ * No event comes twice, neither in a run nor in the next one: a hub would know it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,13 +31,14 @@
 #include "nefia/mac.h"
 #include "nefia/text.h"
 
-#define EVENTS 4096 /* different ones; sent over and over */
+#define EVENTS 4096 /* kept, for what computes their HMACs over and over */
 #define HOSTS 64
 #define EVENT_ROOM 2048
 
 static char line[EVENTS][EVENT_ROOM];
 static size_t line_len[EVENTS];
 static char hex[EVENTS][MAC_HEX];
+static long long boot; /* of this run */
 
 static void die(const char *what)
 {
@@ -73,8 +78,8 @@ static void put_data(char *to, size_t cap, int i)
     snprintf(to + n, cap - (size_t)n, "\",\"duration_ms\":%d}", i % 3000);
 }
 
-/** Like those of beacons: three kinds from many hosts. */
-static void make_events(const struct mac_key *key)
+/** Like those of beacons: three kinds from many hosts. Return: the length of event i. */
+static size_t make_event(char *to, size_t cap, int i)
 {
     static const char *const types[][2] = {{"disk.usage", "disk-beacon"},
                                            {"service.status", "service-beacon"},
@@ -82,19 +87,25 @@ static void make_events(const struct mac_key *key)
     static const char *const severities[] = {"info", "warning"};
     char data[EVENT_ROOM];
 
+    put_data(data, sizeof data, i % EVENTS);
+    int n = snprintf(to, cap,
+                     "{\"type\":\"%s\",\"source\":\"%s\",\"host_id\":\"site-%02d-gw\","
+                     "\"timestamp\":\"2026-03-10T15:%02d:%02dZ\",\"severity\":\"%s\",\"data\":%"
+                     "s,\"seq\":%d,\"boot\":%lld,"
+                     "\"uptime_ms\":%d,\"clock\":\"synced\"}",
+                     types[i % 3][0], types[i % 3][1], i / 3 % HOSTS, i / 60 % 60, i % 60,
+                     severities[i % 2], data, i + 1, boot, 5000000 + i % EVENTS * 1000);
+    if (n >= (int)cap)
+        die("event");
+    return (size_t)n;
+}
+
+static void make_events(const struct mac_key *key)
+{
+    boot = now_ns(CLOCK_REALTIME) / 1000000000;
     for (int i = 0; i < EVENTS; i++) {
-        put_data(data, sizeof data, i);
-        int n = snprintf(line[i], EVENT_ROOM,
-                         "{\"type\":\"%s\",\"source\":\"%s\",\"host_id\":\"site-%02d-gw\","
-                         "\"timestamp\":\"2026-03-10T15:%02d:%02dZ\",\"severity\":\"%s\",\"data\":%"
-                         "s,\"seq\":%d,\"boot\":3,"
-                         "\"uptime_ms\":%d,\"clock\":\"synced\"}",
-                         types[i % 3][0], types[i % 3][1], i / 3 % HOSTS, i / 60 % 60, i % 60,
-                         severities[i % 2], data, i + 1, 5000000 + i * 1000);
-        if (n >= EVENT_ROOM)
-            die("event");
-        line_len[i] = (size_t)n;
-        mac_sign_hex(key, line[i], (size_t)n, hex[i]);
+        line_len[i] = make_event(line[i], EVENT_ROOM, i);
+        mac_sign_hex(key, line[i], line_len[i], hex[i]);
     }
 }
 
@@ -148,58 +159,159 @@ static void send_all(int fd, const char *s, size_t len)
     }
 }
 
-/** All events one after the other as they go on the wire. */
-static char *wire(size_t *len, size_t end[EVENTS])
+/** The event that comes next, signed, as it goes on the wire. Return: its length. */
+static size_t wire_event(const struct mac_key *key, char *to, long i)
 {
-    char *all = malloc((size_t)EVENTS * (EVENT_ROOM + MAC_HEX + 2));
+    size_t len = make_event(to, EVENT_ROOM, (int)i);
+
+    to[len] = '\n';
+    mac_sign_hex(key, to, len, to + len + 1);
+    to[len + 1 + MAC_HEX] = '\n';
+    return len + MAC_HEX + 2;
+}
+
+/** Wait for the hub to close, whatever it says before. */
+static void wait_for_end(int fd)
+{
+    char said[512];
+    ssize_t n;
+
+    while ((n = recv(fd, said, sizeof said, 0)) > 0)
+        ;
+    if (n < 0)
+        die("the hub closed early");
+}
+
+static void load(const struct mac_key *key, int port, long count)
+{
+    char *all = malloc((size_t)count * 1024 + EVENT_ROOM + MAC_HEX + 2);
+    size_t len = 0;
 
     if (!all)
         die("malloc");
-    *len = 0;
-    for (int i = 0; i < EVENTS; i++) {
-        memcpy(all + *len, line[i], line_len[i]);
-        *len += line_len[i];
-        all[(*len)++] = '\n';
-        memcpy(all + *len, hex[i], MAC_HEX);
-        *len += MAC_HEX;
-        all[(*len)++] = '\n';
-        end[i] = *len;
-    }
-    return all;
-}
-
-static void load(int port, long count)
-{
-    static size_t end[EVENTS];
-    size_t len;
-    char *all = wire(&len, end), byte;
+    for (long i = 0; i < count; i++)
+        len += wire_event(key, all + len, i);
     int fd = connect_to(port);
     long long began = now_ns(CLOCK_MONOTONIC);
-
-    for (long left = count; left > 0; left -= EVENTS)
-        send_all(fd, all, left >= EVENTS ? len : end[left - 1]);
+    send_all(fd, all, len);
     shutdown(fd, SHUT_WR);
-    /* The hub closes when it has taken the last one. */
-    if (recv(fd, &byte, 1, 0) != 0)
-        die("the hub closed early");
+    wait_for_end(fd);
     printf("%lld\n", (now_ns(CLOCK_MONOTONIC) - began) / count);
 }
 
-static void react(int port, long count, const char *fifo)
+/* ---- acknowledged ---- */
+
+enum { MOST_CONNECTIONS = 64, WINDOW = 32 };
+
+struct sender {
+    int fd;
+    char said[1024], nonce[33];
+    size_t said_len;
+    long sent, acked, count; /* count: to be sent */
+    int host;
+};
+
+/** The number behind `name` in a line. */
+static long number_behind(const char *said, const char *name)
 {
-    static size_t end[EVENTS];
-    size_t len;
-    const char *all = wire(&len, end);
+    const char *at = strstr(said, name);
+
+    return at ? atol(at + strlen(name)) : -1;
+}
+
+/** Read what the hub says: a greeting or acknowledgements. */
+static void listen_to(struct sender *s)
+{
+    ssize_t n = recv(s->fd, s->said + s->said_len, sizeof s->said - 1 - s->said_len, 0);
+    char *end;
+
+    if (n <= 0)
+        die("the hub closed early");
+    s->said_len += (size_t)n;
+    s->said[s->said_len] = '\0';
+    while ((end = strchr(s->said, '\n')) != NULL) {
+        *end = '\0';
+        long count = strstr(s->said, "\"ack\"") ? number_behind(s->said, "\"count\":") : -1;
+        if (count >= 0)
+            s->acked = count;
+        if (strstr(s->said, "\"nefia\""))
+            memcpy(s->nonce, strstr(s->said, "\"nonce\":\"") + 9, 32);
+        s->said_len -= (size_t)(end + 1 - s->said);
+        memmove(s->said, end + 1, s->said_len + 1);
+    }
+}
+
+/** As many as are granted, in one piece. */
+static void send_window(struct sender *s, const struct mac_key *key)
+{
+    static char out[WINDOW * (EVENT_ROOM + 256)];
+    size_t len = 0;
+
+    for (; s->sent < s->count && s->sent - s->acked < WINDOW; s->sent++) {
+        char *to = out + len;
+        size_t n = make_event(to, EVENT_ROOM, (int)s->sent);
+        char *host = strstr(to, "site-");
+        host[5] = (char)('0' + s->host / 10); /* each connection is a host */
+        host[6] = (char)('0' + s->host % 10);
+        n += (size_t)snprintf(to + n - 1, 256,
+                              ",\"link\":{\"nonce\":\"%s\",\"count\":%ld,\"low\":%ld}}", s->nonce,
+                              s->sent + 1, s->acked + 1) -
+             1;
+        to[n] = '\n';
+        mac_sign_hex(key, to, n, to + n + 1);
+        to[n + 1 + MAC_HEX] = '\n';
+        len += n + MAC_HEX + 2;
+    }
+    if (len > 0)
+        send_all(s->fd, out, len);
+}
+
+static void acked(const struct mac_key *key, int port, long count, int connections)
+{
+    static struct sender senders[MOST_CONNECTIONS];
+    struct pollfd fds[MOST_CONNECTIONS];
+
+    if (connections < 1 || connections > MOST_CONNECTIONS)
+        die("connections");
+    for (int i = 0; i < connections; i++) {
+        senders[i] =
+            (struct sender){.fd = connect_to(port), .count = count / connections, .host = i};
+        fds[i] = (struct pollfd){.fd = senders[i].fd, .events = POLLIN};
+    }
+    long long began = now_ns(CLOCK_MONOTONIC);
+    for (int left = connections; left > 0;) {
+        if (poll(fds, (nfds_t)connections, 10000) < 1)
+            die("no acknowledgement");
+        for (int i = 0; i < connections; i++) {
+            struct sender *s = &senders[i];
+
+            if (!(fds[i].revents & (POLLIN | POLLERR | POLLHUP)))
+                continue;
+            listen_to(s);
+            if (s->nonce[0])
+                send_window(s, key);
+            if (s->acked == s->count) {
+                fds[i].fd = -1;
+                left--;
+            }
+        }
+    }
+    printf("%lld\n", (now_ns(CLOCK_MONOTONIC) - began) / count);
+}
+
+static void react(const struct mac_key *key, int port, long count, const char *fifo)
+{
+    static char out[EVENT_ROOM + MAC_HEX + 2];
     int fd = connect_to(port), in = open(fifo, O_RDWR | O_NONBLOCK);
 
     if (in < 0)
         die(fifo);
     for (long i = 0; i < count; i++) {
-        size_t at = i % EVENTS ? end[i % EVENTS - 1] : 0;
         struct pollfd p = {.fd = in, .events = POLLIN};
         char buf[16];
+        size_t len = wire_event(key, out, i);
         long long began = now_ns(CLOCK_MONOTONIC);
-        send_all(fd, all + at, end[i % EVENTS] - at);
+        send_all(fd, out, len);
         if (poll(&p, 1, 5000) != 1)
             die("no reaction");
         printf("%lld\n", (now_ns(CLOCK_MONOTONIC) - began) / 1000);
@@ -278,9 +390,11 @@ int main(int argc, char **argv)
     else if (strcmp(argv[1], "lines") == 0)
         print_lines(atol(argv[3]));
     else if (strcmp(argv[1], "load") == 0 && argc == 5)
-        load(atoi(argv[3]), atol(argv[4]));
+        load(&key, atoi(argv[3]), atol(argv[4]));
+    else if (strcmp(argv[1], "acked") == 0 && argc == 6)
+        acked(&key, atoi(argv[3]), atol(argv[4]), atoi(argv[5]));
     else if (strcmp(argv[1], "react") == 0 && argc == 6)
-        react(atoi(argv[3]), atol(argv[4]), argv[5]);
+        react(&key, atoi(argv[3]), atol(argv[4]), argv[5]);
     else
         return 2;
     return 0;
