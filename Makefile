@@ -137,7 +137,7 @@ GCC_AR     := gcc-
 $(foreach f,divide_arm memory_small malloc fstat_small kernel_small,$(eval CFLAGS_src/core/$(f) += -fno-lto))
 endif
 ifeq ($(CONFIG_SMALL_LAYOUT),y)
-LINK_FLAGS += -Wl,-z,norelro -Wl,-z,common-page-size=4
+LINK_FLAGS += -Wl,-z,common-page-size=4
 STRIP_HEADERS = case $$(od -An -tu1 -j4 -N1 $@) in *1) toolchain/strip-headers.sh $(CROSS)readelf $@ ;; esac
 endif
 CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk

@@ -28,6 +28,9 @@ $(SYSROOT)/lib/libc.a: | $(SOURCES)/musl
 	    $(abspath $(SOURCES))/musl/configure --target=$(MUSL_HOST) --prefix= \
 	    --disable-shared --enable-wrapper=no --enable-static >configure.log
 	$(Q)$(MAKE) -C $(BUILD)/musl install DESTDIR=$(abspath $(SYSROOT)) >$(BUILD)/musl/make.log
+	# The start-up code's pointer to itself is written once, when the program is relocated.
+	$(Q)$(CROSS)objcopy --rename-section .data.rel.local.static_func_ptr.0=.data.rel.ro.local.start \
+	    $(SYSROOT)/lib/rcrt1.o
 
 # ---- the libraries ------------------------------------------------------------------------------
 # Of BearSSL the hashes, HMAC, their codecs and generators; the linker takes what is called.

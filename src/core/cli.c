@@ -270,8 +270,7 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
 {
     struct parse p = {.program = program, .argv = argv, .argc = argc, .at = 1};
 
-    if (!IS_ENABLED(CONFIG_SMALL_LAYOUT))
-        relro_protect();
+    relro_protect();
     fill_standard_descriptors();
     p.args.config = program->config;
     p.args.arg = arg;

@@ -8,6 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/** The size of threads' stacks, which there are none of; the library would bring it with a value, and
+ * with that a page more of the program's file. */
+unsigned __default_stacksize;
+
 int socket(int family, int type, int protocol)
 {
     return (int)syscall(SYS_socket, family, type, protocol);

@@ -20,36 +20,45 @@ struct log {
     enum log_level least;
     bool syslog;
     int fd, syslog_fd;
-    char (*lines)[CONFIG_LOG_LINE_BYTES + 1];
-    unsigned current; /* of lines: the one being built; the other is the last one written */
+    unsigned current; /* of log_lines: the one being built; the other is the last one written */
     enum log_level last_level;
     unsigned repeats, told; /* of the last line; how many of them were reported */
     unsigned lost;          /* lines nobody could take */
 };
 static char log_lines[2][CONFIG_LOG_LINE_BYTES + 1];
-static struct log the_log = {
-    .program = "nefia",
-    .least = LOG_LEVEL_INFO,
-    .fd = STDERR_FILENO,
-    .syslog_fd = -1,
-    .lines = log_lines,
-};
+static struct log one_log;
+
+/** Set up when it is first used: so nothing of it is in the program's file. */
+static struct log *the_log(void)
+{
+    if (!one_log.program) {
+        one_log.program = "nefia";
+        one_log.least = LOG_LEVEL_INFO;
+        one_log.fd = STDERR_FILENO;
+        one_log.syslog_fd = -1;
+    }
+    return &one_log;
+}
 
 void log_init(const char *program, enum log_level least)
 {
-    the_log.program = program;
-    the_log.least = least;
+    struct log *l = the_log();
+
+    l->program = program;
+    l->least = least;
 }
 
 void log_to_syslog(void)
 {
-    the_log.syslog = true;
+    the_log()->syslog = true;
 }
 
 void log_to_fd(int fd)
 {
-    the_log.fd = fd;
-    the_log.syslog = false;
+    struct log *l = the_log();
+
+    l->fd = fd;
+    l->syslog = false;
 }
 
 /** One write, so that lines of several processes do not mix. A reader that did not take the last
@@ -187,7 +196,7 @@ static void count_repeat(struct log *l)
 
 void log_flush(void)
 {
-    put_repeats(&the_log);
+    put_repeats(the_log());
 }
 
 static void begin_line(struct text *t, const struct log *l, enum log_level level)
@@ -198,9 +207,9 @@ static void begin_line(struct text *t, const struct log *l, enum log_level level
 
 void log_write(enum log_level level, ...)
 {
-    struct log *l = &the_log;
-    char *line = l->lines[l->current];
-    const char *last = l->lines[!l->current];
+    struct log *l = the_log();
+    char *line = log_lines[l->current];
+    const char *last = log_lines[!l->current];
     struct text t;
     va_list parts;
 
