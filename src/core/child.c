@@ -42,8 +42,9 @@ static void set_limit(int what, rlim_t limit)
 
     if (getrlimit(what, &now) == 0 && now.rlim_max < limit)
         limit = now.rlim_max;
-    now = (struct rlimit){.rlim_cur = limit, .rlim_max = limit};
-    setrlimit(what, &now);
+    /* Not setrlimit(3): it would tell all other threads. */
+    const unsigned long both[2] = {(unsigned long)limit, (unsigned long)limit};
+    syscall(SYS_setrlimit, what, both);
 }
 
 static void close_from(int first)
@@ -255,7 +256,8 @@ static int launch(struct child *ch)
     ch->in_fd = in[1];
     err = watch_pipes(ch);
     if (err == 0) {
-        ch->pid = fork();
+        /* One thread, and nothing to be run at a fork. */
+        ch->pid = _Fork();
         if (ch->pid == 0)
             become(&ch->spec, in[0], out[1]);
         err = ch->pid < 0 ? NEFIA_EIO : 0;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +14,13 @@
 #include "nefia/log.h"
 
 enum { CAPABILITIES = 64, PATH_MOST = 108 /* sun_path */ };
+
+/* Not setresuid(3) and the like: they would tell all other threads, of which there are none. */
+#ifdef SYS_setresuid32
+#define ID_CALL(name) SYS_##name##32
+#else
+#define ID_CALL(name) SYS_##name
+#endif
 
 /* ---- who ---- */
 
@@ -224,8 +230,9 @@ static int switch_user(const struct privileges *p, uint64_t keep)
         if (!(keep >> i & 1))
             control(PR_CAPBSET_DROP, i);
     control(PR_SET_KEEPCAPS, 1);
-    if (setgroups(0, NULL) < 0 || setresgid(p->gid, p->gid, p->gid) < 0 ||
-        setresuid(p->uid, p->uid, p->uid) < 0)
+    if (syscall(ID_CALL(setgroups), 0, NULL) < 0 ||
+        syscall(ID_CALL(setresgid), p->gid, p->gid, p->gid) < 0 ||
+        syscall(ID_CALL(setresuid), p->uid, p->uid, p->uid) < 0)
         return NEFIA_EIO;
     control(PR_SET_KEEPCAPS, 0);
     control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
@@ -246,7 +253,7 @@ static bool is_switched(const struct privileges *p, uint64_t keep)
         if (u[i] != p->uid || g[i] != p->gid)
             return false;
     return c.effective == keep && c.permitted == keep && c.inheritable == 0 &&
-           (p->uid == 0 || setuid(0) < 0);
+           (p->uid == 0 || syscall(ID_CALL(setuid), 0) < 0);
 }
 
 static int become(const struct privileges *p, const struct privileges_needs *n, struct text *why)

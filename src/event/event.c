@@ -102,6 +102,16 @@ int event_encode(struct text *out, const struct event_head *h, const char *data,
     return (int)(out->len - start);
 }
 
+static bool is_marked(const struct text *t)
+{
+    const size_t len = sizeof cut_mark - 1;
+
+    for (size_t i = 0; i + len <= t->len; i++)
+        if (memcmp(t->buf + i, cut_mark, len) == 0)
+            return true;
+    return false;
+}
+
 void event_put_text(struct json_writer *data, const char *key, const char *s, size_t len,
                     size_t room)
 {
@@ -115,8 +125,7 @@ void event_put_text(struct json_writer *data, const char *key, const char *s, si
     taken = json_escape(out, s, len, room);
     text_char(out, '"');
     /* Members are unique: a second cut text must not mark again. */
-    if (taken < len && !out->truncated &&
-        !memmem(out->buf, out->len, cut_mark, sizeof cut_mark - 1))
+    if (taken < len && !out->truncated && !is_marked(out))
         json_put_bool(data, "truncated", true);
 }
 

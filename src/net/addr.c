@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "nefia/err.h"
@@ -171,7 +172,8 @@ static uint32_t scope_index(struct slice s)
         fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return 0;
-    if (ioctl(fd, SIOCGIFINDEX, &request) < 0)
+    /* Not ioctl(3), as in tcp_queued. */
+    if (syscall(SYS_ioctl, fd, SIOCGIFINDEX, &request) < 0)
         request.ifr_ifindex = 0;
     close(fd);
     return request.ifr_ifindex > 0 ? (uint32_t)request.ifr_ifindex : 0;
