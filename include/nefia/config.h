@@ -120,6 +120,8 @@ struct field {
 
 /** Help is a hint: without CONFIG_HINTS it takes no flash. */
 #define FIELD_HELP(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : NULL)
+/** Of a key that is not required: for who reads the table. No report says it. */
+#define FIELD_NOTE(text) NULL
 
 /** Bind map n against a table ended by a field with a null name, into `out`. Every member named in
  * the table is set: from the file, else from its default, else zero, null or -1 as at field_type.

@@ -40,19 +40,19 @@ static const struct field common_fields[] = {
      .type = FIELD_BOOL,
      COMMON(enabled),
      .def = "true",
-     .help = FIELD_HELP("false: it does not run")},
+     .help = FIELD_NOTE("false: it does not run")},
     {.name = "interval",
      .type = FIELD_DURATION,
      COMMON(interval_ms),
      .min = 1000,
-     .help = FIELD_HELP("time between two looks")},
+     .help = FIELD_NOTE("time between two looks")},
     {.name = "for",
      .type = FIELD_INT,
      COMMON(for_checks),
      .min = 1,
      .max = 200,
      .def = "1",
-     .help = FIELD_HELP("looks in a row before it is said")},
+     .help = FIELD_NOTE("looks in a row before it is said")},
 };
 
 /** What all sensors have (a name only those of a list), and what this class has. */

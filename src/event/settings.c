@@ -8,7 +8,7 @@ static const struct field root_fields[] = {
      .offset = offsetof(struct settings_root, host_id),
      .min = 1,
      .max = EVENT_HOST_MAX,
-     .help = FIELD_HELP("name of this device in its events; default: the hostname")},
+     .help = FIELD_NOTE("name of this device in its events; default: the hostname")},
     {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct settings_root, beacons)},
     {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct settings_root, reactor)},
     {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct settings_root, policy)},
