@@ -123,14 +123,21 @@ def refusing(rig):
     trouble(rig, hub, beacon, sender, "errors, always")
     bad.refusing = 0.0
     recovery(rig, hub, beacon, sender, "errors, always")
-    for _ in range(max(2, rig.rounds(200) // 20)):
+    lived, turns = 0, max(2, rig.rounds(200) // 20)
+    for _ in range(turns):
         bad.error = rig.random.choice((errno.EIO, errno.EROFS, errno.EDQUOT, errno.ENOSPC))
         bad.refusing = rig.random.choice((0.05, 0.2, 0.5))
         time.sleep(rig.random.uniform(0.1, 1.0))
         beacon.emit()
+        kill = rig.random.random() < 0.4
+        lived += hub.alive()
+        if kill:
+            hub.kill()
         bad.refusing = 0.0
+        if kill:
+            hub.start()
         time.sleep(rig.random.uniform(0.0, 0.2))
-        rig.check("errors, now and then: the hub lives", hub.alive()) if not hub.alive() else None
+    rig.check("errors, now and then: the hub never ended by itself", lived == turns, (lived, turns))
     rig.say("%d calls refused" % bad.refused)
     closing(rig, hub, beacon, sender, "errors")
 
