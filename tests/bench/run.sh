@@ -23,7 +23,7 @@ bench=out/bench/bench
 mkdir -p out/bench/include
 cp $out/sysroot/include/bearssl*.h out/bench/include/
 cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench tests/bench/bench.c src/event/mac.c \
-    src/core/text.c src/core/utf8.c src/core/err.c $out/sysroot/lib/libbearssl.a
+    src/core/text.c src/core/utf8.c src/core/err.c src/core/file.c $out/sysroot/lib/libbearssl.a
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 openssl rand -hex 32 >"$dir/key"
@@ -123,6 +123,50 @@ echo
 echo "By the clock on the wall, with whatever else the machine did: $(awk -v ns="$(median <"$dir/wall100")" 'BEGIN { printf "%d", 1e9 / ns }') events/s with 100 rules."
 echo
 
+# counter NAME: of the running hub.
+counter() {
+    $out/nefia reactor status --json -c "$1" | python3 -c '
+import json, sys
+v = json.load(sys.stdin)["counters"]
+for part in sys.argv[1].split("."):
+    v = v[part]
+print(v)' "$2"
+}
+
+echo "### Acknowledged delivery, 100 rules"
+echo
+echo "An event counts when its acknowledgement is back; a sender has at most 32 on their way. With state_dir the hub writes what it took before it"
+echo "acknowledges, once for all that came in a turn (\`events/commit\`); with journal_sync it also waits for the disk ($(df --output=fstype . | tail -n 1))."
+echo
+echo "| connections | journal | hub, events/s of its CPU | events/s by the clock | events/commit | RAM, peak |"
+echo "|------------:|---------|-------------------------:|----------------------:|--------------:|----------:|"
+for kept in none memory disk; do
+    for connections in 1 64; do
+        rm -rf out/bench/state
+        {
+            cat "$dir/rules100.yaml"
+            [ $kept = none ] || echo "  state_dir: out/bench/state"
+            [ $kept = disk ] || echo "  journal_sync: false"
+        } >"$dir/acked.yaml"
+        start_hub "$dir/acked.yaml"
+        taskset -c $sender_core $bench acked "$dir/key" "$port" 6400 $connections >"$dir/ignored"
+        sleep 1.1 # the next run's events are of another second
+        commits=$(counter "$dir/acked.yaml" journal.commits)
+        before=$($bench cpu $hub)
+        wall=$(taskset -c $sender_core $bench acked "$dir/key" "$port" $((events / 4)) $connections)
+        after=$($bench cpu $hub)
+        commits=$(($(counter "$dir/acked.yaml" journal.commits) - commits))
+        ram=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$hub/status")
+        stop $hub
+        awk -v c=$connections -v k=$kept -v n=$((events / 4)) -v ns=$((after - before)) -v wall="$wall" -v commits="$commits" -v ram="$ram" 'BEGIN {
+            names["none"] = "in memory"; names["memory"] = "written"; names["disk"] = "written and synced"
+            printf "| %d | %s | %d | %d | %s | %d KiB |\n", c, names[k], n * 1e9 / ns, 1e9 / wall,
+                (commits > 0 ? sprintf("%.0f", n / commits) : "-"), ram }'
+    done
+done
+rm -rf out/bench/state
+echo
+
 echo "### Reaction: event sent → first command of the action's shell"
 echo
 cat >"$dir/react.yaml" <<END
@@ -201,6 +245,55 @@ for p in hub beacon; do
 done
 echo
 echo "The beacon's day has 288 looks at its disks (the default interval), each at the cost measured with an interval of 1 s."
+echo
+
+echo "### Time to drain a full spool"
+echo
+cat >"$dir/drain.yaml" <<END
+host_id: drain
+beacons:
+  reactor: 127.0.0.1:$port
+  hmac_key_file: $dir/key
+  control_socket: $dir/drain.sock
+  max_events_per_min: 120
+  dedup_window: 0
+END
+$out/nefia-beacon run -c "$dir/drain.yaml" 2>"$dir/beacon.log" &
+beacon=$!
+pids="$pids $beacon"
+within 10 test -S "$dir/drain.sock"
+filler=$(head -c 300 /dev/zero | tr '\0' x)
+i=0
+while [ $i -lt 110 ]; do
+    $out/nefia-beacon emit drain.test warning "n=$i" "filler=$filler" -c "$dir/drain.yaml" >"$dir/ignored" 2>&1 || true
+    i=$((i + 1))
+done
+spooled=$($out/nefia-beacon status --json -c "$dir/drain.yaml" | python3 -c 'import json, sys; s = json.load(sys.stdin)["spool"]; print(s["events"], s["bytes"])')
+sed "s|^reactor:|reactor:\n  state_dir: $dir/drain.state|" "$dir/idle.yaml" >"$dir/drained.yaml"
+start_hub "$dir/drained.yaml"
+# From the moment it is told to try again, as the control socket tells it.
+python3 - "$dir/drain.sock" $beacon >"$dir/drain.ms" <<'END'
+import json, os, signal, socket, sys, time
+
+def status():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(sys.argv[1])
+        s.sendall(b"status json\n")
+        data = b""
+        while chunk := s.recv(65536):
+            data += chunk
+    return json.loads(data.split(b"\n")[0])
+
+began = time.monotonic()
+os.kill(int(sys.argv[2]), signal.SIGHUP)
+while time.monotonic() < began + 30:
+    if status()["spool"]["events"] == 0:
+        print("%.0f" % ((time.monotonic() - began) * 1000))
+        break
+END
+echo "${spooled% *} events, ${spooled#* } bytes: $(cat "$dir/drain.ms") ms from the try to connect to the last acknowledgement, the journal synced."
+stop $beacon
+stop $hub
 echo
 
 echo "### Start-up: from exec to the first line of the log"

@@ -32,7 +32,7 @@ union hub_work {
     HUB_MAX(1024 * CONFIG_RECENT_KB, 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX))
 
 /** Frames of one turn; a longest event and what belongs to it, at least. */
-#define HUB_STORE_BYTES (CONFIG_EVENT_BYTES + 16384)
+#define HUB_STORE_BYTES (CONFIG_EVENT_BYTES + 8192)
 
 /** The command line reads an event with what the daemon says about it. */
 #define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
