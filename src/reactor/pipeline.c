@@ -641,7 +641,8 @@ static void hook_job(void *arg, uint64_t row, struct slice rule, const char *lin
     if (index < 0 || decode(p, line, len, &e, NULL) < 0) {
         p->unfinished++;
         LOG_WARN("rule ", name, ": its action ", begun ? "had begun" : "had not begun",
-                 " when the hub stopped, and the rule is not there any more");
+                 " when the hub stopped, and ",
+                 index < 0 ? "the rule is not there any more" : "the journal has lost its event");
         return;
     }
     p->now_s = clock_unix(p->clock);
