@@ -101,11 +101,12 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 core-$(CONFIG_YAML) += src/core/config_yaml.c
 core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/fstat_small.c src/core/kernel_small.c \
                               src/core/memory_small.c
+event-$(CONFIG_SPOOL_FILE) += src/event/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/uplink_ack.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
 OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/fstat_small.c src/core/kernel_small.c \
-            src/core/memory_small.c \
+            src/core/memory_small.c src/event/spool_file.c \
             src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/core/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))

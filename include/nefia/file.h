@@ -23,6 +23,17 @@ long file_read(const char *path, void *buf, size_t cap);
  * Return: 0, NEFIA_EIO (errno), NEFIA_ETOOBIG (path). One writer at a time for a path. */
 int file_write_atomic(const char *path, const void *data, size_t len);
 
+/** The same in steps, for what is not in memory as a whole. Begin: the temporary file, empty, for
+ * reading and appending. Return: its descriptor, NEFIA_EIO (errno), NEFIA_ETOOBIG (path). */
+int file_replace_begin(const char *path);
+/** Append all of it. Return: 0; NEFIA_EIO (errno), some of it may be there. */
+int file_append(int fd, const void *data, size_t len);
+/** fsync, rename, fsync of the directory; or, with an err (negative, returned), only remove it. The
+ * descriptor stays the caller's.
+ * Return: 0; NEFIA_EIO (errno): the old file stays; NEFIA_EAGAIN: the new one is there, but may not
+ * outlast a power cut. */
+int file_replace_end(const char *path, int fd, int err);
+
 /** A number kept over restarts in dir/name: one line of text with a checksum.
  * Load: what is missing reads as 0 with NEFIA_ENOTFOUND; what is damaged in any way reads as 0 with
  * NEFIA_ESYNTAX; unreadable: 0 with NEFIA_EIO. Return: 0 when *v is what was stored. The caller

@@ -48,6 +48,8 @@ static void events_delivered(void *arg, unsigned events)
     struct beacon *b = arg;
 
     (void)events;
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
+        spool_file_settle(b->pipeline.flash);
     beacon_pipeline_report_lost(&b->pipeline);
     if (b->stopping && uplink_drained(&b->uplink))
         loop_stop(&b->loop);
@@ -151,6 +153,13 @@ static bool same_key(const struct mac_key *a, const struct mac_key *b)
     return memcmp(of_a, of_b, sizeof of_a) == 0;
 }
 
+static void limit_file(struct spool_file *f, const struct beacon_settings *s)
+{
+    f->least = s->spool_file_least;
+    f->cap = s->spool_file_bytes;
+    f->daily = s->spool_file_daily;
+}
+
 /** The loaded settings come into force. */
 static void apply(struct beacon *b)
 {
@@ -162,6 +171,8 @@ static void apply(struct beacon *b)
     b->pipeline.dedup.window_ms = s->dedup_window_ms;
     rate_set_limit(&b->pipeline.rate, (unsigned)s->max_events_per_min);
     instances_switch(&b->instances);
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
+        limit_file(b->pipeline.flash, s);
     b->uplink.require_ack = s->require_ack;
     b->key = b->next_key;
     mac_key_wipe(&b->next_key);
@@ -185,6 +196,11 @@ static void reopen_control(struct beacon *b, const char *before)
         LOG_ERROR("no control socket: ", why.buf);
 }
 
+static const char *file_of(const struct beacon_settings *s)
+{
+    return s->spool_file ? s->spool_file : "";
+}
+
 static void reload(struct beacon *b)
 {
     const char *socket = beacon_settings(b)->control_socket;
@@ -198,6 +214,9 @@ static void reload(struct beacon *b)
     if (IS_ENABLED(CONFIG_PRIVILEGES) &&
         !privileges_same(&beacon_settings(b)->user, &beacon_loaded(b)->user))
         LOG_WARN("a new beacons.user takes effect at the next start");
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) &&
+        !str_eq(file_of(beacon_settings(b)), file_of(beacon_loaded(b))))
+        LOG_WARN("a new beacons.spool_file takes effect at the next start");
     apply(b);
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
@@ -230,9 +249,29 @@ static int restrict_self(struct beacon *b, const struct privileges_needs *needs,
     return err;
 }
 
+/** What the last start kept on flash comes back into the spool. */
+static void open_file(struct beacon *b, const struct beacon_settings *s)
+{
+    struct spool_file *f = pool_spool_file;
+    const struct spool *spool = &b->pipeline.spool;
+
+    if (!s->spool_file || !s->spool_file[0])
+        return;
+    b->pipeline.flash = f;
+    limit_file(f, s);
+    if (spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_heap,
+                        FRAME_HEADER + SPOOL_FILE_HEAD + UPLINK_EVENT_BYTES) < 0)
+        LOG_ERROR("cannot use ", s->spool_file, ": ", ERRNO(errno),
+                  "; no event is kept on flash (beacons.spool_file)");
+    else if (f->damaged || spool->events)
+        LOG_INFO(s->spool_file, ": ", DEC(spool->events), " events kept, ", DEC(f->damaged),
+                 " bytes damaged");
+}
+
 /** Counts the starts. Without a stored number, the wall clock, so that an erased flash does not
- * begin again at 1 with numbers the hub has seen; without a believable clock, chance. */
-static uint64_t take_boot(const struct beacon_settings *s)
+ * begin again at 1 with numbers the hub has seen; without a believable clock, chance. Above that of
+ * all events on flash in any case. */
+static uint64_t take_boot(const struct beacon_settings *s, uint64_t before)
 {
     bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
     uint64_t boot = 0;
@@ -247,11 +286,24 @@ static uint64_t take_boot(const struct beacon_settings *s)
         boot = (uint64_t)clock_unix(&clock_system);
     else
         boot = 1 + random_below(INT32_MAX);
-    if (kept)
-        (void)mkdir(s->state_dir, 0700); /* when only that level is missing */
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && boot <= before)
+        boot = before + 1;
     if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0)
         LOG_WARN("cannot store the count of starts in ", s->state_dir);
     return boot;
+}
+
+static uint64_t begin_state(struct beacon *b, const struct beacon_settings *s)
+{
+    uint64_t before = 0;
+
+    if (IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0])
+        (void)mkdir(s->state_dir, 0700); /* when only that level is missing */
+    if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
+        open_file(b, s);
+        before = pool_spool_file->boot;
+    }
+    return take_boot(s, before);
 }
 
 static void say_started(struct beacon *b)
@@ -332,7 +384,7 @@ int beacon_run(struct beacon *b)
         close_control(b);
         return CLI_NO;
     }
-    b->pipeline.boot = take_boot(beacon_loaded(b));
+    b->pipeline.boot = begin_state(b, beacon_loaded(b));
     loop_on_signal(&b->loop, on_signal, b);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
@@ -343,6 +395,8 @@ int beacon_run(struct beacon *b)
     if (err < 0)
         LOG_ERROR("waiting for events failed: ", ERRNO(errno));
     uplink_stop(&b->uplink);
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
+        spool_file_settle(b->pipeline.flash);
     close_control(b);
     mac_key_wipe(&b->key);
     say_stopped(b);

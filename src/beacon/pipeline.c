@@ -6,7 +6,7 @@
 #include "nefia/err.h"
 #include "nefia/log.h"
 
-enum { MINUTE_MS = 60 * 1000 };
+enum { MINUTE_MS = 60 * 1000, DAY_MS = 24 * 60 * MINUTE_MS };
 
 static const char cut_data[] = "{\"truncated\":true}";
 
@@ -74,6 +74,33 @@ static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipel
     return PIPELINE_HEARD;
 }
 
+/** What could not be kept on flash: at once, then at most once a day. */
+static void report_flash(void *arg)
+{
+    static const struct pipeline_event e = {
+        .type = "beacon.flash_budget", .source = "beacon", .severity = SEVERITY_WARNING, .own = true};
+    struct beacon_pipeline *p = arg;
+    struct spool_file *f = p->flash;
+
+    if (f->unreported == 0)
+        return;
+    struct json_writer *w = beacon_pipeline_begin(p);
+    json_put_u64(w, "skipped", f->unreported);
+    json_put_u64(w, "failed", f->failed);
+    json_put_u64(w, "written", spool_file_today(f));
+    json_put_u64(w, "budget", f->daily);
+    beacon_pipeline_end(p, &e);
+    f->unreported = 0; /* itself included */
+    timer_start(p->loop, &p->flash_day, DAY_MS, report_flash, p);
+}
+
+static void keep(struct beacon_pipeline *p, const struct spool_event *e)
+{
+    spool_file_keep(p->flash, e);
+    if (p->flash->unreported > 0 && !timer_active(&p->flash_day))
+        timer_start(p->loop, &p->flash_day, 0, report_flash, p);
+}
+
 /** Encode and pass on: what is here has been judged. */
 static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
 {
@@ -102,6 +129,8 @@ static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, st
         LOG_WARN("the spool is full: ", severity_text(h->severity), " event ", h->type, " is lost");
         return err;
     }
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && p->flash)
+        keep(p, &spooled);
     p->heard[h->severity]++;
     if (p->queued)
         p->queued(p->arg);
@@ -151,20 +180,26 @@ void beacon_pipeline_report_lost(struct beacon_pipeline *p)
                                .source = "beacon",
                                .severity = SEVERITY_WARNING,
                                .own = true};
-    uint32_t lost[SEVERITY_COUNT];
-    uint32_t sum = spool_take_lost(&p->spool, lost);
+    struct spool_lost lost;
+    uint32_t sum = spool_take_lost(&p->spool, &lost);
 
     if (sum == 0)
         return;
-    if (lost[SEVERITY_CRITICAL])
+    if (lost.count[SEVERITY_CRITICAL])
         e.severity = SEVERITY_CRITICAL;
     struct json_writer *w = beacon_pipeline_begin(p);
     json_put_u64(w, "lost", sum);
     for (int i = 0; i < SEVERITY_COUNT; i++)
-        json_put_u64(w, severity_text((enum severity)i), lost[i]);
-    if (beacon_pipeline_end(p, &e) >= 0)
-        return;
-    /* It is lost itself, and counted; what it told of waits for the next. */
-    for (int i = 0; i < SEVERITY_COUNT; i++)
-        p->spool.lost[i] += lost[i];
+        json_put_u64(w, severity_text((enum severity)i), lost.count[i]);
+    json_put_u64(w, "first_seq", lost.first.seq);
+    json_put_u64(w, "last_seq", lost.last.seq);
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && lost.first.boot != p->boot) {
+        json_put_u64(w, "first_boot", lost.first.boot);
+        json_put_u64(w, "last_boot", lost.last.boot);
+    }
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        json_put_u64(w, "collapsed", lost.collapsed);
+    /* If it is lost itself, and counted, what it told of waits for the next. */
+    if (beacon_pipeline_end(p, &e) < 0)
+        spool_put_lost(&p->spool, &lost);
 }

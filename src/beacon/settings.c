@@ -5,11 +5,15 @@
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/dedup.h"
 #include "nefia/err.h"
+#include "nefia/file.h"
 #include "nefia/kconfig.h"
 #include "nefia/rate.h"
 #include "nefia/settings.h"
 
-enum { REACTOR_PORT = 9500 };
+enum {
+    REACTOR_PORT = 9500,
+    SPOOL_FILE_KB_MIN = (4 * CONFIG_EVENT_BYTES + 1023) / 1024, /* so that any event has room */
+};
 
 /** `beacons:` as the binder sees it. */
 struct section {
@@ -18,6 +22,9 @@ struct section {
     int64_t max_events_per_min;
     uint64_t dedup_window_ms;
     bool require_ack;
+    const char *spool_file;
+    int spool_file_events;
+    int64_t spool_file_kb, spool_file_daily_kb;
     const struct node *sensors[SENSOR_COUNT + 1];
 };
 
@@ -26,51 +33,80 @@ static const struct field section_fields[] = {
     {.name = "reactor",
      .type = FIELD_STRINGS,
      MEMBER(reactor),
-     .help = FIELD_HELP("the hubs, \"10.99.0.1:9500\", tried in order")},
+     .help = FIELD_NOTE("the hubs, \"10.99.0.1:9500\", tried in order")},
     {.name = "hmac_key",
      .type = FIELD_STRING,
      MEMBER(hmac_key),
      .min = MAC_KEY_MIN,
      .max = MAC_KEY_MAX,
-     .help = FIELD_HELP("the shared key itself")},
+     .help = FIELD_NOTE("the shared key itself")},
     {.name = "hmac_key_file",
      .type = FIELD_STRING,
      MEMBER(hmac_key_file),
-     .help = FIELD_HELP("a file with the shared key")},
+     .help = FIELD_NOTE("a file with the shared key")},
     {.name = "state_dir",
      .type = FIELD_STRING,
      MEMBER(state_dir),
      .def = "",
-     .help = FIELD_HELP("where the count of starts is kept; empty: nowhere")},
+     .help = FIELD_NOTE("where the count of starts is kept; empty: nowhere")},
     {.name = "control_socket",
      .type = FIELD_STRING,
      MEMBER(control_socket),
      .def = BEACON_CONTROL_SOCKET,
-     .help = FIELD_HELP("for status and emit; empty: none")},
+     .help = FIELD_NOTE("for status and emit; empty: none")},
     {.name = "max_events_per_min",
      .type = FIELD_INT,
      MEMBER(max_events_per_min),
      .min = 1,
      .max = CONFIG_RATE_MAX,
      .def = "10",
-     .help = FIELD_HELP("more are held back and reported")},
+     .help = FIELD_NOTE("more are held back and reported")},
     {.name = "dedup_window",
      .type = FIELD_DURATION,
      MEMBER(dedup_window_ms),
      .min = 0,
      .max = 7 * 86400000,
      .def = "5m",
-     .help = FIELD_HELP("how long the same event is not sent again; 0: always sent")},
+     .help = FIELD_NOTE("how long the same event is not sent again; 0: always sent")},
     {.name = "dedup_key",
      .type = FIELD_STRING,
      MEMBER(dedup_key),
      .def = "type|source|host_id|severity|subject",
-     .help = FIELD_HELP("what makes two events the same")},
+     .help = FIELD_NOTE("what makes two events the same")},
+};
+
+static const char *const kept_words[] = {"all", "critical", NULL};
+static const struct field file_fields[] = {
+    {.name = "spool_file",
+     .type = FIELD_STRING,
+     MEMBER(spool_file),
+     .max = FILE_PATH_MAX - 16,
+     .help = FIELD_NOTE("where events are kept that survive a power cut; empty: nowhere")},
+    {.name = "spool_file_events",
+     .type = FIELD_WORD,
+     MEMBER(spool_file_events),
+     .words = kept_words,
+     .def = "critical",
+     .help = FIELD_NOTE("which")},
+    {.name = "spool_file_kb",
+     .type = FIELD_INT,
+     MEMBER(spool_file_kb),
+     .min = SPOOL_FILE_KB_MIN,
+     .max = 1 << 20,
+     .def = "64",
+     .help = FIELD_NOTE("size of that file")},
+    {.name = "spool_file_daily_kb",
+     .type = FIELD_INT,
+     MEMBER(spool_file_daily_kb),
+     .min = 1,
+     .max = 1 << 20,
+     .def = "1024",
+     .help = FIELD_NOTE("most that is written a day")},
 };
 
 #define TABLE_FIELDS                                                                               \
     (ARRAY_SIZE(section_fields) + IS_ENABLED(CONFIG_PRIVILEGES) + IS_ENABLED(CONFIG_BEACON_ACK) +  \
-     SENSOR_COUNT + 1)
+     IS_ENABLED(CONFIG_SPOOL_FILE) * ARRAY_SIZE(file_fields) + SENSOR_COUNT + 1)
 
 /** The section's fields, then one node for each sensor of this build. */
 static void section_table(struct field table[TABLE_FIELDS])
@@ -84,14 +120,18 @@ static void section_table(struct field table[TABLE_FIELDS])
                               MEMBER(user),
                               .min = 1,
                               .max = 64,
-                              .help = FIELD_HELP("who to become after the start; not given: nobody")};
+                              .help = FIELD_NOTE("who to become after the start; not given: nobody")};
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         *f++ = (struct field){
             .name = "require_ack",
             .type = FIELD_BOOL,
             MEMBER(require_ack),
             .def = "false",
-            .help = FIELD_HELP("true: nothing is sent to a hub that acknowledges nothing")};
+            .help = FIELD_NOTE("true: nothing is sent to a hub that acknowledges nothing")};
+    if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
+        memcpy(f, file_fields, sizeof file_fields);
+        f += ARRAY_SIZE(file_fields);
+    }
     for (unsigned i = 0; sensor_table[i]; i++)
         *f++ = (struct field){.name = sensor_table[i]->name,
                               .type = FIELD_NODE,
@@ -185,6 +225,12 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
         s->user.name = b.user;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         s->require_ack = b.require_ack;
+    if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
+        s->spool_file = b.spool_file;
+        s->spool_file_least = b.spool_file_events ? SEVERITY_CRITICAL : SEVERITY_INFO;
+        s->spool_file_bytes = (uint32_t)b.spool_file_kb * 1024;
+        s->spool_file_daily = (uint32_t)b.spool_file_daily_kb * 1024;
+    }
     s->max_events_per_min = b.max_events_per_min;
     s->dedup_window_ms = b.dedup_window_ms;
     bind_reactors(s, c, &b.reactor);

@@ -77,8 +77,13 @@ static void row_hub(const struct beacon *b, struct text *t)
 static void row_spool(const struct beacon *b, struct text *t)
 {
     const struct spool *s = &b->pipeline.spool;
+    struct spool_file *f = b->pipeline.flash;
 
-    PUT(t, "spool   ", DEC(s->events), " events, ", DEC(s->used), " of ", DEC(s->size), " bytes");
+    PUT(t, "spool   ", DEC(s->events), " events, ", DEC(s->used), " of ", DEC(s->size), " bytes, ",
+        DEC(s->collapsed), " collapsed");
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && f)
+        PUT(t, "; on flash ", DEC(f->events), " events, today ", DEC(spool_file_today(f)), " of ",
+            DEC(f->daily), " bytes, ", DEC(f->skipped), " skipped");
 }
 
 static void row_memory(const struct beacon *b, struct text *t)
@@ -237,6 +242,20 @@ static void put_by_severity(struct json_writer *w, const char *key,
     json_end_object(w);
 }
 
+static void put_file(struct spool_file *f, struct json_writer *w)
+{
+    json_object(w, "spool_file");
+    json_put_u64(w, "events", f->events);
+    json_put_u64(w, "bytes", f->size);
+    json_put_u64(w, "size", f->cap);
+    json_put_u64(w, "today", spool_file_today(f));
+    json_put_u64(w, "daily", f->daily);
+    json_put_u64(w, "skipped", f->skipped);
+    json_put_u64(w, "failed", f->failed);
+    json_put_u64(w, "damaged", f->damaged);
+    json_end_object(w);
+}
+
 static void put_memory(const struct beacon *b, struct json_writer *w)
 {
     const struct spool *s = &b->pipeline.spool;
@@ -246,7 +265,10 @@ static void put_memory(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "events", s->events);
     json_put_u64(w, "bytes", s->used);
     json_put_u64(w, "size", s->size);
+    json_put_u64(w, "collapsed", s->collapsed);
     json_end_object(w);
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
+        put_file(b->pipeline.flash, w);
     json_object(w, "heap");
     json_put_u64(w, "size", h.size);
     json_put_u64(w, "high_water", h.high_water);

@@ -85,38 +85,44 @@ long file_read(const char *path, void *buf, size_t cap)
 
 /* ---- Writing ---- */
 
-static int write_all(int fd, const char *data, size_t len)
+int file_append(int fd, const void *data, size_t len)
 {
+    const char *p = data;
+
     while (len > 0) {
-        ssize_t n = write(fd, data, len);
+        ssize_t n = write(fd, p, len);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return NEFIA_EIO;
-        data += n;
+        p += n;
         len -= (size_t)n;
     }
     return 0;
 }
 
-/** Create the file anew, with its bytes on the disk. */
-static int write_new(const char *path, const void *data, size_t len)
+static int temporary_name(char out[FILE_PATH_MAX], const char *path)
 {
-    int fd, err;
+    struct text t;
 
+    text_init(&t, out, FILE_PATH_MAX);
+    text_str(&t, path);
+    text_str(&t, TEMPORARY);
+    return t.truncated ? NEFIA_ETOOBIG : 0;
+}
+
+int file_replace_begin(const char *path)
+{
+    char temporary[FILE_PATH_MAX];
+
+    if (temporary_name(temporary, path) < 0)
+        return NEFIA_ETOOBIG;
     /* What a power cut left there may go; a link is removed, not followed. */
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (unlink(temporary) < 0 && errno != ENOENT)
         return NEFIA_EIO;
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return NEFIA_EIO;
-    err = write_all(fd, data, len);
-    if (!err && fsync(fd) < 0)
-        err = NEFIA_EIO;
-    if (err)
-        return close_keeping_errno(fd, err);
-    return close(fd) < 0 ? NEFIA_EIO : 0;
+    int fd = open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? NEFIA_EIO : fd;
 }
 
 /** The rename itself lasts only once the directory is on the disk. */
@@ -137,19 +143,12 @@ static int sync_directory(const char *path)
     return close_keeping_errno(fd, fsync(fd) < 0 && errno != EINVAL ? NEFIA_EIO : 0);
 }
 
-int file_write_atomic(const char *path, const void *data, size_t len)
+int file_replace_end(const char *path, int fd, int err)
 {
     char temporary[FILE_PATH_MAX];
-    struct text t;
-    int err;
 
-    text_init(&t, temporary, sizeof temporary);
-    text_str(&t, path);
-    text_str(&t, TEMPORARY);
-    if (t.truncated)
-        return NEFIA_ETOOBIG;
-    err = write_new(temporary, data, len);
-    if (!err && rename(temporary, path) < 0)
+    (void)temporary_name(temporary, path); /* it was short enough to begin */
+    if (!err && (fsync(fd) < 0 || rename(temporary, path) < 0))
         err = NEFIA_EIO;
     if (err) {
         int saved = errno;
@@ -158,7 +157,17 @@ int file_write_atomic(const char *path, const void *data, size_t len)
         errno = saved;
         return err;
     }
-    return sync_directory(path);
+    return sync_directory(path) < 0 ? NEFIA_EAGAIN : 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len)
+{
+    int fd = file_replace_begin(path);
+
+    if (fd < 0)
+        return fd;
+    int err = file_replace_end(path, fd, file_append(fd, data, len));
+    return close_keeping_errno(fd, err == NEFIA_EAGAIN ? NEFIA_EIO : err);
 }
 
 /* ---- Numbers that last ---- */

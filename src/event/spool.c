@@ -13,10 +13,13 @@ _Static_assert(CONFIG_SPOOL_KB * 1024 / 5 * 4 >= CONFIG_EVENT_BYTES + SPOOL_HEAD
 /** No record. */
 #define NOWHERE SIZE_MAX
 #define LENGTH_MAX 65536
+/** Of a record's first word. */
+#define KEPT UINT32_C(0x800000)
+#define LENGTH (IS_ENABLED(CONFIG_SPOOL_FILE) ? KEPT - 1 : UINT32_C(0xFFFFFF))
 
 static size_t record_size(const struct spool *s, size_t at)
 {
-    return SPOOL_HEADER + (get_be32(s->mem + at) & 0xFFFFFF);
+    return SPOOL_HEADER + (get_be32(s->mem + at) & LENGTH);
 }
 
 static enum severity record_severity(const struct spool *s, size_t at)
@@ -40,18 +43,24 @@ static struct spool_id record_id(const struct spool *s, size_t at)
 
 static bool older(struct spool_id a, struct spool_id b)
 {
-    return a.boot != b.boot ? a.boot < b.boot : a.seq < b.seq;
+    return ORDERED && a.boot != b.boot ? a.boot < b.boot : a.seq < b.seq;
 }
 
 static bool same(struct spool_id a, struct spool_id b)
 {
-    return a.boot == b.boot && a.seq == b.seq;
+    return (!ORDERED || a.boot == b.boot) && a.seq == b.seq;
 }
 
-static void count_lost(struct spool *s, enum severity sev)
+static void count_lost(struct spool *s, enum severity sev, struct spool_id id)
 {
-    if (s->lost[sev] < UINT32_MAX)
-        s->lost[sev]++;
+    struct spool_lost *l = &s->lost;
+
+    if (l->last.seq == 0 || older(id, l->first))
+        l->first = id;
+    if (older(l->last, id))
+        l->last = id;
+    if (l->count[sev] < UINT32_MAX)
+        l->count[sev]++;
     s->lost_total[sev]++;
 }
 
@@ -77,10 +86,38 @@ static size_t find_victim(const struct spool *s, enum severity most)
     return victim;
 }
 
+static void get_item(const struct spool *s, size_t at, struct spool_item *out)
+{
+    *out = (struct spool_item){
+        .at = at,
+        .event = {.id = record_id(s, at),
+                  .severity = record_severity(s, at),
+                  .line = (const char *)s->mem + at + SPOOL_HEADER,
+                  .len = record_size(s, at) - SPOOL_HEADER},
+    };
+    if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
+        out->event.key = get_be64(s->mem + at + 20);
+        out->event.kept = get_be32(s->mem + at) & KEPT;
+    }
+}
+
+/** It leaves. */
+static void tell(const struct spool *s, size_t at)
+{
+    struct spool_item item;
+
+    if (!IS_ENABLED(CONFIG_SPOOL_FILE))
+        return;
+    get_item(s, at, &item);
+    if (item.event.kept)
+        s->left(s->left_arg, &item.event);
+}
+
 static void forget(struct spool *s, size_t at)
 {
     size_t size = record_size(s, at);
 
+    tell(s, at);
     s->bytes[record_severity(s, at)] -= size;
     s->events--;
     if (at < s->sent)
@@ -93,7 +130,7 @@ static void forget(struct spool *s, size_t at)
 
 static void evict(struct spool *s, size_t at)
 {
-    count_lost(s, record_severity(s, at));
+    count_lost(s, record_severity(s, at), record_id(s, at));
     forget(s, at);
 }
 
@@ -103,6 +140,7 @@ static void collapse(struct spool *s, const struct spool_event *e)
     for (size_t at = s->sent; at < s->used; at += record_size(s, at))
         if (record_severity(s, at) == e->severity && get_be64(s->mem + at + 20) == e->key) {
             s->collapsed++;
+            s->lost.collapsed++;
             forget(s, at);
             return; /* there is never a second one */
         }
@@ -134,7 +172,8 @@ static bool could_fit(const struct spool *s, enum severity sev, size_t need)
 
 static void put_record(uint8_t *p, const struct spool_event *e)
 {
-    put_be32(p, (uint32_t)e->severity << 24 | (uint32_t)e->len);
+    put_be32(p, (uint32_t)e->severity << 24 | (uint32_t)e->len |
+                    (IS_ENABLED(CONFIG_SPOOL_FILE) && e->kept ? KEPT : 0));
     put_be64(p + 4, e->id.seq);
     if (IS_ENABLED(CONFIG_BEACON_ACK)) {
         put_be64(p + 12, e->id.boot);
@@ -148,7 +187,7 @@ int spool_push(struct spool *s, const struct spool_event *e)
     size_t need = SPOOL_HEADER + e->len;
 
     if (e->len < 1 || e->len > LENGTH_MAX || !could_fit(s, e->severity, need)) {
-        count_lost(s, e->severity);
+        count_lost(s, e->severity, e->id);
         return NEFIA_EFULL;
     }
     if (IS_ENABLED(CONFIG_BEACON_ACK) && e->key)
@@ -161,17 +200,6 @@ int spool_push(struct spool *s, const struct spool_event *e)
     s->events++;
     s->unsent++;
     return 0;
-}
-
-static void get_item(const struct spool *s, size_t at, struct spool_item *out)
-{
-    *out = (struct spool_item){
-        .at = at,
-        .event = {.id = record_id(s, at),
-                  .severity = record_severity(s, at),
-                  .line = (const char *)s->mem + at + SPOOL_HEADER,
-                  .len = record_size(s, at) - SPOOL_HEADER},
-    };
 }
 
 struct spool_id spool_low(const struct spool *s)
@@ -285,6 +313,7 @@ unsigned spool_delivered_first(struct spool *s, unsigned n)
     size_t at = 0;
 
     for (size_t size; gone < n && at < s->sent; gone++, at += size) {
+        tell(s, at);
         size = record_size(s, at);
         s->bytes[record_severity(s, at)] -= size;
     }
@@ -300,13 +329,22 @@ unsigned spool_delivered(struct spool *s)
     return spool_delivered_first(s, s->events - s->unsent);
 }
 
+/** Return: its place, or NOWHERE. */
+static size_t find(const struct spool *s, struct spool_id id)
+{
+    size_t at = 0;
+
+    while (at < s->used && !same(record_id(s, at), id))
+        at += record_size(s, at);
+    return at < s->used ? at : NOWHERE;
+}
+
 void spool_give_up(struct spool *s, struct spool_id id)
 {
-    for (size_t at = 0; at < s->used; at += record_size(s, at))
-        if (same(record_id(s, at), id)) {
-            evict(s, at);
-            return;
-        }
+    size_t at = find(s, id);
+
+    if (at != NOWHERE)
+        evict(s, at);
 }
 
 void spool_rewind(struct spool *s)
@@ -315,14 +353,55 @@ void spool_rewind(struct spool *s)
     s->unsent = s->events;
 }
 
-uint32_t spool_take_lost(struct spool *s, uint32_t lost[SEVERITY_COUNT])
+uint32_t spool_take_lost(struct spool *s, struct spool_lost *out)
 {
     uint32_t sum = 0;
 
     for (int i = 0; i < SEVERITY_COUNT; i++) {
-        lost[i] = s->lost[i];
-        sum = lost[i] < UINT32_MAX - sum ? sum + lost[i] : UINT32_MAX;
-        s->lost[i] = 0;
+        uint32_t n = s->lost.count[i];
+        sum = n < UINT32_MAX - sum ? sum + n : UINT32_MAX;
+    }
+    if (sum > 0) {
+        *out = s->lost;
+        s->lost = (struct spool_lost){0};
     }
     return sum;
+}
+
+void spool_put_lost(struct spool *s, const struct spool_lost *lost)
+{
+    struct spool_lost *l = &s->lost;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        l->count[i] += lost->count[i];
+    l->collapsed += lost->collapsed;
+    l->first = lost->first;
+    if (l->last.seq == 0)
+        l->last = lost->last;
+}
+
+/* ---- for SPOOL_FILE ---- */
+
+int spool_walk(const struct spool *s, size_t *at, struct spool_item *out)
+{
+    if (*at >= s->used)
+        return 0;
+    get_item(s, *at, out);
+    *at += record_size(s, *at);
+    return 1;
+}
+
+void spool_set_kept(struct spool *s, size_t at, bool kept)
+{
+    uint32_t word = get_be32(s->mem + at);
+
+    put_be32(s->mem + at, kept ? word | KEPT : word & ~KEPT);
+}
+
+void spool_remove(struct spool *s, struct spool_id id)
+{
+    size_t at = find(s, id);
+
+    if (at != NOWHERE)
+        forget(s, at);
 }

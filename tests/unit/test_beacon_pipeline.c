@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "beacon_fixture.h"
 #include "check.h"
 #include "nefia/err.h"
@@ -127,8 +129,78 @@ TEST(losses_are_counted_and_told)
     REQUIRE(fix_take());
     CHECK(fix_has(0, "\"type\":\"beacon.events_lost\""));
     CHECK(fix_has(0, "\"info\":0,\"warning\":"));
+    CHECK(fix_has(0, "\"critical\":0,\"first_seq\":1,\"last_seq\":"));
+    CHECK(fix_has(0, ",\"collapsed\":0}"));
+    CHECK(!fix_has(0, "first_boot"));
     beacon_pipeline_report_lost(&fix.pipeline);
     CHECK(!fix_take());
+}
+
+TEST(losses_of_an_earlier_start_say_so)
+{
+    fix_init(0);
+    spool_push(&fix.pipeline.spool,
+               &(struct spool_event){{6, 41}, 0, SEVERITY_CRITICAL, "{}", 2, false});
+    spool_give_up(&fix.pipeline.spool, (struct spool_id){6, 41});
+    beacon_pipeline_report_lost(&fix.pipeline);
+    REQUIRE(fix_take());
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"lost\":1,\"info\":0,\"warning\":0,"
+                     "\"critical\":1,\"first_seq\":41,\"last_seq\":41,\"first_boot\":6,"
+                     "\"last_boot\":6,\"collapsed\":0}"));
+}
+
+static struct spool_file flash;
+static uint8_t flash_buf[FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES];
+static char flash_path[] = "/tmp/nefia-pipeline-XXXXXX";
+
+static unsigned flash_reports(void)
+{
+    unsigned n = 0;
+
+    while (fix_take())
+        n += (unsigned)fix_has(0, "\"type\":\"beacon.flash_budget\"");
+    return n;
+}
+
+TEST(what_flash_does_not_take_is_told_once_a_day)
+{
+    enum { HOUR = 60 * 60 * 1000 };
+
+    fix_init(0);
+    int fd = mkstemp(flash_path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    flash = (struct spool_file){.least = SEVERITY_INFO, .cap = 1 << 16, .daily = 1024};
+    REQUIRE(spool_file_open(&flash, &fix.pipeline.spool, fix.loop.clock, flash_path, flash_buf,
+                            sizeof flash_buf) == 0);
+    fix.pipeline.flash = &flash;
+    emit("a", "1", SEVERITY_CRITICAL);
+    later(1);
+    CHECK_INT(flash_reports(), 0);
+    emit("a", "2", SEVERITY_CRITICAL);
+    emit("a", "3", SEVERITY_CRITICAL);
+    later(1);
+    REQUIRE(fix_take() && fix_take());
+    REQUIRE(fix_take());
+    CHECK(fix_has(0, "\"type\":\"beacon.flash_budget\",\"source\":\"beacon\""));
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"skipped\":"));
+    CHECK(fix_has(0, ",\"failed\":0,\"written\":"));
+    CHECK(fix_has(0, ",\"budget\":1024}"));
+    /* The report itself is not in the file either, and no reason for another. */
+    CHECK_INT(flash.unreported, 0);
+    for (int hour = 0; hour < 23; hour++) {
+        later(HOUR);
+        emit("b", "1", SEVERITY_INFO);
+        CHECK_INT(flash_reports(), 0);
+    }
+    later(HOUR);
+    CHECK_INT(flash_reports(), 1);
+    later(23 * HOUR);
+    later(HOUR);
+    later(HOUR);
+    CHECK_INT(flash_reports(), 0);
+    close(flash.fd);
+    unlink(flash_path);
 }
 
 TEST(raw_data_passes_as_it_is)
@@ -144,4 +216,5 @@ TEST(raw_data_passes_as_it_is)
 
 TEST_MAIN(event_reaches_the_spool_once_encoded, repetition_waits_for_the_window,
           change_is_no_repetition, rate_is_reported_after_its_minute, data_too_long_is_replaced,
-          losses_are_counted_and_told, raw_data_passes_as_it_is)
+          losses_are_counted_and_told,
+          losses_of_an_earlier_start_say_so, what_flash_does_not_take_is_told_once_a_day, raw_data_passes_as_it_is)

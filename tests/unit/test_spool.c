@@ -27,7 +27,7 @@ static int push(enum severity s, int letter, size_t len)
 static struct spool_event record(size_t at, size_t *next)
 {
     const uint8_t *p = spool.mem + at;
-    size_t len = get_be32(p) & 0xFFFFFF;
+    size_t len = get_be32(p) & 0x7FFFFF;
 
     *next = at + SPOOL_HEADER + len;
     return (struct spool_event){.id = {0, get_be64(p + 4)},
@@ -71,7 +71,7 @@ static int send_next(unsigned span)
 
 TEST(the_most_severe_and_newest_go_first)
 {
-    uint32_t lost[SEVERITY_COUNT];
+    struct spool_lost lost;
 
     spool_init(&spool, mem, SIZE);
     CHECK_INT(send_next(0), 0);
@@ -95,7 +95,7 @@ TEST(the_most_severe_and_newest_go_first)
     CHECK_INT(send_next(0), 0);
     spool_rewind(&spool);
     CHECK_INT(send_next(0), 'f');
-    CHECK_INT(spool_take_lost(&spool, lost), 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 0);
     CHECK_INT(spool.events, 4);
 }
 
@@ -122,7 +122,7 @@ static int push_at(uint64_t boot, int letter, uint64_t key, enum severity s)
     char c = (char)letter;
 
     return spool_push(
-        &spool, &(struct spool_event){{boot, (uint64_t)letter}, key, s, &c, 1});
+        &spool, &(struct spool_event){{boot, (uint64_t)letter}, key, s, &c, 1, false});
 }
 
 TEST(of_an_earlier_start_first)
@@ -139,7 +139,7 @@ TEST(of_an_earlier_start_first)
 
 TEST(a_newer_one_of_a_condition_takes_the_place_of_the_older)
 {
-    uint32_t lost[SEVERITY_COUNT];
+    struct spool_lost lost;
 
     spool_init(&spool, mem, SIZE);
     push_at(1, 'a', 5, SEVERITY_WARNING);
@@ -148,7 +148,7 @@ TEST(a_newer_one_of_a_condition_takes_the_place_of_the_older)
     push_at(1, 'd', 5, SEVERITY_WARNING);
     CHECK_STR(letters(), "|bcd");
     CHECK_INT(spool.collapsed, 1);
-    CHECK_INT(spool_take_lost(&spool, lost), 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 0);
     CHECK_INT(send_next(0), 'c');
     CHECK_INT(send_next(0), 'd');
     push_at(1, 'e', 5, SEVERITY_WARNING); /* what is on its way may have arrived */
@@ -170,7 +170,7 @@ TEST(one_is_given_up)
     CHECK_STR(letters(), "c|a");
     spool_give_up(&spool, (struct spool_id){1, 'c'});
     CHECK_STR(letters(), "|a");
-    CHECK_INT(spool.lost[SEVERITY_INFO], 2);
+    CHECK_INT(spool.lost.count[SEVERITY_INFO], 2);
 }
 
 TEST(numbers_of_what_is_on_its_way)
@@ -192,7 +192,7 @@ TEST(numbers_of_what_is_on_its_way)
 /* 1024 bytes: 10 records of 100, of which 8 (819 bytes) below critical. */
 TEST(least_severe_oldest_go_first)
 {
-    uint32_t lost[SEVERITY_COUNT];
+    struct spool_lost lost;
 
     spool_init(&spool, mem, SIZE);
     for (int c = 'a'; c < 'i'; c++)
@@ -212,9 +212,13 @@ TEST(least_severe_oldest_go_first)
     CHECK_INT(push(SEVERITY_WARNING, 'w', REC), NEFIA_EFULL);
     CHECK_INT(push(SEVERITY_CRITICAL, 'K', REC), 0);
     CHECK_STR(letters(), "|BCDEFGHIJK");
-    CHECK_INT(spool_take_lost(&spool, lost), 9 + 2 + 1);
-    CHECK(lost[SEVERITY_INFO] == 9 && lost[SEVERITY_WARNING] == 2 && lost[SEVERITY_CRITICAL] == 1);
-    CHECK_INT(spool_take_lost(&spool, lost), 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 9 + 2 + 1);
+    CHECK_INT(lost.count[SEVERITY_INFO], 9);
+    CHECK_INT(lost.count[SEVERITY_WARNING], 2);
+    CHECK_INT(lost.count[SEVERITY_CRITICAL], 1);
+    CHECK_INT(lost.first.seq, 'A'); /* letters in capitals are the lower numbers */
+    CHECK_INT(lost.last.seq, 'w');
+    CHECK_INT(spool_take_lost(&spool, &lost), 0);
     CHECK_INT(spool.lost_total[SEVERITY_INFO], 9);
 }
 
@@ -257,9 +261,9 @@ TEST(what_cannot_fit_evicts_nothing)
     CHECK_STR(letters(), "|abc");
     CHECK_INT(push(SEVERITY_CRITICAL, 'd', SIZE - SPOOL_HEADER), 0);
     CHECK_STR(letters(), "|d");
-    CHECK_INT(spool.lost[SEVERITY_INFO], 3);
-    CHECK_INT(spool.lost[SEVERITY_WARNING], 2);
-    CHECK_INT(spool.lost[SEVERITY_CRITICAL], 2);
+    CHECK_INT(spool.lost.count[SEVERITY_INFO], 3);
+    CHECK_INT(spool.lost.count[SEVERITY_WARNING], 2);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 2);
 }
 
 /* The model: a plain list of what should be there. It evicts one by one by the rule in words. */
@@ -417,7 +421,7 @@ TEST(agrees_with_a_simple_model)
 
             memset(line, letter, sizeof line);
             REQUIRE(spool_push(&spool,
-                               &(struct spool_event){{0, seq}, 0, s, line, len}) ==
+                               &(struct spool_event){{0, seq}, 0, s, line, len, false}) ==
                     model_push((struct model_item){seq, len + SPOOL_HEADER, s, false, letter}));
         } else if (dice < 14) {
             model_send();
@@ -455,7 +459,84 @@ TEST(some_of_the_sent_leave)
     CHECK_INT(spool_delivered_first(&spool, 1), 0);
 }
 
-TEST_MAIN(the_most_severe_and_newest_go_first, what_is_on_its_way_stays_within_the_span,
+TEST(losses_have_their_range)
+{
+    struct spool_lost lost, none = {0};
+
+    spool_init(&spool, mem, SIZE);
+    push_at(6, 'y', 0, SEVERITY_CRITICAL);
+    push_at(7, 'b', 0, SEVERITY_WARNING);
+    push_at(7, 'k', 5, SEVERITY_WARNING);
+    push_at(7, 'm', 5, SEVERITY_WARNING); /* k gives way */
+    spool_give_up(&spool, (struct spool_id){7, 'b'});
+    CHECK_INT(spool.lost.first.seq, 'b');
+    CHECK_INT(spool.lost.last.seq, 'b');
+    spool_give_up(&spool, (struct spool_id){7, 'm'});
+    spool_give_up(&spool, (struct spool_id){6, 'y'});
+    CHECK_INT(spool_take_lost(&spool, &lost), 3);
+    CHECK_INT(lost.first.boot, 6);
+    CHECK_INT(lost.first.seq, 'y');
+    CHECK_INT(lost.last.boot, 7);
+    CHECK_INT(lost.last.seq, 'm');
+    CHECK_INT(lost.collapsed, 1);
+    CHECK_MEM(&spool.lost, &none, sizeof none);
+    /* The report is lost, too. */
+    CHECK_INT(push_at(7, 'z', 0, SEVERITY_INFO), 0);
+    spool_give_up(&spool, (struct spool_id){7, 'z'});
+    spool_put_lost(&spool, &lost);
+    CHECK_INT(spool_take_lost(&spool, &lost), 4);
+    CHECK_INT(lost.first.boot, 6);
+    CHECK_INT(lost.last.seq, 'z');
+    CHECK_INT(lost.collapsed, 1);
+}
+
+static char who_left[16];
+
+static void note_left(void *arg, const struct spool_event *e)
+{
+    CHECK(arg == mem && e->kept);
+    who_left[strlen(who_left)] = (char)e->id.seq;
+}
+
+TEST(those_that_are_kept_are_told_of)
+{
+    struct spool_item item;
+    size_t at = 0;
+    unsigned kept = 0;
+
+    spool_init(&spool, mem, SIZE);
+    spool.left = note_left;
+    spool.left_arg = mem;
+    for (int c = 'a'; c < 'h'; c++)
+        push_at(1, c, c == 'f' ? 9 : 0, SEVERITY_INFO);
+    while (spool_walk(&spool, &at, &item))
+        if (item.event.id.seq != 'b')
+            spool_set_kept(&spool, item.at, true);
+    CHECK_INT(at, spool.used);
+    CHECK_INT(send_next(0), 'g');
+    CHECK_INT(send_next(0), 'f');
+    CHECK_INT(send_next(0), 'e');
+    CHECK_STR(letters(), "gfe|abcd");
+    CHECK_INT(spool_delivered_first(&spool, 2), 2);
+    CHECK_STR(who_left, "gf");
+    spool_give_up(&spool, (struct spool_id){1, 'b'});
+    spool_give_up(&spool, (struct spool_id){1, 'd'});
+    CHECK_STR(who_left, "gfd");
+    spool_remove(&spool, (struct spool_id){1, 'c'});
+    spool_remove(&spool, (struct spool_id){1, 'x'});
+    CHECK_INT(spool.lost.count[SEVERITY_INFO], 2);
+    CHECK_STR(who_left, "gfdc");
+    spool_push(&spool, &(struct spool_event){{1, 'A'}, 9, SEVERITY_INFO, "x", 1, true});
+    spool_push(&spool, &(struct spool_event){{1, 'B'}, 9, SEVERITY_INFO, "x", 1, false});
+    CHECK_STR(who_left, "gfdcA");
+    for (at = 0; spool_walk(&spool, &at, &item);)
+        kept += item.event.kept;
+    CHECK_INT(kept, 2);
+    push(SEVERITY_CRITICAL, 'C', SIZE - SPOOL_HEADER);
+    CHECK_STR(who_left, "gfdcAae");
+}
+
+TEST_MAIN(losses_have_their_range, those_that_are_kept_are_told_of, the_most_severe_and_newest_go_first, what_is_on_its_way_stays_within_the_span,
           of_an_earlier_start_first, a_newer_one_of_a_condition_takes_the_place_of_the_older,
           one_is_given_up, numbers_of_what_is_on_its_way, some_of_the_sent_leave,
           least_severe_oldest_go_first, unsent_go_before_sent_of_the_same_severity,

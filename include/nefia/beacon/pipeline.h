@@ -10,6 +10,7 @@
 #include "nefia/loop.h"
 #include "nefia/rate.h"
 #include "nefia/spool.h"
+#include "nefia/spool_file.h"
 
 /** The way of an event through the beacon, and the only place that knows its order:
  * event → dedup → rate → spool. An event is encoded once, when it has passed. */
@@ -35,6 +36,8 @@ struct beacon_pipeline {
     struct rate rate;
     struct suppressed suppressed;
     struct spool spool;
+    struct spool_file *flash; /* the caller's; null: nothing is kept */
+    struct timer flash_day;   /* runs after a report of what it could not keep */
     struct timer minute; /* runs while something was suppressed and not yet reported */
     struct json_writer writer;
     struct text data, line; /* the caller's memory; in use only between begin and end */

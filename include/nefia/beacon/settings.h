@@ -7,6 +7,7 @@
 
 #include "nefia/beacon/uplink.h"
 #include "nefia/config.h"
+#include "nefia/event.h"
 #include "nefia/mac.h"
 #include "nefia/privileges.h"
 
@@ -20,6 +21,9 @@ struct beacon_settings {
     unsigned reactor_count;
     const char *hmac_key, *hmac_key_file;   /* at most one of them */
     const char *state_dir, *control_socket; /* null or "": none */
+    const char *spool_file;                 /* null or "": none */
+    enum severity spool_file_least;         /* from which on events are kept there */
+    uint32_t spool_file_bytes, spool_file_daily;
     struct privileges user;                 /* only its name, until privileges_bind */
     int64_t max_events_per_min;
     bool require_ack;

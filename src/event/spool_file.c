@@ -1,0 +1,278 @@
+#include "nefia/spool_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "nefia/bytes.h"
+#include "nefia/err.h"
+
+/* These numbers are on disks. */
+enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT };
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
+/** What an event takes, with its end. */
+static uint32_t event_bytes(size_t len)
+{
+    return (uint32_t)(FRAME_HEADER + SPOOL_FILE_HEAD + SPOOL_FILE_GONE + len);
+}
+
+uint32_t spool_file_today(struct spool_file *f)
+{
+    uint64_t now = clock_ms(f->clock);
+
+    if (now >= f->day_ends_ms) {
+        f->day_ends_ms = now + DAY_MS;
+        f->today = 0;
+    }
+    return f->today;
+}
+
+static bool affords(struct spool_file *f, uint32_t bytes)
+{
+    /* It can always be cut once nothing in it is alive. */
+    return spool_file_today(f) + bytes + SPOOL_FILE_BLOCK <= f->daily;
+}
+
+/* ---- writing ---- */
+
+static void put_id(uint8_t *p, struct spool_id id)
+{
+    put_be64(p, id.boot);
+    put_be64(p + 8, id.seq);
+}
+
+static int put_event(int fd, const struct spool_event *e)
+{
+    uint8_t b[FRAME_HEADER + SPOOL_FILE_HEAD];
+
+    put_id(b + FRAME_HEADER, e->id);
+    put_be64(b + FRAME_HEADER + 16, e->key);
+    frame_header(b, (uint8_t)(KIND_EVENT + e->severity), b + FRAME_HEADER, SPOOL_FILE_HEAD, e->line,
+                 e->len);
+    int err = file_append(fd, b, sizeof b);
+    return err < 0 ? err : file_append(fd, e->line, e->len);
+}
+
+static void flush(struct spool_file *f)
+{
+    if (f->gone_len > 0)
+        (void)file_append(f->fd, f->gone, f->gone_len);
+    f->gone_len = 0;
+}
+
+/** The spool's hook. */
+static void event_left(void *arg, const struct spool_event *e)
+{
+    struct spool_file *f = arg;
+
+    f->events--;
+    f->alive -= event_bytes(e->len);
+    if (f->replaying)
+        return;
+    if (f->gone_len == sizeof f->gone)
+        flush(f);
+    uint8_t *p = f->gone + f->gone_len;
+    put_id(p + FRAME_HEADER, e->id);
+    frame_header(p, KIND_GONE, p + FRAME_HEADER, SPOOL_FILE_GONE - FRAME_HEADER, NULL, 0);
+    f->gone_len += SPOOL_FILE_GONE;
+}
+
+void spool_file_settle(struct spool_file *f)
+{
+    if (f->events > 0 || f->size <= SPOOL_FILE_CUT) {
+        flush(f);
+        return;
+    }
+    f->gone_len = 0;
+    f->today += SPOOL_FILE_BLOCK;
+    if (ftruncate(f->fd, 0) == 0)
+        f->size = 0;
+}
+
+static int append(struct spool_file *f, const struct spool_event *e)
+{
+    uint32_t need = event_bytes(e->len);
+
+    if (!affords(f, need))
+        return NEFIA_EFULL;
+    flush(f);
+    off_t end = lseek(f->fd, 0, SEEK_END);
+    int err = put_event(f->fd, e);
+    f->today += need;
+    if (err == 0 && fdatasync(f->fd) == 0) {
+        f->size += need;
+        return 0;
+    }
+    (void)!ftruncate(f->fd, end);
+    return NEFIA_EIO;
+}
+
+/* ---- a new file ---- */
+
+static bool below(const struct spool_event *a, const struct spool_event *b)
+{
+    if (a->severity != b->severity)
+        return a->severity < b->severity;
+    return a->id.boot != b->id.boot ? a->id.boot < b->id.boot : a->id.seq < b->id.seq;
+}
+
+/** Which of those that are alive are to stay: those above `cut`. Return: their bytes. */
+static uint32_t choose(const struct spool_file *f, struct spool_event *cut)
+{
+    uint32_t bytes = f->alive;
+
+    *cut = (struct spool_event){.severity = SEVERITY_INFO};
+    while (bytes > f->cap / 2) {
+        struct spool_event least = {.severity = SEVERITY_COUNT};
+        struct spool_item item;
+
+        for (size_t at = 0; spool_walk(f->spool, &at, &item);)
+            if (item.event.kept && below(cut, &item.event) && below(&item.event, &least))
+                least = item.event;
+        if (least.severity == SEVERITY_COUNT)
+            break;
+        *cut = least;
+        bytes -= event_bytes(least.len);
+    }
+    return bytes;
+}
+
+static void drop_below(struct spool_file *f, const struct spool_event *cut)
+{
+    struct spool_item item;
+
+    for (size_t at = 0; spool_walk(f->spool, &at, &item);)
+        if (item.event.kept && !below(cut, &item.event)) {
+            spool_set_kept(f->spool, item.at, false);
+            f->events--;
+            f->skipped++;
+            f->unreported++;
+        }
+}
+
+static int replace(struct spool_file *f)
+{
+    struct spool_event cut;
+    struct spool_item item;
+    uint32_t bytes = choose(f, &cut);
+
+    if (!affords(f, bytes + SPOOL_FILE_BLOCK))
+        return NEFIA_EFULL;
+    f->today += bytes + SPOOL_FILE_BLOCK;
+    int fd = file_replace_begin(f->path);
+    int err = 0;
+    for (size_t at = 0; fd >= 0 && err == 0 && spool_walk(f->spool, &at, &item);)
+        if (item.event.kept && below(&cut, &item.event))
+            err = put_event(fd, &item.event);
+    if (fd >= 0)
+        err = file_replace_end(f->path, fd, err);
+    if (fd < 0 || err == NEFIA_EIO) {
+        close(fd);
+        return NEFIA_EIO;
+    }
+    close(f->fd);
+    f->fd = fd;
+    f->gone_len = 0;
+    drop_below(f, &cut);
+    f->size = f->alive = bytes;
+    return 0;
+}
+
+void spool_file_keep(struct spool_file *f, const struct spool_event *e)
+{
+    struct spool *s = f->spool;
+    uint32_t need = event_bytes(e->len);
+    int err = NEFIA_EFULL;
+
+    if (e->severity < f->least)
+        return;
+    spool_set_kept(s, s->used - SPOOL_HEADER - e->len, true);
+    f->events++;
+    f->alive += need;
+    if (f->fd < 0)
+        err = NEFIA_EIO;
+    else if (need <= f->cap / 2)
+        err = f->size + need <= f->cap ? append(f, e) : replace(f);
+    if (err == 0)
+        return;
+    spool_set_kept(s, s->used - SPOOL_HEADER - e->len, false);
+    f->events--;
+    f->alive -= need;
+    f->skipped++;
+    f->unreported++;
+    f->failed += err == NEFIA_EIO;
+}
+
+/* ---- the start ---- */
+
+static void replay(struct spool_file *f, const struct frame *frame)
+{
+    bool is_gone = frame->kind == KIND_GONE;
+    size_t head = is_gone ? SPOOL_FILE_GONE - FRAME_HEADER : SPOOL_FILE_HEAD + 1;
+
+    if (frame->kind > KIND_GONE || frame->len < head)
+        return;
+    struct spool_event e = {
+        .id = {get_be64(frame->bytes), get_be64(frame->bytes + 8)},
+        .kept = true,
+    };
+    if (e.id.boot > f->boot)
+        f->boot = e.id.boot;
+    if (is_gone) {
+        f->replaying = true;
+        spool_remove(f->spool, e.id);
+        f->replaying = false;
+        return;
+    }
+    e.key = get_be64(frame->bytes + 16);
+    e.severity = (enum severity)(frame->kind - KIND_EVENT);
+    e.line = (const char *)frame->bytes + SPOOL_FILE_HEAD;
+    e.len = frame->len - SPOOL_FILE_HEAD;
+    f->events++;
+    f->alive += event_bytes(e.len);
+    if (spool_push(f->spool, &e) < 0)
+        event_left(f, &e);
+}
+
+static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
+{
+    struct frame_reader r;
+    struct frame frame;
+    int more;
+
+    frame_reader_init(&r, f->fd, buf, cap);
+    while ((more = frame_next(&r, &frame)) > 0)
+        replay(f, &frame);
+    f->damaged = r.damaged + r.torn;
+    f->size = f->today = (uint32_t)(r.end + r.torn) + f->events * SPOOL_FILE_GONE;
+    /* What is gone is so for good before the hub hears of another start: it remembers but two. */
+    if (more == 0 && f->size > 0)
+        more = fdatasync(f->fd);
+    return more < 0 ? NEFIA_EIO : 0;
+}
+
+int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock, const char *path,
+                    uint8_t *buf, size_t cap)
+{
+    *f = (struct spool_file){
+        .spool = s, .clock = clock, .fd = -1, .least = f->least, .cap = f->cap, .daily = f->daily};
+    f->day_ends_ms = clock_ms(clock) + DAY_MS;
+    s->left = event_left;
+    s->left_arg = f;
+    if (file_join(f->path, "", path) < 0)
+        return NEFIA_ETOOBIG;
+    f->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (f->fd < 0)
+        return NEFIA_EIO;
+    int err = read_file(f, buf, cap);
+    if (err < 0) {
+        close(f->fd);
+        f->fd = -1;
+        return err;
+    }
+    /* What was lost is lost once: the next start would find it before it finds that it is gone. */
+    if (s->lost.last.seq > 0)
+        (void)replace(f);
+    spool_file_settle(f);
+    return 0;
+}

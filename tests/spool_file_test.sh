@@ -1,0 +1,254 @@
+#!/bin/sh
+# Severe events survive the beacon: kept on flash, they reach a real hub once, with the numbers they had, whatever was cut.
+cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
+
+beacon=$PWD/out/host/nefia-beacon
+nefia=$PWD/out/host/nefia
+beacon_pid=
+hub_pid=
+relay_pid=
+stop_all()
+{
+    for pid in $beacon_pid $hub_pid $relay_pid; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$dir"
+}
+trap stop_all EXIT
+trap 'exit 1' HUP INT TERM
+
+umask 077 # the configuration holds a key
+port=$(free_port)
+hub_port=$port
+# config EXTRA: more lines of `beacons:`. Every event acts.
+config()
+{
+    cat >"$dir/nefia.yaml" <<YAML
+host_id: flash
+beacons:
+  reactor: "127.0.0.1:$port"
+  hmac_key: 0123456789abcdef0123456789abcdef
+  control_socket: $dir/beacon.sock
+  state_dir: $dir/state
+  spool_file: $dir/state/spool
+  max_events_per_min: 120
+$1
+reactor:
+  listen_address: 127.0.0.1
+  listen_port: $hub_port
+  hmac_key: 0123456789abcdef0123456789abcdef
+  control_socket: $dir/hub.sock
+  state_dir: $dir/hub
+  rules:
+    - {name: note, event_pattern: '^drill\.', action: {type: exec, target: hub, command: "printf '%s\\n' \"\$NEFIA_EVENT\" >>$dir/acted"}}
+YAML
+}
+
+start_beacon()
+{
+    "$beacon" run -c "$dir/nefia.yaml" 2>>"$dir/beacon.log" &
+    beacon_pid=$!
+    within 5 "$beacon" status -c "$dir/nefia.yaml"
+}
+
+# As a power cut ends it.
+kill_beacon()
+{
+    kill -9 "$beacon_pid"
+    wait "$beacon_pid" 2>/dev/null
+    beacon_pid=
+}
+
+start_hub()
+{
+    "$nefia" reactor run -c "$dir/nefia.yaml" 2>>"$dir/hub.log" &
+    hub_pid=$!
+    within 5 "$nefia" reactor status -c "$dir/nefia.yaml"
+}
+
+stop_hub()
+{
+    kill "$hub_pid" && wait "$hub_pid"
+    hub_pid=
+}
+
+# emit SEVERITY N: what was accepted is in $dir/accepted, "7 12" a line.
+emit()
+{
+    "$beacon" emit -c "$dir/nefia.yaml" drill.fire "$1" n="$2" >"$dir/out" 2>&1 || return 1
+    sed 's/accepted: boot \([0-9]*\), seq \([0-9]*\)/\1 \2/' "$dir/out" >>"$dir/accepted-$1"
+}
+
+# beacon_says EXPRESSION, hub_says EXPRESSION: of its status s.
+beacon_says()
+{
+    "$beacon" status --json -c "$dir/nefia.yaml" | python3 -c "
+import json, sys
+s = json.load(sys.stdin)
+sys.exit(not ($1))"
+}
+hub_says()
+{
+    "$nefia" reactor status --json -c "$dir/nefia.yaml" | python3 -c "
+import json, sys
+s = json.load(sys.stdin)
+sys.exit(not ($1))"
+}
+
+# numbers FILE: "boot seq" of its events, in its order.
+numbers()
+{
+    python3 -c "
+import json, sys
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    e = e.get('event', e)
+    if e['type'].startswith('drill.'):
+        print(e['boot'], e['seq'])" "$1"
+}
+
+all_acted()
+{
+    [ "$(wc -l <"$dir/acted")" -ge "$1" ]
+}
+
+# ---- cut at once after each was accepted, again and again ----
+config ''
+n=0
+for _ in 1 2 3 4 5; do
+    start_beacon
+    for _ in 1 2 3; do
+        n=$((n + 1))
+        emit info "$n"
+        emit critical "$n"
+    done
+    kill_beacon
+done
+start_beacon
+emit critical last
+beacon_says "s['spool_file']['events'] == 16 and s['spool_file']['today'] > 4000 and s['spool_file']['skipped'] == 0"
+result "status says what is on flash" $?
+"$beacon" status -c "$dir/nefia.yaml" | grep -q '^spool .* collapsed; on flash 16 events, today [0-9]* of 1048576 bytes, 0 skipped$'
+result "and says it to people" $?
+start_hub
+kill -HUP "$beacon_pid" # tries at once
+within 20 beacon_says "s['spool']['events'] == 0 and s['spool_file']['events'] == 0"
+result "all are delivered" $?
+within 10 all_acted 16
+numbers "$dir/acted" | sort -n -k 1,1 -k 2,2 >"$dir/out"
+sort -n -k 1,1 -k 2,2 "$dir/accepted-critical" | cmp - "$dir/out" >"$dir/err"
+result "those that were accepted acted once each, with their old numbers" $?
+"$nefia" reactor events --json -c "$dir/nefia.yaml" >"$dir/rows"
+python3 - "$dir/rows" <<'PY' >"$dir/err" 2>&1
+import json, sys
+boots = []
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    e = e.get("event", e)
+    if isinstance(e, str):
+        e = json.loads(e)
+    boots.append(e["boot"])
+assert len(set(boots)) == 6 and boots == sorted(boots), boots
+PY
+result "nothing of a later start came before them" $?
+[ ! -s "$dir/state/spool" ]
+result "the file is cut when nothing in it is alive" $?
+
+# ---- the hub took them, and its acknowledgement is lost ----
+kill_beacon
+port=$(free_port)
+cat >"$dir/relay.py" <<'PY'
+"""What the beacon says passes; of what the hub says, the greeting with its signature, and no more."""
+import socket, sys, threading
+
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+
+
+def pump(source, sink, lines):
+    while data := source.recv(65536):
+        if lines is not None:
+            head = b"".join(data.splitlines(True)[:lines])
+            lines -= len(head.splitlines())
+            data = head
+        if data:
+            sink.sendall(data)
+
+
+while True:
+    near = listener.accept()[0]
+    far = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+    threading.Thread(target=pump, args=(near, far, None), daemon=True).start()
+    threading.Thread(target=pump, args=(far, near, 2), daemon=True).start()
+PY
+python3 "$dir/relay.py" "$port" "$hub_port" 2>"$dir/relay.log" &
+relay_pid=$!
+config ''
+within 5 sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
+start_beacon
+emit critical unheard
+emit critical of
+within 10 all_acted 18
+result "the hub acts on what the relay brings" $?
+beacon_says "s['spool_file']['events'] == 2 and s['uplink']['delivered'] == 0"
+result "the beacon does not know" $?
+kill_beacon
+port=$hub_port
+config ''
+start_beacon
+within 20 beacon_says "s['spool']['events'] == 0"
+result "after the cut they are sent again" $?
+hub_says "s['counters']['duplicates'] >= 2"
+result "the hub knows that it had them" $?
+emit critical after
+within 10 all_acted 19
+numbers "$dir/acted" | sort -n -k 1,1 -k 2,2 >"$dir/out"
+sort -n -k 1,1 -k 2,2 "$dir/accepted-critical" | cmp - "$dir/out" >"$dir/err"
+result "they did not act twice" $?
+
+# ---- the budget of a day, all events ----
+stop_hub
+kill_beacon
+rm "$dir/state/spool"
+config '  spool_file_events: all
+  spool_file_daily_kb: 2'
+start_beacon
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    emit info "budget $i"
+done
+size=$(wc -c <"$dir/state/spool")
+[ "$size" -gt 500 ] && [ "$size" -le 2048 ] && beacon_says "s['spool_file']['skipped'] > 3 and s['spool_file']['today'] <= 2048"
+result "no more is written than the budget allows" $?
+start_hub
+kill -HUP "$beacon_pid"
+budget_event()
+{
+    "$nefia" reactor events --json -c "$dir/nefia.yaml" >"$dir/rows" && [ "$(grep -c 'beacon.flash_budget' "$dir/rows")" -eq 1 ]
+}
+within 20 budget_event
+result "the hub is told, once" $?
+within 20 beacon_says "s['spool']['events'] == 0 and sum(s['lost'].values()) == 0"
+result "in memory they were all the same" $?
+
+# ---- files that are no good ----
+kill_beacon
+head -c 3000 /dev/urandom >"$dir/state/spool"
+: >"$dir/beacon.log"
+start_beacon
+says "what is damaged is said" "state/spool: 0 events kept, 3000 bytes damaged" beacon.log
+kill_beacon
+rm -f "$dir/state/spool"
+mkdir "$dir/state/spool"
+start_beacon
+says "a file that cannot be opened is said" 'cannot use .*/state/spool: .*(beacons.spool_file)' beacon.log
+emit critical here
+within 10 beacon_says "s['spool']['events'] == 0 and s['spool_file']['failed'] >= 1"
+result "and the beacon works without it" $?
+
+config '  spool_file_events: some'
+expect "another word" 2 "$beacon" check -c "$dir/nefia.yaml"
+says "the words there are" 'beacons.spool_file_events: "some" is not one of all, critical' err
+config '  spool_file_kb: 8'
+expect "a file too small for an event" 2 "$beacon" check -c "$dir/nefia.yaml"
+
+finish

@@ -1,0 +1,840 @@
+#include "nefia/spool_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "check.h"
+#include "nefia/bytes.h"
+#include "nefia/err.h"
+
+enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4 };
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
+/* ---- The disk: syncing is counted, and fails when it is told to ---- */
+
+static unsigned syncs, failing_sync; /* failing_sync: which one fails, from 1; 0: none */
+static off_t on_disk;                /* size of the file when it was synced last */
+
+static int sync_or_fail(int fd)
+{
+    struct stat st;
+
+    if (++syncs == failing_sync) {
+        errno = EIO;
+        return -1;
+    }
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        on_disk = st.st_size;
+    return fd < 0 ? -1 : 0;
+}
+
+int fdatasync(int fd)
+{
+    return sync_or_fail(fd);
+}
+
+int fsync(int fd)
+{
+    return sync_or_fail(fd);
+}
+
+static void limit_files(rlim_t most)
+{
+    struct rlimit limit = {most, RLIM_INFINITY};
+
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* ---- A beacon ---- */
+
+static uint8_t mem[SIZE], buf[FRAME_HEADER + SPOOL_FILE_HEAD + LINE_MOST];
+static struct spool spool;
+static struct spool_file file;
+static struct clock_fake fake;
+static uint64_t boot, seq;
+static char dir[] = "/tmp/nefia-spool-XXXXXX";
+static char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX];
+
+static void leave(void)
+{
+    unlink(path);
+    unlink(temporary);
+    rmdir(dir);
+}
+
+static int begin(size_t size)
+{
+    if (!path[0]) {
+        CHECK(mkdtemp(dir) != NULL);
+        file_join(path, dir, "spool");
+        file_join(temporary, dir, "spool.nefia-new");
+        atexit(leave);
+    }
+    spool_init(&spool, mem, size);
+    file = (struct spool_file){
+        .least = SEVERITY_CRITICAL, .cap = 64 * 1024, .daily = 1 << 20};
+    int err = spool_file_open(&file, &spool, &fake.clock, path, buf, sizeof buf);
+    boot++;
+    seq = 0;
+    return err;
+}
+
+/** A power cut, or a kill: nothing more is said. Then the next start. */
+static void restart(void)
+{
+    close(file.fd);
+    CHECK_INT(begin(SIZE), 0);
+}
+
+/** A beacon with an empty file. */
+static void fresh(void)
+{
+    clock_fake_init(&fake, 5000, 0);
+    if (file.fd > 2)
+        close(file.fd);
+    unlink(path);
+    boot = 6;
+    syncs = failing_sync = 0;
+    CHECK_INT(begin(SIZE), 0);
+}
+
+/** The line of an event, for ever the same. */
+static const char *line_of(struct spool_id id, size_t len)
+{
+    static char line[LINE_MOST];
+
+    for (size_t i = 0; i < len; i++)
+        line[i] = (char)('a' + (int)((id.boot * 5 + id.seq * 7 + i) % 23));
+    return line;
+}
+
+static struct spool_id emit_key(enum severity severity, size_t len, uint64_t key)
+{
+    struct spool_event e = {.id = {boot, ++seq}, .key = key, .severity = severity, .len = len};
+
+    e.line = line_of(e.id, len);
+    if (spool_push(&spool, &e) == 0)
+        spool_file_keep(&file, &e);
+    return e.id;
+}
+
+static struct spool_id emit(enum severity severity, size_t len)
+{
+    return emit_key(severity, len, 0);
+}
+
+/** The next n are sent and acknowledged. */
+static void deliver(unsigned n)
+{
+    struct spool_item item;
+
+    for (unsigned i = 0; i < n && spool_next(&spool, &item, 0); i++)
+        spool_mark_sent(&spool, &item, i);
+    spool_delivered(&spool);
+    spool_file_settle(&file);
+}
+
+/** What is there, as letters by seq, "7a6b": boot, and a letter; capitals: it is kept. All of it must
+ * be as it was emitted. */
+static const char *all(void)
+{
+    static char out[256];
+    struct spool_item item;
+    size_t n = 0, at = 0;
+
+    while (spool_walk(&spool, &at, &item) && n < sizeof out - 2) {
+        const struct spool_event *e = &item.event;
+        CHECK_MEM(e->line, line_of(e->id, e->len), e->len);
+        out[n++] = (char)('0' + (int)e->id.boot);
+        out[n++] = (char)((e->kept ? 'A' : 'a') + (int)e->id.seq - 1);
+    }
+    out[n] = '\0';
+    return out;
+}
+
+static off_t file_size(void)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+/* ---- What is kept, and what is over ---- */
+
+TEST(severe_events_come_back_with_their_numbers)
+{
+    struct spool_item item;
+    size_t at = 0;
+
+    fresh();
+    CHECK_INT(file.boot, 0);
+    emit(SEVERITY_CRITICAL, 100);
+    emit(SEVERITY_INFO, 20);
+    emit(SEVERITY_WARNING, 20);
+    emit_key(SEVERITY_CRITICAL, 1, 77);
+    CHECK_INT(syncs, 2);
+    CHECK_STR(all(), "7A7b7c7D");
+    CHECK_INT(file.events, 2);
+    CHECK_INT(file_size(), 101 + 2 * (FRAME_HEADER + SPOOL_FILE_HEAD));
+    CHECK_INT(file.size, file_size() + 2 * SPOOL_FILE_GONE);
+    restart();
+    CHECK_STR(all(), "7A7D");
+    CHECK_INT(file.boot, 7);
+    CHECK_INT(file.events, 2);
+    CHECK_INT(file.alive, file.size);
+    CHECK_INT(file.damaged, 0);
+    CHECK(spool_walk(&spool, &at, &item) && item.event.key == 0);
+    CHECK(spool_walk(&spool, &at, &item) && item.event.key == 77);
+    CHECK(item.event.severity == SEVERITY_CRITICAL && item.event.len == 1);
+    emit(SEVERITY_CRITICAL, 100);
+    restart();
+    CHECK_STR(all(), "7A7D8A");
+    CHECK_INT(file.boot, 8);
+    file.least = SEVERITY_INFO;
+    emit(SEVERITY_INFO, 10);
+    restart();
+    CHECK_STR(all(), "7A7D8A9A");
+}
+
+TEST(what_left_does_not_come_back)
+{
+    fresh();
+    emit(SEVERITY_CRITICAL, 100);
+    emit(SEVERITY_CRITICAL, 100);
+    deliver(1); /* the newest */
+    CHECK_STR(all(), "7A");
+    CHECK_INT(file_size(), file.size - SPOOL_FILE_GONE);
+    restart();
+    CHECK_STR(all(), "7A");
+    emit_key(SEVERITY_CRITICAL, 10, 5);
+    emit_key(SEVERITY_CRITICAL, 10, 5); /* the one before gives way */
+    CHECK_STR(all(), "7A8B");
+    restart();
+    CHECK_STR(all(), "7A8B");
+    spool_give_up(&spool, (struct spool_id){7, 1});
+    spool_file_settle(&file);
+    restart();
+    CHECK_STR(all(), "8B");
+    /* The spool is full: the oldest goes. */
+    fresh();
+    for (unsigned i = 0; i < 12; i++)
+        emit(SEVERITY_CRITICAL, 900);
+    CHECK_STR(all(), "7E7F7G7H7I7J7K7L");
+    spool_file_settle(&file);
+    restart();
+    CHECK_STR(all(), "7E7F7G7H7I7J7K7L");
+    CHECK_INT(spool.lost_total[SEVERITY_CRITICAL], 0);
+    deliver(99);
+    CHECK_INT(file_size(), 0);
+    CHECK_INT(file.events + file.alive + file.size, 0);
+    restart();
+    CHECK_STR(all(), "");
+}
+
+/** Those that are gone are written some at a time; what was not written comes once more. */
+TEST(ends_that_were_not_written_cost_a_repetition)
+{
+    fresh();
+    for (unsigned i = 0; i < 20; i++)
+        emit(SEVERITY_CRITICAL, 10);
+    off_t before = file_size();
+    for (uint64_t i = 1; i <= 16; i++)
+        spool_give_up(&spool, (struct spool_id){7, i});
+    CHECK_INT(file_size(), before);
+    spool_give_up(&spool, (struct spool_id){7, 17});
+    CHECK_INT(file_size(), before + 16 * SPOOL_FILE_GONE);
+    unsigned at = syncs;
+    spool_file_settle(&file);
+    CHECK_INT(syncs, at);
+    spool_give_up(&spool, (struct spool_id){7, 18});
+    restart();
+    CHECK_STR(all(), "7R7S7T");
+    CHECK_INT(syncs, at + 1); /* before the hub hears of this start */
+    deliver(3);
+    CHECK_INT(file_size(), before + 20 * SPOOL_FILE_GONE); /* small enough to stay */
+    restart();
+    CHECK_STR(all(), "");
+    CHECK_INT(file.size, file_size());
+}
+
+/* ---- Files as they are on the disk ---- */
+
+static uint8_t image[IMAGE];
+static size_t image_len;
+
+static void load_image(void)
+{
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, image, IMAGE);
+
+    REQUIRE(n >= 0 && n < IMAGE);
+    image_len = (size_t)n;
+    close(fd);
+}
+
+static void save_image(size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    CHECK_INT(write(fd, image, len), len);
+    close(fd);
+}
+
+static struct {
+    size_t at, len;
+    uint8_t kind;
+    uint64_t key;
+    struct spool_id id;
+} frames[FRAMES];
+static unsigned frame_count;
+
+static void find_frames(void)
+{
+    frame_count = 0;
+    for (size_t at = 0; at < image_len && frame_count < FRAMES; frame_count++) {
+        const uint8_t *p = image + at;
+        frames[frame_count].at = at;
+        frames[frame_count].len = FRAME_HEADER + get_be32(p + 4);
+        frames[frame_count].kind = p[2];
+        frames[frame_count].id = (struct spool_id){get_be64(p + 12), get_be64(p + 20)};
+        frames[frame_count].key = p[2] == GONE ? 0 : get_be64(p + 28);
+        at += frames[frame_count].len;
+    }
+    CHECK(frame_count < FRAMES);
+}
+
+static bool same(struct spool_id a, struct spool_id b)
+{
+    return a.boot == b.boot && a.seq == b.seq;
+}
+
+/** Is what an earlier frame tells of over by a later one? It is gone, or a newer one of its condition
+ * is there. */
+static bool is_over(unsigned earlier, unsigned later)
+{
+    if (frames[later].kind == GONE)
+        return same(frames[later].id, frames[earlier].id);
+    return frames[later].key && frames[later].key == frames[earlier].key &&
+           frames[later].kind == frames[earlier].kind;
+}
+
+/** What the frames say that end by `until`, but for one (-1: none), as all() says it. */
+static const char *expected(size_t until, int without)
+{
+    static char out[256];
+    unsigned alive[64], n = 0;
+
+    for (unsigned i = 0; i < frame_count && frames[i].at + frames[i].len <= until; i++) {
+        if ((int)i == without)
+            continue;
+        for (unsigned k = 0; k < n; k++)
+            if (is_over(alive[k], i))
+                memmove(&alive[k], &alive[k + 1], (--n - k) * sizeof alive[0]);
+        if (frames[i].kind != GONE)
+            alive[n++] = i;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        out[2 * i] = (char)('0' + (int)frames[alive[i]].id.boot);
+        out[2 * i + 1] = (char)('A' + (int)frames[alive[i]].id.seq - 1);
+    }
+    out[2 * n] = '\0';
+    return out;
+}
+
+/** Starts, repetitions, ends in the middle; a torn tail of an earlier power cut. */
+static void make_image(void)
+{
+    fresh();
+    file.least = SEVERITY_INFO;
+    emit(SEVERITY_CRITICAL, 90);
+    emit(SEVERITY_WARNING, 33);
+    emit_key(SEVERITY_INFO, 40, 4);
+    deliver(1);
+    emit_key(SEVERITY_INFO, 41, 4);
+    restart();
+    file.least = SEVERITY_INFO;
+    emit(SEVERITY_CRITICAL, 257);
+    emit(SEVERITY_CRITICAL, 3);
+    spool_give_up(&spool, (struct spool_id){8, 1});
+    emit(SEVERITY_INFO, 64);
+    deliver(1);
+    close(file.fd);
+    load_image();
+    find_frames();
+    CHECK_INT(frame_count, 11);
+    CHECK_STR(expected(image_len, -1), "7B7D8C");
+}
+
+TEST(cut_at_every_byte)
+{
+    make_image();
+    for (size_t len = 0; len <= image_len; len++) {
+        save_image(len);
+        CHECK_INT(begin(SIZE), 0);
+        CHECK_STR(all(), expected(len, -1));
+        CHECK_INT(file_size(), len);
+        CHECK_INT(file.damaged + (file.size - file.events * SPOOL_FILE_GONE) >= len, 1);
+        /* It goes on behind what is torn. */
+        boot = 9;
+        emit(SEVERITY_CRITICAL, 30);
+        char want[64];
+        strcpy(want, expected(len, -1));
+        strcat(want, "9A");
+        restart();
+        CHECK_STR(all(), want);
+        CHECK_INT(file.boot, 9);
+        close(file.fd);
+    }
+}
+
+TEST(damaged_at_every_byte)
+{
+    static const uint8_t flips[] = {0x01, 0x80, 0xFF};
+
+    make_image();
+    for (unsigned i = 0; i < frame_count; i++)
+        for (size_t at = frames[i].at; at < frames[i].at + frames[i].len; at++)
+            for (unsigned k = 0; k < sizeof flips; k++) {
+                image[at] ^= flips[k];
+                save_image(image_len);
+                image[at] ^= flips[k];
+                CHECK_INT(begin(SIZE), 0);
+                CHECK_STR(all(), expected(image_len, (int)i));
+                CHECK_INT(file.damaged, frames[i].len);
+                close(file.fd);
+            }
+}
+
+TEST(foreign_frames_are_passed_over)
+{
+    static const uint8_t bytes[40] = {0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1};
+
+    fresh();
+    emit(SEVERITY_CRITICAL, 50);
+    for (unsigned kind = 1; kind < 256; kind += kind > 5 ? 50 : 1)
+        for (size_t len = 0; len <= sizeof bytes; len++) {
+            uint8_t header[FRAME_HEADER];
+            if (kind == GONE || (kind < GONE && len > SPOOL_FILE_HEAD))
+                continue;
+            frame_header(header, (uint8_t)kind, bytes, len, NULL, 0);
+            CHECK_INT(file_append(file.fd, header, sizeof header), 0);
+            CHECK_INT(file_append(file.fd, bytes, len), 0);
+        }
+    restart();
+    CHECK_STR(all(), "7A");
+    CHECK_INT(file.boot, 7);
+}
+
+/* ---- A spool that is smaller than what is on flash ---- */
+
+TEST(what_has_no_room_is_lost_once)
+{
+    struct spool_lost lost;
+
+    fresh();
+    for (unsigned i = 0; i < 12; i++)
+        emit(SEVERITY_CRITICAL, 400);
+    close(file.fd);
+    CHECK_INT(begin(2048), 0);
+    CHECK_STR(all(), "7I7J7K7L");
+    CHECK_INT(spool_take_lost(&spool, &lost), 8);
+    CHECK(lost.first.boot == 7 && lost.first.seq == 1 && lost.last.seq == 8);
+    CHECK_INT(file.events, 4);
+    CHECK_INT(file.size, file.alive); /* begun anew */
+    close(file.fd);
+    CHECK_INT(begin(2048), 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 0);
+    CHECK_STR(all(), "7I7J7K7L");
+    /* None has room. */
+    close(file.fd);
+    CHECK_INT(begin(256), 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 4);
+    CHECK_INT(file.events + file.alive, 0);
+    close(file.fd);
+    CHECK_INT(begin(256), 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 0);
+}
+
+/* ---- The budget of a day ---- */
+
+static const uint32_t event_cost = FRAME_HEADER + SPOOL_FILE_HEAD + SPOOL_FILE_GONE;
+
+TEST(a_day_has_its_budget)
+{
+    const uint32_t cost = event_cost + 400;
+
+    fresh();
+    file.daily = 10 * cost + SPOOL_FILE_BLOCK;
+    for (unsigned i = 0; i < 13; i++) {
+        emit(SEVERITY_CRITICAL, 400);
+        fake.now_ms += 1000;
+    }
+    CHECK_INT(file.skipped, 3);
+    CHECK_INT(file.unreported, 3);
+    CHECK_INT(file.failed, 0);
+    CHECK_INT(spool_file_today(&file), 10 * cost);
+    CHECK_STR(all(), "7A7B7C7D7E7F7G7H7I7J7k7l7m");
+    fake.now_ms = 5000 + DAY_MS - 1;
+    emit(SEVERITY_CRITICAL, 400);
+    CHECK_INT(file.skipped, 4);
+    fake.now_ms++;
+    CHECK_INT(spool_file_today(&file), 0);
+    emit(SEVERITY_CRITICAL, 400);
+    CHECK_INT(file.skipped, 4);
+    CHECK_INT(spool_file_today(&file), cost);
+    /* A day that nothing was written in is over, too; the next begins when it is needed. */
+    fake.now_ms += 3 * (uint64_t)DAY_MS;
+    emit(SEVERITY_CRITICAL, 400);
+    CHECK_INT(spool_file_today(&file), cost);
+    fake.now_ms += DAY_MS - 1;
+    CHECK_INT(spool_file_today(&file), cost);
+    fake.now_ms++;
+    CHECK_INT(spool_file_today(&file), 0);
+    /* The wall clock is not asked. */
+    emit(SEVERITY_CRITICAL, 400);
+    fake.now_s += 400 * 86400;
+    CHECK_INT(spool_file_today(&file), cost);
+    /* What is there at the start is of the first day. */
+    restart();
+    CHECK_INT(spool_file_today(&file), 13 * cost);
+    file.daily = 13 * cost;
+    emit(SEVERITY_CRITICAL, 1);
+    CHECK_INT(file.skipped, 1);
+    /* It can still be cut: that was put by. */
+    deliver(99);
+    CHECK_INT(file_size(), 0);
+    CHECK_INT(spool_file_today(&file), 13 * cost + SPOOL_FILE_BLOCK);
+    fake.now_ms += DAY_MS;
+    emit(SEVERITY_CRITICAL, 1);
+    CHECK_INT(file.skipped, 1);
+}
+
+/* ---- A file that is full ---- */
+
+static unsigned kept_events(void)
+{
+    struct spool_item item;
+    unsigned n = 0;
+
+    for (size_t at = 0; spool_walk(&spool, &at, &item);)
+        n += item.event.kept;
+    return n;
+}
+
+TEST(a_full_file_is_begun_anew)
+{
+    const uint32_t cost = event_cost + 100;
+
+    fresh();
+    file.cap = 10 * cost;
+    for (unsigned i = 0; i < 10; i++) {
+        emit(SEVERITY_CRITICAL, 100);
+        if (i < 6)
+            deliver(1);
+    }
+    CHECK_INT(file.size, 10 * cost);
+    CHECK_INT(spool_file_today(&file), 10 * cost);
+    syncs = 0;
+    emit(SEVERITY_CRITICAL, 100);
+    CHECK_INT(syncs, 2); /* the file, its directory */
+    CHECK_INT(access(temporary, F_OK), -1);
+    CHECK_STR(all(), "7G7H7I7J7K");
+    CHECK_INT(file_size(), 5 * cost - 5 * SPOOL_FILE_GONE);
+    CHECK_INT(file.size, 5 * cost);
+    CHECK_INT(file.alive, 5 * cost);
+    CHECK_INT(file.skipped, 0);
+    CHECK_INT(spool_file_today(&file), 15 * cost + SPOOL_FILE_BLOCK);
+    restart();
+    CHECK_STR(all(), "7G7H7I7J7K");
+}
+
+TEST(of_too_many_the_severe_and_new_stay)
+{
+    const uint32_t cost = event_cost + 100;
+
+    fresh();
+    file.least = SEVERITY_INFO;
+    file.cap = 10 * cost;
+    for (unsigned i = 0; i < 10; i++)
+        emit(i % 3 ? SEVERITY_INFO : SEVERITY_CRITICAL, 100);
+    emit(SEVERITY_WARNING, 100);
+    CHECK_STR(all(), "7A7b7c7D7e7f7G7h7i7J7K");
+    CHECK_INT(file.events, 5);
+    CHECK_INT(file.skipped, 6);
+    CHECK_INT(file.alive, 5 * cost);
+    for (unsigned i = 0; i < 5; i++)
+        emit(SEVERITY_CRITICAL, 100);
+    emit(SEVERITY_INFO, 100); /* the least itself */
+    CHECK_STR(all(), "7a7b7c7d7e7f7g7h7i7j7k7L7M7N7O7P7q");
+    CHECK_INT(file.events, kept_events());
+    /* Those that are not on flash any more leave no trace there. */
+    off_t before = file_size();
+    spool_give_up(&spool, (struct spool_id){7, 1});
+    spool_file_settle(&file);
+    CHECK_INT(file_size(), before);
+    restart();
+    CHECK_STR(all(), "7L7M7N7O7P");
+    file.cap = 10 * cost;
+    emit(SEVERITY_CRITICAL, (size_t)(5 * cost + 1 - event_cost)); /* more than half of it */
+    CHECK_INT(file.skipped, 1);
+}
+
+TEST(what_a_full_file_costs_stays_within_the_budget)
+{
+    const uint32_t cost = event_cost + 100;
+
+    fresh();
+    file.cap = 10 * cost;
+    file.daily = 15 * cost;
+    for (unsigned i = 0; i < 10; i++)
+        emit(SEVERITY_CRITICAL, 100);
+    emit(SEVERITY_CRITICAL, 100);
+    CHECK_INT(file.skipped, 1);
+    CHECK_INT(file.events, 10);
+    CHECK_STR(all(), "7A7B7C7D7E7F7G7H7I7J7k");
+    fake.now_ms += DAY_MS;
+    emit(SEVERITY_CRITICAL, 100);
+    CHECK_INT(file.skipped, 1 + 6);
+    CHECK_STR(all(), "7a7b7c7d7e7f7G7H7I7J7k7L");
+}
+
+/* ---- Disks that refuse ---- */
+
+TEST(a_disk_without_room)
+{
+    unsigned failures = 0, whole = 0;
+
+    for (rlim_t most = 0; most < 2600; most += 1 + most % 5) {
+        fresh();
+        file.cap = 2000;
+        limit_files(most);
+        for (unsigned i = 0; i < 24; i++) {
+            emit(SEVERITY_CRITICAL, 20 + i * 6);
+            if (i % 3)
+                deliver(1);
+        }
+        CHECK_INT(file.events, kept_events());
+        CHECK_INT(file.failed <= file.skipped, 1);
+        failures += file.failed > 0;
+        whole += file.failed == 0;
+        char want[64];
+        strcpy(want, all());
+        limit_files(RLIM_INFINITY);
+        restart();
+        /* All that is kept is there; what is gone may be, too, where that was refused. */
+        const char *found = all();
+        for (size_t i = 0; want[i]; i += 2) {
+            const char pair[3] = {want[i], want[i + 1], '\0'};
+            CHECK((want[i + 1] >= 'a') || strstr(found, pair) != NULL);
+        }
+        CHECK_INT(access(temporary, F_OK), -1);
+        /* And it works again. */
+        emit(SEVERITY_CRITICAL, 5);
+        CHECK_INT(file.failed, 0);
+        deliver(99);
+        restart();
+        CHECK_STR(all(), "");
+    }
+    CHECK(failures > 100 && whole > 10);
+}
+
+TEST(syncing_fails)
+{
+    for (unsigned which = 1; which < 12; which++) {
+        fresh();
+        file.cap = 1200;
+        failing_sync = which;
+        for (unsigned i = 0; i < 10; i++)
+            emit(SEVERITY_CRITICAL, 100);
+        failing_sync = 0;
+        CHECK_INT(file.events, kept_events());
+        char want[64];
+        strcpy(want, all());
+        restart();
+        const char *found = all();
+        for (size_t i = 0; want[i]; i += 2) {
+            const char pair[3] = {want[i], want[i + 1], '\0'};
+            CHECK((want[i + 1] < 'a') == (strstr(found, pair) != NULL));
+        }
+    }
+    /* At the start: nothing is kept, but what was read is there. */
+    syncs = 0;
+    failing_sync = 1;
+    close(file.fd);
+    CHECK_INT(begin(SIZE), NEFIA_EIO);
+    CHECK(spool.events > 0 && file.fd < 0);
+    emit(SEVERITY_CRITICAL, 10);
+    CHECK_INT(file.failed, 1);
+    deliver(99);
+    CHECK_INT(spool.events, 0);
+    failing_sync = 0;
+    restart();
+    CHECK(spool.events > 0);
+}
+
+TEST(a_path_that_is_none)
+{
+    static const char *const paths[] = {"/nonexistent/spool", "/tmp", "", "/dev/null/x"};
+    char longest[FILE_PATH_MAX + 1];
+
+    memset(longest, 'x', sizeof longest);
+    longest[FILE_PATH_MAX] = '\0';
+    clock_fake_init(&fake, 5000, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        spool_init(&spool, mem, SIZE);
+        file = (struct spool_file){.least = SEVERITY_CRITICAL, .cap = 1 << 20, .daily = 1 << 20};
+        int err = spool_file_open(&file, &spool, &fake.clock, i < 4 ? paths[i] : longest, buf,
+                                  sizeof buf);
+        CHECK_INT(err, i < 4 ? NEFIA_EIO : NEFIA_ETOOBIG);
+        emit(SEVERITY_CRITICAL, 10);
+        emit(SEVERITY_INFO, 10);
+        CHECK_INT(file.skipped, 1);
+        CHECK_INT(file.failed, 1);
+        CHECK_INT(file.events, 0);
+        deliver(2);
+        CHECK_INT(spool.events, 0);
+    }
+}
+
+TEST(a_directory_that_went_away)
+{
+    char moved[FILE_PATH_MAX];
+
+    fresh();
+    file.cap = 1000;
+    file_join(moved, "/tmp", "nefia-spool-moved");
+    for (unsigned i = 0; i < 4; i++)
+        emit(SEVERITY_CRITICAL, 100);
+    CHECK_INT(rename(dir, moved), 0);
+    emit(SEVERITY_CRITICAL, 400); /* would begin a new one */
+    CHECK_INT(file.failed, 1);
+    CHECK_STR(all(), "7A7B7C7D7e");
+    CHECK_INT(rename(moved, dir), 0);
+    emit(SEVERITY_CRITICAL, 300);
+    CHECK_INT(file.failed, 1);
+    CHECK_STR(all(), "7a7b7c7d7e7F");
+    restart();
+    CHECK_STR(all(), "7F");
+}
+
+/* ---- Power cuts, at random ---- */
+
+static uint32_t seed;
+
+static unsigned random_below(unsigned n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (unsigned)((uint64_t)seed * n >> 32);
+}
+
+static struct {
+    struct spool_id id;
+    bool over;
+} truth[MOST];
+static unsigned truth_count;
+
+/** What has left the spool is over. */
+static void note_over(void)
+{
+    for (unsigned i = 0; i < truth_count; i++) {
+        struct spool_item item;
+        bool there = false;
+
+        for (size_t at = 0; !there && spool_walk(&spool, &at, &item);)
+            there = same(item.event.id, truth[i].id);
+        if (!there)
+            truth[i].over = true;
+    }
+}
+
+static void random_work(void)
+{
+    for (unsigned n = random_below(30) + 1; n > 0; n--) {
+        unsigned what = random_below(5);
+
+        if (what == 0)
+            deliver(random_below(3) + 1);
+        else if (what == 1)
+            spool_give_up(&spool, (struct spool_id){boot, random_below(20)});
+        else if (truth_count < MOST) {
+            enum severity severity = (enum severity)random_below(SEVERITY_COUNT);
+            unsigned len = random_below(300) + 1, key = random_below(20);
+            truth[truth_count++].id = emit_key(severity, len, key > 2 ? 0 : key);
+        }
+        fake.now_ms += random_below(1000000);
+    }
+    note_over();
+}
+
+/** What was written since the last sync is there in part: cut off, or with holes. */
+static void cut_power(void)
+{
+    close(file.fd);
+    load_image();
+    size_t len = image_len, synced = (size_t)on_disk < len ? (size_t)on_disk : len;
+
+    if (len > synced && random_below(2))
+        len = synced + random_below((unsigned)(len - synced));
+    for (unsigned holes = random_below(3); holes > 0 && len > synced; holes--) {
+        size_t from = synced + random_below((unsigned)(len - synced));
+        memset(image + from, random_below(2) ? 0 : 0x4E, random_below((unsigned)(len - from)) + 1);
+    }
+    save_image(len);
+}
+
+static bool is_kept(struct spool_id id, const struct spool_id *kept, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (same(kept[i], id))
+            return true;
+    return false;
+}
+
+TEST(power_cuts_at_random)
+{
+    struct spool_id kept[256];
+    struct spool_item item;
+
+    seed = 3;
+    fresh();
+    truth_count = 0;
+    for (unsigned run = 0; run < 250; run++) {
+        file.least = SEVERITY_WARNING;
+        file.cap = 6000;
+        file.daily = 60000;
+        random_work();
+        unsigned n = 0, found = 0;
+        for (size_t at = 0; spool_walk(&spool, &at, &item);)
+            if (item.event.kept)
+                kept[n++] = item.event.id;
+        CHECK_INT(n, file.events);
+        CHECK(spool_file_today(&file) <= file.daily + 6000);
+        cut_power();
+        CHECK_INT(begin(SIZE), 0);
+        for (size_t at = 0; spool_walk(&spool, &at, &item);) {
+            bool known = false;
+            for (unsigned i = 0; i < truth_count; i++)
+                known |= same(truth[i].id, item.event.id);
+            CHECK(known); /* was emitted once */
+            CHECK_MEM(item.event.line, line_of(item.event.id, item.event.len), item.event.len);
+            CHECK(item.event.severity >= SEVERITY_WARNING && item.event.kept);
+            found += is_kept(item.event.id, kept, n);
+        }
+        CHECK_INT(found, n);
+        note_over();
+    }
+    CHECK(truth_count > 1000);
+}
+
+TEST_MAIN(severe_events_come_back_with_their_numbers, what_left_does_not_come_back,
+          ends_that_were_not_written_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
+          foreign_frames_are_passed_over, what_has_no_room_is_lost_once, a_day_has_its_budget,
+          a_full_file_is_begun_anew, of_too_many_the_severe_and_new_stay,
+          what_a_full_file_costs_stays_within_the_budget, a_disk_without_room, syncing_fails,
+          a_path_that_is_none, a_directory_that_went_away, power_cuts_at_random)
