@@ -354,14 +354,39 @@ static bool peer_has_room(const struct listener *l, const struct addr *peer)
     return l->per_peer == 0 || n < l->per_peer;
 }
 
+/** Who came longest ago and has sent nothing good since, or null: so nobody keeps others out by being
+ * silent. */
+static struct connection *unproven(struct listener *l)
+{
+    uint64_t now = clock_ms(l->loop->clock);
+    struct connection *oldest = NULL;
+
+    for (unsigned i = 0; i < l->count; i++) {
+        struct connection *c = &l->connections[i];
+
+        if (!c->session.proven && now - c->came_ms >= PROVE_MS &&
+            (!oldest || c->came_ms < oldest->came_ms))
+            oldest = c;
+    }
+    return oldest;
+}
+
+static struct connection *make_room(struct listener *l)
+{
+    struct connection *c = l->open == l->count ? unproven(l) : NULL;
+
+    if (c)
+        reject(c, REJECT_FULL, "it has sent nothing good, and another one came");
+    return free_connection(l);
+}
+
 static void welcome(struct listener *l, int fd, const struct addr *peer)
 {
-    struct connection *c = peer_has_room(l, peer) ? free_connection(l) : NULL;
-    enum reject why = !l->hooks.allowed(l->hooks.arg, peer) ? REJECT_PEER
-                      : l->open == l->count                 ? REJECT_FULL
-                                                            : REJECT_PEER_FULL;
+    bool allowed = l->hooks.allowed(l->hooks.arg, peer), room = peer_has_room(l, peer);
+    struct connection *c = allowed && room ? make_room(l) : NULL;
+    enum reject why = !allowed ? REJECT_PEER : !room ? REJECT_PEER_FULL : REJECT_FULL;
 
-    if (why == REJECT_PEER || !c || loop_watch(l->loop, &c->watch, fd, POLLIN, ready, c) < 0) {
+    if (!c || loop_watch(l->loop, &c->watch, fd, POLLIN, ready, c) < 0) {
         l->hooks.rejected(l->hooks.arg, peer, why, NULL);
         tcp_refuse(fd);
         close(fd);
@@ -372,7 +397,7 @@ static void welcome(struct listener *l, int fd, const struct addr *peer)
     c->closing = c->deaf = false;
     c->used = 0;
     c->out_len = c->out_sent = 0;
-    c->heard_ms = clock_ms(l->loop->clock);
+    c->came_ms = c->heard_ms = clock_ms(l->loop->clock);
     l->open++;
     l->accepted++;
     arm(c);

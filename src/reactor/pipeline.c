@@ -339,6 +339,7 @@ static void take(struct pipeline *p, struct session *s, const struct event *e, b
         p->now_s = clock_unix(p->clock);
     p->events++;
     p->bytes += e->line.len;
+    s->proven = true;
     if (is_new(p, e))
         decide(p, e, any);
     if (!e->has_link)

@@ -31,6 +31,7 @@ static int on_line(void *arg, struct session *s, const char *line, size_t len, c
     if (full && !s->hurry)
         return NEFIA_EAGAIN;
     s->due = answer;
+    s->proven = true;
     line_count++;
     longest = len > longest ? len : longest;
     text_bytes(&seen, line, len < 16 ? len : 16);
@@ -465,6 +466,30 @@ TEST(a_line_is_held_for_a_bounded_time)
     CHECK_INT(listener.held, 0);
 }
 
+TEST(who_is_silent_gives_way_when_all_are_taken)
+{
+    int fds[CONNECTIONS + 2];
+
+    setup(false);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        fds[i] = dial();
+        fake.now_ms += 10;
+    }
+    say_str(fds[0], "a\n");
+    fds[CONNECTIONS] = dial(); /* too early */
+    CHECK_INT(rejects[REJECT_FULL], 1);
+    CHECK_INT(is_closed(fds[CONNECTIONS]), 1);
+    fake.now_ms += PROVE_MS;
+    fds[CONNECTIONS + 1] = dial();
+    CHECK_INT(rejects[REJECT_FULL], 2);
+    CHECK_INT(is_closed(fds[0]), 0); /* it has proven itself */
+    CHECK_INT(is_closed(fds[1]), 1); /* the oldest that has not */
+    say_str(fds[CONNECTIONS + 1], "b\n");
+    CHECK_STR(lines, "a;b;");
+    for (int i = 0; i < CONNECTIONS + 2; i++)
+        close(fds[i]);
+}
+
 TEST(one_peer_takes_its_share_of_the_connections)
 {
     setup(false);
@@ -489,11 +514,12 @@ TEST(closing_releases_all)
     listener_close(&listener);
 }
 
-TEST_MAIN(says_what_there_is_to_say, a_line_that_is_held_is_offered_again,
-          a_line_is_held_for_a_bounded_time, one_peer_takes_its_share_of_the_connections,
-          cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
-          a_long_second_line_is_given_as_it_is, the_longest_line_passes_and_one_byte_more_does_not,
-          the_end_inside_a_line, one_more_than_the_most, who_is_not_allowed,
-          what_is_refused_ends_in_a_reset, a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
+TEST_MAIN(who_is_silent_gives_way_when_all_are_taken, says_what_there_is_to_say,
+          a_line_that_is_held_is_offered_again, a_line_is_held_for_a_bounded_time,
+          one_peer_takes_its_share_of_the_connections, cuts_lines,
+          pairs_lines_with_signatures_wherever_they_are_split, a_long_second_line_is_given_as_it_is,
+          the_longest_line_passes_and_one_byte_more_does_not, the_end_inside_a_line,
+          one_more_than_the_most, who_is_not_allowed, what_is_refused_ends_in_a_reset,
+          a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
           who_is_idle_is_asked_to_leave_and_may_still_send,
           draining_reads_what_was_sent_and_ends_in_time, closing_releases_all)

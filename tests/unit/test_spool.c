@@ -63,7 +63,7 @@ static int send_next(unsigned span)
 
     if (!spool_next(&spool, &item, span))
         return 0;
-    int letter = item.event.line[0];
+    int letter = (unsigned char)item.event.line[0];
     CHECK_INT(item.event.id.seq, letter);
     spool_mark_sent(&spool, &item, ++count);
     return letter;

@@ -23,6 +23,7 @@
 #define LINE_TIMEOUT_MS 30000u   /* from the first byte of a line to its last */
 #define IDLE_TIMEOUT_MS 3600000u /* then the peer is asked to end the connection */
 #define CLOSING_TIMEOUT_MS 3000u /* for peers that were asked to */
+#define PROVE_MS 5000u           /* then who has sent nothing good gives way to others, when all are taken */
 #define ACCEPT_PAUSE_MS 1000u    /* when the system has no descriptors left */
 #define HOLD_STEP_MS 250u        /* a line that could not be taken is tried again, at the latest */
 #define HOLD_MOST_MS 10000u      /* then it is taken whatever becomes of it */
@@ -62,6 +63,7 @@ struct session {
     bool due;                       /* an acknowledgement, or a window, is to be sent */
     bool refused;                   /* the next stamped event will never be taken: that is to be said */
     bool hurry;                     /* the line was held for HOLD_MOST_MS: take it */
+    bool proven;                    /* the owner's: a line of it was good */
     uint16_t key;                   /* the owner's: which key its lines are signed with */
     uint32_t tokens;                /* the owner's: of its rate */
     uint64_t tokens_ms, over_ms;
@@ -74,6 +76,7 @@ struct connection {
     struct watch watch;
     struct timer timer;
     struct session session;
+    uint64_t came_ms;
     uint64_t heard_ms;  /* when bytes came last */
     uint64_t line_ms;   /* when the line in `bytes` began; where used > 0 */
     uint64_t held_ms;   /* since when a line is held; 0: none is */
