@@ -11,8 +11,9 @@
 #include "check.h"
 #include "nefia/bytes.h"
 #include "nefia/err.h"
+#include "nefia/text.h"
 
-enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4 };
+enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4, ALL = 256 };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /* ---- The disk: syncing is counted, and fails when it is told to ---- */
@@ -144,7 +145,7 @@ static void deliver(unsigned n)
  * be as it was emitted. */
 static const char *all(void)
 {
-    static char out[256];
+    static char out[ALL];
     struct spool_item item;
     size_t n = 0, at = 0;
 
@@ -156,6 +157,16 @@ static const char *all(void)
     }
     out[n] = '\0';
     return out;
+}
+
+/** The next all() overwrites it. */
+static void keep_words(char out[ALL], const char *words, const char *more)
+{
+    struct text t;
+
+    text_init(&t, out, ALL);
+    text_str(&t, words);
+    text_str(&t, more);
 }
 
 static off_t file_size(void)
@@ -327,7 +338,7 @@ static bool is_over(unsigned earlier, unsigned later)
 /** What the frames say that end by `until`, but for one (-1: none), as all() says it. */
 static const char *expected(size_t until, int without)
 {
-    static char out[256];
+    static char out[ALL];
     unsigned alive[64], n = 0;
 
     for (unsigned i = 0; i < frame_count && frames[i].at + frames[i].len <= until; i++) {
@@ -383,9 +394,8 @@ TEST(cut_at_every_byte)
         /* It goes on behind what is torn. */
         boot = 9;
         emit(SEVERITY_CRITICAL, 30);
-        char want[64];
-        strcpy(want, expected(len, -1));
-        strcat(want, "9A");
+        char want[ALL];
+        keep_words(want, expected(len, -1), "9A");
         restart();
         CHECK_STR(all(), want);
         CHECK_INT(file.boot, 9);
@@ -623,8 +633,8 @@ TEST(a_disk_without_room)
         CHECK_INT(file.failed <= file.skipped, 1);
         failures += file.failed > 0;
         whole += file.failed == 0;
-        char want[64];
-        strcpy(want, all());
+        char want[ALL];
+        keep_words(want, all(), "");
         limit_files(RLIM_INFINITY);
         restart();
         /* All that is kept is there; what is gone may be, too, where that was refused. */
@@ -654,8 +664,8 @@ TEST(syncing_fails)
             emit(SEVERITY_CRITICAL, 100);
         failing_sync = 0;
         CHECK_INT(file.events, kept_events());
-        char want[64];
-        strcpy(want, all());
+        char want[ALL];
+        keep_words(want, all(), "");
         restart();
         const char *found = all();
         for (size_t i = 0; want[i]; i += 2) {
