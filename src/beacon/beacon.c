@@ -268,9 +268,18 @@ static void open_file(struct beacon *b, const struct beacon_settings *s)
                  " bytes damaged");
 }
 
-/** Counts the starts. Without a stored number, the wall clock, so that an erased flash does not
- * begin again at 1 with numbers the hub has seen; without a believable clock, chance. Above that of
- * all events on flash in any case. */
+/** A number the hub has not seen: the wall clock, so that an erased flash does not begin again at 1,
+ * with chance below its seconds, so that two starts in one are two; without a believable clock,
+ * chance alone. */
+static uint64_t fresh_boot(void)
+{
+    if (!clock_synced(&clock_system))
+        return 1 + random_below(INT32_MAX);
+    return (uint64_t)clock_unix(&clock_system) << 16 | random_below(1 << 16);
+}
+
+/** Counts the starts, where that can be stored: what two starts say with one number the hub takes for
+ * one. Above that of all events on flash in any case. */
 static uint64_t take_boot(const struct beacon_settings *s, uint64_t before)
 {
     bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
@@ -280,16 +289,13 @@ static uint64_t take_boot(const struct beacon_settings *s, uint64_t before)
     if (err < 0 && err != NEFIA_ENOTFOUND)
         LOG_WARN("the count of starts in ", s->state_dir, " is ",
                  err == NEFIA_ESYNTAX ? "damaged" : "unreadable", "; beginning anew");
-    if (err == 0)
-        boot++;
-    else if (clock_synced(&clock_system))
-        boot = (uint64_t)clock_unix(&clock_system);
-    else
-        boot = 1 + random_below(INT32_MAX);
+    boot = err == 0 ? boot + 1 : fresh_boot();
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && boot <= before)
         boot = before + 1;
-    if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0)
+    if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0) {
         LOG_WARN("cannot store the count of starts in ", s->state_dir);
+        boot = fresh_boot();
+    }
     return boot;
 }
 
