@@ -252,20 +252,28 @@ static void follow_peers(struct hub *h)
         peers_follow(&h->peers, h->pipeline.settings->peers_from);
 }
 
+/** What was read does not come into force. */
+static void drop_staged(struct hub *h)
+{
+    rules_abort(&h->rules);
+    mac_key_wipe(&h->staged_key);
+    reactor_settings_wipe(staged(h));
+}
+
 static void reload(struct hub *h)
 {
     const struct reactor_settings *now = h->pipeline.settings, *next = staged(h);
     int fd = -1;
 
     if (hub_load(h, hub_log_notice) < 0) {
-        rules_abort(&h->rules);
+        drop_staged(h);
         LOG_ERROR("reload: ", h->path, " has errors; the configuration before stays in force");
         return;
     }
     if (!same_place(&now->listen, &next->listen)) {
         fd = listen_on(next);
         if (fd < 0) {
-            rules_abort(&h->rules);
+            drop_staged(h);
             LOG_ERROR("reload: cannot listen there; the configuration before stays in force");
             return;
         }
@@ -274,6 +282,9 @@ static void reload(struct hub *h)
         LOG_WARN("reload: a new reactor.control_socket takes effect at the next start");
     if (!privileges_same(&now->user, &next->user))
         LOG_WARN("reload: a new reactor.user takes effect at the next start");
+    if (!str_eq(now->state_dir, next->state_dir) || now->journal_kb != next->journal_kb ||
+        now->journal_sync != next->journal_sync)
+        LOG_WARN("reload: another journal takes effect at the next start");
     if (!next->enabled)
         LOG_WARN("reload: reactor.enabled is false: this takes effect at the next start");
     commit(h);
