@@ -220,7 +220,11 @@ class Hub(Daemon):
 
 
 class Beacon(Daemon):
-    def __init__(self, rig, name, hub, prefix=(), address=None, **more):
+    def __init__(self, rig, name, hub, prefix=(), address=None, flash=False, **more):
+        """flash: all events are kept in the file `flash`, too."""
+        self.flash = rig.path(name + ".spool")
+        if flash:
+            more.update(spool_file=self.flash, spool_file_events="all", spool_file_kb=256, spool_file_daily_kb=1 << 20)
         config = {"reactor": "%s:%d" % (address or hub.address, hub.port), "hmac_key": KEY,
                   "control_socket": rig.path(name + ".sock"), "state_dir": rig.path(name + ".state"),
                   "max_events_per_min": 120, "dedup_window": "1s", **more}
