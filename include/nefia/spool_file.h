@@ -1,6 +1,7 @@
 #ifndef NEFIA_SPOOL_FILE_H
 #define NEFIA_SPOOL_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,20 +13,20 @@
 /** The events of the spool that are to survive a power cut, in a file on flash: frames
  * (nefia/frames.h), appended.
  *
- *     1 + severity   be64 boot, be64 seq, be64 key, line   an event, on the disk before the next is taken
+ *     1 + severity   be64 boot, be64 seq, be64 key, line   an event: on the disk before it is sent
  *     4 GONE         be64 boot, be64 seq                   it left the spool, in whatever way
  *
- * A GONE that a power cut takes away costs a repetition, which the hub knows by boot and seq, so these
- * are written some at a time, and nothing waits for the disk.
+ * A GONE that a power cut takes away costs a repetition, which the hub knows by boot and seq, so
+ * these are written some at a time, and nothing waits for the disk.
  *
- * When nothing in it is alive and it is larger than SPOOL_FILE_CUT, it is cut to nothing. When it is
- * full, a new file with the most severe and newest of what is alive takes its place, half full at
- * most: what has no room there stays in memory only, and is counted in `skipped`.
+ * When nothing in it is alive and it is larger than SPOOL_FILE_CUT, it is cut to nothing. When it
+ * is full, a new file with the most severe and newest of what is alive takes its place, half full
+ * at most: what has no room there stays in memory only, and is counted in `skipped`.
  *
- * Written are at most `daily` bytes a day; a day begins with the first write after the end of the one
- * before, by monotonic time. An event counts from the start with the frame that will say that it is
- * gone, a file that is replaced or cut with SPOOL_FILE_BLOCK; what is in the file at the start is of the
- * first day. What would go beyond is not written, and counted in `skipped`, too.
+ * Written are at most `daily` bytes a day; a day begins with the first write after the end of the
+ * one before, by monotonic time. An event counts from the start with the frame that will say that
+ * it is gone, a file that is replaced or cut with SPOOL_FILE_BLOCK; what is in the file at the
+ * start is of the first day. What would go beyond is not written, and counted in `skipped`, too.
  *
  * One process has the file: the lock of the control socket keeps a second beacon away. */
 #define SPOOL_FILE_CUT 4096
@@ -55,13 +56,13 @@ struct spool_file {
     char path[FILE_PATH_MAX];
 };
 
-/** Open path, made when missing, and put what is alive in it into the spool, which is empty, with its
- * old ids; what has no room there is lost by the spool's rule, and damage passed over. From now on the
- * spool tells f what leaves. The owner has set its limits, and may change them at any time.
+/** Open path, made when missing, and put what is alive in it into the spool, which is empty, with
+ * its old ids; what has no room there is lost by the spool's rule, and damage passed over. From now
+ * on the spool tells f what leaves. The owner has set its limits, and may change them at any time.
  * Memory: buf is the reader's, for frames of up to cap bytes; f and the spool stay.
  * Return: 0; NEFIA_EIO (errno), NEFIA_ETOOBIG (path): f works and keeps nothing. */
-int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock, const char *path,
-                    uint8_t *buf, size_t cap);
+int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
+                    const char *path, uint8_t *buf, size_t cap);
 /** This one was just pushed into the spool: keep it, if it is severe enough; then it is on the disk
  * (fdatasync: blocks). */
 void spool_file_keep(struct spool_file *f, const struct spool_event *e);

@@ -77,8 +77,10 @@ static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipel
 /** What could not be kept on flash: at once, then at most once a day. */
 static void report_flash(void *arg)
 {
-    static const struct pipeline_event e = {
-        .type = "beacon.flash_budget", .source = "beacon", .severity = SEVERITY_WARNING, .own = true};
+    static const struct pipeline_event e = {.type = "beacon.flash_budget",
+                                            .source = "beacon",
+                                            .severity = SEVERITY_WARNING,
+                                            .own = true};
     struct beacon_pipeline *p = arg;
     struct spool_file *f = p->flash;
 

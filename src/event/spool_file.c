@@ -251,8 +251,8 @@ static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
     return more < 0 ? NEFIA_EIO : 0;
 }
 
-int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock, const char *path,
-                    uint8_t *buf, size_t cap)
+int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
+                    const char *path, uint8_t *buf, size_t cap)
 {
     *f = (struct spool_file){
         .spool = s, .clock = clock, .fd = -1, .least = f->least, .cap = f->cap, .daily = f->daily};
