@@ -6,8 +6,9 @@
 # DIR/NAME/       what its file system holds beside BusyBox and the modules
 # DIR/NAME.in     a FIFO: what the console reads (see qemu/init)
 # DIR/NAME.net    its end of the network cable (a Unix socket); DIR/NAME.peer names the other end
+# DIR/NAME.monitor  QEMU's monitor (a Unix socket); DIR/NAME.pid: QEMU's own process
 # DISK            a disk image, mounted on /mnt/disk
-# The console goes to standard output.  The pid is QEMU's own once it runs (exec).
+# The console goes to standard output.
 set -eu
 
 [ $# -ge 4 ] || { echo "usage: boot.sh BOARD NAME ADDRESS DIR [DISK]" >&2; exit 2; }
@@ -38,7 +39,8 @@ if [ -n "$disk_image" ]; then
     set -- -drive "if=none,id=disk,format=raw,file=$disk_image" -device "$disk_device,drive=disk"
 fi
 # shellcheck disable=SC2086  # $qemu is a command line
-exec timeout "$limit" $qemu -m "$memory" -nographic -no-reboot -monitor none -serial stdio \
+exec timeout "$limit" $qemu -m "$memory" -nographic -no-reboot -serial stdio -pidfile "$dir/$name.pid" \
+    -monitor "unix:$dir/$name.monitor,server=on,wait=off" \
     -kernel "$kernel/image" -initrd "$dir/$name.cpio.gz" -append "$append" \
     -netdev "dgram,id=net,local.type=unix,local.path=$dir/$name.net,remote.type=unix,remote.path=$(cat "$dir/$name.peer")" \
     -device "$nic,netdev=net,mac=52:54:00:99:00:$mac" "$@" <>"$dir/$name.in"

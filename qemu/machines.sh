@@ -5,10 +5,17 @@
 #   machines_begin DIR              empty run directory; everything ends with this shell
 #   machine_dir NAME                make and print the directory that becomes its file system
 #   machine_start BOARD NAME ADDRESS FD [DISK]    FD: a descriptor of this shell, 7 to 9
+#   power_cut NAME                  it is gone at once, with all its disk has not been told yet
+#   power_on NAME                   the same machine again, with the same disk
+#   cable NAME off|on               pull its network cable, put it back
 #   on NAME SECONDS COMMAND         run it there; its status; what it printed is in $answer
 #   seen NAME PATTERN SECONDS       wait for a console line; the line is in $found
 #   mark                            from now on `seen` and `count` look at new lines only
 #   count NAME PATTERN              how many console lines match since the mark
+#   ok WHAT, bad WHAT               count one
+#   check WHAT COMMAND              the same by its status; a failure says what is in $answer
+#   must WHAT COMMAND               a step that the rest needs
+#   verdict                         the end, whatever happened; with a failure, what the consoles showed last
 #
 # The hub is 10.99.0.1, an ARM machine always; the router is 10.99.0.2.
 
@@ -51,10 +58,26 @@ machine_start() {
     : >"$run/$2.log"
     # Open for reading too: a machine that is gone must not stop the writer.
     eval "exec $4<>\"$run/$2.in\""
-    eval "$2_fd=$4"
-    qemu/boot.sh "$1" "$2" "$3" "$run" ${5:+"$5"} >"$run/$2.log" 2>&1 6>&- &
+    eval "$2_fd=$4 $2_board=$1 $2_address=$3 $2_disk=${5:-}"
+    power_on "$2"
+}
+
+power_on() {
+    eval "set -- $1 \$$1_board \$$1_address \$$1_disk"
+    qemu/boot.sh "$2" "$1" "$3" "$run" ${4:+"$4"} >>"$run/$1.log" 2>&1 6>&- &
     machine_pids="$! $machine_pids"
-    eval "$2_pid=$!"
+    eval "$1_pid=$!"
+}
+
+power_cut() {
+    eval "pid=\$$1_pid"
+    kill -KILL "$(cat "$run/$1.pid")"
+    wait "$pid" 2>/dev/null || true
+    machine_pids=$(echo " $machine_pids" | sed "s/ $pid / /")
+}
+
+cable() {
+    echo "set_link net $2" | socat -t 5 - "UNIX-CONNECT:$run/$1.monitor" >>"$run/$1.monitor.log"
 }
 
 now_ms() { date +%s%3N; }
@@ -97,4 +120,32 @@ on() {
     status=${found#*=}
     answer=$(tr -d '\r' <"$run/$1.log" | sed -n "s/^$number|//p")
     return "$status"
+}
+
+# ---- what a scenario finds ----
+passed=0
+failed=0
+ok() { passed=$((passed + 1)); echo "ok $*"; }
+bad() { failed=$((failed + 1)); echo "FAIL $*"; }
+check() {
+    what=$1
+    shift
+    if "$@"; then ok "$what"; else bad "$what: ${answer:-}"; fi
+}
+
+must() {
+    what=$1
+    shift
+    "$@" || { bad "$what: ${answer:-}"; verdict; exit 1; }
+}
+
+verdict() {
+    machines_end
+    if [ "$failed" -gt 0 ]; then
+        for name in hub router; do
+            tr -d '\r' <"$run/$name.log" | grep -avE '^[0-9]+[|=]' | tail -n 40 | cut -c 1-200 | sed "s/^/[$name] /"
+        done
+    fi
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
 }

@@ -9,35 +9,6 @@ board=$1
 . qemu/machines.sh
 . qemu/nefia.sh
 
-passed=0
-failed=0
-ok() { passed=$((passed + 1)); echo "ok $*"; }
-bad() { failed=$((failed + 1)); echo "FAIL $*"; }
-
-# The verdict whatever happens; with a failure, what the programs last said.
-verdict() {
-    machines_end
-    if [ "$failed" -gt 0 ]; then
-        for name in hub router; do
-            tr -d '\r' <"$run/$name.log" | grep -avE '^[0-9]+[|=]' | tail -n 40 | cut -c 1-200 | sed "s/^/[$name] /"
-        done
-    fi
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-}
-
-# A step that the rest needs.
-must() {
-    what=$1
-    shift
-    "$@" || { bad "$what: ${answer:-}"; verdict; exit 1; }
-}
-check() {
-    what=$1
-    shift
-    if "$@"; then ok "$what"; else bad "$what: ${answer:-}"; fi
-}
-
 # all_ticks FROM TO SECONDS: each numbered event's action ran, as seen on the hub's console.
 all_ticks() {
     lost=

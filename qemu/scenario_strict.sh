@@ -6,15 +6,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . qemu/machines.sh
 
-passed=0
-failed=0
 ok() { passed=$((passed + 1)); echo "ok $board: $*"; }
 bad() { failed=$((failed + 1)); echo "FAIL $board: $*"; }
-check() {
-    what=$1
-    shift
-    if "$@"; then ok "$what"; else bad "$what: ${answer:-}"; fi
-}
 
 # One machine is hub and router.
 make_machine() {

@@ -8,33 +8,6 @@ board=arm-virt
 . qemu/machines.sh
 . qemu/nefia.sh
 
-passed=0
-failed=0
-ok() { passed=$((passed + 1)); echo "ok $*"; }
-bad() { failed=$((failed + 1)); echo "FAIL $*"; }
-
-verdict() {
-    machines_end
-    if [ "$failed" -gt 0 ]; then
-        for name in hub router; do
-            tr -d '\r' <"$run/$name.log" | grep -avE '^[0-9]+[|=]' | tail -n 40 | cut -c 1-200 | sed "s/^/[$name] /"
-        done
-    fi
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-}
-
-must() {
-    what=$1
-    shift
-    "$@" || { bad "$what: ${answer:-}"; verdict; exit 1; }
-}
-check() {
-    what=$1
-    shift
-    if "$@"; then ok "$what"; else bad "$what: ${answer:-}"; fi
-}
-
 # ---- what the machines have ----
 
 # wg for both, and a user for the hub.
