@@ -718,7 +718,7 @@ TEST(a_directory_that_went_away)
 
     fresh();
     file.cap = 1000;
-    file_join(moved, "/tmp", "nefia-spool-moved");
+    keep_words(moved, dir, "-moved");
     for (unsigned i = 0; i < 4; i++)
         emit(SEVERITY_CRITICAL, 100);
     CHECK_INT(rename(dir, moved), 0);
