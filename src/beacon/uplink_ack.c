@@ -44,6 +44,9 @@ static const char *take_greeting(struct uplink *u, const struct link_message *m,
         return "the hub's greeting is signed with another key";
     timer_stop(&u->timer);
     u->greeting = *m;
+    /* What is longer than the hub takes is lost: that has to be the hub's own word. */
+    if (u->key->set && !is_signed)
+        u->greeting.bytes = CONFIG_EVENT_BYTES;
     u->mode = UPLINK_ACKED;
     return NULL;
 }

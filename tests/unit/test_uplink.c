@@ -630,6 +630,21 @@ TEST(what_is_not_signed_right_is_not_believed)
     uplink_stop(&uplink);
 }
 
+TEST(a_greeting_that_is_not_signed_costs_no_event)
+{
+    static const char greeting[] = "{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":2,"
+                                   "\"span\":1,\"bytes\":1,\"auth\":\"host\"}\n-\n";
+
+    init("0123456789abcdefghij");
+    push("{\"a\":1}");
+    connect_up();
+    CHECK(tcp_send(peer, greeting, sizeof greeting - 1) > 0);
+    WAIT_FOR(received("{\"a\":1,\"link\""));
+    CHECK_INT(spool.events, 1);
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 0);
+    uplink_stop(&uplink);
+}
+
 TEST(what_was_not_sent_is_not_acknowledged)
 {
     init(NULL);
@@ -713,7 +728,8 @@ TEST(a_hub_that_took_nothing_is_not_tried_twice_in_a_row)
 TEST_MAIN(only_an_acknowledgement_delivers, stamps_count_up,
           what_was_not_acknowledged_is_sent_again, a_refusal_in_words_costs_one_event,
           resets_cost_nothing_where_refusals_come_in_words,
-          what_is_not_signed_right_is_not_believed, what_was_not_sent_is_not_acknowledged,
+          what_is_not_signed_right_is_not_believed, a_greeting_that_is_not_signed_costs_no_event,
+          what_was_not_sent_is_not_acknowledged,
           a_hub_that_stays_silent_is_left, require_ack_sends_nothing_to_a_plain_hub,
           the_first_hub_is_tried_again, a_hub_that_took_nothing_is_not_tried_twice_in_a_row,
           lines_are_signed_and_confirmed, refused_after_it_arrived_is_sent_again,
