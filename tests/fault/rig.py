@@ -29,14 +29,14 @@ SPAN = 256
 class Rig:
     """A directory, copies of both programs (others may be building them), all that was started, and the verdict."""
 
-    def __init__(self, name):
+    def __init__(self, name, variant=""):
         self.name = name
         self.passed = self.failed = 0
         self.dir = tempfile.mkdtemp(prefix="nefia-fault-")
         self.ends = []
         self.seed = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 32))
         self.random = random.Random(self.seed)
-        out = os.environ.get("NEFIA_OUT", "out/host")
+        out = os.path.join(os.environ.get("NEFIA_OUT", "out/host"), variant)
         for program in ("nefia", "nefia-beacon"):
             shutil.copy(os.path.join(out, program), self.dir)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

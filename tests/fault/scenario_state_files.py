@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Every state file, truncated and corrupted, under the running programs: the hub's journal at 300 places of chance, the beacon's
-count of starts at every byte. (At every byte of the journal: tests/unit/test_store.c.)
+count of starts at every byte and its events on flash at 60 places. (At every byte of the journal: tests/unit/test_store.c.)
 
 The journal is that of a hub that was killed twice: 10 events, of which three actions had begun; then 30 more. None of them has
 had an effect. What has to become of each event is worked out here from the bytes, by a reader of its own."""
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -195,6 +196,51 @@ def count_of_starts(rig):
     hub.kill()
 
 
+def on_flash(rig, count):
+    """A beacon that was killed with all its events on flash and none delivered: what is whole there arrives."""
+    hub = Hub(rig, "waiting")
+    beacon = Beacon(rig, "flash", hub, flash=True)
+    beacon.start()
+    rig.check("a beacon without a hub", beacon.ready() and all(beacon.emit("critical") for _ in range(30)))
+    numbers = beacon.emitted()
+    beacon.kill()
+    with open(beacon.flash, "rb") as f:
+        good = f.read()
+    whole = Frames(good).frames
+    rig.check("all its events are on flash", {(beacon.host, *struct.unpack_from(">QQ", f[3])) for f in whole} == numbers)
+    shutil.copytree(rig.path("flash.state"), rig.path("kept.state"))
+    hub.start()
+    bad, marks = [], hub.state_dir
+    for i in range(count):
+        at = rig.random.randrange(len(good))
+        data = good[:at] if i % 2 else good[:at] + bytes([good[at] ^ 1 << rig.random.randrange(8)]) + good[at + 1:]
+        expected = {(beacon.host, *struct.unpack_from(">QQ", f[3])) for f in whole if data[f[0]:f[1]] == good[f[0]:f[1]]}
+        hub.kill()
+        for left in (marks, rig.path("flash.state")):
+            shutil.rmtree(left, ignore_errors=True)
+        shutil.copytree(rig.path("kept.state"), rig.path("flash.state"))
+        if os.path.exists(hub.acted):
+            os.unlink(hub.acted)
+        if os.path.exists(beacon.log):
+            os.unlink(beacon.log)
+        with open(beacon.flash, "wb") as f:
+            f.write(data)
+        hub.start()
+        hub.ready()
+        beacon.start()
+        if not beacon.ready() or not within(10, lambda: beacon.status()["spool"]["events"] == 0) or not within(10, hub.idle):
+            bad.append((at, "does not deliver"))
+            continue
+        acts = {e: n for e, n in hub.acts().items() if e in numbers}
+        if acts != dict.fromkeys(expected, 1):
+            bad.append((at, sorted(expected ^ set(acts)), {n for n in acts.values()}))
+        elif not i % 2 and not re.search("[1-9][0-9]* bytes damaged", "\n".join(beacon.lines())):
+            bad.append((at, "not reported"))
+        beacon.kill()
+    rig.check("flash damaged %d times: what is whole is delivered, once, and damage is reported" % count, not bad, bad[:3])
+    hub.kill()
+
+
 with Rig("state files") as rig:
     began = time.monotonic()
     files, in_use, reported = make_base(rig)
@@ -208,5 +254,6 @@ with Rig("state files") as rig:
     corrupted(rig, hub, files, in_use, count)
     os.unlink(hub.acted)
     count_of_starts(rig)
-    rig.say("%d damaged files in %.0f s" % (2 * count, time.monotonic() - began))
+    on_flash(rig, rig.rounds(200) * 3 // 10)
+    rig.say("%d damaged files in %.0f s" % (2 * count + rig.rounds(200) * 3 // 10, time.monotonic() - began))
     rig.finish()
