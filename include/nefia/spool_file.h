@@ -15,6 +15,7 @@
  *
  *     1 + severity   be64 boot, be64 seq, be64 key, line   an event: on the disk before it is sent
  *     4 GONE         be64 boot, be64 seq                   it left the spool, in whatever way
+ *     5 LOST         be32 of each severity, two ids        lost until now, and not yet told of
  *
  * A GONE that a power cut takes away costs a repetition, which the hub knows by boot and seq, so
  * these are written some at a time, and nothing waits for the disk.
@@ -26,7 +27,8 @@
  * Written are at most `daily` bytes a day; a day begins with the first write after the end of the
  * one before, by monotonic time. An event counts from the start with the frame that will say that
  * it is gone, a file that is replaced or cut with SPOOL_FILE_BLOCK; what is in the file at the
- * start is of the first day. What would go beyond is not written, and counted in `skipped`, too.
+ * start is of the first day. What would go beyond is not written, and counted in `skipped`, too;
+ * only a LOST is written in any case.
  *
  * One process has the file: the lock of the control socket keeps a second beacon away. */
 #define SPOOL_FILE_CUT 4096
@@ -51,6 +53,8 @@ struct spool_file {
                                * these, because the disk refused */
     uint32_t unreported; /* of `skipped`; the owner's to reset */
     bool replaying;
+    struct spool_lost found; /* at the start: what the last one had not told of */
+    uint32_t untold;         /* losses, as the file says; UINT32_MAX: not known */
     uint32_t gone_len;
     uint8_t gone[SPOOL_FILE_BATCH * SPOOL_FILE_GONE]; /* frames yet to be written */
     char path[FILE_PATH_MAX];

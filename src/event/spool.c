@@ -130,8 +130,11 @@ static void forget(struct spool *s, size_t at)
 
 static void evict(struct spool *s, size_t at)
 {
-    count_lost(s, record_severity(s, at), record_id(s, at));
+    const enum severity sev = record_severity(s, at);
+    const struct spool_id id = record_id(s, at);
+
     forget(s, at);
+    count_lost(s, sev, id);
 }
 
 /** A new one of this condition is there: the one before it tells nothing any more. */

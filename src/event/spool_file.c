@@ -7,7 +7,8 @@
 #include "nefia/err.h"
 
 /* These numbers are on disks. */
-enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT };
+enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT, KIND_LOST };
+enum { LOST_BYTES = 4 * SEVERITY_COUNT + 32 };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /** What an event takes, with its end. */
@@ -41,6 +42,11 @@ static void put_id(uint8_t *p, struct spool_id id)
     put_be64(p + 8, id.seq);
 }
 
+static struct spool_id get_id(const uint8_t *p)
+{
+    return (struct spool_id){get_be64(p), get_be64(p + 8)};
+}
+
 static int put_event(int fd, const struct spool_event *e)
 {
     uint8_t b[FRAME_HEADER + SPOOL_FILE_HEAD];
@@ -53,10 +59,40 @@ static int put_event(int fd, const struct spool_event *e)
     return err < 0 ? err : file_append(fd, e->line, e->len);
 }
 
+static uint32_t losses(const struct spool_lost *l)
+{
+    uint32_t sum = 0;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        sum += l->count[i];
+    return sum;
+}
+
+/** What is lost and not yet told of: it takes the place of what was said before. */
+static int put_lost(struct spool_file *f, int fd)
+{
+    const struct spool_lost *l = &f->spool->lost;
+    uint8_t b[FRAME_HEADER + LOST_BYTES], *p = b + FRAME_HEADER;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++, p += 4)
+        put_be32(p, l->count[i]);
+    put_id(p, l->first);
+    put_id(p + 16, l->last);
+    frame_header(b, KIND_LOST, b + FRAME_HEADER, LOST_BYTES, NULL, 0);
+    f->untold = losses(l);
+    f->size += sizeof b;
+    f->today += sizeof b;
+    return file_append(fd, b, sizeof b);
+}
+
 static void flush(struct spool_file *f)
 {
-    if (f->gone_len > 0)
-        (void)file_append(f->fd, f->gone, f->gone_len);
+    if (f->gone_len == 0)
+        return;
+    /* First: what is gone may be among the lost. */
+    if (f->untold != losses(&f->spool->lost))
+        (void)put_lost(f, f->fd);
+    (void)file_append(f->fd, f->gone, f->gone_len);
     f->gone_len = 0;
 }
 
@@ -79,11 +115,15 @@ static void event_left(void *arg, const struct spool_event *e)
 
 void spool_file_settle(struct spool_file *f)
 {
-    if (f->events > 0 || f->size <= SPOOL_FILE_CUT) {
+    const uint32_t lost = losses(&f->spool->lost);
+
+    if (f->events > 0 || f->size <= SPOOL_FILE_CUT || lost > 0) {
         flush(f);
+        if (f->spool->events == 0 && f->untold != lost)
+            (void)put_lost(f, f->fd);
         return;
     }
-    f->gone_len = 0;
+    f->gone_len = f->untold = 0;
     f->today += SPOOL_FILE_BLOCK;
     if (ftruncate(f->fd, 0) == 0)
         f->size = 0;
@@ -98,12 +138,16 @@ static int append(struct spool_file *f, const struct spool_event *e)
     flush(f);
     off_t end = lseek(f->fd, 0, SEEK_END);
     int err = put_event(f->fd, e);
+    /* It may be the one that tells of them. */
+    if (err == 0 && f->untold != losses(&f->spool->lost))
+        err = put_lost(f, f->fd);
     f->today += need;
     if (err == 0 && fdatasync(f->fd) == 0) {
         f->size += need;
         return 0;
     }
     (void)!ftruncate(f->fd, end);
+    f->untold = UINT32_MAX;
     return NEFIA_EIO;
 }
 
@@ -161,6 +205,9 @@ static int replace(struct spool_file *f)
     f->today += bytes + SPOOL_FILE_BLOCK;
     int fd = file_replace_begin(f->path);
     int err = 0;
+    f->untold = 0;
+    if (fd >= 0 && losses(&f->spool->lost) > 0)
+        err = put_lost(f, fd);
     for (size_t at = 0; fd >= 0 && err == 0 && spool_walk(f->spool, &at, &item);)
         if (item.event.kept && below(&cut, &item.event))
             err = put_event(fd, &item.event);
@@ -168,13 +215,15 @@ static int replace(struct spool_file *f)
         err = file_replace_end(f->path, fd, err);
     if (fd < 0 || err == NEFIA_EIO) {
         close(fd);
+        f->untold = UINT32_MAX; /* what the file says of them is not known: it is said anew */
         return NEFIA_EIO;
     }
     close(f->fd);
     f->fd = fd;
     f->gone_len = 0;
     drop_below(f, &cut);
-    f->size = f->alive = bytes;
+    f->alive = bytes;
+    f->size = bytes + (f->untold > 0 ? FRAME_HEADER + LOST_BYTES : 0);
     return 0;
 }
 
@@ -205,15 +254,27 @@ void spool_file_keep(struct spool_file *f, const struct spool_event *e)
 
 /* ---- the start ---- */
 
+static void replay_lost(struct spool_file *f, const uint8_t *p)
+{
+    struct spool_lost *l = &f->found;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++, p += 4)
+        l->count[i] = get_be32(p);
+    l->first = get_id(p);
+    l->last = get_id(p + 16);
+}
+
 static void replay(struct spool_file *f, const struct frame *frame)
 {
     bool is_gone = frame->kind == KIND_GONE;
     size_t head = is_gone ? SPOOL_FILE_GONE - FRAME_HEADER : SPOOL_FILE_HEAD + 1;
 
+    if (frame->kind == KIND_LOST && frame->len == LOST_BYTES)
+        replay_lost(f, frame->bytes);
     if (frame->kind > KIND_GONE || frame->len < head)
         return;
     struct spool_event e = {
-        .id = {get_be64(frame->bytes), get_be64(frame->bytes + 8)},
+        .id = get_id(frame->bytes),
         .kept = true,
     };
     if (e.id.boot > f->boot)
@@ -270,8 +331,12 @@ int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *c
         f->fd = -1;
         return err;
     }
+    const bool lost = s->lost.last.seq > 0;
+    f->untold = losses(&f->found);
+    if (f->untold > 0)
+        spool_put_lost(s, &f->found);
     /* What was lost is lost once: the next start would find it before it finds that it is gone. */
-    if (s->lost.last.seq > 0)
+    if (lost)
         (void)replace(f);
     spool_file_settle(f);
     return 0;

@@ -169,6 +169,8 @@ static void keep_words(char out[ALL], const char *words, const char *more)
     text_str(&t, more);
 }
 
+static const off_t lost_frame = FRAME_HEADER + 12 + 32; /* as many as are lost, in all */
+
 static off_t file_size(void)
 {
     struct stat st;
@@ -241,6 +243,7 @@ TEST(what_left_does_not_come_back)
     restart();
     CHECK_STR(all(), "7E7F7G7H7I7J7K7L");
     CHECK_INT(spool.lost_total[SEVERITY_CRITICAL], 0);
+    spool.lost = (struct spool_lost){0}; /* it was told */
     deliver(99);
     CHECK_INT(file_size(), 0);
     CHECK_INT(file.events + file.alive + file.size, 0);
@@ -259,7 +262,7 @@ TEST(ends_that_were_not_written_cost_a_repetition)
         spool_give_up(&spool, (struct spool_id){7, i});
     CHECK_INT(file_size(), before);
     spool_give_up(&spool, (struct spool_id){7, 17});
-    CHECK_INT(file_size(), before + 16 * SPOOL_FILE_GONE);
+    CHECK_INT(file_size(), before + 16 * SPOOL_FILE_GONE + lost_frame);
     unsigned at = syncs;
     spool_file_settle(&file);
     CHECK_INT(syncs, at);
@@ -268,7 +271,7 @@ TEST(ends_that_were_not_written_cost_a_repetition)
     CHECK_STR(all(), "7R7S7T");
     CHECK_INT(syncs, at + 1); /* before the hub hears of this start */
     deliver(3);
-    CHECK_INT(file_size(), before + 20 * SPOOL_FILE_GONE); /* small enough to stay */
+    CHECK_INT(file_size(), before + 20 * SPOOL_FILE_GONE + 2 * lost_frame); /* small enough to stay */
     restart();
     CHECK_STR(all(), "");
     CHECK_INT(file.size, file_size());
@@ -314,7 +317,7 @@ static void find_frames(void)
         frames[frame_count].len = FRAME_HEADER + get_be32(p + 4);
         frames[frame_count].kind = p[2];
         frames[frame_count].id = (struct spool_id){get_be64(p + 12), get_be64(p + 20)};
-        frames[frame_count].key = p[2] == GONE ? 0 : get_be64(p + 28);
+        frames[frame_count].key = p[2] >= GONE ? 0 : get_be64(p + 28);
         at += frames[frame_count].len;
     }
     CHECK(frame_count < FRAMES);
@@ -347,7 +350,7 @@ static const char *expected(size_t until, int without)
         for (unsigned k = 0; k < n; k++)
             if (is_over(alive[k], i))
                 memmove(&alive[k], &alive[k + 1], (--n - k) * sizeof alive[0]);
-        if (frames[i].kind != GONE)
+        if (frames[i].kind < GONE)
             alive[n++] = i;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -378,7 +381,7 @@ static void make_image(void)
     close(file.fd);
     load_image();
     find_frames();
-    CHECK_INT(frame_count, 11);
+    CHECK_INT(frame_count, 12);
     CHECK_STR(expected(image_len, -1), "7B7D8C");
 }
 
@@ -445,29 +448,66 @@ TEST(foreign_frames_are_passed_over)
 
 TEST(what_has_no_room_is_lost_once)
 {
-    struct spool_lost lost;
-
     fresh();
     for (unsigned i = 0; i < 12; i++)
         emit(SEVERITY_CRITICAL, 400);
     close(file.fd);
     CHECK_INT(begin(2048), 0);
     CHECK_STR(all(), "7I7J7K7L");
-    CHECK_INT(spool_take_lost(&spool, &lost), 8);
-    CHECK(lost.first.boot == 7 && lost.first.seq == 1 && lost.last.seq == 8);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 8);
+    CHECK(spool.lost.first.boot == 7 && spool.lost.first.seq == 1 && spool.lost.last.seq == 8);
     CHECK_INT(file.events, 4);
-    CHECK_INT(file.size, file.alive); /* begun anew */
+    CHECK_INT(file.size, file.alive + (uint32_t)lost_frame); /* begun anew */
     close(file.fd);
     CHECK_INT(begin(2048), 0);
-    CHECK_INT(spool_take_lost(&spool, &lost), 0);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 8); /* the same, as none was told of */
     CHECK_STR(all(), "7I7J7K7L");
     /* None has room. */
     close(file.fd);
     CHECK_INT(begin(256), 0);
-    CHECK_INT(spool_take_lost(&spool, &lost), 4);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 12);
     CHECK_INT(file.events + file.alive, 0);
     close(file.fd);
     CHECK_INT(begin(256), 0);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 12);
+}
+
+/** What was lost and not yet told of is told by the next start, and once. */
+TEST(losses_outlive_the_beacon)
+{
+    struct spool_lost lost;
+
+    fresh();
+    for (unsigned i = 0; i < 12; i++)
+        emit(SEVERITY_CRITICAL, 900);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 4);
+    restart();
+    CHECK_INT(file.untold, 4);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 4);
+    CHECK(spool.lost.first.seq == 1 && spool.lost.last.seq == 4 && spool.lost.last.boot == 7);
+    restart();
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 4);
+    deliver(2);
+    CHECK_INT(spool_take_lost(&spool, &lost), 4);
+    CHECK_INT(lost.count[SEVERITY_CRITICAL], 4);
+    restart(); /* before the report */
+    CHECK_INT(spool_take_lost(&spool, &lost), 4);
+    emit(SEVERITY_CRITICAL, 100); /* this one */
+    restart();
+    CHECK_INT(spool_take_lost(&spool, &lost), 0);
+    /* A new file has it, too, and one that is cut was told of all. */
+    file.cap = 8000;
+    for (unsigned i = 0; i < 4; i++)
+        emit(SEVERITY_CRITICAL, 900);
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 2);
+    CHECK(file.skipped > 0);
+    restart();
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 2);
+    deliver(99);
+    CHECK(file_size() > 0);
+    CHECK_INT(spool_take_lost(&spool, &lost), 2);
+    spool_file_settle(&file);
+    restart();
     CHECK_INT(spool_take_lost(&spool, &lost), 0);
 }
 
@@ -844,7 +884,8 @@ TEST(power_cuts_at_random)
 
 TEST_MAIN(severe_events_come_back_with_their_numbers, what_left_does_not_come_back,
           ends_that_were_not_written_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
-          foreign_frames_are_passed_over, what_has_no_room_is_lost_once, a_day_has_its_budget,
+          foreign_frames_are_passed_over, what_has_no_room_is_lost_once,
+          losses_outlive_the_beacon, a_day_has_its_budget,
           a_full_file_is_begun_anew, of_too_many_the_severe_and_new_stay,
           what_a_full_file_costs_stays_within_the_budget, a_disk_without_room, syncing_fails,
           a_path_that_is_none, a_directory_that_went_away, power_cuts_at_random)
