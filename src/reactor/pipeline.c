@@ -408,10 +408,11 @@ static void greet(struct pipeline *p, struct session *s, struct text *out)
     text_init(&hex, m.nonce, sizeof m.nonce);
     text_hex(&hex, nonce, sizeof nonce);
     memcpy(s->nonce, m.nonce, sizeof s->nonce);
-    m.auth = p->key.set           ? LINK_AUTH_SHARED
-             : pipeline_signed(p) ? LINK_AUTH_HOST
-                                  : LINK_AUTH_NONE;
-    link_put(out, &m, &p->key);
+    /* A host with a key of its own need not have the shared one. */
+    m.auth = p->settings->key_count > 0 ? LINK_AUTH_HOST
+             : p->key.set               ? LINK_AUTH_SHARED
+                                        : LINK_AUTH_NONE;
+    link_put(out, &m, m.auth == LINK_AUTH_SHARED ? &p->key : NULL);
 }
 
 static void hook_speak(void *arg, struct session *s, struct text *out)

@@ -358,6 +358,30 @@ TEST(a_key_signs_for_its_host_only)
     CHECK_INT(pipeline.events, 3);
 }
 
+/** Some of those who call have the shared key, some their own: the greeting is for all of them. */
+TEST(with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is)
+{
+    const struct mac_key *keys[] = {&settings.keys[0].keys[0], &pipeline.key};
+    static const char *const events[] = {EVENT("web", "1"), EVENT("free", "1")};
+
+    for (unsigned i = 0; i < 2; i++) {
+        char buf[512];
+        with_keys();
+        pipeline.random = random_bytes;
+        const char *said = spoken();
+        CHECK(strstr(said, "\"auth\":\"host\"}\n-\n") != NULL);
+        CHECK_INT(strlen(strchr(said, '\n')), 3);
+        size_t len = strlen(events[i]);
+        memcpy(buf, events[i], len);
+        buf[link_stamp(buf, len, session.nonce, 1, 1)] = '\0';
+        CHECK_INT(signed_with(buf, keys[i]), 0);
+        said = spoken();
+        len = strcspn(said, "\n");
+        CHECK(strstr(said, "{\"ack\":") == said);
+        CHECK_INT(mac_verify_hex(keys[i], said, len, said + len + 1, MAC_HEX), 0);
+    }
+}
+
 TEST(two_keys_of_a_host_are_good_at_the_same_time)
 {
     with_keys();
@@ -404,7 +428,9 @@ TEST(who_is_over_its_rate_is_slowed_then_refused)
 TEST_MAIN(who_comes_in_is_greeted, stamped_events_are_acknowledged, what_the_hub_had_acts_once,
           a_recording_is_worthless, require_nonce_refuses_plain_senders,
           more_than_the_window_is_refused, what_is_no_event_is_refused_in_words_to_who_understands,
-          a_key_signs_for_its_host_only, two_keys_of_a_host_are_good_at_the_same_time,
+          a_key_signs_for_its_host_only,
+          with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is,
+          two_keys_of_a_host_are_good_at_the_same_time,
           a_host_speaks_from_its_addresses, who_is_over_its_rate_is_slowed_then_refused,
           an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
           a_full_queue_is_told_in_the_row, nothing_is_read_before_it_is_verified,
