@@ -24,7 +24,8 @@ make_image() {
 # from_image FILE: of the hub's disk, which nobody has mounted.
 from_image() { PATH=$PATH:/sbin:/usr/sbin debugfs -R "cat $1" "$run/hub.disk" 2>/dev/null; }
 
-# The action: a line on the disk, made sure of, and one on the console, which is outside of the machine.
+# The action: a line on the disk, made sure of, and one on the console, which is outside of the machine.  It takes its time, so
+# that some wait when the power goes.
 make_hub() {
     dir=$(machine_dir hub)
     cp out/arm-virt/nefia "$dir/bin/"
@@ -43,6 +44,7 @@ YAML
 #!/bin/sh
 boot=${NEFIA_EVENT##*\"boot\":} seq=${NEFIA_EVENT##*\"seq\":}
 event="$NEFIA_HOST ${boot%%[,\}]*} ${seq%%[,\}]*}"
+usleep 100000
 echo "$event" | dd of=/mnt/disk/acted conv=notrunc,fsync oflag=append 2>/dev/null
 echo "acted $event" >/dev/console
 SH
@@ -183,8 +185,8 @@ boot() {
 # cable_is_pulled NAME: at the router the kernel says so; pulled at the hub, the beacons talk to nobody.
 cable_is_pulled() {
     mark
-    emit "cable-$1" 20
-    must "the hub is busy" until_true 60 acted "$((3 + $(random 20)))"
+    emit "cable-$1" 25
+    must "the hub is busy" until_true 60 acted "$((3 + $(random 12)))"
     cable "$1" off
     must "the $1 sees that its cable is pulled" on "$1" 10 'await 5 grep 0 /sys/class/net/eth0/carrier'
     ask_beacons
