@@ -230,6 +230,48 @@ result "the hub is told, once" $?
 within 20 beacon_says "s['spool']['events'] == 0 and sum(s['lost'].values()) == 0"
 result "in memory they were all the same" $?
 
+# ---- more than the spool holds, and a cut before that could be told ----
+stop_hub
+kill_beacon
+rm "$dir/state/spool" "$dir"/accepted-*
+config '  spool_file_events: all'
+long=$(head -c 1000 /dev/zero | tr '\0' x)
+for life in 1 2 3; do
+    start_beacon
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        emit info "$life.$i.$long"
+    done
+    kill_beacon
+done
+start_beacon
+start_hub
+kill -HUP "$beacon_pid"
+# Of the boots that emitted: emitted = received + reported as lost.
+account()
+{
+    "$nefia" reactor events --json -c "$dir/nefia.yaml" >"$dir/rows"
+    python3 - "$dir/rows" "$dir/accepted-info" <<'PY' >"$dir/err" 2>&1
+import json, sys
+last = {}
+for line in open(sys.argv[2]):
+    boot, seq = map(int, line.split())
+    last[boot] = max(seq, last.get(boot, 0))
+received, lost = set(), 0
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    e = e.get("event", e)
+    if e["boot"] in last:
+        received.add((e["boot"], e["seq"]))
+    if e["boot"] >= min(last) and e["type"] == "beacon.events_lost":
+        lost += e["data"]["lost"]
+        assert e["data"]["first_boot"] == min(last) and e["data"]["first_seq"] == 1, e
+print(sum(last.values()), len(received), lost)
+sys.exit(not (lost > 10 and sum(last.values()) == len(received) + lost))
+PY
+}
+within 20 account
+result "what was lost is told by the next start, to the event" $?
+
 # ---- files that are no good ----
 kill_beacon
 head -c 3000 /dev/urandom >"$dir/state/spool"
