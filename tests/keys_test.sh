@@ -1,0 +1,345 @@
+#!/bin/sh
+# Keys of single hosts (reactor.keys): who may sign for whom and from where, rotation, replay, and that no key shows anywhere.
+cd "$(dirname "$0")/.." || exit 1
+. tests/lib.sh
+
+nefia=out/host/nefia
+beacon=out/host/nefia-beacon
+hub_pid=
+beacon_pid=
+emit_pid=
+stop_all()
+{
+    for pid in $emit_pid $beacon_pid $hub_pid; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$dir"
+}
+trap stop_all EXIT
+trap 'exit 1' HUP INT TERM
+
+umask 077
+port=$(free_port)
+: >"$dir/acted"
+for key in shared own bound old new only stray; do
+    openssl rand -hex 24 >"$dir/$key.key"
+done
+
+# hub_config NAME: the lines on stdin are `reactor:`'s, after what all have.
+hub_config()
+{
+    {
+        cat <<YAML
+reactor:
+  listen_address: 127.0.0.1
+  listen_port: $port
+  control_socket: $dir/hub.sock
+  state_dir: $dir/hub.state
+  rules:
+    - {name: note, event_pattern: '^key\.', action: {type: exec, target: hub, command: "echo \$NEFIA_HOST \$NEFIA_TYPE >>$dir/acted"}}
+YAML
+        cat
+    } >"$dir/$1.yaml"
+}
+
+start_hub()
+{
+    cp "$dir/$1.yaml" "$dir/hub.yaml"
+    "$nefia" reactor run -c "$dir/hub.yaml" 2>>"$dir/hub.log" &
+    hub_pid=$!
+    within 5 "$nefia" reactor status -c "$dir/hub.yaml"
+}
+
+stop_hub()
+{
+    kill "$hub_pid"
+    wait "$hub_pid"
+    hub_pid=
+}
+
+lines()
+{
+    grep -c -e "$1" "$dir/$2"
+}
+
+more_lines()
+{
+    [ "$(lines "$1" "$2")" -gt "$3" ]
+}
+
+# reload_hub NAME
+reload_hub()
+{
+    before=$(lines 'reloaded: ' hub.log)
+    cp "$dir/$1.yaml" "$dir/hub.yaml"
+    kill -HUP "$hub_pid"
+    within 5 more_lines 'reloaded: ' hub.log "$before"
+}
+
+# hub_says PYTHON: true of the counters c.
+hub_says()
+{
+    "$nefia" reactor status --json -c "$dir/hub.yaml" | python3 -c "
+import json, sys
+c = json.load(sys.stdin)['counters']
+sys.exit(not ($1))"
+}
+
+rejected()
+{
+    "$nefia" reactor status --json -c "$dir/hub.yaml" |
+        python3 -c 'import json, sys; print(sum(json.load(sys.stdin)["counters"]["rejected"].values()))'
+}
+
+# line HOST TYPE KEY: a plain event and its signature.
+line()
+{
+    text=$(printf '{"type":"key.%s","source":"shell","host_id":"%s","timestamp":"2026-03-10T15:30:00Z","severity":"info","data":{}}' "$2" "$1")
+    printf '%s\n' "$text"
+    printf %s "$text" | openssl dgst -sha256 -hmac "$(cat "$dir/$3.key")" -r | cut -d ' ' -f 1
+}
+
+# send HOST TYPE KEY [ADDRESS]: from that address.
+send()
+{
+    line "$1" "$2" "$3" | socat -u - "TCP:127.0.0.1:$port,bind=${4:-127.0.0.1}" 2>/dev/null
+}
+
+# takes NAME HOST TYPE KEY [ADDRESS]
+takes()
+{
+    name=$1
+    shift
+    send "$@"
+    within 5 grep -qx "$1 key.$2" "$dir/acted"
+    result "$name" $?
+}
+
+# refuses NAME WHY HOST TYPE KEY [ADDRESS]: with one line in the log, and no act.
+refuses()
+{
+    name=$1
+    why=$2
+    shift 2
+    before=$(lines ' closed: ' hub.log)
+    send "$@"
+    within 5 more_lines ' closed: ' hub.log "$before" &&
+        [ "$(lines ' closed: ' hub.log)" -eq $((before + 1)) ] && tail -n 1 "$dir/hub.log" | grep -q "127.0.0.* closed: $why" &&
+        ! grep -qx "$1 key.$2" "$dir/acted"
+    result "$name" $?
+}
+
+# ---- the configuration -----------------------------------------------------------------------------------------------
+hub_config shared <<YAML
+  hmac_key_file: $dir/shared.key
+  keys:
+    - {host_id: own, file: $dir/own.key}
+    - {host_id: bound, file: $dir/bound.key, addresses: [127.0.0.5, 127.0.7.0/24]}
+    - {host_id: turns, file: $dir/old.key}
+YAML
+sed "s|old.key|old.key, next_file: $dir/new.key|" "$dir/shared.yaml" >"$dir/both.yaml"
+sed "s|old.key|new.key|" "$dir/shared.yaml" >"$dir/turned.yaml"
+expect "check: keys of single hosts" 0 "$nefia" reactor check -c "$dir/both.yaml"
+cp "$dir/own.key" "$dir/open.key"
+chmod 644 "$dir/open.key"
+sed "s|own.key|open.key|" "$dir/shared.yaml" >"$dir/open.yaml"
+expect "a key file that others can read" 2 "$nefia" reactor run -c "$dir/open.yaml"
+says "a key file that others can read: where, and what to do" "keys\[0\].file: .*open.key.*chmod 600" err
+sed "s|new.key|open.key|" "$dir/both.yaml" >"$dir/opennext.yaml"
+expect "a second key that others can read" 2 "$nefia" reactor check -c "$dir/opennext.yaml"
+says "a second key that others can read: where, and what to do" "keys\[2\].next_file: .*open.key.*chmod 600" err
+sed "s|own.key|none.key|" "$dir/shared.yaml" >"$dir/none.yaml"
+expect "a key file that is not there" 2 "$nefia" reactor run -c "$dir/none.yaml"
+says "a key file that is not there: its path" "keys\[0\].file: .*$dir/none.key" err
+sed "s|host_id: bound|host_id: own|" "$dir/shared.yaml" >"$dir/twice.yaml"
+expect "a host with two keys" 2 "$nefia" reactor check -c "$dir/twice.yaml"
+says "a host with two keys: what to do" 'next_file' err
+
+# ---- who signs for whom ----------------------------------------------------------------------------------------------
+start_hub shared
+takes "a host with its own key" own a own
+takes "a host without one, with the shared key" free a shared
+takes "from an address of the list" bound a bound 127.0.0.5
+takes "from a network of the list" bound b bound 127.0.7.9
+refuses "the shared key for a host with its own" "the key is another host's" own b shared
+refuses "another host's key" "the key is another host's" own c bound 127.0.0.5
+refuses "a host's key for one without" "the key is another host's" free b own
+refuses "an address outside of the list" ".*the address is (reactor.keys)" bound c bound
+refuses "a key that nobody has" "the signature is wrong" own d stray
+refuses "the next key, before it is named" "the signature is wrong" turns a new
+hub_says "c['rejected']['wrong_host'] == 4 and c['rejected']['signature_wrong'] == 2"
+result "each is counted as what it is" $?
+before=$(lines 'stays in force' hub.log)
+cp "$dir/open.yaml" "$dir/hub.yaml"
+kill -HUP "$hub_pid"
+within 5 more_lines 'stays in force' hub.log "$before"
+result "reload: a key file that others can read changes nothing" $?
+takes "the key before is still good" own e own
+cp "$dir/shared.yaml" "$dir/hub.yaml"
+
+# ---- rotation without a gap ------------------------------------------------------------------------------------------
+cp "$dir/old.key" "$dir/device.key"
+cat >"$dir/nefia.yaml" <<YAML
+host_id: turns
+beacons:
+  reactor: "127.0.0.1:$port"
+  hmac_key_file: $dir/device.key
+  control_socket: $dir/beacon.sock
+  state_dir: $dir/beacon.state
+  max_events_per_min: 120
+  dedup_window: 0
+YAML
+
+start_beacon()
+{
+    "$beacon" run -c "$dir/nefia.yaml" 2>>"$dir/beacon.log" &
+    beacon_pid=$!
+    within 5 "$beacon" status -c "$dir/nefia.yaml"
+}
+
+# beacon_says PYTHON: true of its status s.
+beacon_says()
+{
+    "$beacon" status --json -c "$dir/nefia.yaml" | python3 -c "
+import json, sys
+s = json.load(sys.stdin)
+sys.exit(not ($1))"
+}
+all_delivered="s['spool']['events'] == 0 and s['uplink']['delivered'] == s['seq'] and not any(s['lost'].values())"
+
+# emit_on PREFIX: until there is $dir/enough; each that is accepted goes to $dir/emitted.
+emit_on()
+{
+    n=0
+    while [ ! -e "$dir/enough" ] && [ $n -lt 200 ]; do
+        n=$((n + 1))
+        "$beacon" emit -c "$dir/nefia.yaml" "key.$1-$n" critical >/dev/null 2>&1 && echo "$1-$n" >>"$dir/emitted"
+        sleep 0.05
+    done
+}
+
+count_of()
+{
+    wc -l <"$dir/$1"
+}
+# more_emitted: ten more, so that events flow before, between and after the steps.
+emitted_since()
+{
+    [ "$(count_of emitted)" -ge $((mark + 10)) ]
+}
+more_emitted()
+{
+    mark=$(count_of emitted)
+    within 10 emitted_since
+}
+# acted_as_emitted HOST: each that was accepted, once, and no other.
+acted_as_emitted()
+{
+    sed "s/^/$1 key./" "$dir/emitted" | sort >"$dir/want"
+    grep "^$1 " "$dir/acted" | sort | cmp -s "$dir/want" -
+}
+
+: >"$dir/emitted"
+refused=$(rejected)
+start_beacon
+within 5 beacon_says "$all_delivered"
+result "a beacon with the host's key" $?
+emit_on r &
+emit_pid=$!
+more_emitted && reload_hub both
+result "the hub gets a second key" $?
+more_emitted
+cp "$dir/new.key" "$dir/device.key"
+reloads=$(lines 'reloaded' beacon.log)
+kill -HUP "$beacon_pid"
+within 5 more_lines 'reloaded' beacon.log "$reloads" && more_emitted
+result "the beacon changes its key" $?
+within 5 beacon_says "s['uplink']['state'] == 'up'"
+reload_hub turned && more_emitted
+result "the hub forgets the first key" $?
+touch "$dir/enough"
+wait $emit_pid
+emit_pid=
+within 10 beacon_says "$all_delivered"
+result "rotation: no event is lost" $?
+within 10 acted_as_emitted turns
+result "rotation: each acted once ($(count_of emitted) events)" $?
+[ "$(rejected)" = "$refused" ]
+result "rotation: nothing was refused" $?
+refuses "the first key, once it is gone" "the signature is wrong" turns gone old
+stop_hub
+
+# ---- only keys of single hosts ---------------------------------------------------------------------------------------
+hub_config hosts <<YAML
+  keys:
+    - {host_id: turns, file: $dir/new.key}
+    - {host_id: only, file: $dir/only.key}
+YAML
+start_hub hosts
+kill -HUP "$beacon_pid" # try again now
+python3 -c 'import socket, sys
+heard = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).makefile("r")
+print(heard.readline() + heard.readline(), end="")' "$port" >"$dir/greeting"
+grep -q '^{"nefia":1,.*"auth":"host"}$' "$dir/greeting" && [ "$(sed -n 2p "$dir/greeting")" = - ]
+result "its greeting says so, and is not signed" $?
+rm "$dir/enough"
+: >"$dir/emitted"
+grep -v '^turns ' "$dir/acted" >"$dir/acted.new"
+mv "$dir/acted.new" "$dir/acted"
+emit_on h &
+emit_pid=$!
+more_emitted
+touch "$dir/enough"
+wait $emit_pid
+emit_pid=
+within 10 beacon_says "$all_delivered" && ! grep -q 'acknowledges nothing' "$dir/beacon.log"
+result "only keys of hosts: acknowledged, and delivered" $?
+within 10 acted_as_emitted turns
+result "only keys of hosts: each acted once" $?
+hub_says "c['duplicates'] == 0 and c['events'] >= $(count_of emitted)"
+result "only keys of hosts: nothing came twice" $?
+expect "a foreign sender understands it, too" 0 python3 tests/fake/stamped.py "$port" "$dir/only.key" only key.rec 3 "$dir/record"
+says "a foreign sender: all that the hub says is signed with the host's key" '^host 3 open$' out
+
+# ---- replay ----------------------------------------------------------------------------------------------------------
+within 5 hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
+[ "$(lines '^only key.rec$' acted)" = 3 ]
+result "what is recorded acted once for each event" $?
+before=$(lines ' closed: ' hub.log)
+[ "$(python3 tests/fake/sender.py raw "$port" "$dir/record")" = closed ]
+result "a recorded stream: the connection is closed" $?
+within 5 more_lines ' closed: ' hub.log "$before" && [ "$(lines ' closed: ' hub.log)" = $((before + 1)) ] &&
+    tail -n 1 "$dir/hub.log" | grep -q 'closed: stamped for another connection'
+result "a recorded stream: one line in the log" $?
+[ "$(lines '^only key.rec$' acted)" = 3 ] && hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
+result "a recorded stream: nothing acts" $?
+
+hub_config strict <<YAML
+  hmac_key_file: $dir/shared.key
+  require_nonce: true
+  keys: [{host_id: only, file: $dir/only.key}]
+YAML
+reload_hub strict
+refuses "require_nonce: a plain sender" "an event without the connection's nonce (reactor.require_nonce)" only plain only
+refuses "require_nonce: a plain sender with the shared key" "an event without the connection's nonce" free plain shared
+expect "require_nonce: one that stamps" 0 python3 tests/fake/stamped.py "$port" "$dir/shared.key" free key.strict 2
+says "require_nonce: one that stamps is acknowledged" '^host 2 open$' out
+
+# ---- no key shows ----------------------------------------------------------------------------------------------------
+"$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/shown"
+"$nefia" reactor events --json -c "$dir/hub.yaml" >>"$dir/shown"
+"$beacon" status --json -c "$dir/nefia.yaml" >>"$dir/shown"
+for key in "$dir"/*.key; do
+    grep -aqF -e "$(cat "$key")" "$dir/hub.log" "$dir/beacon.log" "$dir/shown" "/proc/$hub_pid/cmdline" "/proc/$hub_pid/environ" \
+        "/proc/$beacon_pid/cmdline" "/proc/$beacon_pid/environ" "$dir"/hub.state/* "$dir"/beacon.state/* && echo "$key shows"
+done >"$dir/keys.log"
+[ -s "$dir/shown" ] && [ -s "$dir/hub.log" ] && tr '\0' ' ' <"/proc/$hub_pid/cmdline" | grep -q reactor && [ ! -s "$dir/keys.log" ]
+result "no key in a log, a status, a process's arguments or environment, or a state file" $?
+kill "$beacon_pid"
+wait "$beacon_pid"
+result "the beacon stops in order" $?
+beacon_pid=
+stop_hub
+result "the hub stops in order" $?
+
+finish
