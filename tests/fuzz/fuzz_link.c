@@ -1,8 +1,8 @@
-/* Any bytes as what a hub says. Each line by itself: what is read, written and read again is the same.
- * All of them to an uplink with events in its spool, in pieces: the first byte chooses their size, and
- * whether there is a key, lines are signed, and plain hubs are served. Each connection the uplink
- * makes anew goes on with the next line. Nothing counts as delivered that was not sent, every event is
- * accounted for, and without a line that may take one out of the spool none leaves it. */
+/* Any bytes as what a hub says. Each line by itself: what is read, written and read again is the
+ * same. All of them to an uplink with events in its spool, in pieces: the first byte chooses their
+ * size, and whether there is a key, lines are signed, and plain hubs are served. Each connection
+ * the uplink makes anew goes on with the next line. Nothing counts as delivered that was not sent,
+ * every event is accounted for, and without a line that may take one out none leaves the spool. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

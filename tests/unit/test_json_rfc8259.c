@@ -2,8 +2,8 @@
 #include "nefia/err.h"
 #include "nefia/json.h"
 
-/* What RFC 8259 lets a document be, and what not. Where the RFC leaves the choice to the reader, ours
- * refuses: a member given twice, an escaped lone surrogate, a byte order mark, more than
+/* What RFC 8259 lets a document be, and what not. Where the RFC leaves the choice to the reader,
+ * ours refuses: a member given twice, an escaped lone surrogate, a byte order mark, more than
  * JSON_MAX_DEPTH levels. Numbers are text, so none is too large. */
 enum { TOKENS = 256 };
 
