@@ -1,9 +1,9 @@
 #!/bin/sh
-# Cable and power: nothing is lost and nothing is done twice.  Two ARM machines with disks of their own (ext4 on virtio-blk):
-# a hub with its journal, and a router with three beacons, which wait for acknowledgements.  The cable is pulled at either end; the
-# hub's power is cut twice under load, and the router's with events in its spools; each time QEMU is killed, so what a machine had not brought to its disk
-# is gone.  Then the account: what the beacons gave numbers to, what the hub's journals say it took, and what was
-# acted on have to be the same events.  The last line is the verdict.
+# Cable and power: nothing is lost and nothing is done twice.  Two ARM machines with disks of their own (ext4 on virtio-blk): a
+# hub with its journal, and a router with three beacons, which wait for acknowledgements.  The cable is pulled at either end; the
+# hub's power is cut twice under load, the router's once with events in its spools; each time QEMU is killed, so what a machine
+# had not brought to its disk is gone.  Then the account: what the beacons gave numbers to, what the hub's journals say it took,
+# and what was acted on have to be the same events.  The last line is the verdict.
 set -eu
 
 cd "$(dirname "$0")/.."
