@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nefia/cli.h"
@@ -19,6 +20,8 @@
 
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
+#define LISTEN_STEP_MS 50 /* at the start, when the port is taken */
+#define LISTEN_TRIES 20u
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
 #define FINISHING_MS 10000u                   /* for actions to end */
 
@@ -228,17 +231,26 @@ static void tell_serving(const struct hub *h, const char *what)
                  : "events are not signed: every peer in reactor.peers is believed");
 }
 
-/** Return: a descriptor, or negative, logged. */
-static int listen_on(const struct reactor_settings *s)
+/** After a kill, a command that was just being started may hold the port for a moment, and the locks:
+ * where the port is taken, look again `more` times. Return: a descriptor, or negative, logged. */
+static int listen_on(const struct reactor_settings *s, unsigned more)
 {
+    const struct timespec step = {.tv_nsec = LISTEN_STEP_MS * 1000000L};
     char why_buf[256];
     struct text why;
 
-    text_init(&why, why_buf, sizeof why_buf);
-    int fd = tcp_listen(&s->listen, BACKLOG, "reactor.listen_port", &why);
-    if (fd < 0)
-        LOG_ERROR(why.buf);
-    return fd;
+    for (bool waited = false;; waited = true, more--) {
+        text_init(&why, why_buf, sizeof why_buf);
+        int fd = tcp_listen(&s->listen, BACKLOG, "reactor.listen_port", &why);
+        if (fd < 0 && (errno != EADDRINUSE || more == 0)) {
+            LOG_ERROR(why.buf);
+            return fd;
+        }
+        if (fd < 0 || waited)
+            nanosleep(&step, NULL);
+        if (fd >= 0)
+            return fd;
+    }
 }
 
 static bool same_place(const struct addr *a, const struct addr *b)
@@ -271,7 +283,7 @@ static void reload(struct hub *h)
         return;
     }
     if (!same_place(&now->listen, &next->listen)) {
-        fd = listen_on(next);
+        fd = listen_on(next, 0);
         if (fd < 0) {
             drop_staged(h);
             LOG_ERROR("reload: cannot listen there; the configuration before stays in force");
@@ -428,7 +440,7 @@ int hub_run(struct hub *h)
         LOG_ERROR("reactor.enabled is false in ", h->path);
         return CLI_WRONG;
     }
-    int fd = listen_on(staged(h));
+    int fd = listen_on(staged(h), LISTEN_TRIES);
     if (fd < 0)
         return CLI_NO;
     commit(h);
