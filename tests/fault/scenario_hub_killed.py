@@ -45,7 +45,8 @@ with Rig("hub killed") as rig:
         over.set()
         emitter.join()
     rig.say("%d rounds in %.0f s" % (rounds, time.monotonic() - began))
-    rig.check("it never ended by itself", killed == rounds, killed)
+    rig.check("it never ended by itself", killed == rounds,
+              (killed, [line for line in hub.lines() if "error:" in line][:5]))
     rig.check("it starts for the last time", hub.ready())
     for b in beacons:
         b.signal(signal.SIGHUP)
