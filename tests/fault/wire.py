@@ -23,6 +23,12 @@ def ip(*words):
     return subprocess.run(["ip", *words], capture_output=True, text=True)
 
 
+def inside(namespace):
+    """What a command that is to run there begins with. Not `ip netns exec`: that mounts, and a root directory that is not
+    a mount point, as under chroot(8), will not have it."""
+    return ["nsenter", "--net=/run/netns/" + namespace]
+
+
 def missing():
     """Why there can be no wire here, or None."""
     if os.geteuid() != 0:
@@ -67,15 +73,16 @@ class Wire:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         self.fds.append(fd)
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI))
-        for words in (["netns", "add", namespace], ["link", "set", device, "netns", namespace],
-                      ["-n", namespace, "link", "set", "lo", "up"], ["-n", namespace, "link", "set", device, "up"],
-                      *(["-n", namespace, "address", "add", a + "/24", "dev", device] for a in addresses)):
-            done = ip(*words)
+        there = inside(namespace) + ["ip"]
+        for words in (["ip", "netns", "add", namespace], ["ip", "link", "set", device, "netns", namespace],
+                      there + ["link", "set", "lo", "up"], there + ["link", "set", device, "up"],
+                      *(there + ["address", "add", a + "/24", "dev", device] for a in addresses)):
+            done = subprocess.run(words, capture_output=True, text=True)
             if done.returncode != 0:
-                raise RuntimeError("ip %s: %s" % (" ".join(words), done.stderr))
+                raise RuntimeError("%s: %s" % (" ".join(words), done.stderr))
 
     def prefix(self, side):
-        return ["ip", "netns", "exec", self.namespaces[side]]
+        return inside(self.namespaces[side])
 
     def enter(self, side):
         """This thread's new sockets are on that side."""
