@@ -51,13 +51,33 @@ static const char *reject_sentence(enum reject why)
     return sentences[why];
 }
 
+/** One line for each, up to PIPELINE_CLOSED_LINES a minute: who is refused may come again at once,
+ * and a router's log is short. */
+static bool may_tell(struct pipeline *p)
+{
+    uint64_t now = clock_ms(p->clock);
+
+    if (now - p->closed_since_ms >= 60 * 1000) {
+        if (p->closed > PIPELINE_CLOSED_LINES)
+            LOG_WARN(DEC(p->closed - PIPELINE_CLOSED_LINES),
+                     " closed connections were counted and not logged");
+        p->closed_since_ms = now;
+        p->closed = 0;
+    }
+    if (++p->closed == PIPELINE_CLOSED_LINES + 1)
+        LOG_WARN("more than ", DEC(PIPELINE_CLOSED_LINES),
+                 " connections closed within a minute: the next ones are only counted");
+    return p->closed <= PIPELINE_CLOSED_LINES;
+}
+
 static void rejected(void *arg, const struct addr *peer, enum reject why, const char *what)
 {
     struct pipeline *p = arg;
 
     p->rejected[why]++;
-    LOG_WARN("connection from ", ADDR(peer), " closed: ", reject_sentence(why), what ? ": " : "",
-             what ? what : "");
+    if (may_tell(p))
+        LOG_WARN("connection from ", ADDR(peer), " closed: ", reject_sentence(why),
+                 what ? ": " : "", what ? what : "");
 }
 
 static int reject(struct pipeline *p, const struct addr *peer, enum reject why, const char *what,
@@ -70,9 +90,7 @@ static int reject(struct pipeline *p, const struct addr *peer, enum reject why, 
 /** Keys are numbered: 0 none yet, 1 the shared one, then two for each host's. */
 static const struct mac_key *key_number(const struct pipeline *p, unsigned n)
 {
-    return n == 0   ? NULL
-           : n == 1 ? &p->key
-                    : &p->settings->keys[(n - 2) / 2].keys[n % 2];
+    return n == 0 ? NULL : n == 1 ? &p->key : &p->settings->keys[(n - 2) / 2].keys[n % 2];
 }
 
 /* ---- Who may speak, and how fast ---- */
@@ -118,8 +136,8 @@ static int over_rate(struct pipeline *p, struct session *s)
     return NEFIA_EAGAIN;
 }
 
-/** Nothing of the line is looked at but its bytes: so all keys are tried, the one that signed the line
- * before it first. */
+/** Nothing of the line is looked at but its bytes: so all keys are tried, the one that signed the
+ * line before it first. */
 static int verify_any(const struct pipeline *p, struct session *s, const char *line, size_t len,
                       const char *sig, size_t sig_len)
 {
@@ -418,8 +436,11 @@ static void greet(struct pipeline *p, struct session *s, struct text *out)
 static void hook_speak(void *arg, struct session *s, struct text *out)
 {
     struct pipeline *p = arg;
-    struct link_message m = {
-        .kind = LINK_ACK, .window = PIPELINE_WINDOW, .boot = s->boot, .seq = s->seq, .count = s->count};
+    struct link_message m = {.kind = LINK_ACK,
+                             .window = PIPELINE_WINDOW,
+                             .boot = s->boot,
+                             .seq = s->seq,
+                             .count = s->count};
 
     if (!s->nonce[0] && s->count == 0)
         greet(p, s, out);

@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 
+#include "readfile.h"
+
 static struct clock_fake fake;
 static struct loop loop;
 static struct pollfd pollfds[8];
@@ -425,13 +427,56 @@ TEST(who_is_over_its_rate_is_slowed_then_refused)
     }
 }
 
-TEST_MAIN(who_comes_in_is_greeted, stamped_events_are_acknowledged, what_the_hub_had_acts_once,
-          a_recording_is_worthless, require_nonce_refuses_plain_senders,
+static char last_line[160];
+
+/** From another port each time, as strangers come. Return: lines of the log. */
+static unsigned refuse_times(int times)
+{
+    static char got[16384];
+    struct text last;
+    char *at = got;
+    unsigned n = 0;
+    int ends[2];
+
+    CHECK_INT(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    log_to_fd(ends[1]);
+    while (times-- > 0) {
+        session.peer.port++;
+        CHECK(pipeline_line(&pipeline, &session, "x", 1, "", 0) < 0);
+    }
+    ssize_t len = read(ends[0], got, sizeof got - 1);
+    got[len > 0 ? len : 0] = '\0';
+    for (char *line = next_line(&at); line; line = next_line(&at), n++) {
+        text_init(&last, last_line, sizeof last_line);
+        text_str(&last, line);
+    }
+    log_to_fd(STDERR_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    return n;
+}
+
+TEST(strangers_do_not_fill_the_log)
+{
+    setup("{}", true);
+    CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
+    CHECK_STR(last_line,
+              "nefia: warning: connection from 192.0.2.1:4771 closed: the signature is missing");
+    CHECK_INT(refuse_times(1), 1);
+    CHECK(strstr(last_line, "more than 60 connections closed within a minute"));
+    CHECK_INT(refuse_times(1000), 0);
+    CHECK_INT(pipeline.rejected[REJECT_UNSIGNED], PIPELINE_CLOSED_LINES + 1001);
+    fake.now_ms += 60 * 1000;
+    CHECK_INT(refuse_times(1), 2); /* the first of them tells of those before */
+    CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
+}
+
+TEST_MAIN(strangers_do_not_fill_the_log, who_comes_in_is_greeted, stamped_events_are_acknowledged,
+          what_the_hub_had_acts_once, a_recording_is_worthless, require_nonce_refuses_plain_senders,
           more_than_the_window_is_refused, what_is_no_event_is_refused_in_words_to_who_understands,
           a_key_signs_for_its_host_only,
           with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is,
-          two_keys_of_a_host_are_good_at_the_same_time,
-          a_host_speaks_from_its_addresses, who_is_over_its_rate_is_slowed_then_refused,
-          an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
-          a_full_queue_is_told_in_the_row, nothing_is_read_before_it_is_verified,
-          what_is_no_event_is_counted_by_reason)
+          two_keys_of_a_host_are_good_at_the_same_time, a_host_speaks_from_its_addresses,
+          who_is_over_its_rate_is_slowed_then_refused, an_event_makes_a_row_for_each_rule,
+          an_event_without_a_rule_makes_one_row, a_full_queue_is_told_in_the_row,
+          nothing_is_read_before_it_is_verified, what_is_no_event_is_counted_by_reason)

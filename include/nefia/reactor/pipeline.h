@@ -66,12 +66,15 @@ struct pipeline {
     uint64_t unfinished;   /* actions that had begun before a restart, and whose end is unknown */
     uint64_t held;         /* events that had to wait for room among the actions */
     uint64_t rejected[REJECT_COUNT];
+    uint64_t closed_since_ms, closed; /* a minute's beginning, and connections closed in it so far */
 };
 
 /** Stamped events a sender may have unacknowledged. */
 #define PIPELINE_WINDOW 32
 /** Between tries to write a journal that could not be written. */
 #define PIPELINE_RETRY_MS 1000
+/** Lines of the log in a minute about connections that were closed. All of them are counted. */
+#define PIPELINE_CLOSED_LINES 60
 
 /** All memory is the caller's and stays; the other members are set by it afterwards. */
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
