@@ -294,7 +294,7 @@ scripts() {
 
 full_disk() {
     if [ "$(id -u)" -ne 0 ] || ! unshare -m true 2>/dev/null; then
-        echo "skip full disk: no root"
+        echo "skip: full disk: it takes root"
         return
     fi
     mkdir -p "$dir/disk"

@@ -4,7 +4,8 @@
 #   check.sh -d LOGS TIER…       a TIER is `name=command line`
 #
 # A tier ends with a line `N passed, N failed`; one that dies without it counts as one failed, one
-# that exits with an error although nothing is counted as failed does too.  The last line is the sum.
+# that exits with an error although nothing is counted as failed does too.  What a tier could not test
+# on this machine (`skip: WHAT`) is shown.  The last line is the sum.
 set -u
 # shellcheck source=toolchain/verdict.sh
 . "$(dirname "$0")/verdict.sh"
@@ -34,6 +35,7 @@ for tier in "$@"; do
         echo "----"
     fi
     printf '%-18s %5d passed %3d failed %5d s\n' "$name" "$p" "$f" "$took"
+    sed -n 's/^ *skip: /    not tested here: /p' "$log"
     passed=$((passed + p))
     failed=$((failed + f))
 done

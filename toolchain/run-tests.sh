@@ -4,8 +4,8 @@
 #   run-tests.sh [-e EMULATOR] [-t SECONDS] [-v] PROGRAM…
 #
 # Each program ends with a line `N passed, N failed`; one that dies without it counts as one failed.
-# Its output is shown when it fails, with -v always.  The last line is the sum.  A program …/replay/NAME is given the
-# files of its corpus: tests/fuzz/corpus/NAME, or that without a leading fuzz_.
+# Its output is shown when it fails, with -v always; what it skips (`skip: WHAT`) always.  The last line is the sum.  A program
+# …/replay/NAME is given the files of its corpus: tests/fuzz/corpus/NAME, or that without a leading fuzz_.
 set -u
 # shellcheck source=toolchain/verdict.sh
 . "$(dirname "$0")/verdict.sh"
@@ -43,7 +43,7 @@ for program in "$@"; do
         cat "$log"
         echo "FAIL $program: exit status $status, ${line:-no result}"
     else
-        [ -z "$all" ] || sed '$d' "$log"
+        if [ -n "$all" ]; then sed '$d' "$log"; else grep '^ *skip: ' "$log"; fi
         echo "ok $program: $p"
     fi
     passed=$((passed + p))

@@ -79,9 +79,9 @@ class Rig:
 
 
 def skip(what):
-    """A plain sentence and a count of its own: nothing was tested."""
+    """Nothing is tested, which is no failure and counts as nothing."""
     print("skip: " + what)
-    print("1 passed, 0 failed")
+    print("0 passed, 0 failed")
     sys.exit(0)
 
 

@@ -170,5 +170,5 @@ with Rig("bad disk") as rig:
         refusing(rig)
         forgetting(rig)
     else:
-        rig.check("skip: there is no /dev/fuse for disks with errors and power cuts", True)
+        rig.say("skip: there is no /dev/fuse for disks with errors and power cuts")
     rig.finish()
