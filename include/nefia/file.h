@@ -34,6 +34,13 @@ int file_append(int fd, const void *data, size_t len);
  * outlast a power cut. */
 int file_replace_end(const char *path, int fd, int err);
 
+/** Lock the open file for this process, with flock(2), until it ends or closes the descriptor. A
+ * command that was just being started when its daemon was killed holds the daemon's lock for a moment
+ * longer: so up to FILE_LOCK_MS are waited.
+ * Return: 0; NEFIA_EEXIST: another process has it; NEFIA_EIO (errno). */
+#define FILE_LOCK_MS 1000
+int file_lock(int fd);
+
 /** A number kept over restarts in dir/name: one line of text with a checksum.
  * Load: what is missing reads as 0 with NEFIA_ENOTFOUND; what is damaged in any way reads as 0 with
  * NEFIA_ESYNTAX; unreadable: 0 with NEFIA_EIO. Return: 0 when *v is what was stored. The caller

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "nefia/err.h"
+#include "nefia/file.h"
 #include "nefia/json.h"
 #include "nefia/log.h"
 
@@ -366,9 +366,13 @@ static int take_lock(const char *path, struct text *why)
         int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (fd < 0)
             return fail_system(why, "cannot create ", name);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int err = file_lock(fd);
+        if (err < 0) {
+            err = err == NEFIA_EEXIST
+                      ? fail(why, err, "a daemon is running already and has locked ", name, "")
+                      : fail_system(why, "cannot lock ", name);
             close(fd);
-            return fail(why, NEFIA_EEXIST, "a daemon is running already and has locked ", name, "");
+            return err;
         }
         if (is_there(fd, name))
             return fd;

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@
 #include "nefia/text.h"
 
 #define TEMPORARY ".nefia-new"
-enum { STATE_NAME_MAX = 32, STATE_LINE_MAX = STATE_NAME_MAX + 40 };
+enum { LOCK_STEP_MS = 50, STATE_NAME_MAX = 32, STATE_LINE_MAX = STATE_NAME_MAX + 40 };
 
 int file_join(char out[FILE_PATH_MAX], const char *dir, const char *name)
 {
@@ -38,6 +40,18 @@ static int close_keeping_errno(int fd, int result)
     close(fd);
     errno = saved;
     return result;
+}
+
+int file_lock(int fd)
+{
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+        if (errno != EWOULDBLOCK)
+            return NEFIA_EIO;
+        if (waited >= FILE_LOCK_MS)
+            return NEFIA_EEXIST;
+        poll(NULL, 0, LOCK_STEP_MS);
+    }
+    return 0;
 }
 
 /* ---- Reading ---- */

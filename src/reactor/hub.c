@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "nefia/cli.h"
@@ -20,8 +20,8 @@
 
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
-#define LISTEN_STEP_MS 50 /* at the start, when the port is taken */
-#define LISTEN_TRIES 20u
+#define LISTEN_STEP_MS 50
+#define LISTEN_WAIT_MS 1000 /* at the start, when the port is taken */
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
 #define FINISHING_MS 10000u                   /* for actions to end */
 
@@ -231,25 +231,23 @@ static void tell_serving(const struct hub *h, const char *what)
                  : "events are not signed: every peer in reactor.peers is believed");
 }
 
-/** After a kill, a command that was just being started may hold the port for a moment, and the locks:
- * where the port is taken, look again `more` times. Return: a descriptor, or negative, logged. */
-static int listen_on(const struct reactor_settings *s, unsigned more)
+/** After a kill, a command that was just being started may hold the port for a moment: where it is
+ * taken, wait up to wait_ms. Return: a descriptor, or negative, logged. */
+static int listen_on(const struct reactor_settings *s, int wait_ms)
 {
-    const struct timespec step = {.tv_nsec = LISTEN_STEP_MS * 1000000L};
     char why_buf[256];
     struct text why;
 
-    for (bool waited = false;; waited = true, more--) {
+    for (;; wait_ms -= LISTEN_STEP_MS) {
         text_init(&why, why_buf, sizeof why_buf);
         int fd = tcp_listen(&s->listen, BACKLOG, "reactor.listen_port", &why);
-        if (fd < 0 && (errno != EADDRINUSE || more == 0)) {
+        if (fd >= 0)
+            return fd;
+        if (errno != EADDRINUSE || wait_ms <= 0) {
             LOG_ERROR(why.buf);
             return fd;
         }
-        if (fd < 0 || waited)
-            nanosleep(&step, NULL);
-        if (fd >= 0)
-            return fd;
+        poll(NULL, 0, LISTEN_STEP_MS);
     }
 }
 
@@ -440,7 +438,7 @@ int hub_run(struct hub *h)
         LOG_ERROR("reactor.enabled is false in ", h->path);
         return CLI_WRONG;
     }
-    int fd = listen_on(staged(h), LISTEN_TRIES);
+    int fd = listen_on(staged(h), LISTEN_WAIT_MS);
     if (fd < 0)
         return CLI_NO;
     commit(h);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -549,9 +548,10 @@ static int open_dir(struct store *s, struct text *why)
         text_str(why, "; the user that the hub runs as must own reactor.state_dir");
         return NEFIA_EIO;
     }
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    int err = file_lock(s->lock_fd);
+    if (err == 0)
         return 0;
-    if (errno != EWOULDBLOCK)
+    if (err != NEFIA_EEXIST)
         return cannot(s, "lock", LOCK_NAME, why);
     text_str(why, s->dir);
     text_str(why, ": another hub uses it; stop that one, or set another reactor.state_dir");

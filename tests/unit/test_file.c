@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,6 +213,50 @@ TEST(cleaned_up)
     CHECK(true);
 }
 
-TEST_MAIN(joins_paths_within_bounds, writes_and_reads_whole_files, relative_paths_work,
-          failed_write_leaves_the_old_file, failed_rename_leaves_nothing, numbers_come_back,
-          damage_at_every_byte_reads_as_zero, state_knows_its_name, cleaned_up)
+static int waited_ms, free_at_ms, holder = -1;
+
+/** In the place of the C library's: time passes at once, and who holds the lock ends at free_at_ms.
+ */
+int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    (void)fds;
+    CHECK_INT(count, 0);
+    waited_ms += timeout_ms;
+    if (waited_ms >= free_at_ms)
+        close(holder);
+    return 0;
+}
+
+/** Another process's, as flock(2) tells locks apart by how the file was opened. */
+static int lock_against_another(int free_after_ms)
+{
+    make_dir();
+    holder = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK_INT(file_lock(holder), 0);
+    waited_ms = 0;
+    free_at_ms = free_after_ms;
+    int err = file_lock(fd);
+    close(fd);
+    unlink(path);
+    return err;
+}
+
+TEST(a_lock_is_one_process_s)
+{
+    CHECK_INT(lock_against_another(FILE_LOCK_MS + 1), NEFIA_EEXIST);
+    CHECK_INT(waited_ms, FILE_LOCK_MS);
+    close(holder);
+    CHECK_INT(file_lock(-1), NEFIA_EIO);
+}
+
+TEST(a_lock_that_gets_free_is_waited_for)
+{
+    CHECK_INT(lock_against_another(FILE_LOCK_MS / 2), 0);
+    CHECK_INT(waited_ms, FILE_LOCK_MS / 2);
+}
+
+TEST_MAIN(a_lock_is_one_process_s, a_lock_that_gets_free_is_waited_for, joins_paths_within_bounds,
+          writes_and_reads_whole_files, relative_paths_work, failed_write_leaves_the_old_file,
+          failed_rename_leaves_nothing, numbers_come_back, damage_at_every_byte_reads_as_zero,
+          state_knows_its_name, cleaned_up)
