@@ -26,12 +26,7 @@ openssl rand -hex 24 >"$dir/key"
 : >"$dir/emitted"
 # Asked for together, so that they differ.
 # shellcheck disable=SC2046 # four words
-set -- $(python3 -c '
-import socket
-held = [socket.socket() for _ in range(4)]
-for s in held:
-    s.bind(("127.0.0.1", 0))
-print(*(s.getsockname()[1] for s in held))')
+set -- $(python3 tests/fake/ports.py 4)
 port1=$1
 port2=$2
 port3=$3

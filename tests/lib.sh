@@ -58,7 +58,7 @@ within()
 
 free_port()
 {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 tests/fake/ports.py
 }
 
 # The verdict: the last line, and the exit status.

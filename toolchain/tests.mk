@@ -2,9 +2,15 @@
 
 TESTS   := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FAKES   := $(wildcard tests/fake/*.c)
+# What takes longest begins first.
+longest_first = $(filter $(1),$(2)) $(filter-out $(1),$(sort $(2)))
+SCRIPTS := $(call longest_first,tests/beacon_test.sh,$(wildcard tests/*_test.sh))
+FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
+SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(wildcard qemu/scenario_*.sh))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 JOBS    := -j$(shell nproc)
-RUN     := toolchain/run-tests.sh
+# Tests wait more than they compute.
+RUN     := toolchain/run-tests.sh -j $(shell echo $$((2 * $$(nproc))))
 SUBMAKE := $(MAKE) --no-print-directory
 EMULATE := $(QEMU_USER:%=-e %)
 
@@ -77,7 +83,7 @@ fuzz: out/.deps/fuzz ## Look for bad input with libFuzzer, FUZZ_SECONDS for each
 .PHONY: test-fault fault-programs
 test-fault: out/.deps/test ## Kill, cut, fill, damage, flood the real programs; account for every event
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all fault-programs
-	$(Q)$(RUN) -v -t 240 $(sort $(wildcard tests/fault/scenario_*.py))
+	$(Q)$(RUN) -v -t 240 $(FAULTS)
 
 # With a wall clock that a test can move.
 fault-programs: $(O)/fault/nefia $(O)/fault/nefia-beacon
@@ -98,7 +104,7 @@ kernel: out/.deps/qemu ## The Linux kernel that QEMU boots for BOARD, in out/ker
 test-qemu: out/.deps/qemu out/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
 	+$(Q)for b in arm-virt mips-malta mipsel-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
-	$(Q)$(RUN) -t 600 $(wildcard qemu/scenario_*.sh)
+	$(Q)$(RUN) -t 600 $(SYSTEMS)
 
 demo: out/.deps/qemu out/.deps/test ## Two emulated machines: an event, a rule, an action, seen live
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
@@ -134,6 +140,6 @@ check: out/.deps/build out/.deps/test out/.deps/emulate ## Every tier; the last 
 	    "cross=$(SUBMAKE) test-cross" \
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget" \
-	    "scripts=$(RUN) -t 600 $(wildcard tests/*_test.sh)" \
+	    "scripts=$(RUN) -t 600 $(SCRIPTS)" \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu"

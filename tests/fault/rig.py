@@ -22,6 +22,9 @@ import tempfile
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "fake"))
+from ports import free_ports  # noqa: E402
+
 KEY = "0123456789abcdef0123456789abcdef"
 SPAN = 256
 
@@ -83,20 +86,6 @@ def skip(what):
     print("skip: " + what)
     print("0 passed, 0 failed")
     sys.exit(0)
-
-
-def free_port():
-    """Below those that the kernel gives to who connects: while the hub is away nobody may come to have its port."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
-        least = int(f.read().split()[0])
-    while True:
-        port = random.randrange(least // 2, least)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
 
 
 def within(seconds, condition, step=0.02):
@@ -184,7 +173,7 @@ class Hub(Daemon):
     """Its one rule acts on every event, by appending it to the file `acted`, after `command` where one is given."""
 
     def __init__(self, rig, name="hub", prefix=(), address="127.0.0.1", command=None, state_dir=None, **more):
-        self.port = free_port()
+        [self.port] = free_ports()
         self.address = address
         self.state_dir = state_dir or rig.path(name + ".state")
         self.acted = rig.path("acted")
