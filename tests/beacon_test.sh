@@ -1,79 +1,10 @@
 #!/bin/sh
-# The beacon as a whole program, on loopback: what it says, sends, survives, and how it ends.
+# The beacon as a whole program, on loopback: its verbs, what it sends, how it reloads and ends.
 #   tests/beacon_test.sh [PROGRAM]      default: out/host/nefia-beacon
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
-
-beacon=${1:-out/host/nefia-beacon}
-key=0123456789abcdef0123
-beacon_pid=
-hub_pid=
-
-stop_all() {
-    for pid in $beacon_pid $hub_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    umount "$dir/disk" 2>/dev/null
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
-
-port=$(free_port)
-
-# config HOST EXTRA: $dir/nefia.yaml, with more lines of `beacons:`.
-config() {
-    cat >"$dir/nefia.yaml" <<YAML
-host_id: $1
-beacons:
-  reactor: "127.0.0.1:$port"
-  hmac_key_file: $dir/key
-  control_socket: $dir/beacon.sock
-  max_events_per_min: 120
-$2
-YAML
-}
-
-start_hub() {
-    python3 tests/fake/hub.py "$port" "$dir/hub.log" &
-    hub_pid=$!
-    within 5 sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
-}
-
-stop_hub() {
-    kill "$hub_pid" && wait "$hub_pid"
-    hub_pid=
-}
-
-start_beacon() {
-    "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
-    beacon_pid=$!
-    within 5 "$beacon" status -c "$dir/nefia.yaml"
-}
-
-# The exit status of the beacon is this one's.
-stop_beacon() {
-    kill "$beacon_pid"
-    wait "$beacon_pid"
-    set -- $?
-    beacon_pid=
-    return "$1"
-}
-
-emit() {
-    "$beacon" emit -c "$dir/nefia.yaml" "$@" >"$dir/out" 2>"$dir/err"
-}
-
-heard() {
-    grep -q -e "$1" "$dir/hub.log"
-}
-
-status_has() {
-    "$beacon" status -c "$dir/nefia.yaml" | grep -q -e "$1"
-}
-
-printf '%s\n' $key >"$dir/key"
-chmod 600 "$dir/key"
+# shellcheck source=tests/beacon_lib.sh
+. tests/beacon_lib.sh
 
 command_line() {
     expect "--version" 0 "$beacon" --version
@@ -237,117 +168,6 @@ rate() {
     stop_hub
 }
 
-restarts() {
-    config restarts ''
-    : >"$dir/hub.log"
-    start_hub
-    start_beacon
-    i=0
-    while [ $i -lt 90 ]; do
-        emit flow.test warning n=$i
-        i=$((i + 1))
-        if [ $((i % 30)) -eq 15 ]; then
-            stop_hub
-            start_hub
-        fi
-        sleep 0.05
-    done
-    within 20 status_has '^spool  *0 events'
-    grep -o '"n":"[0-9]*"' "$dir/hub.log" | sort -u >"$dir/out"
-    [ "$(wc -l <"$dir/out")" -eq 90 ]
-    result "a hub that restarts while events flow loses none of 90" $?
-    # And one that dies: what it did not acknowledge is sent again.
-    kill -9 "$hub_pid"
-    wait "$hub_pid" 2>/dev/null
-    emit flow.test warning n=last
-    start_hub
-    within 20 heard '"n":"last"'
-    result "a hub that was killed gets the next ones" $?
-    stop_beacon
-    stop_hub
-}
-
-scripts() {
-    config scripts '  scripts:
-    - {name: endless, command: "while :; do :; done", interval: 1m, timeout: 20s}
-    - {name: loud, command: "yes | head -c 10000000; exit 1", interval: 1m}
-    - {name: killed, command: "kill -KILL $$", interval: 1m}
-    - {name: short, command: "while :; do sleep 9; done", interval: 1m, timeout: 500ms}'
-    start_hub
-    : >"$dir/hub.log"
-    start_beacon
-    sed -i 's/host_id: scripts/host_id: scripts2/' "$dir/nefia.yaml"
-    for word in '"name":"loud".*"output_bytes":10000000' '"name":"killed".*"signal":9' '"name":"short".*"timed_out":true'; do
-        within 40 heard "$word"
-        result "scripts: $word" $?
-    done
-    within 40 status_has '^scripts endless .*running'
-    result "scripts: the endless one runs" $?
-    timeout 2 "$beacon" status -c "$dir/nefia.yaml" >"$dir/out"
-    result "scripts: and nobody waits for it" $?
-    stop_beacon
-    result "scripts: nor at the end" $?
-    [ -z "$(pgrep -f 'while :; do :; don[e]')" ]
-    result "scripts: which ends it too" $?
-    stop_hub
-}
-
-full_disk() {
-    if [ "$(id -u)" -ne 0 ] || ! unshare -m true 2>/dev/null; then
-        echo "skip: full disk: it takes root"
-        return
-    fi
-    mkdir -p "$dir/disk"
-    cat >"$dir/disk.json" <<JSON
-{"beacons": {"disk_usage": {"paths": ["$dir/disk"], "warning_percent": 80, "critical_percent": 90}}}
-JSON
-    unshare -m sh -c "mount -t tmpfs -o size=1000k none '$dir/disk' &&
-        head -c 850000 /dev/zero >'$dir/disk/a' && '$beacon' once -c '$dir/disk.json' &&
-        head -c 90000 /dev/zero >'$dir/disk/b' && '$beacon' once -c '$dir/disk.json' &&
-        { cat /dev/zero >'$dir/disk/c' 2>/dev/null; '$beacon' once -c '$dir/disk.json'; }" >"$dir/out" 2>"$dir/err"
-    [ "$(sed 's/.*"severity":"\([a-z]*\)".*/\1/' "$dir/out" | tr '\n' ' ')" = "warning critical critical " ]
-    result "a disk that fills" $?
-    says "a disk that is full" '"used_percent":"100.0","total_bytes":1024000,"free_bytes":0' out
-}
-
-no_heap() {
-    config heap '  disk_usage: {interval: 1s, warning_percent: 0.1}'
-    start_hub
-    strace -f -o "$dir/trace" "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
-    strace_pid=$!
-    within 5 "$beacon" status -c "$dir/nefia.yaml"
-    beacon_pid=$(sed -n '1s/ .*//p' "$dir/trace")
-    for i in 1 2 3 4 5 6 7 8 9; do
-        emit heap.test info n=$i
-    done
-    kill -HUP "$beacon_pid"
-    within 5 grep -q 'reloaded' "$dir/run.log"
-    within 5 status_has '^disk_usage .* ok'
-    kill "$beacon_pid"
-    wait $strace_pid
-    beacon_pid=
-    [ "$(grep -c ppoll "$dir/trace")" -gt 10 ] && ! sed '1,/ppoll/d' "$dir/trace" | grep -E '(brk|mmap2?|mremap)\('
-    result "no brk, mmap, mremap after the start, over load and reload" $?
-    stop_hub
-}
-
-idle() {
-    config idle '  disk_usage: {interval: 1h}'
-    start_hub
-    start_beacon
-    within 5 status_has '^spool  *0 events'
-    count='import json, sys; print(json.load(sys.stdin)["wakeups"])'
-    "$beacon" status --json -c "$dir/nefia.yaml" >/dev/null
-    a=$("$beacon" status --json -c "$dir/nefia.yaml" | python3 -c "$count")
-    b=$("$beacon" status --json -c "$dir/nefia.yaml" | python3 -c "$count")
-    sleep 3
-    c=$("$beacon" status --json -c "$dir/nefia.yaml" | python3 -c "$count")
-    [ $((c - b)) -le $((b - a + 1)) ]
-    result "idle: three seconds without a wake-up" $?
-    stop_beacon
-    stop_hub
-}
-
 command_line
 mistakes
 once
@@ -355,9 +175,4 @@ signed
 reload
 ending
 rate
-restarts
-scripts
-full_disk
-no_heap
-idle
 finish

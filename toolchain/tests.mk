@@ -1,10 +1,11 @@
 # Tests and what surrounds them.
 
-TESTS   := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
-FAKES   := $(wildcard tests/fake/*.c)
 # What takes longest begins first.
 longest_first = $(filter $(1),$(2)) $(filter-out $(1),$(sort $(2)))
-SCRIPTS := $(call longest_first,tests/beacon_test.sh,$(wildcard tests/*_test.sh))
+TESTS   := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+TESTS   := $(call longest_first,test_uplink test_store test_child test_text test_control,$(TESTS))
+FAKES   := $(wildcard tests/fake/*.c)
+SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/noheap_test.sh,$(wildcard tests/*_test.sh))
 FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
 SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(wildcard qemu/scenario_*.sh))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

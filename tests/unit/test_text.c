@@ -175,7 +175,7 @@ static int64_t seconds(const char *s)
 TEST(dates_there_and_back)
 {
     /* A step of prime length meets every month and hour. */
-    for (int64_t s = 0; s <= 253402300799; s += 86413 * 17)
+    for (int64_t s = 0; s <= 253402300799; s += 86413 * 211)
         if (seconds(stamp(s)) != s)
             CHECK_STR(buf, "the same second");
 }
