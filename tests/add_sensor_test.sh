@@ -5,7 +5,6 @@ cd "$(dirname "$0")/.." || exit 1
 
 copy=out/add-sensor/tree
 log=$dir/build.log
-trap 'rm -rf "$dir"' EXIT
 
 # Its libraries are those of the host's build, so that only our own code is compiled.
 rm -rf out/add-sensor

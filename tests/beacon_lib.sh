@@ -5,16 +5,7 @@ beacon=${1:-out/host/nefia-beacon}
 key=0123456789abcdef0123
 beacon_pid=
 hub_pid=
-
-stop_all() {
-    for pid in $beacon_pid $hub_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    umount "$dir/disk" 2>/dev/null
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='beacon_pid hub_pid'
 
 port=$(free_port)
 

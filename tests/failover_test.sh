@@ -1,6 +1,7 @@
 #!/bin/sh
 # A beacon with three hubs that are dead, killed, back again, or silent: who gets its events, and that each is acted on once over
 # all of them. The return to the first hub after 5 minutes with another one has a unit test (tests/unit/test_uplink.c).
+# shellcheck disable=SC2034 # $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -11,15 +12,7 @@ hub2_pid=
 hub3_pid=
 beacon_pid=
 silent_pid=
-stop_all()
-{
-    for pid in $beacon_pid $hub1_pid $hub2_pid $hub3_pid $silent_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='beacon_pid hub1_pid hub2_pid hub3_pid silent_pid'
 
 umask 077
 openssl rand -hex 24 >"$dir/key"

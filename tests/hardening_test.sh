@@ -4,13 +4,7 @@ cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
 pid=
-stop_all()
-{
-    [ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid"
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='pid'
 
 printf 'reactor:\n  listen_address: 127.0.0.1\n  listen_port: %s\n  peers: [127.0.0.1]\n  control_socket: %s\n' \
     "$(free_port)" "$dir/hub.sock" >"$dir/hub.yaml"

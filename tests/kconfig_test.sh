@@ -4,7 +4,6 @@ cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
 log=$dir/build.log
-trap 'rm -rf "$dir"' EXIT
 
 build()
 {

@@ -8,15 +8,7 @@ beacon=out/host/nefia-beacon
 hub_pid=
 beacon_pid=
 emit_pid=
-stop_all()
-{
-    for pid in $emit_pid $beacon_pid $hub_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='emit_pid beacon_pid hub_pid'
 
 umask 077
 port=$(free_port)

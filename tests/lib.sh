@@ -1,13 +1,29 @@
 # shellcheck shell=sh
 # What the tests/*_test.sh share; they source it with the repository as working directory. It makes $dir, a directory of the
-# test's own, and counts. The last command of a test is `finish`.
+# test's own, and counts. The last command of a test is `finish`. However it ends, $dir goes, and before it the processes whose ids
+# stand in the variables that $processes names.
 set -u
 
 # shellcheck disable=SC2034 # the tests use it
 dir=$(mktemp -d)
-readonly dir # the tests remove it when they end
+readonly dir
+processes=
 passed=0
 failed=0
+
+end_all()
+{
+    for name in $processes; do
+        ids=
+        eval "ids=\$$name"
+        for id in $ids; do
+            kill "$id" 2>/dev/null && wait "$id" 2>/dev/null
+        done
+    done
+    rm -rf "$dir"
+}
+trap end_all EXIT
+trap 'exit 1' HUP INT TERM
 
 # result NAME STATUS: count one; show what was caught of a failure.
 result()

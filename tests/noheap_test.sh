@@ -6,15 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 programs=${1:-out/host}
 pids=
-
-stop_all() {
-    for pid in $pids; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='pids'
 
 port=$(free_port)
 openssl rand -hex 32 >"$dir/key"

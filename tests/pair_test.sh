@@ -7,15 +7,7 @@ beacon=$PWD/out/host/nefia-beacon
 nefia=$PWD/out/host/nefia
 beacon_pid=
 hub_pid=
-stop_all()
-{
-    for pid in $beacon_pid $hub_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='beacon_pid hub_pid'
 
 umask 077 # the configurations hold a key
 port=$(free_port)

@@ -2,22 +2,14 @@
 # What the running daemons may still do: users, capabilities, the filter of system calls. As root, since only root has rights
 # to give up.
 #   tests/privileges_test.sh [DIRECTORY]      default: out/host
+# shellcheck disable=SC2034 # $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
 programs=${1:-out/host}
 pids=
 hook_pid=
-
-stop_all()
-{
-    for pid in $pids $hook_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='pids hook_pid'
 
 if [ "$(id -u)" -ne 0 ]; then
     printf 'reactor: {listen_port: 9, hmac_key: 0123456789abcdef, user: "0:0"}\n' >"$dir/root.yaml"

@@ -4,7 +4,6 @@ cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
 log=$dir/check.log
-trap 'rm -rf "$dir"' EXIT
 
 # refuses WORDS COMMAND…: the command fails and says WORDS.
 refuses()

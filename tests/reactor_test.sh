@@ -1,6 +1,7 @@
 #!/bin/sh
 # The hub as a whole program, on loopback, with foreign senders (openssl and socat) and a foreign webhook receiver (Python's).
 #   tests/reactor_test.sh [PROGRAM]      default: out/host/nefia
+# shellcheck disable=SC2034 # $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -10,15 +11,7 @@ hub_pid=
 hook_pid=
 other_pid=
 hold_pid=
-
-stop_all() {
-    for pid in $hub_pid $hook_pid $other_pid $hold_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='hub_pid hook_pid other_pid hold_pid'
 
 # expect_within NAME SECONDS COMMAND…
 expect_within() {

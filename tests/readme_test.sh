@@ -1,19 +1,14 @@
 #!/bin/sh
 # The README keeps its word: its configuration is accepted, its shell lines work, its sensor builds and speaks, and every
 # configuration key, event type and target of the Makefile that it should name is named.
+# shellcheck disable=SC2034 # $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
 beacon=$PWD/out/host/nefia-beacon
 nefia=$PWD/out/host/nefia
 hub_pid=
-stop_all()
-{
-    [ -n "$hub_pid" ] && kill "$hub_pid" 2>/dev/null && wait "$hub_pid"
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='hub_pid'
 
 # block NAME: the code block that says ```language test=NAME.
 block()

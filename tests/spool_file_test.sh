@@ -1,5 +1,6 @@
 #!/bin/sh
 # Severe events survive the beacon: kept on flash, they reach a real hub once, with the numbers they had, whatever was cut.
+# shellcheck disable=SC2034 # $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -8,15 +9,7 @@ nefia=$PWD/out/host/nefia
 beacon_pid=
 hub_pid=
 relay_pid=
-stop_all()
-{
-    for pid in $beacon_pid $hub_pid $relay_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap stop_all EXIT
-trap 'exit 1' HUP INT TERM
+processes='beacon_pid hub_pid relay_pid'
 
 umask 077 # the configuration holds a key
 port=$(free_port)

@@ -3,7 +3,6 @@
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
-trap 'rm -rf "$dir"' EXIT
 
 # A source of our own making, served from a directory, and a lock that names it.
 make_source()
