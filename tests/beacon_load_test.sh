@@ -38,7 +38,7 @@ restarts() {
 
 scripts() {
     config scripts '  scripts:
-    - {name: endless, command: "while :; do :; done", interval: 20s, timeout: 15s}
+    - {name: endless, command: "while :; do : '"$dir"'; done", interval: 20s, timeout: 15s}
     - {name: loud, command: "yes | head -c 10000000; exit 1", interval: 10s}
     - {name: killed, command: "kill -KILL $$", interval: 10s}
     - {name: short, command: "while :; do sleep 9; done", interval: 10s, timeout: 500ms}'
@@ -56,7 +56,7 @@ scripts() {
     result "scripts: and nobody waits for it" $?
     stop_beacon
     result "scripts: nor at the end" $?
-    [ -z "$(pgrep -f 'while :; do :; don[e]')" ]
+    within 5 sh -c "! pgrep -f 'while :; do : $dir; don[e]'"
     result "scripts: which ends it too" $?
     stop_hub
 }

@@ -171,6 +171,7 @@ def count_of_starts(rig):
     hub.start()
     beacon.start()
     rig.check("a beacon to begin with", hub.ready() and within(10, beacon.drained))
+    emitted, boots, bad = beacon.emitted(), [], []
     beacon.kill()
     with open(path, "rb") as f:
         good = f.read()
@@ -178,7 +179,6 @@ def count_of_starts(rig):
     kinds += [good[:at] + bytes([good[at] ^ 1 << rig.random.randrange(8)]) + good[at + 1:] for at in range(len(good))]
     if rig.rounds(200) < 200:
         kinds = rig.random.sample(kinds, 12)
-    emitted, boots, bad = set(hub.acts()), [], []
     for data in kinds:
         with open(path, "wb") as f:
             f.write(data)
