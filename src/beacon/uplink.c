@@ -404,7 +404,7 @@ static void try_next(struct uplink *u)
         try_hub(u);
         return;
     }
-    u->hub = 0;
+    u->hub = u->next_hub = 0;
     wait(u);
 }
 
@@ -554,7 +554,7 @@ void uplink_start(struct uplink *u, const struct uplink_hub *hubs, unsigned coun
     u->hubs = hubs;
     u->hub_count = count;
     u->key = key;
-    u->hub = 0;
+    u->hub = u->next_hub = 0;
     if (at < count) {
         u->hub = at;
         return;

@@ -30,7 +30,7 @@ static void no_greeting(void *arg)
 void uplink_greet(struct uplink *u)
 {
     u->mode = UPLINK_ASKED;
-    u->count = 0;
+    u->count = u->acked = 0;
     u->heard_len = 0;
     timer_start(u->loop, &u->timer, GREETING_MS, no_greeting, u);
 }
@@ -42,6 +42,8 @@ static const char *take_greeting(struct uplink *u, const struct link_message *m,
         return "the hub acknowledges before it greets";
     if (u->key->set && !is_signed && m->auth != LINK_AUTH_HOST)
         return "the hub's greeting is signed with another key";
+    if (!u->key->set && m->auth != LINK_AUTH_NONE)
+        return "the hub has a key and this beacon has none (beacons.hmac_key_file)";
     timer_stop(&u->timer);
     u->greeting = *m;
     /* What is longer than the hub takes is lost: that has to be the hub's own word. */
@@ -89,6 +91,8 @@ static const char *take_ack(struct uplink *u, const struct link_message *m)
     if (m->kind == LINK_REFUSAL)
         return take_refusal(u, m);
     u->greeting.window = m->window;
+    if (m->count > u->acked)
+        u->acked = (uint32_t)m->count;
     uplink_confirm(u, spool_numbered(u->spool, (uint32_t)m->count));
     if (u->mode == UPLINK_ACKED)
         expect_ack(u);
@@ -175,7 +179,7 @@ bool uplink_may_send(const struct uplink *u)
 {
     return u->mode == UPLINK_PLAIN ||
            (u->mode == UPLINK_ACKED &&
-            u->spool->events - u->spool->unsent < u->greeting.window);
+            u->count - u->acked < u->greeting.window); /* also those that left the spool since */
 }
 
 size_t uplink_stamp(struct uplink *u, size_t len)

@@ -516,11 +516,17 @@ static void acknowledge(uint64_t count)
     hub_says((struct link_message){.kind = LINK_ACK, .window = 2, .count = count});
 }
 
+static void greet(void)
+{
+    hub_says((struct link_message){
+        .kind = LINK_GREETING, .window = 2, .auth = key.set ? LINK_AUTH_SHARED : LINK_AUTH_NONE});
+}
+
 static void connect_greeted(void)
 {
     plain_hub = false;
     connect_up();
-    hub_says((struct link_message){.kind = LINK_GREETING, .window = 2, .auth = LINK_AUTH_SHARED});
+    greet();
     WAIT_FOR(uplink.mode == UPLINK_ACKED);
 }
 
@@ -580,7 +586,7 @@ TEST(what_was_not_acknowledged_is_sent_again)
     peer = -1;
     got_len = 0;
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
-    hub_says((struct link_message){.kind = LINK_GREETING, .window = 2, .auth = LINK_AUTH_SHARED});
+    greet();
     WAIT_FOR(received("{\"b\":1,\"link\":{\"nonce\":\"" NONCE "\",\"count\":1"));
     acknowledge(1);
     WAIT_FOR(delivered == 2);
@@ -731,17 +737,69 @@ TEST(a_hub_that_took_nothing_is_not_tried_twice_in_a_row)
     uplink_stop(&uplink);
 }
 
-TEST_MAIN(only_an_acknowledgement_delivers, stamps_count_up,
-          what_was_not_acknowledged_is_sent_again, a_refusal_in_words_costs_one_event,
-          resets_cost_nothing_where_refusals_come_in_words,
+TEST(a_dead_hub_is_not_all_there_is)
+{
+    init(NULL);
+    int dead = listen_at(&hub[1].addr, 0);
+    REQUIRE(dead >= 0);
+    close(dead);
+    uplink_start(&uplink, hub, 2, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    close(peer); /* it took nothing: the other one is tried first */
+    peer = -1;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    fake_time.now_ms += 300000;
+    WAIT_FOR(uplink.attempts == 2);
+    fake_time.now_ms += 300000;
+    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    CHECK_INT(uplink.hub, 0);
+    uplink_stop(&uplink);
+}
+
+TEST(what_left_the_spool_still_counts_for_the_window)
+{
+    struct spool_item item;
+
+    init(NULL);
+    push("{\"a\":1}");
+    connect_greeted();
+    push("{\"b\":1}");
+    WAIT_FOR(received("{\"b\":1"));
+    CHECK(spool_sent(&spool, &item));
+    spool_give_up(&spool, item.event.id);
+    push("{\"c\":1}");
+    for (int i = 0; i < 20; i++)
+        loop_turn(&loop, 0);
+    CHECK(!received("{\"c\":1"));
+    acknowledge(1);
+    WAIT_FOR(received("{\"c\":1"));
+    uplink_stop(&uplink);
+}
+
+TEST(a_hub_with_a_key_is_sent_nothing_unsigned)
+{
+    init(NULL);
+    push("{\"a\":1}");
+    plain_hub = false;
+    connect_up();
+    hub_says((struct link_message){.kind = LINK_GREETING, .window = 2, .auth = LINK_AUTH_SHARED});
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK(!received("{\"a\""));
+    CHECK_INT(spool.events, 1);
+    uplink_stop(&uplink);
+}
+
+TEST_MAIN(a_dead_hub_is_not_all_there_is, what_left_the_spool_still_counts_for_the_window,
+          a_hub_with_a_key_is_sent_nothing_unsigned, only_an_acknowledgement_delivers,
+          stamps_count_up, what_was_not_acknowledged_is_sent_again,
+          a_refusal_in_words_costs_one_event, resets_cost_nothing_where_refusals_come_in_words,
           what_is_not_signed_right_is_not_believed, a_greeting_that_is_not_signed_costs_no_event,
-          what_was_not_sent_is_not_acknowledged,
-          a_hub_that_stays_silent_is_left, require_ack_sends_nothing_to_a_plain_hub,
-          the_first_hub_is_tried_again, a_hub_that_took_nothing_is_not_tried_twice_in_a_row,
-          lines_are_signed_and_confirmed, refused_after_it_arrived_is_sent_again,
-          an_event_refused_for_good_is_given_up, refusals_in_a_row_count,
-          a_hub_that_does_not_take_us_refuses_no_event, steady_traffic_is_confirmed,
-          without_a_key_lines_are_plain,
+          what_was_not_sent_is_not_acknowledged, a_hub_that_stays_silent_is_left,
+          require_ack_sends_nothing_to_a_plain_hub, the_first_hub_is_tried_again,
+          a_hub_that_took_nothing_is_not_tried_twice_in_a_row, lines_are_signed_and_confirmed,
+          refused_after_it_arrived_is_sent_again, an_event_refused_for_good_is_given_up,
+          refusals_in_a_row_count, a_hub_that_does_not_take_us_refuses_no_event,
+          steady_traffic_is_confirmed, without_a_key_lines_are_plain,
           reset_sends_again_what_was_not_confirmed, orderly_end_confirms_and_connects_again,
           slow_hub_gets_whole_lines_in_the_end,
           waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,

@@ -88,7 +88,8 @@ struct uplink {
     uint64_t delivered_before;   /* this connection */
     enum uplink_mode mode;
     struct link_message greeting; /* ACKED */
-    uint32_t count;              /* events sent on this connection, stamped with their number */
+    uint32_t count;              /* events sent on this connection, stamped with their number; */
+    uint32_t acked;              /* the highest that was acknowledged */
     size_t heard_len;
     char heard[UPLINK_HEARD];    /* of what the hub says */
     bool require_ack;            /* the owner's: nothing for plain hubs */
