@@ -171,9 +171,15 @@ static void speak(struct connection *c)
 
 void listener_acknowledge(struct listener *l)
 {
-    for (unsigned i = 0; i < l->count; i++)
-        if (l->connections[i].open && l->connections[i].session.due)
-            speak(&l->connections[i]);
+    for (unsigned i = 0; i < l->count; i++) {
+        struct connection *c = &l->connections[i];
+
+        if (!c->open || !c->session.due)
+            continue;
+        speak(c);
+        if (c->session.refused && !c->session.due && !c->closing)
+            begin_closing(c);
+    }
 }
 
 /* ---- Lines ---- */
@@ -204,13 +210,15 @@ static long cut_unit(const struct listener *l, const char *s, size_t len, struct
     return (long)(line->len + 1 + sig->len + (end ? 1 : 0));
 }
 
-/** Its sender understands more than a reset. */
+/** Its sender understands more than a reset. It takes what came before for acknowledged: so it is told
+ * when that is safe. */
 static void refuse_in_words(struct connection *c)
 {
-    speak(c);
+    c->session.due = true;
     c->deaf = true;
     c->used = 0;
-    begin_closing(c);
+    c->heard_ms = clock_ms(c->listener->loop->clock);
+    arm(c);
 }
 
 /** Take all complete units out of s; *held: one of them cannot be taken now. Return: how many bytes
@@ -330,9 +338,19 @@ static void ready(void *arg, short revents)
 
 void listener_resume(struct listener *l)
 {
-    for (unsigned i = 0; i < l->count && l->held > 0; i++)
-        if (l->connections[i].open && l->connections[i].held_ms)
-            read_lines(&l->connections[i]);
+    const unsigned from = l->turn;
+    bool first = true;
+
+    for (unsigned n = 0; n < l->count && l->held > 0; n++) {
+        const unsigned i = (from + n) % l->count;
+
+        if (!l->connections[i].open || !l->connections[i].held_ms)
+            continue;
+        if (first)
+            l->turn = i + 1;
+        first = false;
+        read_lines(&l->connections[i]);
+    }
 }
 
 /* ---- Coming in ---- */

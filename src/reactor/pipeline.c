@@ -107,6 +107,8 @@ static bool rate_allows(const struct pipeline *p, struct session *s)
 
     if (rate == 0)
         return true;
+    if (s->tokens > most)
+        s->tokens = (uint32_t)most; /* of a higher rate, before a reload */
     uint64_t now = clock_ms(p->clock), gained = (now - s->tokens_ms) * rate / 1000;
     if (gained > 0) {
         s->tokens = (uint32_t)(gained > most - s->tokens ? most : s->tokens + gained);
@@ -510,6 +512,11 @@ static const char *job_rule(const struct pipeline *p, const struct job *job)
     return journal_get(p->journal, job->row, &v) ? v.row->rule : "(removed)";
 }
 
+static size_t without_newline(const char *s, size_t len)
+{
+    return len > 0 && s[len - 1] == '\n' ? len - 1 : len;
+}
+
 static void hook_settled(void *arg, const struct job *job, bool done, const char *error,
                          const struct child_result *r, const char *output)
 {
@@ -525,7 +532,7 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
     p->overflow_told = false;
     text_init(&said, said_buf, sizeof said_buf);
     if (r && class->logs_output)
-        text_printable(&said, output, r->output_len);
+        text_printable(&said, output, without_newline(output, r->output_len));
     if (done)
         LOG_INFO("rule ", job_rule(p, job), ": ", class->name, " done in ",
                  DEC(r ? r->duration_ms : 0), " ms");

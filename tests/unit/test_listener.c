@@ -22,14 +22,17 @@ static char lines[4096];
 static struct text seen;
 static unsigned line_count, turns, rejects[REJECT_COUNT];
 static size_t longest;
-static bool allow, refuse, full, greeting, answer;
+static bool allow, refuse, in_words, full, greeting, answer;
+static int room; /* lines that are taken; negative: no bound */
 
 static int on_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
                    size_t sig_len)
 {
     (void)arg;
-    if (full && !s->hurry)
+    if ((full || room == 0) && !s->hurry)
         return NEFIA_EAGAIN;
+    room -= room > 0;
+    s->refused = refuse && in_words;
     s->due = answer;
     s->proven = true;
     line_count++;
@@ -72,7 +75,7 @@ static void on_speak(void *arg, struct session *s, struct text *out)
         text_str(out, "hello\n");
     }
     if (s->due)
-        text_str(out, "had it\n");
+        text_str(out, s->refused ? "not this\n" : "had it\n");
     s->due = false;
 }
 
@@ -94,7 +97,8 @@ static void setup(bool with_signatures)
     line_count = turns = 0;
     longest = 0;
     allow = true;
-    refuse = full = greeting = answer = false;
+    refuse = in_words = full = greeting = answer = false;
+    room = -1;
     clock_fake_init(&fake, 1000000, 0);
     loop_init(&loop, &fake.clock, pollfds, polled, CONNECTIONS + 1);
     listener_init(&listener, &loop, connections, CONNECTIONS, buffer, sizeof buffer, &hooks);
@@ -445,6 +449,40 @@ TEST(a_line_that_is_held_is_offered_again)
     CHECK_INT(listener.open, 0);
 }
 
+TEST(room_goes_around_among_those_who_wait)
+{
+    setup(false);
+    int loud = dial(), quiet = dial();
+    room = 0;
+    say_str(loud, "a\na\na\na\n");
+    say_str(quiet, "b\nb\n");
+    for (int i = 0; i < 6; i++) {
+        room = 1;
+        listener_resume(&listener);
+        CHECK_INT(room, 0);
+    }
+    CHECK_STR(lines, "a;b;a;b;a;a;");
+    close(loud);
+    close(quiet);
+}
+
+TEST(a_refusal_in_words_waits_for_what_came_before)
+{
+    setup(false);
+    int fd = dial();
+    refuse = in_words = true;
+    say_str(fd, "a\nb\n");
+    CHECK_STR(lines, "a;");
+    CHECK_STR(heard(fd), "");
+    CHECK_INT(is_closed(fd), 0);
+    listener_acknowledge(&listener); /* now it is safe */
+    CHECK_STR(heard(fd), "not this\n");
+    CHECK_INT(is_closed(fd), 1);
+    close(fd);
+    turn(3);
+    CHECK_INT(listener.open, 0);
+}
+
 TEST(a_line_is_held_for_a_bounded_time)
 {
     setup(false);
@@ -514,7 +552,8 @@ TEST(closing_releases_all)
     listener_close(&listener);
 }
 
-TEST_MAIN(who_is_silent_gives_way_when_all_are_taken, says_what_there_is_to_say,
+TEST_MAIN(room_goes_around_among_those_who_wait, a_refusal_in_words_waits_for_what_came_before,
+          who_is_silent_gives_way_when_all_are_taken, says_what_there_is_to_say,
           a_line_that_is_held_is_offered_again, a_line_is_held_for_a_bounded_time,
           one_peer_takes_its_share_of_the_connections, cuts_lines,
           pairs_lines_with_signatures_wherever_they_are_split, a_long_second_line_is_given_as_it_is,

@@ -427,6 +427,20 @@ TEST(who_is_over_its_rate_is_slowed_then_refused)
     }
 }
 
+TEST(a_lower_rate_holds_at_once)
+{
+    unsigned taken = 0;
+
+    setup("{}", false);
+    settings.max_events_per_sec = 1000;
+    fake.now_ms += 10000;
+    CHECK_INT(line(fixture_line("t", "web", "info")), 0);
+    settings.max_events_per_sec = 10;
+    for (int i = 0; i < 100; i++)
+        taken += line(fixture_line("t", "web", "info")) == 0;
+    CHECK_INT(taken, 20);
+}
+
 static char last_line[160];
 
 /** From another port each time, as strangers come. Return: lines of the log. */
@@ -471,10 +485,10 @@ TEST(strangers_do_not_fill_the_log)
     CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
 }
 
-TEST_MAIN(strangers_do_not_fill_the_log, who_comes_in_is_greeted, stamped_events_are_acknowledged,
-          what_the_hub_had_acts_once, a_recording_is_worthless, require_nonce_refuses_plain_senders,
-          more_than_the_window_is_refused, what_is_no_event_is_refused_in_words_to_who_understands,
-          a_key_signs_for_its_host_only,
+TEST_MAIN(a_lower_rate_holds_at_once, strangers_do_not_fill_the_log, who_comes_in_is_greeted,
+          stamped_events_are_acknowledged, what_the_hub_had_acts_once, a_recording_is_worthless,
+          require_nonce_refuses_plain_senders, more_than_the_window_is_refused,
+          what_is_no_event_is_refused_in_words_to_who_understands, a_key_signs_for_its_host_only,
           with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is,
           two_keys_of_a_host_are_good_at_the_same_time, a_host_speaks_from_its_addresses,
           who_is_over_its_rate_is_slowed_then_refused, an_event_makes_a_row_for_each_rule,

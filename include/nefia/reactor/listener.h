@@ -112,6 +112,7 @@ struct listener {
     int fd; /* -1: does not listen */
     struct connection *connections;
     unsigned count, open, held;
+    unsigned turn; /* who is asked first when there is room for one again: another one each time */
     unsigned per_peer; /* connections of one address at most; 0: no bound */
     char *buffer; /* shared, buffer_size > 2 * CONNECTION_BYTES or so */
     size_t buffer_size;
