@@ -35,6 +35,11 @@
 #define FLAGS_AT \
     (offsetof(struct seccomp_data, args) + (__BYTE_ORDER == __BIG_ENDIAN ? sizeof(uint32_t) : 0))
 
+/** clone(2)'s; the one for time has only clone3 and unshare. */
+#define NAMESPACES                                                                                 \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
+     CLONE_NEWNET)
+
 #define LOAD(at) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(at))
 #define JUMP(how, k, yes, no) BPF_JUMP(BPF_JMP | (how) | BPF_K, (uint32_t)(k), yes, no)
 #define RETURN(k) BPF_STMT(BPF_RET | BPF_K, k)
@@ -50,7 +55,7 @@ static const struct sock_filter head[] = {
     RETURN(SECCOMP_RET_ERRNO | ENOSYS),
     JUMP(BPF_JEQ, __NR_clone, 0, 4),
     LOAD(FLAGS_AT),
-    JUMP(BPF_JSET, CLONE_NEWUSER, 0, 1),
+    JUMP(BPF_JSET, NAMESPACES, 0, 1),
     RETURN(REFUSE),
     RETURN(SECCOMP_RET_ALLOW),
 };

@@ -115,6 +115,9 @@ static void start(const char *(*filter)(void), const char *word)
 
 static void check_common(void)
 {
+    static const uint64_t namespaces[] = {CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
+                                          CLONE_NEWIPC, CLONE_NEWUSER,   CLONE_NEWPID,
+                                          CLONE_NEWNET};
     struct seccomp_data d = {.nr = __NR_read, .arch = arch_of_filter() ^ 1};
 
     CHECK_INT(run(&d), REFUSED);
@@ -122,7 +125,9 @@ static void check_common(void)
     CHECK_INT(verdict(UINT32_MAX, 0), REFUSED);
     CHECK_INT(verdict(__NR_clone3, 0), UNKNOWN);
     CHECK_INT(verdict(__NR_clone, SIGCHLD), SECCOMP_RET_ALLOW);
-    CHECK_INT(verdict(__NR_clone, CLONE_NEWUSER | SIGCHLD), REFUSED);
+    for (unsigned i = 0; i < ARRAY_SIZE(namespaces); i++)
+        CHECK_INT(verdict(__NR_clone, namespaces[i] | SIGCHLD), REFUSED);
+    CHECK_INT(verdict(__NR_clone, CLONE_VM | CLONE_VFORK | SIGCHLD), SECCOMP_RET_ALLOW);
     /* Flags are an unsigned long: the upper half of a 64-bit argument is none of them. */
     CHECK_INT(verdict(__NR_clone, (uint64_t)CLONE_NEWUSER << 32), SECCOMP_RET_ALLOW);
     for (uint32_t n = 0; n < 6000; n++) {
@@ -143,10 +148,11 @@ static unsigned allowed(void)
 
 TEST(strict_allows_what_is_listed)
 {
-    static const uint32_t yes[] = {__NR_recvfrom, __NR_read, __NR_ppoll, __NR_wait4, __NR_statfs,
-                                   __NR_exit_group, __NR_futex, __NR_clock_nanosleep};
-    static const uint32_t no[] = {__NR_execve, __NR_execveat, __NR_mprotect, __NR_mount,
-                                  __NR_ptrace, __NR_setuid,   __NR_bpf,      __NR_unshare,
+    static const uint32_t yes[] = {__NR_recvfrom, __NR_read,           __NR_ppoll,
+                                   __NR_wait4,    __NR_statfs,         __NR_exit_group,
+                                   __NR_futex,    __NR_clock_nanosleep};
+    static const uint32_t no[] = {__NR_execve, __NR_execveat, __NR_mprotect,   __NR_mount,
+                                  __NR_ptrace, __NR_setuid,   __NR_bpf,        __NR_unshare,
                                   __NR_chroot, __NR_seccomp,  __NR_init_module};
 
     start(seccomp_strict, "strict");
@@ -160,12 +166,13 @@ TEST(strict_allows_what_is_listed)
 
 TEST(commands_may_do_all_but_what_is_listed)
 {
-    static const uint32_t yes[] = {__NR_read, __NR_execve, __NR_mprotect, __NR_setuid, __NR_chroot,
-                                   __NR_ppoll, __NR_socket, __NR_clock_gettime, __NR_kill};
-    static const uint32_t no[] = {__NR_init_module, __NR_mount, __NR_umount2, __NR_ptrace, __NR_bpf,
-                                  __NR_unshare, __NR_setns, __NR_reboot, __NR_settimeofday,
-                                  __NR_clock_settime, __NR_sethostname, __NR_add_key,
-                                  __NR_request_key};
+    static const uint32_t yes[] = {__NR_read,   __NR_execve,        __NR_mprotect,
+                                   __NR_setuid, __NR_chroot,        __NR_ppoll,
+                                   __NR_socket, __NR_clock_gettime, __NR_kill};
+    static const uint32_t no[] = {
+        __NR_init_module, __NR_mount,   __NR_umount2,    __NR_ptrace,       __NR_bpf,
+        __NR_unshare,     __NR_setns,   __NR_reboot,     __NR_settimeofday, __NR_clock_settime,
+        __NR_sethostname, __NR_add_key, __NR_request_key};
 
     start(seccomp_commands, "commands");
     check_common();
