@@ -123,6 +123,8 @@ int beacon_load(struct beacon *b, unsigned needs)
         privileges_bind(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
     if (needs & BEACON_NEEDS_KEY)
         settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key);
+    if (s->hmac_key)
+        wipe(pool_heap, sizeof pool_heap);
     return config_done(&b->config);
 }
 
@@ -382,7 +384,7 @@ int beacon_run(struct beacon *b)
         privileges_prepare(&beacon_loaded(b)->user, &needs);
     open_control(b, beacon_loaded(b), &why, &err);
     if (err < 0) {
-        LOG_ERROR(why.buf, "; is another nefia-beacon running? (beacons.control_socket)");
+        LOG_ERROR(why.buf, " (beacons.control_socket)");
         return CLI_NO;
     }
     if (restrict_self(b, &needs, &why) < 0) {

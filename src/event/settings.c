@@ -1,5 +1,7 @@
 #include "nefia/settings.h"
 
+#include <string.h>
+
 #include "nefia/event.h"
 
 static const struct field root_fields[] = {
@@ -40,4 +42,6 @@ void settings_load_key(struct mac_key *k, struct config *c, const char *section,
     if (why.len)
         config_error(c, node_child(c, node_child(c, c->nodes, section), name), where.buf, why.buf,
                      (char *)0);
+    if (key)
+        wipe((void *)(uintptr_t)key, strlen(key));
 }
