@@ -61,6 +61,9 @@ YAML
     expect "two keys" 2 "$beacon" check -c "$dir/bad.yaml"
     says "two keys: the remedy" 'hmac_key is given too; remove one of them' err
     echo 'beacons: {}' >"$dir/bad.yaml"
+    echo 'beacons: {reactor: "fd00::1:9500"}' >"$dir/open.yaml"
+    expect "an IPv6 address without brackets" 2 "$beacon" check -c "$dir/open.yaml"
+    says "an IPv6 address without brackets: the form" 'beacons.reactor: fd00::1:9500: .*in brackets' err
     expect "no hub" 2 "$beacon" check -c "$dir/bad.yaml"
     says "no hub: the remedy" 'beacons.reactor: missing' err
     expect "the example is fine" 0 "$beacon" once -c rootfs-overlay/etc/nefia/nefia.yaml

@@ -94,6 +94,10 @@ says "--version names board and actions" 'action-exec' out
 expect "--help" 0 "$nefia" --help
 expect "no verb" 2 "$nefia"
 expect "a wrong option" 2 "$nefia" reactor run --fast
+expect "half a verb" 2 "$nefia" reactor
+says "half a verb: that more is wanted" 'which verb after "reactor"' err
+expect "half a verb, and --help" 0 "$nefia" reactor --help
+says "half a verb, and --help: the verbs" '^  reactor check' out
 expect "a missing file" 2 "$nefia" reactor check -c "$dir/none.yaml"
 expect "status without a daemon" 1 "$nefia" reactor status -c "tests/configs/minimal.yaml"
 
@@ -130,6 +134,10 @@ says "a network with bits behind its prefix" 'bad:5: .*10.0.0.0/24' err
 says "https" 'bad:12: reactor.webhooks\[0\].url: https:// is not in this build' err
 
 config nokey </dev/null
+printf 'reactor: {peers: [10.0.0.0/8], greeting: false, require_nonce: true, listen_address: "127.0.0.1:9501"}\n' >"$dir/odd"
+expect "settings that contradict each other" 2 "$nefia" reactor check -c "$dir/odd"
+says "a nonce without a greeting" 'odd:1: reactor.require_nonce: without a greeting' err
+says "a port in the address" 'odd:1: reactor.listen_address: .*listen_port' err
 expect "neither key nor peers" 2 "$nefia" reactor check -c "$dir/nokey"
 says "neither key nor peers: what to do" 'set hmac_key_file' err
 cp "$dir/key" "$dir/open-key"
@@ -246,6 +254,8 @@ send "$(event hang h info '{}')"
 send "$(event hang h info '{}')"
 send "$(event disk.usage prod-2 critical '{"n":"past the one that hangs"}')"
 expect_within "a webhook that hangs does not hold up another" 1 grep -q 'past the one that hangs' "$dir/hook/log"
+"$nefia" reactor status -c "$dir/main" >"$dir/out"
+says "status: what has not ended" '  hang .* hang .*(pending)$' out
 send "$(event gone h info '{}')"
 send "$(event drop h info '{}')"
 send "$(event junk h info '{}')"

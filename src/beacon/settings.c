@@ -152,11 +152,25 @@ static void bind_host(struct beacon_settings *s, const char *host_id)
     s->host_id = s->hostname[0] ? s->hostname : "localhost";
 }
 
+/** Its last digits may be meant for a port. */
+static bool bare_ipv6(const char *value)
+{
+    const char *colon = strchr(value, ':');
+
+    return *value != '[' && colon && strchr(colon + 1, ':');
+}
+
 /** Return: 0, or negative with a sentence in why. */
 static int bind_hub(struct uplink_hub *hub, const char *value, struct text *why)
 {
     char name[ADDR_HOST];
     uint16_t port;
+
+    if (IS_ENABLED(CONFIG_IPV6) && bare_ipv6(value)) {
+        text_str(why, value);
+        text_str(why, ": write an IPv6 address in brackets, such as [fd00::1]:9500");
+        return NEFIA_ESYNTAX;
+    }
     int err = addr_parse(&hub->addr, value, strlen(value), REACTOR_PORT, why);
 
     hub->name = NULL;

@@ -152,21 +152,38 @@ static int wrong(const struct parse *p, const char *what, const char *word, cons
     return CLI_WRONG;
 }
 
+/** Is it the first word of the verb's name? */
+static bool begins_verb(const struct cli_verb *v, const char *word)
+{
+    size_t first = strcspn(v->name, " ");
+
+    return strlen(word) == first && memcmp(word, v->name, first) == 0;
+}
+
 /** How many words of argv the verb's name is, 0 when it is another one. */
 static int verb_words(const struct cli_verb *v, char **words, int count)
 {
     const char *space = strchr(v->name, ' ');
-    size_t first = space ? (size_t)(space - v->name) : strlen(v->name);
 
-    if (count < 1 || strlen(words[0]) != first || memcmp(words[0], v->name, first) != 0)
+    if (count < 1 || !begins_verb(v, words[0]))
         return 0;
     if (!space)
         return 1;
     return count > 1 && str_eq(words[1], space + 1) ? 2 : 0;
 }
 
+static bool asks_for_help(const struct parse *p)
+{
+    for (int i = p->at; i < p->argc && !str_eq(p->argv[i], "--"); i++)
+        if (str_eq(p->argv[i], "--help") || str_eq(p->argv[i], "-h"))
+            return true;
+    return false;
+}
+
 static int find_verb(struct parse *p)
 {
+    const char *word = p->argv[p->at];
+
     for (const struct cli_verb *v = p->program->verbs; v->name; v++) {
         int words = verb_words(v, p->argv + p->at, p->argc - p->at);
         if (words > 0) {
@@ -175,7 +192,11 @@ static int find_verb(struct parse *p)
             return CLI_FINE;
         }
     }
-    return wrong(p, "there is no verb", p->argv[p->at], NULL);
+    for (const struct cli_verb *v = p->program->verbs; v->name; v++)
+        if (begins_verb(v, word))
+            return asks_for_help(p) ? print_program_help(p->program)
+                                    : wrong(p, "which verb after", word, NULL);
+    return wrong(p, "there is no verb", word, NULL);
 }
 
 /** The value of the option at p->at whose name is `len` bytes long: after `=`, or the next word.
@@ -230,14 +251,6 @@ static int parse_words(struct parse *p)
     p->args.operands = (const char *const *)p->argv;
     p->args.operand_count = (unsigned)operands;
     return CLI_FINE;
-}
-
-static bool asks_for_help(const struct parse *p)
-{
-    for (int i = p->at; i < p->argc && !str_eq(p->argv[i], "--"); i++)
-        if (str_eq(p->argv[i], "--help") || str_eq(p->argv[i], "-h"))
-            return true;
-    return false;
 }
 
 static int run_verb(struct parse *p)

@@ -264,6 +264,9 @@ static void check_section(struct config *c, const struct node *n, const struct s
             c, n, "reactor",
             "anybody could send events; set hmac_key_file, or list `peers` that may connect",
             (char *)0);
+    if (b->require_nonce && !b->greeting)
+        config_error(c, node_child(c, n, "require_nonce"), "reactor.require_nonce",
+                     "without a greeting nobody has a nonce; remove `greeting: false`", (char *)0);
 }
 
 int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules)
@@ -287,6 +290,9 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
                    &why) < 0)
         config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address",
                      why.buf, (char *)0);
+    else if (s->listen.port != b.listen_port)
+        config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address",
+                     "an address without a port is wanted; the port is listen_port's", (char *)0);
     bind_peers(s, c, &b.peers);
     bind_peers_from(s, c, root.reactor, b.peers_from);
     bind_user(s, c, root.reactor, b.user);

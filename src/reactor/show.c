@@ -142,6 +142,17 @@ static void cell_text(const struct json_doc *d, int value, const char *member, s
         text_str(t, "(all)");
 }
 
+/** Has the row's action not ended? */
+static bool is_pending(const struct json_doc *d, unsigned object)
+{
+    int state = json_member(d, object, "state");
+
+    if (state < 0)
+        return false;
+    struct slice word = json_raw(d, (unsigned)state);
+    return word.len == 7 && memcmp(word.ptr, "pending", 7) == 0;
+}
+
 static int put_row(struct show *s, const struct json_doc *d, unsigned object,
                    const struct column *columns, const uint32_t *longest)
 {
@@ -153,6 +164,10 @@ static int put_row(struct show *s, const struct json_doc *d, unsigned object,
     text_str(&t, "  ");
     for (unsigned i = 0; columns[i].heading; i++) {
         cell_text(d, json_member(d, object, columns[i].member), columns[i].member, &cell);
+        if (str_eq(columns[i].member, "error") && is_pending(d, object)) {
+            text_reset(&cell);
+            text_str(&cell, "(pending)");
+        }
         put_cell(&t, cell.buf, cell.len, column_width(&columns[i], longest[i]));
     }
     text_char(&t, '\n');
