@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.." || exit 1
 beacon=$PWD/out/host/nefia-beacon
 nefia=$PWD/out/host/nefia
 hub_pid=
-processes='hub_pid'
+pair_pids=
+processes='hub_pid pair_pids'
 
 # block NAME: the code block that says ```language test=NAME.
 block()
@@ -23,6 +24,19 @@ block config | sed "s|/etc/nefia/|$dir/|" >"$dir/nefia.yaml"
 expect "the beacon accepts the README's configuration" 0 "$beacon" check -c "$dir/nefia.yaml"
 expect "the hub accepts the README's configuration" 0 "$nefia" reactor check -c "$dir/nefia.yaml"
 expect "once runs with the example of the image" 0 "$beacon" once -c rootfs-overlay/etc/nefia/nefia.yaml
+
+# ---- both programs ----
+mkdir "$dir/pair"
+block pair | sed -e "s|:9500|:$(free_port)|" -e "s|^  listen_address.*|&\n  listen_port: PORT|" -e "s|\.\./out|$PWD/out|" \
+    -e 's|&$|2>>log \& echo $! >>../pids|' >"$dir/pair.sh"
+sed -i "s/PORT$/$(sed -n 's/.*127.0.0.1:\([0-9]*\)"$/\1/p' "$dir/pair.sh")/" "$dir/pair.sh"
+(cd "$dir/pair" && sh ../pair.sh)
+pair_pids=$(cat "$dir/pair/pids")
+within 10 grep -q 'connected to' "$dir/pair/try/log"
+result "both programs of the README start and find each other" $?
+block door | sed "s|\.\./out|$PWD/out|" >"$dir/door.sh"
+(cd "$dir/pair/try" && within 5 sh -c 'sh ../../door.sh && grep -q "the north door" doors') >"$dir/out" 2>&1
+result "the README's event sets off its rule" $?
 
 # ---- a signed event from a shell ----
 port=$(free_port)
