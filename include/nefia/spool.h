@@ -47,9 +47,13 @@ struct spool {
     struct spool_lost lost;
     uint64_t lost_total[SEVERITY_COUNT];
     uint64_t collapsed; /* gave way to a newer one of the same condition */
-    /** SPOOL_FILE: one that is kept leaves, for whatever reason. It does not touch the spool. */
+    /** SPOOL_FILE: one that is kept leaves, for whatever reason. It leaves the spool as it
+     * is. */
     void (*left)(void *arg, const struct spool_event *e);
     void *left_arg;
+    bool collapsing;                  /* in `left`: the one that is being pushed takes its place */
+    const struct spool_lost *telling; /* the owner's: taken, and the event that tells of it is not
+                                       * kept yet; null: none */
 };
 #define SPOOL_HEADER (IS_ENABLED(CONFIG_BEACON_ACK) ? 32 : 12)
 

@@ -18,7 +18,10 @@
  *     5 LOST         be32 of each severity, two ids        lost until now, and not yet told of
  *
  * A GONE that a power cut takes away costs a repetition, which the hub knows by boot and seq, so
- * these are written some at a time, and nothing waits for the disk.
+ * these are written some at a time, and nothing waits for the disk. One that collapses is gone when
+ * the one that takes its place is there: where that cannot be kept, it stays, and the next start
+ * has the older one, until a new file is begun or the spool is empty. A LOST counts what is being
+ * told of, too, until the event that tells of it is there.
  *
  * When nothing in it is alive and it is larger than SPOOL_FILE_CUT, it is cut to nothing. When it
  * is full, a new file with the most severe and newest of what is alive takes its place, half full
@@ -53,6 +56,8 @@ struct spool_file {
                                * these, because the disk refused */
     uint32_t unreported; /* of `skipped`; the owner's to reset */
     bool replaying;
+    bool stale;               /* it has one that collapsed for one that is not in it */
+    struct spool_id replaced; /* collapsed for the one that is about to be kept; seq 0: none */
     struct spool_lost found; /* at the start: what the last one had not told of */
     uint32_t untold;         /* losses, as the file says; UINT32_MAX: not known */
     uint32_t gone_len;
@@ -67,8 +72,8 @@ struct spool_file {
  * Return: 0; NEFIA_EIO (errno), NEFIA_ETOOBIG (path): f works and keeps nothing. */
 int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
                     const char *path, uint8_t *buf, size_t cap);
-/** This one was just pushed into the spool: keep it, if it is severe enough; then it is on the disk
- * (fdatasync: blocks). */
+/** This one was just pushed into the spool, as is said of every one: keep it, if it is severe
+ * enough; then it is on the disk (fdatasync: blocks). */
 void spool_file_keep(struct spool_file *f, const struct spool_event *e);
 /** Some left the spool, and that is all for now: write it, or cut the file. */
 void spool_file_settle(struct spool_file *f);

@@ -202,6 +202,9 @@ void beacon_pipeline_report_lost(struct beacon_pipeline *p)
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         json_put_u64(w, "collapsed", lost.collapsed);
     /* If it is lost itself, and counted, what it told of waits for the next. */
-    if (beacon_pipeline_end(p, &e) < 0)
+    p->spool.telling = &lost;
+    int err = beacon_pipeline_end(p, &e);
+    p->spool.telling = NULL;
+    if (err < 0)
         spool_put_lost(&p->spool, &lost);
 }

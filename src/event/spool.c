@@ -144,7 +144,9 @@ static void collapse(struct spool *s, const struct spool_event *e)
         if (record_severity(s, at) == e->severity && get_be64(s->mem + at + 20) == e->key) {
             s->collapsed++;
             s->lost.collapsed++;
+            s->collapsing = true;
             forget(s, at);
+            s->collapsing = false;
             return; /* there is never a second one */
         }
 }

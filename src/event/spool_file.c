@@ -87,13 +87,30 @@ static int put_lost(struct spool_file *f, int fd)
 
 static void flush(struct spool_file *f)
 {
+    struct spool *s = f->spool;
+    const struct spool_lost lost = s->lost;
+
     if (f->gone_len == 0)
         return;
+    /* What is being told of is not told yet: for this once it is among the lost. */
+    if (s->telling)
+        spool_put_lost(s, s->telling);
     /* First: what is gone may be among the lost. */
-    if (f->untold != losses(&f->spool->lost))
+    if (f->untold != losses(&s->lost))
         (void)put_lost(f, f->fd);
+    s->lost = lost;
     (void)file_append(f->fd, f->gone, f->gone_len);
     f->gone_len = 0;
+}
+
+static void put_gone(struct spool_file *f, struct spool_id id)
+{
+    if (f->gone_len == sizeof f->gone)
+        flush(f);
+    uint8_t *p = f->gone + f->gone_len;
+    put_id(p + FRAME_HEADER, id);
+    frame_header(p, KIND_GONE, p + FRAME_HEADER, SPOOL_FILE_GONE - FRAME_HEADER, NULL, 0);
+    f->gone_len += SPOOL_FILE_GONE;
 }
 
 /** The spool's hook. */
@@ -105,31 +122,32 @@ static void event_left(void *arg, const struct spool_event *e)
     f->alive -= event_bytes(e->len);
     if (f->replaying)
         return;
-    if (f->gone_len == sizeof f->gone)
-        flush(f);
-    uint8_t *p = f->gone + f->gone_len;
-    put_id(p + FRAME_HEADER, e->id);
-    frame_header(p, KIND_GONE, p + FRAME_HEADER, SPOOL_FILE_GONE - FRAME_HEADER, NULL, 0);
-    f->gone_len += SPOOL_FILE_GONE;
+    if (f->spool->collapsing)
+        f->replaced = e->id;
+    else
+        put_gone(f, e->id);
 }
 
 void spool_file_settle(struct spool_file *f)
 {
     const uint32_t lost = losses(&f->spool->lost);
+    const bool empty = f->spool->events == 0;
+    const bool over = f->stale ? empty : f->size > SPOOL_FILE_CUT;
 
-    if (f->events > 0 || f->size <= SPOOL_FILE_CUT || lost > 0) {
+    if (f->events > 0 || !over || lost > 0) {
         flush(f);
-        if (f->spool->events == 0 && f->untold != lost)
+        if (empty && f->untold != lost)
             (void)put_lost(f, f->fd);
         return;
     }
     f->gone_len = f->untold = 0;
+    f->stale = false;
     f->today += SPOOL_FILE_BLOCK;
     if (ftruncate(f->fd, 0) == 0)
         f->size = 0;
 }
 
-static int append(struct spool_file *f, const struct spool_event *e)
+static int append(struct spool_file *f, const struct spool_event *e, struct spool_id replaced)
 {
     uint32_t need = event_bytes(e->len);
 
@@ -144,6 +162,8 @@ static int append(struct spool_file *f, const struct spool_event *e)
     f->today += need;
     if (err == 0 && fdatasync(f->fd) == 0) {
         f->size += need;
+        if (replaced.seq > 0)
+            put_gone(f, replaced);
         return 0;
     }
     (void)!ftruncate(f->fd, end);
@@ -221,6 +241,7 @@ static int replace(struct spool_file *f)
     close(f->fd);
     f->fd = fd;
     f->gone_len = 0;
+    f->stale = false;
     drop_below(f, &cut);
     f->alive = bytes;
     f->size = bytes + (f->untold > 0 ? FRAME_HEADER + LOST_BYTES : 0);
@@ -232,21 +253,27 @@ void spool_file_keep(struct spool_file *f, const struct spool_event *e)
     struct spool *s = f->spool;
     uint32_t need = event_bytes(e->len);
     int err = NEFIA_EFULL;
+    const struct spool_id replaced = f->replaced;
 
-    if (e->severity < f->least)
+    f->replaced.seq = 0;
+    if (e->severity < f->least) {
+        if (replaced.seq > 0)
+            put_gone(f, replaced);
         return;
+    }
     spool_set_kept(s, s->used - SPOOL_HEADER - e->len, true);
     f->events++;
     f->alive += need;
     if (f->fd < 0)
         err = NEFIA_EIO;
     else if (need <= f->cap / 2)
-        err = f->size + need <= f->cap ? append(f, e) : replace(f);
+        err = f->size + need <= f->cap ? append(f, e, replaced) : replace(f);
     if (err == 0)
         return;
     spool_set_kept(s, s->used - SPOOL_HEADER - e->len, false);
     f->events--;
     f->alive -= need;
+    f->stale |= replaced.seq > 0;
     f->skipped++;
     f->unreported++;
     f->failed += err == NEFIA_EIO;
@@ -304,6 +331,7 @@ static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
     frame_reader_init(&r, f->fd, buf, cap);
     while ((more = frame_next(&r, &frame)) > 0)
         replay(f, &frame);
+    f->replaced.seq = 0; /* the one that takes its place is there */
     f->damaged = r.damaged + r.torn;
     f->size = f->today = (uint32_t)(r.end + r.torn) + f->events * SPOOL_FILE_GONE;
     /* What is gone is so for good before the hub hears of another start: it remembers but two. */

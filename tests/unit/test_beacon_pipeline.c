@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "beacon_fixture.h"
 #include "check.h"
@@ -203,6 +205,61 @@ TEST(what_flash_does_not_take_is_told_once_a_day)
     unlink(flash_path);
 }
 
+static uint8_t image[1 << 16], next_spool[1 << 16];
+
+/** A start with as much of the image as was written. Return: is the report of losses there? */
+static bool start_with(struct spool *s, const char *path, size_t len)
+{
+    struct spool_item item;
+    bool told = false;
+    int fd = open(path, O_WRONLY | O_TRUNC);
+
+    CHECK_INT(write(fd, image, len), len);
+    close(fd);
+    spool_init(s, next_spool, sizeof next_spool);
+    flash = (struct spool_file){.least = SEVERITY_INFO, .cap = 1 << 16, .daily = 1 << 20};
+    CHECK_INT(spool_file_open(&flash, s, fix.loop.clock, path, flash_buf, sizeof flash_buf), 0);
+    close(flash.fd);
+    for (size_t at = 0; spool_walk(s, &at, &item);)
+        told |= memmem(item.event.line, item.event.len, "beacon.events_lost", 18) != NULL;
+    return told;
+}
+
+/** The spool is full: the report displaces others. The power is cut while it is written. */
+TEST(what_was_lost_is_on_flash_until_it_is_told)
+{
+    static char path[] = "/tmp/nefia-pipeline-XXXXXX";
+    struct spool *spool = &fix.pipeline.spool, next;
+    char subject[3] = "aa";
+
+    fix_init(0);
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    flash = (struct spool_file){.least = SEVERITY_INFO, .cap = 1 << 16, .daily = 1 << 20};
+    REQUIRE(spool_file_open(&flash, spool, fix.loop.clock, path, flash_buf, sizeof flash_buf) == 0);
+    fix.pipeline.flash = &flash;
+    for (; spool->lost_total[SEVERITY_WARNING] < 3; fix.clock.now_ms += 10000, subject[0]++)
+        CHECK_INT(emit("fill", subject, SEVERITY_WARNING), PIPELINE_HEARD);
+    const uint32_t lost = spool->lost.count[SEVERITY_WARNING];
+    const size_t before = (size_t)lseek(fd, 0, SEEK_END);
+    CHECK_INT(flash.untold, lost);
+    beacon_pipeline_report_lost(&fix.pipeline);
+    const uint32_t since = spool->lost.count[SEVERITY_WARNING];
+    CHECK(since > 0 && since < lost);
+    CHECK_INT(flash.untold, since);
+    close(flash.fd);
+    const size_t len = (size_t)pread(fd, image, sizeof image, 0);
+    close(fd);
+    for (size_t cut = before; cut <= len; cut++) {
+        bool told = start_with(&next, path, cut);
+        CHECK(told || next.lost.count[SEVERITY_WARNING] >= lost);
+        CHECK(told || next.lost.first.seq == 1);
+        CHECK(told == (cut == len) || next.lost.count[SEVERITY_WARNING] == lost + since);
+    }
+    CHECK_INT(next.lost.count[SEVERITY_WARNING], since);
+    unlink(path);
+}
+
 TEST(raw_data_passes_as_it_is)
 {
     struct pipeline_event e = {.type = "a", .source = "emit", .severity = SEVERITY_INFO};
@@ -216,5 +273,6 @@ TEST(raw_data_passes_as_it_is)
 
 TEST_MAIN(event_reaches_the_spool_once_encoded, repetition_waits_for_the_window,
           change_is_no_repetition, rate_is_reported_after_its_minute, data_too_long_is_replaced,
-          losses_are_counted_and_told,
-          losses_of_an_earlier_start_say_so, what_flash_does_not_take_is_told_once_a_day, raw_data_passes_as_it_is)
+          losses_are_counted_and_told, losses_of_an_earlier_start_say_so,
+          what_flash_does_not_take_is_told_once_a_day, what_was_lost_is_on_flash_until_it_is_told,
+          raw_data_passes_as_it_is)

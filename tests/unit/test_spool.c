@@ -495,6 +495,7 @@ static char who_left[16];
 static void note_left(void *arg, const struct spool_event *e)
 {
     CHECK(arg == mem && e->kept);
+    CHECK(spool.collapsing == (e->id.seq == 'A'));
     who_left[strlen(who_left)] = (char)e->id.seq;
 }
 

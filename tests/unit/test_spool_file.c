@@ -371,6 +371,8 @@ static void make_image(void)
     emit_key(SEVERITY_INFO, 40, 4);
     deliver(1);
     emit_key(SEVERITY_INFO, 41, 4);
+    spool_file_settle(&file);
+    emit_key(SEVERITY_INFO, 42, 4); /* that the one before is gone is never written */
     restart();
     file.least = SEVERITY_INFO;
     emit(SEVERITY_CRITICAL, 257);
@@ -381,8 +383,8 @@ static void make_image(void)
     close(file.fd);
     load_image();
     find_frames();
-    CHECK_INT(frame_count, 12);
-    CHECK_STR(expected(image_len, -1), "7B7D8C");
+    CHECK_INT(frame_count, 13);
+    CHECK_STR(expected(image_len, -1), "7B7E8C");
 }
 
 TEST(cut_at_every_byte)
@@ -399,6 +401,8 @@ TEST(cut_at_every_byte)
         emit(SEVERITY_CRITICAL, 30);
         char want[ALL];
         keep_words(want, expected(len, -1), "9A");
+        spool_file_settle(&file);
+        CHECK_INT(file_size() + file.events * SPOOL_FILE_GONE, file.size);
         restart();
         CHECK_STR(all(), want);
         CHECK_INT(file.boot, 9);
@@ -422,6 +426,80 @@ TEST(damaged_at_every_byte)
                 CHECK_INT(file.damaged, frames[i].len);
                 close(file.fd);
             }
+}
+
+/** The one before goes when the repetition is there, wherever the power is cut. */
+TEST(a_repetition_is_there_before_the_first_goes)
+{
+    fresh();
+    emit_key(SEVERITY_CRITICAL, 100, 5);
+    const size_t first = (size_t)file_size();
+    emit_key(SEVERITY_CRITICAL, 50, 5);
+    CHECK_STR(all(), "7B");
+    const size_t second = first + FRAME_HEADER + SPOOL_FILE_HEAD + 50;
+    spool_file_settle(&file);
+    close(file.fd);
+    load_image();
+    CHECK_INT(image_len, second + SPOOL_FILE_GONE);
+    for (size_t len = first; len <= image_len; len++) {
+        save_image(len);
+        CHECK_INT(begin(SIZE), 0);
+        CHECK_STR(all(), len < second ? "7A" : "7B");
+        CHECK_INT(file.events, 1);
+        close(file.fd);
+    }
+}
+
+/** A repetition that the disk, the day or the file has no room for. */
+TEST(a_repetition_that_is_not_kept_leaves_the_first)
+{
+    enum { DAY, ROOM, SYNC, HALF, LONG, WAYS };
+
+    for (int way = 0; way < WAYS; way++) {
+        fresh();
+        for (unsigned i = 0; i < 5; i++)
+            emit(SEVERITY_CRITICAL, way == LONG ? 900 : 1);
+        emit_key(SEVERITY_CRITICAL, 100, 5);
+        for (unsigned i = 1; i <= 5; i++)
+            spool_remove(&spool, (struct spool_id){7, i});
+        file.daily = way == DAY || way == LONG ? file.today : file.daily;
+        file.cap = way == HALF ? 200 : file.cap;
+        failing_sync = way == SYNC ? syncs + 1 : 0;
+        limit_files(way == ROOM ? (rlim_t)file_size() + 200 : RLIM_INFINITY);
+        emit_key(SEVERITY_CRITICAL, 150, 5);
+        limit_files(RLIM_INFINITY);
+        CHECK_STR(all(), "7g");
+        CHECK_INT(file.skipped, 1);
+        CHECK_INT(file.events, 0);
+        spool_file_settle(&file);
+        CHECK((file_size() > SPOOL_FILE_CUT) == (way == LONG));
+        restart();
+        CHECK_STR(all(), "7F");
+        /* Once it was delivered, the first is over. */
+        file.daily = 0;
+        emit_key(SEVERITY_CRITICAL, 150, 5);
+        CHECK_STR(all(), "8a");
+        deliver(1);
+        CHECK_INT(file_size(), 0);
+        CHECK_INT(file.size, 0);
+        CHECK(!file.stale);
+    }
+}
+
+TEST(a_repetition_that_is_not_severe_enough_now)
+{
+    fresh();
+    file.least = SEVERITY_INFO;
+    emit_key(SEVERITY_INFO, 100, 5);
+    emit(SEVERITY_CRITICAL, 10);
+    file.least = SEVERITY_CRITICAL;
+    emit_key(SEVERITY_INFO, 50, 5);
+    CHECK_STR(all(), "7B7c");
+    CHECK_INT(file.skipped, 0);
+    spool_file_settle(&file);
+    CHECK_INT(file_size(), file.size - SPOOL_FILE_GONE);
+    restart();
+    CHECK_STR(all(), "7B");
 }
 
 TEST(foreign_frames_are_passed_over)
@@ -602,6 +680,19 @@ TEST(a_full_file_is_begun_anew)
     CHECK_INT(spool_file_today(&file), 15 * cost + SPOOL_FILE_BLOCK);
     restart();
     CHECK_STR(all(), "7G7H7I7J7K");
+    /* A repetition that begins one: the one before is not in it, nor that it is gone. */
+    fresh();
+    file.cap = 3 * cost;
+    emit(SEVERITY_CRITICAL, 100);
+    deliver(1);
+    emit(SEVERITY_CRITICAL, 100);
+    emit_key(SEVERITY_CRITICAL, 100, 5);
+    spool_remove(&spool, (struct spool_id){7, 2});
+    emit_key(SEVERITY_CRITICAL, 100, 5);
+    spool_file_settle(&file);
+    CHECK_STR(all(), "7D");
+    CHECK_INT(file_size(), cost - SPOOL_FILE_GONE);
+    CHECK_INT(file.size, cost);
 }
 
 TEST(of_too_many_the_severe_and_new_stay)
@@ -884,6 +975,9 @@ TEST(power_cuts_at_random)
 
 TEST_MAIN(severe_events_come_back_with_their_numbers, what_left_does_not_come_back,
           ends_that_were_not_written_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
+          a_repetition_is_there_before_the_first_goes,
+          a_repetition_that_is_not_kept_leaves_the_first,
+          a_repetition_that_is_not_severe_enough_now,
           foreign_frames_are_passed_over, what_has_no_room_is_lost_once,
           losses_outlive_the_beacon, a_day_has_its_budget,
           a_full_file_is_begun_anew, of_too_many_the_severe_and_new_stay,
