@@ -61,6 +61,29 @@ start_hub
 "$beacon" run -c "$dir/nefia.yaml" 2>"$dir/beacon.log" &
 beacon_pid=$!
 within 5 "$beacon" status -c "$dir/nefia.yaml"
+# keys PID: how often a key of the configurations is in what the process can read.
+keys()
+{
+    python3 - "$1" "$right" fedcba9876543210fedcba9876543210 <<'PY'
+import sys
+
+pid, words, count = sys.argv[1], [w.encode() for w in sys.argv[2:]], 0
+with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+    for line in maps:
+        span, rights = line.split()[:2]
+        if rights[0] != "r" or "[v" in line:
+            continue
+        first, end = (int(x, 16) for x in span.split("-"))
+        memory.seek(first)
+        block = memory.read(end - first)
+        count += sum(block.count(w) for w in words)
+print(count)
+PY
+}
+kill -HUP "$hub_pid" "$beacon_pid"
+within 5 grep -q 'reloaded' "$dir/hub.log" && within 5 grep -q 'reloaded' "$dir/beacon.log"
+[ "$(keys "$hub_pid") $(keys "$beacon_pid")" = "0 0" ]
+result "no key is left where the configuration was read" $?
 expect "an event of ours is accepted" 0 "$beacon" emit -c "$dir/nefia.yaml" door.open warning door=north
 
 within 10 grep -q "the hub's greeting is signed with another key" "$dir/beacon.log"

@@ -29,5 +29,7 @@ void *heap_alloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 void *heap_realloc(void *p, size_t size);
 void heap_free(void *p);
+/** Overwrite all that is free: what was given back may have been secret. O(size of the array). */
+void heap_wipe(void);
 
 #endif

@@ -15,9 +15,10 @@ struct settings_root {
 void settings_bind_root(struct settings_root *r, struct config *c);
 /** The key that section ("beacons") names in hmac_key_file, or holds itself in hmac_key (null: not
  * given). With neither k->set is false. Reported: a key that cannot be had, both at once, and a file,
- * be it the configuration, that holds a key and that others can read. key's characters, which are the
- * tree's, are wiped: the key is in k alone, but for what the caller gave config_load to work in. */
-void settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
+ * be it the configuration, that holds a key and that others can read. Every hmac_key of the tree is
+ * wiped. Return: whether there was one: what config_load worked in has it still, and is the caller's
+ * to wipe. */
+bool settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
                        const char *key);
 
 #endif

@@ -121,9 +121,8 @@ int beacon_load(struct beacon *b, unsigned needs)
     instances_load(&b->instances, &b->config, sensors);
     if (IS_ENABLED(CONFIG_PRIVILEGES) && needs & BEACON_NEEDS_KEY)
         privileges_bind(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
-    if (needs & BEACON_NEEDS_KEY)
-        settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key);
-    if (s->hmac_key)
+    if (needs & BEACON_NEEDS_KEY &&
+        settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key))
         wipe(pool_heap, sizeof pool_heap);
     return config_done(&b->config);
 }

@@ -22,7 +22,24 @@ void settings_bind_root(struct settings_root *r, struct config *c)
     config_bind(c, c->nodes, "", root_fields, r);
 }
 
-void settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
+/** Of both programs: one file may be for both. Return: whether there were any. */
+static bool wipe_keys(struct config *c)
+{
+    static const char *const sections[] = {"beacons", "reactor"};
+    bool any = false;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(sections); i++) {
+        const struct node *n = node_child(c, node_child(c, c->nodes, sections[i]), "hmac_key");
+
+        if (!n || n->type != NODE_SCALAR)
+            continue;
+        wipe((void *)(uintptr_t)n->value, strlen(n->value));
+        any = true;
+    }
+    return any;
+}
+
+bool settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
                        const char *key)
 {
     const char *name = file ? "hmac_key_file" : "hmac_key";
@@ -42,6 +59,5 @@ void settings_load_key(struct mac_key *k, struct config *c, const char *section,
     if (why.len)
         config_error(c, node_child(c, node_child(c, c->nodes, section), name), where.buf, why.buf,
                      (char *)0);
-    if (key)
-        wipe((void *)(uintptr_t)key, strlen(key));
+    return wipe_keys(c);
 }

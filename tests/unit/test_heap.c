@@ -237,6 +237,22 @@ static void check_dies(void (*abuse)(void))
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+TEST(what_was_given_back_can_be_wiped)
+{
+    setup();
+    char *kept = heap_alloc(300), *gone = heap_alloc(300), *last = heap_alloc(20);
+    memset(kept, 'K', 300);
+    memset(gone, 'S', 300);
+    memset(last, 'K', 20);
+    heap_free(gone);
+    heap_wipe();
+    CHECK(memchr(arena, 'S', sizeof arena) == NULL);
+    CHECK(kept[0] == 'K' && kept[299] == 'K' && last[0] == 'K' && last[19] == 'K');
+    heap_free(kept);
+    heap_free(last);
+    check_whole();
+}
+
 TEST(misuse_ends_the_process)
 {
     check_dies(free_twice);
@@ -245,6 +261,7 @@ TEST(misuse_ends_the_process)
     check_dies(free_overrun);
 }
 
-TEST_MAIN(before_init_nothing, gives_aligned_memory, takes_an_unaligned_array,
-          exhaustion_is_refused_and_counted, calloc_zeroes_and_refuses_overflow,
-          realloc_keeps_content, random_use_loses_nothing, misuse_ends_the_process)
+TEST_MAIN(what_was_given_back_can_be_wiped, before_init_nothing, gives_aligned_memory,
+          takes_an_unaligned_array, exhaustion_is_refused_and_counted,
+          calloc_zeroes_and_refuses_overflow, realloc_keeps_content, random_use_loses_nothing,
+          misuse_ends_the_process)
