@@ -250,6 +250,7 @@ TEST(what_was_lost_is_on_flash_until_it_is_told)
     close(flash.fd);
     const size_t len = (size_t)pread(fd, image, sizeof image, 0);
     close(fd);
+    REQUIRE(len > before);
     for (size_t cut = before; cut <= len; cut++) {
         bool told = start_with(&next, path, cut);
         CHECK(told || next.lost.count[SEVERITY_WARNING] >= lost);
