@@ -63,7 +63,7 @@ scripts() {
 
 full_disk() {
     if [ "$(id -u)" -ne 0 ] || ! unshare -m true 2>/dev/null; then
-        echo "skip: full disk: it takes root"
+        echo "skip: a full disk: it takes root and a mount namespace"
         return
     fi
     mkdir -p "$dir/disk"
