@@ -33,7 +33,8 @@ privately() {
         -o Dir::State::status="$state/status" -o Dir::Cache="$state/cache" \
         -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::Etc::preferencesparts=/dev/null -o Acquire::Languages=none \
-        -o Acquire::Retries=3 -o APT::Sandbox::User=root "$@"
+        -o Acquire::Retries=5 -o Acquire::http::Timeout=120 \
+        -o Acquire::https::Timeout=120 -o APT::Sandbox::User=root "$@"
 }
 
 # One update a state; a failed one leaves no mark, so that the next call tries again.

@@ -95,6 +95,33 @@ if toolchain/fetch.sh -l "$dir/lock" -o "$dir/out2" jsmn 2>"$dir/stderr"; then f
 fi
 result "a wrong sum in the lock: a package from Debian is refused as well" $?
 
+# Another program holds apt's lock at first, then the lists are too old: a fake apt-get, of whose calls there is a list.
+mkdir "$dir/bin"
+cat >"$dir/bin/apt-get" <<SH
+#!/bin/sh
+echo "\$*" >>"$dir/calls"
+case \$(wc -l <"$dir/calls") in
+1 | 2) echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1 (apt-get)' >&2; exit 100 ;;
+3) echo 'E: Unable to locate package' >&2; exit 100 ;;
+4) echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt-get)' >&2; exit 100 ;;
+esac
+SH
+printf '#!/bin/sh\necho 0\n' >"$dir/bin/id"
+printf '#!/bin/sh\nexit 1\n' >"$dir/bin/dpkg-query"
+chmod 755 "$dir"/bin/*
+PATH="$dir/bin:$PATH" toolchain/install-deps.sh emulate >"$dir/out.log" 2>&1 &&
+    [ "$(grep -oE ' (install|update)' "$dir/calls" | tr -d '\n')" = " install install install update update install" ]
+result "packages: while another program has apt's lock, it waits" $?
+cat >"$dir/bin/apt-get" <<SH
+#!/bin/sh
+echo 'E: Unable to locate package' >&2
+exit 100
+SH
+if PATH="$dir/bin:$PATH" toolchain/install-deps.sh emulate >"$dir/out.log" 2>&1; then false; else
+    grep -q 'cannot install qemu-user' "$dir/out.log"
+fi
+result "packages: what cannot be installed is an error" $?
+
 printf 'deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian stable main contrib\n%s\n%s\n' \
     'deb http://other.example/tool stable-tool main' 'deb http://mirror.example/d stable-updates main' \
     >"$dir/one.list"

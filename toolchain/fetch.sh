@@ -77,7 +77,9 @@ Dir::Cache "$out/apt/cache";
 Dir::Etc::sourcelist "$out/apt/sources.list";
 Dir::Etc::sourceparts "-";
 Acquire::Languages "none";
-Acquire::Retries "2";
+Acquire::Retries "5";
+Acquire::http::Timeout "120";
+Acquire::https::Timeout "120";
 APT::Sandbox::User "root";
 CONF
     APT_CONFIG=$out/apt/apt.conf apt-get -qq update >"$out/apt/log" 2>&1 || return 1
@@ -111,12 +113,13 @@ from_debian()
     return 1
 }
 
+# However slow it comes; two minutes without a byte are too much.
 from_url()
 {
     if command -v curl >/dev/null 2>&1; then
-        curl -fsSL --retry 2 --max-time 120 -o "$2" "$1" 2>/dev/null
+        curl -fsSL --retry 3 --connect-timeout 120 --speed-limit 1 --speed-time 120 -o "$2" "$1" 2>/dev/null
     else
-        wget -q -T 30 -t 2 -O "$2" "$1" 2>/dev/null
+        wget -q -T 120 -t 4 -O "$2" "$1" 2>/dev/null
     fi
 }
 

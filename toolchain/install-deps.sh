@@ -3,7 +3,8 @@
 #
 #   install-deps.sh PURPOSE…
 #
-# Root: apt-get installs what is missing.  Others: the missing packages are named, exit 1.
+# Root: apt-get installs what is missing, one such script at a time; while another program has apt's lock, it waits.  Others: the
+# missing packages are named, exit 1.
 set -eu
 
 packages()
@@ -21,6 +22,9 @@ packages()
     lint) echo clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
+    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test qemu; do
+               packages $p
+           done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;
     esac
 }
@@ -29,6 +33,12 @@ installed()
 {
     dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
 }
+
+# Makes that run side by side ask for packages at the same time.
+out=$(dirname "$0")/../out
+mkdir -p "$out"
+exec 9>"$out/.deps.lock"
+flock 9
 
 missing=
 for purpose in "$@"; do
@@ -51,14 +61,30 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "installing$missing"
+
+# apt COMMAND…: a machine that has just booted upgrades itself and keeps the locks meanwhile. apt's own setting for that,
+# DPkg::Lock::Timeout, does not hold for the lists of packages.
+apt()
+{
+    tries=1800
+    until LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=5 -o Acquire::http::Timeout=120 \
+        -o Acquire::https::Timeout=120 "$@" </dev/null >"$log" 2>&1 9>&-; do
+        grep -Eq 'Could not get lock|locked by another process' "$log" || return 1
+        [ $tries -lt 1800 ] || echo "waiting: another program is installing packages"
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 1
+    done
+}
+
 install()
 {
     # shellcheck disable=SC2086  # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
+    apt install --no-install-recommends $missing
 }
 
 # Package lists that are missing or too old show in an install that fails.
-if ! { install || { apt-get -q update && install; }; } </dev/null >"$log" 2>&1; then
+if ! install && ! { apt update && install; }; then
     cat "$log" >&2
     echo "install-deps.sh: cannot install$missing" >&2
     exit 1
