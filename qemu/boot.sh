@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run ONE emulated machine in the foreground, until it ends or its time is over.
+# Run ONE emulated machine in the foreground, until it ends or whoever started it is gone.
 #
 #   qemu/boot.sh BOARD NAME ADDRESS DIR [DISK]
 #
@@ -17,7 +17,6 @@ cd "$(dirname "$0")/.."
 board_facts "$1"
 name=$2 address=$3 dir=$4 disk_image=${5:-}
 kernel=out/kernel/$board
-limit=${NEFIA_QEMU_LIMIT:-600}
 [ -e "$kernel/complete" ] || { echo "boot.sh: no kernel yet: qemu/kernel.sh $board" >&2; exit 1; }
 
 # The initial file system: one archive, owned by root whoever builds it.
@@ -31,7 +30,7 @@ for module in "$kernel"/modules/*.ko; do
 done
 (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$dir/$name.cpio.gz"
 
-append="$append quiet panic=-1 nefia.name=$name nefia.addr=$address"
+append="$append panic=-1 nefia.name=$name nefia.addr=$address"
 mac=$(printf "%02x" "${address##*.}")
 set --
 if [ -n "$disk_image" ]; then
@@ -39,7 +38,7 @@ if [ -n "$disk_image" ]; then
     set -- -drive "if=none,id=disk,format=raw,file=$disk_image" -device "$disk_device,drive=disk"
 fi
 # shellcheck disable=SC2086  # $qemu is a command line
-exec timeout "$limit" $qemu -m "$memory" -nographic -no-reboot -serial stdio -pidfile "$dir/$name.pid" \
+exec setpriv --pdeathsig TERM $qemu -m "$memory" -nographic -no-reboot -serial stdio -pidfile "$dir/$name.pid" \
     -monitor "unix:$dir/$name.monitor,server=on,wait=off" \
     -kernel "$kernel/image" -initrd "$dir/$name.cpio.gz" -append "$append" \
     -netdev "dgram,id=net,local.type=unix,local.path=$dir/$name.net,remote.type=unix,remote.path=$(cat "$dir/$name.peer")" \

@@ -8,8 +8,9 @@
 #   power_cut NAME                  it is gone at once, with all its disk has not been told yet
 #   power_on NAME                   the same machine again, with the same disk
 #   cable NAME off|on               pull its network cable, put it back
-#   on NAME SECONDS COMMAND         run it there; its status; what it printed is in $answer
-#   seen NAME PATTERN SECONDS       wait for a console line; the line is in $found
+#   on NAME COMMAND                 run it there; its status; what it printed is in $answer
+#   seen NAME PATTERN               wait for a console line; the line is in $found
+#   until_true COMMAND              until it succeeds; it asks machines
 #   mark                            from now on `seen` and `count` look at new lines only
 #   count NAME PATTERN              how many console lines match since the mark
 #   ok WHAT, bad WHAT               count one
@@ -18,6 +19,11 @@
 #   verdict                         the end, whatever happened; with a failure, what the consoles showed last
 #
 # The hub is 10.99.0.1, an ARM machine always; the router is 10.99.0.2.
+#
+# A wait for a machine ends when what it waits for is there, when the machine is gone, or when the machine has made no progress
+# for long: each new line on its console begins the wait anew, and toolchain/patience.sh says how long that is.
+
+. toolchain/patience.sh
 
 run=
 machine_pids=
@@ -30,7 +36,7 @@ machines_begin() {
     mkdir -p "$(dirname "$run")"
     # One at a time: another run of the same would lose its files.  Descriptor 6 is the lock's.
     exec 6>"$run.lock"
-    flock -w 300 6 || { echo "$run is in use" >&2; exit 1; }
+    flock 6
     rm -rf "$run"
     mkdir -p "$run"
     trap machines_end EXIT
@@ -77,28 +83,37 @@ power_cut() {
 }
 
 cable() {
-    echo "set_link net $2" | socat -t 5 - "UNIX-CONNECT:$run/$1.monitor" >>"$run/$1.monitor.log"
+    echo "set_link net $2" | socat -t 600 - "UNIX-CONNECT:$run/$1.monitor" >>"$run/$1.monitor.log"
 }
 
-now_ms() { date +%s%3N; }
-
-# seen_line FILE FIRST PATTERN SECONDS PID: the wait behind seen and on.
+# seen_line FILE FIRST PATTERN PID: the wait behind seen and on.
 seen_line() {
-    deadline=$(($(now_ms) + $4 * 1000))
+    size=
     while :; do
         alive=1
-        kill -0 "$5" 2>/dev/null || alive=
+        kill -0 "$4" 2>/dev/null || alive=
+        size_before=$size
+        size=$(wc -c <"$1")
         found=$(tail -n "+$2" "$1" | tr -d '\r' | grep -aEm 1 -e "$3") && return 0
-        if [ -z "$alive" ] || [ "$(now_ms)" -ge "$deadline" ]; then
-            return 1
-        fi
-        sleep 0.1
+        [ -n "$alive" ] || return 1
+        [ "$size" = "$size_before" ] || patience_begin "$PATIENCE"
+        patience 0.1 || return 1
     done
 }
 
 seen() {
     eval "first=\$$1_mark pid=\$$1_pid"
-    seen_line "$run/$1.log" "$first" "$2" "$3" "$pid"
+    seen_line "$run/$1.log" "$first" "$2" "$pid"
+}
+
+# So many tries, not so many seconds: a try takes as long as the machines need to answer.
+until_true() {
+    tries=300
+    until "$@"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.3
+    done
 }
 
 mark() {
@@ -114,9 +129,9 @@ count() {
 on() {
     number=$((number + 1))
     eval "fd=\$$1_fd pid=\$$1_pid"
-    printf '%s %s\n' "$number" "$3" >&"$fd"
+    printf '%s %s\n' "$number" "$2" >&"$fd"
     answer=
-    seen_line "$run/$1.log" 1 "^$number=[0-9]+\$" "$2" "$pid" || return 124
+    seen_line "$run/$1.log" 1 "^$number=[0-9]+\$" "$pid" || return 124
     status=${found#*=}
     answer=$(tr -d '\r' <"$run/$1.log" | sed -n "s/^$number|//p")
     return "$status"

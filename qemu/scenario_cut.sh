@@ -101,18 +101,18 @@ make_machines() {
 }
 
 start_hub() {
-    must "the hub boots with its disk" on hub 60 'grep -q "/mnt/disk ext4" /proc/mounts'
-    on hub 10 'daemon reactor nefia reactor run'
-    must "the reactor answers" on hub 20 'await 10 nefia reactor status'
+    must "the hub boots with its disk" on hub 'grep -q "/mnt/disk ext4" /proc/mounts'
+    on hub 'daemon reactor nefia reactor run'
+    must "the reactor answers" on hub 'await nefia reactor status'
 }
 
 start_beacons() {
-    must "the router boots with its disk" on router 60 'grep -q "/mnt/disk ext4" /proc/mounts'
+    must "the router boots with its disk" on router 'grep -q "/mnt/disk ext4" /proc/mounts'
     for b in $beacons; do
-        on router 10 "daemon beacon-$b nefia-beacon run -c /etc/nefia/$b.yaml"
+        on router "daemon beacon-$b nefia-beacon run -c /etc/nefia/$b.yaml"
     done
     for b in $beacons; do
-        must "a beacon answers" on router 20 "await 10 nefia-beacon status -c /etc/nefia/$b.yaml"
+        must "a beacon answers" on router "await nefia-beacon status -c /etc/nefia/$b.yaml"
     done
 }
 
@@ -132,7 +132,7 @@ ask_beacons() {
     made=0 delivered=0 lost=0 waiting=0
     : >"$run/boots"
     for b in $beacons; do
-        on router 10 "nefia-beacon status --json -c /etc/nefia/$b.yaml" || return 1
+        on router "nefia-beacon status --json -c /etc/nefia/$b.yaml" || return 1
         echo "router-$b $(number boot) $(number seq)" >>"$run/boots"
         made=$((made + $(number seq))) delivered=$((delivered + $(number delivered)))
         lost=$((lost + $(number lost info) + $(number lost warning) + $(number lost critical)))
@@ -141,19 +141,9 @@ ask_beacons() {
 }
 
 ask_hub() {
-    on hub 10 'nefia reactor status --json | tail -n 1' || return 1
+    on hub 'nefia reactor status --json | tail -n 1' || return 1
     events=$(number events) duplicates=$(number duplicates)
     busy=$(($(number exec waiting) + $(number exec running)))
-}
-
-# until_true SECONDS COMMAND
-until_true() {
-    by=$(($(now_ms) + $1 * 1000))
-    shift
-    until "$@"; do
-        [ "$(now_ms)" -lt "$by" ] || return 1
-        sleep 0.3
-    done
 }
 
 drained() {
@@ -163,7 +153,7 @@ drained() {
     return 1
 }
 
-emit() { on router 10 "daemon load load $1 $2"; }
+emit() { on router "daemon load load $1 $2"; }
 random() { od -An -N 2 -tu2 /dev/urandom | awk -v n="$1" '{ print $1 % n }'; }
 acted() { [ "$(count hub '^acted ')" -ge "$1" ]; }
 
@@ -172,13 +162,13 @@ acted() { [ "$(count hub '^acted ')" -ge "$1" ]; }
 boot() {
     machine_start arm-virt hub 10.99.0.1 7 "$run/hub.disk"
     machine_start arm-virt router 10.99.0.2 8 "$run/router.disk"
-    must "the hub boots" seen hub '^machine hub is up' 60
+    must "the hub boots" seen hub '^machine hub is up'
     start_hub
-    must "the router boots" seen router '^machine router is up' 60
+    must "the router boots" seen router '^machine router is up'
     start_beacons
     emit whole 5
-    must "events are emitted" seen router '^load: done' 30
-    check "on a whole link all arrives" until_true 30 drained
+    must "events are emitted" seen router '^load: done'
+    check "on a whole link all arrives" until_true drained
     say "$delivered delivered"
 }
 
@@ -186,18 +176,18 @@ boot() {
 cable_is_pulled() {
     mark
     emit "cable-$1" 25
-    must "the hub is busy" until_true 60 acted "$((3 + $(random 12)))"
+    must "the hub is busy" until_true acted "$((3 + $(random 12)))"
     cable "$1" off
-    must "the $1 sees that its cable is pulled" on "$1" 10 'await 5 grep 0 /sys/class/net/eth0/carrier'
+    must "the $1 sees that its cable is pulled" on "$1" 'await grep 0 /sys/class/net/eth0/carrier'
     ask_beacons
     before=$delivered
-    must "events are emitted meanwhile" seen router '^load: done' 60
+    must "events are emitted meanwhile" seen router '^load: done'
     ask_beacons
     check "nothing arrives with the cable pulled at the $1" [ "$delivered" -eq "$before" ]
     check "and the spools fill" [ "$waiting" -gt 0 ]
     say "$delivered delivered, $waiting in the spools"
     cable "$1" on
-    check "with the cable back at the $1 all arrives" until_true 60 drained
+    check "with the cable back at the $1 all arrives" until_true drained
     say "$delivered delivered"
 }
 
@@ -205,20 +195,20 @@ cable_is_pulled() {
 hub_power_is_cut() {
     mark
     emit "power-$1" 20
-    must "the hub is busy" until_true 60 acted "$((3 + $(random 20)))"
+    must "the hub is busy" until_true acted "$((3 + $(random 20)))"
     power_cut hub
     say "the hub's power is cut after $(count hub '^acted ') actions of this load"
-    must "events are emitted while the hub is off" seen router '^load: done' 60
+    must "events are emitted while the hub is off" seen router '^load: done'
     mark
     power_on hub
-    must "the hub boots again" seen hub '^machine hub is up' 60
-    must "its journal is there" on hub 10 "cp -r /mnt/disk/hub /mnt/disk/cut.$1 && sync"
+    must "the hub boots again" seen hub '^machine hub is up'
+    must "its journal is there" on hub "cp -r /mnt/disk/hub /mnt/disk/cut.$1 && sync"
     start_hub
     say "the hub is up again; it found $(count hub 'is taken up after the restart') actions that waited, \
 $(count hub 'had begun when the hub stopped') that had begun"
     check "the hub took its journal up" [ "$(count hub 'after the restart|had begun when')" -gt 0 ]
     check "its journal has no damage" [ "$(count hub 'the journal in .* not whole, [1-9]')" -eq 0 ]
-    check "after the power cut all arrives" until_true 90 drained
+    check "after the power cut all arrives" until_true drained
     say "$delivered delivered, $duplicates came to the hub again and counted once"
 }
 
@@ -236,7 +226,7 @@ router_power_is_cut() {
     mark
     cable router off
     emit flash 15
-    must "events are emitted without a cable" seen router '^load: done' 60
+    must "events are emitted without a cable" seen router '^load: done'
     ask_hub
     duplicates_before=$duplicates
     close_books
@@ -245,9 +235,9 @@ router_power_is_cut() {
     say "the router's power is cut with $left events in the spools"
     mark
     power_on router
-    must "the router boots again" seen router '^machine router is up' 60
+    must "the router boots again" seen router '^machine router is up'
     start_beacons
-    check "all that was on flash arrives" until_true 60 drained
+    check "all that was on flash arrives" until_true drained
     say "$delivered delivered since"
 }
 
@@ -311,9 +301,9 @@ account() {
     made=$((made + made_before)) delivered=$((delivered + delivered_before)) lost=$((lost + lost_before))
     check "no action failed, no queue was full" [ "$(grep -acE 'queue full|exec failed' "$run/hub.log")" -eq 0 ]
     mark
-    on hub 10 'signal TERM reactor'
-    check "SIGTERM ends the reactor with status 0" seen hub '^reactor: exit status 0' 20
-    must "the disk is whole" on hub 10 'umount /mnt/disk'
+    on hub 'signal TERM reactor'
+    check "SIGTERM ends the reactor with status 0" seen hub '^reactor: exit status 0'
+    must "the disk is whole" on hub 'umount /mnt/disk'
     power_cut hub
     actions
     journals

@@ -52,20 +52,20 @@ SH
 
 # status_of NAME: the daemon's, as /proc has it, holds what is expected.
 restricted() {
-    on router 10 "read -r pid </run/$1.pid; cat /proc/\$pid/status" || return 1
+    on router "read -r pid </run/$1.pid; cat /proc/\$pid/status" || return 1
     for want in '^Uid:.1200.1200.1200.1200$' '^CapEff:.0*$' '^CapBnd:.0*$' '^NoNewPrivs:.1$' '^Seccomp:.2$'; do
         echo "$answer" | grep -q "$want" || return 1
     done
 }
 
 says_strict() {
-    on router 20 "$1 status --json" || return 1
+    on router "$1 status --json" || return 1
     case $answer in *'"seccomp":"strict"'*) return 0 ;; *) return 1 ;; esac
 }
 
 # The kernel tells each refusal where it has audit (Debian's ARM has, its MIPS has not), the programs tell what failed of it.
 nothing_refused() {
-    on router 10 'dmesg | grep -E "Run /init|type=1326|segfault|[Oo]ops"' || return 1
+    on router 'dmesg | grep -E "Run /init|type=1326|segfault|[Oo]ops"' || return 1
     case $answer in
     *type=1326* | *segfault* | *[Oo]ops*) return 1 ;;
     *"Run /init"*) ;;
@@ -76,32 +76,32 @@ nothing_refused() {
 }
 
 day() {
-    on router 10 'chown -R 1200:1200 /etc/nefia && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
-    on router 10 'httpd -p 127.0.0.1:8080 -h /www; dd if=/dev/zero of=/run/fill bs=1k count=100 2>/dev/null'
-    on router 10 'daemon reactor nefia reactor run'
-    on router 20 'await 10 nefia reactor status >/dev/null'
-    on router 10 'daemon beacon nefia-beacon run'
-    check "a hub is found by name" seen router '^beacon: .*connected to 127.0.0.1' 30
-    check "an event sets off an alert" seen router '^webhook: .*disk.usage' 30
-    check "emit" on router 10 'nefia-beacon emit test.event info a=b'
-    check "and it arrives" seen router '^webhook: .*test.event' 30
+    on router 'chown -R 1200:1200 /etc/nefia && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
+    on router 'httpd -p 127.0.0.1:8080 -h /www; dd if=/dev/zero of=/run/fill bs=1k count=100 2>/dev/null'
+    on router 'daemon reactor nefia reactor run'
+    on router 'await nefia reactor status >/dev/null'
+    on router 'daemon beacon nefia-beacon run'
+    check "a hub is found by name" seen router '^beacon: .*connected to 127.0.0.1'
+    check "an event sets off an alert" seen router '^webhook: .*disk.usage'
+    check "emit" on router 'nefia-beacon emit test.event info a=b'
+    check "and it arrives" seen router '^webhook: .*test.event'
     check "the beacon's status" says_strict nefia-beacon
     check "the reactor's status" says_strict 'nefia reactor'
     check "the beacon's rights" restricted beacon
     check "the reactor's rights" restricted reactor
-    on router 10 'signal HUP reactor; signal HUP beacon'
-    check "the reactor reloads" seen router '^reactor: .*reloaded' 10
-    check "the beacon reloads" seen router '^beacon: .*configuration reloaded' 10
-    on router 10 'signal TERM beacon'
-    check "the beacon ends" seen router '^beacon: exit status 0' 20
-    on router 10 'signal TERM reactor'
-    check "the reactor ends" seen router '^reactor: exit status 0' 20
+    on router 'signal HUP reactor; signal HUP beacon'
+    check "the reactor reloads" seen router '^reactor: .*reloaded'
+    check "the beacon reloads" seen router '^beacon: .*configuration reloaded'
+    on router 'signal TERM beacon'
+    check "the beacon ends" seen router '^beacon: exit status 0'
+    on router 'signal TERM reactor'
+    check "the reactor ends" seen router '^reactor: exit status 0'
     check "nothing was refused" nothing_refused
 }
 
 for board in arm-virt mipsel-malta; do
     machines_begin "out/qemu/strict-$board"
-    if make_machine && machine_start "$board" router 10.99.0.2 8 && seen router '^machine router is up' 90; then
+    if make_machine && machine_start "$board" router 10.99.0.2 8 && seen router '^machine router is up'; then
         day || bad "the machine answers: ${answer:-}"
     else
         bad "the machine starts"

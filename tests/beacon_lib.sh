@@ -25,7 +25,7 @@ YAML
 start_hub() {
     python3 tests/fake/hub.py "$port" "$dir/hub.log" &
     hub_pid=$!
-    within 5 sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
+    within sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
 }
 
 stop_hub() {
@@ -36,7 +36,7 @@ stop_hub() {
 start_beacon() {
     "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
     beacon_pid=$!
-    within 5 "$beacon" status -c "$dir/nefia.yaml"
+    within "$beacon" status -c "$dir/nefia.yaml"
 }
 
 # The exit status of the beacon is this one's.

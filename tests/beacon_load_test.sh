@@ -21,7 +21,7 @@ restarts() {
         fi
         sleep 0.05
     done
-    within 20 status_has '^spool  *0 events'
+    within status_has '^spool  *0 events'
     grep -o '"n":"[0-9]*"' "$dir/hub.log" | sort -u >"$dir/out"
     [ "$(wc -l <"$dir/out")" -eq 90 ]
     result "a hub that restarts while events flow loses none of 90" $?
@@ -30,7 +30,7 @@ restarts() {
     wait "$hub_pid" 2>/dev/null
     emit flow.test warning n=last
     start_hub
-    within 20 heard '"n":"last"'
+    within heard '"n":"last"'
     result "a hub that was killed gets the next ones" $?
     stop_beacon
     stop_hub
@@ -47,16 +47,16 @@ scripts() {
     start_beacon
     sed -i 's/host_id: scripts/host_id: scripts2/' "$dir/nefia.yaml"
     for word in '"name":"loud".*"output_bytes":10000000' '"name":"killed".*"signal":9' '"name":"short".*"timed_out":true'; do
-        within 40 heard "$word"
+        within heard "$word"
         result "scripts: $word" $?
     done
-    within 40 status_has '^scripts endless .*running'
+    within status_has '^scripts endless .*running'
     result "scripts: the endless one runs" $?
     timeout 2 "$beacon" status -c "$dir/nefia.yaml" >"$dir/out"
     result "scripts: and nobody waits for it" $?
     stop_beacon
     result "scripts: nor at the end" $?
-    within 5 sh -c "! pgrep -f 'while :; do : $dir; don[e]'"
+    within sh -c "! pgrep -f 'while :; do : $dir; don[e]'"
     result "scripts: which ends it too" $?
     stop_hub
 }
@@ -84,14 +84,14 @@ no_heap() {
     start_hub
     strace -f -o "$dir/trace" "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
     strace_pid=$!
-    within 5 "$beacon" status -c "$dir/nefia.yaml"
+    within "$beacon" status -c "$dir/nefia.yaml"
     beacon_pid=$(sed -n '1s/ .*//p' "$dir/trace")
     for i in 1 2 3 4 5 6 7 8 9; do
         emit heap.test info n=$i
     done
     kill -HUP "$beacon_pid"
-    within 5 grep -q 'reloaded' "$dir/run.log"
-    within 5 status_has '^disk_usage .* ok'
+    within grep -q 'reloaded' "$dir/run.log"
+    within status_has '^disk_usage .* ok'
     kill "$beacon_pid"
     wait $strace_pid
     beacon_pid=
@@ -104,7 +104,7 @@ idle() {
     config idle '  disk_usage: {interval: 1h}'
     start_hub
     start_beacon
-    within 5 status_has '^spool  *0 events'
+    within status_has '^spool  *0 events'
     count='import json, sys; print(json.load(sys.stdin)["wakeups"])'
     "$beacon" status --json -c "$dir/nefia.yaml" >/dev/null
     a=$("$beacon" status --json -c "$dir/nefia.yaml" | python3 -c "$count")

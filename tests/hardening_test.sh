@@ -10,7 +10,7 @@ printf 'reactor:\n  listen_address: 127.0.0.1\n  listen_port: %s\n  peers: [127.
     "$(free_port)" "$dir/hub.sock" >"$dir/hub.yaml"
 out/host/nefia reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
 pid=$!
-within 5 out/host/nefia reactor status -c "$dir/hub.yaml"
+within out/host/nefia reactor status -c "$dir/hub.yaml"
 
 # The segments of /proc/PID/maps against the program's own headers: all of PT_GNU_RELRO but a last part of a page is read-only.
 python3 - "$pid" out/host/nefia.elf >"$dir/out" 2>"$dir/err" <<'PY'

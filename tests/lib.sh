@@ -3,6 +3,8 @@
 # test's own, and counts. The last command of a test is `finish`. However it ends, $dir goes, and before it the processes whose ids
 # stand in the variables that $processes names.
 set -u
+# shellcheck source=toolchain/patience.sh
+. toolchain/patience.sh
 
 # shellcheck disable=SC2034 # the tests use it
 dir=$(mktemp -d)
@@ -59,17 +61,13 @@ says()
     result "$1" $?
 }
 
-# within SECONDS COMMAND…: until it is true.
+# within COMMAND…: until it is true, or has not become true for so long that it never will (toolchain/patience.sh).
 within()
 {
-    tenths=$(($1 * 10))
-    shift
-    while [ "$tenths" -gt 0 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        tenths=$((tenths - 1))
+    patience_begin "$PATIENCE"
+    until "$@" >/dev/null 2>&1; do
+        patience 0.1 || return 1
     done
-    return 1
 }
 
 free_port()

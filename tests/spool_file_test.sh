@@ -42,7 +42,7 @@ start_beacon()
 {
     "$beacon" run -c "$dir/nefia.yaml" 2>>"$dir/beacon.log" &
     beacon_pid=$!
-    within 5 "$beacon" status -c "$dir/nefia.yaml"
+    within "$beacon" status -c "$dir/nefia.yaml"
 }
 
 # As a power cut ends it.
@@ -57,7 +57,7 @@ start_hub()
 {
     "$nefia" reactor run -c "$dir/nefia.yaml" 2>>"$dir/hub.log" &
     hub_pid=$!
-    within 5 "$nefia" reactor status -c "$dir/nefia.yaml"
+    within "$nefia" reactor status -c "$dir/nefia.yaml"
 }
 
 stop_hub()
@@ -126,9 +126,9 @@ result "status says what is on flash" $?
 result "and says it to people" $?
 start_hub
 kill -HUP "$beacon_pid" # tries at once
-within 20 beacon_says "s['spool']['events'] == 0 and s['spool_file']['events'] == 0"
+within beacon_says "s['spool']['events'] == 0 and s['spool_file']['events'] == 0"
 result "all are delivered" $?
-within 10 all_acted 16
+within all_acted 16
 numbers "$dir/acted" | sort -n -k 1,1 -k 2,2 >"$dir/out"
 sort -n -k 1,1 -k 2,2 "$dir/accepted-critical" | cmp - "$dir/out" >"$dir/err"
 result "those that were accepted acted once each, with their old numbers" $?
@@ -177,11 +177,11 @@ PY
 python3 "$dir/relay.py" "$port" "$hub_port" 2>"$dir/relay.log" &
 relay_pid=$!
 config ''
-within 5 sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
+within sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
 start_beacon
 emit critical unheard
 emit critical of
-within 10 all_acted 18
+within all_acted 18
 result "the hub acts on what the relay brings" $?
 beacon_says "s['spool_file']['events'] == 2 and s['uplink']['delivered'] == 0"
 result "the beacon does not know" $?
@@ -189,12 +189,12 @@ kill_beacon
 port=$hub_port
 config ''
 start_beacon
-within 20 beacon_says "s['spool']['events'] == 0"
+within beacon_says "s['spool']['events'] == 0"
 result "after the cut they are sent again" $?
 hub_says "s['counters']['duplicates'] >= 2"
 result "the hub knows that it had them" $?
 emit critical after
-within 10 all_acted 19
+within all_acted 19
 numbers "$dir/acted" | sort -n -k 1,1 -k 2,2 >"$dir/out"
 sort -n -k 1,1 -k 2,2 "$dir/accepted-critical" | cmp - "$dir/out" >"$dir/err"
 result "they did not act twice" $?
@@ -218,9 +218,9 @@ budget_event()
 {
     "$nefia" reactor events --json -c "$dir/nefia.yaml" >"$dir/rows" && [ "$(grep -c 'beacon.flash_budget' "$dir/rows")" -eq 1 ]
 }
-within 20 budget_event
+within budget_event
 result "the hub is told, once" $?
-within 20 beacon_says "s['spool']['events'] == 0 and sum(s['lost'].values()) == 0"
+within beacon_says "s['spool']['events'] == 0 and sum(s['lost'].values()) == 0"
 result "in memory they were all the same" $?
 
 # ---- more than the spool holds, and a cut before that could be told ----
@@ -262,7 +262,7 @@ print(sum(last.values()), len(received), lost)
 sys.exit(not (lost > 10 and sum(last.values()) == len(received) + lost))
 PY
 }
-within 20 account
+within account
 result "what was lost is told by the next start, to the event" $?
 
 # ---- files that are no good ----
@@ -277,7 +277,7 @@ mkdir "$dir/state/spool"
 start_beacon
 says "a file that cannot be opened is said" 'cannot use .*/state/spool: .*(beacons.spool_file)' beacon.log
 emit critical here
-within 10 beacon_says "s['spool']['events'] == 0 and s['spool_file']['failed'] >= 1"
+within beacon_says "s['spool']['events'] == 0 and s['spool_file']['failed'] >= 1"
 result "and the beacon works without it" $?
 
 config '  spool_file_events: some'

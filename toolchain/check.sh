@@ -5,7 +5,7 @@
 #
 # A tier ends with a line `N passed, N failed`; one that dies without it counts as one failed, one
 # that exits with an error although nothing is counted as failed does too.  What a tier could not test
-# on this machine (`skip: WHAT`) is shown.  The last line is the sum.
+# on this machine (`skip: WHAT`) is shown.  Each tier's begin and end is a line; the last line is the sum.
 set -u
 # shellcheck source=toolchain/verdict.sh
 . "$(dirname "$0")/verdict.sh"
@@ -24,6 +24,7 @@ for tier in "$@"; do
     command=${tier#*=}
     log=$logs/$name.log
     began=$(date +%s)
+    printf '%-18s begins, its log is %s\n' "$name" "$log"
     sh -c "$command" >"$log" 2>&1 </dev/null
     status=$?
     took=$(($(date +%s) - began))

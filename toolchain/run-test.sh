@@ -3,10 +3,12 @@
 #
 #   run-test.sh DIR SECONDS ALL EMULATOR PROGRAM     ALL: its output is shown in any case; EMULATOR: or empty
 #
-# Adds a line `P F` to DIR/counts, and prints what is to be shown in one piece.
+# The SECONDS are those of patience.sh.  Adds a line `P F` to DIR/counts, and prints what is to be shown in one piece.
 set -u
 # shellcheck source=toolchain/verdict.sh
 . "$(dirname "$0")/verdict.sh"
+# shellcheck source=toolchain/patience.sh
+. "$(dirname "$0")/patience.sh"
 
 dir=$1 limit=$2 all=$3 emulator=$4 program=$5
 case $program in
@@ -17,8 +19,26 @@ case $program in
 *) set -- ;;
 esac
 log=$dir/$$
-timeout -k 5 "$limit" ${emulator:+"$emulator"} "$program" "$@" >"$log" 2>&1 </dev/null
+running=
+watching=
+trap 'for p in $running $watching; do kill "$p" 2>/dev/null; done' EXIT
+trap 'exit 1' HUP INT TERM
+
+# timeout(1) is here for what it does with a signal: it passes it on to the program and all that this started.
+timeout -k 5 12h ${emulator:+"$emulator"} "$program" "$@" >"$log" 2>&1 </dev/null &
+running=$!
+{
+    patience_begin "$limit"
+    while patience 5; do :; done
+    echo "run-test.sh: it has not ended within $limit s (patience.sh says which)" >>"$log"
+    kill "$running"
+} >/dev/null 2>&1 &
+watching=$!
+wait "$running"
 status=$?
+running=
+kill "$watching"
+watching=
 verdict $status "$log"
 exec 9>"$dir/lock"
 flock 9

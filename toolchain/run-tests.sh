@@ -3,6 +3,7 @@
 #
 #   run-tests.sh [-j N] [-e EMULATOR] [-t SECONDS] [-v] PROGRAM…
 #
+# A program that has not ended after SECONDS, those of patience.sh, is ended.
 # N of them run at a time, begun in their order; TEST_SLOT, 0 to N - 1, differs among those. Each program ends with a line
 # `N passed, N failed`; one that dies without it counts as one failed.  Its output is shown when it fails, with -v always; what
 # it skips (`skip: WHAT`) always.  The last line is the sum.  A program …/replay/NAME is given the files of its corpus:
@@ -10,7 +11,7 @@
 set -u
 
 emulator=
-limit=120
+limit=600
 all=
 jobs=1
 while getopts j:e:t:v opt; do

@@ -10,8 +10,9 @@ FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
 SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(wildcard qemu/scenario_*.sh))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 JOBS    := -j$(shell nproc)
-# Tests wait more than they compute.
+# Tests wait more than they compute. Emulated machines compute: there are two in a scenario, and a processor each.
 RUN     := toolchain/run-tests.sh -j $(shell echo $$((2 * $$(nproc))))
+RUN_QEMU := toolchain/run-tests.sh -j $(shell echo $$((($$(nproc) + 1) / 2)))
 SUBMAKE := $(MAKE) --no-print-directory
 EMULATE := $(QEMU_USER:%=-e %)
 
@@ -84,7 +85,7 @@ fuzz: out/.deps/fuzz ## Look for bad input with libFuzzer, FUZZ_SECONDS for each
 .PHONY: test-fault fault-programs
 test-fault: out/.deps/test ## Kill, cut, fill, damage, flood the real programs; account for every event
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all fault-programs
-	$(Q)$(RUN) -v -t 240 $(FAULTS)
+	$(Q)$(RUN) -v $(FAULTS)
 
 # With a wall clock that a test can move.
 fault-programs: $(O)/fault/nefia $(O)/fault/nefia-beacon
@@ -105,7 +106,7 @@ kernel: out/.deps/qemu ## The Linux kernel that QEMU boots for BOARD, in out/ker
 test-qemu: out/.deps/qemu out/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
 	+$(Q)for b in arm-virt mips-malta mipsel-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
-	$(Q)$(RUN) -t 600 $(SYSTEMS)
+	$(Q)$(RUN_QEMU) $(SYSTEMS)
 
 demo: out/.deps/qemu out/.deps/test ## Two emulated machines: an event, a rule, an action, seen live
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
@@ -134,13 +135,13 @@ budget: ## Pools, flash, RAM and worst-case stack against the promises; details 
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check
-check: out/.deps/build out/.deps/test out/.deps/emulate ## Every tier; the last line is the verdict
+check: out/.deps/check ## Every tier; the last line is the verdict
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \
 	    "cross=$(SUBMAKE) test-cross" \
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget" \
-	    "scripts=$(RUN) -t 600 $(SCRIPTS)" \
+	    "scripts=$(RUN) $(SCRIPTS)" \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu"
