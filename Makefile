@@ -58,7 +58,7 @@ $(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(K
 
 # Directories count too: a sensor's file may come after its Kconfig entry.
 $(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
-                    $(wildcard src/beacon/sensors src/reactor/actions)
+                    $(wildcard src/beacon/sensors src/hub/actions)
 	$(Q)toolchain/config.sh sync $(O) $(BOARD) $(VERSION)
 
 NO_CONFIG := help boards clean distclean menuconfig defconfig randconfig deps check \
@@ -98,23 +98,23 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
-core-$(CONFIG_YAML) += src/core/config_yaml.c
-core-$(CONFIG_SMALL_RUNTIME) += src/core/divide_arm.c src/core/fstat_small.c src/core/kernel_small.c \
-                              src/core/memory_small.c
-event-$(CONFIG_SPOOL_FILE) += src/event/spool_file.c
+config-$(CONFIG_YAML) += src/config/yaml.c
+sys-$(CONFIG_SMALL_RUNTIME) += src/sys/divide_arm.c src/sys/fstat_small.c src/sys/kernel_small.c \
+                              src/sys/memory_small.c
+beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/uplink_ack.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
-OPTIONAL := src/core/config_yaml.c src/core/divide_arm.c src/core/fstat_small.c src/core/kernel_small.c \
-            src/core/memory_small.c src/event/spool_file.c \
-            src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/core/malloc.c)
+OPTIONAL := src/config/yaml.c src/sys/divide_arm.c src/sys/fstat_small.c src/sys/kernel_small.c \
+            src/sys/memory_small.c src/beacon/spool_file.c \
+            src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
-common-src := $(foreach m,core event net,$(call module_src,$(m)))
+common-src := $(foreach m,base sys json config crypto net event link control,$(call module_src,$(m)))
 beacon-src := $(call module_src,beacon) $(SENSORS:%=src/beacon/sensors/%.c)
-hub-src    := $(foreach m,guard reactor,$(call module_src,$(m))) $(ACTIONS:%=src/reactor/actions/%.c)
+hub-src    := $(foreach m,guard hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src/hub/actions/%.c)
 lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
 
 # What is linked changes when a source goes, too.
@@ -135,7 +135,7 @@ LTO_CFLAGS := -flto $(addprefix -fno-,ipa-cp inline-small-functions ivopts move-
 CFLAGS     += $(LTO_CFLAGS)
 LINK_FLAGS += $(BASE_CFLAGS) $(LTO_CFLAGS) -flto-partition=one
 GCC_AR     := gcc-
-$(foreach f,divide_arm memory_small malloc fstat_small kernel_small,$(eval CFLAGS_src/core/$(f) += -fno-lto))
+$(foreach f,divide_arm memory_small malloc fstat_small kernel_small,$(eval CFLAGS_src/sys/$(f) += -fno-lto))
 endif
 ifeq ($(CONFIG_SMALL_LAYOUT),y)
 LINK_FLAGS += -Wl,-z,common-page-size=4

@@ -15,7 +15,7 @@ ln -s "$PWD/out/sources" "$PWD/out/.deps" "$copy/out"
 program=$copy/out/host-toy/nefia-beacon
 
 cat >"$copy/src/beacon/sensors/toy.c" <<'C'
-#include "nefia/sensor.h"
+#include "nefia/beacon/sensor.h"
 
 /* toy: says a word. */
 struct toy {

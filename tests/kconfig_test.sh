@@ -49,7 +49,7 @@ result "allno really has nothing" $?
 result "allyes really has everything" $?
 
 # Every module that has a Kconfig entry has a file, and the other way round.
-for kind in SENSOR:src/beacon/sensors ACTION:src/reactor/actions; do
+for kind in SENSOR:src/beacon/sensors ACTION:src/hub/actions; do
     folder=${kind#*:}
     for file in "$folder"/*.c; do
         [ -e "$file" ] || continue

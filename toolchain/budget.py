@@ -103,7 +103,7 @@ class Facts:
 
 
 def place_of(label, sources={}):
-    """`src/core/loop.c:215:13` is `src/core/loop.c:on_signal`: the pointer that is called there."""
+    """`src/sys/loop.c:215:13` is `src/sys/loop.c:on_signal`: the pointer that is called there."""
     path, row, column = label.rsplit(":", 2)
     if path not in sources:
         sources[path] = pathlib.Path(path).read_text(errors="replace").splitlines()

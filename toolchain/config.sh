@@ -96,7 +96,7 @@ sync()
     fi
     mkdir -p "$out/gen"
     modules SENSOR src/beacon/sensors >"$out/gen/sensors"
-    modules ACTION src/reactor/actions >"$out/gen/actions"
+    modules ACTION src/hub/actions >"$out/gen/actions"
     sed 's/.*/SENSOR(&)/' "$out/gen/sensors" | put "$out/gen/sensors.inc"
     sed 's/.*/ACTION(&)/' "$out/gen/actions" | put "$out/gen/actions.inc"
     {
@@ -105,11 +105,11 @@ sync()
                 s/^\(CONFIG_[A-Z0-9_]*\)=\(..*\)$/#define \1 \2/p' "$config"
         echo "#define NEFIA_BOARD \"$1\""
         echo "#define NEFIA_VERSION \"$2\""
-        common='src/core src/event src/net'
+        common='src/sys src/event src/net'
         # shellcheck disable=SC2086 # a list of words
         echo "#define NEFIA_BEACON_FEATURES \"$(features $common src/beacon)\""
         # shellcheck disable=SC2086
-        echo "#define NEFIA_HUB_FEATURES \"$(features $common src/guard src/reactor)\""
+        echo "#define NEFIA_HUB_FEATURES \"$(features $common src/guard src/hub)\""
     } | put "$out/gen/autoconf.h"
     {
         grep '^CONFIG_' "$config" || true

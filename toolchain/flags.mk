@@ -7,7 +7,7 @@ HARDEN_CFLAGS  := -fPIE -fstack-protector-strong
 
 ifdef SAN
 # The same code on glibc, for the host: SAN=san with gcc, SAN=fuzz with clang and libFuzzer's
-# instrumentation.  malloc stays with the sanitizers, src/core/malloc.c is left out: under SAN=san
+# instrumentation.  malloc stays with the sanitizers, src/sys/malloc.c is left out: under SAN=san
 # the libraries call our heap by its own name, as on a device; under SAN=fuzz they use the
 # sanitizer's malloc, which sees every byte read past a block.
 SAN_FLAGS     := -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -2,7 +2,7 @@
  * library's would take the copy from its malloc. */
 #include <string.h>
 
-#include "nefia/heap.h"
+#include "nefia/sys/heap.h"
 
 char *heap_strdup(const char *s);
 

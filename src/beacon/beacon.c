@@ -6,16 +6,16 @@
 #include <sys/stat.h>
 
 #include "nefia/beacon/sensor_table.h"
-#include "nefia/cli.h"
-#include "nefia/err.h"
-#include "nefia/file.h"
-#include "nefia/kconfig.h"
-#include "nefia/log.h"
-#include "nefia/seccomp.h"
-#include "nefia/settings.h"
+#include "nefia/sys/cli.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/file.h"
+#include "nefia/base/kconfig.h"
+#include "nefia/sys/log.h"
+#include "nefia/sys/seccomp.h"
+#include "nefia/event/settings.h"
 
 #define POOL_PROGRAM_BEACON
-#include "nefia/pool.h"
+#include "nefia/base/pool.h"
 
 enum {
     DRAIN_MS = 5 * 1000,

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "nefia/beacon/sensor_table.h"
-#include "nefia/err.h"
-#include "nefia/kconfig.h"
-#include "nefia/log.h"
+#include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
+#include "nefia/sys/log.h"
 
 enum {
     FIRST_RUN_MS = 30 * 1000, /* longest wait for a sensor's first look */

@@ -1,11 +1,11 @@
 #include "nefia/beacon/beacon.h"
-#include "nefia/cli.h"
-#include "nefia/err.h"
-#include "nefia/kconfig.h"
-#include "nefia/log.h"
+#include "nefia/sys/cli.h"
+#include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
+#include "nefia/sys/log.h"
 
 #define POOL_PROGRAM_BEACON
-#include "nefia/pool.h"
+#include "nefia/base/pool.h"
 
 static const char program_name[] = "nefia-beacon";
 static struct beacon beacon;

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "nefia/beacon/uplink.h"
-#include "nefia/err.h"
-#include "nefia/log.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
 
 enum { MINUTE_MS = 60 * 1000, DAY_MS = 24 * 60 * MINUTE_MS };
 

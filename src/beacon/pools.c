@@ -4,4 +4,4 @@
 
 #define POOL_PROGRAM_BEACON
 #define POOL_DEFINE
-#include "nefia/pool.h"
+#include "nefia/base/pool.h"

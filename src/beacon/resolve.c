@@ -1,9 +1,9 @@
-#include "nefia/resolve.h"
+#include "nefia/net/resolve.h"
 
 #include <string.h>
 
 #include "nefia/beacon/beacon.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 /* Names in beacons.reactor: looking one up blocks, so a child process does it and prints the
  * addresses. */

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "nefia/beacon/sensor_table.h"
-#include "nefia/dedup.h"
-#include "nefia/err.h"
-#include "nefia/file.h"
-#include "nefia/kconfig.h"
-#include "nefia/rate.h"
-#include "nefia/settings.h"
+#include "nefia/event/dedup.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/file.h"
+#include "nefia/base/kconfig.h"
+#include "nefia/event/rate.h"
+#include "nefia/event/settings.h"
 
 enum {
     REACTOR_PORT = 9500,

@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "nefia/beacon/beacon.h"
-#include "nefia/cli.h"
-#include "nefia/err.h"
+#include "nefia/sys/cli.h"
+#include "nefia/base/err.h"
 
 enum {
     ROW_BYTES = 256,

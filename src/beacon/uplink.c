@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "nefia/err.h"
-#include "nefia/kconfig.h"
-#include "nefia/log.h"
-#include "nefia/tcp.h"
-#include "nefia/text.h"
+#include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
+#include "nefia/sys/log.h"
+#include "nefia/net/tcp.h"
+#include "nefia/base/text.h"
 
 enum {
     CONNECT_MS = 10 * 1000,

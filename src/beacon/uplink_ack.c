@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "nefia/err.h"
-#include "nefia/log.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
 
 enum {
     GREETING_MS = 2 * 1000,

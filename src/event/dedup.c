@@ -1,8 +1,8 @@
-#include "nefia/dedup.h"
+#include "nefia/event/dedup.h"
 
 #include <string.h>
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 enum { DEFAULT_WINDOW_MS = 5 * 60 * 1000 };
 

@@ -1,9 +1,9 @@
-#include "nefia/event.h"
+#include "nefia/event/event.h"
 
 #include <string.h>
 
-#include "nefia/err.h"
-#include "nefia/link.h"
+#include "nefia/base/err.h"
+#include "nefia/link/link.h"
 
 const char *const severity_words[SEVERITY_COUNT + 1] = {
     [SEVERITY_INFO] = "info",

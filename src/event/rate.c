@@ -1,8 +1,8 @@
-#include "nefia/rate.h"
+#include "nefia/event/rate.h"
 
 #include <string.h>
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 enum { WINDOW_MS = 60 * 1000 };
 

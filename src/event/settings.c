@@ -1,8 +1,8 @@
-#include "nefia/settings.h"
+#include "nefia/event/settings.h"
 
 #include <string.h>
 
-#include "nefia/event.h"
+#include "nefia/event/event.h"
 
 static const struct field root_fields[] = {
     {.name = "host_id",

@@ -1,4 +1,4 @@
-#include "nefia/rate.h"
+#include "nefia/event/rate.h"
 
 #include <string.h>
 

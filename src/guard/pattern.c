@@ -1,8 +1,8 @@
-#include "nefia/pattern.h"
+#include "nefia/guard/pattern.h"
 
 #include <string.h>
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 #include "pattern_int.h"
 
 static int compile(struct pattern *p, const char *re, size_t len, struct pattern_scratch *scratch,

@@ -5,12 +5,12 @@
  *     pattern_glob.c    simple trees: kept in place, matched without TRE
  *     pattern_tre.c     all other trees: to TRE's syntax, and matching with TRE
  */
-#ifndef NEFIA_PATTERN_INT_H
-#define NEFIA_PATTERN_INT_H
+#ifndef NEFIA_SRC_GUARD_PATTERN_INT_H
+#define NEFIA_SRC_GUARD_PATTERN_INT_H
 
 #include <stdbool.h>
 
-#include "nefia/pattern.h"
+#include "nefia/guard/pattern.h"
 
 #define CHAR_LAST 0x10FFFFu
 #define REPEAT_MAX 1000u /* RE2's bound, also for the product of nested counts */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 enum flag { FOLD = 1, MULTILINE = 2, DOT_NEWLINE = 4, UNGREEDY = 8 };
 

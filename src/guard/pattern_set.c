@@ -1,7 +1,7 @@
 /* Sets of characters, as sorted ranges. */
 #include "pattern_int.h"
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 #define KELVIN_SIGN 0x212Au /* folds to k */
 #define LONG_S 0x17Fu       /* folds to s */

@@ -21,7 +21,7 @@
 
 #include <tre/tre.h>
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 #define CODE_BASE 0x110000u
 #define CODE_NEWLINE (CODE_BASE + CHAR_LAST) /* last, so that all but newline is one range */

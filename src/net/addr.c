@@ -1,4 +1,4 @@
-#include "nefia/addr.h"
+#include "nefia/net/addr.h"
 
 #include <net/if.h>
 #include <netinet/in.h>
@@ -7,8 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "nefia/err.h"
-#include "nefia/kconfig.h"
+#include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
 
 enum {
     GROUPS = 8,

@@ -1,4 +1,4 @@
-#include "nefia/http_post.h"
+#include "nefia/net/http_post.h"
 
 #include <bearssl.h>
 #include <errno.h>
@@ -7,10 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "nefia/addr.h"
-#include "nefia/err.h"
-#include "nefia/mac.h"
-#include "nefia/resolve.h"
+#include "nefia/net/addr.h"
+#include "nefia/base/err.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/net/resolve.h"
 
 #define HTTP_PORT 80
 #define ADDRESSES 8       /* of one host that are tried */

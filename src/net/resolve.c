@@ -1,4 +1,4 @@
-#include "nefia/resolve.h"
+#include "nefia/net/resolve.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "nefia/bytes.h"
-#include "nefia/err.h"
-#include "nefia/file.h"
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/file.h"
 
 #define FILE_BYTES 4096 /* of the two files that is read */
 #define DNS_PORT 53

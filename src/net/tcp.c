@@ -1,4 +1,4 @@
-#include "nefia/tcp.h"
+#include "nefia/net/tcp.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 /* Dead peers: first probe after a minute of silence, then one each 15 s; the fourth failure ends
  * the connection. */

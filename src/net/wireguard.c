@@ -1,4 +1,4 @@
-#include "nefia/wireguard.h"
+#include "nefia/net/wireguard.h"
 
 #include <errno.h>
 #include <linux/genetlink.h>
@@ -9,8 +9,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "nefia/err.h"
-#include "nefia/mac.h"
+#include "nefia/base/err.h"
+#include "nefia/crypto/mac.h"
 
 enum {
     TRIES = 3,

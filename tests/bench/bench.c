@@ -28,8 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nefia/mac.h"
-#include "nefia/text.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/base/text.h"
 
 #define EVENTS 4096 /* kept, for what computes their HMACs over and over */
 #define HOSTS 64

@@ -22,8 +22,8 @@ sender_core=$((cores > 1 ? 1 : 0))
 bench=out/bench/bench
 mkdir -p out/bench/include
 cp $out/sysroot/include/bearssl*.h out/bench/include/
-cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench tests/bench/bench.c src/event/mac.c \
-    src/core/text.c src/core/utf8.c src/core/err.c src/core/file.c $out/sysroot/lib/libbearssl.a
+cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench tests/bench/bench.c src/crypto/mac.c \
+    src/base/text.c src/base/utf8.c src/base/err.c src/sys/file.c $out/sysroot/lib/libbearssl.a
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 openssl rand -hex 32 >"$dir/key"

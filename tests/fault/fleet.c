@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nefia/mac.h"
-#include "nefia/text.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/base/text.h"
 
 enum {
     AT_ONCE = 800, /* connections this program may have open */

@@ -25,8 +25,8 @@ with Rig("fleet") as rig:
         if name.startswith("bearssl"):
             os.symlink(os.path.abspath(os.path.join(sysroot, "include", name)), os.path.join(include, name))
     subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-Iinclude", "-isystem", include, "-include", "out/host/gen/autoconf.h",
-                    "-o", fleet, "tests/fault/fleet.c", "src/event/mac.c", "src/core/text.c", "src/core/utf8.c",
-                    "src/core/err.c", "src/core/file.c", sysroot + "/lib/libbearssl.a"], check=True)
+                    "-o", fleet, "tests/fault/fleet.c", "src/crypto/mac.c", "src/base/text.c", "src/base/utf8.c",
+                    "src/base/err.c", "src/sys/file.c", sysroot + "/lib/libbearssl.a"], check=True)
     with open(os.open(rig.path("key"), os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
         f.write(KEY)
 

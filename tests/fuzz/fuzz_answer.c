@@ -2,9 +2,9 @@
  */
 #include <string.h>
 
-#include "nefia/err.h"
-#include "nefia/http_post.h"
-#include "nefia/resolve.h"
+#include "nefia/base/err.h"
+#include "nefia/net/http_post.h"
+#include "nefia/net/resolve.h"
 
 #define MUST(condition) \
     do { \

@@ -3,8 +3,8 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include "nefia/config.h"
-#include "nefia/heap.h"
+#include "nefia/config/config.h"
+#include "nefia/sys/heap.h"
 
 #define MUST(condition)       \
     do {                      \

@@ -7,9 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "nefia/control.h"
-#include "nefia/err.h"
-#include "nefia/json.h"
+#include "nefia/control/control.h"
+#include "nefia/base/err.h"
+#include "nefia/json/json.h"
 
 #define MUST(condition)                                                                            \
     do {                                                                                           \

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "nefia/beacon/beacon.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 #define MUST(condition)                                                                            \
     do {                                                                                           \

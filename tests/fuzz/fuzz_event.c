@@ -2,7 +2,7 @@
  * being written and read again. */
 #include <string.h>
 
-#include "nefia/event.h"
+#include "nefia/event/event.h"
 
 #define MUST(condition)       \
     do {                      \

@@ -10,10 +10,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "nefia/bytes.h"
-#include "nefia/file.h"
-#include "nefia/frames.h"
-#include "nefia/reactor/store.h"
+#include "nefia/base/bytes.h"
+#include "nefia/sys/file.h"
+#include "nefia/sys/frames.h"
+#include "nefia/hub/store.h"
 
 #define MUST(condition) \
     do { \

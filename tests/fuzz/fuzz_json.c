@@ -2,7 +2,7 @@
  * together, that are those of jsmn in strict mode, and reads the same after it was written again. */
 #include <string.h>
 
-#include "nefia/json.h"
+#include "nefia/json/json.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"

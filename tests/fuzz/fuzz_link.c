@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "nefia/err.h"
-#include "nefia/tcp.h"
+#include "nefia/base/err.h"
+#include "nefia/net/tcp.h"
 
 static int make_connection(void);
 #define tcp_connect_start(peer, timeout) make_connection()

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "guard/pattern_int.h"
-#include "nefia/err.h"
-#include "nefia/heap.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/heap.h"
 
 #define MUST(condition)                                                                            \
     do {                                                                                           \

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../src/reactor/listener.c" /* to give it one end of a pair of sockets */
+#include "../../src/hub/listener.c" /* to give it one end of a pair of sockets */
 
 #define MUST(condition) \
     do { \

@@ -1,8 +1,8 @@
 /* Any bytes as what the kernel answers about a WireGuard interface: two datagrams. */
 #include <string.h>
 
-#include "nefia/err.h"
-#include "nefia/wireguard.h"
+#include "nefia/base/err.h"
+#include "nefia/net/wireguard.h"
 
 #define MUST(condition) \
     do { \

@@ -8,7 +8,7 @@
 #include "nefia/beacon/instances.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/sensor_table.h"
-#include "nefia/loop.h"
+#include "nefia/sys/loop.h"
 
 enum { FIX_WATCHES = 16, FIX_SPOOL = 4096, FIX_CHILDREN = 2, FIX_LINES = 16 };
 

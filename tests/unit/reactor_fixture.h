@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/heap.h"
-#include "nefia/rules.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/heap.h"
+#include "nefia/hub/rules.h"
 
 enum { FIXTURE_NODES = 256, FIXTURE_TEXT = 8192 };
 

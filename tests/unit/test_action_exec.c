@@ -1,6 +1,6 @@
 #include "check.h"
-#include "nefia/action.h"
-#include "nefia/err.h"
+#include "nefia/hub/action.h"
+#include "nefia/base/err.h"
 
 extern const struct action_class action_exec; /* as action_table.c has it */
 

@@ -1,10 +1,10 @@
-#include "nefia/addr.h"
+#include "nefia/net/addr.h"
 
 #include <net/if.h>
 #include <netinet/in.h>
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 static char said[256];
 static struct text why;

@@ -4,7 +4,7 @@
 
 #include "beacon_fixture.h"
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 static int emit(const char *type, const char *subject, enum severity s)
 {

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/child.h"
-#include "nefia/err.h"
-#include "nefia/log.h"
-#include "nefia/text.h"
+#include "nefia/sys/child.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
+#include "nefia/base/text.h"
 
 enum { SLOTS = 3, PATIENCE_MS = 60000 };
 

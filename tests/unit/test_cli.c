@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/cli.h"
+#include "nefia/sys/cli.h"
 
 static int open_descriptors(const struct cli_args *args)
 {

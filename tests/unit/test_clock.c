@@ -1,5 +1,5 @@
 #include "check.h"
-#include "nefia/clock.h"
+#include "nefia/sys/clock.h"
 
 TEST(fake_stands_still)
 {

@@ -1,4 +1,4 @@
-#include "nefia/condition.h"
+#include "nefia/event/condition.h"
 
 #include "check.h"
 

@@ -1,8 +1,8 @@
 #include "check.h"
-#include "nefia/config.h"
-#include "nefia/err.h"
-#include "nefia/heap.h"
-#include "nefia/kconfig.h"
+#include "nefia/config/config.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/heap.h"
+#include "nefia/base/kconfig.h"
 #include "readfile.h"
 
 #include <stdalign.h>

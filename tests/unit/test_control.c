@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/control.h"
-#include "nefia/err.h"
-#include "nefia/json.h"
-#include "nefia/log.h"
+#include "nefia/control/control.h"
+#include "nefia/base/err.h"
+#include "nefia/json/json.h"
+#include "nefia/sys/log.h"
 
 enum { CLIENTS = 3, MANY = 5000, TURNS = 20000 };
 

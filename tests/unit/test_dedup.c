@@ -1,7 +1,7 @@
-#include "nefia/dedup.h"
+#include "nefia/event/dedup.h"
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 static struct dedup_slot slots[3];
 static struct dedup dedup;

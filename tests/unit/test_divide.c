@@ -2,7 +2,7 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "nefia/bytes.h"
+#include "nefia/base/bytes.h"
 
 /* The compiler must not know the values: it would divide itself. */
 static volatile uint64_t n64, d64;

@@ -1,7 +1,7 @@
-#include "nefia/event.h"
+#include "nefia/event/event.h"
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 #define DATA_OK "{\"path\":\"/\",\"used_percent\":\"92.5\"}"
 #define T "\"type\":\"disk.usage\","

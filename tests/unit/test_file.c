@@ -1,4 +1,4 @@
-#include "nefia/file.h"
+#include "nefia/sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/text.h"
+#include "nefia/base/err.h"
+#include "nefia/base/text.h"
 
 static char dir[] = "/tmp/nefia-file-XXXXXX";
 static char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX];

@@ -1,12 +1,12 @@
-#include "nefia/frames.h"
+#include "nefia/sys/frames.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
 #include "check.h"
-#include "nefia/bytes.h"
-#include "nefia/err.h"
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
 
 enum { LONGEST = 300, FILE_MAX = 4096 };
 

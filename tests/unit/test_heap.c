@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/heap.h"
-#include "nefia/log.h"
+#include "nefia/sys/heap.h"
+#include "nefia/sys/log.h"
 
 enum { ARENA = 64 * 1024 };
 static _Alignas(16) unsigned char arena[ARENA];

@@ -1,9 +1,9 @@
-#include "nefia/hosts.h"
+#include "nefia/hub/hosts.h"
 
 #include <stdlib.h>
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 enum { COUNT = 4 };
 

@@ -1,6 +1,6 @@
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/http_post.h"
+#include "nefia/base/err.h"
+#include "nefia/net/http_post.h"
 
 static char why_buf[256];
 static struct text why;

@@ -2,8 +2,8 @@
 
 #include <signal.h>
 
-#include "nefia/err.h"
-#include "nefia/jobs.h"
+#include "nefia/base/err.h"
+#include "nefia/hub/jobs.h"
 
 enum { SLOTS = 8, BLOCKS = 64, LIMIT = 4 };
 

@@ -1,6 +1,6 @@
 #include "reactor_fixture.h"
 
-#include "nefia/journal.h"
+#include "nefia/hub/journal.h"
 
 enum { ROWS = 8, BYTES = 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX) };
 

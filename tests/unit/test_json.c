@@ -1,6 +1,6 @@
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/json.h"
+#include "nefia/base/err.h"
+#include "nefia/json/json.h"
 #include "readfile.h"
 
 enum { TOKENS = 4096, BYTES = 65536 };

@@ -1,6 +1,6 @@
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/json.h"
+#include "nefia/base/err.h"
+#include "nefia/json/json.h"
 
 /* What RFC 8259 lets a document be, and what not. Where the RFC leaves the choice to the reader,
  * ours refuses: a member given twice, an escaped lone surrogate, a byte order mark, more than

@@ -1,8 +1,8 @@
-#include "nefia/link.h"
+#include "nefia/link/link.h"
 
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/event.h"
+#include "nefia/base/err.h"
+#include "nefia/event/event.h"
 
 #define NONCE "0123456789abcdef0123456789abcdef"
 #define EVENT                                                                                      \

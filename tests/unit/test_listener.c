@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "nefia/err.h"
-#include "nefia/reactor/listener.h"
-#include "nefia/tcp.h"
+#include "nefia/base/err.h"
+#include "nefia/hub/listener.h"
+#include "nefia/net/tcp.h"
 
 enum { CONNECTIONS = 4, SIGNATURE = 64 };
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/log.h"
+#include "nefia/sys/log.h"
 
 static int pipe_ends[2];
 static int waited_ms; /* how long the log was ready to wait, in all */

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/loop.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/loop.h"
 
 enum { CAPACITY = 8 };
 

@@ -1,4 +1,4 @@
-#include "nefia/mac.h"
+#include "nefia/crypto/mac.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 /* The read of the program under test: after `fails_after` calls (0: never) it fails. */
 static unsigned fails_after;

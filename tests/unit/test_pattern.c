@@ -4,11 +4,11 @@
 
 #include "check.h"
 #include "guard/pattern_int.h"
-#include "nefia/err.h"
-#include "nefia/heap.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/heap.h"
 #include "readfile.h"
 
-/* Pulls src/core/malloc.c in, so that TRE allocates from our heap here as it does in the programs.
+/* Pulls src/sys/malloc.c in, so that TRE allocates from our heap here as it does in the programs.
  */
 void *(*volatile test_malloc)(size_t) = malloc;
 

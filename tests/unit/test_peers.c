@@ -1,11 +1,11 @@
-#include "nefia/reactor/peers.h"
+#include "nefia/hub/peers.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/log.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
 
 /* ---- a kernel of our own ---- */
 

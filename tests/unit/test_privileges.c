@@ -1,7 +1,7 @@
-#include "nefia/privileges.h"
+#include "nefia/sys/privileges.h"
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
                              "nefia:x:1200:1300:events,,,:/:/bin/false\n"

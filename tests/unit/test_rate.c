@@ -1,7 +1,7 @@
-#include "nefia/rate.h"
+#include "nefia/event/rate.h"
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 #define CAPACITY 40
 

@@ -1,7 +1,7 @@
 #include "reactor_fixture.h"
 
-#include "nefia/log.h"
-#include "nefia/reactor/pipeline.h"
+#include "nefia/sys/log.h"
+#include "nefia/hub/pipeline.h"
 
 #include <fcntl.h>
 

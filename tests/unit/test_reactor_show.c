@@ -1,5 +1,5 @@
 #include "check.h"
-#include "nefia/reactor/show.h"
+#include "nefia/cmd/show.h"
 
 static struct json_token tokens[256];
 static char printed[8192];

@@ -1,6 +1,6 @@
 #include "reactor_fixture.h"
 
-#include "nefia/reactor/status.h"
+#include "nefia/hub/status.h"
 
 static struct clock_fake fake;
 static struct loop loop;

@@ -1,7 +1,7 @@
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/file.h"
-#include "nefia/resolve.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/file.h"
+#include "nefia/net/resolve.h"
 
 static struct addr out[4];
 

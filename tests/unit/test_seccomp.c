@@ -1,6 +1,6 @@
 /* The filters as they are handed to the kernel, run here over every system call: under qemu-user
  * too, for each processor, where the kernel underneath is another's. */
-#include "nefia/seccomp.h"
+#include "nefia/sys/seccomp.h"
 
 #include <asm/unistd.h>
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include <stdarg.h>
 
 #include "check.h"
-#include "nefia/bytes.h"
-#include "nefia/log.h"
+#include "nefia/base/bytes.h"
+#include "nefia/sys/log.h"
 
 enum { REFUSED = SECCOMP_RET_ERRNO | EPERM, UNKNOWN = SECCOMP_RET_ERRNO | ENOSYS };
 

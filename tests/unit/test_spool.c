@@ -1,9 +1,9 @@
-#include "nefia/spool.h"
+#include "nefia/beacon/spool.h"
 
 #include <stdbool.h>
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 #define SIZE 1024
 #define REC (100 - SPOOL_HEADER)

@@ -1,4 +1,4 @@
-#include "nefia/spool_file.h"
+#include "nefia/beacon/spool_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 
 #include "check.h"
-#include "nefia/bytes.h"
-#include "nefia/err.h"
-#include "nefia/text.h"
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/base/text.h"
 
 enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4, ALL = 256 };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };

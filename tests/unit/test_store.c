@@ -1,4 +1,4 @@
-#include "nefia/reactor/store.h"
+#include "nefia/hub/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 
 #include "check.h"
-#include "nefia/bytes.h"
-#include "nefia/err.h"
-#include "nefia/file.h"
-#include "nefia/frames.h"
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/file.h"
+#include "nefia/sys/frames.h"
 
 enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
 enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME };

@@ -1,4 +1,4 @@
-#include "nefia/tcp.h"
+#include "nefia/net/tcp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 
 #include "check.h"
-#include "nefia/err.h"
+#include "nefia/base/err.h"
 
 /* Every wait below is for a condition, and ends after this long. */
 #define PATIENCE_MS 10000

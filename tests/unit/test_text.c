@@ -1,6 +1,6 @@
 #include "check.h"
-#include "nefia/err.h"
-#include "nefia/text.h"
+#include "nefia/base/err.h"
+#include "nefia/base/text.h"
 
 static char buf[128];
 static struct text t;

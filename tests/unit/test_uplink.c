@@ -4,8 +4,8 @@
 
 #include "check.h"
 #include "nefia/beacon/uplink.h"
-#include "nefia/err.h"
-#include "nefia/tcp.h"
+#include "nefia/base/err.h"
+#include "nefia/net/tcp.h"
 
 /* An uplink against a hub made of a few calls, over loopback, with a clock that the test moves. */
 enum { WATCHES = 8, SPOOL = 64 * 1024, KEY_BYTES = 20 };

@@ -1,4 +1,4 @@
-#include "nefia/wireguard.h"
+#include "nefia/net/wireguard.h"
 
 #include <errno.h>
 #include <linux/genetlink.h>
@@ -6,8 +6,8 @@
 #include <linux/wireguard.h>
 
 #include "check.h"
-#include "nefia/bytes.h"
-#include "nefia/err.h"
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
 
 enum { FAMILY = 31, SEQUENCE = 7 };
 

@@ -8,10 +8,10 @@
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/settings.h"
 #include "nefia/beacon/uplink.h"
-#include "nefia/cli.h"
-#include "nefia/control.h"
-#include "nefia/heap.h"
-#include "nefia/kconfig.h"
+#include "nefia/sys/cli.h"
+#include "nefia/control/control.h"
+#include "nefia/sys/heap.h"
+#include "nefia/base/kconfig.h"
 
 /** One stretch of memory for three things that never are at the same time: libyaml's heap or a JSON
  * file while the configuration is read, and the event being built. */

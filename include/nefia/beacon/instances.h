@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "nefia/beacon/pipeline.h"
-#include "nefia/child.h"
-#include "nefia/condition.h"
-#include "nefia/sensor.h"
+#include "nefia/sys/child.h"
+#include "nefia/event/condition.h"
+#include "nefia/beacon/sensor.h"
 
 /** The sensors that the configuration asks for, their timers, and what they may do (struct
  * emitter). */

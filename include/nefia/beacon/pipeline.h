@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nefia/dedup.h"
-#include "nefia/event.h"
-#include "nefia/loop.h"
-#include "nefia/rate.h"
-#include "nefia/spool.h"
-#include "nefia/spool_file.h"
+#include "nefia/event/dedup.h"
+#include "nefia/event/event.h"
+#include "nefia/sys/loop.h"
+#include "nefia/event/rate.h"
+#include "nefia/beacon/spool.h"
+#include "nefia/beacon/spool_file.h"
 
 /** The way of an event through the beacon, and the only place that knows its order:
  * event → dedup → rate → spool. An event is encoded once, when it has passed. */

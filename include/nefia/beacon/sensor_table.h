@@ -1,7 +1,7 @@
 #ifndef NEFIA_BEACON_SENSOR_TABLE_H
 #define NEFIA_BEACON_SENSOR_TABLE_H
 
-#include "nefia/sensor.h"
+#include "nefia/beacon/sensor.h"
 
 /** The sensors of this build, in the order of their names; SENSOR_COUNT of them.
  * Made from the generated sensors.inc, one line SENSOR(name) for each CONFIG_SENSOR_NAME=y. */

@@ -6,10 +6,10 @@
 #include <sys/utsname.h>
 
 #include "nefia/beacon/uplink.h"
-#include "nefia/config.h"
-#include "nefia/event.h"
-#include "nefia/mac.h"
-#include "nefia/privileges.h"
+#include "nefia/config/config.h"
+#include "nefia/event/event.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/sys/privileges.h"
 
 #define BEACON_CONTROL_SOCKET "/run/nefia/beacon.sock"
 

@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nefia/addr.h"
-#include "nefia/kconfig.h"
-#include "nefia/link.h"
-#include "nefia/loop.h"
-#include "nefia/mac.h"
-#include "nefia/spool.h"
+#include "nefia/net/addr.h"
+#include "nefia/base/kconfig.h"
+#include "nefia/link/link.h"
+#include "nefia/sys/loop.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/beacon/spool.h"
 
 /** The connection to the hub: takes events out of the spool, signs them, sends them, and tells the
  * spool what arrived.
@@ -23,7 +23,7 @@
  * ends, comes a wait: a random time between 1 s and a bound that doubles from 2 s to 5 min, and
  * that only a delivered event makes small again.
  *
- * A hub that greets (nefia/link.h) acknowledges what it has in its journal, and only that is
+ * A hub that greets (nefia/link/link.h) acknowledges what it has in its journal, and only that is
  * delivered; at most as many events as it grants are on their way. One that has not greeted within 2 s
  * is a plain one.
  *

@@ -2,9 +2,9 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#include "nefia/err.h"
-#include "nefia/log.h"
-#include "nefia/sensor.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
+#include "nefia/beacon/sensor.h"
 
 /* disk_usage: how full file systems are.
  * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths,

@@ -1,8 +1,8 @@
 #include <string.h>
 
-#include "nefia/err.h"
-#include "nefia/log.h"
-#include "nefia/sensor.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
+#include "nefia/beacon/sensor.h"
 
 /* scripts: a line of shell at intervals. A failing run is a condition: it fires, is repeated as the
  * dedup window lets it, and ends with an info event. Exit status 1 is a warning and 2 is critical,

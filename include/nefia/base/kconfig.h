@@ -1,0 +1,27 @@
+/** What Kconfig chose, for use inside functions.
+ *
+ * Configuration symbols are macros (CONFIG_X), forced in from the generated autoconf.h:
+ * 1 for a bool that is y, undefined for one that is n, a number or a string for the others. */
+#ifndef NEFIA_BASE_KCONFIG_H
+#define NEFIA_BASE_KCONFIG_H
+
+/** Is a bool symbol y?  A constant 1 or 0 for `if`, so that both branches compile everywhere:
+ *
+ *     if (IS_ENABLED(CONFIG_YAML)) …
+ *
+ * Works by pasting the symbol's value: only 1 makes NEFIA_KCONFIG_1, which inserts an argument
+ * and thereby moves the 1 into second place. */
+#define IS_ENABLED(symbol) NEFIA_KCONFIG_VALUE(symbol)
+
+#define NEFIA_KCONFIG_1 0,
+#define NEFIA_KCONFIG_VALUE(value) NEFIA_KCONFIG_PASTE(value)
+#define NEFIA_KCONFIG_PASTE(value) NEFIA_KCONFIG_CALL(NEFIA_KCONFIG_##value)
+#define NEFIA_KCONFIG_CALL(inserted) NEFIA_KCONFIG_SECOND(inserted 1, 0, 0)
+#define NEFIA_KCONFIG_SECOND(first, second, ...) (second)
+
+/** The remedy at the end of a message: nothing, which ends its parts, without CONFIG_HINTS. */
+#define HINT(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : (const char *)0)
+/** What is wrong, and in the same string the remedy: two literals. */
+#define HINTED(text, remedy) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? text remedy : text)
+
+#endif

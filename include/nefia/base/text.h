@@ -1,0 +1,100 @@
+#ifndef NEFIA_BASE_TEXT_H
+#define NEFIA_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nefia/base/bytes.h"
+
+/** A bounded text builder over the caller's buffer; what replaces printf here.
+ * The buffer is always NUL-terminated (cap includes the NUL; cap >= 1). What does not fit is left
+ * out, never half a UTF-8 character of it, and nor is anything after it: the text is always a
+ * beginning of the whole. `truncated` stays set, so a chain of calls is checked once, at its
+ * end. */
+struct text {
+    char *buf;
+    size_t cap;
+    size_t len;
+    bool truncated;
+};
+
+void text_init(struct text *t, char *buf, size_t cap);
+void text_reset(struct text *t);
+/** Forget what was added after the builder was `len` long (a length it once had); clears
+ * `truncated`. */
+void text_rewind(struct text *t, size_t len);
+void text_char(struct text *t, char c);
+void text_str(struct text *t, const char *s);
+void text_bytes(struct text *t, const char *s, size_t len);
+void text_u64(struct text *t, uint64_t v);
+void text_i64(struct text *t, int64_t v);
+/** Decimal, padded on the left with zeros to at least `width` (<= 20) digits. */
+void text_u64_pad(struct text *t, uint64_t v, unsigned width);
+void text_hex(struct text *t, const uint8_t *bytes, size_t len);
+/** Tenths as a decimal with one digit: 925 -> "92.5". */
+void text_tenths(struct text *t, int64_t tenths);
+/** Bytes as text fit for a terminal or a log: control characters (utf8_is_control) and
+ * invalid UTF-8 become `?`. */
+void text_printable(struct text *t, const char *s, size_t len);
+/** Spaces until the builder has `column` UTF-8 characters since it was `from` bytes long. */
+void text_pad_to(struct text *t, size_t from, size_t column);
+/** RFC 3339 UTC, "2026-03-10T15:30:00Z", from seconds since 1970. Any year 1970..9999. */
+void text_rfc3339(struct text *t, int64_t unix_s);
+/** "2026-03-10 15:30" in UTC, for tables. */
+void text_minute(struct text *t, int64_t unix_s);
+/** "1h30m", "500ms": the form the configuration takes. */
+void text_duration(struct text *t, uint64_t ms);
+
+/** Parsers: the whole slice must be the value. 0 or NEFIA_EINVAL / NEFIA_ETOOBIG. */
+int parse_u64(const char *s, size_t len, uint64_t *out);
+int parse_i64(const char *s, size_t len, int64_t *out);
+/** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is refused (which unit?).
+ * Bound: 366 days. */
+int parse_duration_ms(const char *s, size_t len, uint64_t *out);
+/** 64 lower-case hex digits to 32 bytes, in general n bytes from 2n digits; NEFIA_EINVAL
+ * otherwise. */
+int parse_hex(const char *s, size_t len, uint8_t *out, size_t n);
+/** RFC 3339 with `Z` or an offset, fraction ignored, to seconds since 1970. */
+int parse_rfc3339(const char *s, size_t len, int64_t *unix_s);
+
+/** Decode one UTF-8 character (RFC 3629: no surrogates, no overlong forms, <= U+10FFFF).
+ * Return: its length 1..4 with *cp (may be null) set, or NEFIA_EUTF8. len >= 1. */
+int utf8_decode(const char *s, size_t len, uint32_t *cp);
+/** Encode one; out has 4 bytes. Return: its length, or NEFIA_EUTF8 for a surrogate or beyond. */
+int utf8_encode(uint32_t cp, char out[4]);
+/** C0, DEL and the C1 block, which terminals obey too; and what reorders a line or breaks it: the
+ * line and paragraph separators and the bidirectional controls (UAX #9). */
+bool utf8_is_control(uint32_t cp);
+bool utf8_valid(const char *s, size_t len);
+/** How many characters valid UTF-8 has. */
+size_t utf8_count(const char *s, size_t len);
+/** Largest prefix of at most max bytes that ends on a character boundary. */
+size_t utf8_cut(const char *s, size_t len, size_t max);
+
+/** Decimal text of v, for argument lists: LOG_INFO("got ", DEC(n), " bytes"). It lives until the
+ * end of the whole expression (C11 6.2.4, temporary lifetime), and nothing is cleared for it. */
+struct decimal {
+    char text[21];
+};
+struct decimal text_dec(int64_t v);
+#define DEC(v) (text_dec((int64_t)(v)).text)
+/** What a macro stands for as a string literal: "at most " LITERAL(CONFIG_X) " of them". */
+#define LITERAL(macro) LITERAL_OF(macro)
+#define LITERAL_OF(tokens) #tokens
+static inline bool str_eq(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+bool slice_eq(struct slice a, const char *b);
+
+/** A list of words in one string, a NUL after each and one more at the end: "red\0green\0". In a
+ * program that may be loaded anywhere an array of pointers costs twelve bytes more for each word.
+ * Word i of a list that has it. */
+const char *word_at(const char *words, unsigned i);
+/** The place of a word in the list, or NEFIA_EINVAL. */
+int word_index(const char *words, struct slice word);
+
+#endif

@@ -1,0 +1,58 @@
+#ifndef NEFIA_HUB_SETTINGS_H
+#define NEFIA_HUB_SETTINGS_H
+
+#include <stdbool.h>
+
+#include "nefia/hub/action.h"
+#include "nefia/net/addr.h"
+#include "nefia/config/config.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/sys/privileges.h"
+
+#define HOST_KEY_NETS 4
+
+/** A host with a key of its own. */
+struct host_key {
+    const char *host_id;
+    struct mac_key keys[2];              /* in force at the same time: rotation without a gap */
+    struct addr_net nets[HOST_KEY_NETS]; /* it speaks from there only; none: from anywhere */
+    unsigned net_count;
+};
+
+/** The hub's part of the configuration, but for the rules. Strings belong to the arena it was read
+ * into. */
+struct reactor_settings {
+    bool enabled;
+    struct addr listen;
+    const char *hmac_key, *hmac_key_file; /* null: not given */
+    const char *state_dir, *control_socket;
+    const char *peers_from; /* name of a WireGuard interface; null: not given */
+    struct privileges user; /* only its name, until privileges_bind */
+    struct addr_net peers[CONFIG_PEERS];
+    unsigned peer_count;
+    struct webhook hooks[CONFIG_WEBHOOKS];
+    unsigned hook_count;
+    struct host_key keys[CONFIG_HOST_KEYS];
+    unsigned key_count;
+    uint32_t journal_kb, max_connections_per_peer, max_events_per_sec; /* 0: no bound */
+    bool greeting, require_nonce, journal_sync;
+};
+
+/** Bind the tree that was just loaded. *rules is set to `reactor.rules`, for rules_stage (null:
+ * none). All problems are reported. Return: 0 or NEFIA_EINVAL. */
+int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules);
+/** Only where the daemon's control socket is, as far as the file can be read: for verbs that ask a
+ * daemon. Nothing is reported but what makes that unreadable. */
+const char *reactor_settings_socket(struct config *c);
+/** Bind `reactor.keys` and read the keys. Part of reactor_settings_bind. */
+void reactor_keys_bind(struct reactor_settings *s, struct config *c, const struct node *list);
+/** The entry of the host in `keys`, or null. */
+const struct host_key *reactor_settings_host(const struct reactor_settings *s,
+                                             struct slice host_id);
+/** Its keys are not in force any more. */
+void reactor_settings_wipe(struct reactor_settings *s);
+/** May this peer connect by `peers`? With neither that nor peers_from: everybody (the key decides).
+ */
+bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer);
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef NEFIA_HUB_STATUS_H
+#define NEFIA_HUB_STATUS_H
+
+#include "nefia/control/control.h"
+#include "nefia/hub/pipeline.h"
+
+/** What the running hub tells over its control socket, one JSON record at a time.
+ *
+ * status:         {"widths":{…}}  {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
+ * events [follow]: {"widths":{…}}  {"row":{…}}…  and {"missed":N} where rows gave way untold
+ *
+ * widths: the longest content of each column of the tables, in characters, so that a client can lay
+ * them out as they come. */
+struct status_view {
+    const struct pipeline *pipeline;
+    const struct listener *listener;
+    const char *seccomp; /* the word for it; null: off */
+};
+
+#define STATUS_RECENT 20 /* rows in `status` */
+
+/** For control_open, with a struct status_view as arg. Ended by a null name. */
+extern const struct control_verb status_verbs[];
+
+#endif

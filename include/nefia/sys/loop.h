@@ -1,0 +1,80 @@
+#ifndef NEFIA_SYS_LOOP_H
+#define NEFIA_SYS_LOOP_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nefia/sys/clock.h"
+
+/** One thread, one ppoll(2): descriptors, timers, signals. No wake-up between deadlines. Nothing is
+ * allocated: watches and timers belong to their owners and are linked in while active; the pollfd
+ * array is the caller's. Signal handlers only set flags, at file scope, for there is no other way
+ * to reach a handler. ppoll and not epoll/signalfd/timerfd: it is in every kernel, whatever was
+ * configured away. */
+struct loop;
+
+struct watch {
+    int fd;
+    short events; /* POLLIN, POLLOUT; may be changed at any time through loop_watch_events */
+    void (*ready)(void *arg, short revents);
+    void *arg;
+    struct watch *next, **link; /* the loop's; link is null while inactive */
+};
+
+struct timer {
+    uint64_t at_ms;
+    void (*fire)(void *arg);
+    void *arg;
+    struct timer *next, **link; /* the loop's; link is null while inactive */
+};
+
+struct loop {
+    const struct clock *clock;
+    struct pollfd *pollfds;
+    struct watch **polled;                 /* parallel to pollfds */
+    unsigned capacity, watches, collected; /* collected: entries of this turn */
+    struct watch *first_watch;
+    struct timer *first_timer; /* sorted by at_ms */
+    struct timer *due_timer;   /* those of this turn that have not fired yet */
+    sigset_t mask;             /* while ppoll waits */
+    bool stop;
+    uint64_t wakeups; /* how often ppoll returned: for status and the idle bench */
+    void (*on_signal)(void *arg, int signo);
+    void *signal_arg;
+};
+
+/** pollfds and polled have `capacity` entries. Blocks SIGTERM, SIGINT, SIGHUP, SIGCHLD and SIGUSR1
+ * except inside ppoll, ignores SIGPIPE. */
+void loop_init(struct loop *l, const struct clock *clock, struct pollfd *pollfds,
+               struct watch **polled, unsigned capacity);
+/** Called from the loop (not from a handler) once for each pending signal among the five above. */
+void loop_on_signal(struct loop *l, void (*fn)(void *arg, int signo), void *arg);
+/** Return: 0, or NEFIA_EFULL when `capacity` watches are active. w must stay where it is while
+ * active; it is all zero before its first use. On an active w: as after loop_unwatch. What is ready
+ * for a descriptor is told each turn, until it is taken; POLLERR, POLLHUP and POLLNVAL always. */
+int loop_watch(struct loop *l, struct watch *w, int fd, short events, void (*ready)(void *, short),
+               void *arg);
+void loop_watch_events(struct watch *w, short events);
+/** Harmless on an inactive watch (all zero: never active); safe from inside any callback, its own
+ * too. Does not close the descriptor. */
+void loop_unwatch(struct loop *l, struct watch *w);
+/** Arm, or arm anew, to fire once at `delay_ms` from now; never in the turn it was armed in. t is
+ * all zero before its first use and stays where it is while active. O(active timers). */
+void timer_start(struct loop *l, struct timer *t, uint64_t delay_ms, void (*fire)(void *),
+                 void *arg);
+void timer_stop(struct timer *t);
+static inline bool timer_active(const struct timer *t)
+{
+    return t->link;
+}
+/** Until loop_stop, which is not forgotten when it came first. Timers run in every turn, so no
+ * amount of I/O starves them. Return: 0, or NEFIA_EIO. */
+int loop_run(struct loop *l);
+/** One turn: waits at most max_wait_ms (-1: until something happens), runs what is due. For tests
+ * and `once`. */
+int loop_turn(struct loop *l, int max_wait_ms);
+void loop_stop(struct loop *l);
+
+#endif

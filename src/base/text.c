@@ -1,0 +1,436 @@
+#include "nefia/base/text.h"
+
+#include <string.h>
+
+#include "nefia/base/err.h"
+
+enum { SECONDS_A_DAY = 86400, MOST_DAYS = 366, EPOCH_YEAR = 1970, EPOCH_DAY = 719528 };
+/* 9999-12-31T23:59:59Z: the last second RFC 3339 can write. */
+#define LAST_SECOND INT64_C(253402300799)
+
+void text_init(struct text *t, char *buf, size_t cap)
+{
+    *t = (struct text){.buf = buf, .cap = cap};
+    buf[0] = '\0';
+}
+
+void text_reset(struct text *t)
+{
+    text_rewind(t, 0);
+}
+
+void text_rewind(struct text *t, size_t len)
+{
+    t->len = len;
+    t->truncated = false;
+    t->buf[len] = '\0';
+}
+
+void text_bytes(struct text *t, const char *s, size_t len)
+{
+    if (t->truncated || len == 0)
+        return;
+    size_t room = t->cap - 1 - t->len;
+    size_t n = utf8_cut(s, len, room);
+    memcpy(t->buf + t->len, s, n);
+    t->len += n;
+    t->buf[t->len] = '\0';
+    t->truncated = n < len;
+}
+
+void text_char(struct text *t, char c)
+{
+    text_bytes(t, &c, 1);
+}
+
+void text_str(struct text *t, const char *s)
+{
+    text_bytes(t, s, strlen(s));
+}
+
+void text_u64_pad(struct text *t, uint64_t v, unsigned width)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + (int)(v % 10));
+        v /= 10;
+    } while (v > 0);
+    while (at > 0 && sizeof digits - at < width)
+        digits[--at] = '0';
+    text_bytes(t, digits + at, sizeof digits - at);
+}
+
+void text_u64(struct text *t, uint64_t v)
+{
+    text_u64_pad(t, v, 1);
+}
+
+static uint64_t magnitude(int64_t v)
+{
+    return v < 0 ? UINT64_C(0) - (uint64_t)v : (uint64_t)v;
+}
+
+void text_i64(struct text *t, int64_t v)
+{
+    if (v < 0)
+        text_char(t, '-');
+    text_u64(t, magnitude(v));
+}
+
+struct decimal text_dec(int64_t v)
+{
+    struct decimal d;
+    struct text t;
+
+    text_init(&t, d.text, sizeof d.text);
+    text_i64(&t, v);
+    return d; /* cppcheck-suppress uninitvar ; filled through t */
+}
+
+void text_hex(struct text *t, const uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < len; i++) {
+        char pair[2] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
+        text_bytes(t, pair, 2);
+    }
+}
+
+void text_tenths(struct text *t, int64_t tenths)
+{
+    uint64_t v = magnitude(tenths);
+
+    if (tenths < 0)
+        text_char(t, '-');
+    text_u64(t, v / 10);
+    text_char(t, '.');
+    text_u64(t, v % 10);
+}
+
+void text_printable(struct text *t, const char *s, size_t len)
+{
+    size_t i = 0, run = 0;
+
+    while (i < len) {
+        uint32_t cp;
+        int n = utf8_decode(s + i, len - i, &cp);
+        if (n > 0 && !utf8_is_control(cp)) {
+            i += (size_t)n;
+            continue;
+        }
+        text_bytes(t, s + run, i - run);
+        text_char(t, '?');
+        i += n > 0 ? (size_t)n : 1;
+        run = i;
+    }
+    text_bytes(t, s + run, i - run);
+}
+
+void text_pad_to(struct text *t, size_t from, size_t column)
+{
+    size_t characters = utf8_count(t->buf + from, t->len - from);
+
+    for (; characters < column && !t->truncated; characters++)
+        text_char(t, ' ');
+}
+
+struct civil {
+    unsigned year, month, day; /* month and day from 1 */
+    unsigned second;     /* of the day */
+};
+
+static bool is_leap(unsigned year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static unsigned days_in_month(unsigned year, unsigned month)
+{
+    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+    return month == 2 && is_leap(year) ? 29 : days[month - 1];
+}
+
+/** Days from 0000-01-01 to the first of January of that year, proleptic Gregorian. */
+static uint32_t days_before_year(unsigned year)
+{
+    if (year == 0)
+        return 0;
+    unsigned y = year - 1;
+    return year * 365 + y / 4 - y / 100 + y / 400 + 1;
+}
+
+static struct civil civil_from_unix(int64_t unix_s)
+{
+    struct civil c = {.year = EPOCH_YEAR, .month = 1};
+
+    if (unix_s < 0)
+        unix_s = 0;
+    if (unix_s > LAST_SECOND)
+        unix_s = LAST_SECOND;
+    unsigned left = (unsigned)((uint64_t)unix_s / SECONDS_A_DAY);
+    c.second = (unsigned)unix_s - left * SECONDS_A_DAY;
+    for (; left >= 365u + is_leap(c.year); c.year++)
+        left -= 365u + is_leap(c.year);
+    for (; left >= days_in_month(c.year, c.month); c.month++)
+        left -= days_in_month(c.year, c.month);
+    c.day = left + 1;
+    return c;
+}
+
+static void put_two(struct text *t, char before, unsigned v)
+{
+    text_char(t, before);
+    text_u64_pad(t, v, 2);
+}
+
+static void put_date(struct text *t, const struct civil *c, char between)
+{
+    unsigned hour = c->second / 3600;
+
+    text_u64_pad(t, c->year, 4);
+    put_two(t, '-', c->month);
+    put_two(t, '-', c->day);
+    put_two(t, between, hour);
+    put_two(t, ':', c->second / 60 - hour * 60);
+}
+
+void text_rfc3339(struct text *t, int64_t unix_s)
+{
+    struct civil c = civil_from_unix(unix_s);
+
+    put_date(t, &c, 'T');
+    put_two(t, ':', c.second % 60);
+    text_char(t, 'Z');
+}
+
+void text_minute(struct text *t, int64_t unix_s)
+{
+    struct civil c = civil_from_unix(unix_s);
+
+    put_date(t, &c, ' ');
+}
+
+struct unit {
+    char name[3];
+    uint64_t ms;
+};
+static const struct unit units[] = {
+    {"d", UINT64_C(86400000)}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
+};
+
+void text_duration(struct text *t, uint64_t ms)
+{
+    if (ms == 0) {
+        text_str(t, "0s");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        if (ms < units[i].ms)
+            continue;
+        text_u64(t, ms / units[i].ms);
+        text_str(t, units[i].name);
+        ms %= units[i].ms;
+    }
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+int parse_u64(const char *s, size_t len, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (len == 0)
+        return NEFIA_EINVAL;
+    for (size_t i = 0; i < len; i++)
+        if (!is_digit(s[i]))
+            return NEFIA_EINVAL;
+    for (size_t i = 0; i < len; i++) {
+        unsigned digit = (unsigned)(s[i] - '0');
+        if (v > (UINT64_MAX - digit) / 10)
+            return NEFIA_ETOOBIG;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return 0;
+}
+
+int parse_i64(const char *s, size_t len, int64_t *out)
+{
+    bool negative = len > 0 && s[0] == '-';
+    uint64_t v;
+    int err = parse_u64(s + negative, len - negative, &v);
+
+    if (err < 0)
+        return err;
+    if (v > (uint64_t)INT64_MAX + negative)
+        return NEFIA_ETOOBIG;
+    *out = (int64_t)(negative ? 0 - v : v);
+    return 0;
+}
+
+/** The unit at s, no earlier in the table than `least`: its index, or NEFIA_EINVAL. */
+static int find_unit(const char *s, size_t len, size_t least)
+{
+    for (size_t i = least; i < ARRAY_SIZE(units); i++)
+        if (slice_eq((struct slice){s, len}, units[i].name))
+            return (int)i;
+    return NEFIA_EINVAL;
+}
+
+int parse_duration_ms(const char *s, size_t len, uint64_t *out)
+{
+    const uint64_t most = MOST_DAYS * units[0].ms;
+    uint64_t sum = 0;
+    size_t i = 0, least = 0;
+
+    if (len == 1 && s[0] == '0') {
+        *out = 0;
+        return 0;
+    }
+    if (len == 0)
+        return NEFIA_EINVAL;
+    while (i < len) {
+        size_t digits = i;
+        while (i < len && is_digit(s[i]))
+            i++;
+        size_t word = i;
+        while (i < len && !is_digit(s[i]))
+            i++;
+        int u = find_unit(s + word, i - word, least);
+        if (u < 0)
+            return NEFIA_EINVAL;
+        uint64_t v;
+        int err = parse_u64(s + digits, word - digits, &v);
+        if (err < 0)
+            return err;
+        if (v > (most - sum) / units[u].ms)
+            return NEFIA_ETOOBIG;
+        sum += v * units[u].ms;
+        least = (size_t)u + 1;
+    }
+    *out = sum;
+    return 0;
+}
+
+/** The value of a lower-case hex digit, without a branch: half of them would be guessed wrong. *bad
+ * gets a bit where c is none. */
+static unsigned hex_value(char c, unsigned *bad)
+{
+    unsigned digit = (unsigned char)c - 48u, letter = (unsigned char)c - 97u; /* '0', 'a' */
+    unsigned in_digits = 0u - (unsigned)(digit < 10u), in_letters = 0u - (unsigned)(letter < 6u);
+
+    *bad |= ~(in_digits | in_letters);
+    return (digit & in_digits) | ((letter + 10u) & in_letters);
+}
+
+int parse_hex(const char *s, size_t len, uint8_t *out, size_t n)
+{
+    unsigned bad = 0;
+
+    if (len != 2 * n)
+        return NEFIA_EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        unsigned high = hex_value(s[2 * i], &bad), low = hex_value(s[2 * i + 1], &bad);
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return bad ? NEFIA_EINVAL : 0;
+}
+
+/** Exactly `digits` digits at *s, moving it on; false when they are not there or out of range. */
+static bool take_number(const char **s, const char *end, unsigned digits, unsigned most,
+                        unsigned *out)
+{
+    unsigned v = 0;
+
+    for (unsigned i = 0; i < digits; i++) {
+        if (*s == end || !is_digit(**s))
+            return false;
+        v = v * 10 + (unsigned)(*(*s)++ - '0');
+    }
+    *out = v;
+    return v <= most;
+}
+
+static bool take_char(const char **s, const char *end, char c, char other)
+{
+    if (*s == end || (**s != c && **s != other))
+        return false;
+    (*s)++;
+    return true;
+}
+
+/** "Z" or "+hh:mm" up to the end: seconds east of UTC. */
+static bool take_offset(const char **s, const char *end, int *seconds)
+{
+    unsigned h, m;
+
+    *seconds = 0;
+    if (take_char(s, end, 'Z', 'z'))
+        return *s == end;
+    if (*s == end)
+        return false;
+    int sign = **s == '-' ? -1 : 1;
+    if (!take_char(s, end, '+', '-') || !take_number(s, end, 2, 23, &h) ||
+        !take_char(s, end, ':', ':') || !take_number(s, end, 2, 59, &m))
+        return false;
+    *seconds = sign * (int)(h * 3600 + m * 60);
+    return *s == end;
+}
+
+int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
+{
+    const char *end = s + len;
+    unsigned year, month, day, hour, minute, second;
+    int east;
+
+    if (!take_number(&s, end, 4, 9999, &year) || !take_char(&s, end, '-', '-') ||
+        !take_number(&s, end, 2, 12, &month) || !take_char(&s, end, '-', '-') ||
+        !take_number(&s, end, 2, 31, &day) || !take_char(&s, end, 'T', 't') ||
+        !take_number(&s, end, 2, 23, &hour) || !take_char(&s, end, ':', ':') ||
+        !take_number(&s, end, 2, 59, &minute) || !take_char(&s, end, ':', ':') ||
+        !take_number(&s, end, 2, 60, &second)) /* 60: a leap second, section 5.7 */
+        return NEFIA_EINVAL;
+    if (month == 0 || day == 0 || day > days_in_month(year, month))
+        return NEFIA_EINVAL;
+    if (take_char(&s, end, '.', '.')) {
+        if (s == end || !is_digit(*s))
+            return NEFIA_EINVAL;
+        while (s < end && is_digit(*s))
+            s++;
+    }
+    if (!take_offset(&s, end, &east))
+        return NEFIA_EINVAL;
+    uint32_t days = days_before_year(year) + day - 1;
+    for (unsigned m = 1; m < month; m++)
+        days += days_in_month(year, m);
+    *unix_s = ((int64_t)days - EPOCH_DAY) * SECONDS_A_DAY + hour * 3600 + minute * 60 + second -
+              east;
+    return 0;
+}
+
+bool slice_eq(struct slice a, const char *b)
+{
+    return strlen(b) == a.len && memcmp(a.ptr, b, a.len) == 0;
+}
+
+const char *word_at(const char *words, unsigned i)
+{
+    while (i-- > 0)
+        words += strlen(words) + 1;
+    return words;
+}
+
+int word_index(const char *words, struct slice word)
+{
+    for (int i = 0; *words; words = word_at(words, 1), i++)
+        if (slice_eq(word, words))
+            return i;
+    return NEFIA_EINVAL;
+}

@@ -1,0 +1,371 @@
+#include "nefia/beacon/spool_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+
+/* These numbers are on disks. */
+enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT, KIND_LOST };
+enum { LOST_BYTES = 4 * SEVERITY_COUNT + 32 };
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
+/** What an event takes, with its end. */
+static uint32_t event_bytes(size_t len)
+{
+    return (uint32_t)(FRAME_HEADER + SPOOL_FILE_HEAD + SPOOL_FILE_GONE + len);
+}
+
+uint32_t spool_file_today(struct spool_file *f)
+{
+    uint64_t now = clock_ms(f->clock);
+
+    if (now >= f->day_ends_ms) {
+        f->day_ends_ms = now + DAY_MS;
+        f->today = 0;
+    }
+    return f->today;
+}
+
+static bool affords(struct spool_file *f, uint32_t bytes)
+{
+    /* It can always be cut once nothing in it is alive. */
+    return spool_file_today(f) + bytes + SPOOL_FILE_BLOCK <= f->daily;
+}
+
+/* ---- writing ---- */
+
+static void put_id(uint8_t *p, struct spool_id id)
+{
+    put_be64(p, id.boot);
+    put_be64(p + 8, id.seq);
+}
+
+static struct spool_id get_id(const uint8_t *p)
+{
+    return (struct spool_id){get_be64(p), get_be64(p + 8)};
+}
+
+static int put_event(int fd, const struct spool_event *e)
+{
+    uint8_t b[FRAME_HEADER + SPOOL_FILE_HEAD];
+
+    put_id(b + FRAME_HEADER, e->id);
+    put_be64(b + FRAME_HEADER + 16, e->key);
+    frame_header(b, (uint8_t)(KIND_EVENT + e->severity), b + FRAME_HEADER, SPOOL_FILE_HEAD, e->line,
+                 e->len);
+    int err = file_append(fd, b, sizeof b);
+    return err < 0 ? err : file_append(fd, e->line, e->len);
+}
+
+static uint32_t losses(const struct spool_lost *l)
+{
+    uint32_t sum = 0;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++)
+        sum += l->count[i];
+    return sum;
+}
+
+/** What is lost and not yet told of: it takes the place of what was said before. */
+static int put_lost(struct spool_file *f, int fd)
+{
+    const struct spool_lost *l = &f->spool->lost;
+    uint8_t b[FRAME_HEADER + LOST_BYTES], *p = b + FRAME_HEADER;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++, p += 4)
+        put_be32(p, l->count[i]);
+    put_id(p, l->first);
+    put_id(p + 16, l->last);
+    frame_header(b, KIND_LOST, b + FRAME_HEADER, LOST_BYTES, NULL, 0);
+    f->untold = losses(l);
+    f->size += sizeof b;
+    f->today += sizeof b;
+    return file_append(fd, b, sizeof b);
+}
+
+static void flush(struct spool_file *f)
+{
+    struct spool *s = f->spool;
+    const struct spool_lost lost = s->lost;
+
+    if (f->gone_len == 0)
+        return;
+    /* What is being told of is not told yet: for this once it is among the lost. */
+    if (s->telling)
+        spool_put_lost(s, s->telling);
+    /* First: what is gone may be among the lost. */
+    if (f->untold != losses(&s->lost))
+        (void)put_lost(f, f->fd);
+    s->lost = lost;
+    (void)file_append(f->fd, f->gone, f->gone_len);
+    f->gone_len = 0;
+}
+
+static void put_gone(struct spool_file *f, struct spool_id id)
+{
+    if (f->gone_len == sizeof f->gone)
+        flush(f);
+    uint8_t *p = f->gone + f->gone_len;
+    put_id(p + FRAME_HEADER, id);
+    frame_header(p, KIND_GONE, p + FRAME_HEADER, SPOOL_FILE_GONE - FRAME_HEADER, NULL, 0);
+    f->gone_len += SPOOL_FILE_GONE;
+}
+
+/** The spool's hook. */
+static void event_left(void *arg, const struct spool_event *e)
+{
+    struct spool_file *f = arg;
+
+    f->events--;
+    f->alive -= event_bytes(e->len);
+    if (f->replaying)
+        return;
+    if (f->spool->collapsing)
+        f->replaced = e->id;
+    else
+        put_gone(f, e->id);
+}
+
+void spool_file_settle(struct spool_file *f)
+{
+    const uint32_t lost = losses(&f->spool->lost);
+    const bool empty = f->spool->events == 0;
+    const bool over = f->stale ? empty : f->size > SPOOL_FILE_CUT;
+
+    if (f->events > 0 || !over || lost > 0) {
+        flush(f);
+        if (empty && f->untold != lost)
+            (void)put_lost(f, f->fd);
+        return;
+    }
+    f->gone_len = f->untold = 0;
+    f->stale = false;
+    f->today += SPOOL_FILE_BLOCK;
+    if (ftruncate(f->fd, 0) == 0)
+        f->size = 0;
+}
+
+static int append(struct spool_file *f, const struct spool_event *e, struct spool_id replaced)
+{
+    uint32_t need = event_bytes(e->len);
+
+    if (!affords(f, need))
+        return NEFIA_EFULL;
+    flush(f);
+    off_t end = lseek(f->fd, 0, SEEK_END);
+    int err = put_event(f->fd, e);
+    /* It may be the one that tells of them. */
+    if (err == 0 && f->untold != losses(&f->spool->lost))
+        err = put_lost(f, f->fd);
+    f->today += need;
+    if (err == 0 && fdatasync(f->fd) == 0) {
+        f->size += need;
+        if (replaced.seq > 0)
+            put_gone(f, replaced);
+        return 0;
+    }
+    (void)!ftruncate(f->fd, end);
+    f->untold = UINT32_MAX;
+    return NEFIA_EIO;
+}
+
+/* ---- a new file ---- */
+
+static bool below(const struct spool_event *a, const struct spool_event *b)
+{
+    if (a->severity != b->severity)
+        return a->severity < b->severity;
+    return a->id.boot != b->id.boot ? a->id.boot < b->id.boot : a->id.seq < b->id.seq;
+}
+
+/** Which of those that are alive are to stay: those above `cut`. Return: their bytes. */
+static uint32_t choose(const struct spool_file *f, struct spool_event *cut)
+{
+    uint32_t bytes = f->alive;
+
+    *cut = (struct spool_event){.severity = SEVERITY_INFO};
+    while (bytes > f->cap / 2) {
+        struct spool_event least = {.severity = SEVERITY_COUNT};
+        struct spool_item item;
+
+        for (size_t at = 0; spool_walk(f->spool, &at, &item);)
+            if (item.event.kept && below(cut, &item.event) && below(&item.event, &least))
+                least = item.event;
+        if (least.severity == SEVERITY_COUNT)
+            break;
+        *cut = least;
+        bytes -= event_bytes(least.len);
+    }
+    return bytes;
+}
+
+static void drop_below(struct spool_file *f, const struct spool_event *cut)
+{
+    struct spool_item item;
+
+    for (size_t at = 0; spool_walk(f->spool, &at, &item);)
+        if (item.event.kept && !below(cut, &item.event)) {
+            spool_set_kept(f->spool, item.at, false);
+            f->events--;
+            f->skipped++;
+            f->unreported++;
+        }
+}
+
+static int replace(struct spool_file *f)
+{
+    struct spool_event cut;
+    struct spool_item item;
+    uint32_t bytes = choose(f, &cut);
+
+    if (!affords(f, bytes + SPOOL_FILE_BLOCK))
+        return NEFIA_EFULL;
+    f->today += bytes + SPOOL_FILE_BLOCK;
+    int fd = file_replace_begin(f->path);
+    int err = 0;
+    f->untold = 0;
+    if (fd >= 0 && losses(&f->spool->lost) > 0)
+        err = put_lost(f, fd);
+    for (size_t at = 0; fd >= 0 && err == 0 && spool_walk(f->spool, &at, &item);)
+        if (item.event.kept && below(&cut, &item.event))
+            err = put_event(fd, &item.event);
+    if (fd >= 0)
+        err = file_replace_end(f->path, fd, err);
+    if (fd < 0 || err == NEFIA_EIO) {
+        close(fd);
+        f->untold = UINT32_MAX; /* what the file says of them is not known: it is said anew */
+        return NEFIA_EIO;
+    }
+    close(f->fd);
+    f->fd = fd;
+    f->gone_len = 0;
+    f->stale = false;
+    drop_below(f, &cut);
+    f->alive = bytes;
+    f->size = bytes + (f->untold > 0 ? FRAME_HEADER + LOST_BYTES : 0);
+    return 0;
+}
+
+void spool_file_keep(struct spool_file *f, const struct spool_event *e)
+{
+    struct spool *s = f->spool;
+    uint32_t need = event_bytes(e->len);
+    int err = NEFIA_EFULL;
+    const struct spool_id replaced = f->replaced;
+
+    f->replaced.seq = 0;
+    if (e->severity < f->least) {
+        if (replaced.seq > 0)
+            put_gone(f, replaced);
+        return;
+    }
+    spool_set_kept(s, s->used - SPOOL_HEADER - e->len, true);
+    f->events++;
+    f->alive += need;
+    if (f->fd < 0)
+        err = NEFIA_EIO;
+    else if (need <= f->cap / 2)
+        err = f->size + need <= f->cap ? append(f, e, replaced) : replace(f);
+    if (err == 0)
+        return;
+    spool_set_kept(s, s->used - SPOOL_HEADER - e->len, false);
+    f->events--;
+    f->alive -= need;
+    f->stale |= replaced.seq > 0;
+    f->skipped++;
+    f->unreported++;
+    f->failed += err == NEFIA_EIO;
+}
+
+/* ---- the start ---- */
+
+static void replay_lost(struct spool_file *f, const uint8_t *p)
+{
+    struct spool_lost *l = &f->found;
+
+    for (int i = 0; i < SEVERITY_COUNT; i++, p += 4)
+        l->count[i] = get_be32(p);
+    l->first = get_id(p);
+    l->last = get_id(p + 16);
+}
+
+static void replay(struct spool_file *f, const struct frame *frame)
+{
+    bool is_gone = frame->kind == KIND_GONE;
+    size_t head = is_gone ? SPOOL_FILE_GONE - FRAME_HEADER : SPOOL_FILE_HEAD + 1;
+
+    if (frame->kind == KIND_LOST && frame->len == LOST_BYTES)
+        replay_lost(f, frame->bytes);
+    if (frame->kind > KIND_GONE || frame->len < head)
+        return;
+    struct spool_event e = {
+        .id = get_id(frame->bytes),
+        .kept = true,
+    };
+    if (e.id.boot > f->boot)
+        f->boot = e.id.boot;
+    if (is_gone) {
+        f->replaying = true;
+        spool_remove(f->spool, e.id);
+        f->replaying = false;
+        return;
+    }
+    e.key = get_be64(frame->bytes + 16);
+    e.severity = (enum severity)(frame->kind - KIND_EVENT);
+    e.line = (const char *)frame->bytes + SPOOL_FILE_HEAD;
+    e.len = frame->len - SPOOL_FILE_HEAD;
+    f->events++;
+    f->alive += event_bytes(e.len);
+    if (spool_push(f->spool, &e) < 0)
+        event_left(f, &e);
+}
+
+static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
+{
+    struct frame_reader r;
+    struct frame frame;
+    int more;
+
+    frame_reader_init(&r, f->fd, buf, cap);
+    while ((more = frame_next(&r, &frame)) > 0)
+        replay(f, &frame);
+    f->replaced.seq = 0; /* the one that takes its place is there */
+    f->damaged = r.damaged + r.torn;
+    f->size = f->today = (uint32_t)(r.end + r.torn) + f->events * SPOOL_FILE_GONE;
+    /* What is gone is so for good before the hub hears of another start: it remembers but two. */
+    if (more == 0 && f->size > 0)
+        more = fdatasync(f->fd);
+    return more < 0 ? NEFIA_EIO : 0;
+}
+
+int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
+                    const char *path, uint8_t *buf, size_t cap)
+{
+    *f = (struct spool_file){
+        .spool = s, .clock = clock, .fd = -1, .least = f->least, .cap = f->cap, .daily = f->daily};
+    f->day_ends_ms = clock_ms(clock) + DAY_MS;
+    s->left = event_left;
+    s->left_arg = f;
+    if (file_join(f->path, "", path) < 0)
+        return NEFIA_ETOOBIG;
+    f->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (f->fd < 0)
+        return NEFIA_EIO;
+    int err = read_file(f, buf, cap);
+    if (err < 0) {
+        close(f->fd);
+        f->fd = -1;
+        return err;
+    }
+    const bool lost = s->lost.last.seq > 0;
+    f->untold = losses(&f->found);
+    if (f->untold > 0)
+        spool_put_lost(s, &f->found);
+    /* What was lost is lost once: the next start would find it before it finds that it is gone. */
+    if (lost)
+        (void)replace(f);
+    spool_file_settle(f);
+    return 0;
+}

@@ -1,0 +1,115 @@
+#include <errno.h>
+#include <string.h>
+
+#include "tree.h"
+#include "nefia/base/err.h"
+#include "nefia/json/json.h"
+
+/** The work space: the file's text, then the tokens. */
+struct work {
+    char *text;
+    size_t len;
+    struct json_token *tokens;
+    unsigned tokens_cap;
+};
+
+static int refuse_work(struct config_tree *t, size_t cap)
+{
+    config_error(t->c, NULL, NULL, "needs more than the ", DEC(cap),
+                 " bytes for reading of this build", HINT("; raise CONFIG_"), t->c->program,
+                 "_CONFIG_FILE_KB", (char *)0);
+    return NEFIA_EFULL;
+}
+
+static int read_all(struct config_tree *t, struct config_source *s, struct work *w, char *work,
+                    size_t cap)
+{
+    w->text = work;
+    for (int n = 1; n > 0; w->len += (size_t)n) {
+        if (w->len == cap)
+            return refuse_work(t, cap);
+        n = config_source_read(s, work + w->len, cap - w->len);
+        if (n < 0) {
+            config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
+            return n;
+        }
+    }
+    size_t used = w->len;
+    while (used < cap && (uintptr_t)(work + used) % _Alignof(struct json_token) != 0)
+        used++;
+    w->tokens = (struct json_token *)(void *)(work + used);
+    w->tokens_cap = (unsigned)((cap - used) / sizeof *w->tokens);
+    return 0;
+}
+
+/** A string or a literal as its text. Escapes are undone in place: nothing gets longer by that. */
+static int add_scalar(struct config_tree *t, const struct work *w, const struct json_doc *d,
+                      unsigned i, unsigned line)
+{
+    const struct json_token *token = json_at(d, i);
+    char *s = w->text + token->start;
+    size_t len = token->end - token->start;
+
+    if (token->escaped)
+        len = json_unescape(d, i, s);
+    if (tree_wants_key(t))
+        return tree_key(t, s, len, line);
+    return tree_scalar(t, s, len, line, token->type == JSON_STRING);
+}
+
+static int add_tokens(struct config_tree *t, const struct work *w, const struct json_doc *d)
+{
+    uint32_t ends[CONFIG_MAX_DEPTH] = {0}; /* of the open containers, as token indices */
+    const char *at = w->text;
+    unsigned line = 1;
+
+    for (unsigned i = 0; i < d->count; i++) {
+        const struct json_token *token = json_at(d, i);
+        int err;
+        while (t->depth > 0 && ends[t->depth - 1] == i)
+            tree_close(t);
+        for (; at < w->text + token->start; at++)
+            line += *at == '\n';
+        if (token->type == JSON_OBJECT || token->type == JSON_ARRAY) {
+            err = tree_open(t, token->type == JSON_OBJECT ? NODE_MAP : NODE_LIST, line);
+            if (err == 0)
+                ends[t->depth - 1] = token->next;
+        } else {
+            at = w->text + token->end; /* no line ends in a string, until its escapes are undone */
+            err = add_scalar(t, w, d, i, line);
+        }
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int refuse_json(struct config_tree *t, struct work *w, int err, const struct json_error *e)
+{
+    if (err != NEFIA_EEXIST) {
+        tree_error(t, e->line, "not JSON: ", e->what);
+        return err;
+    }
+    char *name = w->text + e->offset;
+    char *quote = memchr(name, '"', w->len - e->offset); /* an escaped one only cuts the message */
+    *quote = '\0';
+    tree_error(t, e->line, name, ": given twice in one object");
+    return err;
+}
+
+int config_read_json(struct config_tree *t, struct config_source *s, void *work, size_t work_cap)
+{
+    struct work w = {0};
+    struct json_doc d;
+    struct json_error e;
+
+    int err = read_all(t, s, &w, work, work_cap);
+    if (err < 0)
+        return err;
+    err = json_parse(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
+    if (err == NEFIA_EFULL)
+        return refuse_work(t, work_cap);
+    if (err < 0)
+        return refuse_json(t, &w, err, &e);
+    return add_tokens(t, &w, &d);
+}

@@ -1,0 +1,233 @@
+#include "tree.h"
+
+#include <string.h>
+
+#include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
+
+enum { WHERE_BYTES = 256 };
+
+void tree_init(struct config_tree *t, struct config *c)
+{
+    *t = (struct config_tree){.c = c};
+    memset(t->recent, 0xFF, sizeof t->recent);
+    c->nodes_len = 0;
+}
+
+static struct node *top(const struct config_tree *t)
+{
+    return &t->c->nodes[t->open[t->depth - 1]];
+}
+
+bool tree_wants_key(const struct config_tree *t)
+{
+    return t->depth > 0 && !t->has_key && top(t)->type == NODE_MAP;
+}
+
+static void add_step(struct text *where, const char *key, unsigned index)
+{
+    if (key == NULL) {
+        config_where_item(where, "", index);
+        return;
+    }
+    if (where->len > 0)
+        text_char(where, '.');
+    text_str(where, key);
+}
+
+void tree_error(struct config_tree *t, unsigned line, const char *what, const char *remedy)
+{
+    char buf[WHERE_BYTES];
+    struct text where;
+    struct node at = {.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX};
+
+    text_init(&where, buf, sizeof buf);
+    for (unsigned i = 1; i < t->depth; i++) {
+        const struct node *parent = &t->c->nodes[t->open[i - 1]];
+        add_step(&where, t->c->nodes[t->open[i]].key, parent->children - 1u);
+    }
+    if (t->depth > 0 && top(t)->type == NODE_LIST)
+        add_step(&where, NULL, top(t)->children);
+    else if (t->has_key)
+        add_step(&where, t->key, 0);
+    config_error(t->c, &at, buf, what, remedy, (char *)0);
+}
+
+/** "…more than the N <what> this build has room for; raise CONFIG_HUB_<symbol>" */
+static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const char *what,
+                       const char *symbol)
+{
+    char buf[160];
+    struct text message;
+
+    if (!IS_ENABLED(CONFIG_CONFIG_HINTS)) {
+        tree_error(t, line, "this build has no room for more", what);
+        return NEFIA_EFULL;
+    }
+    text_init(&message, buf, sizeof buf);
+    text_str(&message, "the file needs more than the ");
+    text_u64(&message, cap);
+    text_str(&message, what);
+    text_str(&message, " of this build; raise CONFIG_");
+    text_str(&message, t->c->program);
+    text_str(&message, symbol);
+    tree_error(t, line, buf, "");
+    return NEFIA_EFULL;
+}
+
+/** Where in the arena a text is that was there lately; UINT32_MAX: nowhere known. Either way the
+ * first place of its bucket is free for where it is now. */
+static uint32_t take_recent(const struct config_arena *a, uint32_t bucket[4], const char *s,
+                            size_t len)
+{
+    uint32_t found = UINT32_MAX;
+    unsigned i = 0;
+
+    for (; i < 4; i++) {
+        found = bucket[i];
+        if (found < a->strings_len && slice_eq((struct slice){s, len}, a->strings + found))
+            break;
+        found = UINT32_MAX;
+    }
+    memmove(bucket + 1, bucket, (i < 3 ? i : 3) * sizeof bucket[0]);
+    return found;
+}
+
+/** Copy into the arena, ended by NUL; most texts that repeat are kept once. Return: the copy, or
+ * null when the arena is full or the text refused (reported, with *err set). */
+static const char *keep_text(struct config_tree *t, const char *s, size_t len, unsigned line,
+                             int *err)
+{
+    struct config_arena *a = t->c->arena;
+    uint32_t *bucket = t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)];
+
+    if (memchr(s, '\0', len) != NULL) {
+        tree_error(t, line, "a NUL character", HINT("; remove it"));
+        *err = NEFIA_EINVAL;
+        return NULL;
+    }
+    bucket[0] = take_recent(a, bucket, s, len);
+    if (bucket[0] != UINT32_MAX)
+        return a->strings + bucket[0];
+    if (a->strings_cap - a->strings_len <= len) {
+        *err = refuse_full(t, line, a->strings_cap, " bytes of text", "_CONFIG_TEXT_KB");
+        return NULL;
+    }
+    char *copy = a->strings + a->strings_len;
+    memcpy(copy, s, len);
+    copy[len] = '\0';
+    bucket[0] = (uint32_t)a->strings_len;
+    a->strings_len += len + 1;
+    return copy;
+}
+
+int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line)
+{
+    const struct node *nodes = t->c->nodes;
+    int err = 0;
+
+    if (len == 0) {
+        tree_error(t, line, "an empty key", HINT("; give it a name"));
+        return NEFIA_ESYNTAX;
+    }
+    t->key = keep_text(t, s, len, line, &err);
+    if (t->key == NULL)
+        return err;
+    t->key_line = line;
+    t->has_key = true;
+    for (uint16_t i = top(t)->first; i != 0; i = nodes[i].next) {
+        if (!str_eq(nodes[i].key, t->key))
+            continue;
+        tree_error(t, line, "given twice, first on line ", DEC(nodes[i].line));
+        break;
+    }
+    return 0;
+}
+
+/** A new child of the innermost open container. Return: its index, or an error. */
+static int add_node(struct config_tree *t, enum node_type type, unsigned line)
+{
+    struct config *c = t->c;
+
+    if (c->nodes_len >= c->nodes_cap || c->nodes_len > UINT16_MAX)
+        return refuse_full(t, line, c->nodes_cap, " values", "_CONFIG_NODES");
+    uint16_t index = (uint16_t)c->nodes_len++;
+    struct node *n = &c->nodes[index];
+    if (t->has_key)
+        line = t->key_line;
+    *n = (struct node){.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX,
+                       .type = (uint8_t)type};
+    if (t->depth == 0)
+        return index;
+    if (t->has_key) {
+        n->key = t->key;
+        t->has_key = false;
+    }
+    uint16_t *last = &t->last[t->depth - 1];
+    if (*last == 0)
+        top(t)->first = index;
+    else
+        c->nodes[*last].next = index;
+    *last = index;
+    top(t)->children++;
+    return index;
+}
+
+static int refuse_root(struct config_tree *t, unsigned line)
+{
+    tree_error(t, line, "the file is not a map of keys",
+               HINT("; start it with a line such as `beacons:`"));
+    return NEFIA_EINVAL;
+}
+
+/** What YAML 1.2 (10.3.2) and JSON write for no value. */
+static bool is_null(const char *s, size_t len)
+{
+    return len == 0 || word_index("~\0null\0Null\0NULL\0", (struct slice){s, len}) >= 0;
+}
+
+int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line, bool quoted)
+{
+    int err = 0;
+
+    if (t->depth == 0)
+        return refuse_root(t, line);
+    const char *value = !quoted && is_null(s, len) ? "" : keep_text(t, s, len, line, &err);
+    if (value == NULL)
+        return err;
+    int index = add_node(t, NODE_SCALAR, line);
+    if (index < 0)
+        return index;
+    t->c->nodes[index].value = value;
+    t->c->nodes[index].quoted = quoted;
+    return 0;
+}
+
+int tree_refused(struct config_tree *t, unsigned line)
+{
+    int index = t->depth == 0 ? refuse_root(t, line) : add_node(t, NODE_REFUSED, line);
+
+    return index < 0 ? index : 0;
+}
+
+int tree_open(struct config_tree *t, enum node_type type, unsigned line)
+{
+    if (t->depth == 0 && type != NODE_MAP)
+        return refuse_root(t, line);
+    if (t->depth == CONFIG_MAX_DEPTH) {
+        tree_error(t, line, "nested deeper than " LITERAL(CONFIG_MAX_DEPTH), "");
+        return NEFIA_EDEPTH;
+    }
+    int index = add_node(t, type, line);
+    if (index < 0)
+        return index;
+    t->open[t->depth] = (uint16_t)index;
+    t->last[t->depth] = 0;
+    t->depth++;
+    return 0;
+}
+
+void tree_close(struct config_tree *t)
+{
+    t->depth--;
+}

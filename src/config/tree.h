@@ -1,0 +1,47 @@
+#ifndef NEFIA_SRC_CONFIG_TREE_H
+#define NEFIA_SRC_CONFIG_TREE_H
+
+#include "nefia/config/config.h"
+
+/** What both readers build the node tree with: a stream of keys, scalars, openings and closings in
+ * file order. */
+struct config_tree {
+    struct config *c;
+    uint16_t open[CONFIG_MAX_DEPTH]; /* the containers around the next node */
+    uint16_t last[CONFIG_MAX_DEPTH]; /* and the child each got last, 0: none */
+    unsigned depth;
+    bool has_key; /* a key waits for its value */
+    const char *key;
+    unsigned key_line;
+    uint32_t recent[32][4]; /* by hash, latest first, where in the arena a text is */
+};
+
+/** Where a file's bytes come from: a descriptor, or memory when fd < 0. */
+struct config_source {
+    int fd;
+    const char *text;
+    size_t len, pos;
+};
+
+/** Up to cap bytes. Return: how many (0: the end), or NEFIA_EIO. */
+int config_source_read(struct config_source *s, char *buf, size_t cap);
+/** The line that byte `offset` is on, from 1. Reads the source again from its start. */
+unsigned config_source_line(struct config_source *s, size_t offset);
+
+void tree_init(struct config_tree *t, struct config *c);
+/** Is the next scalar a key? */
+bool tree_wants_key(const struct config_tree *t);
+/** All take the line from 1 and return 0, or a negative error already reported: reading ends. */
+int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line);
+int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line, bool quoted);
+int tree_refused(struct config_tree *t, unsigned line);
+int tree_open(struct config_tree *t, enum node_type type, unsigned line);
+void tree_close(struct config_tree *t);
+/** Report at the place the tree has reached. */
+void tree_error(struct config_tree *t, unsigned line, const char *what, const char *remedy);
+
+/** The readers. Return: 0, or a negative error already reported. */
+int config_read_json(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);
+int config_read_yaml(struct config_tree *t, struct config_source *s);
+
+#endif

@@ -1,0 +1,180 @@
+#include "nefia/crypto/mac.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nefia/base/err.h"
+#include "nefia/base/text.h"
+
+void wipe(void *p, size_t len)
+{
+    memset(p, 0, len);
+    /* The compiler must believe that somebody reads p. */
+    __asm__ volatile("" : : "r"(p) : "memory");
+}
+
+int mac_key_set(struct mac_key *k, const void *key, size_t len)
+{
+    if (len < MAC_KEY_MIN || len > MAC_KEY_MAX)
+        return NEFIA_EINVAL;
+    br_hmac_key_init(&k->ctx, &br_sha256_vtable, key, len);
+    k->set = true;
+    return 0;
+}
+
+void mac_key_wipe(struct mac_key *k)
+{
+    wipe(k, sizeof *k);
+}
+
+static int complain(struct text *why, const char *path, const char *what, int err)
+{
+    if (why) {
+        text_str(why, path);
+        text_str(why, ": ");
+        text_str(why, what);
+    }
+    return err;
+}
+
+static int complain_errno(struct text *why, const char *path, const char *what)
+{
+    int saved = errno;
+
+    complain(why, path, what, NEFIA_EIO);
+    if (why)
+        text_str(why, ERRNO(saved));
+    errno = saved;
+    return NEFIA_EIO;
+}
+
+/** Open a file that holds a key and that others cannot read. Symbolic links are followed (images link
+ * keys to the writable partition); what counts is the file behind them. Return: the descriptor. */
+static int open_private(const char *path, struct text *why)
+{
+    /* O_NONBLOCK: a FIFO must not hang the start. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    int err;
+
+    if (fd < 0)
+        return complain_errno(why, path, "cannot open the key file: ");
+    if (fstat(fd, &st) < 0) {
+        err = complain_errno(why, path, "cannot look at the key file: ");
+    } else if (st.st_mode & 007) {
+        err = complain(why, path, HINTED("holds a key and is open to all users", "; run: chmod 600 "),
+                       NEFIA_EAUTH);
+        if (why && IS_ENABLED(CONFIG_CONFIG_HINTS))
+            text_str(why, path);
+    } else if (!S_ISREG(st.st_mode)) {
+        err = complain(why, path, "the key file is not a regular file", NEFIA_EINVAL);
+    } else {
+        return fd;
+    }
+    close(fd);
+    return err;
+}
+
+/** Return: bytes read, at most cap, or NEFIA_EIO. */
+static int read_up_to(int fd, char *buf, size_t cap)
+{
+    size_t len = 0;
+
+    while (len < cap) {
+        ssize_t n = read(fd, buf + len, cap - len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return NEFIA_EIO;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    return (int)len;
+}
+
+static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text *why)
+{
+    char buf[MAC_KEY_MAX + 3]; /* a CR LF, and one byte more to see that it is too long */
+    int n = read_up_to(fd, buf, sizeof buf);
+    size_t len = n < 0 ? 0 : (size_t)n;
+
+    if (len > 0 && buf[len - 1] == '\n')
+        len -= len > 1 && buf[len - 2] == '\r' ? 2 : 1;
+    int err = n < 0 ? n : mac_key_set(k, buf, len);
+    wipe(buf, sizeof buf); /* also what came before an error */
+    if (n < 0)
+        return complain_errno(why, path, "cannot read the key: ");
+    if (!err)
+        return 0;
+    return complain(why, path,
+                    len < MAC_KEY_MIN ? HINTED("the key is shorter than 16 bytes",
+                                               "; make one with: openssl rand -hex 32")
+                                      : "the key is longer than 256 bytes",
+                    err);
+}
+
+int mac_key_load(struct mac_key *k, const char *path, struct text *why)
+{
+    int fd = open_private(path, why);
+
+    if (fd < 0)
+        return fd;
+    int err = key_from_fd(k, fd, path, why);
+    close(fd);
+    return err;
+}
+
+int mac_key_inline(struct mac_key *k, const char *key, const char *path, struct text *why)
+{
+    int fd = open_private(path, why);
+
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return mac_key_set(k, key, strlen(key));
+}
+
+void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES])
+{
+    br_hmac_context ctx;
+
+    br_hmac_init(&ctx, &k->ctx, 0);
+    br_hmac_update(&ctx, data, len);
+    br_hmac_out(&ctx, mac);
+}
+
+void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char hex[MAC_HEX])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t mac[MAC_BYTES];
+
+    mac_sign(k, data, len, mac);
+    for (size_t i = 0; i < MAC_BYTES; i++) {
+        hex[2 * i] = digits[mac[i] >> 4];
+        hex[2 * i + 1] = digits[mac[i] & 15];
+    }
+}
+
+int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
+                   size_t hex_len)
+{
+    char mac[MAC_HEX];
+    uint8_t digits[MAC_BYTES];
+    unsigned differs = 0;
+
+    if (hex_len != MAC_HEX)
+        return NEFIA_EINVAL;
+    /* In digits and not in bytes: what is equal needs no look at its form. */
+    mac_sign_hex(k, data, len, mac);
+    for (size_t i = 0; i < MAC_HEX; i++)
+        differs |= (unsigned)(hex[i] ^ mac[i]);
+    wipe(mac, sizeof mac);
+    if (!differs)
+        return 0;
+    return parse_hex(hex, hex_len, digits, sizeof digits) < 0 ? NEFIA_EINVAL : NEFIA_EAUTH;
+}

@@ -1,0 +1,100 @@
+#include <string.h>
+
+#include "nefia/hub/action.h"
+#include "nefia/sys/cli.h"
+#include "nefia/base/err.h"
+
+/* alert: POST the event to a webhook. The child says how it went in its output: a first letter, `+`
+ * delivered, `-` refused for good, `~` worth another try, and a few words. */
+
+static const struct field fields[] = {
+    ACTION_TYPE_FIELD("alert"),
+    {.name = "webhook_name",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct action_fields, webhook_name),
+     .min = 1,
+     .max = WEBHOOK_NAME_MAX,
+     .required = true,
+     .help = "a name in reactor.webhooks"},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     .offset = offsetof(struct action_fields, timeout_ms),
+     .min = 0,
+     .max = 3600000,
+     .def = "0",
+     .help = "of one try; 0: the webhook's"},
+    {0},
+};
+
+static char verdict_of(int status)
+{
+    if (status >= 200 && status < 300)
+        return '+';
+    return status < 0 || status == 429 || status >= 500 ? '~' : '-';
+}
+
+/** In the child. */
+static int post(void *arg)
+{
+    const struct action_request *r = arg;
+    const struct http_request request = {
+        .url = &r->hook->url,
+        .secret = r->hook->secret,
+        .body = r->event->line.ptr,
+        .body_len = r->event->line.len,
+        .version = cli_version(),
+    };
+    char why_buf[ACTION_ERROR_MAX + 1], said_buf[ACTION_ERROR_MAX + 3];
+    struct text why, said;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    text_init(&said, said_buf, sizeof said_buf);
+    int status = http_post(&request, &why);
+    char verdict = verdict_of(status);
+    text_char(&said, verdict);
+    if (status > 0) {
+        text_str(&said, "HTTP ");
+        text_u64(&said, (uint64_t)status);
+    } else {
+        text_str(&said, why.len > 0 ? why.buf : err_text(status));
+    }
+    cli_write(STDOUT_FILENO, said.buf, said.len);
+    return verdict != '+';
+}
+
+static int prepare(const struct action_request *r, struct action_scratch *scratch,
+                   struct child_spec *spec, struct text *why)
+{
+    (void)why;
+    /* The forked process has its own copy of all this: what r points to stays as it is. */
+    scratch->request = *r;
+    spec->run = post;
+    spec->run_arg = &scratch->request;
+    return 0;
+}
+
+static enum action_outcome judge(const struct child_result *r, const char *output,
+                                 uint64_t timeout_ms, struct text *error)
+{
+    if (r->timed_out) {
+        text_str(error, "timed out after ");
+        text_duration(error, timeout_ms);
+        return ACTION_AGAIN;
+    }
+    if (r->signal) {
+        text_str(error, "signal ");
+        text_u64(error, (uint64_t)r->signal);
+        return ACTION_AGAIN;
+    }
+    if (r->output_len < 1 || (output[0] != '+' && output[0] != '-' && output[0] != '~')) {
+        text_str(error, "its process said nothing");
+        return ACTION_AGAIN;
+    }
+    if (output[0] == '+' && r->exit_code == 0)
+        return ACTION_DONE;
+    text_printable(error, output + 1, r->output_len - 1);
+    return output[0] == '~' ? ACTION_AGAIN : ACTION_FAILED;
+}
+
+const struct action_class action_alert = {
+    .name = "alert", .fields = fields, .prepare = prepare, .judge = judge};

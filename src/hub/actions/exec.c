@@ -1,0 +1,195 @@
+#include <string.h>
+
+#include "nefia/hub/action.h"
+#include "nefia/base/err.h"
+
+/* exec: run a shell command line on the hub. The event reaches it through the environment alone;
+ * nothing of it is ever put into the command. */
+
+#define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
+
+static const char *const targets[] = {"host", "hub", NULL};
+
+static const struct field fields[] = {
+    ACTION_TYPE_FIELD("exec"),
+    {.name = "command",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct action_fields, command),
+     .min = 1,
+     .max = ACTION_COMMAND_MAX,
+     .required = true,
+     .help = "command line for /bin/sh"},
+    {.name = "target",
+     .type = FIELD_WORD,
+     .offset = offsetof(struct action_fields, target),
+     .words = targets,
+     .def = "host",
+     .help = "where it runs: host (the device of the event) or hub"},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     .offset = offsetof(struct action_fields, timeout_ms),
+     .min = 1000,
+     .max = 3600000,
+     .def = "30s",
+     .help = "then it is ended"},
+    {0},
+};
+
+/** The environment in the making: strings in text, one after the other, each with its NUL. */
+struct env {
+    struct action_scratch *scratch;
+    unsigned count;
+    struct text text;
+};
+
+/** One variable, whole or not at all. False: there was no room. */
+static bool put_var(struct env *e, const char *prefix, const char *name, const char *value,
+                    size_t len)
+{
+    size_t start = e->text.len;
+    size_t need = strlen(prefix) + strlen(name) + 1 + len + 1;
+
+    /* The last place is for NEFIA_TRUNCATED. */
+    if (e->count + 1 >= ACTION_ENV_VARS || need >= e->text.cap - e->text.len - 32)
+        return false;
+    text_str(&e->text, prefix);
+    text_str(&e->text, name);
+    text_char(&e->text, '=');
+    text_bytes(&e->text, value, len);
+    text_char(&e->text, '\0');
+    e->scratch->envp[e->count++] = e->scratch->text + start;
+    return true;
+}
+
+/** `used-percent` becomes `USED_PERCENT`. */
+static void variable_name(char name[KEY_MAX + 1], const char *key, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len && i < KEY_MAX; i++) {
+        char c = key[i];
+        bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z',
+             digit = c >= '0' && c <= '9';
+        name[i] = lower ? (char)(c - 'a' + 'A') : upper || digit ? c : '_';
+    }
+    name[i] = '\0';
+}
+
+static bool has_var(const struct env *e, const char *prefix, const char *name)
+{
+    size_t p = strlen(prefix), n = strlen(name);
+
+    for (unsigned i = 0; i < e->count; i++) {
+        const char *var = e->scratch->envp[i];
+        if (strncmp(var, prefix, p) == 0 && strncmp(var + p, name, n) == 0 && var[p + n] == '=')
+            return true;
+    }
+    return false;
+}
+
+/** Where the last variable's value is written: the rest of the text, so that strings are unescaped
+ * in place. */
+static bool put_string_var(struct env *e, const char *prefix, const char *name,
+                           const struct json_doc *doc, unsigned value)
+{
+    size_t start = e->text.len;
+
+    if (!put_var(e, prefix, name, "", 0))
+        return false;
+    text_rewind(&e->text, e->text.len - 1);
+    size_t from = e->text.len;
+    int err = json_string(doc, value, &e->text);
+    bool fits = err >= 0 && e->text.cap - e->text.len > 32;
+    /* A value with a NUL in it cannot be an environment variable. */
+    if (!fits || memchr(e->text.buf + from, '\0', e->text.len - from)) {
+        text_rewind(&e->text, start);
+        e->count--;
+        return fits;
+    }
+    text_char(&e->text, '\0');
+    return true;
+}
+
+/** One member of data. Objects, arrays and null are left out. False: there was no room. */
+static bool put_member(struct env *e, const struct json_doc *doc, unsigned key)
+{
+    static const char prefix[] = "NEFIA_DATA_";
+    const struct json_token *value = json_at(doc, key + 1);
+    struct slice raw = json_raw(doc, key);
+    char name[KEY_MAX + 1];
+
+    if (value->type == JSON_OBJECT || value->type == JSON_ARRAY || value->type == JSON_NULL)
+        return true;
+    variable_name(name, raw.ptr, raw.len);
+    /* The first of two keys that become the same name stays. */
+    if (has_var(e, prefix, name))
+        return true;
+    if (value->type == JSON_STRING)
+        return put_string_var(e, prefix, name, doc, key + 1);
+    raw = json_raw(doc, key + 1);
+    return put_var(e, prefix, name, raw.ptr, raw.len);
+}
+
+static void put_environment(struct env *e, const struct action_request *r)
+{
+    static const char path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    const struct event *ev = r->event;
+    const char *severity = severity_text(ev->severity);
+    bool whole = put_var(e, "", "PATH", path, sizeof path - 1);
+
+    whole &= put_var(e, "NEFIA_", "EVENT", ev->line.ptr, ev->line.len);
+    whole &= put_var(e, "NEFIA_", "TYPE", ev->type.ptr, ev->type.len);
+    whole &= put_var(e, "NEFIA_", "HOST", ev->host_id.ptr, ev->host_id.len);
+    whole &= put_var(e, "NEFIA_", "SEVERITY", severity, strlen(severity));
+    whole &= put_var(e, "NEFIA_", "RULE", r->rule, strlen(r->rule));
+    unsigned end = json_at(&ev->doc, ev->data_token)->next;
+    for (unsigned key = ev->data_token + 1; key < end; key = json_at(&ev->doc, key + 1)->next)
+        whole &= put_member(e, &ev->doc, key);
+    if (!whole)
+        e->scratch->envp[e->count++] = "NEFIA_TRUNCATED=1";
+    e->scratch->envp[e->count] = NULL;
+}
+
+static int prepare(const struct action_request *r, struct action_scratch *scratch,
+                   struct child_spec *spec, struct text *why)
+{
+    struct env e = {.scratch = scratch};
+
+    (void)why;
+    text_init(&e.text, scratch->text, sizeof scratch->text);
+    put_environment(&e, r);
+    scratch->argv[0] = "/bin/sh";
+    scratch->argv[1] = "-c";
+    scratch->argv[2] = r->action->command;
+    scratch->argv[3] = NULL;
+    spec->argv = scratch->argv;
+    spec->envp = scratch->envp;
+    return 0;
+}
+
+static enum action_outcome judge(const struct child_result *r, const char *output,
+                                 uint64_t timeout_ms, struct text *error)
+{
+    (void)output;
+    if (r->timed_out) {
+        text_str(error, "timed out after ");
+        text_duration(error, timeout_ms);
+    } else if (r->signal) {
+        text_str(error, "signal ");
+        text_u64(error, (uint64_t)r->signal);
+    } else if (r->exit_code) {
+        text_str(error, "exit ");
+        text_u64(error, (uint64_t)r->exit_code);
+    } else {
+        return ACTION_DONE;
+    }
+    return ACTION_FAILED;
+}
+
+const struct action_class action_exec = {
+    .name = "exec",
+    .fields = fields,
+    .logs_output = true,
+    .prepare = prepare,
+    .judge = judge,
+};

@@ -1,0 +1,466 @@
+#include "nefia/hub/hub.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "nefia/sys/cli.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/heap.h"
+#include "nefia/sys/log.h"
+#include "nefia/sys/seccomp.h"
+#include "nefia/event/settings.h"
+#include "nefia/net/tcp.h"
+
+#define POOL_PROGRAM_HUB
+#include "nefia/base/pool.h"
+
+#define BACKLOG 64
+#define DRAIN_STEP_MS 20u
+#define LISTEN_STEP_MS 50
+#define LISTEN_WAIT_MS 1000 /* at the start, when the port is taken */
+#define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
+#define FINISHING_MS 10000u                   /* for actions to end */
+
+/* ---- Wiring ---- */
+
+static void add_queues(struct hub *h)
+{
+    static const struct {
+        const char *class;
+        unsigned jobs, blocks, running;
+    } sizes[] = {
+        {"exec", HUB_EXEC_JOBS, HUB_EXEC_BLOCKS, HUB_EXEC_RUNNING},
+        {"alert", HUB_ALERT_JOBS, HUB_ALERT_BLOCKS, HUB_ALERT_RUNNING},
+    };
+    struct job *jobs = pool_jobs;
+    struct job_block *blocks = pool_job_blocks;
+    char *outputs = pool_job_outputs;
+
+    for (const struct action_class *const *class = action_classes(); *class; class++)
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+            if (str_eq(sizes[i].class, (*class)->name)) {
+                jobs_add_queue(&h->jobs, *class, jobs, sizes[i].jobs, blocks, sizes[i].blocks,
+                               outputs, sizes[i].running);
+                jobs += sizes[i].jobs;
+                blocks += sizes[i].blocks;
+                outputs += (size_t)sizes[i].running * JOB_OUTPUT;
+            }
+}
+
+static void journal_changed(void *arg)
+{
+    struct hub *h = arg;
+
+    control_wake(&h->control);
+}
+
+static void all_safe(void *arg)
+{
+    struct hub *h = arg;
+
+    listener_acknowledge(&h->listener);
+}
+
+static void try_again(void *arg)
+{
+    struct hub *h = arg;
+
+    listener_resume(&h->listener);
+    pipeline_turn_end(&h->pipeline);
+}
+
+static void journal_refused(void *arg)
+{
+    struct hub *h = arg;
+
+    timer_start(&h->loop, &h->again, PIPELINE_RETRY_MS, try_again, h);
+}
+
+/** From the loop: what asks for this may be in the middle of a connection's lines. */
+static void room_again(void *arg)
+{
+    struct hub *h = arg;
+
+    if (h->listener.held > 0 && !h->pipeline.unsafe)
+        timer_start(&h->loop, &h->again, 0, try_again, h);
+}
+
+static int random_bytes(void *buf, size_t len)
+{
+    return getrandom(buf, len, GRND_NONBLOCK) == (ssize_t)len ? 0 : NEFIA_EIO;
+}
+
+void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
+{
+    union hub_work *work = pool_work;
+
+    h->path = path;
+    h->report = report;
+    heap_init(pool_heap, sizeof pool_heap);
+    config_init(&h->config, "HUB", work->nodes, CONFIG_HUB_CONFIG_NODES, report, NULL);
+    const size_t half = sizeof pool_config_text / 2;
+    for (unsigned i = 0; i < 2; i++)
+        h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
+    rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
+               CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.hosts,
+               CONFIG_RULE_HOSTS, pool_pattern_scratch);
+}
+
+static void peers_changed(void *arg)
+{
+    struct hub *h = arg;
+
+    listener_recheck(&h->listener, h->listener.with_signatures);
+}
+
+/** What only a running hub needs. */
+static void wire_daemon(struct hub *h)
+{
+    union hub_work *work = pool_work;
+
+    loop_init(&h->loop, &clock_system, pool_pollfds, pool_polled, HUB_WATCHES);
+    children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
+    journal_init(&h->journal, pool_journal_rows, pool_journal_settled, CONFIG_RECENT_EVENTS,
+                 pool_journal_bytes, sizeof pool_journal_bytes);
+    hosts_init(&h->hosts, pool_hosts, pool_host_chains, CONFIG_HOSTS);
+    pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->journal, &h->jobs, &h->hosts,
+                  &h->store, pool_tokens);
+    h->pipeline.changed = journal_changed;
+    h->pipeline.acknowledge = all_safe;
+    h->pipeline.refused = journal_refused;
+    h->pipeline.room = room_again;
+    h->pipeline.random = random_bytes;
+    h->pipeline.arg = h;
+    const struct store_hooks store_hooks = pipeline_store_hooks(&h->pipeline);
+    store_init(&h->store, pool_store, sizeof pool_store, &h->hosts, &store_hooks);
+    const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
+    jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
+    add_queues(h);
+    const struct listener_hooks listener_hooks = pipeline_listener_hooks(&h->pipeline);
+    listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS,
+                  (char *)pool_receive, sizeof pool_receive, &listener_hooks);
+    peers_init(&h->peers, &h->loop, pool_wireguard_nets, CONFIG_WIREGUARD_NETS, pool_receive,
+               peers_changed, h);
+    h->pipeline.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
+    h->view = (struct status_view){.pipeline = &h->pipeline, .listener = &h->listener};
+}
+
+/* ---- Configuration ---- */
+
+static struct reactor_settings *staged(const struct hub *h)
+{
+    return &pool_settings[!h->active];
+}
+
+const struct reactor_settings *hub_loaded(const struct hub *h)
+{
+    return staged(h);
+}
+
+const char *hub_socket(struct hub *h)
+{
+    if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive,
+                    sizeof pool_receive) < 0)
+        return NULL;
+    return reactor_settings_socket(&h->config);
+}
+
+int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action))
+{
+    struct config *c = &h->config;
+    struct reactor_settings *s = staged(h);
+    const struct node *rules;
+    int err = config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
+    if (err < 0)
+        return err;
+    reactor_settings_bind(s, c, &rules);
+    if (IS_ENABLED(CONFIG_PRIVILEGES))
+        privileges_bind(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
+    const struct webhooks hooks = {s->hooks, s->hook_count};
+    rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
+    if (settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key)) {
+        wipe(pool_receive, sizeof pool_receive);
+        heap_wipe();
+    }
+    err = config_done(c);
+    if (err < 0)
+        rules_abort(&h->rules);
+    return err;
+}
+
+static uint16_t rule_now(void *arg, uint16_t rule)
+{
+    const struct hub *h = arg;
+    /* The generation before is out of force, but its names are still there until the next load. */
+    int i = rules_find(&h->rules, h->rules.sets[!h->rules.active].rules[rule].name);
+
+    return i < 0 ? JOB_NO_RULE : (uint16_t)i;
+}
+
+/** What hub_load read comes into force. */
+static void commit(struct hub *h)
+{
+    rules_commit(&h->rules);
+    h->active = !h->active;
+    reactor_settings_wipe(&pool_settings[!h->active]);
+    h->pipeline.settings = &pool_settings[h->active];
+    h->listener.per_peer = h->pipeline.settings->max_connections_per_peer;
+    h->pipeline.key = h->staged_key;
+    mac_key_wipe(&h->staged_key);
+    jobs_rebind(&h->jobs, rule_now, h);
+}
+
+/* ---- Running ---- */
+
+void hub_log_notice(void *arg, const char *rule, const char *action)
+{
+    (void)arg;
+    LOG_WARN("rule ", rule, ": its action (", action,
+             ") is not in this build: it will match, and do nothing");
+}
+
+static void tell_serving(const struct hub *h, const char *what)
+{
+    const struct reactor_settings *s = h->pipeline.settings;
+
+    LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ",
+             DEC(s->hook_count), " webhooks, ",
+             pipeline_signed(&h->pipeline)
+                 ? "events are signed"
+                 : "events are not signed: every peer in reactor.peers is believed");
+}
+
+/** After a kill, a command that was just being started may hold the port for a moment: where it is
+ * taken, wait up to wait_ms. Return: a descriptor, or negative, logged. */
+static int listen_on(const struct reactor_settings *s, int wait_ms)
+{
+    char why_buf[256];
+    struct text why;
+
+    for (;; wait_ms -= LISTEN_STEP_MS) {
+        text_init(&why, why_buf, sizeof why_buf);
+        int fd = tcp_listen(&s->listen, BACKLOG, "reactor.listen_port", &why);
+        if (fd >= 0)
+            return fd;
+        if (errno != EADDRINUSE || wait_ms <= 0) {
+            LOG_ERROR(why.buf);
+            return fd;
+        }
+        poll(NULL, 0, LISTEN_STEP_MS);
+    }
+}
+
+static bool same_place(const struct addr *a, const struct addr *b)
+{
+    return addr_same_host(a, b) && a->port == b->port;
+}
+
+static void follow_peers(struct hub *h)
+{
+    if (IS_ENABLED(CONFIG_WIREGUARD_PEERS))
+        peers_follow(&h->peers, h->pipeline.settings->peers_from);
+}
+
+/** What was read does not come into force. */
+static void drop_staged(struct hub *h)
+{
+    rules_abort(&h->rules);
+    mac_key_wipe(&h->staged_key);
+    reactor_settings_wipe(staged(h));
+}
+
+static void reload(struct hub *h)
+{
+    const struct reactor_settings *now = h->pipeline.settings, *next = staged(h);
+    int fd = -1;
+
+    if (hub_load(h, hub_log_notice) < 0) {
+        drop_staged(h);
+        LOG_ERROR("reload: ", h->path, " has errors; the configuration before stays in force");
+        return;
+    }
+    if (!same_place(&now->listen, &next->listen)) {
+        fd = listen_on(next, 0);
+        if (fd < 0) {
+            drop_staged(h);
+            LOG_ERROR("reload: cannot listen there; the configuration before stays in force");
+            return;
+        }
+    }
+    if (!str_eq(now->control_socket, next->control_socket))
+        LOG_WARN("reload: a new reactor.control_socket takes effect at the next start");
+    if (!privileges_same(&now->user, &next->user))
+        LOG_WARN("reload: a new reactor.user takes effect at the next start");
+    if (!str_eq(now->state_dir, next->state_dir) || now->journal_kb != next->journal_kb ||
+        now->journal_sync != next->journal_sync)
+        LOG_WARN("reload: another journal takes effect at the next start");
+    if (!next->enabled)
+        LOG_WARN("reload: reactor.enabled is false: this takes effect at the next start");
+    commit(h);
+    if (fd >= 0)
+        listener_open(&h->listener, fd, pipeline_signed(&h->pipeline));
+    listener_recheck(&h->listener, pipeline_signed(&h->pipeline));
+    follow_peers(h);
+    tell_serving(h, "reloaded: ");
+}
+
+/** A step of the end: first the senders, then the actions. */
+static void drain_step(void *arg)
+{
+    struct hub *h = arg;
+    uint64_t waited = clock_ms(h->loop.clock) - h->drain_began_ms;
+
+    if (h->state == HUB_CLOSING && (h->listener.open == 0 || waited > CLOSING_MS)) {
+        listener_close(&h->listener);
+        pipeline_turn_end(&h->pipeline);
+        h->state = HUB_FINISHING;
+        h->drain_began_ms += waited;
+        waited = 0;
+        jobs_drain(&h->jobs);
+    }
+    if (h->state == HUB_FINISHING && (jobs_left(&h->jobs) == 0 || waited > FINISHING_MS)) {
+        loop_stop(&h->loop);
+        return;
+    }
+    timer_start(&h->loop, &h->drain, DRAIN_STEP_MS, drain_step, h);
+}
+
+static void begin_end(struct hub *h)
+{
+    if (h->state != HUB_RUNNING) {
+        loop_stop(&h->loop);
+        return;
+    }
+    LOG_INFO("stopping: taking what senders have sent, finishing actions");
+    h->state = HUB_CLOSING;
+    h->drain_began_ms = clock_ms(h->loop.clock);
+    listener_drain(&h->listener);
+    pipeline_turn_end(&h->pipeline);
+    timer_start(&h->loop, &h->drain, 0, drain_step, h);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct hub *h = arg;
+
+    if (signo == SIGCHLD)
+        children_reap(&h->children);
+    else if (signo == SIGTERM || signo == SIGINT)
+        begin_end(h);
+    else if (signo == SIGHUP && h->state == HUB_RUNNING)
+        reload(h);
+}
+
+/** What the last run left: before anybody may send. */
+static int open_store(struct hub *h)
+{
+    const struct reactor_settings *s = h->pipeline.settings;
+    char why_buf[320];
+    struct text why;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    int err = store_open(&h->store, s->state_dir, (uint64_t)s->journal_kb * 1024, s->journal_sync,
+                         &why);
+    if (err < 0 || why.len > 0)
+        LOG_ERROR(why.buf);
+    if (h->store.stats.damaged + h->store.stats.torn > 0)
+        LOG_WARN("the journal in ", s->state_dir, ": ", DEC(h->store.stats.torn),
+                 " bytes of its last turn were not whole, ", DEC(h->store.stats.damaged),
+                 " bytes before it were damaged; what they held is lost");
+    return err;
+}
+
+static int open_control(struct hub *h)
+{
+    char why_buf[256];
+    struct text why;
+    const char *path = h->pipeline.settings->control_socket;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    if (!path || !*path)
+        return 0;
+    int err = control_open(&h->control, &h->loop, path, pool_clients, CONFIG_CONTROL_CLIENTS,
+                           status_verbs, &h->view, &why);
+    if (err < 0)
+        LOG_ERROR(why.buf);
+    return err;
+}
+
+/** The control socket, and with it everything is open that needs more rights than the rest: from here
+ * on with no more than that needs. */
+static int open_and_restrict(struct hub *h)
+{
+    const struct reactor_settings *s = h->pipeline.settings;
+    const struct privileges_needs needs = {
+        .control_socket = s->control_socket,
+        .state_dir = s->state_dir,
+        .config = h->path,
+        .key_file = s->hmac_key_file,
+        .capabilities = s->peers_from ? (uint64_t)1 << CAP_NET_ADMIN : 0,
+    };
+    char why_buf[256];
+    struct text why;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    privileges_prepare(&s->user, &needs);
+    int err = open_control(h);
+    if (err < 0)
+        return err;
+    err = privileges_drop(&s->user, &needs, &why);
+    if (err < 0)
+        LOG_ERROR(why.buf, " (reactor.user)");
+    else if (IS_ENABLED(CONFIG_SECCOMP))
+        h->view.seccomp = IS_ENABLED(CONFIG_ACTION_EXEC) ? seccomp_commands() : seccomp_strict();
+    return err;
+}
+
+static void end(struct hub *h)
+{
+    unsigned left = jobs_left(&h->jobs);
+
+    listener_close(&h->listener);
+    children_kill_all(&h->children);
+    control_close(&h->control);
+    mac_key_wipe(&h->pipeline.key);
+    reactor_settings_wipe(&pool_settings[h->active]);
+    store_close(&h->store);
+    if (left > 0)
+        LOG_WARN("stopped with ", DEC(left), " actions not finished");
+    LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
+    log_flush();
+}
+
+int hub_run(struct hub *h)
+{
+    wire_daemon(h);
+    if (!staged(h)->enabled) {
+        LOG_ERROR("reactor.enabled is false in ", h->path);
+        return CLI_WRONG;
+    }
+    int fd = listen_on(staged(h), LISTEN_WAIT_MS);
+    if (fd < 0)
+        return CLI_NO;
+    commit(h);
+    loop_on_signal(&h->loop, on_signal, h);
+    if (open_and_restrict(h) < 0) {
+        close(fd);
+        end(h);
+        return CLI_NO;
+    }
+    if (open_store(h) < 0 || listener_open(&h->listener, fd, pipeline_signed(&h->pipeline)) < 0) {
+        end(h);
+        return CLI_NO;
+    }
+    follow_peers(h);
+    tell_serving(h, "listening on ");
+    pipeline_turn_end(&h->pipeline);
+    int err = loop_run(&h->loop);
+    if (err < 0)
+        LOG_ERROR("waiting for events failed: ", ERRNO(errno));
+    end(h);
+    return err < 0 ? CLI_NO : CLI_FINE;
+}

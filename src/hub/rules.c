@@ -1,0 +1,519 @@
+#include "nefia/hub/rules.h"
+
+#include <string.h>
+
+#include "nefia/base/err.h"
+
+#define PATTERN_WORDS ((CONFIG_RULE_PATTERNS + 31) / 32)
+#define BIT(i) (1u << ((i) & 31))
+
+void rules_init(struct rules *r, struct rule *rules0, struct rule *rules1,
+                struct rule_pattern *patterns, unsigned pattern_cap, struct rule_type_memo *types,
+                unsigned type_cap, struct rule_host_memo *hosts, unsigned host_cap,
+                struct pattern_scratch *scratch)
+{
+    *r = (struct rules){
+        .sets = {{.rules = rules0}, {.rules = rules1}},
+        .patterns = patterns,
+        .pattern_cap = pattern_cap,
+        .types = types,
+        .type_cap = type_cap,
+        .hosts = hosts,
+        .host_cap = host_cap,
+        .scratch = scratch,
+    };
+}
+
+const char *rules_pattern_text(const struct rules *r, uint16_t pattern)
+{
+    const char *text = pattern == RULE_ANY ? NULL : r->patterns[pattern].text[r->active];
+
+    return text ? text : "";
+}
+
+/* ---- Reading the configuration ---- */
+
+struct rule_fields {
+    const char *name, *event_pattern, *host_pattern;
+    int severity;
+    bool idempotent;
+    const struct node *action;
+};
+
+static const struct field rule_table[] = {
+    {.name = "name",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct rule_fields, name),
+     .min = 1,
+     .max = RULE_NAME_MAX,
+     .required = true,
+     .help = "what logs and status call it; unique"},
+    {.name = "event_pattern",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct rule_fields, event_pattern),
+     .min = 0,
+     .max = CONFIG_PATTERN_BYTES,
+     .def = "",
+     .help = "regular expression (RE2) on the event's type; empty: all"},
+    {.name = "host_pattern",
+     .type = FIELD_STRING,
+     .offset = offsetof(struct rule_fields, host_pattern),
+     .min = 0,
+     .max = CONFIG_PATTERN_BYTES,
+     .def = "",
+     .help = "regular expression (RE2) on the event's host_id; empty: all"},
+    {.name = "severity",
+     .type = FIELD_WORD,
+     .offset = offsetof(struct rule_fields, severity),
+     .words = severity_words,
+     .help = "the least severity that matches; empty: all"},
+    {.name = "idempotent",
+     .type = FIELD_BOOL,
+     .offset = offsetof(struct rule_fields, idempotent),
+     .def = "false",
+     .help = "true: an action that a crash interrupted is begun again"},
+    {.name = "action",
+     .type = FIELD_NODE,
+     .offset = offsetof(struct rule_fields, action),
+     .required = true,
+     .help = "what to do"},
+    {0},
+};
+
+/** What reading one list of rules needs. */
+struct staging {
+    struct rules *r;
+    struct config *c;
+    const struct webhooks *hooks;
+    struct rule_set *set;
+    unsigned generation;
+};
+
+/** The pattern of this text, wherever it is used already. Return: its index, or NEFIA_ENOTFOUND
+ * with *free_slot the first free one. */
+static int find_pattern(const struct rules *r, const char *text, unsigned *free_slot)
+{
+    *free_slot = r->pattern_cap;
+    for (unsigned i = 0; i < r->pattern_cap; i++) {
+        const struct rule_pattern *p = &r->patterns[i];
+        const char *have = p->text[0] ? p->text[0] : p->text[1];
+
+        if (have && str_eq(have, text))
+            return (int)i;
+        if (!have && *free_slot == r->pattern_cap)
+            *free_slot = i;
+    }
+    return NEFIA_ENOTFOUND;
+}
+
+/** Return: the index, RULE_ANY for an empty pattern, or negative after a report. */
+static int stage_pattern(struct staging *s, const struct node *n, const char *where,
+                         const char *key, const char *text)
+{
+    char reason_buf[192], where_buf[96];
+    struct text reason, path;
+    unsigned slot;
+    int i;
+
+    text_init(&reason, reason_buf, sizeof reason_buf);
+    text_init(&path, where_buf, sizeof where_buf);
+    config_where_key(&path, where, key);
+    if (!*text)
+        return RULE_ANY;
+    i = find_pattern(s->r, text, &slot);
+    if (i < 0 && slot == s->r->pattern_cap) {
+        config_error(s->c, n, path.buf, "more different patterns than RULE_PATTERNS allows",
+                     (char *)0);
+        return NEFIA_EFULL;
+    }
+    if (i < 0) {
+        int err = pattern_compile(&s->r->patterns[slot].pattern, text, strlen(text), s->r->scratch,
+                                  &reason);
+        if (err < 0) {
+            config_error(s->c, n, path.buf, "\"", text, "\": ", reason.buf,
+                         err == NEFIA_EFULL ? " (raise HUB_HEAP_KB, or use a simpler pattern)" : "",
+                         (char *)0);
+            return err;
+        }
+        i = (int)slot;
+    }
+    s->r->patterns[i].text[s->generation] = text;
+    return i;
+}
+
+static bool name_taken(const struct rule_set *set, const char *name)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (str_eq(set->rules[i].name, name))
+            return true;
+    return false;
+}
+
+/** The action of the rule that is read into slot `rule`. Return: as action_bind; 0 where the binder
+ * reported it already. */
+static int stage_action(struct staging *s, struct rule *rule, const struct node *action,
+                        const char *where)
+{
+    char path_buf[96];
+    struct text path;
+
+    text_init(&path, path_buf, sizeof path_buf);
+    config_where_key(&path, where, "action");
+    if (!action || !config_is(s->c, action, path.buf, NODE_MAP))
+        return 0;
+    return action_bind(&rule->action, s->c, action, path.buf, s->hooks);
+}
+
+/** One rule; goes on after an error, so that all of them are reported.
+ * Return: 0, or NEFIA_ENOTSUP (its action is not in this build). */
+static int stage_rule(struct staging *s, const struct node *n, const char *where)
+{
+    unsigned errors = s->c->errors;
+    struct rule_fields f;
+    struct rule rule = {0};
+
+    config_bind(s->c, n, where, rule_table, &f);
+    int event_pattern = stage_pattern(s, node_child(s->c, n, "event_pattern"), where,
+                                      "event_pattern", f.event_pattern);
+    int host_pattern = stage_pattern(s, node_child(s->c, n, "host_pattern"), where, "host_pattern",
+                                     f.host_pattern);
+    int action = stage_action(s, &rule, f.action, where);
+    if (f.name && name_taken(s->set, f.name))
+        config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.name,
+                     "\" is the name of an earlier rule", (char *)0);
+    if (!f.name)
+        return 0;
+    /* Kept with errors too, for the names of those that follow; then the whole set is dropped. */
+    rule.name = f.name;
+    rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
+    rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
+    rule.idempotent = f.idempotent;
+    rule.least = (uint8_t)(f.severity < 0 ? SEVERITY_INFO : f.severity);
+    s->set->rules[s->set->count++] = rule;
+    return s->c->errors != errors ? 0 : action;
+}
+
+static void index_severities(struct rule_set *set)
+{
+    memset(set->severity_bits, 0, sizeof set->severity_bits);
+    for (unsigned i = 0; i < set->count; i++)
+        for (unsigned sev = set->rules[i].least; sev < SEVERITY_COUNT; sev++)
+            set->severity_bits[sev][i / 32] |= BIT(i);
+}
+
+int rules_stage(struct rules *r, struct config *c, const struct node *list,
+                const struct webhooks *hooks,
+                void (*notice)(void *arg, const char *rule, const char *action), void *arg)
+{
+    unsigned generation = !r->active;
+    struct staging s = {
+        .r = r, .c = c, .hooks = hooks, .set = &r->sets[generation], .generation = generation};
+    unsigned errors = c->errors, index = 0;
+
+    s.set->count = 0;
+    list = config_is(c, list, "reactor.rules", NODE_LIST) ? list : NULL;
+    for (const struct node *n = list ? node_first(c, list) : NULL; n;
+         n = node_next(c, n), index++) {
+        char where_buf[48];
+        struct text where;
+
+        text_init(&where, where_buf, sizeof where_buf);
+        config_where_item(&where, "reactor.rules", index);
+        if (s.set->count == CONFIG_RULES) {
+            config_error(c, n, where.buf, "more rules than this build takes (RULES)", (char *)0);
+            return NEFIA_EINVAL;
+        }
+        if (stage_rule(&s, n, where.buf) == NEFIA_ENOTSUP && notice)
+            notice(arg, s.set->rules[s.set->count - 1].name,
+                   action_word(&s.set->rules[s.set->count - 1].action));
+    }
+    index_severities(s.set);
+    return c->errors != errors ? NEFIA_EINVAL : (int)s.set->count;
+}
+
+/** No rule of this generation has patterns any more: free those that the other one does not have
+ * either. */
+static void drop_generation(struct rules *r, unsigned generation)
+{
+    for (unsigned i = 0; i < r->pattern_cap; i++) {
+        struct rule_pattern *p = &r->patterns[i];
+
+        if (!p->text[generation])
+            continue;
+        p->text[generation] = NULL;
+        if (!p->text[!generation])
+            pattern_free(&p->pattern);
+    }
+    r->sets[generation].count = 0;
+}
+
+static void forget_memos(struct rules *r)
+{
+    for (unsigned i = 0; i < r->type_cap; i++)
+        r->types[i].len = 0;
+    for (unsigned i = 0; i < r->host_cap; i++)
+        r->hosts[i].len = 0;
+}
+
+void rules_commit(struct rules *r)
+{
+    unsigned old = r->active;
+    struct rule_set *set = &r->sets[!old];
+
+    for (unsigned i = 0; i < set->count; i++) {
+        int before = rules_find(r, set->rules[i].name);
+        set->rules[i].hits = before < 0 ? 0 : r->sets[old].rules[before].hits;
+    }
+    r->active = !old;
+    drop_generation(r, old);
+    forget_memos(r);
+}
+
+void rules_abort(struct rules *r)
+{
+    drop_generation(r, !r->active);
+    forget_memos(r);
+}
+
+int rules_find(const struct rules *r, const char *name)
+{
+    const struct rule_set *set = rules_active(r);
+
+    for (unsigned i = 0; i < set->count; i++)
+        if (str_eq(set->rules[i].name, name))
+            return (int)i;
+    return NEFIA_ENOTFOUND;
+}
+
+/* ---- Matching ---- */
+
+/** Bits of the rules whose pattern (on the type, or on the host) passes s. Return: false when one
+ * could not be matched for want of heap. */
+static bool match_all(struct rules *r, bool host, struct slice s, uint32_t bits[RULE_WORDS])
+{
+    const struct rule_set *set = rules_active(r);
+    uint32_t known[PATTERN_WORDS] = {0}, passes[PATTERN_WORDS] = {0};
+    bool complete = true;
+
+    memset(bits, 0, RULE_WORDS * sizeof bits[0]);
+    for (unsigned i = 0; i < set->count; i++) {
+        unsigned p = host ? set->rules[i].host_pattern : set->rules[i].event_pattern;
+
+        if (p == RULE_ANY) {
+            bits[i / 32] |= BIT(i);
+            continue;
+        }
+        if (!(known[p / 32] & BIT(p))) {
+            int hit = pattern_match(&r->patterns[p].pattern, s.ptr, s.len);
+            known[p / 32] |= BIT(p);
+            if (hit > 0)
+                passes[p / 32] |= BIT(p);
+            complete &= hit >= 0;
+        }
+        if (passes[p / 32] & BIT(p))
+            bits[i / 32] |= BIT(i);
+    }
+    return complete;
+}
+
+#define MEMO_PROBES 8u
+
+/** Both kinds of memo differ in the length of their key only: this works on their common beginning
+ * and a stride. */
+struct memo_table {
+    char *slots;
+    size_t stride, key_offset, bits_offset, key_max;
+    unsigned cap;
+};
+
+struct memo_head {
+    uint32_t hash;
+    uint16_t len;
+};
+
+static struct memo_head *memo_slot(const struct memo_table *t, unsigned i)
+{
+    return (struct memo_head *)(void *)(t->slots + t->stride * (i % t->cap));
+}
+
+static uint32_t *memo_bits(const struct memo_table *t, struct memo_head *m)
+{
+    return (uint32_t *)(void *)((char *)m + t->bits_offset);
+}
+
+/** The slot that has s, or else the one to put it in (its len is then another's or 0). */
+static struct memo_head *memo_find(const struct memo_table *t, uint32_t hash, struct slice s,
+                                   bool *found)
+{
+    struct memo_head *free_slot = NULL;
+
+    for (unsigned i = 0; i < MEMO_PROBES; i++) {
+        struct memo_head *m = memo_slot(t, hash + i);
+
+        *found = m->len == s.len && m->hash == hash &&
+                 memcmp((char *)m + t->key_offset, s.ptr, s.len) == 0;
+        if (*found)
+            return m;
+        if (m->len == 0 && !free_slot)
+            free_slot = m;
+    }
+    return free_slot ? free_slot : memo_slot(t, hash + (hash >> 16) % MEMO_PROBES);
+}
+
+/** Only finds a place; eight bytes at a time. */
+static uint32_t memo_hash(struct slice s)
+{
+    const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = s.len * factor, x;
+    size_t i = 0;
+
+    for (; i + 8 <= s.len; i += 8) {
+        memcpy(&x, s.ptr + i, 8);
+        h = (h ^ x) * factor;
+        h ^= h >> 29;
+    }
+    for (x = 0; i < s.len; i++)
+        x = x << 8 | (unsigned char)s.ptr[i];
+    h = (h ^ x) * factor;
+    return (uint32_t)(h >> 32);
+}
+
+/** Bits for s, remembered or made. room: used when the answer must not be remembered. */
+static const uint32_t *memo_look_up(struct rules *r, const struct memo_table *t, bool host,
+                                    struct slice s, uint32_t room[RULE_WORDS])
+{
+    uint32_t hash = memo_hash(s);
+    struct memo_head *m;
+    bool found;
+
+    if (s.len == 0 || s.len > t->key_max) {
+        match_all(r, host, s, room);
+        return room;
+    }
+    m = memo_find(t, hash, s, &found);
+    if (found) {
+        r->looked_up++;
+        return memo_bits(t, m);
+    }
+    r->matched++;
+    m->len = 0;
+    if (!match_all(r, host, s, memo_bits(t, m))) {
+        r->failed++;
+        return memo_bits(t, m);
+    }
+    m->hash = hash;
+    m->len = (uint16_t)s.len;
+    memcpy((char *)m + t->key_offset, s.ptr, s.len);
+    return memo_bits(t, m);
+}
+
+bool rules_match(struct rules *r, const struct event *e, uint32_t bits[RULE_WORDS])
+{
+    const struct memo_table types = {
+        (char *)r->types,
+        sizeof *r->types,
+        offsetof(struct rule_type_memo, key),
+        offsetof(struct rule_type_memo, bits),
+        EVENT_TYPE_MAX,
+        r->type_cap,
+    };
+    const struct memo_table hosts = {
+        (char *)r->hosts,
+        sizeof *r->hosts,
+        offsetof(struct rule_host_memo, key),
+        offsetof(struct rule_host_memo, bits),
+        EVENT_HOST_MAX,
+        r->host_cap,
+    };
+    const struct rule_set *set = rules_active(r);
+    uint32_t room[RULE_WORDS], any = 0;
+    const uint32_t *by_host;
+
+    if (set->count == 0)
+        return false;
+    const uint32_t *by_type = memo_look_up(r, &types, false, e->type, bits);
+    const uint32_t *by_severity = set->severity_bits[e->severity];
+    for (unsigned i = 0; i < (set->count + 31) / 32; i++)
+        any |= bits[i] = by_type[i] & by_severity[i];
+    if (!any)
+        return false;
+    by_host = memo_look_up(r, &hosts, true, e->host_id, room);
+    any = 0;
+    for (unsigned i = 0; i < (set->count + 31) / 32; i++)
+        any |= bits[i] &= by_host[i];
+    return any != 0;
+}
+
+int rules_next(const uint32_t bits[RULE_WORDS], unsigned count, unsigned i)
+{
+    for (; i < count; i++) {
+        uint32_t word = bits[i / 32] >> (i & 31);
+
+        if (word)
+            return (int)i + __builtin_ctz(word) < (int)count ? (int)i + __builtin_ctz(word)
+                                                             : NEFIA_ENOTFOUND;
+        i |= 31;
+    }
+    return NEFIA_ENOTFOUND;
+}
+
+/* ---- Explaining ---- */
+
+static int judge_pattern(const struct rules *r, uint16_t pattern, struct slice s)
+{
+    return pattern == RULE_ANY ? 1 : pattern_match(&r->patterns[pattern].pattern, s.ptr, s.len);
+}
+
+struct rule_verdict rules_judge(const struct rules *r, const struct rule *rule,
+                                const struct event *e)
+{
+    int type = judge_pattern(r, rule->event_pattern, e->type),
+        host = judge_pattern(r, rule->host_pattern, e->host_id);
+    struct rule_verdict v = {
+        .rule = rule,
+        .event_pattern = rules_pattern_text(r, rule->event_pattern),
+        .host_pattern = rules_pattern_text(r, rule->host_pattern),
+        .have = e->severity,
+        .least = (enum severity)rule->least,
+    };
+
+    if (type < 0 || host < 0)
+        v.reason = RULE_NO_MEMORY;
+    else if (!type)
+        v.reason = RULE_OTHER_TYPE;
+    else if (!host)
+        v.reason = RULE_OTHER_HOST;
+    else
+        v.reason = v.have < v.least ? RULE_LESS_SEVERE : RULE_MATCHES;
+    return v;
+}
+
+static void put_comparison(struct text *t, const char *what, const char *pattern, bool differs)
+{
+    text_str(t, what);
+    if (!*pattern) {
+        text_str(t, " any");
+        return;
+    }
+    text_str(t, differs ? " !~ " : " ~ ");
+    text_printable(t, pattern, strlen(pattern));
+}
+
+void rule_verdict_text(struct text *t, const struct rule_verdict *v)
+{
+    if (v->reason == RULE_NO_MEMORY) {
+        text_str(t, "no heap to match its patterns");
+        return;
+    }
+    text_str(t, v->reason == RULE_MATCHES ? "matches: " : "no match: ");
+    put_comparison(t, "type", v->event_pattern, v->reason == RULE_OTHER_TYPE);
+    if (v->reason == RULE_OTHER_TYPE)
+        return;
+    put_comparison(t, ", host", v->host_pattern, v->reason == RULE_OTHER_HOST);
+    if (v->reason == RULE_OTHER_HOST)
+        return;
+    text_str(t, ", ");
+    text_str(t, severity_text(v->have));
+    text_str(t, v->reason == RULE_MATCHES ? " >= " : " < ");
+    text_str(t, severity_text(v->least));
+}

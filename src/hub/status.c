@@ -1,0 +1,388 @@
+#include "nefia/hub/status.h"
+
+#include <string.h>
+
+#include "nefia/base/err.h"
+#include "nefia/sys/heap.h"
+
+enum { STEP_WIDTHS, STEP_RULES, STEP_RECENT, STEP_COUNTERS, STEP_END };
+
+/* ---- Widths ---- */
+
+static void put_width(struct json_writer *w, const char *key, const size_t *longest, size_t n)
+{
+    json_array(w, key);
+    for (size_t i = 0; i < n; i++)
+        json_put_u64(w, NULL, longest[i]);
+    json_end_array(w);
+}
+
+static void widen(size_t *longest, const char *s, size_t len)
+{
+    size_t n = utf8_count(s, len);
+
+    if (n > *longest)
+        *longest = n;
+}
+
+static void widen_str(size_t *longest, const char *s)
+{
+    widen(longest, s, strlen(s));
+}
+
+static uint64_t first_recent(const struct journal *j, uint64_t most)
+{
+    uint64_t oldest = journal_oldest(j);
+
+    return j->last_seq >= oldest + most ? j->last_seq - most + 1 : oldest;
+}
+
+static void put_rule_widths(const struct status_view *v, struct json_writer *w)
+{
+    const struct rules *rules = v->pipeline->rules;
+    const struct rule_set *set = rules_active(rules);
+    size_t longest[4] = {0};
+
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct rule *r = &set->rules[i];
+        widen_str(&longest[0], r->name);
+        widen_str(&longest[1], rules_pattern_text(rules, r->event_pattern));
+        widen_str(&longest[2], rules_pattern_text(rules, r->host_pattern));
+        widen_str(&longest[3], action_word(&r->action));
+    }
+    put_width(w, "rules", longest, ARRAY_SIZE(longest));
+}
+
+static void put_recent_widths(const struct status_view *v, struct json_writer *w, uint64_t most)
+{
+    const struct journal *j = v->pipeline->journal;
+    size_t longest[6] = {0};
+    struct journal_view row;
+
+    for (uint64_t seq = first_recent(j, most); seq <= j->last_seq; seq++) {
+        if (!journal_get(j, seq, &row))
+            continue;
+        widen_str(&longest[0], "2026-03-10 15:30");
+        widen(&longest[1], row.type.ptr, row.type.len);
+        widen(&longest[2], row.host.ptr, row.host.len);
+        widen_str(&longest[3], severity_text((enum severity)row.row->event.severity));
+        widen_str(&longest[4], row.row->rule);
+        widen_str(&longest[5], row.row->action);
+    }
+    put_width(w, "recent", longest, ARRAY_SIZE(longest));
+}
+
+static void put_widths(const struct status_view *v, struct text *out, uint64_t most)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_object(&w, "widths");
+    put_rule_widths(v, &w);
+    put_recent_widths(v, &w, most);
+    json_end_object(&w);
+    json_end_object(&w);
+}
+
+/* ---- Records ---- */
+
+static void put_or_null(struct json_writer *w, const char *key, const char *s)
+{
+    if (*s)
+        json_put_string(w, key, s);
+    else
+        json_put_null(w, key);
+}
+
+static void put_rule(const struct status_view *v, struct text *out, unsigned i)
+{
+    const struct rules *rules = v->pipeline->rules;
+    const struct rule *r = &rules_active(rules)->rules[i];
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_object(&w, "rule");
+    json_put_string(&w, "name", r->name);
+    json_put_string(&w, "event_pattern", rules_pattern_text(rules, r->event_pattern));
+    json_put_string(&w, "host_pattern", rules_pattern_text(rules, r->host_pattern));
+    json_put_string(&w, "severity", severity_text((enum severity)r->least));
+    json_put_string(&w, "action", action_word(&r->action));
+    json_put_bool(&w, "in_this_build", r->action.class != NULL);
+    json_put_u64(&w, "hits", r->hits);
+    json_end_object(&w);
+    json_end_object(&w);
+}
+
+static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
+{
+    char buf[32];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_rfc3339(&t, unix_s);
+    json_put_bytes(w, key, t.buf, t.len);
+}
+
+/** What a row says of its event's line. */
+enum row_event { WITHOUT_EVENT, WITH_EVENT, EVENT_TOO_LONG };
+
+static void put_row(const struct journal_view *v, struct text *out, const char *key,
+                    enum row_event event)
+{
+    const struct journal_row *r = v->row;
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_object(&w, key);
+    json_put_u64(&w, "seq", r->seq);
+    put_time(&w, "time", journal_time(r));
+    put_time(&w, "received", r->event.received_s);
+    json_put_bytes(&w, "type", v->type.ptr, v->type.len);
+    json_put_bytes(&w, "host", v->host.ptr, v->host.len);
+    json_put_string(&w, "severity", severity_text((enum severity)r->event.severity));
+    put_or_null(&w, "rule", r->rule);
+    put_or_null(&w, "action", r->action);
+    json_put_string(&w, "state", journal_state_text((enum journal_state)r->state));
+    put_or_null(&w, "error", r->error);
+    if (event == WITH_EVENT)
+        json_put_raw(&w, "event", v->line.ptr, v->line.len);
+    if (event == EVENT_TOO_LONG)
+        json_put_null(&w, "event");
+    json_end_object(&w);
+    json_end_object(&w);
+}
+
+static void put_connections(const struct status_view *v, struct json_writer *w)
+{
+    json_object(w, "connections");
+    json_put_u64(w, "open", v->listener->open);
+    json_put_u64(w, "accepted", v->listener->accepted);
+    json_put_u64(w, "holding", v->listener->held);
+    json_end_object(w);
+    json_object(w, "rejected");
+    for (int i = 0; i < REJECT_COUNT; i++)
+        json_put_u64(w, reject_name((enum reject)i), v->pipeline->rejected[i]);
+    json_end_object(w);
+}
+
+static void put_queues(const struct jobs *jobs, struct json_writer *w)
+{
+    json_object(w, "actions");
+    for (unsigned i = 0; i < jobs->queue_count; i++) {
+        const struct job_queue *q = &jobs->queues[i];
+        json_object(w, q->class->name);
+        json_put_u64(w, "waiting", q->used - q->running);
+        json_put_u64(w, "running", q->running);
+        json_put_u64(w, "done", q->done);
+        json_put_u64(w, "failed", q->failed);
+        json_put_u64(w, "retried", q->retried);
+        json_put_u64(w, "queue_full", q->overflowed);
+        json_end_object(w);
+    }
+    json_end_object(w);
+}
+
+static void put_heap(struct json_writer *w)
+{
+    struct heap_stats s = heap_stats();
+
+    json_object(w, "heap");
+    json_put_u64(w, "size", s.size);
+    json_put_u64(w, "used", s.used);
+    json_put_u64(w, "high_water", s.high_water);
+    json_put_u64(w, "refused", s.failed);
+    json_end_object(w);
+}
+
+static void put_journal(const struct pipeline *p, struct json_writer *w)
+{
+    const struct store_stats *s = &p->store->stats;
+
+    json_object(w, "hosts");
+    json_put_u64(w, "known", p->hosts->used);
+    json_put_u64(w, "forgotten", p->hosts->forgotten);
+    json_end_object(w);
+    json_object(w, "journal");
+    json_put_bool(w, "kept", p->store->dir_fd >= 0);
+    json_put_bool(w, "written", !p->unsafe);
+    json_put_u64(w, "bytes", s->bytes);
+    json_put_u64(w, "commits", s->commits);
+    json_put_u64(w, "syncs", s->syncs);
+    json_put_u64(w, "failed", s->failed);
+    json_put_u64(w, "damaged_bytes", s->damaged);
+    json_end_object(w);
+}
+
+static void put_counters(const struct status_view *v, struct text *out)
+{
+    const struct pipeline *p = v->pipeline;
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_object(&w, "counters");
+    json_put_u64(&w, "uptime_ms", clock_ms(p->clock) - p->started_ms);
+    json_put_u64(&w, "events", p->events);
+    json_put_u64(&w, "bytes", p->bytes);
+    json_put_u64(&w, "matches", p->matched);
+    json_put_u64(&w, "not_in_this_build", p->unsupported);
+    json_put_u64(&w, "duplicates", p->duplicates);
+    json_put_u64(&w, "unfinished", p->unfinished);
+    json_put_u64(&w, "held", p->held);
+    put_connections(v, &w);
+    put_journal(p, &w);
+    put_queues(p->jobs, &w);
+    put_heap(&w);
+    json_put_u64(&w, "remembered", p->rules->looked_up);
+    json_put_u64(&w, "matched_anew", p->rules->matched);
+    json_put_u64(&w, "wakeups", v->listener->loop->wakeups);
+    json_put_string(&w, "seccomp", v->seccomp ? v->seccomp : "off");
+    json_end_object(&w);
+    json_end_object(&w);
+}
+
+/* ---- status ---- */
+
+static int produce_recent(const struct status_view *v, struct control_cursor *c, struct text *out)
+{
+    const struct journal *j = v->pipeline->journal;
+    struct journal_view row;
+
+    if (c->seq == 0)
+        c->seq = first_recent(j, STATUS_RECENT);
+    while (c->seq <= j->last_seq)
+        if (journal_get(j, c->seq++, &row)) {
+            put_row(&row, out, "recent", WITHOUT_EVENT);
+            return 1;
+        }
+    return 0;
+}
+
+static int produce_status(void *arg, struct control_cursor *c, struct text *out)
+{
+    const struct status_view *v = arg;
+
+    if (c->step == STEP_WIDTHS) {
+        c->step = STEP_RULES;
+        put_widths(v, out, STATUS_RECENT);
+        return 1;
+    }
+    if (c->step == STEP_RULES && c->index < rules_active(v->pipeline->rules)->count) {
+        put_rule(v, out, c->index++);
+        return 1;
+    }
+    if (c->step < STEP_COUNTERS && produce_recent(v, c, out) > 0) {
+        c->step = STEP_RECENT;
+        return 1;
+    }
+    if (c->step < STEP_END) {
+        c->step = STEP_END;
+        put_counters(v, out);
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- events ---- */
+
+static int begin_events(void *arg, struct control_cursor *c, const char *args, struct text *why)
+{
+    (void)arg;
+    c->flag = str_eq(args, "follow");
+    if (*args && !c->flag) {
+        text_str(why, "events takes nothing, or follow");
+        return NEFIA_EINVAL;
+    }
+    return 0;
+}
+
+static void put_event_row(const struct journal_view *row, struct text *out)
+{
+    size_t start = out->len;
+
+    put_row(row, out, "row", WITH_EVENT);
+    if (!out->truncated)
+        return;
+    text_rewind(out, start);
+    put_row(row, out, "row", EVENT_TOO_LONG);
+}
+
+static int put_missed(struct text *out, uint64_t missed)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_put_u64(&w, "missed", missed);
+    json_end_object(&w);
+    return 1;
+}
+
+/** By seq, whatever has become of them. */
+static int produce_rows(const struct journal *j, struct control_cursor *c, struct text *out)
+{
+    struct journal_view row;
+    uint64_t oldest = journal_oldest(j);
+
+    if (c->seq < oldest) {
+        uint64_t missed = c->seq ? oldest - c->seq : 0;
+        c->seq = oldest;
+        if (missed)
+            return put_missed(out, missed);
+    }
+    while (c->seq <= j->last_seq)
+        if (journal_get(j, c->seq++, &row)) {
+            put_event_row(&row, out);
+            return 1;
+        }
+    return 0;
+}
+
+/** In the order in which their outcome is known. */
+static int produce_settled(const struct journal *j, struct control_cursor *c, struct text *out)
+{
+    uint64_t missed = 0;
+    struct journal_view row;
+    int found = NEFIA_ENOTFOUND;
+    bool first = c->seq == 0;
+
+    if (c->seq == 0)
+        c->seq = 1;
+    if (j->last_number >= c->seq + j->row_cap) {
+        missed = j->last_number - j->row_cap + 1 - c->seq;
+        c->seq += missed;
+    }
+    while ((found = journal_get_settled(j, c->seq, &row)) == NEFIA_ENOTFOUND) {
+        c->seq++;
+        missed++;
+    }
+    if (missed && !first)
+        return put_missed(out, missed);
+    if (found == 0)
+        return NEFIA_EAGAIN;
+    c->seq++;
+    put_event_row(&row, out);
+    return 1;
+}
+
+static int produce_events(void *arg, struct control_cursor *c, struct text *out)
+{
+    const struct status_view *v = arg;
+
+    if (c->step == STEP_WIDTHS) {
+        c->step = STEP_RECENT;
+        put_widths(v, out, v->pipeline->journal->row_cap);
+        return 1;
+    }
+    return c->flag ? produce_settled(v->pipeline->journal, c, out)
+                   : produce_rows(v->pipeline->journal, c, out);
+}
+
+const struct control_verb status_verbs[] = {
+    {.name = "status", .produce = produce_status},
+    {.name = "events", .begin = begin_events, .produce = produce_events},
+    {0},
+};

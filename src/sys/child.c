@@ -1,0 +1,395 @@
+#include "nefia/sys/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "nefia/base/err.h"
+#include "nefia/sys/log.h"
+#include "nefia/base/text.h"
+
+enum {
+    GRACE_MS = 2000,  /* between SIGTERM and SIGKILL */
+    OPEN_FILES = 256, /* RLIMIT_NOFILE of a child */
+    MOST_FDS = 4096,  /* closed one by one where the kernel has no close_range */
+    READ_BYTES = 2048,
+    READS_A_TURN = 32, /* so that one loud child does not hold the loop */
+    KILL_WAIT_MS = 1000,
+    KILL_STEP_MS = 5,
+    CANNOT_EXECUTE = 127,      /* as shells say it */
+    UNKNOWN_STATUS = 255 << 8, /* in wait(2)'s form; should somebody else have reaped it */
+};
+
+void children_init(struct children *c, struct loop *loop, struct child *slots, unsigned count)
+{
+    *c = (struct children){.loop = loop, .slots = slots, .count = count};
+    for (unsigned i = 0; i < count; i++)
+        slots[i] = (struct child){.out_fd = -1, .in_fd = -1};
+}
+
+/* ---- in the forked process ---- */
+
+static void set_limit(int what, rlim_t limit)
+{
+    struct rlimit now;
+
+    if (getrlimit(what, &now) == 0 && now.rlim_max < limit)
+        limit = now.rlim_max;
+    /* Not setrlimit(3): it would tell all other threads. */
+    const unsigned long both[2] = {(unsigned long)limit, (unsigned long)limit};
+    syscall(SYS_setrlimit, what, both);
+}
+
+static void close_from(int first)
+{
+    struct rlimit files = {.rlim_cur = MOST_FDS};
+
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, (unsigned)first, ~0u, 0u) == 0)
+        return;
+#endif
+    getrlimit(RLIMIT_NOFILE, &files);
+    int end = files.rlim_cur < MOST_FDS ? (int)files.rlim_cur : MOST_FDS;
+    for (int fd = first; fd < end; fd++)
+        close(fd);
+}
+
+static void default_signals(void)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int signo = 1; signo < NSIG; signo++)
+        sigaction(signo, &standard, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/** Descriptors 0, 1 and 2, from ends that may be among these numbers themselves. Return: false when
+ * one could not be had; what stands at its number then is the daemon's. */
+static bool place_descriptors(int in, int out)
+{
+    in = in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : in;
+    int high_in = fcntl(in, F_DUPFD, 3), high_out = fcntl(out, F_DUPFD, 3);
+    bool placed = dup2(high_in, STDIN_FILENO) >= 0 && dup2(high_out, STDOUT_FILENO) >= 0 &&
+                  dup2(high_out, STDERR_FILENO) >= 0;
+
+    close_from(3);
+    return placed;
+}
+
+static void say_why(const char *program, int why)
+{
+    char line[512];
+    struct text t;
+
+    text_init(&t, line, sizeof line);
+    text_str(&t, "cannot run ");
+    text_str(&t, program);
+    text_str(&t, ": ");
+    text_str(&t, ERRNO(why));
+    text_char(&t, '\n');
+    (void)!write(STDERR_FILENO, line, t.len);
+}
+
+static _Noreturn void become(const struct child_spec *spec, int in, int out)
+{
+    setsid();
+    if (!place_descriptors(in, out))
+        _exit(CANNOT_EXECUTE);
+    default_signals();
+    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_CPU, (rlim_t)spec->deadline_ms / 500 + 1);
+    set_limit(RLIMIT_NOFILE, OPEN_FILES);
+    prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul); /* prctl(2) takes all as unsigned long */
+    if (spec->run) {
+        log_to_fd(STDERR_FILENO); /* its way to the syslogd was closed with all others */
+        _exit(spec->run(spec->run_arg) & 0xFF);
+    }
+    /* execve takes the arrays without const for history's sake and changes nothing in them. */
+    execve(spec->argv[0], (char *const *)(uintptr_t)spec->argv,
+           (char *const *)(uintptr_t)spec->envp);
+    say_why(spec->argv[0], errno);
+    _exit(CANNOT_EXECUTE);
+}
+
+/* ---- in the daemon ---- */
+
+static void close_out(struct child *ch)
+{
+    loop_unwatch(ch->owner->loop, &ch->out_watch);
+    if (ch->out_fd >= 0)
+        close(ch->out_fd);
+    ch->out_fd = -1;
+}
+
+static void close_in(struct child *ch)
+{
+    loop_unwatch(ch->owner->loop, &ch->in_watch);
+    if (ch->in_fd >= 0)
+        close(ch->in_fd);
+    ch->in_fd = -1;
+}
+
+/** One read, into the caller's buffer while there is room. Return: false at the end, or when there
+ * is nothing now. */
+static bool read_some(struct child *ch, bool *ended)
+{
+    char scratch[READ_BYTES];
+    struct child_result *r = &ch->result;
+    size_t room = ch->spec.output_cap - r->output_len;
+    ssize_t n = room > 0 ? read(ch->out_fd, ch->spec.output + r->output_len, room)
+                         : read(ch->out_fd, scratch, sizeof scratch);
+
+    *ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    if (n <= 0)
+        return false;
+    r->output_total += (uint64_t)n;
+    if (room > 0)
+        r->output_len += (size_t)n;
+    return true;
+}
+
+static void output_ready(void *arg, short revents)
+{
+    struct child *ch = arg;
+    bool ended = false;
+
+    (void)revents;
+    for (int i = 0; i < READS_A_TURN && read_some(ch, &ended); i++)
+        ;
+    if (ended)
+        close_out(ch);
+}
+
+static void input_ready(void *arg, short revents)
+{
+    struct child *ch = arg;
+    const struct child_spec *s = &ch->spec;
+
+    (void)revents;
+    ssize_t n = write(ch->in_fd, s->input + ch->in_pos, s->input_len - ch->in_pos);
+    if (n > 0)
+        ch->in_pos += (size_t)n;
+    bool refused = n < 0 && errno != EAGAIN && errno != EINTR; /* EPIPE: it does not want more */
+    if (refused || ch->in_pos == s->input_len)
+        close_in(ch);
+}
+
+static void signal_group(const struct child *ch, int signo)
+{
+    /* Before it called setsid there is no group yet. */
+    if (kill(-ch->pid, signo) < 0)
+        kill(ch->pid, signo);
+}
+
+static void kill_now(void *arg)
+{
+    signal_group(arg, SIGKILL);
+}
+
+static void deadline_passed(void *arg)
+{
+    struct child *ch = arg;
+
+    ch->result.timed_out = true;
+    signal_group(ch, SIGTERM);
+    timer_start(ch->owner->loop, &ch->timer, GRACE_MS, kill_now, ch);
+}
+
+/** A pipe of which our end does not block and neither end outlives an exec. */
+static int open_pipe(int ends[2], int ours)
+{
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return NEFIA_EIO;
+    fcntl(ends[ours], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static void close_pair(const int ends[2])
+{
+    int why = errno;
+
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    errno = why;
+}
+
+static int open_pipes(const struct child_spec *spec, int in[2], int out[2])
+{
+    in[0] = in[1] = out[0] = out[1] = -1;
+    int err = open_pipe(out, 0);
+    if (err == 0 && spec->input)
+        err = open_pipe(in, 1);
+    if (err < 0)
+        close_pair(out);
+    return err;
+}
+
+static int watch_pipes(struct child *ch)
+{
+    struct loop *l = ch->owner->loop;
+    int err = loop_watch(l, &ch->out_watch, ch->out_fd, POLLIN, output_ready, ch);
+
+    if (err == 0 && ch->in_fd >= 0)
+        err = loop_watch(l, &ch->in_watch, ch->in_fd, POLLOUT, input_ready, ch);
+    return err;
+}
+
+/** Fork with the pipes watched. Return: 0; or an error with everything closed. */
+static int launch(struct child *ch)
+{
+    int in[2], out[2];
+    int err = open_pipes(&ch->spec, in, out);
+
+    if (err < 0)
+        return err;
+    ch->out_fd = out[0];
+    ch->in_fd = in[1];
+    err = watch_pipes(ch);
+    if (err == 0) {
+        /* One thread, and nothing to be run at a fork. */
+        ch->pid = _Fork();
+        if (ch->pid == 0)
+            become(&ch->spec, in[0], out[1]);
+        err = ch->pid < 0 ? NEFIA_EIO : 0;
+    }
+    close_pair((const int[2]){in[0], out[1]});
+    if (err < 0) {
+        int why = errno;
+        ch->pid = 0;
+        close_out(ch);
+        close_in(ch);
+        errno = why;
+    }
+    return err;
+}
+
+static bool spec_is_complete(const struct child_spec *s)
+{
+    bool program = s->argv && s->argv[0] && s->argv[0][0] == '/' && s->envp;
+
+    return (s->run || program) && s->deadline_ms > 0 && (s->output || s->output_cap == 0);
+}
+
+static int free_slot(const struct children *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->slots[i].pid == 0)
+            return (int)i;
+    return NEFIA_EFULL;
+}
+
+int child_start(struct children *c, const struct child_spec *spec,
+                void (*done)(void *, const struct child_result *), void *arg)
+{
+    int slot = free_slot(c);
+
+    if (!spec_is_complete(spec))
+        return NEFIA_EINVAL;
+    if (slot < 0)
+        return slot;
+    struct child *ch = &c->slots[slot];
+    *ch = (struct child){
+        .owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .in_fd = -1};
+    ch->started_ms = clock_ms(c->loop->clock);
+    int err = launch(ch);
+    if (err < 0)
+        return err;
+    timer_start(c->loop, &ch->timer, spec->deadline_ms, deadline_passed, ch);
+    c->running++;
+    return slot;
+}
+
+static void release(struct child *ch)
+{
+    close_out(ch);
+    close_in(ch);
+    timer_stop(&ch->timer);
+    ch->pid = 0;
+    ch->owner->running--;
+}
+
+static void finish(struct child *ch, int status)
+{
+    struct child_result r;
+    bool ended = false;
+
+    /* What the pipe still holds; bounded, for a daemon that left the session may go on writing. */
+    if (ch->out_fd >= 0)
+        for (int i = 0; i < READS_A_TURN && read_some(ch, &ended); i++)
+            ;
+    r = ch->result;
+    r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    r.exit_code = r.signal ? 128 + r.signal : WEXITSTATUS(status);
+    r.duration_ms = clock_ms(ch->owner->loop->clock) - ch->started_ms;
+    release(ch);
+    if (ch->done)
+        ch->done(ch->arg, &r);
+}
+
+/** Whether it has ended; then the rest of its group is killed, while its pid cannot be anybody
+ * else's, and it is reaped. */
+static bool collect(const struct child *ch, int *status)
+{
+    siginfo_t info = {0};
+    int err;
+
+    do
+        err = waitid(P_PID, (id_t)ch->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (err < 0 && errno == EINTR);
+    if (err == 0 && info.si_pid == 0)
+        return false;
+    if (err == 0)
+        kill(-ch->pid, SIGKILL);
+    if (err < 0 || waitpid(ch->pid, status, 0) != ch->pid)
+        *status = UNKNOWN_STATUS;
+    return true;
+}
+
+void children_reap(struct children *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        int status = 0;
+        if (c->slots[i].pid > 0 && collect(&c->slots[i], &status))
+            finish(&c->slots[i], status);
+    }
+}
+
+void child_cancel(struct children *c, const void *arg)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        struct child *ch = &c->slots[i];
+        if (ch->pid == 0 || ch->arg != arg || !ch->done)
+            continue;
+        ch->done = NULL;
+        close_out(ch);
+        close_in(ch);
+        timer_stop(&ch->timer);
+        signal_group(ch, SIGKILL);
+    }
+}
+
+void children_kill_all(struct children *c)
+{
+    const struct timespec step = {.tv_nsec = KILL_STEP_MS * 1000000L};
+
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->slots[i].pid > 0) {
+            c->slots[i].done = NULL;
+            signal_group(&c->slots[i], SIGKILL);
+        }
+    for (int waited = 0; c->running > 0 && waited < KILL_WAIT_MS; waited += KILL_STEP_MS) {
+        children_reap(c);
+        if (c->running > 0)
+            nanosleep(&step, NULL);
+    }
+}

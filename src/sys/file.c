@@ -1,0 +1,263 @@
+#include "nefia/sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/base/text.h"
+
+#define TEMPORARY ".nefia-new"
+enum { LOCK_STEP_MS = 50, STATE_NAME_MAX = 32, STATE_LINE_MAX = STATE_NAME_MAX + 40 };
+
+int file_join(char out[FILE_PATH_MAX], const char *dir, const char *name)
+{
+    size_t len = strlen(dir);
+    struct text t;
+
+    text_init(&t, out, FILE_PATH_MAX);
+    text_bytes(&t, dir, len);
+    if (len > 0 && dir[len - 1] != '/')
+        text_char(&t, '/');
+    text_str(&t, name);
+    if (!t.truncated)
+        return 0;
+    text_reset(&t);
+    return NEFIA_ETOOBIG;
+}
+
+static int close_keeping_errno(int fd, int result)
+{
+    int saved = errno;
+
+    close(fd);
+    errno = saved;
+    return result;
+}
+
+int file_lock(int fd)
+{
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+        if (errno != EWOULDBLOCK)
+            return NEFIA_EIO;
+        if (waited >= FILE_LOCK_MS)
+            return NEFIA_EEXIST;
+        poll(NULL, 0, LOCK_STEP_MS);
+    }
+    return 0;
+}
+
+/* ---- Reading ---- */
+
+static long read_all(int fd, char *buf, size_t cap)
+{
+    size_t len = 0;
+    char beyond;
+
+    for (;;) {
+        /* At the end of the buffer one byte more is asked for, to see whether there is one. */
+        bool full = len == cap;
+        ssize_t n = full ? read(fd, &beyond, 1) : read(fd, buf + len, cap - len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return NEFIA_EIO;
+        if (n == 0)
+            return (long)len;
+        if (full)
+            return NEFIA_ETOOBIG;
+        len += (size_t)n;
+    }
+}
+
+long file_read(const char *path, void *buf, size_t cap)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    long n;
+
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? NEFIA_ENOTFOUND : NEFIA_EIO;
+    if (fstat(fd, &st) < 0)
+        n = NEFIA_EIO;
+    else if (!S_ISREG(st.st_mode))
+        n = NEFIA_EINVAL;
+    else
+        n = read_all(fd, buf, cap);
+    close_keeping_errno(fd, 0);
+    return n;
+}
+
+/* ---- Writing ---- */
+
+int file_append(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return NEFIA_EIO;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int temporary_name(char out[FILE_PATH_MAX], const char *path)
+{
+    struct text t;
+
+    text_init(&t, out, FILE_PATH_MAX);
+    text_str(&t, path);
+    text_str(&t, TEMPORARY);
+    return t.truncated ? NEFIA_ETOOBIG : 0;
+}
+
+int file_replace_begin(const char *path)
+{
+    char temporary[FILE_PATH_MAX];
+
+    if (temporary_name(temporary, path) < 0)
+        return NEFIA_ETOOBIG;
+    /* What a power cut left there may go; a link is removed, not followed. */
+    if (unlink(temporary) < 0 && errno != ENOENT)
+        return NEFIA_EIO;
+    int fd = open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? NEFIA_EIO : fd;
+}
+
+/** The rename itself lasts only once the directory is on the disk. */
+static int sync_directory(const char *path)
+{
+    char dir[FILE_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
+    struct text t;
+    int fd;
+
+    text_init(&t, dir, sizeof dir);
+    text_bytes(&t, slash ? path : ".", slash ? len : 1);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return NEFIA_EIO;
+    /* Some file systems cannot sync a directory and say EINVAL: nothing more can be done there. */
+    return close_keeping_errno(fd, fsync(fd) < 0 && errno != EINVAL ? NEFIA_EIO : 0);
+}
+
+int file_replace_end(const char *path, int fd, int err)
+{
+    char temporary[FILE_PATH_MAX];
+
+    (void)temporary_name(temporary, path); /* it was short enough to begin */
+    if (!err && (fsync(fd) < 0 || rename(temporary, path) < 0))
+        err = NEFIA_EIO;
+    if (err) {
+        int saved = errno;
+
+        unlink(temporary);
+        errno = saved;
+        return err;
+    }
+    return sync_directory(path) < 0 ? NEFIA_EAGAIN : 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len)
+{
+    int fd = file_replace_begin(path);
+
+    if (fd < 0)
+        return fd;
+    int err = file_replace_end(path, fd, file_append(fd, data, len));
+    return close_keeping_errno(fd, err == NEFIA_EAGAIN ? NEFIA_EIO : err);
+}
+
+/* ---- Numbers that last ---- */
+
+/** "boot 42 1a2b3c4d\n": name, number, FNV-1a of what is before its space. */
+static void put_state(struct text *t, const char *name, uint64_t v)
+{
+    uint8_t sum[4];
+
+    text_str(t, name);
+    text_char(t, ' ');
+    text_u64(t, v);
+    put_be32(sum, hash_bytes(HASH_START, t->buf, t->len));
+    text_char(t, ' ');
+    text_hex(t, sum, sizeof sum);
+    text_char(t, '\n');
+}
+
+/** The number between the first two spaces; the rest is checked by writing it again. */
+static int parse_state(const char *line, size_t len, uint64_t *v)
+{
+    const char *from = memchr(line, ' ', len), *to;
+
+    if (!from)
+        return NEFIA_ESYNTAX;
+    from++;
+    to = memchr(from, ' ', len - (size_t)(from - line));
+    if (!to || parse_u64(from, (size_t)(to - from), v) < 0)
+        return NEFIA_ESYNTAX;
+    return 0;
+}
+
+static bool is_state_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len < 1 || len > STATE_NAME_MAX)
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len;
+}
+
+int state_load_u64(const char *dir, const char *name, uint64_t *v)
+{
+    char path[FILE_PATH_MAX], line[STATE_LINE_MAX], again[STATE_LINE_MAX];
+    uint64_t found;
+    struct text t;
+    long n;
+
+    *v = 0;
+    if (!is_state_name(name))
+        return NEFIA_EINVAL;
+    if (file_join(path, dir, name) < 0)
+        return NEFIA_ETOOBIG;
+    n = file_read(path, line, sizeof line);
+    if (n == NEFIA_ENOTFOUND || n == NEFIA_EIO)
+        return (int)n;
+    if (n < 0 || parse_state(line, (size_t)n, &found) < 0)
+        return NEFIA_ESYNTAX;
+    text_init(&t, again, sizeof again);
+    put_state(&t, name, found);
+    if (t.len != (size_t)n || memcmp(line, again, t.len) != 0)
+        return NEFIA_ESYNTAX;
+    *v = found;
+    return 0;
+}
+
+int state_store_u64(const char *dir, const char *name, uint64_t v)
+{
+    char path[FILE_PATH_MAX], line[STATE_LINE_MAX];
+    struct text t;
+
+    if (!is_state_name(name))
+        return NEFIA_EINVAL;
+    if (file_join(path, dir, name) < 0)
+        return NEFIA_ETOOBIG;
+    text_init(&t, line, sizeof line);
+    put_state(&t, name, v);
+    return file_write_atomic(path, line, t.len);
+}

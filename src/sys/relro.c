@@ -1,0 +1,35 @@
+#include "nefia/sys/relro.h"
+
+#include <link.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+extern __attribute__((weak, visibility("hidden"))) ElfW(Dyn) _DYNAMIC[];
+
+static const ElfW(Phdr) *find(const ElfW(Phdr) *headers, size_t count, uint32_t type)
+{
+    for (size_t i = 0; i < count; i++)
+        if (headers[i].p_type == type)
+            return &headers[i];
+    return NULL;
+}
+
+void relro_protect(void)
+{
+    const ElfW(Phdr) *headers = (const void *)(uintptr_t)getauxval(AT_PHDR); /* the kernel's word */
+    size_t count = getauxval(AT_PHNUM);
+    uintptr_t page = getauxval(AT_PAGESZ);
+    const ElfW(Phdr) *relro = find(headers, count, PT_GNU_RELRO);
+    const ElfW(Phdr) *dynamic = find(headers, count, PT_DYNAMIC);
+
+    if (!relro || !dynamic || page == 0)
+        return;
+    uintptr_t start = (uintptr_t)_DYNAMIC - dynamic->p_vaddr + relro->p_vaddr;
+    uintptr_t end = (start + relro->p_memsz) & ~(page - 1);
+    start &= ~(page - 1);
+    /* Where it fails, the program runs as it would without. */
+    if (end > start)
+        (void)mprotect((void *)start, end - start, PROT_READ);
+}
