@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a hub's journal says (include/nefia/hub/store.h), read by other means than the hub's own.
+"""What a hub's journal says (include/nefia/hub/journal.h), read by other means than the hub's own.
 
     qemu/journal.py FILE        the file's generation, and how many events it says were taken (SEEN) in turns that count
 """

@@ -3,7 +3,7 @@
 # What takes longest begins first.
 longest_first = $(filter $(1),$(2)) $(filter-out $(1),$(sort $(2)))
 TESTS   := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
-TESTS   := $(call longest_first,test_uplink test_store test_child test_text test_control,$(TESTS))
+TESTS   := $(call longest_first,test_uplink test_journal test_child test_text test_control,$(TESTS))
 FAKES   := $(wildcard tests/fake/*.c)
 SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/noheap_test.sh,$(wildcard tests/*_test.sh))
 FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))

@@ -91,9 +91,9 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     if (BEACON_COMMANDS > 0)
         children_init(&b->children, &b->loop, pool_children, BEACON_COMMANDS);
     wire_pipeline(b);
-    instances_init(&b->instances, &b->pipeline, &b->children, &b->conditions, pool_emitters,
+    sensor_runner_init(&b->sensor_runner, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
-    b->instances.random_below = random_below;
+    b->sensor_runner.random_below = random_below;
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_uplink_line);
     b->uplink.random_below = random_below;
     b->uplink.on_delivered = events_delivered;
@@ -118,7 +118,7 @@ int beacon_load(struct beacon *b, unsigned needs)
     if (err < 0)
         return err;
     beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
-    instances_load(&b->instances, &b->config, sensors);
+    sensor_runner_load(&b->sensor_runner, &b->config, sensors);
     if (IS_ENABLED(CONFIG_PRIVILEGES) && needs & BEACON_NEEDS_KEY)
         privileges_bind(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
     if (needs & BEACON_NEEDS_KEY &&
@@ -171,7 +171,7 @@ static void apply(struct beacon *b)
     b->pipeline.dedup.parts = s->dedup_parts;
     b->pipeline.dedup.window_ms = s->dedup_window_ms;
     rate_set_limit(&b->pipeline.rate, (unsigned)s->max_events_per_min);
-    instances_switch(&b->instances);
+    sensor_runner_switch(&b->sensor_runner);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         limit_file(b->pipeline.flash, s);
     b->uplink.require_ack = s->require_ack;
@@ -222,7 +222,7 @@ static void reload(struct beacon *b)
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
     b->reloads++;
-    LOG_INFO("configuration reloaded: ", DEC(instances_current(&b->instances)->count), " sensors");
+    LOG_INFO("configuration reloaded: ", DEC(sensor_runner_current(&b->sensor_runner)->count), " sensors");
 }
 
 /* ---- start ---- */
@@ -321,7 +321,7 @@ static void say_started(struct beacon *b)
 
     json_put_string(w, "version", cli_version());
     json_put_string(w, "board", cli_board());
-    json_put_u64(w, "sensors", instances_current(&b->instances)->count);
+    json_put_u64(w, "sensors", sensor_runner_current(&b->sensor_runner)->count);
     beacon_pipeline_end(&b->pipeline, &e);
 }
 
@@ -339,7 +339,7 @@ static void begin_stop(struct beacon *b)
     bool again = b->stopping;
 
     b->stopping = true;
-    instances_stop(&b->instances);
+    sensor_runner_stop(&b->sensor_runner);
     beacon_pipeline_report_suppressed(&b->pipeline);
     if (again || uplink_drained(&b->uplink)) {
         loop_stop(&b->loop);
@@ -395,7 +395,7 @@ int beacon_run(struct beacon *b)
     loop_on_signal(&b->loop, on_signal, b);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
-             DEC(b->pipeline.boot), ", ", DEC(instances_current(&b->instances)->count), " sensors",
+             DEC(b->pipeline.boot), ", ", DEC(sensor_runner_current(&b->sensor_runner)->count), " sensors",
              b->key.set ? "" : ", events are not signed");
     say_started(b);
     err = loop_run(&b->loop);
@@ -433,8 +433,8 @@ static void stop_once(void *arg, int signo)
 
 static void run_one(struct beacon *b, struct emitter *e)
 {
-    instances_run(e);
-    while (b->instances.running > 0 && !b->stopping)
+    sensor_runner_run(e);
+    while (b->sensor_runner.running > 0 && !b->stopping)
         loop_turn(&b->loop, -1); /* bounded: a command has a deadline */
     CLI_ERR(e->class->name, sensor_is_list(e->class) ? " " : "",
             sensor_is_list(e->class) ? e->common->name : "", ": ",
@@ -450,8 +450,8 @@ int beacon_once(struct beacon *b)
     b->pipeline.host_id = beacon_loaded(b)->host_id;
     b->pipeline.print = print_event;
     loop_on_signal(&b->loop, stop_once, b);
-    instances_switch_once(&b->instances);
-    set = instances_current(&b->instances);
+    sensor_runner_switch_once(&b->sensor_runner);
+    set = sensor_runner_current(&b->sensor_runner);
     for (unsigned i = 0; i < set->count && !b->stopping; i++) {
         run_one(b, &set->items[i]);
         if (set->items[i].result != INSTANCE_OK)
@@ -460,6 +460,6 @@ int beacon_once(struct beacon *b)
     if (set->count == 0)
         CLI_ERR("no sensor is enabled in ", b->path,
                 HINTED("", "; begin with `beacons: {disk_usage: {}}`"), "\n");
-    instances_stop(&b->instances);
+    sensor_runner_stop(&b->sensor_runner);
     return b->stopping ? CLI_NO : status;
 }

@@ -41,7 +41,7 @@ static int check(const struct cli_args *a)
     if (load(a, cli_report_stderr, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
         return CLI_WRONG;
     const struct beacon_settings *s = beacon_loaded(&beacon);
-    unsigned sensors = beacon.instances.sets[!beacon.instances.current].count;
+    unsigned sensors = beacon.sensor_runner.sets[!beacon.sensor_runner.current].count;
     CLI_OUT(a->config, ": fine; host ", s->host_id, ", ", DEC(sensors),
             sensors == 1 ? " sensor, " : " sensors, ",
             DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",

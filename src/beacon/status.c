@@ -191,7 +191,7 @@ static void (*const rows[])(const struct beacon *, struct text *) = {
 /** Each row is a record: a JSON string. */
 static int produce_text(const struct beacon *b, struct control_cursor *cursor, struct text *out)
 {
-    const struct instance_set *set = instances_current(&b->instances);
+    const struct instance_set *set = sensor_runner_current(&b->sensor_runner);
     char row[ROW_BYTES];
     struct json_writer w;
     struct text t;
@@ -318,7 +318,7 @@ static void put_sensor(const struct beacon *b, struct json_writer *w, const stru
 
 static int produce_json(const struct beacon *b, struct control_cursor *cursor, struct text *out)
 {
-    const struct instance_set *set = instances_current(&b->instances);
+    const struct instance_set *set = sensor_runner_current(&b->sensor_runner);
     struct json_writer w;
 
     json_begin(&w, out);

@@ -38,7 +38,7 @@ static int check(const struct cli_args *a)
     hub_wire(&hub, a->config, cli_report_stderr);
     if (hub_load(&hub, print_notice) < 0)
         return CLI_WRONG;
-    const struct reactor_settings *s = hub_loaded(&hub);
+    const struct hub_settings *s = hub_loaded(&hub);
     CLI_OUT(a->config, ": fine; listens on ", ADDR(&s->listen), ", ",
             DEC(hub.rules.sets[!hub.rules.active].count), " rules, ", DEC(s->hook_count),
             " webhooks, ", hub.staged_key.set ? "signed\n" : "not signed\n");

@@ -51,7 +51,7 @@ static void add_queues(struct hub *h)
             }
 }
 
-static void journal_changed(void *arg)
+static void recent_changed(void *arg)
 {
     struct hub *h = arg;
 
@@ -106,7 +106,7 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     for (unsigned i = 0; i < 2; i++)
         h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
-               CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.hosts,
+               CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, pool_pattern_scratch);
 }
 
@@ -124,19 +124,19 @@ static void wire_daemon(struct hub *h)
 
     loop_init(&h->loop, &clock_system, pool_pollfds, pool_polled, HUB_WATCHES);
     children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
-    journal_init(&h->journal, pool_journal_rows, pool_journal_settled, CONFIG_RECENT_EVENTS,
-                 pool_journal_bytes, sizeof pool_journal_bytes);
-    hosts_init(&h->hosts, pool_hosts, pool_host_chains, CONFIG_HOSTS);
-    pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->journal, &h->jobs, &h->hosts,
-                  &h->store, pool_tokens);
-    h->pipeline.changed = journal_changed;
+    recent_init(&h->recent, pool_recent_rows, pool_recent_settled, CONFIG_RECENT_EVENTS,
+                 pool_recent_bytes, sizeof pool_recent_bytes);
+    seen_init(&h->seen, pool_seen, pool_host_chains, CONFIG_HOSTS);
+    pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->recent, &h->jobs, &h->seen,
+                  &h->journal, pool_tokens);
+    h->pipeline.changed = recent_changed;
     h->pipeline.acknowledge = all_safe;
     h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
     h->pipeline.random = random_bytes;
     h->pipeline.arg = h;
-    const struct store_hooks store_hooks = pipeline_store_hooks(&h->pipeline);
-    store_init(&h->store, pool_store, sizeof pool_store, &h->hosts, &store_hooks);
+    const struct journal_hooks journal_hooks = pipeline_journal_hooks(&h->pipeline);
+    journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &journal_hooks);
     const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
     add_queues(h);
@@ -151,12 +151,12 @@ static void wire_daemon(struct hub *h)
 
 /* ---- Configuration ---- */
 
-static struct reactor_settings *staged(const struct hub *h)
+static struct hub_settings *staged(const struct hub *h)
 {
     return &pool_settings[!h->active];
 }
 
-const struct reactor_settings *hub_loaded(const struct hub *h)
+const struct hub_settings *hub_loaded(const struct hub *h)
 {
     return staged(h);
 }
@@ -166,18 +166,18 @@ const char *hub_socket(struct hub *h)
     if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive,
                     sizeof pool_receive) < 0)
         return NULL;
-    return reactor_settings_socket(&h->config);
+    return hub_settings_socket(&h->config);
 }
 
 int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action))
 {
     struct config *c = &h->config;
-    struct reactor_settings *s = staged(h);
+    struct hub_settings *s = staged(h);
     const struct node *rules;
     int err = config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
     if (err < 0)
         return err;
-    reactor_settings_bind(s, c, &rules);
+    hub_settings_bind(s, c, &rules);
     if (IS_ENABLED(CONFIG_PRIVILEGES))
         privileges_bind(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     const struct webhooks hooks = {s->hooks, s->hook_count};
@@ -206,7 +206,7 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
-    reactor_settings_wipe(&pool_settings[!h->active]);
+    hub_settings_wipe(&pool_settings[!h->active]);
     h->pipeline.settings = &pool_settings[h->active];
     h->listener.per_peer = h->pipeline.settings->max_connections_per_peer;
     h->pipeline.key = h->staged_key;
@@ -225,7 +225,7 @@ void hub_log_notice(void *arg, const char *rule, const char *action)
 
 static void tell_serving(const struct hub *h, const char *what)
 {
-    const struct reactor_settings *s = h->pipeline.settings;
+    const struct hub_settings *s = h->pipeline.settings;
 
     LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ",
              DEC(s->hook_count), " webhooks, ",
@@ -236,7 +236,7 @@ static void tell_serving(const struct hub *h, const char *what)
 
 /** After a kill, a command that was just being started may hold the port for a moment: where it is
  * taken, wait up to wait_ms. Return: a descriptor, or negative, logged. */
-static int listen_on(const struct reactor_settings *s, int wait_ms)
+static int listen_on(const struct hub_settings *s, int wait_ms)
 {
     char why_buf[256];
     struct text why;
@@ -270,12 +270,12 @@ static void drop_staged(struct hub *h)
 {
     rules_abort(&h->rules);
     mac_key_wipe(&h->staged_key);
-    reactor_settings_wipe(staged(h));
+    hub_settings_wipe(staged(h));
 }
 
 static void reload(struct hub *h)
 {
-    const struct reactor_settings *now = h->pipeline.settings, *next = staged(h);
+    const struct hub_settings *now = h->pipeline.settings, *next = staged(h);
     int fd = -1;
 
     if (hub_load(h, hub_log_notice) < 0) {
@@ -356,20 +356,20 @@ static void on_signal(void *arg, int signo)
 }
 
 /** What the last run left: before anybody may send. */
-static int open_store(struct hub *h)
+static int open_journal(struct hub *h)
 {
-    const struct reactor_settings *s = h->pipeline.settings;
+    const struct hub_settings *s = h->pipeline.settings;
     char why_buf[320];
     struct text why;
 
     text_init(&why, why_buf, sizeof why_buf);
-    int err = store_open(&h->store, s->state_dir, (uint64_t)s->journal_kb * 1024, s->journal_sync,
+    int err = journal_open(&h->journal, s->state_dir, (uint64_t)s->journal_kb * 1024, s->journal_sync,
                          &why);
     if (err < 0 || why.len > 0)
         LOG_ERROR(why.buf);
-    if (h->store.stats.damaged + h->store.stats.torn > 0)
-        LOG_WARN("the journal in ", s->state_dir, ": ", DEC(h->store.stats.torn),
-                 " bytes of its last turn were not whole, ", DEC(h->store.stats.damaged),
+    if (h->journal.stats.damaged + h->journal.stats.torn > 0)
+        LOG_WARN("the journal in ", s->state_dir, ": ", DEC(h->journal.stats.torn),
+                 " bytes of its last turn were not whole, ", DEC(h->journal.stats.damaged),
                  " bytes before it were damaged; what they held is lost");
     return err;
 }
@@ -394,7 +394,7 @@ static int open_control(struct hub *h)
  * on with no more than that needs. */
 static int open_and_restrict(struct hub *h)
 {
-    const struct reactor_settings *s = h->pipeline.settings;
+    const struct hub_settings *s = h->pipeline.settings;
     const struct privileges_needs needs = {
         .control_socket = s->control_socket,
         .state_dir = s->state_dir,
@@ -426,8 +426,8 @@ static void end(struct hub *h)
     children_kill_all(&h->children);
     control_close(&h->control);
     mac_key_wipe(&h->pipeline.key);
-    reactor_settings_wipe(&pool_settings[h->active]);
-    store_close(&h->store);
+    hub_settings_wipe(&pool_settings[h->active]);
+    journal_close(&h->journal);
     if (left > 0)
         LOG_WARN("stopped with ", DEC(left), " actions not finished");
     LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
@@ -451,7 +451,7 @@ int hub_run(struct hub *h)
         end(h);
         return CLI_NO;
     }
-    if (open_store(h) < 0 || listener_open(&h->listener, fd, pipeline_signed(&h->pipeline)) < 0) {
+    if (open_journal(h) < 0 || listener_open(&h->listener, fd, pipeline_signed(&h->pipeline)) < 0) {
         end(h);
         return CLI_NO;
     }

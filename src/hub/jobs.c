@@ -51,7 +51,7 @@ static struct job_queue *queue_of(struct jobs *j, const struct action_class *cla
 /* ---- The memory of events ---- */
 
 /** There is room: blocks_needed were free. */
-static uint16_t store_line(struct job_queue *q, const char *line, size_t len)
+static uint16_t journal_line(struct job_queue *q, const char *line, size_t len)
 {
     uint16_t first = 0, *link = &first;
 
@@ -168,7 +168,7 @@ int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t ro
         .state = JOB_QUEUED,
         .rule = rule,
         .lane = lane,
-        .first_block = store_line(q, line, len),
+        .first_block = journal_line(q, line, len),
         .len = (uint32_t)len,
         .row = row,
         .order = ++q->orders,

@@ -1,153 +1,667 @@
 #include "nefia/hub/journal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
+#include "nefia/sys/frames.h"
 
-const char *journal_state_text(enum journal_state s)
+/* These numbers are on disks. */
+enum kind {
+    KIND_HOST = 1,
+    KIND_EVENT = 2,
+    KIND_SEEN = 3,
+    KIND_JOB = 4,
+    KIND_START = 5,
+    KIND_END = 6,
+    KIND_COMMIT = 7
+};
+enum {
+    EVENT_HEAD = 8,
+    SEEN_BYTES = HOST_ID + 24,
+    JOB_HEAD = 16,
+    START_BYTES = 8,
+    END_BYTES = 9,
+    COMMIT_BYTES = 20,
+    RULE_MAX = 255,
+    /* Of the buffer, while files are read: a frame, or a rule's name and an event. */
+    READ_BYTES = CONFIG_EVENT_BYTES + 512,
+    LIVE_BYTES = 9, /* in the rest: a job that is not at its end: its row, has it begun */
+};
+static const char *const file_names[2] = {"journal.0", "journal.1"};
+#define LOCK_NAME "journal.lock"
+
+/* ---- Appending ---- */
+
+/** Write out what the buffer has. */
+static void flush(struct journal *s)
 {
-    static const char *const words[] = {"none", "pending", "done", "failed"};
+    const uint8_t *p = s->buf;
 
-    return words[s];
-}
+    while (s->len > 0 && !s->error) {
+        ssize_t n = pwrite(s->fd, p, s->len, (off_t)s->size);
 
-void journal_init(struct journal *j, struct journal_row *rows, uint64_t *settled, unsigned row_cap,
-                  char *bytes, size_t size)
-{
-    *j = (struct journal){
-        .rows = rows, .settled = settled, .row_cap = row_cap, .bytes = bytes, .size = size};
-}
-
-/** Where s is in what is kept of the line: inside it, or (it held escapes) behind, where it is
- * copied to. */
-static uint32_t keep(const struct event *e, struct slice s, char *copy, size_t *len)
-{
-    uintptr_t line = (uintptr_t)e->line.ptr, at = (uintptr_t)s.ptr;
-
-    if (at >= line && at - line < e->line.len)
-        return (uint32_t)(at - line);
-    memcpy(copy + *len, s.ptr, s.len);
-    *len += s.len;
-    return (uint32_t)(*len - s.len);
-}
-
-struct journal_mark journal_put(struct journal *j, const struct event *e, int64_t received_s)
-{
-    size_t most = e->line.len + e->type.len + e->host_id.len, len = e->line.len;
-    size_t at = (size_t)(j->head % j->size);
-
-    /* In one piece: what is left at the end of the array is passed over. */
-    if (most > j->size - at) {
-        j->head += j->size - at;
-        at = 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            s->error = n < 0 ? errno : ENOSPC;
+            break;
+        }
+        p += n;
+        s->len -= (size_t)n;
+        s->size += (size_t)n;
+        s->stats.bytes += (size_t)n;
     }
-    memcpy(j->bytes + at, e->line.ptr, e->line.len);
-    struct journal_mark m = {
-        .pos = j->head,
-        .type_at = keep(e, e->type, j->bytes + at, &len),
-        .host_at = keep(e, e->host_id, j->bytes + at, &len),
-        .type_len = (uint16_t)e->type.len,
-        .host_len = (uint16_t)e->host_id.len,
-        .line_len = (uint32_t)e->line.len,
-        .event_s = e->unix_s,
-        .received_s = received_s,
-        .severity = (uint8_t)e->severity,
-        .unsynced = e->unsynced,
-    };
-    j->head += len;
-    return m;
+    s->len = 0;
 }
 
-static void copy_text(char *to, size_t cap, const char *s)
+static void put(struct journal *s, enum kind kind, const void *a, size_t a_len, const void *b,
+                size_t b_len)
 {
-    struct text t;
+    size_t total = FRAME_HEADER + a_len + b_len;
 
-    text_init(&t, to, cap);
-    if (s && *s)
-        text_str(&t, s);
-}
-
-static void settle(struct journal *j, struct journal_row *r, enum journal_state state,
-                   const char *error)
-{
-    r->state = (uint8_t)state;
-    copy_text(r->error, sizeof r->error, error);
-    if (state == JOURNAL_PENDING)
+    if (s->fd < 0 || s->error)
         return;
-    r->number = ++j->last_number;
-    j->settled[(r->number - 1) % j->row_cap] = r->seq;
+    if (total > s->cap - s->len)
+        flush(s);
+    if (total > s->cap)
+        s->error = EMSGSIZE;
+    if (s->error)
+        return;
+    uint8_t *p = s->buf + s->len;
+    frame_header(p, (uint8_t)kind, a, a_len, b, b_len);
+    memcpy(p + FRAME_HEADER, a, a_len);
+    if (b_len > 0)
+        memcpy(p + FRAME_HEADER + a_len, b, b_len);
+    s->len += total;
+    s->stats.frames++;
 }
 
-static struct journal_row *row_at(const struct journal *j, uint64_t seq)
+static void note_row(struct journal *s, uint64_t row)
 {
-    return &j->rows[(seq - 1) % j->row_cap];
+    if (row > s->last_row)
+        s->last_row = row;
 }
 
-uint64_t journal_add(struct journal *j, const struct journal_mark *m, const char *rule,
-                     const char *action, enum journal_state state, const char *error)
+void journal_event(struct journal *s, uint64_t row, const char *line, size_t len)
 {
-    uint64_t seq = ++j->last_seq;
-    struct journal_row *r = row_at(j, seq);
+    uint8_t head[EVENT_HEAD];
 
-    r->seq = seq;
-    r->number = 0;
-    r->event = *m;
-    copy_text(r->rule, sizeof r->rule, rule);
-    copy_text(r->action, sizeof r->action, action);
-    settle(j, r, state, error);
-    return seq;
+    note_row(s, row);
+    put_be64(head, row);
+    put(s, KIND_EVENT, head, sizeof head, line, len);
 }
 
-void journal_settle(struct journal *j, uint64_t seq, enum journal_state state, const char *error)
+void journal_seen(struct journal *s, const uint8_t id[HOST_ID], uint64_t boot, uint64_t seq,
+                uint64_t low)
 {
-    struct journal_row *r = row_at(j, seq);
+    uint8_t bytes[SEEN_BYTES];
 
-    if (seq != 0 && r->seq == seq && r->state == JOURNAL_PENDING)
-        settle(j, r, state, error);
+    memcpy(bytes, id, HOST_ID);
+    put_be64(bytes + HOST_ID, boot);
+    put_be64(bytes + HOST_ID + 8, seq);
+    put_be64(bytes + HOST_ID + 16, low);
+    put(s, KIND_SEEN, bytes, sizeof bytes, NULL, 0);
 }
 
-/** Its row was not taken by a newer one, nor its bytes. */
-static bool is_there(const struct journal *j, const struct journal_row *r, uint64_t seq)
+void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule)
 {
-    return seq != 0 && r->seq == seq && j->head - r->event.pos <= j->size;
+    uint8_t head[JOB_HEAD];
+
+    note_row(s, row);
+    put_be64(head, row);
+    put_be64(head + 8, event_row);
+    put(s, KIND_JOB, head, sizeof head, rule, strlen(rule));
 }
 
-uint64_t journal_oldest(const struct journal *j)
+void journal_start(struct journal *s, uint64_t row)
 {
-    uint64_t seq = j->last_seq > j->row_cap ? j->last_seq - j->row_cap + 1 : 1;
+    uint8_t bytes[START_BYTES];
 
-    while (seq <= j->last_seq && !is_there(j, row_at(j, seq), seq))
-        seq++;
-    return seq;
+    put_be64(bytes, row);
+    put(s, KIND_START, bytes, sizeof bytes, NULL, 0);
 }
 
-bool journal_get(const struct journal *j, uint64_t seq, struct journal_view *v)
+void journal_end(struct journal *s, uint64_t row, uint8_t state)
 {
-    const struct journal_row *r = row_at(j, seq);
+    uint8_t bytes[END_BYTES];
 
-    if (!is_there(j, r, seq))
-        return false;
-    const struct journal_mark *m = &r->event;
-    const char *at = j->bytes + m->pos % j->size;
-    *v = (struct journal_view){
-        .row = r,
-        .type = {at + m->type_at, m->type_len},
-        .host = {at + m->host_at, m->host_len},
-        .line = {at, m->line_len},
-    };
-    return true;
+    put_be64(bytes, row);
+    bytes[8] = state;
+    put(s, KIND_END, bytes, sizeof bytes, NULL, 0);
 }
 
-int journal_get_settled(const struct journal *j, uint64_t number, struct journal_view *v)
+/* ---- Committing ---- */
+
+static uint64_t turn_bytes(const struct journal *s)
 {
-    if (number > j->last_number)
+    return s->size + s->len - s->committed;
+}
+
+static int sync_file(int fd)
+{
+    int err;
+
+    do
+        err = fdatasync(fd);
+    while (err < 0 && errno == EINTR);
+    return err;
+}
+
+static int end_turn(struct journal *s, bool sync)
+{
+    uint8_t bytes[COMMIT_BYTES];
+
+    put_be64(bytes, s->generation);
+    put_be64(bytes + 8, s->last_row);
+    put_be32(bytes + 16, (uint32_t)turn_bytes(s));
+    put(s, KIND_COMMIT, bytes, sizeof bytes, NULL, 0);
+    flush(s);
+    if (!s->error && sync) {
+        s->stats.syncs++;
+        if (sync_file(s->fd) < 0)
+            s->error = errno;
+    }
+    if (s->error)
+        return NEFIA_EIO;
+    s->committed = s->size;
+    return 0;
+}
+
+static void put_seen(struct journal *s)
+{
+    uint8_t bytes[HOST_BYTES];
+
+    for (uint32_t i = s->seen->oldest; i; i = s->seen->slots[i - 1].newer)
+        for (unsigned mark = 2; mark-- > 0;)
+            if (host_is_marked(&s->seen->slots[i - 1], mark)) {
+                host_store(&s->seen->slots[i - 1], mark, bytes);
+                put(s, KIND_HOST, bytes, sizeof bytes, NULL, 0);
+            }
+}
+
+/** All of a new file, until it is on the disk. Return: 0 or NEFIA_EIO (s->error). */
+static int fill_file(struct journal *s)
+{
+    const char *name = file_names[s->file];
+
+    s->size = s->committed = s->len = 0;
+    s->error = 0;
+    s->fd = -1;
+    /* A new one, not the old one cut: nothing of that can show up in it. */
+    if (unlinkat(s->dir_fd, name, 0) == 0 || errno == ENOENT)
+        s->fd = openat(s->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->fd < 0) {
+        s->error = errno;
+        return NEFIA_EIO;
+    }
+    put_seen(s);
+    s->hooks.copy(s->hooks.arg);
+    if (end_turn(s, true) < 0)
+        return NEFIA_EIO;
+    s->stats.syncs++;
+    /* Some file systems cannot sync a directory and say EINVAL: nothing more can be done there. */
+    if (fsync(s->dir_fd) < 0 && errno != EINVAL) {
+        s->error = errno;
+        return NEFIA_EIO;
+    }
+    return 0;
+}
+
+/** The other file takes over. Return: 0 or NEFIA_EIO (s->error): the one in use stays. */
+static int begin_file(struct journal *s)
+{
+    const int fd = s->fd;
+    const uint64_t size = s->size, committed = s->committed;
+
+    s->file = !s->file;
+    s->generation++;
+    if (fill_file(s) == 0) {
+        if (fd >= 0)
+            close(fd);
+        s->limit = 2 * s->size > s->bound ? 2 * s->size : s->bound;
+        s->stats.rotations++;
         return 0;
-    if (number == 0 || j->last_number - number >= j->row_cap)
-        return NEFIA_ENOTFOUND;
-    return journal_get(j, j->settled[(number - 1) % j->row_cap], v) ? 1 : NEFIA_ENOTFOUND;
+    }
+    if (s->fd >= 0) {
+        close(s->fd);
+        unlinkat(s->dir_fd, file_names[s->file], 0);
+    }
+    s->fd = fd;
+    s->file = !s->file;
+    s->size = size;
+    s->committed = committed;
+    s->len = 0;
+    /* Should it be on the disk after all, then the one in use is the later from now on. */
+    s->generation++;
+    return NEFIA_EIO;
 }
 
-int64_t journal_time(const struct journal_row *r)
+static int refused(struct journal *s)
 {
-    return r->event.unsynced ? r->event.received_s : r->event.event_s;
+    s->stats.failed++;
+    errno = s->error;
+    return NEFIA_EIO;
+}
+
+int journal_commit(struct journal *s)
+{
+    if (!journal_dirty(s))
+        return 0;
+    if (s->error) {
+        /* What is in memory has it all, so nothing of the turn is needed. */
+        if (s->fd >= 0 && s->size > s->committed && ftruncate(s->fd, (off_t)s->committed) == 0)
+            s->size = s->committed;
+        if (begin_file(s) < 0)
+            return refused(s);
+        s->stats.commits++;
+        return 0;
+    }
+    if (end_turn(s, s->sync) < 0) {
+        if (ftruncate(s->fd, (off_t)s->committed) == 0)
+            s->size = s->committed;
+        return refused(s);
+    }
+    s->stats.commits++;
+    if (s->size > s->limit && begin_file(s) < 0) {
+        /* The turn is safe where it is. */
+        s->error = 0;
+        s->limit = s->size + s->bound;
+    }
+    return 0;
+}
+
+bool journal_dirty(const struct journal *s)
+{
+    return s->dir_fd >= 0 && (s->error || turn_bytes(s) > 0);
+}
+
+/* ---- Replay ---- */
+
+/** A file that is there. */
+struct source {
+    int fd; /* -1: it is not */
+    uint64_t generation, last_row;
+    uint64_t end;  /* of the turns that count; 0: there are none */
+    uint64_t size, damaged;
+};
+
+static void read_from(struct journal *s, struct frame_reader *r, const struct source *f)
+{
+    frame_reader_init(r, f->fd, s->buf, READ_BYTES);
+}
+
+/** The next frame that counts. */
+static int next_frame(struct frame_reader *r, const struct source *f, struct frame *frame)
+{
+    int more = frame_next(r, frame);
+
+    return more > 0 && frame->at >= f->end ? 0 : more;
+}
+
+/** Find its last turn. */
+static int survey(struct journal *s, struct source *f)
+{
+    struct frame_reader r;
+    struct frame frame;
+    uint64_t whole = 0, damaged = 0; /* whole: since there all is good */
+    int more;
+
+    read_from(s, &r, f);
+    while ((more = frame_next(&r, &frame)) > 0) {
+        if (r.damaged != damaged)
+            whole = frame.at;
+        damaged = r.damaged;
+        if (frame.kind != KIND_COMMIT || frame.len != COMMIT_BYTES)
+            continue;
+        uint64_t turn = get_be32(frame.bytes + 16);
+        if (turn > frame.at)
+            continue;
+        f->generation = get_be64(frame.bytes);
+        f->last_row = get_be64(frame.bytes + 8);
+        f->end = whole <= frame.at - turn ? r.end : frame.at - turn;
+    }
+    f->size = r.end + r.torn;
+    f->damaged = r.damaged;
+    return more;
+}
+
+static int replay_marks(struct journal *s, const struct source *f)
+{
+    struct frame_reader r;
+    struct frame frame;
+    int more;
+
+    read_from(s, &r, f);
+    while ((more = next_frame(&r, f, &frame)) > 0) {
+        const uint8_t *p = frame.bytes;
+
+        if (frame.kind == KIND_HOST)
+            seen_restore(s->seen, p, frame.len);
+        else if (frame.kind == KIND_SEEN && frame.len == SEEN_BYTES)
+            host_take(s->seen, seen_get(s->seen, p), get_be64(p + HOST_ID),
+                      get_be64(p + HOST_ID + 8), get_be64(p + HOST_ID + 16));
+    }
+    return more;
+}
+
+/** The jobs that are found between two places of a file, and have no end in it. */
+struct round {
+    uint64_t from, to;
+    uint8_t *live;
+    size_t count, room;
+};
+
+/** Its index, or r->count. */
+static size_t find_live(const struct round *r, uint64_t row)
+{
+    /* The newest are asked for most. */
+    for (size_t i = r->count; i-- > 0;)
+        if (get_be64(r->live + i * LIVE_BYTES) == row)
+            return i;
+    return r->count;
+}
+
+static void remove_live(struct round *r, size_t i)
+{
+    uint8_t *entry = r->live + i * LIVE_BYTES;
+
+    r->count--;
+    memmove(entry, entry + LIVE_BYTES, (r->count - i) * LIVE_BYTES);
+}
+
+static void collect_job(struct round *r, const struct frame *frame)
+{
+    uint64_t row = get_be64(frame->bytes);
+
+    if (frame->at < r->from || frame->at >= r->to || find_live(r, row) < r->count)
+        return;
+    if (r->count == r->room) {
+        r->to = frame->at;
+        return;
+    }
+    uint8_t *entry = r->live + r->count++ * LIVE_BYTES;
+    put_be64(entry, row);
+    entry[8] = false;
+}
+
+static int collect(struct journal *s, const struct source *f, struct round *round)
+{
+    struct frame_reader r;
+    struct frame frame;
+    int more;
+
+    read_from(s, &r, f);
+    while ((more = next_frame(&r, f, &frame)) > 0) {
+        if (frame.kind == KIND_JOB && frame.len >= JOB_HEAD)
+            collect_job(round, &frame);
+        if ((frame.kind != KIND_START || frame.len != START_BYTES) &&
+            (frame.kind != KIND_END || frame.len != END_BYTES))
+            continue;
+        size_t i = find_live(round, get_be64(frame.bytes));
+        if (i < round->count && frame.kind == KIND_START)
+            round->live[i * LIVE_BYTES + 8] = true;
+        else if (i < round->count)
+            remove_live(round, i);
+    }
+    return more;
+}
+
+/** An event's line in a file. */
+struct line_at {
+    uint64_t row, at;
+    size_t len; /* 0: there is none */
+};
+
+/** It is read again: between it and the job may be more than the buffer holds. */
+static int read_line(int fd, const struct line_at *line, uint8_t *to)
+{
+    size_t len = 0;
+
+    while (len < line->len) {
+        ssize_t n = pread(fd, to + len, line->len - len, (off_t)(line->at + len));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return NEFIA_EIO;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    return 0;
+}
+
+/** Takes the buffer, which the reader must fill again. */
+static int report_job(struct journal *s, const struct source *f, const struct frame *frame,
+                      const struct line_at *event, bool begun)
+{
+    uint64_t row = get_be64(frame->bytes), event_row = get_be64(frame->bytes + 8);
+    size_t rule_len = frame->len - JOB_HEAD;
+    struct line_at line = {0};
+
+    if (rule_len > RULE_MAX)
+        rule_len = RULE_MAX;
+    if (event->row == event_row)
+        line = *event;
+    memmove(s->buf, frame->bytes + JOB_HEAD, rule_len);
+    int err = read_line(f->fd, &line, s->buf + rule_len);
+    if (err < 0)
+        return err;
+    s->hooks.job(s->hooks.arg, row, (struct slice){(const char *)s->buf, rule_len},
+                 (const char *)s->buf + rule_len, line.len, begun);
+    return 0;
+}
+
+static int report(struct journal *s, const struct source *f, struct round *round)
+{
+    struct frame_reader r;
+    struct frame frame;
+    struct line_at event = {0};
+    int more;
+
+    read_from(s, &r, f);
+    while ((more = next_frame(&r, f, &frame)) > 0 && frame.at < round->to) {
+        if (frame.kind == KIND_EVENT && frame.len >= EVENT_HEAD &&
+            frame.len <= EVENT_HEAD + CONFIG_EVENT_BYTES)
+            event = (struct line_at){get_be64(frame.bytes), frame.at + FRAME_HEADER + EVENT_HEAD,
+                                     frame.len - EVENT_HEAD};
+        if (frame.kind != KIND_JOB || frame.len < JOB_HEAD || frame.at < round->from)
+            continue;
+        size_t i = find_live(round, get_be64(frame.bytes));
+        if (i == round->count)
+            continue;
+        bool begun = round->live[i * LIVE_BYTES + 8];
+        remove_live(round, i);
+        int err = report_job(s, f, &frame, &event, begun);
+        if (err < 0)
+            return err;
+        frame_reader_seek(&r, r.end);
+    }
+    return more < 0 ? more : 0;
+}
+
+static int replay_jobs(struct journal *s, const struct source *f)
+{
+    struct round r = {
+        .live = s->buf + READ_BYTES, .room = (s->cap - READ_BYTES) / LIVE_BYTES, .to = 0};
+
+    do {
+        r.from = r.to;
+        r.to = f->end;
+        r.count = 0;
+        int err = collect(s, f, &r);
+        err = err < 0 ? err : report(s, f, &r);
+        if (err < 0)
+            return err;
+    } while (r.to < f->end);
+    return 0;
+}
+
+/* ---- Opening ---- */
+
+void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
+                const struct journal_hooks *hooks)
+{
+    *s = (struct journal){
+        .dir_fd = -1,
+        .lock_fd = -1,
+        .fd = -1,
+        .buf = buf,
+        .cap = cap,
+        .seen = seen,
+        .hooks = *hooks,
+    };
+}
+
+/** A sentence of errno. */
+static int cannot(const struct journal *s, const char *what, const char *name, struct text *why)
+{
+    char path[FILE_PATH_MAX];
+    int error = errno;
+
+    text_str(why, "cannot ");
+    text_str(why, what);
+    text_char(why, ' ');
+    text_str(why, file_join(path, s->dir, name) < 0 ? s->dir : path);
+    text_str(why, ": ");
+    text_str(why, ERRNO(error));
+    return NEFIA_EIO;
+}
+
+static int open_dir(struct journal *s, struct text *why)
+{
+    if (mkdir(s->dir, 0700) < 0 && errno != EEXIST) {
+        cannot(s, "make", "", why);
+        text_str(why, "; make it, or set reactor.state_dir to where the hub may write");
+        return NEFIA_EIO;
+    }
+    s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir_fd >= 0)
+        s->lock_fd = openat(s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->lock_fd < 0) {
+        cannot(s, "open", s->dir_fd < 0 ? "" : LOCK_NAME, why);
+        text_str(why, "; the user that the hub runs as must own reactor.state_dir");
+        return NEFIA_EIO;
+    }
+    int err = file_lock(s->lock_fd);
+    if (err == 0)
+        return 0;
+    if (err != NEFIA_EEXIST)
+        return cannot(s, "lock", LOCK_NAME, why);
+    text_str(why, s->dir);
+    text_str(why, ": another hub uses it; stop that one, or set another reactor.state_dir");
+    return NEFIA_EIO;
+}
+
+static int open_source(struct journal *s, struct source *f, const char *name, struct text *why)
+{
+    struct stat st;
+
+    f->fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (f->fd < 0 && errno == ENOENT)
+        return 0;
+    if (f->fd >= 0 && fstat(f->fd, &st) == 0 && !S_ISREG(st.st_mode))
+        errno = EINVAL;
+    else if (f->fd >= 0 && survey(s, f) == 0)
+        return 0;
+    cannot(s, "read", name, why);
+    text_str(why, "; move it away to start without what it holds");
+    return NEFIA_EIO;
+}
+
+static int replay(struct journal *s, struct source files[2], struct text *why)
+{
+    const struct source *f = NULL;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (files[i].end > 0 && (!f || files[i].generation > f->generation))
+            f = &files[i];
+        if (files[i].generation > s->generation)
+            s->generation = files[i].generation;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        if (&files[i] == f || files[i].end == 0) {
+            s->stats.damaged += files[i].damaged;
+            s->stats.torn += files[i].size - files[i].end;
+        }
+    s->file = f != &files[0];
+    if (!f) {
+        /* The first file is begun next; what the other one has would be found again. */
+        unlinkat(s->dir_fd, file_names[1], 0);
+        return 0;
+    }
+    note_row(s, f->last_row);
+    if (replay_marks(s, f) == 0 && replay_jobs(s, f) == 0)
+        return 0;
+    return cannot(s, "read", file_names[s->file], why);
+}
+
+static int open_files(struct journal *s, struct text *why)
+{
+    struct source files[2] = {{.fd = -1}, {.fd = -1}};
+    int err = 0;
+
+    for (unsigned i = 0; i < 2 && err == 0; i++)
+        err = open_source(s, &files[i], file_names[i], why);
+    if (err == 0)
+        err = replay(s, files, why);
+    for (unsigned i = 0; i < 2; i++)
+        if (files[i].fd >= 0)
+            close(files[i].fd);
+    return err;
+}
+
+/** The file that what comes now goes to. */
+static int open_fresh(struct journal *s, struct text *why)
+{
+    if (begin_file(s) == 0)
+        return 0;
+    errno = s->error;
+    cannot(s, "write", file_names[!s->file], why);
+    if (s->error == ENOSPC || s->error == EDQUOT || s->error == EFBIG) {
+        text_str(why, "; nothing is acknowledged until there is room");
+        return 0;
+    }
+    text_str(why, "; set reactor.state_dir to where the hub may write");
+    return NEFIA_EIO;
+}
+
+int journal_open(struct journal *s, const char *dir, uint64_t bound, bool sync, struct text *why)
+{
+    if (!dir || !*dir)
+        return 0;
+    if (file_join(s->path, "", dir) < 0) {
+        text_str(why, "reactor.state_dir is too long");
+        return NEFIA_EIO;
+    }
+    s->dir = s->path;
+    s->bound = bound;
+    s->sync = sync;
+    int err = open_dir(s, why);
+    err = err < 0 ? err : open_files(s, why);
+    err = err < 0 ? err : open_fresh(s, why);
+    if (err < 0)
+        journal_close(s);
+    return err;
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void journal_close(struct journal *s)
+{
+    close_one(&s->fd);
+    close_one(&s->dir_fd);
+    close_one(&s->lock_fd);
+    s->dir = NULL;
+    s->len = 0;
 }

@@ -81,7 +81,7 @@ static void load(struct mac_key *key, struct config *c, const struct node *n, co
         config_error(c, node_child(c, n, name), place.buf, why.buf, (char *)0);
 }
 
-static void bind_key(struct reactor_settings *s, struct config *c, const struct node *n,
+static void bind_key(struct hub_settings *s, struct config *c, const struct node *n,
                      const char *where)
 {
     struct host_key *k = &s->keys[s->key_count];
@@ -90,7 +90,7 @@ static void bind_key(struct reactor_settings *s, struct config *c, const struct 
     config_bind(c, n, where, key_table, &f);
     if (!f.host_id)
         return;
-    if (reactor_settings_host(s, (struct slice){f.host_id, strlen(f.host_id)})) {
+    if (hub_settings_host(s, (struct slice){f.host_id, strlen(f.host_id)})) {
         config_error(c, node_child(c, n, "host_id"), where, "host_id: \"", f.host_id,
                      "\" has a key already; a second one is its next_file", (char *)0);
         return;
@@ -102,7 +102,7 @@ static void bind_key(struct reactor_settings *s, struct config *c, const struct 
     s->key_count++;
 }
 
-void reactor_keys_bind(struct reactor_settings *s, struct config *c, const struct node *list)
+void hub_keys_bind(struct hub_settings *s, struct config *c, const struct node *list)
 {
     unsigned index = 0;
 
@@ -123,7 +123,7 @@ void reactor_keys_bind(struct reactor_settings *s, struct config *c, const struc
     }
 }
 
-const struct host_key *reactor_settings_host(const struct reactor_settings *s, struct slice host_id)
+const struct host_key *hub_settings_host(const struct hub_settings *s, struct slice host_id)
 {
     for (unsigned i = 0; i < s->key_count; i++)
         if (slice_eq(host_id, s->keys[i].host_id))
@@ -131,7 +131,7 @@ const struct host_key *reactor_settings_host(const struct reactor_settings *s, s
     return NULL;
 }
 
-void reactor_settings_wipe(struct reactor_settings *s)
+void hub_settings_wipe(struct hub_settings *s)
 {
     for (unsigned i = 0; i < CONFIG_HOST_KEYS; i++) {
         mac_key_wipe(&s->keys[i].keys[0]);

@@ -9,16 +9,16 @@
 enum { OVER_RATE_MS = 60 * 1000 };
 
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
-                   struct journal *journal, struct jobs *jobs, struct hosts *hosts,
-                   struct store *store, struct json_token *tokens)
+                   struct recent *recent, struct jobs *jobs, struct seen *seen,
+                   struct journal *journal, struct json_token *tokens)
 {
     *p = (struct pipeline){
         .clock = clock,
         .rules = rules,
-        .journal = journal,
+        .recent = recent,
         .jobs = jobs,
-        .hosts = hosts,
-        .store = store,
+        .seen = seen,
+        .journal = journal,
         .tokens = tokens,
         .started_ms = clock_ms(clock),
     };
@@ -177,7 +177,7 @@ static int verify(struct pipeline *p, struct session *s, const char *line, size_
 /** A host with a key of its own speaks with that key only, and from its addresses. */
 static int check_host(struct pipeline *p, const struct session *s, const struct event *e)
 {
-    const struct host_key *own = reactor_settings_host(p->settings, e->host_id);
+    const struct host_key *own = hub_settings_host(p->settings, e->host_id);
     unsigned spoke = s->key >= 2 ? (s->key - 2u) / 2 : UINT16_MAX;
     bool right = own ? spoke == (unsigned)(own - p->settings->keys) : spoke == UINT16_MAX;
 
@@ -257,7 +257,7 @@ static void tell_match(const struct pipeline *p, const struct rule *rule, const 
 
 /** One rule that matched. */
 static void act(struct pipeline *p, unsigned index, const struct event *e,
-                const struct journal_mark *mark, uint64_t event_row)
+                const struct recent_mark *mark, uint64_t event_row)
 {
     struct rule *rule = &p->rules->sets[p->rules->active].rules[index];
     const char *word = action_word(&rule->action);
@@ -266,17 +266,17 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
     p->matched++;
     if (!rule->action.class) {
         p->unsupported++;
-        journal_add(p->journal, mark, rule->name, word, JOURNAL_FAILED, err_text(NEFIA_ENOTSUP));
+        recent_add(p->recent, mark, rule->name, word, RECENT_FAILED, err_text(NEFIA_ENOTSUP));
         return;
     }
-    uint64_t row = journal_add(p->journal, mark, rule->name, word, JOURNAL_PENDING, NULL);
+    uint64_t row = recent_add(p->recent, mark, rule->name, word, RECENT_PENDING, NULL);
     int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, row, e->line.ptr, e->line.len);
     if (err >= 0) {
-        store_job(p->store, row, event_row, rule->name);
+        journal_job(p->journal, row, event_row, rule->name);
         tell_match(p, rule, e);
         return;
     }
-    journal_settle(p->journal, row, JOURNAL_FAILED,
+    recent_settle(p->recent, row, RECENT_FAILED,
                    err == NEFIA_EFULL ? "queue full" : err_text(err));
     if (err == NEFIA_EFULL)
         tell_overflow(p, rule);
@@ -310,15 +310,15 @@ static bool match(struct pipeline *p, const struct event *e)
 static void decide(struct pipeline *p, const struct event *e, bool any)
 {
     const struct rule_set *set = rules_active(p->rules);
-    struct journal_mark mark = journal_put(p->journal, e, p->now_s);
-    uint64_t row = p->journal->last_seq + 1;
+    struct recent_mark mark = recent_put(p->recent, e, p->now_s);
+    uint64_t row = p->recent->last_seq + 1;
 
     if (any)
-        store_event(p->store, row, e->line.ptr, e->line.len);
+        journal_event(p->journal, row, e->line.ptr, e->line.len);
     for (int i = 0; any && (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
         act(p, (unsigned)i, e, &mark, row);
     if (!any)
-        journal_add(p->journal, &mark, NULL, NULL, JOURNAL_NONE, NULL);
+        recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
 }
 
 /** Return: the key of the host in `hosts`; valid until the next call. */
@@ -345,11 +345,11 @@ static bool is_new(struct pipeline *p, const struct event *e)
         return true;
     const uint8_t *id = host_key(p, e->host_id);
     uint64_t low = e->has_link ? e->low : 0;
-    if (!host_take(p->hosts, hosts_get(p->hosts, id), e->boot, e->seq, low)) {
+    if (!host_take(p->seen, seen_get(p->seen, id), e->boot, e->seq, low)) {
         p->duplicates++;
         return false;
     }
-    store_seen(p->store, id, e->boot, e->seq, low);
+    journal_seen(p->journal, id, e->boot, e->seq, low);
     return true;
 }
 
@@ -467,7 +467,7 @@ static bool hook_allowed(void *arg, const struct addr *peer)
 {
     const struct pipeline *p = arg;
 
-    return reactor_settings_allow(p->settings, peer) || (p->peers && peers_have(p->peers, peer));
+    return hub_settings_allow(p->settings, peer) || (p->peers && peers_have(p->peers, peer));
 }
 
 struct listener_hooks pipeline_listener_hooks(struct pipeline *p)
@@ -505,11 +505,11 @@ static int hook_decode(void *arg, const char *line, size_t len, struct event *ou
 static const char *job_rule(const struct pipeline *p, const struct job *job)
 {
     const struct rule_set *set = rules_active(p->rules);
-    struct journal_view v;
+    struct recent_view v;
 
     if (job->rule < set->count)
         return set->rules[job->rule].name;
-    return journal_get(p->journal, job->row, &v) ? v.row->rule : "(removed)";
+    return recent_get(p->recent, job->row, &v) ? v.row->rule : "(removed)";
 }
 
 static size_t without_newline(const char *s, size_t len)
@@ -525,10 +525,10 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
     char said_buf[160];
     struct text said;
 
-    enum journal_state state = done ? JOURNAL_DONE : JOURNAL_FAILED;
+    enum recent_state state = done ? RECENT_DONE : RECENT_FAILED;
 
-    journal_settle(p->journal, job->row, state, error);
-    store_end(p->store, job->row, (uint8_t)state);
+    recent_settle(p->recent, job->row, state, error);
+    journal_end(p->journal, job->row, (uint8_t)state);
     p->overflow_told = false;
     text_init(&said, said_buf, sizeof said_buf);
     if (r && class->logs_output)
@@ -549,13 +549,13 @@ static void hook_starting(void *arg, const struct job *job)
 {
     const struct pipeline *p = arg;
 
-    store_start(p->store, job->row);
+    journal_start(p->journal, job->row);
 }
 
 static int not_safe(struct pipeline *p, int err)
 {
     if (!p->unsafe)
-        LOG_ERROR("cannot write the journal in ", p->store->dir, ": ", ERRNO(errno),
+        LOG_ERROR("cannot write the journal in ", p->journal->dir, ": ", ERRNO(errno),
                   "; until that is mended nothing is acknowledged and no action begins");
     p->unsafe = true;
     p->unsafe_ms = clock_ms(p->clock);
@@ -571,7 +571,7 @@ static int hook_safe(void *arg)
     /* A try after a failure writes all that matters anew. */
     if (p->unsafe && clock_ms(p->clock) - p->unsafe_ms < PIPELINE_RETRY_MS)
         return NEFIA_EIO;
-    int err = store_commit(p->store);
+    int err = journal_commit(p->journal);
     if (err < 0)
         return not_safe(p, err);
     if (p->unsafe)
@@ -598,11 +598,11 @@ static void copy_job(void *arg, const struct job *job, const char *line)
 {
     struct pipeline *p = arg;
 
-    store_event(p->store, job->row, line, job->len);
-    store_job(p->store, job->row, job->row, job_rule(p, job));
+    journal_event(p->journal, job->row, line, job->len);
+    journal_job(p->journal, job->row, job->row, job_rule(p, job));
     /* What is about to begin, and what waits for another try, has begun too. */
     if (job->state >= JOB_STARTING || job->attempt > 0)
-        store_start(p->store, job->row);
+        journal_start(p->journal, job->row);
 }
 
 static void hook_copy(void *arg)
@@ -631,7 +631,7 @@ static const char *event_name(struct text *t, const struct event *e)
 /** What became of an action that was not at its end when the hub stopped. */
 static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
 {
-    struct journal_mark mark = journal_put(p->journal, e, p->now_s);
+    struct recent_mark mark = recent_put(p->recent, e, p->now_s);
     const struct rule *rule = &rules_active(p->rules)->rules[index];
     const char *word = action_word(&rule->action);
     char name_buf[EVENT_TYPE_MAX + EVENT_HOST_MAX + 64];
@@ -640,17 +640,17 @@ static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
     text_init(&name, name_buf, sizeof name_buf);
     if (begun && !rule->idempotent) {
         p->unfinished++;
-        journal_add(p->journal, &mark, rule->name, word, JOURNAL_FAILED,
+        recent_add(p->recent, &mark, rule->name, word, RECENT_FAILED,
                     "begun before the restart, end unknown");
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
                  " had begun when the hub stopped, and its end is unknown; it is not begun again "
                  "(idempotent: true allows that)");
         return;
     }
-    uint64_t row = journal_add(p->journal, &mark, rule->name, word, JOURNAL_PENDING, NULL);
+    uint64_t row = recent_add(p->recent, &mark, rule->name, word, RECENT_PENDING, NULL);
     int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, row, e->line.ptr, e->line.len);
     if (err < 0)
-        journal_settle(p->journal, row, JOURNAL_FAILED,
+        recent_settle(p->recent, row, RECENT_FAILED,
                        err == NEFIA_EFULL ? "queue full" : err_text(err));
     LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
              begun ? " is begun again" : " is taken up", " after the restart");
@@ -660,7 +660,7 @@ static void hook_job(void *arg, uint64_t row, struct slice rule, const char *lin
                      bool begun)
 {
     struct pipeline *p = arg;
-    char name[JOURNAL_RULE_MAX + 1];
+    char name[RECENT_RULE_MAX + 1];
     struct text t;
     struct event e;
 
@@ -679,7 +679,7 @@ static void hook_job(void *arg, uint64_t row, struct slice rule, const char *lin
     take_up(p, &e, index, begun);
 }
 
-struct store_hooks pipeline_store_hooks(struct pipeline *p)
+struct journal_hooks pipeline_journal_hooks(struct pipeline *p)
 {
-    return (struct store_hooks){.job = hook_job, .copy = hook_copy, .arg = p};
+    return (struct journal_hooks){.job = hook_job, .copy = hook_copy, .arg = p};
 }

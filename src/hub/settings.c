@@ -162,7 +162,7 @@ static const struct field hook_table[] = {
     {.name = NULL},
 };
 
-static void bind_hook(struct reactor_settings *s, struct config *c, const struct node *n,
+static void bind_hook(struct hub_settings *s, struct config *c, const struct node *n,
                       const char *where)
 {
     struct hook_fields f;
@@ -191,7 +191,7 @@ static void bind_hook(struct reactor_settings *s, struct config *c, const struct
     s->hook_count++;
 }
 
-static void bind_hooks(struct reactor_settings *s, struct config *c, const struct node *list)
+static void bind_hooks(struct hub_settings *s, struct config *c, const struct node *list)
 {
     unsigned index = 0;
 
@@ -212,7 +212,7 @@ static void bind_hooks(struct reactor_settings *s, struct config *c, const struc
     }
 }
 
-static void bind_peers(struct reactor_settings *s, struct config *c, const struct string_list *list)
+static void bind_peers(struct hub_settings *s, struct config *c, const struct string_list *list)
 {
     const struct node *n = list->first;
     char buf[160], where_buf[48];
@@ -234,7 +234,7 @@ static void bind_peers(struct reactor_settings *s, struct config *c, const struc
     }
 }
 
-static void bind_peers_from(struct reactor_settings *s, struct config *c, const struct node *n,
+static void bind_peers_from(struct hub_settings *s, struct config *c, const struct node *n,
                             const char *value)
 {
     if (!value)
@@ -248,7 +248,7 @@ static void bind_peers_from(struct reactor_settings *s, struct config *c, const 
                      "\" is not wireguard:INTERFACE, such as wireguard:wg0", (char *)0);
 }
 
-static void bind_user(struct reactor_settings *s, struct config *c, const struct node *n,
+static void bind_user(struct hub_settings *s, struct config *c, const struct node *n,
                       const char *value)
 {
     s->user.name = value;
@@ -269,7 +269,7 @@ static void check_section(struct config *c, const struct node *n, const struct s
                      "without a greeting nobody has a nonce; remove `greeting: false`", (char *)0);
 }
 
-int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules)
+int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules)
 {
     unsigned errors = c->errors;
     char buf[160];
@@ -297,7 +297,7 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
     bind_peers_from(s, c, root.reactor, b.peers_from);
     bind_user(s, c, root.reactor, b.user);
     bind_hooks(s, c, b.webhooks);
-    reactor_keys_bind(s, c, b.keys);
+    hub_keys_bind(s, c, b.keys);
     s->greeting = b.greeting;
     s->require_nonce = b.require_nonce;
     s->journal_kb = (uint32_t)b.journal_kb;
@@ -309,14 +309,14 @@ int reactor_settings_bind(struct reactor_settings *s, struct config *c, const st
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
-const char *reactor_settings_socket(struct config *c)
+const char *hub_settings_socket(struct config *c)
 {
     const struct node *n = node_child(c, node_child(c, c->nodes, "reactor"), "control_socket");
 
     return n && n->type == NODE_SCALAR && *n->value ? n->value : SOCKET_DEFAULT;
 }
 
-bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer)
+bool hub_settings_allow(const struct hub_settings *s, const struct addr *peer)
 {
     return (s->peer_count == 0 && !s->peers_from) || addr_nets_match(s->peers, s->peer_count, peer);
 }

@@ -30,9 +30,9 @@ static void widen_str(size_t *longest, const char *s)
     widen(longest, s, strlen(s));
 }
 
-static uint64_t first_recent(const struct journal *j, uint64_t most)
+static uint64_t first_recent(const struct recent *j, uint64_t most)
 {
-    uint64_t oldest = journal_oldest(j);
+    uint64_t oldest = recent_oldest(j);
 
     return j->last_seq >= oldest + most ? j->last_seq - most + 1 : oldest;
 }
@@ -55,12 +55,12 @@ static void put_rule_widths(const struct status_view *v, struct json_writer *w)
 
 static void put_recent_widths(const struct status_view *v, struct json_writer *w, uint64_t most)
 {
-    const struct journal *j = v->pipeline->journal;
+    const struct recent *j = v->pipeline->recent;
     size_t longest[6] = {0};
-    struct journal_view row;
+    struct recent_view row;
 
     for (uint64_t seq = first_recent(j, most); seq <= j->last_seq; seq++) {
-        if (!journal_get(j, seq, &row))
+        if (!recent_get(j, seq, &row))
             continue;
         widen_str(&longest[0], "2026-03-10 15:30");
         widen(&longest[1], row.type.ptr, row.type.len);
@@ -128,24 +128,24 @@ static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
 /** What a row says of its event's line. */
 enum row_event { WITHOUT_EVENT, WITH_EVENT, EVENT_TOO_LONG };
 
-static void put_row(const struct journal_view *v, struct text *out, const char *key,
+static void put_row(const struct recent_view *v, struct text *out, const char *key,
                     enum row_event event)
 {
-    const struct journal_row *r = v->row;
+    const struct recent_row *r = v->row;
     struct json_writer w;
 
     json_begin(&w, out);
     json_object(&w, NULL);
     json_object(&w, key);
     json_put_u64(&w, "seq", r->seq);
-    put_time(&w, "time", journal_time(r));
+    put_time(&w, "time", recent_time(r));
     put_time(&w, "received", r->event.received_s);
     json_put_bytes(&w, "type", v->type.ptr, v->type.len);
     json_put_bytes(&w, "host", v->host.ptr, v->host.len);
     json_put_string(&w, "severity", severity_text((enum severity)r->event.severity));
     put_or_null(&w, "rule", r->rule);
     put_or_null(&w, "action", r->action);
-    json_put_string(&w, "state", journal_state_text((enum journal_state)r->state));
+    json_put_string(&w, "state", recent_state_text((enum recent_state)r->state));
     put_or_null(&w, "error", r->error);
     if (event == WITH_EVENT)
         json_put_raw(&w, "event", v->line.ptr, v->line.len);
@@ -197,16 +197,16 @@ static void put_heap(struct json_writer *w)
     json_end_object(w);
 }
 
-static void put_journal(const struct pipeline *p, struct json_writer *w)
+static void put_recent(const struct pipeline *p, struct json_writer *w)
 {
-    const struct store_stats *s = &p->store->stats;
+    const struct journal_stats *s = &p->journal->stats;
 
     json_object(w, "hosts");
-    json_put_u64(w, "known", p->hosts->used);
-    json_put_u64(w, "forgotten", p->hosts->forgotten);
+    json_put_u64(w, "known", p->seen->used);
+    json_put_u64(w, "forgotten", p->seen->forgotten);
     json_end_object(w);
     json_object(w, "journal");
-    json_put_bool(w, "kept", p->store->dir_fd >= 0);
+    json_put_bool(w, "kept", p->journal->dir_fd >= 0);
     json_put_bool(w, "written", !p->unsafe);
     json_put_u64(w, "bytes", s->bytes);
     json_put_u64(w, "commits", s->commits);
@@ -233,7 +233,7 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "unfinished", p->unfinished);
     json_put_u64(&w, "held", p->held);
     put_connections(v, &w);
-    put_journal(p, &w);
+    put_recent(p, &w);
     put_queues(p->jobs, &w);
     put_heap(&w);
     json_put_u64(&w, "remembered", p->rules->looked_up);
@@ -248,13 +248,13 @@ static void put_counters(const struct status_view *v, struct text *out)
 
 static int produce_recent(const struct status_view *v, struct control_cursor *c, struct text *out)
 {
-    const struct journal *j = v->pipeline->journal;
-    struct journal_view row;
+    const struct recent *j = v->pipeline->recent;
+    struct recent_view row;
 
     if (c->seq == 0)
         c->seq = first_recent(j, STATUS_RECENT);
     while (c->seq <= j->last_seq)
-        if (journal_get(j, c->seq++, &row)) {
+        if (recent_get(j, c->seq++, &row)) {
             put_row(&row, out, "recent", WITHOUT_EVENT);
             return 1;
         }
@@ -299,7 +299,7 @@ static int begin_events(void *arg, struct control_cursor *c, const char *args, s
     return 0;
 }
 
-static void put_event_row(const struct journal_view *row, struct text *out)
+static void put_event_row(const struct recent_view *row, struct text *out)
 {
     size_t start = out->len;
 
@@ -322,10 +322,10 @@ static int put_missed(struct text *out, uint64_t missed)
 }
 
 /** By seq, whatever has become of them. */
-static int produce_rows(const struct journal *j, struct control_cursor *c, struct text *out)
+static int produce_rows(const struct recent *j, struct control_cursor *c, struct text *out)
 {
-    struct journal_view row;
-    uint64_t oldest = journal_oldest(j);
+    struct recent_view row;
+    uint64_t oldest = recent_oldest(j);
 
     if (c->seq < oldest) {
         uint64_t missed = c->seq ? oldest - c->seq : 0;
@@ -334,7 +334,7 @@ static int produce_rows(const struct journal *j, struct control_cursor *c, struc
             return put_missed(out, missed);
     }
     while (c->seq <= j->last_seq)
-        if (journal_get(j, c->seq++, &row)) {
+        if (recent_get(j, c->seq++, &row)) {
             put_event_row(&row, out);
             return 1;
         }
@@ -342,10 +342,10 @@ static int produce_rows(const struct journal *j, struct control_cursor *c, struc
 }
 
 /** In the order in which their outcome is known. */
-static int produce_settled(const struct journal *j, struct control_cursor *c, struct text *out)
+static int produce_settled(const struct recent *j, struct control_cursor *c, struct text *out)
 {
     uint64_t missed = 0;
-    struct journal_view row;
+    struct recent_view row;
     int found = NEFIA_ENOTFOUND;
     bool first = c->seq == 0;
 
@@ -355,7 +355,7 @@ static int produce_settled(const struct journal *j, struct control_cursor *c, st
         missed = j->last_number - j->row_cap + 1 - c->seq;
         c->seq += missed;
     }
-    while ((found = journal_get_settled(j, c->seq, &row)) == NEFIA_ENOTFOUND) {
+    while ((found = recent_get_settled(j, c->seq, &row)) == NEFIA_ENOTFOUND) {
         c->seq++;
         missed++;
     }
@@ -374,11 +374,11 @@ static int produce_events(void *arg, struct control_cursor *c, struct text *out)
 
     if (c->step == STEP_WIDTHS) {
         c->step = STEP_RECENT;
-        put_widths(v, out, v->pipeline->journal->row_cap);
+        put_widths(v, out, v->pipeline->recent->row_cap);
         return 1;
     }
-    return c->flag ? produce_settled(v->pipeline->journal, c, out)
-                   : produce_rows(v->pipeline->journal, c, out);
+    return c->flag ? produce_settled(v->pipeline->recent, c, out)
+                   : produce_rows(v->pipeline->recent, c, out);
 }
 
 const struct control_verb status_verbs[] = {

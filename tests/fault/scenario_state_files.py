@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every state file, truncated and corrupted, under the running programs: the hub's journal at 300 places of chance, the beacon's
-count of starts at every byte and its events on flash at 60 places. (At every byte of the journal: tests/unit/test_store.c.)
+count of starts at every byte and its events on flash at 60 places. (At every byte of the journal: tests/unit/test_journal.c.)
 
 The journal is that of a hub that was killed twice: 10 events, of which three actions had begun; then 30 more. None of them has
 had an effect. What has to become of each event is worked out here from the bytes, by a reader of its own."""

@@ -13,7 +13,7 @@
 #include "nefia/base/bytes.h"
 #include "nefia/sys/file.h"
 #include "nefia/sys/frames.h"
-#include "nefia/hub/store.h"
+#include "nefia/hub/journal.h"
 
 #define MUST(condition) \
     do { \
@@ -65,9 +65,9 @@ static struct job {
 static unsigned job_count;
 static struct host slots[HOSTS];
 static uint32_t chains[HOSTS];
-static struct hosts hosts;
-static uint8_t buf[STORE_BYTES_MIN];
-static struct store store;
+static struct seen seen;
+static uint8_t buf[JOURNAL_BYTES_MIN];
+static struct journal journal;
 static char dir[32], paths[2][FILE_PATH_MAX], lock[FILE_PATH_MAX];
 
 static void on_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
@@ -87,31 +87,31 @@ static void on_copy(void *arg)
 {
     (void)arg;
     for (unsigned i = 0; i < job_count; i++) {
-        store_event(&store, i, jobs[i].line, jobs[i].len);
-        store_job(&store, jobs[i].row, i, "rule");
+        journal_event(&journal, i, jobs[i].line, jobs[i].len);
+        journal_job(&journal, jobs[i].row, i, "rule");
         if (jobs[i].begun)
-            store_start(&store, jobs[i].row);
+            journal_start(&journal, jobs[i].row);
     }
 }
 
-static uint32_t open_store(void)
+static uint32_t open_journal(void)
 {
-    const struct store_hooks hooks = {on_job, on_copy, NULL};
+    const struct journal_hooks hooks = {on_job, on_copy, NULL};
     char why_text[200];
     struct text why;
     uint32_t hash = HASH_START;
 
     text_init(&why, why_text, sizeof why_text);
-    hosts_init(&hosts, slots, chains, HOSTS);
-    store_init(&store, buf, sizeof buf, &hosts, &hooks);
+    seen_init(&seen, slots, chains, HOSTS);
+    journal_init(&journal, buf, sizeof buf, &seen, &hooks);
     job_count = 0;
-    MUST(store_open(&store, dir, 65536, true, &why) == 0 && !store_dirty(&store));
+    MUST(journal_open(&journal, dir, 65536, true, &why) == 0 && !journal_dirty(&journal));
     for (unsigned i = 0; i < job_count; i++) {
         hash = hash_bytes(hash, &jobs[i].row, sizeof jobs[i].row);
         hash = hash_bytes(hash, &jobs[i].begun, sizeof jobs[i].begun);
         hash = hash_bytes(hash, jobs[i].line, jobs[i].len);
     }
-    for (uint32_t i = hosts.oldest; i; i = slots[i - 1].newer)
+    for (uint32_t i = seen.oldest; i; i = slots[i - 1].newer)
         for (unsigned mark = 2; mark-- > 0;) {
             uint8_t bytes[HOST_BYTES];
             host_store(&slots[i - 1], mark, bytes);
@@ -210,9 +210,9 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         first = rest;
     write_file(0, data + 3, first, data[0] % 3 == 2);
     write_file(1, data + 3 + first, rest - first, data[0] % 3 == 2);
-    uint32_t hash = open_store();
-    store_close(&store);
-    MUST(open_store() == hash && store.stats.damaged == 0 && store.stats.torn == 0);
-    store_close(&store);
+    uint32_t hash = open_journal();
+    journal_close(&journal);
+    MUST(open_journal() == hash && journal.stats.damaged == 0 && journal.stats.torn == 0);
+    journal_close(&journal);
     return 0;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "nefia/beacon/instances.h"
+#include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/sys/loop.h"
@@ -18,7 +18,7 @@ static struct fixture {
     struct pollfd pollfds[FIX_WATCHES];
     struct watch *polled[FIX_WATCHES];
     struct beacon_pipeline pipeline;
-    struct instances instances;
+    struct sensor_runner sensor_runner;
     struct children children;
     struct child child_slots[FIX_CHILDREN];
     struct condition_table conditions;
@@ -78,7 +78,7 @@ static inline void fix_init(int real)
     p->arg = &fix;
     condition_init(&fix.conditions, fix.condition_slots, 8);
     children_init(&fix.children, &fix.loop, fix.child_slots, FIX_CHILDREN);
-    instances_init(&fix.instances, p, &fix.children, &fix.conditions, fix.items, fix.states,
+    sensor_runner_init(&fix.sensor_runner, p, &fix.children, &fix.conditions, fix.items, fix.states,
                    fix.outputs);
 }
 
@@ -133,7 +133,7 @@ static inline int fix_load(const char *beacons)
         return err;
     for (unsigned i = 0; sensor_table[i]; i++)
         nodes[i] = node_child(&fix.config, fix.config.nodes, sensor_table[i]->name);
-    return instances_load(&fix.instances, &fix.config, nodes);
+    return sensor_runner_load(&fix.sensor_runner, &fix.config, nodes);
 }
 
 /** Load, and run each sensor one time as `once` does, with its command to its end. Return: sensors;
@@ -144,11 +144,11 @@ static inline int fix_once(const char *beacons)
 
     if (fix_load(beacons) < 0)
         return -1;
-    instances_switch_once(&fix.instances);
-    set = instances_current(&fix.instances);
+    sensor_runner_switch_once(&fix.sensor_runner);
+    set = sensor_runner_current(&fix.sensor_runner);
     for (unsigned i = 0; i < set->count; i++) {
-        instances_run(&set->items[i]);
-        for (int turns = 0; fix.instances.running > 0 && turns < 100000; turns++)
+        sensor_runner_run(&set->items[i]);
+        for (int turns = 0; fix.sensor_runner.running > 0 && turns < 100000; turns++)
             loop_turn(&fix.loop, 100);
     }
     return (int)set->count;

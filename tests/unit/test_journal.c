@@ -1,170 +1,1037 @@
-#include "reactor_fixture.h"
-
 #include "nefia/hub/journal.h"
 
-enum { ROWS = 8, BYTES = 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX) };
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
+#include "check.h"
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/file.h"
+#include "nefia/sys/frames.h"
+
+enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
+enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME };
+
+/* ---- The disk: syncing is counted, and fails when it is told to ---- */
+
+static unsigned syncs, failing_sync; /* failing_sync: which one fails, from 1; 0: none */
+static void (*before_failing)(void);
+
+static int sync_or_fail(void)
+{
+    if (++syncs != failing_sync)
+        return 0;
+    if (before_failing)
+        before_failing();
+    errno = EIO;
+    return -1;
+}
+
+int fdatasync(int fd)
+{
+    return fd < 0 ? -1 : sync_or_fail();
+}
+
+int fsync(int fd)
+{
+    return fd < 0 ? -1 : sync_or_fail();
+}
+
+/* ---- What a hub has in memory ---- */
+
+struct job {
+    uint64_t row, event;
+    uint32_t line, len; /* line: its hash */
+    char rule;
+    bool begun;
+};
+struct state {
+    struct job jobs[JOBS];
+    unsigned count;
+    uint8_t marks[2 * HOSTS][HOST_BYTES]; /* in order */
+    unsigned mark_count;
+};
+
+static struct state now, after; /* now: the hub that runs; after: what the reference says */
+static struct host slots[HOSTS];
+static uint32_t chains[HOSTS];
+static struct seen seen;
+static uint8_t buf[JOURNAL_BYTES_MIN];
 static struct journal journal;
-static struct journal_row rows[ROWS];
-static uint64_t settled[ROWS];
-static char bytes[BYTES];
+static char line[CONFIG_EVENT_BYTES], why_text[256];
+static char dir[] = "/tmp/nefia-store-XXXXXX";
+static char paths[2][FILE_PATH_MAX], kept[FILE_PATH_MAX], lock[FILE_PATH_MAX];
+static uint64_t rows;
+static unsigned line_lost;
 
-static void setup(size_t size)
+static void keep_marks(struct state *st, const struct seen *h)
 {
-    memset(rows, 0, sizeof rows);
-    memset(bytes, '?', sizeof bytes);
-    journal_init(&journal, rows, settled, ROWS, bytes, size);
+    st->mark_count = 0;
+    for (uint32_t i = h->oldest; i; i = h->slots[i - 1].newer)
+        for (unsigned mark = 2; mark-- > 0;)
+            if (host_is_marked(&h->slots[i - 1], mark))
+                host_store(&h->slots[i - 1], mark, st->marks[st->mark_count++]);
 }
 
-static uint64_t add(const char *type, enum journal_state state)
+static size_t make_line(uint64_t row, size_t len)
 {
-    struct event e = fixture_event(type, "host-1", "warning");
-    struct journal_mark m = journal_put(&journal, &e, 1000);
-
-    return journal_add(&journal, &m, state == JOURNAL_NONE ? NULL : "rule",
-                       state == JOURNAL_NONE ? NULL : "exec", state,
-                       state == JOURNAL_FAILED ? "exit 3" : NULL);
+    for (size_t i = 0; i < len; i++)
+        line[i] = (char)('a' + (int)((row * 7 + i) % 23));
+    return len;
 }
 
-TEST(keeps_an_event_and_its_bytes)
+/** Which event was that line made for? A job's row is little behind it. */
+static uint64_t event_of(uint64_t row, const char *text, size_t len)
 {
-    struct journal_view v;
-
-    setup(BYTES);
-    CHECK_INT(journal_oldest(&journal), 1);
-    CHECK(!journal_get(&journal, 0, &v));
-    CHECK(!journal_get(&journal, 1, &v));
-    CHECK_INT(add("disk.usage", JOURNAL_NONE), 1);
-    REQUIRE(journal_get(&journal, 1, &v));
-    CHECK(slice_eq(v.type, "disk.usage"));
-    CHECK(slice_eq(v.host, "host-1"));
-    CHECK(slice_eq(v.line, fixture_line("disk.usage", "host-1", "warning")));
-    CHECK_STR(v.row->rule, "");
-    CHECK_INT(v.row->event.severity, SEVERITY_WARNING);
-    CHECK_INT(journal_time(v.row), 1773156600);
+    while (row > 0 && memcmp(line, text, make_line(row, len)) != 0)
+        row--;
+    return row;
 }
 
-TEST(names_with_escapes_are_kept_beside_the_line)
+static void on_job(void *arg, uint64_t row, struct slice rule, const char *text, size_t len,
+                   bool begun)
 {
-    struct journal_view v;
-
-    setup(BYTES);
-    add("a\\u0062\\/c", JOURNAL_NONE);
-    REQUIRE(journal_get(&journal, 1, &v));
-    CHECK(slice_eq(v.type, "ab/c"));
-    CHECK(slice_eq(v.host, "host-1"));
+    (void)arg;
+    CHECK_INT(rule.len, row % 50 + 1);
+    line_lost += len == 0;
+    for (unsigned i = 0; i < now.count; i++)
+        CHECK(now.jobs[i].row != row);
+    if (now.count < JOBS)
+        now.jobs[now.count++] = (struct job){
+            .row = row,
+            .event = event_of(row, text, len),
+            .line = hash_bytes(HASH_START, text, len),
+            .len = (uint32_t)len,
+            .rule = rule.ptr[rule.len - 1],
+            .begun = begun,
+        };
 }
 
-TEST(a_sender_without_clock_is_shown_with_the_time_of_arrival)
+static void put_job(const struct job *job)
 {
-    const char *line = "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"1970-01-"
-                       "01T00:00:09Z\",\"severity\":\"info\","
-                       "\"data\":{},\"clock\":\"unsynced\"}";
-    struct journal_view v;
-    struct event e;
+    char rule[64];
 
-    setup(BYTES);
-    REQUIRE(event_decode(&e, line, strlen(line), fixture_tokens, CONFIG_JSON_TOKENS,
-                         fixture_event_scratch, NULL) == 0);
-    struct journal_mark m = journal_put(&journal, &e, 5000);
-    journal_add(&journal, &m, NULL, NULL, JOURNAL_NONE, NULL);
-    REQUIRE(journal_get(&journal, 1, &v));
-    CHECK_INT(journal_time(v.row), 5000);
-    CHECK_INT(v.row->event.event_s, 9);
+    memset(rule, job->rule, sizeof rule);
+    rule[job->row % 50 + 1] = '\0';
+    journal_job(&journal, job->row, job->event, rule);
 }
 
-TEST(the_oldest_rows_give_way)
+static void on_copy(void *arg)
 {
-    struct journal_view v;
-
-    setup(BYTES);
-    for (int i = 0; i < ROWS + 3; i++)
-        add("t", JOURNAL_NONE);
-    CHECK_INT(journal_oldest(&journal), 4);
-    CHECK(!journal_get(&journal, 3, &v));
-    CHECK(journal_get(&journal, 4, &v));
-    CHECK(journal_get(&journal, ROWS + 3, &v));
-}
-
-TEST(rows_whose_bytes_are_gone_are_gone)
-{
-    char type[EVENT_TYPE_MAX + 1];
-    struct journal_view v;
-
-    setup(600); /* two and a half of such lines */
-    memset(type, 'x', sizeof type - 1);
-    type[sizeof type - 1] = '\0';
-    for (int i = 0; i < 50; i++) {
-        type[0] = (char)('a' + i % 26);
-        uint64_t seq = add(type, JOURNAL_NONE);
-        uint64_t oldest = journal_oldest(&journal);
-        CHECK(oldest <= seq);
-        CHECK(seq - oldest < 3);
-        for (uint64_t s = oldest; s <= seq; s++) {
-            REQUIRE(journal_get(&journal, s, &v));
-            /* Never a byte of another event. */
-            CHECK_INT(v.type.ptr[0], 'a' + (int)(s - 1) % 26);
-            CHECK_INT(v.line.ptr[0], '{');
-            CHECK_INT(v.line.ptr[v.line.len - 1], '}');
-        }
+    (void)arg;
+    for (unsigned i = 0; i < now.count; i++) {
+        struct job *job = &now.jobs[i];
+        /* The line was made from the row of its event, which the hub keeps. */
+        journal_event(&journal, job->event, line, make_line(job->event, job->len));
+        put_job(job);
+        if (job->begun)
+            journal_start(&journal, job->row);
     }
 }
 
-TEST(outcomes_come_in_their_own_order)
+static void remove_files(void)
 {
-    struct journal_view v;
-
-    setup(BYTES);
-    CHECK_INT(journal_get_settled(&journal, 1, &v), 0);
-    uint64_t slow = add("slow", JOURNAL_PENDING), quick = add("quick", JOURNAL_PENDING);
-    add("none", JOURNAL_NONE);
-    CHECK_INT(journal_get_settled(&journal, 1, &v), 1);
-    CHECK(slice_eq(v.type, "none"));
-    journal_settle(&journal, quick, JOURNAL_DONE, "");
-    journal_settle(&journal, slow, JOURNAL_FAILED, "exit 3");
-    CHECK_INT(journal_get_settled(&journal, 2, &v), 1);
-    CHECK(slice_eq(v.type, "quick"));
-    CHECK_INT(journal_get_settled(&journal, 3, &v), 1);
-    CHECK_STR(v.row->error, "exit 3");
-    CHECK_INT(journal_get_settled(&journal, 4, &v), 0);
-    /* Only once. */
-    journal_settle(&journal, slow, JOURNAL_DONE, "");
-    CHECK_INT(journal.last_number, 3);
+    unlink(paths[0]);
+    unlink(paths[1]);
+    unlink(kept);
+    unlink(lock);
 }
 
-TEST(an_outcome_after_the_row_gave_way_is_harmless)
+static void leave(void)
 {
-    struct journal_view v;
-
-    setup(BYTES);
-    uint64_t slow = add("slow", JOURNAL_PENDING);
-    for (int i = 0; i < ROWS; i++)
-        add("t", JOURNAL_NONE);
-    journal_settle(&journal, slow, JOURNAL_FAILED, "late");
-    journal_settle(&journal, 0, JOURNAL_FAILED, "none");
-    CHECK_INT(journal.last_number, ROWS);
-    CHECK_INT(journal_get_settled(&journal, 1, &v), 1);
-    add("t", JOURNAL_NONE);
-    CHECK_INT(journal_get_settled(&journal, 1, &v), NEFIA_ENOTFOUND);
+    remove_files();
+    rmdir(dir);
 }
 
-TEST(long_texts_are_cut)
+static void make_paths(void)
 {
-    char rule[200];
-    struct journal_view v;
-
-    setup(BYTES);
-    memset(rule, 'r', sizeof rule);
-    rule[sizeof rule - 1] = '\0';
-    struct event e = fixture_event("t", "h", "info");
-    struct journal_mark m = journal_put(&journal, &e, 0);
-    journal_add(&journal, &m, rule, rule, JOURNAL_FAILED, rule);
-    REQUIRE(journal_get(&journal, 1, &v));
-    CHECK_INT(strlen(v.row->rule), JOURNAL_RULE_MAX);
-    CHECK_INT(strlen(v.row->error), JOURNAL_ERROR_MAX);
+    if (paths[0][0])
+        return;
+    REQUIRE(mkdtemp(dir));
+    file_join(paths[0], dir, "journal.0");
+    file_join(paths[1], dir, "journal.1");
+    file_join(kept, dir, "kept");
+    file_join(lock, dir, "journal.lock");
+    atexit(leave);
 }
 
-TEST_MAIN(keeps_an_event_and_its_bytes, names_with_escapes_are_kept_beside_the_line,
-          a_sender_without_clock_is_shown_with_the_time_of_arrival, the_oldest_rows_give_way,
-          rows_whose_bytes_are_gone_are_gone, outcomes_come_in_their_own_order,
-          an_outcome_after_the_row_gave_way_is_harmless, long_texts_are_cut)
+static int open_journal(uint64_t bound, bool sync)
+{
+    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    make_paths();
+    text_init(&why, why_text, sizeof why_text);
+    seen_init(&seen, slots, chains, HOSTS);
+    journal_init(&journal, buf, sizeof buf, &seen, &hooks);
+    now.count = 0;
+    line_lost = 0;
+    int err = journal_open(&journal, dir, bound, sync, &why);
+    keep_marks(&now, &seen);
+    return err;
+}
+
+/* ---- What happens to a hub ---- */
+
+static uint8_t ids[HOSTS + 2][HOST_ID];
+
+static void take_event(unsigned host, uint64_t boot, uint64_t seq, uint64_t low, unsigned jobs,
+                       size_t len)
+{
+    uint64_t event = rows + 1;
+
+    ids[host][0] = (uint8_t)(host + 1);
+    if (!host_take(&seen, seen_get(&seen, ids[host]), boot, seq, low))
+        return;
+    journal_seen(&journal, ids[host], boot, seq, low);
+    keep_marks(&now, &seen);
+    if (jobs == 0) {
+        rows++;
+        return;
+    }
+    journal_event(&journal, event, line, make_line(event, len));
+    for (unsigned i = 0; i < jobs && now.count < JOBS; i++) {
+        struct job *job = &now.jobs[now.count++];
+        *job = (struct job){
+            .row = ++rows,
+            .event = event,
+            .line = hash_bytes(HASH_START, line, len),
+            .len = (uint32_t)len,
+            .rule = (char)('A' + (int)i),
+        };
+        put_job(job);
+    }
+}
+
+static void start(unsigned i)
+{
+    now.jobs[i].begun = true;
+    journal_start(&journal, now.jobs[i].row);
+}
+
+static void end(unsigned i)
+{
+    journal_end(&journal, now.jobs[i].row, 2);
+    memmove(&now.jobs[i], &now.jobs[i + 1], (now.count - i - 1) * sizeof now.jobs[0]);
+    now.count--;
+}
+
+static bool same_state(const struct state *a, const struct state *b)
+{
+    bool same = a->count == b->count && a->mark_count == b->mark_count &&
+                memcmp(a->marks, b->marks, a->mark_count * sizeof a->marks[0]) == 0;
+
+    for (unsigned i = 0; same && i < a->count; i++) {
+        const struct job *p = &a->jobs[i], *q = &b->jobs[i];
+        same = p->row == q->row && p->line == q->line && p->len == q->len && p->rule == q->rule &&
+               p->begun == q->begun;
+    }
+    return same;
+}
+
+static void copy_state(struct state *to, const struct state *from)
+{
+    memcpy(to->jobs, from->jobs, from->count * sizeof from->jobs[0]);
+    memcpy(to->marks, from->marks, sizeof from->marks);
+    to->count = from->count;
+    to->mark_count = from->mark_count;
+}
+
+/* ---- Files as they are on the disk ---- */
+
+struct image {
+    uint8_t bytes[IMAGE];
+    size_t len;
+};
+static struct image images[2];
+
+static void load_image(unsigned i)
+{
+    int fd = open(paths[i], O_RDONLY);
+
+    images[i].len = 0;
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, images[i].bytes, IMAGE);
+    REQUIRE(n >= 0 && n < IMAGE);
+    images[i].len = (size_t)n;
+    close(fd);
+}
+
+static void save_image(unsigned i, size_t len)
+{
+    int fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    CHECK_INT(write(fd, images[i].bytes, len), len);
+    close(fd);
+}
+
+/* ---- A reference: which frames there are, and what they say without one of them ---- */
+
+static struct {
+    size_t at, len;
+    uint8_t kind;
+} frames[FRAMES];
+static unsigned frame_count;
+
+static void find_frames(const struct image *m)
+{
+    frame_count = 0;
+    for (size_t at = 0; at < m->len && frame_count < FRAMES;) {
+        size_t len = FRAME_HEADER + get_be32(m->bytes + at + 4);
+        frames[frame_count].at = at;
+        frames[frame_count].kind = m->bytes[at + 2];
+        frames[frame_count++].len = len;
+        at += len;
+    }
+    CHECK(frame_count < FRAMES);
+}
+
+static struct job *after_job(uint64_t row)
+{
+    for (unsigned i = 0; i < after.count; i++)
+        if (after.jobs[i].row == row)
+            return &after.jobs[i];
+    return NULL;
+}
+
+static void apply_job(const uint8_t *p, size_t len, uint64_t event, const uint8_t *text,
+                      size_t text_len)
+{
+    size_t n = get_be64(p + 8) == event ? text_len : 0;
+
+    after.jobs[after.count++] = (struct job){
+        .row = get_be64(p),
+        .line = hash_bytes(HASH_START, text, n),
+        .len = (uint32_t)n,
+        .rule = (char)p[len - 1],
+    };
+}
+
+/** without: the frame that is left out; -1: none. */
+static void apply(const struct image *m, int without, size_t until)
+{
+    static struct host ref_slots[HOSTS];
+    static uint32_t ref_chains[HOSTS];
+    struct seen ref;
+    const uint8_t *text = NULL;
+    uint64_t event = 0;
+    size_t text_len = 0;
+
+    after.count = 0;
+    seen_init(&ref, ref_slots, ref_chains, HOSTS);
+    for (unsigned i = 0; i < frame_count && frames[i].at < until; i++) {
+        const uint8_t *p = m->bytes + frames[i].at + FRAME_HEADER;
+        size_t len = frames[i].len - FRAME_HEADER;
+        if ((int)i == without)
+            continue;
+        if (frames[i].kind == HOST_FRAME)
+            seen_restore(&ref, p, len);
+        if (frames[i].kind == SEEN_FRAME)
+            host_take(&ref, seen_get(&ref, p), get_be64(p + 16), get_be64(p + 24),
+                      get_be64(p + 32));
+        if (frames[i].kind == EVENT_FRAME)
+            event = get_be64(p), text = p + 8, text_len = len - 8;
+        if (frames[i].kind == JOB_FRAME)
+            apply_job(p, len, event, text, text_len);
+        struct job *job = frames[i].kind == START_FRAME || frames[i].kind == END_FRAME
+                              ? after_job(get_be64(p))
+                              : NULL;
+        if (job && frames[i].kind == START_FRAME)
+            job->begun = true;
+        else if (job)
+            memmove(job, job + 1, (size_t)(after.jobs + --after.count - job) * sizeof *job);
+    }
+    keep_marks(&after, &ref);
+}
+
+/* ---- A small pair of files ---- */
+
+enum { TURNS = 5 };
+static struct state snapshots[TURNS]; /* after each turn of the file in use, the copy the first */
+static size_t ends[TURNS];            /* of each turn in the file */
+static unsigned used;                 /* which file */
+
+static void first_file(void)
+{
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    take_event(0, 1, 1, 1, 2, 60);
+    take_event(1, 9, 70, 60, 1, 30);
+    CHECK_INT(journal_commit(&journal), 0);
+    start(0);
+    take_event(0, 2, 5, 3, 0, 0);
+    CHECK_INT(journal_commit(&journal), 0);
+    end(1);
+    take_event(2, 1, 3, 0, 1, 10);
+    journal.limit = 1; /* now the other file is due */
+    CHECK_INT(journal_commit(&journal), 0);
+    used = journal.file;
+    ends[0] = (size_t)journal.committed;
+    copy_state(&snapshots[0], &now);
+}
+
+static void note_turn(unsigned turn)
+{
+    CHECK_INT(journal_commit(&journal), 0);
+    CHECK_INT(journal.file, used);
+    ends[turn] = (size_t)journal.committed;
+    copy_state(&snapshots[turn], &now);
+}
+
+static void make_pair(void)
+{
+    first_file();
+    take_event(0, 2, 4, 3, 2, 33);
+    note_turn(1);
+    start(1);
+    start(2);
+    take_event(1, 9, 71, 70, 1, 21);
+    note_turn(2);
+    end(0);
+    end(0);
+    take_event(3, 1, 1, 0, 0, 0);
+    note_turn(3);
+    start(0);
+    take_event(2, 1, 4, 0, 1, 12);
+    take_event(2, 1, 5, 0, 1, 13);
+    note_turn(4);
+    /* And one that is never committed. */
+    end(0);
+    take_event(0, 2, 9, 9, 1, 40);
+    copy_state(&now, &snapshots[4]);
+    journal_close(&journal);
+    load_image(0);
+    load_image(1);
+    CHECK_INT(images[used].len, ends[TURNS - 1]);
+    CHECK(images[!used].len > 0);
+    find_frames(&images[used]);
+}
+
+static void restore_pair(size_t used_len)
+{
+    save_image(used, used_len);
+    save_image(!used, images[!used].len);
+}
+
+/** Open it as it is on the disk now, and once more, when it was copied. */
+static void check_opens(const struct state *want)
+{
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK(same_state(&now, want));
+    journal_close(&journal);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK(same_state(&now, want) || line_lost > 0);
+    CHECK_INT(journal.stats.damaged + journal.stats.torn, 0);
+    journal_close(&journal);
+}
+
+TEST(keeps_nothing_without_a_directory)
+{
+    struct stat st;
+    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    text_init(&why, why_text, sizeof why_text);
+    seen_init(&seen, slots, chains, HOSTS);
+    for (unsigned i = 0; i < 2; i++) {
+        journal_init(&journal, buf, sizeof buf, &seen, &hooks);
+        CHECK_INT(journal_open(&journal, i ? "" : NULL, 65536, true, &why), 0);
+        take_event(0, 1, 1, 0, 1, 10);
+        CHECK(!journal_dirty(&journal));
+        CHECK_INT(journal_commit(&journal), 0);
+        journal_close(&journal);
+    }
+    CHECK(stat("journal.0", &st) < 0 && stat("journal.1", &st) < 0);
+}
+
+TEST(what_is_committed_is_there_again)
+{
+    struct stat st;
+
+    make_paths();
+    remove_files();
+    rmdir(dir);
+    rows = 0;
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK_INT(now.count + now.mark_count, 0);
+    CHECK(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
+    CHECK(stat(paths[0], &st) == 0 && (st.st_mode & 07777) == 0600);
+    CHECK(!journal_dirty(&journal));
+    unsigned before = syncs;
+    CHECK_INT(journal_commit(&journal), 0);
+    CHECK_INT(syncs, before);
+    take_event(0, 1, 1, 1, 2, CONFIG_EVENT_BYTES);
+    take_event(1, 1, 1, 1, 3, 1);
+    CHECK(journal_dirty(&journal));
+    CHECK_INT(journal_commit(&journal), 0);
+    CHECK_INT(syncs, before + 1);
+    CHECK(!journal_dirty(&journal));
+    start(1);
+    end(2);
+    CHECK_INT(journal_commit(&journal), 0);
+    journal_close(&journal);
+    static struct state want;
+    copy_state(&want, &now);
+    CHECK_INT(want.count, 4);
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK_INT(open_journal(1 << 20, false), 0);
+        CHECK(same_state(&now, &want));
+        CHECK_INT(journal.last_row, rows);
+        CHECK_INT(journal.stats.damaged + journal.stats.torn, 0);
+        journal_close(&journal);
+    }
+}
+
+TEST(a_turn_larger_than_the_buffer)
+{
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    for (uint64_t seq = 1; seq <= 40; seq++)
+        take_event(0, 1, seq, 0, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
+    uint64_t written = journal.size;
+    CHECK(written > sizeof buf); /* not committed */
+    static struct state want;
+    copy_state(&want, &now);
+    journal_close(&journal);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK_INT(now.count + now.mark_count, 0);
+    CHECK(journal.stats.torn >= written - 100);
+    rows = 0;
+    for (uint64_t seq = 1; seq <= 40; seq++)
+        take_event(0, 1, seq, 0, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
+    CHECK_INT(journal_commit(&journal), 0);
+    journal_close(&journal);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK(same_state(&now, &want));
+    journal_close(&journal);
+}
+
+TEST(more_jobs_than_the_buffer_remembers)
+{
+    static struct state want;
+
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    for (uint64_t seq = 1; seq <= JOBS / 5; seq++) {
+        take_event(0, 1, seq, 0, 5, 20);
+        CHECK_INT(journal_commit(&journal), 0);
+    }
+    for (unsigned i = 0; i < now.count; i += 3)
+        start(i);
+    for (unsigned i = 0; i < now.count; i += 7)
+        end(i);
+    CHECK_INT(journal_commit(&journal), 0);
+    CHECK(now.count * 9 > 3 * (sizeof buf - CONFIG_EVENT_BYTES));
+    copy_state(&want, &now);
+    journal_close(&journal);
+    check_opens(&want);
+}
+
+TEST(the_files_take_turns)
+{
+    static struct state want;
+    uint64_t seq = 0, most = 0;
+
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(2000, true), 0);
+    for (unsigned turn = 0; turn < 400; turn++) {
+        seq++;
+        take_event(turn % HOSTS, 1, seq, seq, 1, 40);
+        if (now.count > 3) {
+            start(0);
+            end(0);
+        }
+        CHECK_INT(journal_commit(&journal), 0);
+        most = journal.size > most ? journal.size : most;
+    }
+    CHECK(journal.stats.rotations > 20 && journal.stats.rotations < 100);
+    CHECK(most < 4000);
+    copy_state(&want, &now);
+    journal_close(&journal);
+    check_opens(&want);
+}
+
+TEST(live_data_beyond_the_bound)
+{
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(100, true), 0);
+    for (uint64_t seq = 1; seq <= 300; seq++) {
+        take_event(0, 1, seq, seq, 1, 100);
+        CHECK_INT(journal_commit(&journal), 0);
+    }
+    /* A new file only when it has doubled. */
+    CHECK(journal.stats.rotations < 12);
+    journal_close(&journal);
+}
+
+TEST(cut_at_every_byte)
+{
+    make_pair();
+    for (size_t len = 0; len <= images[used].len; len++) {
+        unsigned turn = 0;
+        while (turn + 1 < TURNS && ends[turn + 1] <= len)
+            turn++;
+        restore_pair(len);
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[turn]));
+        CHECK_INT(journal.stats.damaged, 0);
+        size_t whole = len < ends[0] ? 0 : ends[turn];
+        CHECK_INT(journal.stats.torn, len - whole);
+        journal_close(&journal);
+        check_opens(&snapshots[turn]);
+    }
+}
+
+TEST(the_older_file_cut_at_every_byte)
+{
+    make_pair();
+    for (size_t len = 0; len <= images[!used].len; len++) {
+        save_image(used, images[used].len);
+        save_image(!used, len);
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[TURNS - 1]));
+        journal_close(&journal);
+    }
+}
+
+/** A byte of the file in use is another one. */
+static void check_damage(size_t at, uint8_t mask, unsigned frame)
+{
+    struct image *m = &images[used];
+    bool last = at >= ends[TURNS - 2];
+
+    m->bytes[at] ^= mask;
+    restore_pair(m->len);
+    m->bytes[at] ^= mask;
+    apply(m, last ? -1 : (int)frame, last ? ends[TURNS - 2] : m->len);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK(same_state(&now, &after));
+    CHECK(journal.stats.damaged + journal.stats.torn > 0);
+    CHECK(last || journal.stats.damaged == frames[frame].len);
+    journal_close(&journal);
+}
+
+TEST(damaged_at_every_byte)
+{
+    make_pair();
+    apply(&images[used], -1, images[used].len);
+    CHECK(same_state(&after, &snapshots[TURNS - 1]));
+    for (unsigned f = 0; f < frame_count; f++)
+        for (size_t at = frames[f].at; at < frames[f].at + frames[f].len; at++) {
+            check_damage(at, 0xFF, f);
+            for (unsigned bit = 0; bit < 8; bit++)
+                check_damage(at, (uint8_t)(1u << bit), f);
+        }
+}
+
+/** One byte before the last turn, and one in it. */
+TEST(damaged_in_two_places)
+{
+    make_pair();
+    struct image *m = &images[used];
+    unsigned first_of_last = frame_count - 1;
+    while (frames[first_of_last].at > ends[TURNS - 2])
+        first_of_last--;
+    for (unsigned f = 0; f < first_of_last; f++)
+        for (unsigned g = first_of_last; g < frame_count; g++) {
+            /* Without its end the last turn is none, and the one before has none behind it. */
+            bool no_last = g == frame_count - 1, in_last_but_one = frames[f].at >= ends[TURNS - 3];
+            size_t until = ends[no_last && in_last_but_one ? TURNS - 3 : TURNS - 2];
+            m->bytes[frames[f].at + frames[f].len - 1] ^= 1;
+            m->bytes[frames[g].at + frames[g].len - 1] ^= 1;
+            restore_pair(m->len);
+            m->bytes[frames[f].at + frames[f].len - 1] ^= 1;
+            m->bytes[frames[g].at + frames[g].len - 1] ^= 1;
+            apply(m, (int)f, until);
+            CHECK_INT(open_journal(1 << 20, true), 0);
+            CHECK(same_state(&now, &after));
+            CHECK_INT(journal.stats.torn, m->len - until);
+            journal_close(&journal);
+        }
+}
+
+TEST(the_older_file_damaged_at_every_byte)
+{
+    make_pair();
+    for (size_t at = 0; at < images[!used].len; at++) {
+        images[!used].bytes[at] ^= 0xFF;
+        restore_pair(images[used].len);
+        images[!used].bytes[at] ^= 0xFF;
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[TURNS - 1]));
+        journal_close(&journal);
+    }
+}
+
+/** The file that takes over has just been begun: where it is not whole, the one before counts. */
+TEST(damaged_while_it_takes_over)
+{
+    first_file();
+    journal_close(&journal);
+    load_image(0);
+    load_image(1);
+    for (size_t at = 0; at < images[used].len; at++) {
+        images[used].bytes[at] ^= 0xFF;
+        restore_pair(images[used].len);
+        images[used].bytes[at] ^= 0xFF;
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[0]));
+        CHECK_INT(journal.stats.torn, images[used].len);
+        journal_close(&journal);
+    }
+}
+
+TEST(garbage_behind_the_last_turn)
+{
+    uint32_t seed = 7;
+
+    make_pair();
+    size_t len = images[used].len;
+    for (unsigned i = 0; i < 300; i++) {
+        size_t more = i * 3;
+        for (size_t k = 0; k < more; k++) {
+            seed = seed * 1664525 + 1013904223;
+            images[used].bytes[len + k] = i % 3 ? (uint8_t)(seed >> 24) : 0;
+        }
+        /* Whole frames, too, as long as none of them commits. */
+        if (i % 3 == 2 && more > 200)
+            memcpy(images[used].bytes + len + 3, images[used].bytes, frames[3].at);
+        restore_pair(len + more);
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &snapshots[TURNS - 1]));
+        CHECK_INT(journal.stats.torn, more);
+        journal_close(&journal);
+    }
+}
+
+/* ---- A disk that refuses ---- */
+
+static void limit_files(rlim_t most)
+{
+    struct rlimit limit = {most, RLIM_INFINITY};
+
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/** Five turns, the limit or the failing sync somewhere in them. safe gets what the last commit that
+ * succeeded made safe. Return: did one fail? */
+static bool run_turns(struct state *safe)
+{
+    bool failed = false;
+
+    for (unsigned turn = 0; turn < 5; turn++) {
+        take_event(turn % 3, 1, 10 + turn, 0, 2, 50 + turn * 10);
+        if (turn >= 2) {
+            start(0);
+            start(1);
+            end(0);
+        }
+        if (journal_commit(&journal) == 0) {
+            CHECK(!journal_dirty(&journal));
+            copy_state(safe, &now);
+            continue;
+        }
+        failed = true;
+        CHECK(errno == EFBIG || errno == EIO);
+        CHECK(journal_dirty(&journal));
+        CHECK(journal.stats.failed > 0);
+    }
+    return failed;
+}
+
+static void check_recovers(struct state *safe, bool failed, bool mend)
+{
+    if (mend) {
+        /* An empty turn is enough. */
+        CHECK_INT(journal_commit(&journal), 0);
+        copy_state(safe, &now);
+    }
+    journal_close(&journal);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK(same_state(&now, safe));
+    CHECK(!failed || mend || safe->count < 8);
+    journal_close(&journal);
+}
+
+TEST(a_disk_without_room)
+{
+    static struct state safe;
+    unsigned failures = 0;
+
+    for (unsigned most = 0; most <= 2000; most += 1 + most % 7)
+        for (unsigned mend = 0; mend < 2; mend++) {
+            remove_files();
+            rows = 0;
+            safe.count = safe.mark_count = 0;
+            CHECK_INT(open_journal(most % 2 ? 600 : 1 << 20, true), 0);
+            limit_files(most);
+            bool failed = run_turns(&safe);
+            limit_files(RLIM_INFINITY);
+            check_recovers(&safe, failed, mend);
+            failures += failed;
+        }
+    CHECK(failures > 100);
+}
+
+TEST(no_room_at_the_start)
+{
+    static struct state want;
+    unsigned refused = 0;
+
+    make_pair();
+    copy_state(&want, &snapshots[TURNS - 1]);
+    for (unsigned most = 0; most < 600; most += 13) {
+        restore_pair(images[used].len);
+        limit_files(most);
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &want));
+        bool full = journal_dirty(&journal);
+        CHECK(full == (why_text[0] != '\0'));
+        if (full) {
+            CHECK(strstr(why_text, dir) != NULL);
+            CHECK_INT(journal_commit(&journal), NEFIA_EIO);
+            CHECK_INT(errno, EFBIG);
+            refused++;
+        }
+        limit_files(RLIM_INFINITY);
+        CHECK_INT(journal_commit(&journal), 0);
+        journal_close(&journal);
+        check_opens(&want);
+    }
+    CHECK(refused > 10);
+}
+
+TEST(syncing_fails)
+{
+    static struct state safe;
+    bool failed = true;
+    unsigned failures = 0;
+
+    for (unsigned which = 1; which < 40; which++)
+        for (unsigned mend = 0; mend < 2; mend++) {
+            remove_files();
+            rows = 0;
+            safe.count = safe.mark_count = 0;
+            CHECK_INT(open_journal(600, true), 0);
+            syncs = 0;
+            failing_sync = which;
+            failed = run_turns(&safe);
+            failing_sync = 0;
+            if (failed || mend)
+                check_recovers(&safe, failed, mend);
+            else
+                journal_close(&journal);
+            failures += failed;
+        }
+    CHECK(failures > 4);
+    CHECK(!failed);
+    /* At the start: the hub says so, and does not run on. */
+    syncs = 0;
+    failing_sync = 1;
+    CHECK_INT(open_journal(600, true), NEFIA_EIO);
+    CHECK(strstr(why_text, "cannot write") != NULL);
+    failing_sync = 0;
+}
+
+static unsigned keep_file;
+
+static void keep_it(void)
+{
+    CHECK_INT(link(paths[keep_file], kept), 0);
+}
+
+/** A file that was given up reaches the disk all the same, and so does that it is there. */
+TEST(what_was_given_up_comes_back)
+{
+    static struct state want;
+
+    for (unsigned turns = 1; turns < 5; turns++) {
+        remove_files();
+        rows = 0;
+        CHECK_INT(open_journal(300, true), 0);
+        if (turns % 2) { /* once each of the two */
+            journal_close(&journal);
+            CHECK_INT(open_journal(300, true), 0);
+        }
+        keep_file = !journal.file;
+        before_failing = keep_it;
+        take_event(0, 1, 1, 0, 1, 400);
+        syncs = 0;
+        failing_sync = 2; /* the first is the turn's own */
+        CHECK_INT(journal_commit(&journal), 0);
+        CHECK_INT(syncs, 2);
+        failing_sync = 0;
+        before_failing = NULL;
+        CHECK(!journal_dirty(&journal));
+        CHECK(journal.limit > journal.size); /* not at once again */
+        journal.limit = 1 << 20;
+        for (unsigned i = 0; i < turns; i++) {
+            take_event(0, 1, 2 + i, 0, 1, 20);
+            if (i == 1)
+                end(0);
+            CHECK_INT(journal_commit(&journal), 0);
+        }
+        CHECK(journal.file != keep_file);
+        journal_close(&journal);
+        copy_state(&want, &now);
+        CHECK_INT(rename(kept, paths[keep_file]), 0);
+        check_opens(&want);
+    }
+}
+
+/* ---- Power cuts, at random ---- */
+
+static uint32_t seed;
+
+static unsigned random_below(unsigned n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (unsigned)((uint64_t)seed * n >> 32);
+}
+
+/** One after the other: the order of arguments is each compiler's own. */
+static void random_event(uint64_t seq)
+{
+    unsigned host = random_below(HOSTS + 2), boot = random_below(3);
+    uint64_t low = random_below(2) ? seq : 0;
+    unsigned many = random_below(4), len = random_below(300) + 1;
+
+    take_event(host, boot, seq, low, many, len);
+}
+
+static void random_turn(uint64_t *seq)
+{
+    for (unsigned n = random_below(5) + 1; n > 0; n--) {
+        unsigned what = random_below(4);
+
+        if (what == 0 && now.count > 0)
+            start(random_below(now.count));
+        else if ((what == 1 || now.count > 40) && now.count > 0)
+            end(random_below(now.count));
+        else
+            random_event(*seq);
+        *seq += random_below(3);
+    }
+}
+
+/** What was written since the last sync is there in part: cut off, or with holes. */
+static void cut_power(unsigned file, uint64_t on_disk)
+{
+    load_image(file);
+    struct image *m = &images[file];
+    size_t len = m->len, synced = (size_t)on_disk;
+
+    if (len > synced && random_below(2))
+        len = synced + random_below((unsigned)(len - synced));
+    for (unsigned holes = random_below(3); holes > 0 && len > synced; holes--) {
+        size_t from = synced + random_below((unsigned)(len - synced));
+        size_t n = random_below((unsigned)(len - from)) + 1;
+        memset(m->bytes + from, random_below(2) ? 0 : 0x4E, n);
+    }
+    save_image(file, len);
+}
+
+TEST(power_cuts_at_random)
+{
+    static struct state safe, sent;
+    uint64_t seq = 1;
+
+    remove_files();
+    rows = 0;
+    seed = 3;
+    safe.count = safe.mark_count = 0;
+    for (unsigned run = 0; run < 400; run++) {
+        CHECK_INT(open_journal(3000, true), 0);
+        CHECK(same_state(&now, &safe) || same_state(&now, &sent));
+        rows = journal.last_row;
+        copy_state(&safe, &now);
+        uint64_t synced = journal.committed;
+        unsigned file = journal.file;
+        for (unsigned turns = random_below(8) + 1; turns > 0; turns--) {
+            random_turn(&seq);
+            copy_state(&sent, &now);
+            synced = journal.committed;
+            file = journal.file;
+            CHECK_INT(journal_commit(&journal), 0);
+            if (turns > 1 || random_below(2))
+                copy_state(&safe, &now), synced = journal.committed, file = journal.file;
+        }
+        bool took_over = file != journal.file;
+        journal_close(&journal);
+        if (!took_over)
+            cut_power(file, synced);
+    }
+}
+
+/* ---- Who else is there ---- */
+
+TEST(a_second_hub_is_refused)
+{
+    static struct journal second;
+    static uint8_t other_buf[JOURNAL_BYTES_MIN];
+    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    remove_files();
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    text_init(&why, why_text, sizeof why_text);
+    journal_init(&second, other_buf, sizeof other_buf, &seen, &hooks);
+    CHECK_INT(journal_open(&second, dir, 1 << 20, true, &why), NEFIA_EIO);
+    CHECK(strstr(why_text, dir) && strstr(why_text, "another hub uses it"));
+    CHECK(second.fd < 0 && second.dir_fd < 0 && second.lock_fd < 0);
+    take_event(0, 1, 1, 0, 1, 10);
+    CHECK_INT(journal_commit(&journal), 0);
+    journal_close(&journal);
+    now.count = 0;
+    CHECK_INT(journal_open(&second, dir, 1 << 20, true, &why), 0);
+    journal_close(&second);
+}
+
+TEST(says_what_is_in_the_way)
+{
+    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    struct text why;
+
+    remove_files();
+    CHECK_INT(symlink("/dev/null", paths[1]), 0);
+    CHECK_INT(open_journal(1 << 20, true), NEFIA_EIO);
+    CHECK(strstr(why_text, paths[1]) && strstr(why_text, "move it away"));
+    unlink(paths[1]);
+    CHECK_INT(mkdir(paths[0], 0700), 0);
+    CHECK_INT(open_journal(1 << 20, true), NEFIA_EIO);
+    CHECK(strstr(why_text, paths[0]) && strstr(why_text, "move it away"));
+    CHECK_INT(rmdir(paths[0]), 0);
+    text_init(&why, why_text, sizeof why_text);
+    journal_init(&journal, buf, sizeof buf, &seen, &hooks);
+    CHECK_INT(journal_open(&journal, "/nonexistent/a/b", 1 << 20, true, &why), NEFIA_EIO);
+    CHECK(strstr(why_text, "/nonexistent/a/b") && strstr(why_text, "reactor.state_dir"));
+    text_init(&why, why_text, sizeof why_text);
+    char longest[FILE_PATH_MAX + 1];
+    memset(longest, '/', sizeof longest);
+    longest[FILE_PATH_MAX] = '\0';
+    CHECK_INT(journal_open(&journal, longest, 1 << 20, true, &why), NEFIA_EIO);
+    text_init(&why, why_text, sizeof why_text);
+    CHECK_INT(journal_open(&journal, "/dev/null", 1 << 20, true, &why), NEFIA_EIO);
+    CHECK(strstr(why_text, "/dev/null") != NULL);
+}
+
+TEST_MAIN(keeps_nothing_without_a_directory, what_is_committed_is_there_again,
+          a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
+          the_files_take_turns, live_data_beyond_the_bound, cut_at_every_byte,
+          the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,
+          the_older_file_damaged_at_every_byte, damaged_while_it_takes_over,
+          garbage_behind_the_last_turn, a_disk_without_room, no_room_at_the_start, syncing_fails,
+          what_was_given_up_comes_back, power_cuts_at_random, a_second_hub_is_refused,
+          says_what_is_in_the_way)

@@ -1,4 +1,4 @@
-#include "reactor_fixture.h"
+#include "hub_fixture.h"
 
 static struct rules rules;
 

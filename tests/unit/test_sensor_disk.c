@@ -54,7 +54,7 @@ TEST(empty_enough_is_silent)
     CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 99.9, \"critical_percent\": 100}}"),
               1);
     CHECK_INT(fix.count, 0);
-    CHECK_INT(instances_current(&fix.instances)->items[0].result, INSTANCE_OK);
+    CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].result, INSTANCE_OK);
 }
 
 TEST(missing_path_is_said_and_fails_the_run)
@@ -68,7 +68,7 @@ TEST(missing_path_is_said_and_fails_the_run)
         0,
         "\"severity\":\"warning\",\"data\":{\"path\":\"/no/such/place\",\"state\":\"unreadable\","
         "\"reason\":\""));
-    CHECK_INT(instances_current(&fix.instances)->items[0].result, INSTANCE_FAILED);
+    CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].result, INSTANCE_FAILED);
 }
 
 TEST(disabled_does_not_run)

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "nefia/beacon/instances.h"
+#include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/settings.h"
 #include "nefia/beacon/uplink.h"
@@ -32,7 +32,7 @@ struct beacon {
     struct control_server control;
     struct condition_table conditions;
     struct beacon_pipeline pipeline;
-    struct instances instances;
+    struct sensor_runner sensor_runner;
     struct uplink uplink;
     struct mac_key key, next_key;
     struct beacon_settings

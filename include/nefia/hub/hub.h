@@ -15,7 +15,7 @@ union hub_work {
     struct node nodes[CONFIG_HUB_CONFIG_NODES];
     struct {
         struct rule_type_memo types[CONFIG_RULE_TYPES];
-        struct rule_host_memo hosts[CONFIG_RULE_HOSTS];
+        struct rule_host_memo seen[CONFIG_RULE_HOSTS];
         struct action_scratch action;
         char line[CONFIG_EVENT_BYTES];
     } run;
@@ -28,11 +28,11 @@ union hub_work {
     HUB_MAX(1024 * HUB_MAX(CONFIG_RECEIVE_KB, CONFIG_HUB_CONFIG_FILE_KB), 2 * CONNECTION_BYTES)
 
 /** At least two of the longest events. */
-#define HUB_JOURNAL_BYTES \
+#define HUB_RECENT_BYTES \
     HUB_MAX(1024 * CONFIG_RECENT_KB, 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX))
 
 /** Frames of one turn; a longest event and what belongs to it, at least. */
-#define HUB_STORE_BYTES (CONFIG_EVENT_BYTES + 8192)
+#define HUB_JOURNAL_BYTES (CONFIG_EVENT_BYTES + 8192)
 
 /** The command line reads an event with what the daemon says about it. */
 #define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
@@ -82,10 +82,10 @@ struct hub {
     struct pipeline pipeline;
     struct peers peers;
     struct rules rules;
-    struct journal journal;
+    struct recent recent;
     struct jobs jobs;
-    struct hosts hosts;
-    struct store store;
+    struct seen seen;
+    struct journal journal;
     struct timer again; /* lines that were held, a journal that could not be written */
     struct timer drain;
     uint64_t drain_began_ms;
@@ -101,7 +101,7 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
 /** A notice for the log of a running hub. */
 void hub_log_notice(void *arg, const char *rule, const char *action);
 /** What hub_load read. */
-const struct reactor_settings *hub_loaded(const struct hub *h);
+const struct hub_settings *hub_loaded(const struct hub *h);
 /** Where the daemon's control socket is, as far as the file can be read. */
 const char *hub_socket(struct hub *h);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */

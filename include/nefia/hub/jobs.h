@@ -32,7 +32,7 @@ struct job {
     uint16_t first_block;
     uint32_t len;
     uint32_t timeout_ms;
-    uint64_t row; /* the journal's, to report to */
+    uint64_t row; /* of the recent events, to report to */
     uint64_t order;
     uint64_t at_ms; /* JOB_WAITING: when to try again */
 };

@@ -7,14 +7,14 @@
 
 #include "nefia/net/addr.h"
 #include "nefia/sys/clock.h"
-#include "nefia/hub/hosts.h"
+#include "nefia/hub/seen.h"
 #include "nefia/hub/jobs.h"
-#include "nefia/hub/journal.h"
+#include "nefia/hub/recent.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/hub/listener.h"
 #include "nefia/hub/peers.h"
 #include "nefia/hub/settings.h"
-#include "nefia/hub/store.h"
+#include "nefia/hub/journal.h"
 #include "nefia/hub/rules.h"
 
 /** A host_id that was heard lately, with its key in hosts: lines come in runs, and a SHA-256 for each is
@@ -37,13 +37,13 @@ struct known_host {
 struct pipeline {
     const struct clock *clock;
     struct mac_key key;                      /* all share it; set false: there is none */
-    const struct reactor_settings *settings; /* in force */
+    const struct hub_settings *settings; /* in force */
     const struct peers *peers;               /* of peers_from; null: none */
     struct rules *rules;
-    struct journal *journal;
+    struct recent *recent;
     struct jobs *jobs;
-    struct hosts *hosts;
-    struct store *store;
+    struct seen *seen;
+    struct journal *journal;
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the event being taken */
@@ -53,7 +53,7 @@ struct pipeline {
     bool overflow_told;         /* one line for a full queue, until it has room again */
     bool unsafe;                /* the last turn could not be made safe, which was told */
     uint64_t unsafe_ms;         /* when that was tried */
-    void (*changed)(void *arg); /* the journal has news */
+    void (*changed)(void *arg); /* the ring of recent events has news */
     void (*acknowledge)(void *arg); /* all that came so far is on the disk */
     void (*refused)(void *arg);     /* it is not: call pipeline_turn_end in PIPELINE_RETRY_MS */
     void (*room)(void *arg);        /* an action ended */
@@ -78,12 +78,12 @@ struct pipeline {
 
 /** All memory is the caller's and stays; the other members are set by it afterwards. */
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
-                   struct journal *journal, struct jobs *jobs, struct hosts *hosts,
-                   struct store *store, struct json_token *tokens);
-/** For listener_init, jobs_init and store_init. */
+                   struct recent *recent, struct jobs *jobs, struct seen *seen,
+                   struct journal *journal, struct json_token *tokens);
+/** For listener_init, jobs_init and journal_init. */
 struct listener_hooks pipeline_listener_hooks(struct pipeline *p);
 struct job_hooks pipeline_job_hooks(struct pipeline *p);
-struct store_hooks pipeline_store_hooks(struct pipeline *p);
+struct journal_hooks pipeline_journal_hooks(struct pipeline *p);
 
 /** Must lines be followed by a signature? */
 bool pipeline_signed(const struct pipeline *p);

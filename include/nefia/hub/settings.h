@@ -21,7 +21,7 @@ struct host_key {
 
 /** The hub's part of the configuration, but for the rules. Strings belong to the arena it was read
  * into. */
-struct reactor_settings {
+struct hub_settings {
     bool enabled;
     struct addr listen;
     const char *hmac_key, *hmac_key_file; /* null: not given */
@@ -40,19 +40,19 @@ struct reactor_settings {
 
 /** Bind the tree that was just loaded. *rules is set to `reactor.rules`, for rules_stage (null:
  * none). All problems are reported. Return: 0 or NEFIA_EINVAL. */
-int reactor_settings_bind(struct reactor_settings *s, struct config *c, const struct node **rules);
+int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules);
 /** Only where the daemon's control socket is, as far as the file can be read: for verbs that ask a
  * daemon. Nothing is reported but what makes that unreadable. */
-const char *reactor_settings_socket(struct config *c);
-/** Bind `reactor.keys` and read the keys. Part of reactor_settings_bind. */
-void reactor_keys_bind(struct reactor_settings *s, struct config *c, const struct node *list);
+const char *hub_settings_socket(struct config *c);
+/** Bind `reactor.keys` and read the keys. Part of hub_settings_bind. */
+void hub_keys_bind(struct hub_settings *s, struct config *c, const struct node *list);
 /** The entry of the host in `keys`, or null. */
-const struct host_key *reactor_settings_host(const struct reactor_settings *s,
+const struct host_key *hub_settings_host(const struct hub_settings *s,
                                              struct slice host_id);
 /** Its keys are not in force any more. */
-void reactor_settings_wipe(struct reactor_settings *s);
+void hub_settings_wipe(struct hub_settings *s);
 /** May this peer connect by `peers`? With neither that nor peers_from: everybody (the key decides).
  */
-bool reactor_settings_allow(const struct reactor_settings *s, const struct addr *peer);
+bool hub_settings_allow(const struct hub_settings *s, const struct addr *peer);
 
 #endif

@@ -1,5 +1,5 @@
-#ifndef NEFIA_BEACON_INSTANCES_H
-#define NEFIA_BEACON_INSTANCES_H
+#ifndef NEFIA_BEACON_SENSOR_RUNNER_H
+#define NEFIA_BEACON_SENSOR_RUNNER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ enum instance_result { INSTANCE_NOT_RUN, INSTANCE_RUNNING, INSTANCE_OK, INSTANCE
 
 /** One sensor that runs; to the sensor it is the way to the rest of the beacon. */
 struct emitter {
-    struct instances *owner;
+    struct sensor_runner *owner;
     const struct sensor_class *class;
     struct sensor_common *common; /* the state begins with it */
     struct timer timer;
@@ -37,7 +37,7 @@ struct instance_set {
     size_t states_used;
 };
 
-struct instances {
+struct sensor_runner {
     struct beacon_pipeline *pipeline;
     struct children *children;
     struct condition_table *conditions;
@@ -53,23 +53,23 @@ struct instances {
 
 /** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the
  * caller's and stays. */
-void instances_init(struct instances *in, struct beacon_pipeline *p, struct children *children,
+void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
                     struct condition_table *conditions, struct emitter *items, max_align_t *states,
                     char *outputs);
 /** Open what the nodes (parallel to sensor_table) ask for, in the set that is not running.
  * Return: 0, or NEFIA_EINVAL after reports. */
-int instances_load(struct instances *in, struct config *c, const struct node *const *nodes);
+int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *const *nodes);
 /** The loaded set takes over: what ran before stops, its commands are killed. Sensors that go on
  * keep their place in time and their counters; new ones start at a random phase within their
  * interval (30 s at most). */
-void instances_switch(struct instances *in);
+void sensor_runner_switch(struct sensor_runner *in);
 /** For `once`: the loaded set takes over without timers; then each sensor of it is run by hand, and
  * in->running tells whether its command is still to be waited for. */
-void instances_switch_once(struct instances *in);
-void instances_run(struct emitter *e);
+void sensor_runner_switch_once(struct sensor_runner *in);
+void sensor_runner_run(struct emitter *e);
 /** Stop all timers and commands. */
-void instances_stop(struct instances *in);
-static inline const struct instance_set *instances_current(const struct instances *in)
+void sensor_runner_stop(struct sensor_runner *in);
+static inline const struct instance_set *sensor_runner_current(const struct sensor_runner *in)
 {
     return &in->sets[in->current];
 }

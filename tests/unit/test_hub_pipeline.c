@@ -1,4 +1,4 @@
-#include "reactor_fixture.h"
+#include "hub_fixture.h"
 
 #include "nefia/sys/log.h"
 #include "nefia/hub/pipeline.h"
@@ -20,17 +20,17 @@ static struct job_block blocks[64];
 static char outputs[JOB_OUTPUT];
 static struct jobs jobs;
 static struct rules rules;
-static struct journal journal;
-static struct journal_row rows[16];
+static struct recent recent;
+static struct recent_row rows[16];
 static uint64_t settled[16];
 static char bytes[2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX)];
-static struct reactor_settings settings;
+static struct hub_settings settings;
 static struct pipeline pipeline;
-static struct hosts hosts;
+static struct seen seen;
 static struct host host_slots[8];
 static uint32_t host_chains[8];
-static struct store store;
-static uint8_t store_buf[CONFIG_EVENT_BYTES + 16384];
+static struct journal journal;
+static uint8_t journal_buf[CONFIG_EVENT_BYTES + 16384];
 static struct session session;
 static unsigned changes;
 
@@ -48,11 +48,11 @@ static void setup(const char *rules_json, bool with_key)
     clock_fake_init(&fake, 1000, 5000);
     loop_init(&loop, &fake.clock, pollfds, polled, 8);
     children_init(&children, &loop, child_slots, 1);
-    journal_init(&journal, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
-    hosts_init(&hosts, host_slots, host_chains, ARRAY_SIZE(host_slots));
-    pipeline_init(&pipeline, &fake.clock, &rules, &journal, &jobs, &hosts, &store, fixture_tokens);
-    const struct store_hooks store_hooks = pipeline_store_hooks(&pipeline);
-    store_init(&store, store_buf, sizeof store_buf, &hosts, &store_hooks);
+    recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
+    seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));
+    pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
+    const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
+    journal_init(&journal, journal_buf, sizeof journal_buf, &seen, &journal_hooks);
     memset(&settings, 0, sizeof settings);
     settings.greeting = true;
     session = (struct session){.peer = {.family = AF_INET, .ip = {192, 0, 2, 1}, .port = 4711}};
@@ -79,11 +79,11 @@ static int line(const char *s)
 
 #define EXEC "\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\"}"
 
-static const struct journal_row *row(uint64_t seq)
+static const struct recent_row *row(uint64_t seq)
 {
-    static struct journal_view v;
+    static struct recent_view v;
 
-    CHECK(journal_get(&journal, seq, &v));
+    CHECK(recent_get(&recent, seq, &v));
     return v.row;
 }
 
@@ -94,9 +94,9 @@ TEST(an_event_makes_a_row_for_each_rule)
           "{\"name\":\"n\",\"event_pattern\":\"net\"," EXEC "}]}",
           true);
     CHECK_INT(line(fixture_line("disk.usage", "web", "critical")), 0);
-    CHECK_INT(journal.last_seq, 2);
+    CHECK_INT(recent.last_seq, 2);
     CHECK_STR(row(1)->rule, "a");
-    CHECK_INT(row(1)->state, JOURNAL_PENDING);
+    CHECK_INT(row(1)->state, RECENT_PENDING);
     CHECK_STR(row(2)->error, "not in this build");
     CHECK_STR(row(2)->action, "playbook");
     CHECK_INT(row(1)->event.received_s, 5000);
@@ -114,8 +114,8 @@ TEST(an_event_without_a_rule_makes_one_row)
 {
     setup("{}", false);
     CHECK_INT(line(fixture_line("disk.usage", "web", "critical")), 0);
-    CHECK_INT(journal.last_seq, 1);
-    CHECK_INT(row(1)->state, JOURNAL_NONE);
+    CHECK_INT(recent.last_seq, 1);
+    CHECK_INT(row(1)->state, RECENT_NONE);
     CHECK_STR(row(1)->rule, "");
 }
 
@@ -125,12 +125,12 @@ TEST(a_full_queue_is_told_in_the_row)
     for (int i = 0; i < 6; i++)
         CHECK_INT(line(fixture_line("t", "web", "info")), 0);
     CHECK_INT(line(fixture_line("t", "web", "info")), NEFIA_EAGAIN); /* it waits */
-    CHECK_INT(journal.last_seq, 6);
+    CHECK_INT(recent.last_seq, 6);
     CHECK_INT(pipeline.events, 6);
     session.hurry = true; /* but not for ever */
     CHECK_INT(line(fixture_line("t", "web", "info")), 0);
-    CHECK_INT(row(6)->state, JOURNAL_PENDING);
-    CHECK_INT(row(7)->state, JOURNAL_FAILED);
+    CHECK_INT(row(6)->state, RECENT_PENDING);
+    CHECK_INT(row(7)->state, RECENT_FAILED);
     CHECK_STR(row(7)->error, "queue full");
     CHECK_INT(jobs.queues[0].overflowed, 1);
 }
@@ -151,7 +151,7 @@ TEST(nothing_is_read_before_it_is_verified)
     CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), "", 0), NEFIA_EINVAL);
     CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), good, 65), NEFIA_EINVAL);
     CHECK_INT(pipeline.rejected[REJECT_UNSIGNED], 2);
-    CHECK_INT(journal.last_seq, 0);
+    CHECK_INT(recent.last_seq, 0);
     CHECK_INT(pipeline.events, 0);
 }
 
@@ -185,7 +185,7 @@ TEST(what_is_no_event_is_counted_by_reason)
         CHECK(line(cases[i].line) < 0);
         CHECK_INT(pipeline.rejected[cases[i].why], before + 1);
     }
-    CHECK_INT(journal.last_seq, 0);
+    CHECK_INT(recent.last_seq, 0);
 }
 
 /* ---- acknowledged delivery ---- */
@@ -334,11 +334,11 @@ static int signed_with(const char *s, const struct mac_key *key)
 
 static void with_keys(void)
 {
-    static const char *const hosts_of[] = {"web", "mail"};
+    static const char *const seen_of[] = {"web", "mail"};
 
     setup("{}", true);
     for (unsigned i = 0; i < 2; i++) {
-        settings.keys[i].host_id = hosts_of[i];
+        settings.keys[i].host_id = seen_of[i];
         CHECK_INT(mac_key_set(&settings.keys[i].keys[0],
                               i ? "the mail host's key" : "the web host's key", 18),
                   0);

@@ -1,4 +1,4 @@
-#include "nefia/hub/hosts.h"
+#include "nefia/hub/seen.h"
 
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@ enum { COUNT = 4 };
 
 static struct host slots[COUNT];
 static uint32_t chains[COUNT];
-static struct hosts hosts;
+static struct seen seen;
 static struct host *a;
 
 static struct host *host_named(const char *name)
@@ -17,20 +17,20 @@ static struct host *host_named(const char *name)
     uint8_t id[HOST_ID];
 
     host_id_of(id, (struct slice){name, strlen(name)});
-    return hosts_get(&hosts, id);
+    return seen_get(&seen, id);
 }
 
 static void begin(void)
 {
     memset(slots, 0xA5, sizeof slots);
     memset(chains, 0xA5, sizeof chains);
-    hosts_init(&hosts, slots, chains, COUNT);
+    seen_init(&seen, slots, chains, COUNT);
     a = host_named("a");
 }
 
 static bool take(uint64_t boot, uint64_t seq, uint64_t low)
 {
-    return host_take(&hosts, a, boot, seq, low);
+    return host_take(&seen, a, boot, seq, low);
 }
 
 TEST(takes_each_once)
@@ -175,32 +175,32 @@ TEST(the_one_heard_longest_ago_gives_way)
 
     begin();
     for (unsigned i = 0; i < COUNT; i++)
-        CHECK(host_take(&hosts, host_named(names[i]), 1, 1, 0));
-    CHECK(!host_take(&hosts, host_named("b"), 1, 1, 0));
-    CHECK(host_take(&hosts, host_named("a"), 1, 2, 0)); /* something new: b is the oldest */
-    CHECK_INT(hosts.forgotten, 0);
-    CHECK(host_take(&hosts, host_named("e"), 1, 1, 0));
-    CHECK_INT(hosts.forgotten, 1);
-    CHECK(!host_take(&hosts, host_named("a"), 1, 1, 0));
-    CHECK(!host_take(&hosts, host_named("c"), 1, 1, 0));
-    CHECK(!host_take(&hosts, host_named("d"), 1, 1, 0));
-    CHECK(!host_take(&hosts, host_named("e"), 1, 1, 0));
-    CHECK(host_take(&hosts, host_named("b"), 1, 1, 0)); /* in the place of c */
-    CHECK_INT(hosts.forgotten, 2);
-    CHECK(!host_take(&hosts, host_named("a"), 1, 1, 0));
-    CHECK(host_take(&hosts, host_named("c"), 1, 1, 0));
-    CHECK_INT(hosts.used, COUNT);
+        CHECK(host_take(&seen, host_named(names[i]), 1, 1, 0));
+    CHECK(!host_take(&seen, host_named("b"), 1, 1, 0));
+    CHECK(host_take(&seen, host_named("a"), 1, 2, 0)); /* something new: b is the oldest */
+    CHECK_INT(seen.forgotten, 0);
+    CHECK(host_take(&seen, host_named("e"), 1, 1, 0));
+    CHECK_INT(seen.forgotten, 1);
+    CHECK(!host_take(&seen, host_named("a"), 1, 1, 0));
+    CHECK(!host_take(&seen, host_named("c"), 1, 1, 0));
+    CHECK(!host_take(&seen, host_named("d"), 1, 1, 0));
+    CHECK(!host_take(&seen, host_named("e"), 1, 1, 0));
+    CHECK(host_take(&seen, host_named("b"), 1, 1, 0)); /* in the place of c */
+    CHECK_INT(seen.forgotten, 2);
+    CHECK(!host_take(&seen, host_named("a"), 1, 1, 0));
+    CHECK(host_take(&seen, host_named("c"), 1, 1, 0));
+    CHECK_INT(seen.used, COUNT);
 }
 
 TEST(a_table_of_one)
 {
-    hosts_init(&hosts, slots, chains, 1);
+    seen_init(&seen, slots, chains, 1);
     a = host_named("a");
     CHECK(take(1, 1, 0));
     CHECK(host_named("a") == a);
     CHECK(!take(1, 1, 0));
-    CHECK(host_take(&hosts, host_named("b"), 1, 1, 0));
-    CHECK_INT(hosts.forgotten, 1);
+    CHECK(host_take(&seen, host_named("b"), 1, 1, 0));
+    CHECK_INT(seen.forgotten, 1);
     a = host_named("a");
     CHECK(take(1, 1, 0));
 }
@@ -215,11 +215,11 @@ TEST(ids_are_sha256)
 
 /* ---- As bytes ---- */
 
-static unsigned store_all(uint8_t out[][HOST_BYTES])
+static unsigned journal_all(uint8_t out[][HOST_BYTES])
 {
     unsigned n = 0;
 
-    for (uint32_t i = hosts.oldest; i; i = slots[i - 1].newer)
+    for (uint32_t i = seen.oldest; i; i = slots[i - 1].newer)
         for (unsigned mark = 2; mark-- > 0;)
             if (host_is_marked(&slots[i - 1], mark))
                 host_store(&slots[i - 1], mark, out[n++]);
@@ -232,27 +232,27 @@ TEST(comes_back_from_bytes)
 
     begin();
     CHECK(take(0x0102030405060708, 0xFFFEFDFC00000010, 0xFFFEFDFC00000000));
-    CHECK(host_take(&hosts, host_named("b"), 3, 1, 0));
-    CHECK(host_take(&hosts, host_named("b"), 4, 700, 650));
-    CHECK(host_take(&hosts, host_named("b"), 3, 2, 0));
-    unsigned n = store_all(bytes);
+    CHECK(host_take(&seen, host_named("b"), 3, 1, 0));
+    CHECK(host_take(&seen, host_named("b"), 4, 700, 650));
+    CHECK(host_take(&seen, host_named("b"), 3, 2, 0));
+    unsigned n = journal_all(bytes);
     CHECK_INT(n, 3);
     CHECK_MEM(bytes[0] + HOST_ID, "\x01\x02\x03\x04\x05\x06\x07\x08\xFF\xFE\xFD\xFC\0\0\0\0\0\1\0\0",
               20);
     begin();
     for (unsigned i = 0; i < n; i++)
-        CHECK_INT(hosts_restore(&hosts, bytes[i], HOST_BYTES), 0);
-    CHECK_INT(store_all(again), n);
+        CHECK_INT(seen_restore(&seen, bytes[i], HOST_BYTES), 0);
+    CHECK_INT(journal_all(again), n);
     CHECK_MEM(again, bytes, n * sizeof bytes[0]);
     CHECK(!take(0x0102030405060708, 0xFFFEFDFC00000010, 0));
     /* Over what is there already: the same again. */
     for (unsigned i = 0; i < n; i++)
-        CHECK_INT(hosts_restore(&hosts, bytes[i], HOST_BYTES), 0);
+        CHECK_INT(seen_restore(&seen, bytes[i], HOST_BYTES), 0);
     CHECK(host_named("b")->marks[0].boot == 3 && host_named("b")->marks[1].boot == 4);
-    CHECK_INT(hosts_restore(&hosts, bytes[0], HOST_BYTES - 1), NEFIA_EINVAL);
-    CHECK_INT(hosts_restore(&hosts, bytes[0], 0), NEFIA_EINVAL);
+    CHECK_INT(seen_restore(&seen, bytes[0], HOST_BYTES - 1), NEFIA_EINVAL);
+    CHECK_INT(seen_restore(&seen, bytes[0], 0), NEFIA_EINVAL);
     memset(bytes[0] + HOST_ID, 0, HOST_BYTES - HOST_ID);
-    CHECK_INT(hosts_restore(&hosts, bytes[0], HOST_BYTES), NEFIA_EINVAL);
+    CHECK_INT(seen_restore(&seen, bytes[0], HOST_BYTES), NEFIA_EINVAL);
     CHECK_INT(a->marks[0].base, 0xFFFEFDFC00000000);
 }
 
@@ -331,7 +331,7 @@ TEST(does_as_the_model)
     unsigned same = 0, new = 0;
 
     begin();
-    hosts_init(&hosts, slots, chains, COUNT);
+    seen_init(&seen, slots, chains, COUNT);
     seed = 1;
     for (unsigned step = 0; step < STEPS; step++) {
         unsigned who = random_below(random_below(20) ? COUNT : MODEL_HOSTS);
@@ -351,21 +351,21 @@ TEST(does_as_the_model)
         name[0] = (char)('a' + (int)who);
         struct host *host = host_named(name);
         model_enter(&model[who]);
-        bool got = host_take(&hosts, host, boots[boot], seq, low);
+        bool got = host_take(&seen, host, boots[boot], seq, low);
         new += got;
         same += got == model_take(&model[who], boots[boot], seq, low);
         if (random_below(1000) == 0) { /* through the journal and back */
-            unsigned n = store_all(bytes);
-            uint64_t forgotten = hosts.forgotten;
+            unsigned n = journal_all(bytes);
+            uint64_t forgotten = seen.forgotten;
             begin();
-            hosts_init(&hosts, slots, chains, COUNT);
+            seen_init(&seen, slots, chains, COUNT);
             for (unsigned i = 0; i < n; i++)
-                CHECK_INT(hosts_restore(&hosts, bytes[i], HOST_BYTES), 0);
-            hosts.forgotten += forgotten;
+                CHECK_INT(seen_restore(&seen, bytes[i], HOST_BYTES), 0);
+            seen.forgotten += forgotten;
         }
     }
     CHECK_INT(same, STEPS);
-    CHECK_INT(hosts.forgotten, model_forgotten);
+    CHECK_INT(seen.forgotten, model_forgotten);
     CHECK(new > STEPS / 20 && new < STEPS);
 }
 

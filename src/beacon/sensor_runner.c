@@ -1,4 +1,4 @@
-#include "nefia/beacon/instances.h"
+#include "nefia/beacon/sensor_runner.h"
 
 #include <string.h>
 
@@ -13,11 +13,11 @@ enum {
     CLASS_FIELDS = 12,        /* most of one class */
 };
 
-void instances_init(struct instances *in, struct beacon_pipeline *p, struct children *children,
+void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
                     struct condition_table *conditions, struct emitter *items, max_align_t *states,
                     char *outputs)
 {
-    *in = (struct instances){
+    *in = (struct sensor_runner){
         .pipeline = p, .children = children, .conditions = conditions, .outputs = outputs};
     for (unsigned i = 0; i < ARRAY_SIZE(in->sets); i++) {
         in->sets[i].items = items + i * CONFIG_BEACON_SENSORS;
@@ -80,7 +80,7 @@ static size_t state_room(const struct sensor_class *class)
 }
 
 /** Room for one more sensor of this class, zeroed. Null after a report. */
-static struct emitter *take_room(struct instances *in, struct config *c,
+static struct emitter *take_room(struct sensor_runner *in, struct config *c,
                                  const struct sensor_class *class, const struct node *n,
                                  const char *where)
 {
@@ -105,7 +105,7 @@ static struct emitter *take_room(struct instances *in, struct config *c,
     return e;
 }
 
-static void check_name(struct instances *in, struct config *c, const struct node *n,
+static void check_name(struct sensor_runner *in, struct config *c, const struct node *n,
                        const char *where, const struct emitter *e)
 {
     const struct instance_set *set = &in->sets[!in->current];
@@ -116,7 +116,7 @@ static void check_name(struct instances *in, struct config *c, const struct node
                          "\" is given twice", NULL);
 }
 
-static void load_one(struct instances *in, struct config *c, const struct sensor_class *class,
+static void load_one(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
                      const struct node *n, const char *where)
 {
     struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1];
@@ -140,7 +140,7 @@ static void load_one(struct instances *in, struct config *c, const struct sensor
     set->states_used += state_room(class);
 }
 
-static void load_list(struct instances *in, struct config *c, const struct sensor_class *class,
+static void load_list(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
                       const struct node *list, const char *list_where)
 {
     char buf[64];
@@ -155,7 +155,7 @@ static void load_list(struct instances *in, struct config *c, const struct senso
     }
 }
 
-static void load_class(struct instances *in, struct config *c, const struct sensor_class *class,
+static void load_class(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
                        const struct node *n)
 {
     char buf[64];
@@ -171,7 +171,7 @@ static void load_class(struct instances *in, struct config *c, const struct sens
         load_one(in, c, class, n, where.buf);
 }
 
-int instances_load(struct instances *in, struct config *c, const struct node *const *nodes)
+int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *const *nodes)
 {
     struct instance_set *set = &in->sets[!in->current];
     unsigned errors = c->errors;
@@ -223,7 +223,7 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
-void instances_stop(struct instances *in)
+void sensor_runner_stop(struct sensor_runner *in)
 {
     struct instance_set *set = &in->sets[in->current];
 
@@ -249,7 +249,7 @@ static const struct emitter *find_same(const struct instance_set *set, const str
 
 /** When is it due: as before where it ran before (at once when its command was killed half-way),
  * else soon. */
-static uint64_t first_delay(const struct instances *in, const struct emitter *e,
+static uint64_t first_delay(const struct sensor_runner *in, const struct emitter *e,
                             const struct emitter *before)
 {
     uint64_t most = e->common->interval_ms < FIRST_RUN_MS ? e->common->interval_ms : FIRST_RUN_MS;
@@ -263,12 +263,12 @@ static uint64_t first_delay(const struct instances *in, const struct emitter *e,
     return due > now ? due - now : 0;
 }
 
-void instances_switch(struct instances *in)
+void sensor_runner_switch(struct sensor_runner *in)
 {
     const struct instance_set *old = &in->sets[in->current];
     struct instance_set *set = &in->sets[!in->current];
 
-    instances_stop(in);
+    sensor_runner_stop(in);
     in->current = !in->current;
     condition_mark(in->conditions);
     for (unsigned i = 0; i < set->count; i++) {
@@ -285,13 +285,13 @@ void instances_switch(struct instances *in)
     }
 }
 
-void instances_switch_once(struct instances *in)
+void sensor_runner_switch_once(struct sensor_runner *in)
 {
     in->current = !in->current;
     in->once = true;
 }
 
-void instances_run(struct emitter *e)
+void sensor_runner_run(struct emitter *e)
 {
     run(e);
 }
@@ -322,7 +322,7 @@ int emit_end(struct emitter *e)
 
 struct condition *emitter_condition(struct emitter *e, const char *type, const char *subject)
 {
-    struct instances *in = e->owner;
+    struct sensor_runner *in = e->owner;
     struct condition *c = condition_get(in->conditions, type, subject);
 
     if (!c) {
@@ -364,7 +364,7 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
 static void child_done(void *arg, const struct child_result *r)
 {
     struct emitter *e = arg;
-    struct instances *in = e->owner;
+    struct sensor_runner *in = e->owner;
     int output = e->output;
 
     e->output = -1;
@@ -374,7 +374,7 @@ static void child_done(void *arg, const struct child_result *r)
     in->output_used[output] = false;
 }
 
-static int free_output(const struct instances *in)
+static int free_output(const struct sensor_runner *in)
 {
     for (int i = 0; i < CONFIG_BEACON_CHILDREN; i++)
         if (!in->output_used[i])
@@ -387,7 +387,7 @@ int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
                                const char *output))
 {
     extern char **environ;
-    struct instances *in = e->owner;
+    struct sensor_runner *in = e->owner;
     const char *argv[] = {"/bin/sh", "-c", command, NULL};
     int output = free_output(in);
 

@@ -1,4 +1,4 @@
-#include "nefia/hub/hosts.h"
+#include "nefia/hub/seen.h"
 
 #include <bearssl_hash.h>
 #include <string.h>
@@ -7,9 +7,9 @@
 
 _Static_assert(LINK_SPAN % 32 == 0, "a mark's bits are whole words");
 
-void hosts_init(struct hosts *h, struct host *slots, uint32_t *chains, unsigned count)
+void seen_init(struct seen *h, struct host *slots, uint32_t *chains, unsigned count)
 {
-    *h = (struct hosts){.slots = slots, .chains = chains, .count = count};
+    *h = (struct seen){.slots = slots, .chains = chains, .count = count};
     memset(chains, 0, count * sizeof chains[0]);
 }
 
@@ -27,19 +27,19 @@ void host_id_of(uint8_t id[HOST_ID], struct slice host_id)
 /* ---- The table ---- */
 
 /** The bytes of an id are as good as random. */
-static uint32_t *chain_of(struct hosts *h, const uint8_t id[HOST_ID])
+static uint32_t *chain_of(struct seen *h, const uint8_t id[HOST_ID])
 {
     return &h->chains[get_be32(id) % h->count];
 }
 
 /** Out of the order they were heard in. */
-static void order_remove(struct hosts *h, const struct host *host)
+static void order_remove(struct seen *h, const struct host *host)
 {
     *(host->older ? &h->slots[host->older - 1].newer : &h->oldest) = host->newer;
     *(host->newer ? &h->slots[host->newer - 1].older : &h->newest) = host->older;
 }
 
-static void order_append(struct hosts *h, struct host *host)
+static void order_append(struct seen *h, struct host *host)
 {
     uint32_t i = (uint32_t)(host - h->slots) + 1;
 
@@ -50,7 +50,7 @@ static void order_append(struct hosts *h, struct host *host)
 }
 
 /** A slot that is in no chain and not in the order. */
-static struct host *free_slot(struct hosts *h)
+static struct host *free_slot(struct seen *h)
 {
     if (h->used < h->count)
         return &h->slots[h->used++];
@@ -65,7 +65,7 @@ static struct host *free_slot(struct hosts *h)
     return host;
 }
 
-struct host *hosts_get(struct hosts *h, const uint8_t id[HOST_ID])
+struct host *seen_get(struct seen *h, const uint8_t id[HOST_ID])
 {
     uint32_t *chain = chain_of(h, id);
 
@@ -83,7 +83,7 @@ struct host *hosts_get(struct hosts *h, const uint8_t id[HOST_ID])
 /* ---- Marks ---- */
 
 /** The mark of that boot, in front, and its host as the one heard last. */
-static struct host_mark *mark_of(struct hosts *h, struct host *host, uint64_t boot)
+static struct host_mark *mark_of(struct seen *h, struct host *host, uint64_t boot)
 {
     order_remove(h, host);
     order_append(h, host);
@@ -131,7 +131,7 @@ static bool has_had(const struct host *host, uint64_t boot, uint64_t seq)
     return false;
 }
 
-bool host_take(struct hosts *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low)
+bool host_take(struct seen *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low)
 {
     if (has_had(host, boot, seq))
         return false;
@@ -168,7 +168,7 @@ void host_store(const struct host *host, unsigned mark, uint8_t out[HOST_BYTES])
         put_be32(out + HOST_ID + 16 + (size_t)4 * i, m->bits[i]);
 }
 
-int hosts_restore(struct hosts *h, const uint8_t *bytes, size_t len)
+int seen_restore(struct seen *h, const uint8_t *bytes, size_t len)
 {
     uint8_t any = 0;
 
@@ -176,7 +176,7 @@ int hosts_restore(struct hosts *h, const uint8_t *bytes, size_t len)
         any |= bytes[i];
     if (!any)
         return NEFIA_EINVAL;
-    struct host_mark *m = mark_of(h, hosts_get(h, bytes), get_be64(bytes + HOST_ID));
+    struct host_mark *m = mark_of(h, seen_get(h, bytes), get_be64(bytes + HOST_ID));
     m->base = get_be64(bytes + HOST_ID + 8);
     for (unsigned i = 0; i < HOST_WORDS; i++)
         m->bits[i] = get_be32(bytes + HOST_ID + 16 + (size_t)4 * i);

@@ -1,6 +1,6 @@
 /* Rules out of a JSON text, events out of lines: for the tests of the hub. */
-#ifndef NEFIA_TESTS_REACTOR_FIXTURE_H
-#define NEFIA_TESTS_REACTOR_FIXTURE_H
+#ifndef NEFIA_TESTS_HUB_FIXTURE_H
+#define NEFIA_TESTS_HUB_FIXTURE_H
 
 #include <string.h>
 
@@ -23,7 +23,7 @@ static struct config fixture_config;
 static struct rule fixture_rules[2][CONFIG_RULES];
 static struct rule_pattern fixture_patterns[8];
 static struct rule_type_memo fixture_types[8];
-static struct rule_host_memo fixture_hosts[8];
+static struct rule_host_memo fixture_seen[8];
 static struct pattern_scratch fixture_scratch;
 static struct json_token fixture_tokens[CONFIG_JSON_TOKENS];
 static char fixture_event_scratch[EVENT_SCRATCH];
@@ -47,10 +47,10 @@ static inline void fixture_init(struct rules *r)
     memset(fixture_rules, 0, sizeof fixture_rules);
     memset(fixture_patterns, 0, sizeof fixture_patterns);
     memset(fixture_types, 0, sizeof fixture_types);
-    memset(fixture_hosts, 0, sizeof fixture_hosts);
+    memset(fixture_seen, 0, sizeof fixture_seen);
     rules_init(r, fixture_rules[0], fixture_rules[1], fixture_patterns,
                ARRAY_SIZE(fixture_patterns), fixture_types, ARRAY_SIZE(fixture_types),
-               fixture_hosts, ARRAY_SIZE(fixture_hosts), &fixture_scratch);
+               fixture_seen, ARRAY_SIZE(fixture_seen), &fixture_scratch);
 }
 
 /** The list of rules in `json` ({"rules":[…]}) into the other generation. Return: as rules_stage;

@@ -1,4 +1,4 @@
-#include "reactor_fixture.h"
+#include "hub_fixture.h"
 
 #include "nefia/hub/status.h"
 
@@ -7,13 +7,13 @@ static struct loop loop;
 static struct pollfd pollfds[2];
 static struct watch *polled[2];
 static struct rules rules;
-static struct journal journal;
-static struct journal_row rows[32];
+static struct recent recent;
+static struct recent_row rows[32];
 static uint64_t settled[32];
 static char bytes[2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX)];
 static struct jobs jobs;
-static struct hosts hosts;
-static struct store store;
+static struct seen seen;
+static struct journal journal;
 static struct pipeline pipeline;
 static struct listener listener;
 static const struct status_view view = {.pipeline = &pipeline, .listener = &listener};
@@ -36,19 +36,19 @@ static void setup(const char *rules_json)
     CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
     clock_fake_init(&fake, 1000, 5000);
     loop_init(&loop, &fake.clock, pollfds, polled, 2);
-    journal_init(&journal, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
-    pipeline_init(&pipeline, &fake.clock, &rules, &journal, &jobs, &hosts, &store, fixture_tokens);
+    recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
+    pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
     jobs.queue_count = 0;
     listener.loop = &loop;
 }
 
-static uint64_t happen(const char *type, enum journal_state state)
+static uint64_t happen(const char *type, enum recent_state state)
 {
     struct event e = fixture_event(type, "h", "info");
-    struct journal_mark m = journal_put(&journal, &e, 5000);
+    struct recent_mark m = recent_put(&recent, &e, 5000);
 
-    return journal_add(&journal, &m, state == JOURNAL_NONE ? "" : "r",
-                       state == JOURNAL_NONE ? "" : "exec", state, NULL);
+    return recent_add(&recent, &m, state == RECENT_NONE ? "" : "r",
+                       state == RECENT_NONE ? "" : "exec", state, NULL);
 }
 
 /** The next record; it must be JSON. Return: as produce. */
@@ -81,7 +81,7 @@ TEST(status_in_order)
     setup("{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\"," EXEC "},"
           "{\"name\":\"longer name\",\"action\":{\"type\":\"playbook\"}}]}");
     for (int i = 0; i < STATUS_RECENT + 3; i++)
-        happen("t", JOURNAL_NONE);
+        happen("t", RECENT_NONE);
     REQUIRE(next("status", &c) == 1);
     CHECK(has("{\"widths\":{\"rules\":[11,4,0,8],\"recent\":[16,1,1,4,0,0]}}"));
     REQUIRE(next("status", &c) == 1);
@@ -104,8 +104,8 @@ TEST(events_oldest_first)
     struct control_cursor c = {0};
 
     setup("{}");
-    happen("one", JOURNAL_PENDING);
-    happen("two", JOURNAL_NONE);
+    happen("one", RECENT_PENDING);
+    happen("two", RECENT_NONE);
     REQUIRE(next("events", &c) == 1);
     CHECK(has("widths"));
     REQUIRE(next("events", &c) == 1);
@@ -122,11 +122,11 @@ TEST(events_that_give_way_while_they_are_told)
 
     setup("{}");
     for (int i = 0; i < 5; i++)
-        happen("t", JOURNAL_NONE);
+        happen("t", RECENT_NONE);
     REQUIRE(next("events", &c) == 1);
     REQUIRE(next("events", &c) == 1); /* row 1 */
     for (int i = 0; i < 40; i++)
-        happen("t", JOURNAL_NONE);
+        happen("t", RECENT_NONE);
     REQUIRE(next("events", &c) == 1);
     CHECK_STR(record, "{\"missed\":12}"); /* rows 2 to 13 of 45; 32 fit */
     REQUIRE(next("events", &c) == 1);
@@ -144,17 +144,17 @@ TEST(following_tells_outcomes_and_what_was_missed)
     CHECK_INT(verb("events")->begin(NULL, &c, "folow", &why), NEFIA_EINVAL);
     CHECK(why.len > 0);
     CHECK_INT(verb("events")->begin(NULL, &c, "follow", &why), 0);
-    uint64_t slow = happen("slow", JOURNAL_PENDING);
-    happen("quick", JOURNAL_NONE);
+    uint64_t slow = happen("slow", RECENT_PENDING);
+    happen("quick", RECENT_NONE);
     REQUIRE(next("events", &c) == 1); /* widths */
     REQUIRE(next("events", &c) == 1);
     CHECK(has("\"type\":\"quick\""));
     CHECK_INT(next("events", &c), NEFIA_EAGAIN);
-    journal_settle(&journal, slow, JOURNAL_FAILED, "exit 3");
+    recent_settle(&recent, slow, RECENT_FAILED, "exit 3");
     REQUIRE(next("events", &c) == 1);
     CHECK(has("\"type\":\"slow\"") && has("\"error\":\"exit 3\""));
     for (int i = 0; i < 50; i++)
-        happen("t", JOURNAL_NONE);
+        happen("t", RECENT_NONE);
     REQUIRE(next("events", &c) == 1);
     CHECK_STR(record, "{\"missed\":18}");
     for (int i = 0; i < 32; i++)
@@ -179,8 +179,8 @@ TEST(an_event_too_long_for_the_answer_is_told_without_its_line)
     CHECK_INT(t.len, CONFIG_EVENT_BYTES);
     REQUIRE(event_decode(&e, line, t.len, fixture_tokens, CONFIG_JSON_TOKENS, fixture_event_scratch,
                          NULL) == 0);
-    struct journal_mark m = journal_put(&journal, &e, 5000);
-    journal_add(&journal, &m, NULL, NULL, JOURNAL_NONE, NULL);
+    struct recent_mark m = recent_put(&recent, &e, 5000);
+    recent_add(&recent, &m, NULL, NULL, RECENT_NONE, NULL);
     REQUIRE(next("events", &c) == 1);
     REQUIRE(next("events", &c) == 1);
     CHECK(has("\"type\":\"big\"") && (has("\"event\":null") || has("\"event\":{")));

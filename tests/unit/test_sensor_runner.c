@@ -32,13 +32,13 @@ static void init(int64_t for_checks)
     common = (struct sensor_common){
         .name = "fake", .enabled = true, .interval_ms = 10000, .for_checks = for_checks};
     fake = (struct emitter){
-        .owner = &fix.instances, .class = &fake_class, .common = &common, .output = -1};
+        .owner = &fix.sensor_runner, .class = &fake_class, .common = &common, .output = -1};
 }
 
 static void look(enum level l)
 {
     level = l;
-    instances_run(&fake);
+    sensor_runner_run(&fake);
 }
 
 TEST(condition_fires_repeats_and_ends)
@@ -70,7 +70,7 @@ TEST(for_waits_but_not_in_once)
     look(LEVEL_WARNING);
     CHECK(fix_take());
     init(3);
-    fix.instances.once = true;
+    fix.sensor_runner.once = true;
     look(LEVEL_WARNING);
     CHECK(fix_take());
 }
@@ -138,11 +138,11 @@ static void run_for(unsigned seconds)
 TEST(first_look_at_a_random_phase_then_each_interval)
 {
     fix_init(0);
-    fix.instances.random_below = half;
+    fix.sensor_runner.random_below = half;
     REQUIRE(fix_load(DISK("10s")) == 0);
-    instances_switch(&fix.instances);
+    sensor_runner_switch(&fix.sensor_runner);
     CHECK_INT(most_asked, 10000);
-    const struct emitter *e = &instances_current(&fix.instances)->items[0];
+    const struct emitter *e = &sensor_runner_current(&fix.sensor_runner)->items[0];
     run_for(4);
     CHECK_INT(e->runs, 0);
     run_for(1);
@@ -152,8 +152,8 @@ TEST(first_look_at_a_random_phase_then_each_interval)
     run_for(1);
     CHECK_INT(e->runs, 2);
     REQUIRE(fix_load(DISK("1h")) == 0);
-    instances_switch(&fix.instances);
-    e = &instances_current(&fix.instances)->items[0];
+    sensor_runner_switch(&fix.sensor_runner);
+    e = &sensor_runner_current(&fix.sensor_runner)->items[0];
     CHECK_INT(e->runs, 2);
     run_for(3600);
     CHECK_INT(e->runs, 3);
@@ -163,27 +163,27 @@ TEST(reload_keeps_the_place_in_time)
 {
     fix_init(0);
     REQUIRE(fix_load(DISK("10s")) == 0);
-    instances_switch(&fix.instances);
+    sensor_runner_switch(&fix.sensor_runner);
     run_for(1);
     for (int i = 0; i < 9; i++) { /* a reload each second does not starve it */
         run_for(1);
         REQUIRE(fix_load(DISK("10s")) == 0);
-        instances_switch(&fix.instances);
+        sensor_runner_switch(&fix.sensor_runner);
     }
-    CHECK_INT(instances_current(&fix.instances)->items[0].runs, 1);
+    CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].runs, 1);
     run_for(2);
-    CHECK_INT(instances_current(&fix.instances)->items[0].runs, 2);
+    CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].runs, 2);
 }
 
 TEST(refused_load_changes_nothing)
 {
     fix_init(0);
     REQUIRE(fix_load(DISK("10s")) == 0);
-    instances_switch(&fix.instances);
+    sensor_runner_switch(&fix.sensor_runner);
     run_for(1);
     CHECK(fix_load("{\"disk_usage\": {\"interval\": \"never\"}}") < 0);
     run_for(10);
-    CHECK_INT(instances_current(&fix.instances)->items[0].runs, 2);
+    CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].runs, 2);
 }
 
 TEST(more_sensors_than_room_is_refused_by_name)
