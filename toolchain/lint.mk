@@ -7,9 +7,9 @@ LINT_SH    := $(sort $(shell git ls-files -co --exclude-standard '*.sh' 'rootfs-
 LINT_FLAGS  = -std=c11 -D_GNU_SOURCE $(TEST_FLAGS) -Iinclude -Isrc -I$(O)/gen -include $(O)/gen/autoconf.h
 LINT_DEPS   = $(wildcard include/nefia/*.h include/nefia/*/*.h) $(O)/gen/autoconf.h $(SYSROOT)/.ready
 
-.PHONY: lint lint-tidy lint-analyzer lint-cppcheck lint-shell
-lint: out/.deps/lint ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck
-	+$(Q)$(SUBMAKE) $(JOBS) -k BOARD=host lint-shell lint-cppcheck lint-analyzer lint-tidy
+.PHONY: lint lint-tidy lint-analyzer lint-cppcheck lint-shell lint-rooms
+lint: out/.deps/lint ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the order of the rooms
+	+$(Q)$(SUBMAKE) $(JOBS) -k BOARD=host lint-rooms lint-shell lint-cppcheck lint-analyzer lint-tidy
 
 lint-tidy: $(LINT_C:%=out/lint/tidy/%)
 out/lint/tidy/%: % .clang-tidy $(LINT_DEPS)
@@ -36,6 +36,11 @@ out/lint/cppcheck.ok: $(LINT_C) $(LINT_DEPS) toolchain/cppcheck.suppress
 	    --cppcheck-build-dir=out/lint/cppcheck $(filter -I%,$(LINT_FLAGS)) -D_GNU_SOURCE -D__x86_64__ \
 	    --include=$(O)/gen/autoconf.h $(LINT_C)
 	@touch $@
+
+# Seconds, so it needs no stamp.
+lint-rooms:
+	$(call say,ROOMS)
+	$(Q)toolchain/rooms.sh
 
 lint-shell: out/lint/shell.ok
 out/lint/shell.ok: $(LINT_SH)

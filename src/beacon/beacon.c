@@ -8,6 +8,7 @@
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
+#include "nefia/base/wipe.h"
 #include "nefia/sys/file.h"
 #include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
@@ -120,7 +121,7 @@ int beacon_load(struct beacon *b, unsigned needs)
     beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
     sensor_runner_load(&b->sensor_runner, &b->config, sensors);
     if (IS_ENABLED(CONFIG_PRIVILEGES) && needs & BEACON_NEEDS_KEY)
-        privileges_bind(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
+        settings_bind_user(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
     if (needs & BEACON_NEEDS_KEY &&
         settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key))
         wipe(pool_heap, sizeof pool_heap);

@@ -8,13 +8,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/base/text.h"
-
-void wipe(void *p, size_t len)
-{
-    memset(p, 0, len);
-    /* The compiler must believe that somebody reads p. */
-    __asm__ volatile("" : : "r"(p) : "memory");
-}
+#include "nefia/base/wipe.h"
 
 int mac_key_set(struct mac_key *k, const void *key, size_t len)
 {

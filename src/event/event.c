@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
-#include "nefia/link/link.h"
 
 const char *const severity_words[SEVERITY_COUNT + 1] = {
     [SEVERITY_INFO] = "info",
@@ -282,14 +281,6 @@ static void take_count(struct decoder *d, unsigned m, unsigned value, uint64_t *
         d->seen &= ~(1u << m);
 }
 
-/** What is no whole stamp may be a member of somebody else's by the same name. */
-static void take_link(struct event *e, unsigned value)
-{
-    e->has_link = link_nonce(&e->doc, value, &e->nonce) &&
-                  link_number(&e->doc, value, "count", &e->count) &&
-                  link_number(&e->doc, value, "low", &e->low);
-}
-
 static int take_member(struct decoder *d, unsigned m, unsigned value)
 {
     struct event *e = d->out;
@@ -314,7 +305,7 @@ static int take_member(struct decoder *d, unsigned m, unsigned value)
         take_count(d, m, value, &e->boot);
         return 0;
     case LINK:
-        take_link(e, value);
+        e->link_token = value;
         return 0;
     default:
         e->unsynced = json_at(&e->doc, value)->type == JSON_STRING &&
@@ -351,7 +342,6 @@ static int take_members(struct decoder *d, const char **why)
         if (!(d->seen & 1u << m))
             return refuse(why, members[m].missing, NEFIA_EINVAL);
     d->out->has_seq = d->seen & 1u << SEQ && d->seen & 1u << BOOT;
-    d->out->has_link = d->out->has_link && d->out->has_seq;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "nefia/base/wipe.h"
 #include "nefia/event/event.h"
 
 static const struct field root_fields[] = {
@@ -60,4 +61,18 @@ bool settings_load_key(struct mac_key *k, struct config *c, const char *section,
         config_error(c, node_child(c, node_child(c, c->nodes, section), name), where.buf, why.buf,
                      (char *)0);
     return wipe_keys(c);
+}
+
+void settings_bind_user(struct privileges *p, struct config *c, const char *section, void *work,
+                        size_t cap)
+{
+    char why_buf[128], where_buf[32];
+    struct text why, where;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    text_init(&where, where_buf, sizeof where_buf);
+    config_where_key(&where, section, "user");
+    if (privileges_find(p, work, cap, &why) < 0)
+        config_error(c, node_child(c, node_child(c, c->nodes, section), "user"), where.buf, why.buf,
+                     (char *)0);
 }

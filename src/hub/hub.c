@@ -9,6 +9,7 @@
 
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
+#include "nefia/base/wipe.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 #include "nefia/sys/seccomp.h"
@@ -179,7 +180,7 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
         return err;
     hub_settings_bind(s, c, &rules);
     if (IS_ENABLED(CONFIG_PRIVILEGES))
-        privileges_bind(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
+        settings_bind_user(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     const struct webhooks hooks = {s->hooks, s->hook_count};
     rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
     if (settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key)) {

@@ -189,12 +189,12 @@ static int check_host(struct pipeline *p, const struct session *s, const struct 
 }
 
 /** A stamp is good for one place in one connection. */
-static int check_stamp(struct pipeline *p, const struct session *s, const struct event *e)
+static int check_stamp(struct pipeline *p, const struct session *s, const struct link_stamp *stamp)
 {
-    if (!e->has_link)
+    if (!stamp)
         return p->settings->require_nonce ? reject(p, &s->peer, REJECT_PLAIN, NULL, NEFIA_EAUTH)
                                           : 0;
-    if (!slice_eq(e->nonce, s->nonce) || e->count != s->count + 1)
+    if (!slice_eq(stamp->nonce, s->nonce) || stamp->count != s->count + 1)
         return reject(p, &s->peer, REJECT_REPLAY, NULL, NEFIA_EAUTH);
     if (s->count - s->acked >= PIPELINE_WINDOW)
         return reject(p, &s->peer, REJECT_WINDOW, NULL, NEFIA_EAUTH);
@@ -339,12 +339,11 @@ static const uint8_t *host_key(struct pipeline *p, struct slice host_id)
 }
 
 /** Had the hub it already? Then its sender missed the acknowledgement, or somebody replays it. */
-static bool is_new(struct pipeline *p, const struct event *e)
+static bool is_new(struct pipeline *p, const struct event *e, uint64_t low)
 {
     if (!e->has_seq)
         return true;
     const uint8_t *id = host_key(p, e->host_id);
-    uint64_t low = e->has_link ? e->low : 0;
     if (!host_take(p->seen, seen_get(p->seen, id), e->boot, e->seq, low)) {
         p->duplicates++;
         return false;
@@ -353,16 +352,17 @@ static bool is_new(struct pipeline *p, const struct event *e)
     return true;
 }
 
-static void take(struct pipeline *p, struct session *s, const struct event *e, bool any)
+static void take(struct pipeline *p, struct session *s, const struct event *e,
+                 const struct link_stamp *stamp, bool any)
 {
     if (p->events_in_turn++ == 0)
         p->now_s = clock_unix(p->clock);
     p->events++;
     p->bytes += e->line.len;
     s->proven = true;
-    if (is_new(p, e))
+    if (is_new(p, e, stamp ? stamp->low : 0))
         decide(p, e, any);
-    if (!e->has_link)
+    if (!stamp)
         return;
     s->count++;
     s->boot = e->boot;
@@ -374,6 +374,7 @@ int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_
                   const char *sig, size_t sig_len)
 {
     struct event e;
+    struct link_stamp read;
     const char *why = NULL;
 
     if (!rate_allows(p, s))
@@ -388,7 +389,8 @@ int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_
         return reject(p, &s->peer, reason_of(err), why, err);
     }
     err = pipeline_signed(p) ? check_host(p, s, &e) : 0;
-    err = err < 0 ? err : check_stamp(p, s, &e);
+    const struct link_stamp *stamp = link_stamp_read(&read, &e) ? &read : NULL;
+    err = err < 0 ? err : check_stamp(p, s, stamp);
     if (err < 0)
         return err;
     bool any = match(p, &e);
@@ -397,7 +399,7 @@ int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_
         return NEFIA_EAGAIN;
     }
     rate_take(p, s);
-    take(p, s, &e, any);
+    take(p, s, &e, stamp, any);
     return 0;
 }
 

@@ -95,7 +95,7 @@ static bool is_nonce(struct slice s)
     return s.len == LINK_NONCE_HEX;
 }
 
-bool link_number(const struct json_doc *d, unsigned object, const char *name, uint64_t *v)
+static bool read_number(const struct json_doc *d, unsigned object, const char *name, uint64_t *v)
 {
     int i = json_member(d, object, name);
 
@@ -105,7 +105,7 @@ bool link_number(const struct json_doc *d, unsigned object, const char *name, ui
     return parse_u64(s.ptr, s.len, v) >= 0;
 }
 
-bool link_nonce(const struct json_doc *d, unsigned object, struct slice *nonce)
+static bool read_nonce(const struct json_doc *d, unsigned object, struct slice *nonce)
 {
     int i = json_member(d, object, "nonce");
 
@@ -115,18 +115,27 @@ bool link_nonce(const struct json_doc *d, unsigned object, struct slice *nonce)
     return is_nonce(*nonce);
 }
 
+bool link_stamp_read(struct link_stamp *s, const struct event *e)
+{
+    const struct json_doc *d = &e->doc;
+
+    return e->has_seq && e->link_token != 0 && read_nonce(d, e->link_token, &s->nonce) &&
+           read_number(d, e->link_token, "count", &s->count) &&
+           read_number(d, e->link_token, "low", &s->low);
+}
+
 static int read_greeting(struct link_message *m, const struct json_doc *d)
 {
     uint64_t version, span, bytes;
     int auth = json_member(d, 0, "auth");
 
-    if (!link_number(d, 0, "nefia", &version))
+    if (!read_number(d, 0, "nefia", &version))
         return NEFIA_EINVAL;
     if (version != LINK_VERSION)
         return NEFIA_ENOTSUP;
-    if (!link_number(d, 0, "span", &span) || span < 1 || span > MOST_WINDOW)
+    if (!read_number(d, 0, "span", &span) || span < 1 || span > MOST_WINDOW)
         return NEFIA_EINVAL;
-    if (!link_number(d, 0, "bytes", &bytes) || bytes < 1 || bytes > MOST_BYTES)
+    if (!read_number(d, 0, "bytes", &bytes) || bytes < 1 || bytes > MOST_BYTES)
         return NEFIA_EINVAL;
     m->version = (unsigned)version;
     m->span = (unsigned)span;
@@ -148,7 +157,7 @@ int link_read(struct link_message *m, const char *line, size_t len, struct json_
     *m = (struct link_message){.kind = LINK_GREETING};
     if (json_parse(&d, line, len, tokens, LINK_TOKENS, DEPTH, NULL) < 0)
         return NEFIA_ESYNTAX;
-    if (!link_nonce(&d, 0, &nonce) || !link_number(&d, 0, "window", &window) ||
+    if (!read_nonce(&d, 0, &nonce) || !read_number(&d, 0, "window", &window) ||
         window > MOST_WINDOW)
         return NEFIA_EINVAL;
     memcpy(m->nonce, nonce.ptr, nonce.len);
@@ -158,12 +167,12 @@ int link_read(struct link_message *m, const char *line, size_t len, struct json_
         return read_greeting(m, &d);
     if (ack < 0) {
         m->kind = LINK_REFUSAL;
-        return link_number(&d, (unsigned)refused, "count", &m->count) ? 0 : NEFIA_EINVAL;
+        return read_number(&d, (unsigned)refused, "count", &m->count) ? 0 : NEFIA_EINVAL;
     }
     m->kind = LINK_ACK;
-    if (!link_number(&d, (unsigned)ack, "boot", &m->boot) ||
-        !link_number(&d, (unsigned)ack, "seq", &m->seq) ||
-        !link_number(&d, (unsigned)ack, "count", &m->count))
+    if (!read_number(&d, (unsigned)ack, "boot", &m->boot) ||
+        !read_number(&d, (unsigned)ack, "seq", &m->seq) ||
+        !read_number(&d, (unsigned)ack, "count", &m->count))
         return NEFIA_EINVAL;
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "nefia/net/addr.h"
 #include "nefia/base/err.h"
+#include "nefia/base/wipe.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/net/resolve.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
-#include "nefia/crypto/mac.h"
+#include "nefia/base/wipe.h"
 
 enum {
     TRIES = 3,

@@ -103,22 +103,13 @@ static struct slice read_file(const char *path, char *work, size_t cap)
     return (struct slice){work, n == NEFIA_ETOOBIG ? cap : n < 0 ? 0 : (size_t)n};
 }
 
-void privileges_bind(struct privileges *p, struct config *c, const char *section, void *work,
-                     size_t cap)
+int privileges_find(struct privileges *p, void *work, size_t cap, struct text *why)
 {
-    char why_buf[128], where_buf[32];
-    struct text why, where;
-
     if (!p->name)
-        return;
-    text_init(&why, why_buf, sizeof why_buf);
-    text_init(&where, where_buf, sizeof where_buf);
-    config_where_key(&where, section, "user");
+        return 0;
     struct slice passwd = read_file("/etc/passwd", work, cap / 2);
     struct slice group = read_file("/etc/group", (char *)work + cap / 2, cap / 2);
-    if (privileges_parse(p, p->name, passwd, group, &why) < 0)
-        config_error(c, node_child(c, node_child(c, c->nodes, section), "user"), where.buf, why.buf,
-                     (char *)0);
+    return privileges_parse(p, p->name, passwd, group, why);
 }
 
 bool privileges_same(const struct privileges *a, const struct privileges *b)

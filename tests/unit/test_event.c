@@ -388,45 +388,7 @@ TEST(long_text_is_cut_between_characters)
     check_put_text("a\xFF", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
 }
 
-#define NONCE "0123456789abcdef0123456789abcdef"
-#define LINK "\"link\":{\"nonce\":\"" NONCE "\",\"count\":3,\"low\":5}"
-
-TEST(takes_the_stamp)
-{
-    CHECK_INT(decode("{" T S H TS SEV D ",\"seq\":7,\"boot\":1," LINK "}"), 0);
-    CHECK(event.has_link);
-    CHECK(slice_eq(event.nonce, NONCE));
-    CHECK_INT(event.count, 3);
-    CHECK_INT(event.low, 5);
-}
-
-TEST(what_is_no_stamp_is_somebody_elses_member)
-{
-    static const char *const others[] = {
-        "\"link\":\"http://example.net/\"",
-        "\"link\":{}",
-        "\"link\":null",
-        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":-1,\"low\":0}",
-        "\"link\":{\"nonce\":\"0123\",\"count\":1,\"low\":0}",
-        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":1}",
-    };
-    char buf[512];
-    struct text t;
-
-    for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
-        text_init(&t, buf, sizeof buf);
-        text_str(&t, "{" T S H TS SEV D ",\"seq\":7,\"boot\":1,");
-        text_str(&t, others[i]);
-        text_str(&t, "}");
-        CHECK_INT(decode(buf), 0);
-        CHECK(!event.has_link);
-        CHECK(event.has_seq);
-    }
-    CHECK_INT(decode("{" T S H TS SEV D "," LINK "}"), 0);
-    CHECK(!event.has_link); /* nothing to acknowledge */
-}
-
-TEST_MAIN(takes_the_stamp, what_is_no_stamp_is_somebody_elses_member, severities, encodes_members_in_order, decodes_what_it_encoded,
+TEST_MAIN(severities, encodes_members_in_order, decodes_what_it_encoded,
           any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
           malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
           seq_and_boot_count_only_together, names_are_bounded,

@@ -5,10 +5,12 @@
 #include "nefia/event/event.h"
 
 #define NONCE "0123456789abcdef0123456789abcdef"
-#define EVENT                                                                                      \
+#define SIX                                                                                        \
     "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"c\",\"timestamp\":\"2026-"                     \
     "03-10T15:30:00Z\","                                                                           \
-    "\"severity\":\"info\",\"data\":{},\"seq\":1,\"boot\":2}"
+    "\"severity\":\"info\",\"data\":{}"
+#define EVENT SIX ",\"seq\":1,\"boot\":2}"
+#define STAMP "\"link\":{\"nonce\":\"" NONCE "\",\"count\":3,\"low\":5}"
 
 static struct json_token tokens[LINK_TOKENS];
 static char buf[LINK_LINE_MAX + MAC_HEX + 3];
@@ -112,17 +114,59 @@ TEST(stamp_is_read_by_the_decoder)
     static struct json_token event_tokens[CONFIG_JSON_TOKENS];
     static char scratch[EVENT_SCRATCH], line[sizeof EVENT + LINK_STAMP_MAX];
     struct event e;
+    struct link_stamp stamp;
 
     memcpy(line, EVENT, sizeof EVENT);
     size_t len = link_stamp(line, sizeof EVENT - 1, NONCE, UINT64_MAX, UINT64_MAX);
     CHECK(len - (sizeof EVENT - 1) <= LINK_STAMP_MAX);
     CHECK_INT(event_decode(&e, line, len, event_tokens, CONFIG_JSON_TOKENS, scratch, NULL), 0);
-    CHECK(e.has_link);
-    CHECK(slice_eq(e.nonce, NONCE));
-    CHECK(e.count == UINT64_MAX && e.low == UINT64_MAX);
+    CHECK(link_stamp_read(&stamp, &e));
+    CHECK(slice_eq(stamp.nonce, NONCE));
+    CHECK(stamp.count == UINT64_MAX && stamp.low == UINT64_MAX);
     CHECK_INT(e.seq, 1);
 }
 
-TEST_MAIN(greeting_comes_back, longest_acknowledgement_fits_and_is_signed,
+/** Is there a stamp in an event with these members beside the six? */
+static bool has_stamp(const char *members)
+{
+    static struct json_token event_tokens[CONFIG_JSON_TOKENS];
+    static char scratch[EVENT_SCRATCH];
+    char line[512];
+    struct event e;
+    struct link_stamp stamp;
+    struct text t;
+
+    text_init(&t, line, sizeof line);
+    text_bytes(&t, SIX, sizeof SIX - 1);
+    text_str(&t, members);
+    text_char(&t, '}');
+    CHECK_INT(event_decode(&e, line, t.len, event_tokens, CONFIG_JSON_TOKENS, scratch, NULL), 0);
+    return link_stamp_read(&stamp, &e);
+}
+
+TEST(a_member_of_another_form_is_no_stamp)
+{
+    static const char *const others[] = {
+        "\"link\":\"http://example.net/\"",
+        "\"link\":{}",
+        "\"link\":null",
+        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":-1,\"low\":0}",
+        "\"link\":{\"nonce\":\"0123\",\"count\":1,\"low\":0}",
+        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":1}",
+    };
+    char members[256];
+    struct text t;
+
+    CHECK(has_stamp(",\"seq\":1,\"boot\":2," STAMP));
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        text_init(&t, members, sizeof members);
+        text_str(&t, ",\"seq\":1,\"boot\":2,");
+        text_str(&t, others[i]);
+        CHECK(!has_stamp(members));
+    }
+    CHECK(!has_stamp("," STAMP)); /* nothing to acknowledge */
+}
+
+TEST_MAIN(a_member_of_another_form_is_no_stamp, greeting_comes_back, longest_acknowledgement_fits_and_is_signed,
           refusal_comes_back, refuses_what_is_neither,
           stamp_is_read_by_the_decoder)

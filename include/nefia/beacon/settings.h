@@ -24,7 +24,7 @@ struct beacon_settings {
     const char *spool_file;                 /* null or "": none */
     enum severity spool_file_least;         /* from which on events are kept there */
     uint32_t spool_file_bytes, spool_file_daily;
-    struct privileges user;                 /* only its name, until privileges_bind */
+    struct privileges user;                 /* only its name until settings_bind_user */
     int64_t max_events_per_min;
     bool require_ack;
     uint64_t dedup_window_ms;

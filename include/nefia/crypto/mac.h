@@ -43,7 +43,5 @@ void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char he
  * (wrong). */
 int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
                    size_t hex_len);
-/** Overwrite memory in a way the compiler keeps. */
-void wipe(void *p, size_t len);
 
 #endif

@@ -61,9 +61,7 @@ struct event {
     bool has_seq;        /* seq and boot were both there, as unsigned integers */
     uint64_t seq, boot;
     bool unsynced; /* "clock":"unsynced" */
-    bool has_link; /* a whole stamp (nefia/link/link.h) was there, beside seq and boot */
-    struct slice nonce;
-    uint64_t count, low;
+    unsigned link_token; /* of the member "link" in doc, for link_stamp_read; 0: there is none */
     struct json_doc doc;
 };
 

@@ -3,6 +3,7 @@
 
 #include "nefia/config/config.h"
 #include "nefia/crypto/mac.h"
+#include "nefia/sys/privileges.h"
 
 /** What both programs read alike of their one configuration file. */
 
@@ -20,5 +21,9 @@ void settings_bind_root(struct settings_root *r, struct config *c);
  * to wipe. */
 bool settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
                        const char *key);
+/** Find the account that section's `user` names (p->name; null: none) in this system's files, which
+ * must fit into work. A problem is reported. */
+void settings_bind_user(struct privileges *p, struct config *c, const char *section, void *work,
+                        size_t cap);
 
 #endif

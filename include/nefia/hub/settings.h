@@ -27,7 +27,7 @@ struct hub_settings {
     const char *hmac_key, *hmac_key_file; /* null: not given */
     const char *state_dir, *control_socket;
     const char *peers_from; /* name of a WireGuard interface; null: not given */
-    struct privileges user; /* only its name, until privileges_bind */
+    struct privileges user; /* only its name until settings_bind_user */
     struct addr_net peers[CONFIG_PEERS];
     unsigned peer_count;
     struct webhook hooks[CONFIG_WEBHOOKS];

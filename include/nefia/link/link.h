@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/event/event.h"
 #include "nefia/json/json.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/base/text.h"
@@ -71,9 +72,13 @@ int link_read(struct link_message *m, const char *line, size_t len, struct json_
  * one in place. buf has room for len + LINK_STAMP_MAX. Return: the new length. */
 size_t link_stamp(char *buf, size_t len, const char *nonce, uint64_t count, uint64_t low);
 
-/** For both readers: member `name` of an object as an unsigned integer; its member "nonce", as it
- * stands in the line. Return: false when it is not there or is something else. */
-bool link_number(const struct json_doc *d, unsigned object, const char *name, uint64_t *v);
-bool link_nonce(const struct json_doc *d, unsigned object, struct slice *nonce);
+/** What link_stamp wrote. */
+struct link_stamp {
+    struct slice nonce; /* in the event's line */
+    uint64_t count, low;
+};
+/** The stamp of a decoded event. Return: false when there is no whole one, or when the event has no
+ * seq and boot that could be acknowledged; a member "link" of another form is its sender's own. */
+bool link_stamp_read(struct link_stamp *s, const struct event *e);
 
 #endif

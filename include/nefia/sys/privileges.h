@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "nefia/config/config.h"
 #include "nefia/base/text.h"
 
 /** Becoming somebody who may do less. The order of a daemon's start:
@@ -30,10 +29,9 @@ struct privileges {
  * sentence in why. */
 int privileges_parse(struct privileges *p, const char *value, struct slice passwd,
                      struct slice group, struct text *why);
-/** The same from this system's files, which must fit into work; nothing is done while p->name is
- * null. An error is reported at key `user` of the section. */
-void privileges_bind(struct privileges *p, struct config *c, const char *section, void *work,
-                     size_t cap);
+/** The same for p->name, from this system's files, which must fit into work. Return: 0, also while
+ * p->name is null; otherwise as privileges_parse. */
+int privileges_find(struct privileges *p, void *work, size_t cap, struct text *why);
 
 /** What the daemon has to do with, as its new self. Paths may be null or empty. */
 struct privileges_needs {
