@@ -84,12 +84,12 @@ stop() {
     wait "$1" || true
 }
 
-echo "## Measured"
+echo "## make bench"
 echo
 model=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
 echo "On: ${model:-$(uname -m)}, $cores cores, Linux $(uname -r), $(date -u +%Y-%m-%d); load while it ran: $(cut -d ' ' -f 1-3 /proc/loadavg)."
 echo "Events of $($bench bytes "$dir/key" 0) bytes on average, signed, over one loopback connection; medians of $rounds rounds of $events events."
-echo "Events a second are those of a core that does nothing else: CPU time of the process, so that other work on the machine does not count."
+echo "Events per second are those of one second of the process's CPU time, so that other load on the machine does not count."
 echo
 echo "### Hub throughput"
 echo
@@ -120,7 +120,7 @@ for n in 10 100 1000; do
         'BEGIN { printf "| %d | %d | %d | %.0f %% | %s |\n", n, 1e9 / hub, 1e9 / hmac, 100 * hmac / hub, promise }'
 done
 echo
-echo "By the clock on the wall, with whatever else the machine did: $(awk -v ns="$(median <"$dir/wall100")" 'BEGIN { printf "%d", 1e9 / ns }') events/s with 100 rules."
+echo "In wall-clock time, with other load on the machine: $(awk -v ns="$(median <"$dir/wall100")" 'BEGIN { printf "%d", 1e9 / ns }') events/s with 100 rules."
 echo
 
 # counter NAME: of the running hub.
@@ -135,8 +135,8 @@ print(v)' "$2"
 
 echo "### Acknowledged delivery, 100 rules"
 echo
-echo "An event counts when its acknowledgement is back; a sender has at most 32 on their way. With state_dir the hub writes what it took before it"
-echo "acknowledges, once for all that came in a turn (\`events/commit\`); with journal_sync it also waits for the disk ($(df --output=fstype . | tail -n 1))."
+echo "An event counts once its acknowledgement has arrived; a sender has at most 32 unacknowledged. With state_dir the hub writes events to the"
+echo "journal before it acknowledges them, one commit for all events of a turn (\`events/commit\`); with journal_sync it also waits for the disk ($(df --output=fstype . | tail -n 1))."
 echo
 echo "| connections | journal | hub, events/s of its CPU | events/s by the clock | events/commit | RAM, peak |"
 echo "|------------:|---------|-------------------------:|----------------------:|--------------:|----------:|"
@@ -244,7 +244,7 @@ for p in hub beacon; do
             ($3 - $1) / 1e9 / s * 86400 + polls }'
 done
 echo
-echo "The beacon's day has 288 looks at its disks (the default interval), each at the cost measured with an interval of 1 s."
+echo "A day of the beacon has 288 disk checks (the default interval), each at the cost measured with an interval of 1 s."
 echo
 
 echo "### Time to drain a full spool"
