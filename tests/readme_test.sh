@@ -1,6 +1,6 @@
 #!/bin/sh
-# The README keeps its word: its configuration is accepted, its shell lines work, its sensor builds and speaks, and every
-# configuration key, event type and target of the Makefile that it should name is named.
+# README.md and docs/*.md keep their word: their configurations are accepted, their shell lines work, their sensor and their action
+# build and act; and they name what there is, and leave nothing out. tests/docs.py reads them.
 # shellcheck disable=SC2034 # $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
@@ -11,25 +11,53 @@ hub_pid=
 pair_pids=
 processes='hub_pid pair_pids'
 
-# block NAME: the code block that says ```language test=NAME.
+# block NAME: the fenced block with test=NAME, wrong=NAME or output=NAME.
 block()
 {
-    awk -v fence="test=$1" '$0 ~ /^```/ { if (on) exit; on = $2 == fence; next } on' README.md
+    python3 tests/docs.py block "$1"
 }
 
-# ---- the configuration of the reference ----
-openssl rand -hex 32 >"$dir/hmac.key"
-chmod 600 "$dir/hmac.key"
-block config | sed "s|/etc/nefia/|$dir/|" >"$dir/nefia.yaml"
-expect "the beacon accepts the README's configuration" 0 "$beacon" check -c "$dir/nefia.yaml"
-expect "the hub accepts the README's configuration" 0 "$nefia" reactor check -c "$dir/nefia.yaml"
-expect "once runs with the example of the image" 0 "$beacon" once -c rootfs-overlay/etc/nefia/nefia.yaml
+# documented NAME CHECK ARGUMENTS…: what tests/docs.py finds nothing wrong with.
+documented()
+{
+    name=$1
+    shift
+    expect "$name" 0 python3 tests/docs.py "$@"
+}
+
+# Without tests, what these blocks say would be nobody's word.
+documented "every block is run, checked, or says why not" \
+    fences once pair door send sensor-kconfig sensor-c sensor-yaml action-kconfig action-c action-diff action-yaml
+
+# ---- configurations ----
+umask 077
+mkdir -p "$dir/configurations/keys"
+for key in hmac.key keys/web-01 keys/web-01.next; do
+    openssl rand -hex 32 >"$dir/configurations/$key"
+done
+documented "the configurations can be read" configurations "$dir/configurations"
+for file in "$dir"/configurations/*.yaml; do
+    if grep -q '^beacons:' "$file"; then
+        expect "the beacon accepts ${file##*/}" 0 "$beacon" check -c "$file"
+    fi
+    if grep -q '^reactor:' "$file"; then
+        expect "the hub accepts ${file##*/}" 0 "$nefia" reactor check -c "$file"
+    fi
+done
+
+mkdir "$dir/wrong"
+block reactor >"$dir/wrong/nefia.yaml"
+block answer >"$dir/answer"
+(cd "$dir/wrong" && "$nefia" reactor check -c nefia.yaml) 2>"$dir/err"
+[ $? -eq 2 ] && cmp "$dir/answer" "$dir/err" >"$dir/out" 2>&1
+result "the mistake of the reference is answered as it says" $?
 
 # ---- both programs ----
+# Each waits in the background with its log and process id where the test finds them, at a port that is free.
+port=$(free_port)
 mkdir "$dir/pair"
-block pair | sed -e "s|:9500|:$(free_port)|" -e "s|^  listen_address.*|&\n  listen_port: PORT|" -e "s|\.\./out|$PWD/out|" \
+block pair | sed -e "s|:9500|:$port|" -e "s|^  listen_address.*|&\n  listen_port: $port|" -e "s|\.\./out|$PWD/out|" \
     -e 's|&$|2>>log \& echo $! >>../pids|' >"$dir/pair.sh"
-sed -i "s/PORT$/$(sed -n 's/.*127.0.0.1:\([0-9]*\)"$/\1/p' "$dir/pair.sh")/" "$dir/pair.sh"
 (cd "$dir/pair" && sh ../pair.sh)
 pair_pids=$(cat "$dir/pair/pids")
 within grep -q 'connected to' "$dir/pair/try/log"
@@ -37,6 +65,13 @@ result "both programs of the README start and find each other" $?
 block door | sed "s|\.\./out|$PWD/out|" >"$dir/door.sh"
 (cd "$dir/pair/try" && within sh -c 'sh ../../door.sh && grep -q "the north door" doors') >"$dir/out" 2>&1
 result "the README's event sets off its rule" $?
+(
+    cd "$dir/pair/try" || exit
+    "$beacon" status --json -c nefia.yaml >../beacon.json
+    "$nefia" reactor status --json -c nefia.yaml >../hub.json
+    "$nefia" reactor status -c nefia.yaml >../hub.txt
+)
+documented "status says what the reference says it does" status "$dir/pair/beacon.json" "$dir/pair/hub.json" "$dir/pair/hub.txt"
 
 # ---- a signed event from a shell ----
 port=$(free_port)
@@ -48,55 +83,78 @@ reactor:
   hmac_key: $(sed -n 's/^key=\([^ ]*\).*/\1/p' "$dir/send.sh")
   control_socket: $dir/hub.sock
 YAML
-chmod 600 "$dir/hub.yaml" # it holds the key
 "$nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
 hub_pid=$!
 within "$nefia" reactor status -c "$dir/hub.yaml"
-expect "the README's shell line sends" 0 sh "$dir/send.sh"
-heard()
+expect "the shell line sends" 0 sh "$dir/send.sh"
+accepted()
 {
     "$nefia" reactor events -c "$dir/hub.yaml" | grep -q 'door.open .*shed .*warning'
 }
-within heard
-result "the hub takes it" $?
+within accepted
+result "the hub accepts it" $?
 
-# ---- the sensor ----
+# ---- the first commands, and what a reader adds, in a copy of the tree ----
 copy=$dir/copy
 mkdir -p "$copy/out/host"
 tar -cf - --exclude=./out --exclude=./.git . | tar -xf - -C "$copy"
-for kept in sources .deps host/sysroot; do
-    cp -a "out/$kept" "$copy/out/$kept"
+ln -s "$PWD/out/sources" "$PWD/out/.deps" "$copy/out"
+for built in out/host/* out/host/.config*; do
+    case $built in
+    */sysroot | */obj | */gen | */.config*) cp -Rp "$built" "$copy/out/host" ;;
+    esac
 done
+block once >"$dir/once.sh"
+(cd "$copy" && sh -e "$dir/once.sh") >"$dir/out" 2>"$dir/err"
+result "the README's first commands build and run the sensors" $?
+
 block sensor-kconfig >>"$copy/src/beacon/sensors/Kconfig"
 block sensor-c >"$copy/src/beacon/sensors/load.c"
-printf 'beacons:\n  load: {warning: 0}\n' >"$dir/load.yaml"
-expect "the README's sensor builds, from one file and one Kconfig entry" 0 \
-    make -C "$copy" "-j$(nproc)" BOARD=host
-expect "it runs" 0 "$copy/out/host/nefia-beacon" once -c "$dir/load.yaml"
+{
+    echo
+    block action-kconfig
+} >>"$copy/src/hub/actions/Kconfig"
+block action-c >"$copy/src/hub/actions/append.c"
+block action-diff >"$dir/action.diff"
+expect "the action's four other places are where it says" 0 patch -d "$copy" -p1 --forward -i "$dir/action.diff"
+expect "the sensor and the action build" 0 make -C "$copy" "-j$(nproc)" BOARD=host
+
+block sensor-yaml >"$dir/load.yaml"
+expect "the sensor runs" 0 "$copy/out/host/nefia-beacon" once -c "$dir/load.yaml"
 says "its event is sent" '"type":"load.average","source":"load-beacon"' out
 
-# ---- nothing is left out ----
-# The names in the tables of fields are the keys of the configuration.
-keys=$(grep -rhoE '\{ *\.name = "[a-z_]+", *\.type = FIELD_' src | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
-for key in $keys; do
-    grep -q "\`$key\`" README.md || echo "$key"
-done >"$dir/out"
-[ -n "$keys" ] && [ ! -s "$dir/out" ]
-result "every configuration key is in the README" $?
+kill "$hub_pid"
+wait "$hub_pid"
+block action-yaml | sed "s|/var/log|$dir|" >"$dir/hub.yaml"
+cat >>"$dir/hub.yaml" <<YAML
+  listen_address: 127.0.0.1
+  listen_port: $port
+  control_socket: $dir/hub.sock
+YAML
+"$copy/out/host/nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+hub_pid=$!
+within "$nefia" reactor status -c "$dir/hub.yaml"
+{
+    grep -v '^printf' "$dir/send.sh"
+    echo "echo \"\$e\" | socat - TCP:127.0.0.1:$port"
+} >"$dir/plain.sh"
+expect "an event is sent to it" 0 sh "$dir/plain.sh"
+within grep -q '"type":"door.open"' "$dir/events.jsonl"
+result "the action acts" $?
 
-types=$(grep -rhoE '"[a-z]+\.[a-z_]+"' src/beacon --include='*.c' | tr -d '"' | grep -vE '\.(sock|yaml|key|json|inc)$' |
-    grep -vE '^(beacons|reactor)\.' | sort -u)
-for type in $types; do
-    grep -q "\`$type\`" README.md || echo "$type"
-done >"$dir/out"
-[ -n "$types" ] && [ ! -s "$dir/out" ]
-result "every event type is in the README" $?
-
+# ---- what is named exists, and what exists is named ----
 make help >"$dir/targets"
-grep -oE '`make [a-z-]+' README.md | cut -d ' ' -f 2 | sort -u | while read -r target; do
-    grep -q "^$target " "$dir/targets" || echo "$target"
-done >"$dir/out"
-[ ! -s "$dir/out" ]
-result "every target that the README names is in make help" $?
+documented "the JSON is JSON" json
+documented "links lead somewhere" links
+documented "files that are named exist" paths
+documented "symbols that are named exist" symbols
+documented "make targets that are named exist" targets "$dir/targets"
+documented "every configuration key is there, with its default" defaults
+documented "the programs know every configuration key that is there" keys out/host
+documented "the limits of a build are its symbols' values" limits
+documented "every verb and option is there" verbs out/host
+documented "every event type and its data are there" events
+documented "the messages that are explained exist" messages
+documented "the tables of make bench are there" bench
 
 finish

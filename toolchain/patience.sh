@@ -5,7 +5,7 @@
 #   patience MOMENT             sleep for so long; false when the wait is over
 #   slowness                    print how many times slower than the reference the machine is now, in percent, 100 or more
 #
-# The seconds are those of the machine that README's tables were measured on, when it does nothing else.  Every two seconds of a
+# The seconds are those of the machine that the tables of docs/measured.md were measured on, when it does nothing else.  Every two seconds of a
 # wait a small fixed piece of work is timed, and they count for as much less as it took longer: on a slow or busy machine,
 # or one with a single core, a wait lasts as many times longer as the work that it waits for.
 # Where nothing more is to be expected, because one wait was in vain, the next ones are short.

@@ -269,7 +269,7 @@ def event(host, boot, seq, severity="info"):
 
 
 class Sender(threading.Thread):
-    """Speaks acknowledged delivery as the README has it, and comes back at once when the connection breaks: what was not
+    """Speaks acknowledged delivery as docs/wire.md has it, and comes back at once when the connection breaks: what was not
     acknowledged is sent again. `rate` events a second come into being, `burst` at a time, until quit()."""
 
     def __init__(self, hub, host, rate, boot=1, burst=1):
