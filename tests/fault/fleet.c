@@ -5,8 +5,8 @@
  *   fleet KEYFILE PORT BEACONS EVENTS SECONDS SEED
  *
  * Prints, as one line of JSON, how long it took until the half, nearly all and all of them had
- * everything acknowledged, and how often they were turned away. Exit status 1 when SECONDS were not
- * enough. */
+ * everything acknowledged, and how often they were turned away. Exit status 1 when for SECONDS, more
+ * than the longest wait of a beacon, not one more was done. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -226,15 +226,18 @@ int main(int argc, char **argv)
         fds[i].fd = -1;
     for (int i = 0; i < count; i++)
         beacons[i].slot = -1;
-    long long began = now_ms(), half = 0, nearly = 0, deadline = began + atoi(argv[5]) * 1000LL;
+    long long began = now_ms(), half = 0, nearly = 0, progress = began;
     int done = 0;
-    while (done < count && now_ms() < deadline) {
+    while (done < count && now_ms() < progress + atoi(argv[5]) * 1000LL) {
+        int before = done;
         long long next = dial_due() - now_ms();
         if (poll(fds, AT_ONCE, next < 0 ? 0 : (int)next) > 0)
             for (int i = 0; i < AT_ONCE; i++)
                 if (slots[i].beacon && fds[i].revents)
                     listen_to(&slots[i]);
         done = done_count();
+        if (done > before)
+            progress = now_ms();
         if (!half && done * 2 >= count)
             half = now_ms() - began;
         if (!nearly && done * 100LL >= count * 99LL)

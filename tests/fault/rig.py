@@ -27,6 +27,14 @@ from ports import free_ports  # noqa: E402
 
 KEY = "0123456789abcdef0123456789abcdef"
 SPAN = 256
+ANSWER = 120  # seconds until nobody will answer any more
+patience = 120  # seconds, see toolchain/patience.sh
+
+
+def slowness():
+    """How many times slower than the reference the machine is now: toolchain/patience.sh, whose rules hold here as well."""
+    said = subprocess.run(["sh", "-c", ". toolchain/patience.sh; slowness"], capture_output=True, text=True, check=True)
+    return int(said.stdout) / 100
 
 
 class Rig:
@@ -35,6 +43,7 @@ class Rig:
     def __init__(self, name, variant=""):
         self.name = name
         self.passed = self.failed = 0
+        self.slow_until = 0
         self.dir = tempfile.mkdtemp(prefix="nefia-fault-")
         self.ends = []
         self.seed = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 32))
@@ -44,6 +53,16 @@ class Rig:
             shutil.copy(os.path.join(out, program), self.dir)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         print("%s: FAULT_SEED=%d" % (name, self.seed), flush=True)
+
+    def slow(self):
+        """The slowness of a while ago at most."""
+        if time.monotonic() >= self.slow_until:
+            self.slow_is, self.slow_until = slowness(), time.monotonic() + 10
+        return self.slow_is
+
+    def pause(self, least, most):
+        """What a quiet machine does in a time of chance between these two, this one has time to do now."""
+        time.sleep(self.random.uniform(least, most) * self.slow())
 
     def rounds(self, full):
         """How often: FAULT_ROUNDS, should that be less."""
@@ -88,21 +107,26 @@ def skip(what):
     sys.exit(0)
 
 
-def within(seconds, condition, step=0.02):
-    """Its value, once that is true; else its last one."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value or time.monotonic() > end:
-            return value
+def within(condition, step=0.02):
+    """Its value, once that is true; else its last one, when it has not come for so long that it never will."""
+    global patience
+    left, since = patience, time.monotonic()
+    while not (value := condition()):
+        if left <= 0:
+            patience = 10
+            break
         time.sleep(step)
+        if time.monotonic() >= since + 2:
+            left -= (time.monotonic() - since) / slowness()
+            since = time.monotonic()
+    return value
 
 
-def ask(path, request, seconds=10):
+def ask(path, request):
     """The records that a control socket answers with, and the exit status. None: there was no whole answer."""
     try:
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(seconds)
+            s.settimeout(ANSWER)
             s.connect(path)
             s.sendall(request.encode() + b"\n")
             data = b""
@@ -152,11 +176,10 @@ class Daemon:
     def stop(self):
         """In order. Its exit status; None when it had to be killed."""
         self.signal(signal.SIGTERM)
-        try:
-            return self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return None
+        if within(lambda: not self.alive()):
+            return self.process.wait()
+        self.kill()
+        return None
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -189,8 +212,8 @@ class Hub(Daemon):
         answer = ask(self.socket, "status")
         return answer and next((r["counters"] for r in answer[0] if "counters" in r), None)
 
-    def ready(self, seconds=10):
-        return within(seconds, self.status)
+    def ready(self):
+        return within(self.status)
 
     def idle(self):
         """Has it no action waiting or running?"""
@@ -233,8 +256,8 @@ class Beacon(Daemon):
         answer = ask(self.socket, "status json")
         return answer and answer[0][0] if answer and answer[0] else None
 
-    def ready(self, seconds=10):
-        return within(seconds, self.status)
+    def ready(self):
+        return within(self.status)
 
     def emit(self, severity="info"):
         """As `nefia-beacon emit` does. (boot, seq); () when it was held back; None when there was no answer."""
@@ -348,14 +371,14 @@ class Sender(threading.Thread):
             data = b"\n".join(lines)
 
 
-def settle(rig, hub, beacons=(), senders=(), seconds=60):
+def settle(rig, hub, beacons=(), senders=()):
     """Everything that is under way arrives, and every action ends; then the hub stops in order."""
     for s in senders:
         s.quit()
     rig.check("all that was emitted is acknowledged",
-              within(seconds, lambda: all(b.drained() for b in beacons) and all(s.done() for s in senders)),
+              within(lambda: all(b.drained() for b in beacons) and all(s.done() for s in senders)),
               [(b.name, b.status()) for b in beacons if not b.drained()] + [(s.host, len(s.waiting)) for s in senders])
-    rig.check("every action ends", within(seconds, hub.idle), hub.status())
+    rig.check("every action ends", within(hub.idle), hub.status())
     rig.check("nobody was told what it did not expect", not any(s.wrong for s in senders), [s.wrong for s in senders])
 
 

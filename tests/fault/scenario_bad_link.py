@@ -24,7 +24,6 @@ MANNERS = {
     "dumb hub": {"cut": "from 0"},
     "hub killed, cut": {"cut": "both"},
 }
-SILENCE = 64  # seconds; the beacon gives up after 60
 
 
 class FarSender(Sender):
@@ -41,23 +40,21 @@ def phases(rig, hub, far):
     count = rig.rounds(200) // 8
     names = [list(MANNERS)[i % len(MANNERS)] for i in range(count)]
     rig.random.shuffle(names)
-    began = time.monotonic()
     for i, name in enumerate(names):
         if i == 2 and count > 9:
             bad.silent.add(wire.FAR)
-            began = time.monotonic()
         bad.set(**MANNERS[name])
-        time.sleep(rig.random.uniform(0.2, 0.8))
+        rig.pause(0.2, 0.8)
         if name == "hub killed, cut":
             hub.kill()
             hub.start()
-        time.sleep(rig.random.uniform(0.2, 0.8))
+        rig.pause(0.2, 0.8)
         bad.set()
-        time.sleep(rig.random.uniform(0.5, 2.0))
+        rig.pause(0.5, 2.0)
     if count > 9:
         seen = far.status()["uplink"]["failures"]
         rig.check("who hears nothing of the hub for a minute gives the connection up",
-                  within(SILENCE + 10 - (time.monotonic() - began), lambda: far.status()["uplink"]["failures"] > 0, 0.5), seen)
+                  within(lambda: far.status()["uplink"]["failures"] > 0, 0.5), seen)
         bad.silent.clear()
     return names
 
@@ -75,7 +72,7 @@ with Rig("bad link") as rig:
     rig.check("the hub starts", hub.ready())
     for b in beacons:
         b.start()
-    rig.check("all beacons start and deliver", within(20, lambda: all(b.ready() and b.drained() for b in beacons)))
+    rig.check("all beacons start and deliver", within(lambda: all(b.ready() and b.drained() for b in beacons)))
     for s in senders:
         s.start()
     over = threading.Event()
@@ -97,7 +94,7 @@ with Rig("bad link") as rig:
             (len(done), time.monotonic() - began, ", ".join("%d %s" % (n, what) for what, n in bad.counts.items())))
     for b in beacons:
         b.signal(signal.SIGHUP)
-    settle(rig, hub, beacons, senders, 90)
+    settle(rig, hub, beacons, senders)
     emitted = set().union(*(x.emitted() for x in beacons + senders))
     lost = sum(sum(b.status()["lost"].values()) for b in beacons)
     again = sum(s.sent - s.last for s in senders)

@@ -39,10 +39,10 @@ def acted(rig, hub, beacon, count, waits):
     for _ in range(count):
         began = time.monotonic()
         said = beacon.emit("critical")
-        if said is not None and said != () and within(30, lambda: hub.acts()[(beacon.host, *said)], 0.005):
+        if said is not None and said != () and within(lambda: hub.acts()[(beacon.host, *said)], 0.005):
             waits.append(time.monotonic() - began)
         else:
-            waits.append(999)
+            waits.append(None)
 
 
 with Rig("clock", "fault") as rig:
@@ -61,27 +61,28 @@ with Rig("clock", "fault") as rig:
         if i % 4 == 1:
             hub.kill()
             hub.start(clocks[0].environment())
-            within(10, hub.ready)
+            hub.ready()
             kept.signal(1)
             bare.signal(1)
         elif i % 4 == 2:
             emitted |= kept.emitted()
             kept.kill()
             kept.start(clocks[1].environment())
-            within(10, kept.ready)
+            kept.ready()
         elif i % 4 == 3:
-            within(20, bare.drained)
+            within(bare.drained)
             emitted |= bare.emitted()
             bare.kill()
             bare.start(clocks[2].environment())
-            boots.append(within(10, bare.ready)["boot"])
+            boots.append(bare.ready()["boot"])
         acted(rig, hub, kept, 2, waits)
         acted(rig, hub, bare, 2, waits)
-    rig.say("%d jumps; %d events, the slowest action after %.1f s" % (jumps, len(waits), max(waits)))
-    rig.check("what is said at any date is acted on, and soon", max(waits) < 20)
+    came = [w for w in waits if w is not None]
+    rig.say("%d jumps; %d events, the slowest action after %.1f s" % (jumps, len(waits), max(came, default=0)))
+    rig.check("what is said at any date is acted on, and soon", len(came) == len(waits), len(waits) - len(came))
     rig.check("without a state_dir each start has a number of its own", len(set(boots)) == len(boots), boots)
-    rig.check("all is delivered", within(20, lambda: kept.drained() and bare.drained()))
-    rig.check("every action ends", within(20, hub.idle))
+    rig.check("all is delivered", within(lambda: kept.drained() and bare.drained()))
+    rig.check("every action ends", within(hub.idle))
     emitted |= kept.emitted() | bare.emitted()
     with open(hub.acted) as f:
         events = [json.loads(line) for line in f]

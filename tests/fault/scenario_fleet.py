@@ -37,7 +37,7 @@ with Rig("fleet") as rig:
     hub.configure({"reactor": hub.reactor})
     hub.start()
     rig.check("the hub starts", hub.ready())
-    ran = subprocess.run([fleet, rig.path("key"), str(hub.port), str(count), str(EVENTS), "200", str(rig.seed)],
+    ran = subprocess.run([fleet, rig.path("key"), str(hub.port), str(count), str(EVENTS), "400", str(rig.seed)],
                          stdout=subprocess.PIPE, text=True)
     said = json.loads(ran.stdout)
     rig.say("%(done)d of %(beacons)d beacons delivered %(events)d events each: half of them after %(half_ms)d ms, 99 %% after "

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from rig import Beacon, Hub, Rig, account, within
+from rig import Beacon, Hub, Rig, account, slowness, within
 
 
 def latencies(hub, beacon, count):
@@ -15,7 +15,7 @@ def latencies(hub, beacon, count):
     for _ in range(count):
         began = time.monotonic()
         said = beacon.emit("critical")
-        if said and within(30, lambda e=(beacon.host, *said): hub.acts()[e], 0.002):
+        if said and within(lambda e=(beacon.host, *said): hub.acts()[e], 0.002):
             found.append(time.monotonic() - began)
         time.sleep(0.1)
     return found
@@ -37,7 +37,7 @@ def invade(rig, hub):
         connections = (hub.status() or {"connections": {"accepted": 0, "open": 0}})["connections"]
         return connections["accepted"] > 100 and connections["open"] > 20
 
-    rig.check("63 hostile clients are there, those that are not closed at once stay", within(20, there))
+    rig.check("63 hostile clients are there, those that are not closed at once stay", within(there))
     return crowd
 
 
@@ -48,41 +48,42 @@ with Rig("hostile") as rig:
     hub.start()
     rig.check("the hub starts", hub.ready())
     alone.start()
-    rig.check("a beacon to compare with", within(10, alone.drained))
+    rig.check("a beacon to compare with", within(alone.drained))
     tell(rig, "alone", latencies(hub, alone, min(count, 50)))
     emitted = alone.emitted()
     rig.check("it ends in order", alone.stop() == 0)
 
     beacon.start()
-    rig.check("the honest beacon is there", within(10, beacon.drained))
+    rig.check("the honest beacon is there", within(beacon.drained))
     crowd = invade(rig, hub)
     began = time.monotonic()
     found = latencies(hub, beacon, count)
     rig.check("all of its events are acted on", len(found) == count, len(found))
     tell(rig, "among 63 hostile clients", found)
-    rig.check("none takes more than 10 s", found and max(found) < 10)
+    rig.check("none takes more than 10 s", found and max(found) < 10 * slowness())
     # Who comes when they are there already.
     rig.check("it leaves in order", (emitted := emitted | beacon.emitted()) and beacon.stop() == 0)
     came = time.monotonic()
     late.start()
-    rig.check("a beacon that comes later gets in", within(40, lambda: (late.status() or {"uplink": {"delivered": 0}})
+    rig.check("a beacon that comes later gets in", within(lambda: (late.status() or {"uplink": {"delivered": 0}})
                                                          ["uplink"]["delivered"] > 0))
     rig.say("one that comes later has delivered after %.1f s" % (time.monotonic() - came))
     found = latencies(hub, late, count // 2)
     rig.check("all of its events are acted on, too", len(found) == count // 2, len(found))
     tell(rig, "the later one", found)
-    within(10, late.drained)
+    within(late.drained)
     emitted |= late.emitted()
 
+    rejected = ("line_too_long", "signature_wrong", "signature_malformed")
+    deserved = within(lambda: (status := hub.status()) and all(status["rejected"][what] > 0 for what in rejected))
     status = hub.status()
     rig.check("the hub answers", status is not None)
     crowd.kill()
     rig.say("%.0f s; %d connections accepted; refused: %s" %
             (time.monotonic() - began, status["connections"]["accepted"],
              ", ".join("%d %s" % (n, what) for what, n in status["rejected"].items() if n)))
-    rig.check("it refused those who deserved it", all(status["rejected"][what] > 0 for what in
-                                                      ("line_too_long", "signature_wrong", "signature_malformed")))
-    rig.check("every action ends", within(20, hub.idle))
+    rig.check("it refused those who deserved it", deserved)
+    rig.check("every action ends", within(hub.idle))
     rig.check("it stops in order", hub.stop() == 0)
     # The one event of each of the hostile clients that have the key.
     account(rig, hub, emitted | {e for e in hub.acts() if e[0].startswith("hostile-") and e[1:] == (1, 1)})

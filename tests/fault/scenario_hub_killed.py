@@ -37,7 +37,7 @@ with Rig("hub killed") as rig:
     killed = 0
     try:
         for _ in range(rounds):
-            time.sleep(rig.random.uniform(0.0, 0.4))
+            rig.pause(0.0, 0.4)
             killed += hub.alive()
             hub.kill()
             hub.start()

@@ -13,7 +13,7 @@ import struct
 import time
 import zlib
 
-from rig import KEY, Beacon, Hub, Rig, account, event, sign, stamp, within
+from rig import ANSWER, KEY, Beacon, Hub, Rig, account, event, sign, stamp, within
 
 HOST, EVENTS = "h", 40
 EVENT, JOB, START, END, COMMIT = 2, 4, 5, 6, 7
@@ -21,7 +21,7 @@ EVENT, JOB, START, END, COMMIT = 2, 4, 5, 6, 7
 
 def deliver(hub, numbers):
     """One after the other, each when the one before is acknowledged: so each is a turn of its own."""
-    with socket.create_connection((hub.address, hub.port), timeout=10) as s, s.makefile("rb") as said:
+    with socket.create_connection((hub.address, hub.port), timeout=ANSWER) as s, s.makefile("rb") as said:
         nonce = json.loads(said.readline())["nonce"].encode()
         said.readline()
         for count, seq in enumerate(numbers, 1):
@@ -89,7 +89,7 @@ def make_base(rig):
         hub.start()
         rig.check("a hub to begin with", hub.ready())
         deliver(hub, numbers)
-        within(5, lambda: hub.status()["actions"]["exec"]["running"] == 3)
+        within(lambda: hub.status()["actions"]["exec"]["running"] == 3)
         hub.kill()
     rig.check("what it was doing when it was killed is reported", len(hub.unfinished()) == 3)
     files = {}
@@ -115,7 +115,7 @@ def run(hub, files, resend):
         return False
     if resend:
         deliver(hub, range(1, EVENTS + 1))
-    done = within(15, hub.idle)
+    done = within(hub.idle)
     hub.kill()
     return done
 
@@ -170,7 +170,7 @@ def count_of_starts(rig):
     path = os.path.join(rig.path("counted.state"), "boot")
     hub.start()
     beacon.start()
-    rig.check("a beacon to begin with", hub.ready() and within(10, beacon.drained))
+    rig.check("a beacon to begin with", hub.ready() and within(beacon.drained))
     emitted, boots, bad = beacon.emitted(), [], []
     beacon.kill()
     with open(path, "rb") as f:
@@ -183,7 +183,7 @@ def count_of_starts(rig):
         with open(path, "wb") as f:
             f.write(data)
         beacon.start()
-        if not within(10, beacon.drained):
+        if not within(beacon.drained):
             bad.append(data)
         emitted |= beacon.emitted()
         boots.append(beacon.status()["boot"])
@@ -191,7 +191,7 @@ def count_of_starts(rig):
     rig.check("the count of starts damaged in %d ways: it starts and delivers" % len(kinds), not bad, bad[:3])
     rig.check("it says so each time", beacon.logged("damaged; beginning anew") == len(kinds))
     rig.check("no number comes twice", len(set(boots)) == len(boots), len(boots) - len(set(boots)))
-    within(10, hub.idle)
+    within(hub.idle)
     account(rig, hub, emitted, name="starts")
     hub.kill()
 
@@ -228,7 +228,7 @@ def on_flash(rig, count):
         hub.start()
         hub.ready()
         beacon.start()
-        if not beacon.ready() or not within(10, lambda: beacon.status()["spool"]["events"] == 0) or not within(10, hub.idle):
+        if not beacon.ready() or not within(lambda: beacon.status()["spool"]["events"] == 0) or not within(hub.idle):
             bad.append((at, "does not deliver"))
             continue
         acts = {e: n for e, n in hub.acts().items() if e in numbers}
