@@ -59,15 +59,14 @@ static inline int fix_print(void *arg, const char *line, size_t len)
     return PIPELINE_HEARD;
 }
 
-/** Everything empty at 100 s after boot, in the year 2026. real: the system's clock instead. */
-static inline void fix_init(int real)
+/** Everything empty at 100 s after boot, in the year 2026. */
+static inline void fix_init(void)
 {
     struct beacon_pipeline *p = &fix.pipeline;
 
     memset(&fix, 0, sizeof fix);
     clock_fake_init(&fix.clock, 100000, 1773156600);
-    loop_init(&fix.loop, real ? &clock_system : &fix.clock.clock, fix.pollfds, fix.polled,
-              FIX_WATCHES);
+    loop_init(&fix.loop, &fix.clock.clock, fix.pollfds, fix.polled, FIX_WATCHES);
     beacon_pipeline_init(p, &fix.loop, fix.data, fix.line);
     dedup_init(&p->dedup, fix.dedup_slots, 8);
     rate_init(&p->rate, fix.times, 8);
@@ -148,7 +147,7 @@ static inline int fix_once(const char *beacons)
     set = sensor_runner_current(&fix.sensor_runner);
     for (unsigned i = 0; i < set->count; i++) {
         sensor_runner_run(&set->items[i]);
-        for (int turns = 0; fix.sensor_runner.running > 0 && turns < 100000; turns++)
+        while (fix.sensor_runner.running > 0)
             loop_turn(&fix.loop, 100);
     }
     return (int)set->count;
@@ -157,7 +156,7 @@ static inline int fix_once(const char *beacons)
 /** A configuration that is refused, with this among the reports. */
 static inline void fix_refused(const char *beacons, const char *why)
 {
-    fix_init(0);
+    fix_init();
     CHECK_INT(fix_once(beacons), -1);
     CHECK(strstr(fix.reports, why) != NULL);
     if (strstr(fix.reports, why) == NULL)

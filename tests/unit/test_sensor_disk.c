@@ -30,7 +30,7 @@ TEST(full_enough_is_an_event_with_the_figures_of_df)
     struct statvfs v;
     uint64_t total, bytes;
 
-    fix_init(0);
+    fix_init();
     fix_print_lines();
     CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 0.1, \"critical_percent\": 100}}"),
               1);
@@ -49,7 +49,7 @@ TEST(full_enough_is_an_event_with_the_figures_of_df)
 
 TEST(empty_enough_is_silent)
 {
-    fix_init(0);
+    fix_init();
     fix_print_lines();
     CHECK_INT(fix_once("{\"disk_usage\": {\"warning_percent\": 99.9, \"critical_percent\": 100}}"),
               1);
@@ -59,7 +59,7 @@ TEST(empty_enough_is_silent)
 
 TEST(missing_path_is_said_and_fails_the_run)
 {
-    fix_init(0);
+    fix_init();
     fix_print_lines();
     CHECK_INT(fix_once("{\"disk_usage\": {\"paths\": [\"/no/such/place\"]}}"), 1);
     REQUIRE(fix.count == 1);
@@ -73,7 +73,7 @@ TEST(missing_path_is_said_and_fails_the_run)
 
 TEST(disabled_does_not_run)
 {
-    fix_init(0);
+    fix_init();
     CHECK_INT(fix_once("{\"disk_usage\": {\"enabled\": false, \"paths\": [\"/\"]}}"), 0);
     CHECK_INT(fix_once("{}"), 0);
 }

@@ -27,7 +27,7 @@ static struct emitter fake;
 
 static void init(int64_t for_checks)
 {
-    fix_init(0);
+    fix_init();
     polls = 0;
     common = (struct sensor_common){
         .name = "fake", .enabled = true, .interval_ms = 10000, .for_checks = for_checks};
@@ -137,7 +137,7 @@ static void run_for(unsigned seconds)
 
 TEST(first_look_at_a_random_phase_then_each_interval)
 {
-    fix_init(0);
+    fix_init();
     fix.sensor_runner.random_below = half;
     REQUIRE(fix_load(DISK("10s")) == 0);
     sensor_runner_switch(&fix.sensor_runner);
@@ -161,7 +161,7 @@ TEST(first_look_at_a_random_phase_then_each_interval)
 
 TEST(reload_keeps_the_place_in_time)
 {
-    fix_init(0);
+    fix_init();
     REQUIRE(fix_load(DISK("10s")) == 0);
     sensor_runner_switch(&fix.sensor_runner);
     run_for(1);
@@ -177,7 +177,7 @@ TEST(reload_keeps_the_place_in_time)
 
 TEST(refused_load_changes_nothing)
 {
-    fix_init(0);
+    fix_init();
     REQUIRE(fix_load(DISK("10s")) == 0);
     sensor_runner_switch(&fix.sensor_runner);
     run_for(1);
@@ -191,7 +191,7 @@ TEST(more_sensors_than_room_is_refused_by_name)
     static char config[CONFIG_BEACON_SENSORS * 48 + 128];
     struct text t;
 
-    fix_init(0);
+    fix_init();
     text_init(&t, config, sizeof config);
     text_str(&t, "{\"scripts\": [");
     for (int i = 0; i <= CONFIG_BEACON_SENSORS; i++) {

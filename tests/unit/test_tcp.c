@@ -10,7 +10,6 @@
 #include "nefia/base/err.h"
 
 /* Every wait below is for a condition, and ends after this long. */
-#define PATIENCE_MS 10000
 
 static char said[256];
 static struct text why;
@@ -40,7 +39,7 @@ static void wait_for(int fd, short events)
 {
     struct pollfd p = {.fd = fd, .events = events};
 
-    CHECK_INT(poll(&p, 1, PATIENCE_MS), 1);
+    CHECK_INT(poll(&p, 1, -1), 1);
 }
 
 /** Connect from a to what listens there. */
@@ -63,7 +62,7 @@ static void check_flags(int fd)
 /** Wait until the peer's kernel has everything. */
 static int drained(int fd)
 {
-    for (int i = 0; i < PATIENCE_MS && tcp_queued(fd) > 0; i++)
+    while (tcp_queued(fd) > 0)
         poll(NULL, 0, 1);
     return tcp_queued(fd);
 }
