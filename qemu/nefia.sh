@@ -18,6 +18,7 @@ make_router() {
 host_id: router
 beacons:
   reactor: "10.99.0.1:9500"
+  require_ack: true
   hmac_key_file: /etc/nefia/hmac.key
   control_socket: /run/nefia/beacon.sock
   max_events_per_min: ${events_per_min:-10}

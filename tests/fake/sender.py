@@ -1,35 +1,37 @@
 #!/usr/bin/env python3
 """A sender of foreign make, for what a shell does badly.
 
-    sender.py hold PORT COUNT              open COUNT connections, print how many the hub keeps open
-    sender.py steady PORT KEYFILE COUNT    send COUNT signed events; where the hub closes its side, end this
-                                           connection after the event that is on its way, and go on with a new one
-    sender.py raw PORT FILE…               send each file's bytes over a connection of its own, print "closed"
-                                           or "open" for what the hub does with it within two seconds
+    sender.py hold PORT COUNT              open COUNT connections, print how many the hub keeps open: it greets those
+    sender.py steady PORT KEYFILE COUNT [FILE]  send signed events until there is FILE, and then COUNT; where the hub closes
+                                           its side, end this connection after the event that is on its way, and go on with
+                                           a new one. Prints how many were sent
+    sender.py raw PORT FILE…               send each file's bytes over a connection of its own, print "closed" when the hub
+                                           closes it, "open" when it never does
 """
 import hashlib
 import hmac
+import os
 import socket
 import sys
 import time
 
 port = int(sys.argv[2])
+NEVER = 600  # seconds: what has not come until then does not come
 
 
 def connect():
-    deadline = time.time() + 10
+    deadline = time.time() + NEVER
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=10)
+            return socket.create_connection(("127.0.0.1", port), timeout=NEVER)
         except OSError:
             if time.time() > deadline:
                 raise
             time.sleep(0.02)
 
 
-def is_closed(s, seconds):
+def is_closed(s):
     """What the hub says is passed over."""
-    s.settimeout(seconds)
     try:
         while s.recv(4096) != b"":
             pass
@@ -43,14 +45,21 @@ def is_closed(s, seconds):
 def connect_once():
     """None: refused so quickly that already the connect saw it."""
     try:
-        return socket.create_connection(("127.0.0.1", port), timeout=10)
+        return socket.create_connection(("127.0.0.1", port), timeout=NEVER)
     except ConnectionResetError:
         return None
 
 
+def is_greeted(s):
+    try:
+        return s is not None and s.recv(4096) != b""
+    except OSError:
+        return False
+
+
 def hold(count):
     held = [connect_once() for _ in range(count)]
-    print(sum(s is not None and not is_closed(s, 0.05) for s in held), flush=True)
+    print(sum(is_greeted(s) for s in held), flush=True)
 
 
 def event(key, i):
@@ -59,9 +68,11 @@ def event(key, i):
     return line + b"\n" + hmac.new(key, line, hashlib.sha256).hexdigest().encode() + b"\n"
 
 
-def steady(key, count):
-    s, connections = connect(), 1
-    for i in range(count):
+def steady(key, count, until=None):
+    s, i, end = connect(), 0, None
+    while i != end:
+        if end is None and (until is None or os.path.exists(until)):
+            end = i + count
         s.setblocking(False)
         try:
             asked_to_end = s.recv(4096) == b""
@@ -69,14 +80,16 @@ def steady(key, count):
             asked_to_end = False
         if asked_to_end:
             s.close()
-            s, connections = connect(), connections + 1
+            s = connect()
         s.setblocking(True)
         s.sendall(event(key, i))
         if i % 50 == 0:
             time.sleep(0.001)
+        i += 1
     s.shutdown(socket.SHUT_WR)
-    is_closed(s, 10)
-    print(connections, flush=True)
+    s.settimeout(NEVER)
+    is_closed(s)
+    print(i, flush=True)
 
 
 def raw(files):
@@ -89,13 +102,13 @@ def raw(files):
                 s.sendall(data)
         except OSError:
             pass
-        print("closed" if s is None or is_closed(s, 2) else "open", flush=True)
+        print("closed" if s is None or is_closed(s) else "open", flush=True)
 
 
 if sys.argv[1] == "hold":
     hold(int(sys.argv[3]))
 elif sys.argv[1] == "steady":
     with open(sys.argv[3], "rb") as f:
-        steady(f.read().rstrip(b"\n"), int(sys.argv[4]))
+        steady(f.read().rstrip(b"\n"), *map(int, sys.argv[4:5]), *sys.argv[5:])
 else:
     raw(sys.argv[3:])

@@ -27,7 +27,7 @@ def event(nonce, n):
     return line + b"\n" + sign(line) + b"\n"
 
 
-with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as s:
+with socket.create_connection(("127.0.0.1", int(port)), timeout=600) as s:
     heard = s.makefile("rb")
 
     def hear():

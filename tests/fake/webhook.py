@@ -6,7 +6,7 @@
 Writes its port to DIR/port, and one line to DIR/log for each request: path, verdict on the signature
 (good, bad, none), and the body. What it answers depends on the path:
     /ok  200      /fail  500      /later  503 the first two times, then 204      /gone  404
-    /hang  nothing, for a minute      /drop  closes      /junk  something that is not HTTP
+    /hang  nothing, until there is DIR/release      /drop  closes      /junk  something that is not HTTP
 """
 import hashlib
 import hmac
@@ -40,7 +40,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/later":
             code = 503 if seen[self.path] <= 2 else 204
         if self.path == "/hang":
-            time.sleep(60)
+            while not os.path.exists(directory + "/release"):
+                time.sleep(0.05)
+            self.close_connection = True
             return
         if self.path == "/drop":
             self.close_connection = True

@@ -247,7 +247,7 @@ class Beacon(Daemon):
             more.update(spool_file=self.flash, spool_file_events="all", spool_file_kb=256, spool_file_daily_kb=1 << 20)
         config = {"reactor": "%s:%d" % (address or hub.address, hub.port), "hmac_key": KEY,
                   "control_socket": rig.path(name + ".sock"), "state_dir": rig.path(name + ".state"),
-                  "max_events_per_min": 120, "dedup_window": "1s", **more}
+                  "max_events_per_min": 120, "dedup_window": "1s", "require_ack": True, **more}
         self.host = name
         self.said = 0
         super().__init__(rig, name, "nefia-beacon", ["run"], {"host_id": name, "beacons": config}, prefix)
