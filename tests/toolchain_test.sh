@@ -1,5 +1,5 @@
 #!/bin/sh
-# Third-party sources: what was tampered with or cut short is refused in one line and not kept.
+# Third-party sources: what was tampered with or cut short is refused in one line and not kept. And how long tests wait.
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -140,5 +140,33 @@ Components: main' >"$dir/two.sources"
 "http://m.example/debian stable /k.gpg
 http://m.example/debian stable-updates /k.gpg" ]
 result "apt entries in stanzas are read; foreign ones are left alone" $?
+
+# What never comes is given up, and what comes after it soon. Of that only the least time is known here.
+# in_vain SLOWNESS: how many seconds a wait of 3 s lasts, and which is the next one's.
+in_vain()
+{
+    (
+        slow=$1
+        slowness() { echo "$slow"; }
+        PATIENCE=3
+        began=$(date +%s)
+        within false
+        echo "$? $(($(date +%s) - began)) $PATIENCE"
+    )
+}
+# shellcheck disable=SC2046 # three words
+set -- $(in_vain 100) && [ "$1" -eq 1 ] && [ "$2" -ge 3 ] && [ "$3" -eq 10 ]
+result "waits: what never comes is given up" $?
+# shellcheck disable=SC2046 # three words
+set -- $(in_vain 300) && [ "$1" -eq 1 ] && [ "$2" -ge 9 ]
+result "waits: a machine that is three times slower is given three times as long" $?
+[ "$(slowness)" -ge 100 ] && [ "$(slowness)" -le "$SLOWNESS_MOST" ]
+result "waits: the slowness of this machine is known" $?
+printf '#!/bin/sh\ntrap "" TERM\nsleep 3600\n' >"$dir/hangs"
+chmod 755 "$dir/hangs"
+if toolchain/run-tests.sh -t 3 "$dir/hangs" >"$dir/out.log" 2>&1; then false; else
+    [ "$(tail -n 1 "$dir/out.log")" = "0 passed, 1 failed" ] && grep -q 'has not ended within 3 s' "$dir/out.log"
+fi
+result "waits: a program that hangs is ended, and failed" $?
 
 finish

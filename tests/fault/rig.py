@@ -293,11 +293,13 @@ def event(host, boot, seq, severity="info"):
 
 class Sender(threading.Thread):
     """Speaks acknowledged delivery as docs/wire.md has it, and comes back at once when the connection breaks: what was not
-    acknowledged is sent again. `rate` events a second come into being, `burst` at a time, until quit()."""
+    acknowledged is sent again. `rate` events a second come into being, `burst` at a time, until quit(); on a slow machine
+    fewer, for it acts on fewer."""
 
     def __init__(self, hub, host, rate, boot=1, burst=1):
         super().__init__(daemon=True)
-        self.hub, self.host, self.rate, self.boot, self.burst = hub, host, rate, boot, burst
+        self.rig, self.hub, self.host, self.rate, self.boot, self.burst = hub.rig, hub, host, rate, boot, burst
+        self.due, self.due_at = 0, time.monotonic()
         self.waiting = collections.OrderedDict()
         self.last = 0
         self.made = threading.Event()
@@ -316,27 +318,29 @@ class Sender(threading.Thread):
         return self.made.is_set() and not self.waiting
 
     def run(self):
-        began = time.monotonic()
+        self.due_at = time.monotonic()
         while not self.over:
             try:
                 with socket.create_connection((self.hub.address, self.hub.port), timeout=5) as s:
                     s.settimeout(0.02)
                     self.connects += 1
-                    self.talk(s, began)
+                    self.talk(s)
             except OSError:
                 time.sleep(0.01)
 
-    def make(self, began):
-        due = int((time.monotonic() - began) * self.rate) // self.burst * self.burst
-        while not self.made.is_set() and self.last < due and len(self.waiting) < SPAN:
+    def make(self):
+        now = time.monotonic()
+        self.due += (now - self.due_at) * self.rate / self.rig.slow()
+        self.due_at = now
+        while not self.made.is_set() and self.last < int(self.due) // self.burst * self.burst and len(self.waiting) < SPAN:
             self.last += 1
             self.waiting[self.last] = event(self.host, self.boot, self.last)
 
-    def talk(self, s, began):
+    def talk(self, s):
         nonce, window, data, under_way = None, 0, b"", []
         count = confirmed = 0
         while not self.over:
-            self.make(began)
+            self.make()
             for seq, line in self.waiting.items():
                 if nonce is None or len(under_way) >= window:
                     break

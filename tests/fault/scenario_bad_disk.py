@@ -46,13 +46,13 @@ def trouble(rig, hub, beacon, sender, what, worsen=lambda: None):
         beacon.emit()
         bad = in_trouble(hub)
         since = (since or time.monotonic()) if bad else None
-        return bad and time.monotonic() - since > 1.5 * rig.slow()
+        return bad and time.monotonic() - since > 1.5
 
     rig.check(what + ": it says so", within(lasts, 0.1))
     rig.check(what + ": actions that had begun end", within(lambda: hub.status()["actions"]["exec"]["running"] == 0))
     # It may still help itself for a while, in the room of its own files; then it says that, too.
     helped, then, acts = hub.logged(AGAIN), heard(beacon, sender), hub.acts()
-    rig.pause(2.5, 2.5)
+    time.sleep(2.5)
     helped = hub.logged(AGAIN) > helped
     rig.check(what + ": it acknowledges nothing", heard(beacon, sender) == then or helped, (then, heard(beacon, sender)))
     rig.check(what + ": no action begins", hub.acts() == acts or helped)
@@ -104,7 +104,7 @@ def filling(rig):
             rig.check(what + ": it starts without room and says so",
                       within(lambda: hub.status() and hub.logged("nothing is acknowledged until there is room")))
             helped, then = hub.logged(AGAIN), heard(beacon, sender)
-            rig.pause(1, 1)
+            time.sleep(1)
             rig.check(what + ": and acknowledges nothing", heard(beacon, sender) == then or hub.logged(AGAIN) > helped)
         os.unlink(place + "/ballast")
         if turn == 1:

@@ -129,8 +129,8 @@ class Wire:
                 readable = select.select(fds, [], [], wait)[0]
                 for fd in readable:
                     side, packet = fds.index(fd), os.read(fd, 65536)
-                    if packet[0] >> 4 != 4:
-                        continue  # IPv6 looks for neighbours
+                    if not packet or packet[0] >> 4 != 4:
+                        continue  # closed, or IPv6 that looks for neighbours
                     self.counts["packets"] += 1
                     for delay, out in self.pass_on(side, packet, self.manner):
                         order += 1
