@@ -32,7 +32,7 @@ MAKEFLAGS += --no-builtin-rules
 all: $(O)/nefia-beacon $(O)/nefia ## Build both programs for BOARD (default: host) into out/BOARD
 
 .PHONY: help
-help: ## This list
+help: ## Show this list
 	@echo 'usage: make [BOARD=name] [target]    boards: $(BOARDS)'
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -70,10 +70,10 @@ endif
 .PHONY: menuconfig defconfig savedefconfig randconfig
 menuconfig: $(O)/.config ## Choose the features and sizes of BOARD
 	$(Q)KCONFIG_CONFIG=$(O)/.config kconfig-mconf Kconfig
-defconfig: ## Go back to the configuration that BOARD comes with
+defconfig: ## Restore BOARD's default configuration
 	$(Q)rm -f $(O)/.config
 	$(Q)$(MAKE) --no-print-directory $(O)/.config
-savedefconfig: $(O)/.config ## Keep the present configuration as BOARD's defconfig
+savedefconfig: $(O)/.config ## Save the current configuration as BOARD's defconfig
 	$(Q)KCONFIG_CONFIG=$(O)/.config kconfig-conf --savedefconfig board/$(BOARD)/defconfig Kconfig
 randconfig: ## Build a random configuration (in out/BOARD-random)
 	$(Q)rm -rf out/$(BOARD)-random
@@ -153,7 +153,7 @@ $(O)/obj/%.o: %.c $(CC_DEPENDS)
 
 .PHONY: lib objects
 objects: $(call objects,$(lib-src))
-lib: $(O)/libnefia.a ## Only the archive of all modules (what unit tests link with)
+lib: $(O)/libnefia.a ## Build only the archive that unit tests link with
 $(O)/libnefia.a: $(call objects,$(lib-src)) $(O)/gen/sources.list
 	$(call say,AR $@)
 	$(Q)rm -f $@

@@ -204,10 +204,10 @@ hub_power_is_cut() {
     must "the hub boots again" seen hub '^machine hub is up'
     must "its journal is there" on hub "cp -r /mnt/disk/hub /mnt/disk/cut.$1 && sync"
     start_hub
-    say "the hub is up again; it found $(count hub 'is taken up after the restart') actions that waited, \
-$(count hub 'had begun when the hub stopped') that had begun"
-    check "the hub took its journal up" [ "$(count hub 'after the restart|had begun when')" -gt 0 ]
-    check "its journal has no damage" [ "$(count hub 'the journal in .* not whole, [1-9]')" -eq 0 ]
+    say "the hub is up again; it found $(count hub 'resumed after the restart') actions that waited, \
+$(count hub 'was running when the hub stopped') that had begun"
+    check "the hub took its journal up" [ "$(count hub 'after the restart|was running when')" -gt 0 ]
+    check "its journal has no damage" [ "$(count hub 'journal in .* and [1-9][0-9]* damaged bytes')" -eq 0 ]
     check "after the power cut all arrives" until_true drained
     say "$delivered delivered, $duplicates came to the hub again and counted once"
 }
@@ -247,7 +247,7 @@ router_power_is_cut() {
 actions() {
     sort "$run/made" -o "$run/made"
     from_image acted | sort >"$run/acted"
-    tr -d '\r' <"$run/hub.log" | sed -n 's/.* from \([^ ]*\) (boot \([0-9]*\), seq \([0-9]*\)) had begun .*/\1 \2 \3/p' |
+    tr -d '\r' <"$run/hub.log" | sed -n 's/.* from \([^ ]*\) (boot \([0-9]*\), seq \([0-9]*\)) was running .*/\1 \2 \3/p' |
         sort >"$run/unknown"
     sort -u "$run/acted" | comm -23 "$run/made" - >"$run/missing"
     comm -12 "$run/missing" "$run/unknown" >"$run/without"

@@ -59,7 +59,7 @@ without_an_interface() {
     on hub 'daemon reactor nefia reactor run'
     must "the reactor answers" on hub 'await nefia reactor status'
     check "without the interface, the log names it and the remedy" \
-        seen hub '^reactor: .*nobody may connect from wg0: no such interface; bring it up'
+        seen hub '^reactor: .*no connections accepted from wg0: no such interface; bring it up'
 }
 
 as_nobody() {
@@ -80,7 +80,7 @@ peers_come_and_go() {
     on hub "wg set wg0 peer $router_key allowed-ips 10.77.0.2/32,10.88.0.0/16"
     must "the tunnel works" on router 'await ping -c 1 -W 1 10.77.0.1'
     on hub 'signal HUP reactor'
-    must "the reactor reads the peers" seen hub '^reactor: .*wg0 has 2 networks of peers'
+    must "the reactor reads the peers" seen hub '^reactor: .*wg0 has 2 peer networks'
     on router 'daemon beacon nefia-beacon run'
     check "a peer connects through the tunnel" connected
     mark
@@ -92,13 +92,13 @@ peers_come_and_go() {
         seen hub '^reactor: .*connection from 10.77.0.2.*not in reactor.peers'
     mark
     on hub "wg set wg0 peer $router_key allowed-ips 10.77.0.2/32; signal HUP reactor"
-    must "the reactor reads the peers again" seen hub '^reactor: .*wg0 has 1 networks of peers'
+    must "the reactor reads the peers again" seen hub '^reactor: .*wg0 has 1 peer networks'
     # It was not told, for nothing passes between who are no peers: what it sends now is answered with a reset.
     on router 'nefia-beacon emit test.again info'
     check "one that is a peer again is let in" connected
     mark
     on hub 'ip link del wg0; signal HUP reactor'
-    check "an interface that goes is told" seen hub '^reactor: .*nobody may connect from wg0: no such interface'
+    check "an interface that goes is told" seen hub '^reactor: .*no connections accepted from wg0: no such interface'
     check "and nobody stays connected" says '"open":0'
     on hub 'echo x | nc 127.0.0.1 9500' || true
     check "nor may the hub's own programs" seen hub '^reactor: .*connection from 127.0.0.1.*not in reactor.peers'

@@ -64,7 +64,7 @@ grep -q '"type":"toy.word","source":"toy-beacon".*"data":{"word":"hello"}' "$log
 result "its event is there" $?
 "$program" --version >"$log" 2>&1
 grep -q 'sensor-toy' "$log"
-result "the build says that it has it" $?
+result "the build lists it" $?
 printf 'beacons: {toy: {wrod: hello}}\n' >out/add-sensor/toy.yaml
 ! "$program" once -c out/add-sensor/toy.yaml >"$log" 2>&1 && grep -q 'beacons.toy.wrod' "$log"
 result "a mistake in its configuration is named" $?

@@ -74,7 +74,7 @@ JSON
         { cat /dev/zero >'$dir/disk/c' 2>/dev/null; '$beacon' once -c '$dir/disk.json'; }" >"$dir/out" 2>"$dir/err"
     [ "$(sed 's/.*"severity":"\([a-z]*\)".*/\1/' "$dir/out" | tr '\n' ' ')" = "warning critical critical " ]
     result "a disk that fills" $?
-    says "a disk that is full" '"used_percent":"100.0","total_bytes":1024000,"free_bytes":0' out
+    says "a full disk" '"used_percent":"100.0","total_bytes":1024000,"free_bytes":0' out
 }
 
 no_heap() {

@@ -86,7 +86,7 @@ signed() {
     start_beacon
     result "run answers" $?
     within heard '"beacon.started"'
-    result "the start is told" $?
+    result "the start is reported" $?
     expect "emit" 0 emit ups.on_battery critical 'charge=93 %' 'quote="'
     within heard '"ups.on_battery"'
     result "emit is sent" $?
@@ -96,7 +96,7 @@ signed() {
     result "openssl finds the same signature" $?
     grep -q '"data":{"charge":"93 %","quote":"\\""}' "$dir/event"
     result "emit: the data" $?
-    expect "emit: a repetition is held back" 1 emit ups.on_battery critical 'charge=93 %' 'quote="'
+    expect "emit: a repetition is suppressed" 1 emit ups.on_battery critical 'charge=93 %' 'quote="'
     says "emit: and why" 'held back' out
     expect "emit: other data is no repetition" 0 emit ups.on_battery critical 'charge=92 %'
     expect "emit: bad severity" 2 emit a.b bad
@@ -117,7 +117,7 @@ assert s["uplink"]["state"] == "up" and s["heard"]["critical"] == 2 and s["senso
 reload() {
     config other '  disk_usage: {warning_percent: high}'
     kill -HUP "$beacon_pid"
-    within grep -q 'was not reloaded' "$dir/run.log"
+    within grep -q 'reload failed' "$dir/run.log"
     result "reload: a file with an error is refused" $?
     status_has 'on signed,'
     result "reload: and what runs stays" $?
@@ -129,7 +129,7 @@ reload() {
     result "reload: a new sensor" $?
     emit ups.on_battery critical 'charge=92 %'
     emit ups.on_battery critical 'charge=92 %'
-    says "reload: what was heard is remembered" 'held back' out
+    says "reload: accepted events are remembered" 'held back' out
 }
 
 ending() {
@@ -138,14 +138,14 @@ ending() {
     result "SIGTERM: exit status 0" $?
     heard '"last.word"'
     result "SIGTERM: what waited was sent" $?
-    grep -q 'all events were delivered' "$dir/run.log"
-    result "SIGTERM: and that is said" $?
+    grep -q 'all events delivered' "$dir/run.log"
+    result "SIGTERM: and this is logged" $?
     stop_hub
     start_beacon
     emit lost.word warning
     emit lost.word critical
     stop_beacon
-    grep -q 'stopped; 3 events were not delivered' "$dir/run.log"
+    grep -q 'stopped: 3 events undelivered' "$dir/run.log"
     result "SIGTERM without a hub: how many were not sent" $?
 }
 
@@ -162,7 +162,7 @@ rate() {
     expect "rate: a critical one" 0 emit rate.test critical n=6
     stop_beacon
     heard '"beacon.suppressed".*"suppressed":1,.*"rate.test":{"warning":1}'
-    result "rate: told at the end" $?
+    result "rate: reported at the end" $?
     boot=$(grep '"host_id":"rate"' "$dir/hub.log" | tail -n 1 | sed 's/.*"boot":\([0-9]*\).*/\1/')
     start_beacon
     stop_beacon

@@ -167,7 +167,7 @@ start_hub 1 "$port1"
 hub1_pid=$!
 hub_runs 1
 emit 36 45
-within grep -q "127.0.0.1:$silent ended: the hub does not greet, and require_ack is set" "$dir/beacon.log"
+within grep -q "127.0.0.1:$silent ended: hub sent no greeting; beacons.require_ack requires one" "$dir/beacon.log"
 result "a silent hub is left" $?
 within with_hub "$port1"
 result "a silent hub: the next one that lives has the events" $?
@@ -182,7 +182,7 @@ hub2_pid=$!
 start_hub 3 "$port3"
 hub3_pid=$!
 hub_runs 2 && hub_runs 3
-result "the dead ones are back, with what they had" $?
+result "the dead ones are back, with their state" $?
 kill "$beacon_pid" "$hub1_pid" "$hub2_pid" "$hub3_pid"
 ended=0
 for pid in $beacon_pid $hub1_pid $hub2_pid $hub3_pid; do

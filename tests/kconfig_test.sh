@@ -16,13 +16,13 @@ result "the host's defconfig builds" $?
 make -q BOARD=host >"$log" 2>&1
 result "a second make has nothing to do" $?
 
-# features PROGRAM: what it says of itself, a word a line, sorted.
+# features PROGRAM: its list of features, one per line, sorted.
 features()
 {
     "out/host/$1" --version | sed -n 's/^features: //p' | tr ' ' '\n' | sort
 }
 
-# Each program tells what concerns it, and together they tell all that somebody can choose.
+# Each program lists its own features, and together they list everything that can be selected.
 features nefia-beacon >"$dir/beacon"
 features nefia >"$dir/hub"
 grep -q '^sensor-' "$dir/beacon" && grep -qx yaml "$dir/beacon" && ! grep '^action-' "$dir/beacon" >"$log"
@@ -32,7 +32,7 @@ result "nefia --version tells the features of the hub alone" $?
 sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' out/host/.config | tr '[:upper:]_' '[:lower:]-' |
     grep -vx -e beacon-runs-children -e beacon-sensor-lists | sort >"$dir/chosen" # these have no prompt
 sort -u "$dir/beacon" "$dir/hub" | diff "$dir/chosen" - >"$log"
-result "no feature is left out, and none is told that nobody can choose" $?
+result "no feature is missing, and none is listed that cannot be selected" $?
 
 for config in allno allyes; do
     build BOARD=host CONFIG=$config

@@ -136,31 +136,31 @@ cp "$dir/own.key" "$dir/open.key"
 chmod 644 "$dir/open.key"
 sed "s|own.key|open.key|" "$dir/shared.yaml" >"$dir/open.yaml"
 expect "a key file that others can read" 2 "$nefia" reactor run -c "$dir/open.yaml"
-says "a key file that others can read: where, and what to do" "keys\[0\].file: .*open.key.*chmod 600" err
+says "a key file that others can read: place and remedy" "keys\[0\].file: .*open.key.*chmod 600" err
 sed "s|new.key|open.key|" "$dir/both.yaml" >"$dir/opennext.yaml"
 expect "a second key that others can read" 2 "$nefia" reactor check -c "$dir/opennext.yaml"
-says "a second key that others can read: where, and what to do" "keys\[2\].next_file: .*open.key.*chmod 600" err
+says "a second key that others can read: place and remedy" "keys\[2\].next_file: .*open.key.*chmod 600" err
 sed "s|own.key|none.key|" "$dir/shared.yaml" >"$dir/none.yaml"
 expect "a key file that is not there" 2 "$nefia" reactor run -c "$dir/none.yaml"
-says "a key file that is not there: its path" "keys\[0\].file: .*$dir/none.key" err
+says "a missing key file: its path" "keys\[0\].file: .*$dir/none.key" err
 sed "s|host_id: bound|host_id: own|" "$dir/shared.yaml" >"$dir/twice.yaml"
 expect "a host with two keys" 2 "$nefia" reactor check -c "$dir/twice.yaml"
-says "a host with two keys: what to do" 'next_file' err
+says "a host with two keys: the remedy" 'next_file' err
 
-# ---- who signs for whom ----------------------------------------------------------------------------------------------
+# ---- keys and hosts ----------------------------------------------------------------------------------------------
 start_hub shared
 takes "a host with its own key" own a own
 takes "a host without one, with the shared key" free a shared
 takes "from an address of the list" bound a bound 127.0.0.5
 takes "from a network of the list" bound b bound 127.0.7.9
-refuses "the shared key for a host with its own" "the key is another host's" own b shared
-refuses "another host's key" "the key is another host's" own c bound 127.0.0.5
-refuses "a host's key for one without" "the key is another host's" free b own
-refuses "an address outside of the list" ".*the address is (reactor.keys)" bound c bound
-refuses "a key that nobody has" "the signature is wrong" own d stray
-refuses "the next key, before it is named" "the signature is wrong" turns a new
+refuses "the shared key for a host with its own" "host_id does not belong to this key or address" own b shared
+refuses "another host's key" "host_id does not belong to this key or address" own c bound 127.0.0.5
+refuses "a host's key for one without" "host_id does not belong to this key or address" free b own
+refuses "an address outside of the list" "host_id does not belong to this key or address (reactor.keys)" bound c bound
+refuses "a key that nobody has" "wrong signature" own d stray
+refuses "the next key, before it is named" "wrong signature" turns a new
 hub_says "c['rejected']['wrong_host'] == 4 and c['rejected']['signature_wrong'] == 2"
-result "each is counted as what it is" $?
+result "each is counted by its reason" $?
 before=$(lines 'stays in force' hub.log)
 cp "$dir/open.yaml" "$dir/hub.yaml"
 kill -HUP "$hub_pid"
@@ -258,7 +258,7 @@ within acted_as_emitted turns
 result "rotation: each acted once ($(count_of emitted) events)" $?
 [ "$(rejected)" = "$refused" ]
 result "rotation: nothing was refused" $?
-refuses "the first key, once it is gone" "the signature is wrong" turns gone old
+refuses "the first key, once it is gone" "wrong signature" turns gone old
 stop_hub
 
 # ---- only keys of single hosts ---------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ python3 -c 'import socket, sys
 heard = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 600).makefile("r")
 print(heard.readline() + heard.readline(), end="")' "$port" >"$dir/greeting"
 grep -q '^{"nefia":1,.*"auth":"host"}$' "$dir/greeting" && [ "$(sed -n 2p "$dir/greeting")" = - ]
-result "its greeting says so, and is not signed" $?
+result "its greeting announces it, and is unsigned" $?
 rm "$dir/enough"
 : >"$dir/emitted"
 grep -v '^turns ' "$dir/acted" >"$dir/acted.new"
@@ -284,24 +284,24 @@ more_emitted
 touch "$dir/enough"
 wait $emit_pid
 emit_pid=
-within beacon_says "$all_delivered" && ! grep -q 'acknowledges nothing' "$dir/beacon.log"
+within beacon_says "$all_delivered" && ! grep -q 'does not acknowledge' "$dir/beacon.log"
 result "only keys of hosts: acknowledged, and delivered" $?
 within acted_as_emitted turns
 result "only keys of hosts: each acted once" $?
 hub_says "c['duplicates'] == 0 and c['events'] >= $(count_of emitted)"
 result "only keys of hosts: nothing came twice" $?
 expect "a foreign sender understands it, too" 0 python3 tests/fake/stamped.py "$port" "$dir/only.key" only key.rec 3 "$dir/record"
-says "a foreign sender: all that the hub says is signed with the host's key" '^host 3 open$' out
+says "a foreign sender: all responses are signed with the host's key" '^host 3 open$' out
 
 # ---- replay ----------------------------------------------------------------------------------------------------------
 within hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
 [ "$(lines '^only key.rec$' acted)" = 3 ]
-result "what is recorded acted once for each event" $?
+result "the recorded events acted once each" $?
 before=$(lines ' closed: ' hub.log)
 [ "$(python3 tests/fake/sender.py raw "$port" "$dir/record")" = closed ]
 result "a recorded stream: the connection is closed" $?
 within more_lines ' closed: ' hub.log "$before" && [ "$(lines ' closed: ' hub.log)" = $((before + 1)) ] &&
-    tail -n 1 "$dir/hub.log" | grep -q 'closed: stamped for another connection'
+    tail -n 1 "$dir/hub.log" | grep -q 'closed: stamp of another connection'
 result "a recorded stream: one line in the log" $?
 [ "$(lines '^only key.rec$' acted)" = 3 ] && hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
 result "a recorded stream: nothing acts" $?
@@ -312,10 +312,10 @@ hub_config strict <<YAML
   keys: [{host_id: only, file: $dir/only.key}]
 YAML
 reload_hub strict
-refuses "require_nonce: a plain sender" "an event without the connection's nonce (reactor.require_nonce)" only plain only
-refuses "require_nonce: a plain sender with the shared key" "an event without the connection's nonce" free plain shared
+refuses "require_nonce: a plain sender" "event without the connection's nonce (reactor.require_nonce)" only plain only
+refuses "require_nonce: a plain sender with the shared key" "event without the connection's nonce" free plain shared
 expect "require_nonce: one that stamps" 0 python3 tests/fake/stamped.py "$port" "$dir/shared.key" free key.strict 2
-says "require_nonce: one that stamps is acknowledged" '^host 2 open$' out
+says "require_nonce: a stamping sender is acknowledged" '^host 2 open$' out
 
 # ---- no key shows ----------------------------------------------------------------------------------------------------
 "$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/shown"

@@ -86,7 +86,7 @@ for thousand in 1 2 3 4 5; do
 done
 result "and acted on" $?
 within grep -q '^/ok good .*disk.usage' "$dir/hook/log"
-result "a webhook is told" $?
+result "a webhook is called" $?
 within grep -q '^/ok good .*script.result' "$dir/hook/log"
 result "of a script too" $?
 for round in 1 2; do

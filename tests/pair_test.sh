@@ -86,7 +86,7 @@ within grep -q 'reloaded' "$dir/hub.log" && within grep -q 'reloaded' "$dir/beac
 result "no key is left where the configuration was read" $?
 expect "an event of ours is accepted" 0 "$beacon" emit -c "$dir/nefia.yaml" door.open warning door=north
 
-within grep -q "the hub's greeting is signed with another key" "$dir/beacon.log"
+within grep -q "hub's greeting is signed with another key" "$dir/beacon.log"
 result "a beacon with another key does not believe the hub" $?
 at_least events 1
 [ $? -eq 1 ]

@@ -14,7 +14,7 @@ processes='pids hook_pid'
 if [ "$(id -u)" -ne 0 ]; then
     printf 'reactor: {listen_port: 9, hmac_key: 0123456789abcdef, user: "0:0"}\n' >"$dir/root.yaml"
     chmod 600 "$dir/root.yaml"
-    expect "who is not root becomes nobody else" 1 "$programs/nefia" reactor run -c "$dir/root.yaml"
+    expect "without root it cannot change users" 1 "$programs/nefia" reactor run -c "$dir/root.yaml"
     finish
 fi
 chmod 755 "$dir" # the user has to get through it
@@ -89,7 +89,7 @@ result "and is the user, without capabilities, filtered" $?
     [ "$(stat -c %u:%a "$dir/run/beacon.sock")" = "$user:600" ] && [ "$(stat -c %u "$dir/state/boot")" = $user ]
 result "socket, state and their new directories are the user's" $?
 expect "root asks it" 0 "$programs/nefia-beacon" status --json -c "$dir/beacon.yaml"
-says "its status tells of the filter" '"seccomp":"commands"' out
+says "its status shows the filter" '"seccomp":"commands"' out
 ! grep -q warning "$dir/beacon.log"
 result "nothing to warn of" $?
 ! setpriv --reuid $user --regid $group --clear-groups cat "/proc/$beacon/environ" >"$dir/out" 2>&1
@@ -102,12 +102,12 @@ chmod 600 "$dir/key"
 kill -HUP "$beacon"
 within grep -q "$dir/key: cannot open the key file: Permission denied" "$dir/beacon.log"
 result "a key it may not read any more is named" $?
-grep -q 'the one before stays in force' "$dir/beacon.log"
+grep -q 'the running configuration stays in force' "$dir/beacon.log"
 result "and changes nothing" $?
 chmod 640 "$dir/key"
 sed -i "s/user: .*/user: '1:1'/" "$dir/beacon.yaml"
 kill -HUP "$beacon"
-within grep -q 'a new beacons.user takes effect at the next start' "$dir/beacon.log"
+within grep -q 'changing beacons.user requires a restart' "$dir/beacon.log"
 result "another user waits for the next start" $?
 stop "$beacon"
 result "it ends" $?
@@ -117,15 +117,15 @@ sed -i "s/user: .*/user: '$user:$group'/" "$dir/beacon.yaml"
 boot=$(cut -d ' ' -f 2 "$dir/state/boot")
 start beacon 'version' "$programs/nefia-beacon" run -c "$dir/beacon.yaml" && stop "$started"
 [ "$(cut -d ' ' -f 2 "$dir/state/boot")" -eq $((boot + 1)) ]
-result "and goes on counting at the next start" $?
+result "and continues counting at the next start" $?
 
-# ---- what is not the user's is told ----
+# ---- files of other owners are reported ----
 mkdir "$dir/roots"
 sed "s|state_dir: .*|state_dir: $dir/roots|" "$dir/beacon.yaml" >"$dir/roots.yaml"
 chmod 600 "$dir/key" "$dir/roots.yaml"
 start roots 'version' "$programs/nefia-beacon" run -c "$dir/roots.yaml"
 stop "$started"
-says "a state directory of root's" "cannot write in $dir/roots: Permission denied; chown -R it to that user" roots.log
+says "a state directory of root's" "cannot write to $dir/roots: Permission denied; chown -R it to that user" roots.log
 says "a key of root's" "cannot read $dir/key: Permission denied; a reload will be refused" roots.log
 says "a configuration of root's" "cannot read $dir/roots.yaml: Permission denied; a reload will be refused" roots.log
 chmod 640 "$dir/key"
@@ -133,9 +133,9 @@ sed 's/user: .*/user: nobody-of-that-name/' "$dir/beacon.yaml" >"$dir/wrong.yaml
 expect "an unknown user is an error" 2 "$programs/nefia-beacon" check -c "$dir/wrong.yaml"
 says "with its place" 'wrong.yaml:4: beacons.user: no such user in /etc/passwd: nobody-of-that-name' err
 sed "s/user: .*/user: nobody/; s|hmac_key_file: .*||" "$dir/beacon.yaml" >"$dir/other.yaml"
-expect "who is not root becomes nobody else" 1 setpriv --reuid $user --regid $group --clear-groups \
+expect "without root it cannot change users" 1 setpriv --reuid $user --regid $group --clear-groups \
     "$programs/nefia-beacon" run -c "$dir/other.yaml"
-says "and says so" 'cannot become user nobody: only root can (beacons.user)' err
+says "and reports it" 'cannot become user nobody: not running as root (beacons.user)' err
 
 # ---- as root, the filter alone ----
 # What changes nothing where it succeeds: the same name, the same second, a mount in this test's own directory.
@@ -188,11 +188,11 @@ result "an action runs, and may not mount" $?
 grep -q "uid=$user gid=$group" "$dir/hubstate/who"
 result "as the user" $?
 expect "root asks the hub" 0 "$programs/nefia" reactor status --json -c "$dir/hub.yaml"
-says "its status tells of the filter" '"seccomp":"commands"' out
+says "its status shows the filter" '"seccomp":"commands"' out
 sed -i "s/listen_port: .*/listen_port: 77/" "$dir/hub.yaml"
 kill -HUP "$started"
-within grep -q 'cannot listen at .*ports below 1024 need root; set reactor.listen_port' "$dir/hub.log"
-result "a reload cannot take a port below 1024, and says why" $?
+within grep -q 'cannot listen on .*ports below 1024 require root; change reactor.listen_port' "$dir/hub.log"
+result "a reload cannot take a port below 1024, and logs the reason" $?
 stop "$started"
 result "the hub ends" $?
 # A port below 1024 from the start, and the one capability that a feature needs.
@@ -202,7 +202,7 @@ if start wireguard 'listening on .*:77' "$programs/nefia" reactor run -c "$dir/w
     keeps='^Cap\(Prm\|Eff\|Bnd\):.0*1000$'
     [ "$(grep -c "$keeps" "/proc/$started/status")" -eq 3 ] && [ "$(grep -c "^$nothing" "/proc/$started/status")" -eq 2 ]
     result "for WireGuard's peers CAP_NET_ADMIN is kept, and nothing else" $?
-    says "an interface that cannot be read is named with a remedy" 'nobody may connect from nefia-none: .*; ' wireguard.log
+    says "an interface that cannot be read is named with a remedy" 'no connections accepted from nefia-none: .*; ' wireguard.log
     stop "$started"
 else
     result "a port below 1024 is taken before root is given up" 1
@@ -241,7 +241,7 @@ END
 start stricthub 'listening on' strace -ff -o "$dir/hubcalls" "$strict/nefia" reactor run -c "$dir/strict.yaml"
 hub=$started
 start strictbeacon 'connected to' strace -ff -o "$dir/beaconcalls" "$strict/nefia-beacon" run -c "$dir/strict.yaml"
-result "both run and speak, with a name looked up" $?
+result "both run and communicate, with a resolved name" $?
 beacon=$started
 within grep -q '^/ok good .*disk.usage' "$dir/hook/log"
 result "an alert is posted" $?

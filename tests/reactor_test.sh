@@ -94,10 +94,10 @@ says "--version names board and actions" 'action-exec' out
 expect "--help" 0 "$nefia" --help
 expect "no verb" 2 "$nefia"
 expect "a wrong option" 2 "$nefia" reactor run --fast
-expect "half a verb" 2 "$nefia" reactor
-says "half a verb: that more is wanted" 'which verb after "reactor"' err
-expect "half a verb, and --help" 0 "$nefia" reactor --help
-says "half a verb, and --help: the verbs" '^  reactor check' out
+expect "incomplete verb" 2 "$nefia" reactor
+says "incomplete verb: reports the missing word" 'missing verb after "reactor"' err
+expect "incomplete verb, and --help" 0 "$nefia" reactor --help
+says "incomplete verb, and --help: the verbs" '^  reactor check' out
 expect "a missing file" 2 "$nefia" reactor check -c "$dir/none.yaml"
 expect "status without a daemon" 1 "$nefia" reactor status -c "tests/configs/minimal.yaml"
 
@@ -109,7 +109,7 @@ config good <<END
     - {name: book, action: {type: playbook, playbook: restart-nginx}}
 END
 expect "check: a good file" 0 "$nefia" reactor check -c "$dir/good"
-says "check: exec on the host is told as not in this build" 'notice: rule "later".*not in this build' err
+says "check: exec on the host is reported as not in this build" 'notice: rule "later".*not in this build' err
 says "check: a playbook, too" 'notice: rule "book".*not in this build' err
 
 config bad <<END
@@ -125,11 +125,11 @@ config bad <<END
 END
 expect "check: a bad file" 2 "$nefia" reactor check -c "$dir/bad"
 says "a pattern that does not compile, with its line" "bad:7: reactor.rules\[0\].event_pattern: " err
-says "a name given twice" 'bad:8: .*"one" is the name of an earlier rule' err
+says "a duplicate name" 'bad:8: .*"one" is already used by an earlier rule' err
 says "a wrong severity" 'bad:8: .*"criticl" is not one of info, warning, critical' err
-says "a webhook that is not there" 'bad:9: .*there is no "nobody"' err
+says "a missing webhook" 'bad:9: .*no webhook "nobody"' err
 says "an unknown key" 'bad:10: .*colour' err
-says "a command that is missing" 'bad:10: .*command' err
+says "a missing command" 'bad:10: .*command' err
 says "a network with bits behind its prefix" 'bad:5: .*10.0.0.0/24' err
 says "https" 'bad:12: reactor.webhooks\[0\].url: https:// is not in this build' err
 
@@ -139,21 +139,21 @@ expect "settings that contradict each other" 2 "$nefia" reactor check -c "$dir/o
 says "a nonce without a greeting" 'odd:1: reactor.require_nonce: without a greeting' err
 says "a port in the address" 'odd:1: reactor.listen_address: .*listen_port' err
 expect "neither key nor peers" 2 "$nefia" reactor check -c "$dir/nokey"
-says "neither key nor peers: what to do" 'set hmac_key_file' err
+says "neither key nor peers: the remedy" 'set hmac_key_file' err
 cp "$dir/key" "$dir/open-key"
 chmod 644 "$dir/open-key"
 echo "  hmac_key_file: $dir/open-key" | config openkey
 expect "a key that all can read" 2 "$nefia" reactor run -c "$dir/openkey"
-says "a key that all can read: what to do" 'chmod 600' err
+says "a key that all can read: the remedy" 'chmod 600' err
 echo "  hmac_key: 0123456789abcdef" | config inlinekey
 chmod 644 "$dir/inlinekey"
 expect "a key in a configuration that all can read" 2 "$nefia" reactor check -c "$dir/inlinekey"
-says "a key in a configuration that all can read: what to do" "inlinekey:4: reactor.hmac_key: .*chmod 600 $dir/inlinekey" err
+says "a key in a configuration that all can read: the remedy" "inlinekey:4: reactor.hmac_key: .*chmod 600 $dir/inlinekey" err
 chmod 640 "$dir/inlinekey"
 expect "a key in a configuration that others cannot read" 0 "$nefia" reactor check -c "$dir/inlinekey"
 echo "  hmac_key_file: $dir/no-key" | config lostkey
 expect "a key file that is not there" 2 "$nefia" reactor run -c "$dir/lostkey"
-says "a key file that is not there: its path" "$dir/no-key" err
+says "a missing key file: its path" "$dir/no-key" err
 socat "TCP-LISTEN:$port,reuseaddr" /dev/null &
 other_pid=$!
 within sh -c "grep -q ':$(printf %04X "$port") 00000000:0000 0A' /proc/net/tcp"
@@ -222,7 +222,7 @@ LC_ALL=C sort "$dir/env" >"$dir/got"
 cmp "$dir/want" "$dir/got"
 result "exec: the event is in the environment, nothing else is" $?
 [ ! -e "$dir/pwned" ]
-result "exec: what an event says is never run" $?
+result "exec: event contents are never executed" $?
 
 rm -f "$dir/env"
 send "$(event show.6 v6 info '{}')" "TCP6:[::1]:$port"
@@ -257,7 +257,7 @@ send "$(event hang h info '{}')"
 send "$(event disk.usage prod-2 critical '{"n":"past the one that hangs"}')"
 expect_within "a webhook that hangs does not hold up another" grep -q 'past the one that hangs' "$dir/hook/log"
 "$nefia" reactor status -c "$dir/main" >"$dir/out"
-says "status: what has not ended" '  hang .* hang .*(pending)$' out
+says "status: unfinished actions" '  hang .* hang .*(pending)$' out
 send "$(event gone h info '{}')"
 send "$(event drop h info '{}')"
 send "$(event junk h info '{}')"
@@ -265,8 +265,8 @@ send "$(event fails h info '{}')"
 send "$(event slow h info '{}')"
 send "$(event onhost h info '{}')"
 expect_within "alert: 404 is not tried again" row_is gone failed 'HTTP 404'
-expect_within "alert: a connection that is dropped" row_is drop failed 'closed without an answer'
-expect_within "alert: an answer that is not HTTP" row_is junk failed 'the answer is not HTTP'
+expect_within "alert: a connection that is dropped" row_is drop failed 'connection closed without a response'
+expect_within "alert: an answer that is not HTTP" row_is junk failed 'response is not HTTP'
 expect_within "exec: an exit status" row_is fails failed 'exit 3'
 says "exec: its output is in the log" 'rule fails: exec failed: exit 3: broken pipe' run.log
 expect_within "exec: one that never ends" row_is slow failed 'timed out after 1s'
@@ -313,7 +313,7 @@ within test -e "$dir/env" && holding 1
 result "a rule that hangs: another sender's event acts meanwhile" $?
 sed -i '/name: stuck/d' "$dir/main"
 kill -HUP "$hub_pid"
-expect_within "a rule that hangs: without it all goes on" holding 0
+expect_within "a rule that hangs: removed, everything continues" holding 0
 
 # ---- bad input: rejected, the connection closed, one line, the daemon lives ------------------------------------------
 before=$(counter events)
@@ -326,19 +326,19 @@ bad_input() {
     result "bad input: $1" $?
 }
 printf '%s\n%s\n' "$good" "$good" >"$dir/raw"
-bad_input "signature missing" 'the signature is missing'
+bad_input "signature missing" 'signature missing'
 printf '%s\n\n' "$good" >"$dir/raw"
-bad_input "signature empty" 'the signature is missing'
+bad_input "signature empty" 'signature missing'
 printf '%s\n%s\n' "$good" "$(sign "$good" | tr a-f A-F | tr 0 A)" >"$dir/raw"
-bad_input "signature in capitals" 'the signature is not a line of 64'
+bad_input "signature in capitals" 'signature is not 64'
 printf '%s\n%s\n' "$good" "$(sign "$good" | cut -c 2-)" >"$dir/raw"
-bad_input "signature one digit short" 'the signature is not a line of 64'
+bad_input "signature one digit short" 'signature is not 64'
 printf '%s\n%s0\n' "$good" "$(sign "$good")" >"$dir/raw"
-bad_input "signature one digit long" 'the signature is not a line of 64'
+bad_input "signature one digit long" 'signature is not 64'
 printf '%s\n%s\r\n' "$good" "$(sign "$good")" >"$dir/raw"
-bad_input "signature line ended by CR LF" 'the signature is not a line of 64'
+bad_input "signature line ended by CR LF" 'signature is not 64'
 printf '%s\n%s\n' "$good" "$(sign "$good ")" >"$dir/raw"
-bad_input "signature wrong" 'the signature is wrong'
+bad_input "signature wrong" 'wrong signature'
 
 signed_raw() {
     printf '%s\n%s\n' "$1" "$(sign "$1")" >"$dir/raw"
@@ -359,12 +359,12 @@ send "$long"
 [ "${#long}" = 8192 ] && within counter_is events $((before + 1)) && [ "$(grep -c 'closed: ' "$dir/run.log")" = "$lines" ]
 result "the longest line is taken" $?
 signed_raw "$long "
-bad_input "a line one byte too long" 'a line longer than'
+bad_input "a line one byte too long" 'line longer than'
 head -c 70000 /dev/zero | tr '\0' x >"$dir/raw"
-bad_input "a line that does not end" 'a line longer than'
+bad_input "a line that does not end" 'line longer than'
 lines=$(grep -c 'closed: ' "$dir/run.log")
 printf %s "$good" | socat -t 600 - "TCP:127.0.0.1:$port"
-expect_within "bad input: the connection ends inside a line" logged 'the connection ended inside a line'
+expect_within "bad input: the connection ends inside a line" logged 'closed in the middle of a line'
 expect_within "only the good ones were counted" counter_is events $((before + 1))
 
 # ---- connections -----------------------------------------------------------------------------------------------------
@@ -395,10 +395,10 @@ result "status --json: one object with everything" $?
 cp "$dir/main" "$dir/main.good"
 sed 's/^show/\\./; s/severity: critical/severity: criticl/' "$dir/main.good" >"$dir/main"
 kill -HUP "$hub_pid"
-expect_within "reload: a bad file is refused" logged 'the configuration before stays in force'
+expect_within "reload: a bad file is refused" logged 'the running configuration stays in force'
 rm -f "$dir/env"
 send "$(event show.again h info '{}')"
-expect_within "reload: what ran goes on" test -e "$dir/env"
+expect_within "reload: running actions continue" test -e "$dir/env"
 sed 's/name: many/name: few/; s/\^many\$/^few$/' "$dir/main.good" >"$dir/main"
 kill -HUP "$hub_pid"
 expect_within "reload: a good file" logged 'reloaded: '

@@ -121,9 +121,9 @@ done
 start_beacon
 emit critical last
 beacon_says "s['spool_file']['events'] == 16 and s['spool_file']['today'] > 4000 and s['spool_file']['skipped'] == 0"
-result "status says what is on flash" $?
+result "status shows events on flash" $?
 "$beacon" status -c "$dir/nefia.yaml" | grep -q '^spool .* collapsed; on flash 16 events, today [0-9]* of 1048576 bytes, 0 skipped$'
-result "and says it to people" $?
+result "also in the table" $?
 start_hub
 kill -HUP "$beacon_pid" # tries at once
 within beacon_says "s['spool']['events'] == 0 and s['spool_file']['events'] == 0"
@@ -152,7 +152,7 @@ result "the file is cut when nothing in it is alive" $?
 kill_beacon
 port=$(free_port)
 cat >"$dir/relay.py" <<'PY'
-"""What the beacon says passes; of what the hub says, the greeting with its signature, and no more."""
+"""Forwards everything from the beacon; from the hub only the greeting with its signature."""
 import socket, sys, threading
 
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -192,7 +192,7 @@ start_beacon
 within beacon_says "s['spool']['events'] == 0"
 result "after the cut they are sent again" $?
 hub_says "s['counters']['duplicates'] >= 2"
-result "the hub knows that it had them" $?
+result "the hub recognises them as duplicates" $?
 emit critical after
 within all_acted 19
 numbers "$dir/acted" | sort -n -k 1,1 -k 2,2 >"$dir/out"
@@ -219,11 +219,11 @@ budget_event()
     "$nefia" reactor events --json -c "$dir/nefia.yaml" >"$dir/rows" && [ "$(grep -c 'beacon.flash_budget' "$dir/rows")" -eq 1 ]
 }
 within budget_event
-result "the hub is told, once" $?
+result "the hub gets the report, once" $?
 within beacon_says "s['spool']['events'] == 0 and sum(s['lost'].values()) == 0"
 result "in memory they were all the same" $?
 
-# ---- more than the spool holds, and a cut before that could be told ----
+# ---- more than the spool holds, and a power cut before that could be reported ----
 stop_hub
 kill_beacon
 rm "$dir/state/spool" "$dir"/accepted-*
@@ -263,19 +263,19 @@ sys.exit(not (lost > 10 and sum(last.values()) == len(received) + lost))
 PY
 }
 within account
-result "what was lost is told by the next start, to the event" $?
+result "losses are reported by the next start, to the event" $?
 
 # ---- files that are no good ----
 kill_beacon
 head -c 3000 /dev/urandom >"$dir/state/spool"
 : >"$dir/beacon.log"
 start_beacon
-says "what is damaged is said" "state/spool: 0 events kept, 3000 bytes damaged" beacon.log
+says "damage is reported" "state/spool: 0 events restored, 3000 damaged bytes skipped" beacon.log
 kill_beacon
 rm -f "$dir/state/spool"
 mkdir "$dir/state/spool"
 start_beacon
-says "a file that cannot be opened is said" 'cannot use .*/state/spool: .*(beacons.spool_file)' beacon.log
+says "a file that cannot be opened is reported" 'cannot open .*/state/spool: .*(beacons.spool_file)' beacon.log
 emit critical here
 within beacon_says "s['spool']['events'] == 0 and s['spool_file']['failed'] >= 1"
 result "and the beacon works without it" $?

@@ -44,7 +44,7 @@ make_source
 
 fresh
 fetch && [ -e "$dir/out/sources/thing/thing.c" ]
-result "a source that is what the lock says is unpacked" $?
+result "a source that matches the lock is unpacked" $?
 
 fetch && [ -e "$dir/out/sources/thing/thing.c" ]
 result "fetching again is no error" $?

@@ -75,7 +75,7 @@ $(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/libnefia.a $
 
 .PHONY: fuzz fuzzers
 fuzzers: $(FUZZERS:%=$(O)/fuzz/%)
-fuzz: out/.deps/fuzz ## Look for bad input with libFuzzer, FUZZ_SECONDS for each target
+fuzz: out/.deps/fuzz ## Run the libFuzzer targets, FUZZ_SECONDS each
 	+$(Q)$(SUBMAKE) SAN=fuzz BOARD=host fuzzers
 	$(Q)toolchain/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS:%=out/host-fuzz/fuzz/%)
 
@@ -83,7 +83,7 @@ fuzz: out/.deps/fuzz ## Look for bad input with libFuzzer, FUZZ_SECONDS for each
 # The real programs, killed, cut off, on bad disks; each scenario closes with an exact account of the
 # events. FAULT_ROUNDS makes a short run, FAULT_SEED repeats one, FAULT_KEEP=1 keeps its files.
 .PHONY: test-fault fault-programs
-test-fault: out/.deps/test ## Kill, cut, fill, damage, flood the real programs; account for every event
+test-fault: out/.deps/test ## Fault injection into the real programs: kills, power cuts, full disks, corruption, floods
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all fault-programs
 	$(Q)$(RUN) -v $(FAULTS)
 
@@ -100,7 +100,7 @@ GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 
 .PHONY: kernel test-qemu demo bench
-kernel: out/.deps/qemu ## The Linux kernel that QEMU boots for BOARD, in out/kernel
+kernel: out/.deps/qemu ## Fetch or build the Linux kernel that QEMU boots for BOARD
 	$(Q)qemu/kernel.sh $(BOARD)
 
 test-qemu: out/.deps/qemu out/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
@@ -108,14 +108,14 @@ test-qemu: out/.deps/qemu out/.deps/test ## Boot emulated machines and run every
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	$(Q)$(RUN_QEMU) $(SYSTEMS)
 
-demo: out/.deps/qemu out/.deps/test ## Two emulated machines: an event, a rule, an action, seen live
+demo: out/.deps/qemu out/.deps/test ## Demo on two emulated machines: an event, a rule, an action
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all
 	+$(Q)$(SUBMAKE) BOARD=arm-virt kernel
 	+$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
-bench: out/.deps/test ## Measure throughput, reaction, idle, start-up
+bench: out/.deps/test ## Benchmark throughput, reaction time, idle load, start-up
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
 	$(Q)for s in $(sort $(wildcard tests/bench/*.sh)); do $$s || exit 1; done
 
@@ -123,19 +123,19 @@ bench: out/.deps/test ## Measure throughput, reaction, idle, start-up
 PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
 
 .PHONY: check-linked budget
-check-linked: $(PROGRAMS) ## No heap, no printf, no floating point in the programs of BOARD
+check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and floating point
 	$(Q)toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)
 	$(Q)case $(ARCH) in mips*) toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS) ;; esac
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
-budget: ## Pools, flash, RAM and worst-case stack against the promises; details of BOARD
+budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
 	+$(Q)for b in $(BOARDS); do $(SUBMAKE) $(JOBS) BOARD=$$b all || exit 1; done
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=minimal all
 	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD) $(BOARDS) arm-virt-minimal
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check
-check: out/.deps/check ## Every tier; the last line is the verdict
+check: out/.deps/check ## Run every test tier; the last line is the result
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \

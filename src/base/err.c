@@ -4,17 +4,17 @@
 
 const char *err_text(int err)
 {
-    /* As enum nefia_err, from 0 down. */
+    /* In the order of enum nefia_err, from 0 down. */
     static const char words[] = "no error\0"
                                 "invalid value\0"
                                 "syntax error\0"
                                 "too long\0"
-                                "no room left\0"
+                                "no space left\0"
                                 "not found\0"
-                                "given twice\0"
+                                "duplicate\0"
                                 "system error\0"
-                                "not now\0"
-                                "not authentic\0"
+                                "try again\0"
+                                "authentication failed\0"
                                 "nested too deep\0"
                                 "not UTF-8\0"
                                 "timed out\0"

@@ -5,7 +5,7 @@
 #include "nefia/base/err.h"
 
 enum { SECONDS_A_DAY = 86400, MOST_DAYS = 366, EPOCH_YEAR = 1970, EPOCH_DAY = 719528 };
-/* 9999-12-31T23:59:59Z: the last second RFC 3339 can write. */
+/* 9999-12-31T23:59:59Z: the last second RFC 3339 can express. */
 #define LAST_SECOND INT64_C(253402300799)
 
 void text_init(struct text *t, char *buf, size_t cap)
@@ -154,7 +154,7 @@ static unsigned days_in_month(unsigned year, unsigned month)
     return month == 2 && is_leap(year) ? 29 : days[month - 1];
 }
 
-/** Days from 0000-01-01 to the first of January of that year, proleptic Gregorian. */
+/** Days from 0000-01-01 to 1 January of the given year, proleptic Gregorian calendar. */
 static uint32_t days_before_year(unsigned year)
 {
     if (year == 0)
@@ -275,7 +275,7 @@ int parse_i64(const char *s, size_t len, int64_t *out)
     return 0;
 }
 
-/** The unit at s, no earlier in the table than `least`: its index, or NEFIA_EINVAL. */
+/** Index of the unit at s, searching the table from `least` on; or NEFIA_EINVAL. */
 static int find_unit(const char *s, size_t len, size_t least)
 {
     for (size_t i = least; i < ARRAY_SIZE(units); i++)
@@ -319,8 +319,8 @@ int parse_duration_ms(const char *s, size_t len, uint64_t *out)
     return 0;
 }
 
-/** The value of a lower-case hex digit, without a branch: half of them would be guessed wrong. *bad
- * gets a bit where c is none. */
+/** Value of a lower-case hex digit. Branch-free: on random digits half of the branches would be
+ * mispredicted. Sets a bit in *bad if c is not one. */
 static unsigned hex_value(char c, unsigned *bad)
 {
     unsigned digit = (unsigned char)c - 48u, letter = (unsigned char)c - 97u; /* '0', 'a' */
@@ -343,7 +343,7 @@ int parse_hex(const char *s, size_t len, uint8_t *out, size_t n)
     return bad ? NEFIA_EINVAL : 0;
 }
 
-/** Exactly `digits` digits at *s, moving it on; false when they are not there or out of range. */
+/** Read exactly `digits` digits and advance *s; false if they are missing or out of range. */
 static bool take_number(const char **s, const char *end, unsigned digits, unsigned most,
                         unsigned *out)
 {
@@ -366,7 +366,7 @@ static bool take_char(const char **s, const char *end, char c, char other)
     return true;
 }
 
-/** "Z" or "+hh:mm" up to the end: seconds east of UTC. */
+/** Parse "Z" or "+hh:mm", which must reach the end, into seconds east of UTC. */
 static bool take_offset(const char **s, const char *end, int *seconds)
 {
     unsigned h, m;

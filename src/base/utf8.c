@@ -1,9 +1,9 @@
 #include "nefia/base/err.h"
 #include "nefia/base/text.h"
 
-/** Length that a lead byte announces, with the least code point that may use it; 0 for no lead
- * byte. 0xC0, 0xC1 and 0xF5.. can only start overlong or out-of-range forms (RFC 3629 section
- * 4). */
+/** Sequence length announced by a lead byte, and the least code point allowed to use it; 0 if it is
+ * not a lead byte. 0xC0, 0xC1 and 0xF5.. can only start overlong or out-of-range forms (RFC 3629
+ * section 4). */
 static size_t lead_length(unsigned char lead, uint32_t *least)
 {
     if (lead < 0x80) {
@@ -119,6 +119,7 @@ size_t utf8_cut(const char *s, size_t len, size_t max)
     size_t n = max;
     while (n > 0 && max - n < 3 && ((unsigned char)s[n] & 0xC0) == 0x80)
         n--;
-    /* Four continuation bytes in a row are no character: there is no boundary to keep. */
+    /* Four continuation bytes in a row are not UTF-8: there is no character boundary to
+     * preserve. */
     return ((unsigned char)s[n] & 0xC0) == 0x80 ? max : n;
 }

@@ -25,7 +25,7 @@ enum {
 
 static const char boot_name[] = "boot";
 
-/* ---- wiring ---- */
+/* ---- Wiring ---- */
 
 static uint64_t random_below(uint64_t n)
 {
@@ -33,7 +33,7 @@ static uint64_t random_below(uint64_t n)
 
     if (getrandom(&v, sizeof v, GRND_NONBLOCK) != (ssize_t)sizeof v)
         v = clock_ms(&clock_system) *
-            2654435761u; /* early at boot: phases and waits need no secret */
+            2654435761u; /* kernel not seeded yet: phases and backoff need no secret */
     return n ? v % n : 0;
 }
 
@@ -56,7 +56,7 @@ static void events_delivered(void *arg, unsigned events)
         loop_stop(&b->loop);
 }
 
-/** The one try of a stopping beacon failed. */
+/** The only delivery attempt while stopping failed. */
 static void uplink_waits(void *arg)
 {
     struct beacon *b = arg;
@@ -104,7 +104,7 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     b->uplink.arg = b;
 }
 
-/* ---- configuration ---- */
+/* ---- Configuration ---- */
 
 int beacon_load(struct beacon *b, unsigned needs)
 {
@@ -143,7 +143,7 @@ static void close_control(struct beacon *b)
         control_close(&b->control);
 }
 
-/** Do both sign alike? */
+/** Are both keys equal? */
 static bool same_key(const struct mac_key *a, const struct mac_key *b)
 {
     uint8_t of_a[MAC_BYTES], of_b[MAC_BYTES];
@@ -162,7 +162,7 @@ static void limit_file(struct spool_file *f, const struct beacon_settings *s)
     f->daily = s->spool_file_daily;
 }
 
-/** The loaded settings come into force. */
+/** Activate the loaded settings. */
 static void apply(struct beacon *b)
 {
     const struct beacon_settings *s = beacon_loaded(b);
@@ -210,15 +210,15 @@ static void reload(struct beacon *b)
     if (beacon_load(b, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0) {
         b->failed_reloads++;
         mac_key_wipe(&b->next_key);
-        LOG_ERROR("the configuration was not reloaded; the one before stays in force");
+        LOG_ERROR("reload failed; the running configuration stays in force");
         return;
     }
     if (IS_ENABLED(CONFIG_PRIVILEGES) &&
         !privileges_same(&beacon_settings(b)->user, &beacon_loaded(b)->user))
-        LOG_WARN("a new beacons.user takes effect at the next start");
+        LOG_WARN("changing beacons.user requires a restart");
     if (IS_ENABLED(CONFIG_SPOOL_FILE) &&
         !str_eq(file_of(beacon_settings(b)), file_of(beacon_loaded(b))))
-        LOG_WARN("a new beacons.spool_file takes effect at the next start");
+        LOG_WARN("changing beacons.spool_file requires a restart");
     apply(b);
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
@@ -226,7 +226,7 @@ static void reload(struct beacon *b)
     LOG_INFO("configuration reloaded: ", DEC(sensor_runner_current(&b->sensor_runner)->count), " sensors");
 }
 
-/* ---- start ---- */
+/* ---- Start ---- */
 
 static struct privileges_needs own_needs(const struct beacon *b, const struct beacon_settings *s)
 {
@@ -240,7 +240,7 @@ static struct privileges_needs own_needs(const struct beacon *b, const struct be
     return n;
 }
 
-/** Sockets are open: from here on with no more rights than what is to be done needs. */
+/** The sockets are open: drop the rights that are no longer needed. */
 static int restrict_self(struct beacon *b, const struct privileges_needs *needs, struct text *why)
 {
     if (IS_ENABLED(CONFIG_PRIVILEGES) + IS_ENABLED(CONFIG_SECCOMP) == 0)
@@ -251,7 +251,7 @@ static int restrict_self(struct beacon *b, const struct privileges_needs *needs,
     return err;
 }
 
-/** What the last start kept on flash comes back into the spool. */
+/** Restore the events that the previous start kept on flash. */
 static void open_file(struct beacon *b, const struct beacon_settings *s)
 {
     struct spool_file *f = pool_spool_file;
@@ -263,16 +263,16 @@ static void open_file(struct beacon *b, const struct beacon_settings *s)
     limit_file(f, s);
     if (spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_heap,
                         FRAME_HEADER + SPOOL_FILE_HEAD + UPLINK_EVENT_BYTES) < 0)
-        LOG_ERROR("cannot use ", s->spool_file, ": ", ERRNO(errno),
-                  "; no event is kept on flash (beacons.spool_file)");
+        LOG_ERROR("cannot open ", s->spool_file, ": ", ERRNO(errno),
+                  "; events will not survive a restart (beacons.spool_file)");
     else if (f->damaged || spool->events)
-        LOG_INFO(s->spool_file, ": ", DEC(spool->events), " events kept, ", DEC(f->damaged),
-                 " bytes damaged");
+        LOG_INFO(s->spool_file, ": ", DEC(spool->events), " events restored, ", DEC(f->damaged),
+                 " damaged bytes skipped");
 }
 
-/** A number the hub has not seen: the wall clock, so that an erased flash does not begin again at 1,
- * with chance below its seconds, so that two starts in one are two; without a believable clock,
- * chance alone. */
+/** A boot number the hub has not seen: wall clock plus random bits. The clock keeps an erased flash
+ * from starting over at 1, the random bits keep two starts within a second apart. Without a
+ * plausible clock, random bits alone. */
 static uint64_t fresh_boot(void)
 {
     if (!clock_synced(&clock_system))
@@ -280,8 +280,8 @@ static uint64_t fresh_boot(void)
     return (uint64_t)clock_unix(&clock_system) << 16 | random_below(1 << 16);
 }
 
-/** Counts the starts, where that can be stored: what two starts say with one number the hub takes for
- * one. Above that of all events on flash in any case. */
+/** Count the starts, if that can be stored: the hub takes events of two starts with the same number
+ * for those of one. In any case above the number of every event on flash. */
 static uint64_t take_boot(const struct beacon_settings *s, uint64_t before)
 {
     bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
@@ -289,13 +289,13 @@ static uint64_t take_boot(const struct beacon_settings *s, uint64_t before)
     int err = kept ? state_load_u64(s->state_dir, boot_name, &boot) : NEFIA_ENOTFOUND;
 
     if (err < 0 && err != NEFIA_ENOTFOUND)
-        LOG_WARN("the count of starts in ", s->state_dir, " is ",
-                 err == NEFIA_ESYNTAX ? "damaged" : "unreadable", "; beginning anew");
+        LOG_WARN("boot counter in ", s->state_dir, " is ",
+                 err == NEFIA_ESYNTAX ? "damaged" : "unreadable", "; starting over");
     boot = err == 0 ? boot + 1 : fresh_boot();
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && boot <= before)
         boot = before + 1;
     if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0) {
-        LOG_WARN("cannot store the count of starts in ", s->state_dir);
+        LOG_WARN("cannot store the boot counter in ", s->state_dir);
         boot = fresh_boot();
     }
     return boot;
@@ -306,7 +306,7 @@ static uint64_t begin_state(struct beacon *b, const struct beacon_settings *s)
     uint64_t before = 0;
 
     if (IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0])
-        (void)mkdir(s->state_dir, 0700); /* when only that level is missing */
+        (void)mkdir(s->state_dir, 0700); /* if only that level is missing */
     if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
         open_file(b, s);
         before = pool_spool_file->boot;
@@ -326,7 +326,7 @@ static void say_started(struct beacon *b)
     beacon_pipeline_end(&b->pipeline, &e);
 }
 
-/* ---- stop ---- */
+/* ---- Stop ---- */
 
 static void drain_over(void *arg)
 {
@@ -367,9 +367,9 @@ static void say_stopped(const struct beacon *b)
     unsigned left = b->pipeline.spool.events;
 
     if (left)
-        LOG_WARN("stopped; ", DEC(left), " events were not delivered");
+        LOG_WARN("stopped: ", DEC(left), " events undelivered");
     else
-        LOG_INFO("stopped; all events were delivered");
+        LOG_INFO("stopped: all events delivered");
 }
 
 int beacon_run(struct beacon *b)
@@ -397,11 +397,11 @@ int beacon_run(struct beacon *b)
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
              DEC(b->pipeline.boot), ", ", DEC(sensor_runner_current(&b->sensor_runner)->count), " sensors",
-             b->key.set ? "" : ", events are not signed");
+             b->key.set ? "" : ", events are unsigned");
     say_started(b);
     err = loop_run(&b->loop);
     if (err < 0)
-        LOG_ERROR("waiting for events failed: ", ERRNO(errno));
+        LOG_ERROR("ppoll: ", ERRNO(errno));
     uplink_stop(&b->uplink);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         spool_file_settle(b->pipeline.flash);
@@ -412,14 +412,14 @@ int beacon_run(struct beacon *b)
     return err < 0 ? CLI_NO : CLI_FINE;
 }
 
-/* ---- once ---- */
+/* ---- Once ---- */
 
 static int print_event(void *arg, const char *line, size_t len)
 {
     (void)arg;
     if (cli_write(STDOUT_FILENO, line, len) < 0)
         return NEFIA_EIO;
-    return cli_write(STDOUT_FILENO, "\n", 1) < 0 ? NEFIA_EIO : PIPELINE_HEARD;
+    return cli_write(STDOUT_FILENO, "\n", 1) < 0 ? NEFIA_EIO : PIPELINE_ACCEPTED;
 }
 
 static void stop_once(void *arg, int signo)
@@ -436,7 +436,7 @@ static void run_one(struct beacon *b, struct emitter *e)
 {
     sensor_runner_run(e);
     while (b->sensor_runner.running > 0 && !b->stopping)
-        loop_turn(&b->loop, -1); /* bounded: a command has a deadline */
+        loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
     CLI_ERR(e->class->name, sensor_is_list(e->class) ? " " : "",
             sensor_is_list(e->class) ? e->common->name : "", ": ",
             e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
@@ -460,7 +460,7 @@ int beacon_once(struct beacon *b)
     }
     if (set->count == 0)
         CLI_ERR("no sensor is enabled in ", b->path,
-                HINTED("", "; begin with `beacons: {disk_usage: {}}`"), "\n");
+                HINTED("", "; start with `beacons: {disk_usage: {}}`"), "\n");
     sensor_runner_stop(&b->sensor_runner);
     return b->stopping ? CLI_NO : status;
 }

@@ -42,7 +42,7 @@ static int check(const struct cli_args *a)
         return CLI_WRONG;
     const struct beacon_settings *s = beacon_loaded(&beacon);
     unsigned sensors = beacon.sensor_runner.sets[!beacon.sensor_runner.current].count;
-    CLI_OUT(a->config, ": fine; host ", s->host_id, ", ", DEC(sensors),
+    CLI_OUT(a->config, ": OK; host ", s->host_id, ", ", DEC(sensors),
             sensors == 1 ? " sensor, " : " sensors, ",
             DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",
             beacon.next_key.set ? "signed\n" : "not signed\n");
@@ -55,8 +55,8 @@ static void count_report(void *arg, const char *message)
     (void)message;
 }
 
-/** The socket of the daemon that this configuration is for; null after a report. A file with errors
- * still says where the daemon that runs by its last good state is. */
+/** Control socket of the daemon that runs with this configuration; null after a report. Even a file
+ * with errors tells where the daemon, which runs with its last good version, is. */
 static const char *control_socket(const struct cli_args *a)
 {
     const char *path;
@@ -70,7 +70,7 @@ static const char *control_socket(const struct cli_args *a)
     if (path[0])
         return path;
     CLI_ERR(program_name, ": beacons.control_socket is empty in ", a->config,
-            ": the daemon cannot be asked\n");
+            ": the daemon cannot be reached\n");
     return NULL;
 }
 
@@ -92,35 +92,35 @@ static int emit(const struct cli_args *a)
                 : CLI_WRONG;
 }
 
-/** What only the control socket's verbs need: takes no flash without it. */
+/** For the verbs of the control socket only; takes no flash without it. */
 #define CONTROL(x) (IS_ENABLED(CONFIG_BEACON_CONTROL) ? (x) : NULL)
 
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
 static const struct cli_option status_options[] = {
-    {"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
+    {"--json", NULL, "output JSON"}, {.name = NULL}};
 
 static const struct cli_verb verbs[] = {
     {.name = "run",
      .options = run_options,
-     .help = CLI_HELP("watch and report until SIGTERM; SIGHUP reloads"),
+     .help = CLI_HELP("run in the foreground; SIGHUP reloads, SIGTERM stops"),
      .run = run},
     {.name = "once",
-     .help = CLI_HELP("run each sensor one time and print its events, without network"),
+     .help = CLI_HELP("run each sensor once and print its events, without network"),
      .run = once},
-    {.name = "check", .help = CLI_HELP("is the configuration fine?"), .run = check},
-    /* The control socket's verbs are last: without it the table ends here. */
+    {.name = "check", .help = CLI_HELP("check the configuration"), .run = check},
+    /* The verbs of the control socket come last: without it the table ends here. */
     {.name = CONTROL("status"),
      .options = CONTROL(status_options),
-     .help = CLI_HELP("what the running beacon does"),
+     .help = CLI_HELP("show the state of the running beacon"),
      .run = CONTROL(status)},
     {.name = CONTROL("emit"),
      .operands = CONTROL("TYPE SEVERITY [KEY=VALUE...]"),
      .least = 2,
      .most = 64,
-     .help = CLI_HELP("send an event of your own through the running beacon"),
-     .more = CLI_HELP("SEVERITY is info, warning or critical. The values are strings.\n"
-             "Exit status 1: held back (a repetition, or over the rate), or the daemon cannot be "
-             "reached.\n"),
+     .help = CLI_HELP("send a custom event through the running beacon"),
+     .more = CLI_HELP("SEVERITY is info, warning or critical. Values are strings.\n"
+             "Exit status 1: suppressed (duplicate, or over the rate limit), or daemon not "
+             "reachable.\n"),
      .run = CONTROL(emit)},
     {.name = NULL},
 };
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_program program = {
         .name = program_name,
-        .summary = CLI_HELP("watches this device and sends signed events to a hub"),
+        .summary = CLI_HELP("monitors this device and sends signed events to a hub"),
         .features = NEFIA_BEACON_FEATURES,
         .config = "/etc/nefia/nefia.yaml",
         .verbs = verbs,

@@ -39,7 +39,7 @@ static void minute_over(void *arg)
     beacon_pipeline_report_suppressed(arg);
 }
 
-/** Held back for good, with the repetitions it would have told of. */
+/** Suppressed for good, together with the repetitions it would have reported. */
 static void suppress(struct beacon_pipeline *p, const struct event_head *h)
 {
     suppressed_add(&p->suppressed, h->type, h->severity, 1);
@@ -71,10 +71,10 @@ static enum pipeline_verdict judge(struct beacon_pipeline *p, const struct pipel
         p->over_rate[h->severity]++;
         return PIPELINE_OVER_RATE;
     }
-    return PIPELINE_HEARD;
+    return PIPELINE_ACCEPTED;
 }
 
-/** What could not be kept on flash: at once, then at most once a day. */
+/** Report events that could not be kept on flash: at once, then at most once a day. */
 static void report_flash(void *arg)
 {
     static const struct pipeline_event e = {.type = "beacon.flash_budget",
@@ -92,7 +92,7 @@ static void report_flash(void *arg)
     json_put_u64(w, "written", spool_file_today(f));
     json_put_u64(w, "budget", f->daily);
     beacon_pipeline_end(p, &e);
-    f->unreported = 0; /* itself included */
+    f->unreported = 0; /* including this event */
     timer_start(p->loop, &p->flash_day, DAY_MS, report_flash, p);
 }
 
@@ -103,7 +103,7 @@ static void keep(struct beacon_pipeline *p, const struct spool_event *e)
         timer_start(p->loop, &p->flash_day, 0, report_flash, p);
 }
 
-/** Encode and pass on: what is here has been judged. */
+/** Encode and pass on an event that has been accepted. */
 static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
 {
     static const struct dedup every_part = {.parts = DEDUP_ALL};
@@ -128,15 +128,15 @@ static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, st
     };
     int err = spool_push(&p->spool, &spooled);
     if (err < 0) {
-        LOG_WARN("the spool is full: ", severity_text(h->severity), " event ", h->type, " is lost");
+        LOG_WARN("spool full: ", severity_text(h->severity), " event ", h->type, " lost");
         return err;
     }
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && p->flash)
         keep(p, &spooled);
-    p->heard[h->severity]++;
+    p->accepted[h->severity]++;
     if (p->queued)
         p->queued(p->arg);
-    return PIPELINE_HEARD;
+    return PIPELINE_ACCEPTED;
 }
 
 int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *e)
@@ -157,7 +157,7 @@ int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *
         json_end_object(&p->writer);
     if (!e->own && !p->print) {
         enum pipeline_verdict v = judge(p, e, &h);
-        if (v != PIPELINE_HEARD)
+        if (v != PIPELINE_ACCEPTED)
             return (int)v;
     }
     return deliver(p, e, &h);
@@ -201,10 +201,10 @@ void beacon_pipeline_report_lost(struct beacon_pipeline *p)
     }
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         json_put_u64(w, "collapsed", lost.collapsed);
-    /* If it is lost itself, and counted, what it told of waits for the next. */
-    p->spool.telling = &lost;
+    /* If the report is lost itself (and counted), what it reported is left for the next one. */
+    p->spool.reporting = &lost;
     int err = beacon_pipeline_end(p, &e);
-    p->spool.telling = NULL;
+    p->spool.reporting = NULL;
     if (err < 0)
         spool_put_lost(&p->spool, &lost);
 }

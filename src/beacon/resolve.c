@@ -5,15 +5,15 @@
 #include "nefia/beacon/beacon.h"
 #include "nefia/base/err.h"
 
-/* Names in beacons.reactor: looking one up blocks, so a child process does it and prints the
+/* Host names in beacons.reactor: resolving blocks, so a child process does it and prints the
  * addresses. */
 enum {
     DEADLINE_MS =
-        35 * 1000, /* beyond what resolve() takes for three dead servers and two questions */
+        35 * 1000, /* more than resolve() needs for two queries to three dead servers */
     MOST = 4,
 };
 
-/** In the child process. */
+/** Runs in the child process. */
 static int look_up(void *arg)
 {
     const char *name = arg;
@@ -27,7 +27,7 @@ static int look_up(void *arg)
     for (int i = 0; i < n; i++)
         CLI_OUT(ADDR(&found[i]), "\n");
     if (n < 0)
-        CLI_OUT(n == NEFIA_ENOTFOUND ? "there is no such name" : err_text(n));
+        CLI_OUT(n == NEFIA_ENOTFOUND ? "host not found" : err_text(n));
     return n > 0 ? 0 : 1;
 }
 
@@ -55,7 +55,7 @@ static void looked_up(void *arg, const struct child_result *r)
     int n = r->exit_code == 0 ? parse_lines(b->resolved, r->output_len, found) : 0;
 
     b->resolved[r->output_len] = '\0';
-    uplink_resolved(u, found, n, r->timed_out ? "no answer" : b->resolved);
+    uplink_resolved(u, found, n, r->timed_out ? "timed out" : b->resolved);
 }
 
 int beacon_resolve(void *arg, const char *name)
@@ -69,7 +69,7 @@ int beacon_resolve(void *arg, const char *name)
         .deadline_ms = DEADLINE_MS,
     };
 
-    child_cancel(&b->children, &b->uplink); /* of a try that was given up */
+    child_cancel(&b->children, &b->uplink); /* of an abandoned attempt */
     int slot = child_start(&b->children, &spec, looked_up, &b->uplink);
     return slot < 0 ? slot : 0;
 }

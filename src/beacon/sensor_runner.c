@@ -8,9 +8,9 @@
 #include "nefia/sys/log.h"
 
 enum {
-    FIRST_RUN_MS = 30 * 1000, /* longest wait for a sensor's first look */
-    RETRY_MS = 5 * 1000,      /* when all commands were taken */
-    CLASS_FIELDS = 12,        /* most of one class */
+    FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
+    RETRY_MS = 5 * 1000,      /* when all command slots are in use */
+    CLASS_FIELDS = 12,        /* maximum per class */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -25,7 +25,7 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
     }
 }
 
-/* ---- configuration ---- */
+/* ---- Configuration ---- */
 
 #define COMMON(member) .offset = offsetof(struct sensor_common, member)
 static const struct field common_fields[] = {
@@ -35,27 +35,27 @@ static const struct field common_fields[] = {
      .min = 1,
      .max = 64,
      .required = true,
-     .help = FIELD_HELP("what it is called")},
+     .help = FIELD_HELP("its name")},
     {.name = "enabled",
      .type = FIELD_BOOL,
      COMMON(enabled),
      .def = "true",
-     .help = FIELD_NOTE("false: it does not run")},
+     .help = FIELD_NOTE("false: disabled")},
     {.name = "interval",
      .type = FIELD_DURATION,
      COMMON(interval_ms),
      .min = 1000,
-     .help = FIELD_NOTE("time between two looks")},
+     .help = FIELD_NOTE("time between checks")},
     {.name = "for",
      .type = FIELD_INT,
      COMMON(for_checks),
      .min = 1,
      .max = 200,
      .def = "1",
-     .help = FIELD_NOTE("looks in a row before it is said")},
+     .help = FIELD_NOTE("consecutive checks before a condition is reported")},
 };
 
-/** What all sensors have (a name only those of a list), and what this class has. */
+/** Fields common to all sensors (a name only for lists), plus those of this class. */
 static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1],
                         const struct sensor_class *class)
 {
@@ -72,14 +72,14 @@ static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIE
     table[n] = (struct field){.name = NULL};
 }
 
-/** Bytes of a state, so that the next one is aligned too. */
+/** Size of a state, rounded up so that the next one is aligned. */
 static size_t state_room(const struct sensor_class *class)
 {
     return (class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) *
            sizeof(max_align_t);
 }
 
-/** Room for one more sensor of this class, zeroed. Null after a report. */
+/** Allocate a zeroed emitter for a sensor of this class. Null after a report. */
 static struct emitter *take_room(struct sensor_runner *in, struct config *c,
                                  const struct sensor_class *class, const struct node *n,
                                  const char *where)
@@ -89,7 +89,7 @@ static struct emitter *take_room(struct sensor_runner *in, struct config *c,
 
     if (set->count == CONFIG_BEACON_SENSORS) {
         config_error(c, n, where,
-                     "this build runs at most " LITERAL(CONFIG_BEACON_SENSORS) " sensors",
+                     "too many sensors, at most " LITERAL(CONFIG_BEACON_SENSORS) " sensors",
                      HINT(" (CONFIG_BEACON_SENSORS)"), NULL);
         return NULL;
     }
@@ -112,8 +112,8 @@ static void check_name(struct sensor_runner *in, struct config *c, const struct 
 
     for (unsigned i = 0; i < set->count; i++)
         if (set->items[i].class == e->class && str_eq(set->items[i].common->name, e->common->name))
-            config_error(c, node_child(c, n, "name"), where, "the name \"", e->common->name,
-                         "\" is given twice", NULL);
+            config_error(c, node_child(c, n, "name"), where, "duplicate name \"", e->common->name,
+                         "\"", NULL);
 }
 
 static void load_one(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
@@ -183,7 +183,7 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
-/* ---- running ---- */
+/* ---- Running ---- */
 
 static void settle(struct emitter *e, int err)
 {
@@ -247,8 +247,8 @@ static const struct emitter *find_same(const struct instance_set *set, const str
     return NULL;
 }
 
-/** When is it due: as before where it ran before (at once when its command was killed half-way),
- * else soon. */
+/** When it is due: on schedule if it ran before (at once if its command was killed half-way),
+ * otherwise soon. */
 static uint64_t first_delay(const struct sensor_runner *in, const struct emitter *e,
                             const struct emitter *before)
 {
@@ -296,7 +296,7 @@ void sensor_runner_run(struct emitter *e)
     run(e);
 }
 
-/* ---- what a sensor may do ---- */
+/* ---- Interface for sensors ---- */
 
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)
@@ -311,10 +311,10 @@ int emit_end(struct emitter *e)
 {
     int verdict = beacon_pipeline_end(e->owner->pipeline, &e->event);
 
-    if (verdict == PIPELINE_HEARD) {
+    if (verdict == PIPELINE_ACCEPTED) {
         e->events++;
         if (e->condition)
-            e->condition->told = !e->recovered;
+            e->condition->reported = !e->recovered;
     }
     e->condition = NULL;
     return verdict == PIPELINE_OVER_RATE ? 0 : verdict;
@@ -326,13 +326,13 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
     struct condition *c = condition_get(in->conditions, type, subject);
 
     if (!c) {
-        condition_sweep(in->conditions); /* those nobody asked for since the last reload */
+        condition_sweep(in->conditions); /* remove those not looked up since the last reload */
         c = condition_get(in->conditions, type, subject);
     }
-    if (!c && !in->full_told) {
-        LOG_ERROR("no condition is free, ", type, " of ", subject,
-                  " is not judged (CONFIG_CONDITIONS is " LITERAL(CONFIG_CONDITIONS) ")");
-        in->full_told = true;
+    if (!c && !in->full_reported) {
+        LOG_ERROR("out of conditions: ", type, " of ", subject,
+                  " is not monitored (CONFIG_CONDITIONS=" LITERAL(CONFIG_CONDITIONS) ")");
+        in->full_reported = true;
     }
     return c;
 }
@@ -346,15 +346,15 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
     if (!c)
         return NULL;
     v = condition_check(c, measured, e->owner->once ? 1 : (unsigned)e->common->for_checks);
-    /* Its end was held back by the rate: it is said as soon as it can be heard. */
-    bool recovered = v.action == CONDITION_RECOVERED || (v.action == CONDITION_QUIET && c->told);
+    /* A recovery suppressed by the rate limit is reported as soon as possible. */
+    bool recovered = v.action == CONDITION_RECOVERED || (v.action == CONDITION_QUIET && c->reported);
     if (v.action == CONDITION_QUIET && !recovered)
         return NULL;
     struct json_writer *w =
         emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;
     e->recovered = recovered;
-    e->event.change = recovered && c->told;
+    e->event.change = recovered && c->reported;
     e->event.level = true;
     if (recovered)
         json_put_string(w, "state", "recovered");

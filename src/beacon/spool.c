@@ -6,14 +6,14 @@
 #include "nefia/base/err.h"
 
 _Static_assert(CONFIG_SPOOL_KB * 1024 / 5 * 4 >= CONFIG_EVENT_BYTES + SPOOL_HEADER,
-               "SPOOL_KB cannot hold one longest event: raise it, or lower EVENT_BYTES");
+               "CONFIG_SPOOL_KB cannot hold one event of maximum size: raise it, or lower CONFIG_EVENT_BYTES");
 
-/** Are they sent in another order than they came in? */
+/** Are events sent in another order than they were added? */
 #define ORDERED IS_ENABLED(CONFIG_BEACON_ACK)
 /** No record. */
 #define NOWHERE SIZE_MAX
 #define LENGTH_MAX 65536
-/** Of a record's first word. */
+/** Fields of a record's first word. */
 #define KEPT UINT32_C(0x800000)
 #define LENGTH (IS_ENABLED(CONFIG_SPOOL_FILE) ? KEPT - 1 : UINT32_C(0xFFFFFF))
 
@@ -64,7 +64,7 @@ static void count_lost(struct spool *s, enum severity sev, struct spool_id id)
     s->lost_total[sev]++;
 }
 
-/** The place of the least severe record up to `most`: the oldest unsent, else the oldest sent. */
+/** Offset of the least severe record up to `most`: the oldest unsent, else the oldest sent. */
 static size_t find_victim(const struct spool *s, enum severity most)
 {
     size_t victim = NOWHERE;
@@ -101,7 +101,7 @@ static void get_item(const struct spool *s, size_t at, struct spool_item *out)
     }
 }
 
-/** It leaves. */
+/** Remove a record. */
 static void tell(const struct spool *s, size_t at)
 {
     struct spool_item item;
@@ -137,7 +137,7 @@ static void evict(struct spool *s, size_t at)
     count_lost(s, sev, id);
 }
 
-/** A new one of this condition is there: the one before it tells nothing any more. */
+/** A new event of this condition was added: remove the one it supersedes. */
 static void collapse(struct spool *s, const struct spool_event *e)
 {
     for (size_t at = s->sent; at < s->used; at += record_size(s, at))
@@ -147,7 +147,7 @@ static void collapse(struct spool *s, const struct spool_event *e)
             s->collapsing = true;
             forget(s, at);
             s->collapsing = false;
-            return; /* there is never a second one */
+            return; /* there is at most one */
         }
 }
 
@@ -163,7 +163,7 @@ static bool fits(const struct spool *s, enum severity sev, size_t need)
     return sev == SEVERITY_CRITICAL || below_critical(s) + need <= s->size / 5 * 4;
 }
 
-/** Would it fit if everything went that may go for it? */
+/** Would it fit if everything that it may evict were evicted? */
 static bool could_fit(const struct spool *s, enum severity sev, size_t need)
 {
     struct spool rest = *s;
@@ -217,7 +217,7 @@ struct spool_id spool_low(const struct spool *s)
     return low;
 }
 
-/** Is the one at `at` to be sent before the one at `before`? */
+/** Should the record at `at` be sent before the one at `before`? */
 static bool first(const struct spool *s, size_t at, size_t before)
 {
     enum severity a = record_severity(s, at), b = record_severity(s, before);
@@ -267,7 +267,7 @@ void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t co
     size_t size = SPOOL_HEADER + item->event.len, skipped = item->at - s->sent;
     uint8_t *p = s->mem + s->sent;
 
-    /* Behind those that were sent, in place: it changes places with what it overtook. */
+    /* Move it after those already sent, in place, past the records it overtook. */
     if (ORDERED && skipped > 0) {
         reverse(p, skipped);
         reverse(p + skipped, size);
@@ -334,7 +334,7 @@ unsigned spool_delivered(struct spool *s)
     return spool_delivered_first(s, s->events - s->unsent);
 }
 
-/** Return: its place, or NOWHERE. */
+/** Return: its offset, or NOWHERE. */
 static size_t find(const struct spool *s, struct spool_id id)
 {
     size_t at = 0;

@@ -6,12 +6,12 @@
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
 
-/* These numbers are on disks. */
+/* On-disk format: never renumber. */
 enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT, KIND_LOST };
 enum { LOST_BYTES = 4 * SEVERITY_COUNT + 32 };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
-/** What an event takes, with its end. */
+/** Bytes of an event, including its GONE. */
 static uint32_t event_bytes(size_t len)
 {
     return (uint32_t)(FRAME_HEADER + SPOOL_FILE_HEAD + SPOOL_FILE_GONE + len);
@@ -30,11 +30,11 @@ uint32_t spool_file_today(struct spool_file *f)
 
 static bool affords(struct spool_file *f, uint32_t bytes)
 {
-    /* It can always be cut once nothing in it is alive. */
+    /* It can always be truncated once it holds no live events. */
     return spool_file_today(f) + bytes + SPOOL_FILE_BLOCK <= f->daily;
 }
 
-/* ---- writing ---- */
+/* ---- Writing ---- */
 
 static void put_id(uint8_t *p, struct spool_id id)
 {
@@ -68,7 +68,7 @@ static uint32_t losses(const struct spool_lost *l)
     return sum;
 }
 
-/** What is lost and not yet told of: it takes the place of what was said before. */
+/** Record the unreported losses; supersedes earlier LOST frames. */
 static int put_lost(struct spool_file *f, int fd)
 {
     const struct spool_lost *l = &f->spool->lost;
@@ -79,7 +79,7 @@ static int put_lost(struct spool_file *f, int fd)
     put_id(p, l->first);
     put_id(p + 16, l->last);
     frame_header(b, KIND_LOST, b + FRAME_HEADER, LOST_BYTES, NULL, 0);
-    f->untold = losses(l);
+    f->unreported_lost = losses(l);
     f->size += sizeof b;
     f->today += sizeof b;
     return file_append(fd, b, sizeof b);
@@ -92,11 +92,11 @@ static void flush(struct spool_file *f)
 
     if (f->gone_len == 0)
         return;
-    /* What is being told of is not told yet: for this once it is among the lost. */
-    if (s->telling)
-        spool_put_lost(s, s->telling);
-    /* First: what is gone may be among the lost. */
-    if (f->untold != losses(&s->lost))
+    /* Losses being reported are not reported yet: count them as lost here. */
+    if (s->reporting)
+        spool_put_lost(s, s->reporting);
+    /* First, because events that are gone may be among the lost. */
+    if (f->unreported_lost != losses(&s->lost))
         (void)put_lost(f, f->fd);
     s->lost = lost;
     (void)file_append(f->fd, f->gone, f->gone_len);
@@ -113,7 +113,7 @@ static void put_gone(struct spool_file *f, struct spool_id id)
     f->gone_len += SPOOL_FILE_GONE;
 }
 
-/** The spool's hook. */
+/** Hook called by the spool. */
 static void event_left(void *arg, const struct spool_event *e)
 {
     struct spool_file *f = arg;
@@ -136,11 +136,11 @@ void spool_file_settle(struct spool_file *f)
 
     if (f->events > 0 || !over || lost > 0) {
         flush(f);
-        if (empty && f->untold != lost)
+        if (empty && f->unreported_lost != lost)
             (void)put_lost(f, f->fd);
         return;
     }
-    f->gone_len = f->untold = 0;
+    f->gone_len = f->unreported_lost = 0;
     f->stale = false;
     f->today += SPOOL_FILE_BLOCK;
     if (ftruncate(f->fd, 0) == 0)
@@ -156,8 +156,8 @@ static int append(struct spool_file *f, const struct spool_event *e, struct spoo
     flush(f);
     off_t end = lseek(f->fd, 0, SEEK_END);
     int err = put_event(f->fd, e);
-    /* It may be the one that tells of them. */
-    if (err == 0 && f->untold != losses(&f->spool->lost))
+    /* It may be the event that reports them. */
+    if (err == 0 && f->unreported_lost != losses(&f->spool->lost))
         err = put_lost(f, f->fd);
     f->today += need;
     if (err == 0 && fdatasync(f->fd) == 0) {
@@ -167,11 +167,11 @@ static int append(struct spool_file *f, const struct spool_event *e, struct spoo
         return 0;
     }
     (void)!ftruncate(f->fd, end);
-    f->untold = UINT32_MAX;
+    f->unreported_lost = UINT32_MAX;
     return NEFIA_EIO;
 }
 
-/* ---- a new file ---- */
+/* ---- Replacing the file ---- */
 
 static bool below(const struct spool_event *a, const struct spool_event *b)
 {
@@ -180,7 +180,7 @@ static bool below(const struct spool_event *a, const struct spool_event *b)
     return a->id.boot != b->id.boot ? a->id.boot < b->id.boot : a->id.seq < b->id.seq;
 }
 
-/** Which of those that are alive are to stay: those above `cut`. Return: their bytes. */
+/** Choose the live events to keep: those above `cut`. Return: their bytes. */
 static uint32_t choose(const struct spool_file *f, struct spool_event *cut)
 {
     uint32_t bytes = f->alive;
@@ -225,7 +225,7 @@ static int replace(struct spool_file *f)
     f->today += bytes + SPOOL_FILE_BLOCK;
     int fd = file_replace_begin(f->path);
     int err = 0;
-    f->untold = 0;
+    f->unreported_lost = 0;
     if (fd >= 0 && losses(&f->spool->lost) > 0)
         err = put_lost(f, fd);
     for (size_t at = 0; fd >= 0 && err == 0 && spool_walk(f->spool, &at, &item);)
@@ -235,7 +235,7 @@ static int replace(struct spool_file *f)
         err = file_replace_end(f->path, fd, err);
     if (fd < 0 || err == NEFIA_EIO) {
         close(fd);
-        f->untold = UINT32_MAX; /* what the file says of them is not known: it is said anew */
+        f->unreported_lost = UINT32_MAX; /* what the file records is unknown: write it again */
         return NEFIA_EIO;
     }
     close(f->fd);
@@ -244,7 +244,7 @@ static int replace(struct spool_file *f)
     f->stale = false;
     drop_below(f, &cut);
     f->alive = bytes;
-    f->size = bytes + (f->untold > 0 ? FRAME_HEADER + LOST_BYTES : 0);
+    f->size = bytes + (f->unreported_lost > 0 ? FRAME_HEADER + LOST_BYTES : 0);
     return 0;
 }
 
@@ -279,7 +279,7 @@ void spool_file_keep(struct spool_file *f, const struct spool_event *e)
     f->failed += err == NEFIA_EIO;
 }
 
-/* ---- the start ---- */
+/* ---- Start ---- */
 
 static void replay_lost(struct spool_file *f, const uint8_t *p)
 {
@@ -331,10 +331,10 @@ static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
     frame_reader_init(&r, f->fd, buf, cap);
     while ((more = frame_next(&r, &frame)) > 0)
         replay(f, &frame);
-    f->replaced.seq = 0; /* the one that takes its place is there */
+    f->replaced.seq = 0; /* its successor is there */
     f->damaged = r.damaged + r.torn;
     f->size = f->today = (uint32_t)(r.end + r.torn) + f->events * SPOOL_FILE_GONE;
-    /* What is gone is so for good before the hub hears of another start: it remembers but two. */
+    /* Write pending GONE frames before the hub sees another start: it remembers only two. */
     if (more == 0 && f->size > 0)
         more = fdatasync(f->fd);
     return more < 0 ? NEFIA_EIO : 0;
@@ -360,10 +360,10 @@ int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *c
         return err;
     }
     const bool lost = s->lost.last.seq > 0;
-    f->untold = losses(&f->found);
-    if (f->untold > 0)
+    f->unreported_lost = losses(&f->found);
+    if (f->unreported_lost > 0)
         spool_put_lost(s, &f->found);
-    /* What was lost is lost once: the next start would find it before it finds that it is gone. */
+    /* Count a loss once: at the next start, its event would be read before its GONE. */
     if (lost)
         (void)replace(f);
     spool_file_settle(f);

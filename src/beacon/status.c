@@ -135,7 +135,7 @@ static void put_counts(const struct beacon *b, struct text *t, enum severity s)
     const struct beacon_pipeline *p = &b->pipeline;
 
     put_cells(t,
-              (const char *const[]){severity_text(s), DEC(p->heard[s]), DEC(p->repeated[s]),
+              (const char *const[]){severity_text(s), DEC(p->accepted[s]), DEC(p->repeated[s]),
                                     DEC(p->over_rate[s]), DEC(p->spool.lost_total[s]), NULL},
               count_columns);
 }
@@ -292,7 +292,7 @@ static void put_program(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "reloads", b->reloads);
     json_put_u64(w, "failed_reloads", b->failed_reloads);
     put_uplink(b, w);
-    put_by_severity(w, "heard", p->heard);
+    put_by_severity(w, "heard", p->accepted);
     put_by_severity(w, "repeated", p->repeated);
     put_by_severity(w, "over_rate", p->over_rate);
     put_by_severity(w, "lost", p->spool.lost_total);
@@ -429,9 +429,9 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
     if (cursor->flag)
         return 0;
     cursor->flag = true;
-    cursor->exit = cursor->step == PIPELINE_HEARD ? CLI_FINE : CLI_NO;
+    cursor->exit = cursor->step == PIPELINE_ACCEPTED ? CLI_FINE : CLI_NO;
     text_init(&t, row, sizeof row);
-    if (cursor->step == PIPELINE_HEARD)
+    if (cursor->step == PIPELINE_ACCEPTED)
         PUT(&t, "accepted: boot ", DEC(b->pipeline.boot), ", seq ", DEC(cursor->seq));
     else if (cursor->step == PIPELINE_REPEATED)
         text_str(&t, "held back: the same was heard within dedup_window; it is counted");

@@ -14,18 +14,18 @@
 enum {
     CONNECT_MS = 10 * 1000,
     UNACKNOWLEDGED_MS =
-        60 * 1000, /* sent bytes that stay unacknowledged this long: the link is dead */
+        60 * 1000, /* sent bytes unacknowledged for this long: the link is dead */
     CLOSING_MS = 10 * 1000,
     WAIT_LEAST_MS = 1000,
     WAIT_FIRST_MS = 2 * 1000,
     WAIT_MOST_MS = 5 * 60 * 1000,
     CHECK_FIRST_MS =
-        20, /* looks at the kernel's send queue: doubling, while something is in flight */
+        20, /* interval of send queue checks while data is in flight; doubles */
     CHECK_MOST_MS = 1000,
-    SETTLE_MS = 100, /* after all arrived: a hub that refuses what it got resets the connection */
-    RETURN_MS = 5 * 60 * 1000, /* then the first hub is tried again by who is with another one */
+    SETTLE_MS = 100, /* after everything arrived: a hub that rejects data resets the connection */
+    RETURN_MS = 5 * 60 * 1000, /* retry of the first hub while connected to another one */
     RETURN_MOST_MS = 60 * 60 * 1000,
-    ADMIT_MS = 1000, /* after a refusal: a hub that does not take us at all resets it before we speak */
+    ADMIT_MS = 1000, /* after a rejection: a hub that rejects us altogether resets before data is sent */
 };
 
 static void try_hub(struct uplink *u);
@@ -66,7 +66,7 @@ static void drop_connection(struct uplink *u)
     spool_rewind(u->spool);
 }
 
-/* ---- waiting ---- */
+/* ---- Backoff ---- */
 
 static void wait_over(void *arg)
 {
@@ -96,8 +96,8 @@ void uplink_retry(struct uplink *u)
         wait_over(u);
 }
 
-/** The hub reset the connection after it was sent something of that many events, `first` the oldest.
- * Which one of several it refused shows when they go one at a time. */
+/** The hub reset the connection after data of that many events was sent, `first` being the oldest.
+ * Which of several it rejected is found out by sending them one at a time. */
 static void refused(struct uplink *u, unsigned events, struct spool_id first)
 {
     u->suspects = events;
@@ -108,38 +108,38 @@ static void refused(struct uplink *u, unsigned events, struct spool_id first)
     u->refused = first;
     if (++u->refusals < UPLINK_REFUSALS)
         return;
-    LOG_WARN("event ", DEC(first.seq), " was refused ", DEC(u->refusals), " times: it is lost");
+    LOG_WARN("event ", DEC(first.seq), " rejected ", DEC(u->refusals), " times: dropped");
     u->refusals = 0;
     spool_give_up(u->spool, first);
 }
 
-/** A connection that was up ended. error: its errno, or 0. */
+/** An established connection ended. error: its errno, or 0. */
 void uplink_lost(struct uplink *u, const char *why, int error)
 {
-    unsigned begun = u->spool->events - u->spool->unsent;
+    unsigned in_flight = u->spool->events - u->spool->unsent;
     struct spool_item first = {0};
 
     if (u->line_len > 0 && u->line_sent == 0)
-        begun--;
-    /* Who greets refuses in words. */
+        in_flight--;
+    /* A hub that greets sends refusals instead. */
     if (error != ECONNRESET || u->state != UPLINK_UP || u->mode != UPLINK_PLAIN)
-        begun = 0;
-    LOG_WARN("the connection to ", ADDR(&u->peer), " ended: ", why, "; ", DEC(u->spool->events),
-             " events wait");
+        in_flight = 0;
+    LOG_WARN("connection to ", ADDR(&u->peer), " ended: ", why, "; ", DEC(u->spool->events),
+             " events queued");
     spool_sent(u->spool, &first);
     drop_connection(u);
-    if (begun > 0)
-        refused(u, begun, first.event.id);
+    if (in_flight > 0)
+        refused(u, in_flight, first.event.id);
     u->failures++;
-    /* Never twice in a row to one that took nothing. */
+    /* Not twice in a row to a hub that accepted nothing. */
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         u->next_hub = u->delivered == u->delivered_before ? u->hub + 1 : 0;
     wait(u);
 }
 
-/* ---- what arrived ---- */
+/* ---- Delivery ---- */
 
-/** How many events the hub's kernel has, when `queued` bytes are still under way. */
+/** Events received by the hub's kernel while `queued` bytes are still in flight. */
 static unsigned arrived(const struct uplink *u, int queued)
 {
     size_t missing = (size_t)queued + (u->line_len - u->line_sent);
@@ -147,7 +147,7 @@ static unsigned arrived(const struct uplink *u, int queued)
     return queued < 0 ? 0 : spool_arrived(u->spool, missing, u->key->set ? MAC_HEX + 2 : 1);
 }
 
-/** The n oldest of those sent arrived. */
+/** The n oldest sent events were delivered. */
 void uplink_confirm(struct uplink *u, unsigned n)
 {
     n = spool_delivered_first(u->spool, n);
@@ -171,7 +171,7 @@ static uint64_t spool_losses(const struct spool *s)
     return sum;
 }
 
-/** An error the kernel noted (a reset) that no read has told yet; 0: none. */
+/** Pending socket error (a reset) not yet returned by a read; 0: none. */
 static int pending_error(const struct uplink *u)
 {
     int error = 0;
@@ -189,16 +189,17 @@ static void check_queue(void *arg)
         uplink_lost(u, ERRNO(error), error);
         return;
     }
-    /* What the spool dropped meanwhile moved the count: then it begins anew. */
+    /* Losses in the spool meanwhile invalidate the count: start over. */
     if (u->settling > 0 && u->losses == spool_losses(u->spool))
         uplink_confirm(u, u->settling);
     u->settling = 0;
-    uplink_kick(u); /* what waited for it */
+    uplink_kick(u); /* send what waited for it */
     if (u->state != UPLINK_UP || u->spool->events == u->spool->unsent)
         return;
     if (u->check_ms < CHECK_MOST_MS)
         u->check_ms *= 2;
-    /* With what was just sent. A reset empties the queue: the next look sees it as an error. */
+    /* Including what was just sent. A reset empties the queue; the next check sees it as an
+     * error. */
     u->settling = arrived(u, tcp_queued(u->fd));
     if (u->settling > 0) {
         u->losses = spool_losses(u->spool);
@@ -215,17 +216,17 @@ static void check_soon(struct uplink *u)
     timer_start(u->loop, &u->check, u->check_ms, check_queue, u);
 }
 
-/* ---- the hub ends it ---- */
+/* ---- Close by the hub ---- */
 
 static void closing_over(void *arg)
 {
-    uplink_lost(arg, "the hub closed, and not all was acknowledged", 0);
+    uplink_lost(arg, "closed by the hub before everything was acknowledged", 0);
 }
 
 static void check_end(void *arg)
 {
     struct uplink *u = arg;
-    /* In this order: a reset empties the queue, and is then seen as an error. */
+    /* In this order: a reset empties the queue and then shows as an error. */
     int queued = tcp_queued(u->fd);
     int error = pending_error(u);
 
@@ -235,7 +236,7 @@ static void check_end(void *arg)
     }
     if (queued == 0) {
         uplink_confirm(u, arrived(u, 0));
-        LOG_INFO("the hub ", ADDR(&u->peer), " closed the connection; all that was sent arrived");
+        LOG_INFO("hub ", ADDR(&u->peer), " closed the connection; everything sent was delivered");
         drop_connection(u);
         wait(u);
         return;
@@ -245,7 +246,7 @@ static void check_end(void *arg)
     timer_start(u->loop, &u->check, u->check_ms, check_end, u);
 }
 
-/** The line begun is with the kernel: close our side and see whether all arrives. */
+/** The current line has been passed to the kernel: close our side and wait for delivery. */
 static void finish(struct uplink *u)
 {
     loop_unwatch(u->loop, &u->watch);
@@ -260,7 +261,7 @@ static void finish(struct uplink *u)
 static void hub_ended(struct uplink *u)
 {
     if (u->mode != UPLINK_PLAIN) {
-        uplink_lost(u, "the hub closed it", 0); /* what it has not acknowledged is sent again */
+        uplink_lost(u, "closed by the hub", 0); /* unacknowledged events are sent again */
         return;
     }
     set_state(u, UPLINK_CLOSING);
@@ -272,9 +273,9 @@ static void hub_ended(struct uplink *u)
         loop_watch_events(&u->watch, POLLOUT);
 }
 
-/* ---- sending ---- */
+/* ---- Sending ---- */
 
-/** The next event that the hub may be sent; those that are longer than it takes are lost. Return:
+/** Next event that may be sent to the hub; those longer than the hub accepts are dropped. Return:
  * whether there is one. */
 static bool next_event(struct uplink *u, struct spool_item *item)
 {
@@ -283,13 +284,13 @@ static bool next_event(struct uplink *u, struct spool_item *item)
     while (spool_next(u->spool, item, u->greeting.span)) {
         if (item->event.len + LINK_STAMP_MAX <= u->greeting.bytes)
             return true;
-        LOG_WARN("event ", DEC(item->event.id.seq), " is longer than the hub takes: it is lost");
+        LOG_WARN("event ", DEC(item->event.id.seq), " exceeds the hub's line limit: dropped");
         spool_give_up(u->spool, item->event.id);
     }
     return false;
 }
 
-/** The next event of the spool into u->line: JSON, newline, signature, newline. Return: whether
+/** Write the next event of the spool to u->line: JSON, newline, signature, newline. Return: whether
  * there was one. */
 static bool next_line(struct uplink *u)
 {
@@ -318,7 +319,7 @@ static bool next_line(struct uplink *u)
     return true;
 }
 
-/** Return: 0 when the whole line is with the kernel, NEFIA_EAGAIN when it takes no more now, or
+/** Return: 0 if the kernel has the whole line, NEFIA_EAGAIN if its buffer is full, or
  * another error. */
 static int send_line(struct uplink *u)
 {
@@ -357,9 +358,9 @@ void uplink_kick(struct uplink *u)
         uplink_send(u);
 }
 
-/* ---- the descriptor ---- */
+/* ---- I/O ---- */
 
-/** What the hub says to who does not understand it is passed over. Return: false when the connection
+/** Discard what the hub sends in plain mode. Return: false if the connection
  * is no longer up. */
 static bool receive(struct uplink *u)
 {
@@ -368,7 +369,7 @@ static bool receive(struct uplink *u)
     errno = 0;
     int n = tcp_recv(u->fd, bytes, sizeof bytes);
     if (IS_ENABLED(CONFIG_BEACON_ACK) && n > 0)
-        return uplink_heard(u, bytes, (size_t)n);
+        return uplink_received(u, bytes, (size_t)n);
     if (n > 0)
         u->ignored += (uint64_t)n;
     if (n >= 0 || n == NEFIA_EAGAIN)
@@ -387,14 +388,14 @@ static void ready(void *arg, short revents)
     if (u->state == UPLINK_UP && revents & (POLLIN | POLLERR | POLLHUP) && !receive(u))
         return;
     if (u->state == UPLINK_CLOSING && revents & (POLLERR | POLLHUP)) {
-        uplink_lost(u, "the hub went away", 0);
+        uplink_lost(u, "hung up", 0);
         return;
     }
     if (revents & POLLOUT)
         uplink_send(u);
 }
 
-/* ---- connecting ---- */
+/* ---- Connecting ---- */
 
 static void try_next(struct uplink *u)
 {
@@ -416,10 +417,10 @@ static void not_connected(struct uplink *u, const char *why)
 
 static void connect_timeout(void *arg)
 {
-    not_connected(arg, "no answer within 10 s");
+    not_connected(arg, "timed out after 10 s");
 }
 
-/** With another hub than the first: is that one back? When nothing is on its way. */
+/** Connected to another hub than the first: retry the first while nothing is in flight. */
 static void try_first(void *arg)
 {
     struct uplink *u = arg;
@@ -428,7 +429,7 @@ static void try_first(void *arg)
         timer_start(u->loop, &u->home, CHECK_MOST_MS, try_first, u);
         return;
     }
-    LOG_INFO("trying the first hub again");
+    LOG_INFO("retrying the first hub");
     if (u->return_ms < RETURN_MOST_MS)
         u->return_ms *= 2;
     drop_connection(u);
@@ -457,13 +458,13 @@ static void connect_ready(void *arg, short revents)
     loop_unwatch(u->loop, &u->watch);
     set_state(u, UPLINK_UP);
     u->connects++;
-    LOG_INFO("connected to ", ADDR(&u->peer), "; ", DEC(u->spool->events), " events wait");
+    LOG_INFO("connected to ", ADDR(&u->peer), "; ", DEC(u->spool->events), " events queued");
     u->delivered_before = u->delivered;
     if (IS_ENABLED(CONFIG_BEACON_ACK) && u->hub > 0)
         timer_start(u->loop, &u->home, u->return_ms + u->random_below(u->return_ms / 4), try_first,
                     u);
     if (loop_watch(u->loop, &u->watch, u->fd, POLLIN, ready, u) < 0)
-        uplink_lost(u, "too many descriptors", 0);
+        uplink_lost(u, "out of loop watches", 0);
     else if (IS_ENABLED(CONFIG_BEACON_ACK))
         uplink_greet(u);
     else if (u->suspects > 0)
@@ -484,7 +485,7 @@ static void try_peer(struct uplink *u)
     u->fd = tcp_connect_start(&u->peer, UNACKNOWLEDGED_MS);
     if (u->fd < 0 || loop_watch(u->loop, &u->watch, u->fd, POLLOUT, connect_ready, u) < 0) {
         u->error = errno;
-        /* From the loop, so that a list of dead addresses is no recursion. */
+        /* From the loop, so that a list of dead addresses does not recurse. */
         timer_start(u->loop, &u->timer, 0, connect_failed_at_once, u);
         return;
     }
@@ -495,7 +496,7 @@ static void lookup_failed_at_once(void *arg)
 {
     struct uplink *u = arg;
 
-    uplink_resolved(u, NULL, 0, "no command can be started for it now");
+    uplink_resolved(u, NULL, 0, "no child process available");
 }
 
 static void try_hub(struct uplink *u)
@@ -519,16 +520,16 @@ void uplink_resolved(struct uplink *u, const struct addr *found, int n, const ch
         return;
     u->resolving = false;
     if (n <= 0) {
-        LOG_INFO("cannot look up ", u->hubs[u->hub].name, ": ", why);
+        LOG_INFO("cannot resolve ", u->hubs[u->hub].name, ": ", why);
         try_next(u);
         return;
     }
-    /* Another one each time, so that one dead address of several does not keep us out. */
+    /* A different one each time, so that a single dead address does not prevent connecting. */
     u->peer = found[u->attempts % (unsigned)n];
     try_peer(u);
 }
 
-/* ---- from outside ---- */
+/* ---- Interface ---- */
 
 void uplink_stop(struct uplink *u)
 {

@@ -7,23 +7,23 @@
 
 enum {
     GREETING_MS = 2 * 1000,
-    ACK_MS = 60 * 1000, /* without an acknowledgement of what was sent: the hub is dead */
+    ACK_MS = 60 * 1000, /* without acknowledgement of sent events: the hub is dead */
 };
 
-/* ---- the greeting ---- */
+/* ---- Greeting ---- */
 
-/** It is a plain hub, whatever it says. */
+/** Treat it as a plain hub, whatever it sends. */
 static void no_greeting(void *arg)
 {
     struct uplink *u = arg;
 
     timer_stop(&u->timer);
     if (u->require_ack) {
-        uplink_lost(u, "the hub does not greet, and require_ack is set", 0);
+        uplink_lost(u, "hub sent no greeting; beacons.require_ack requires one", 0);
         return;
     }
     u->mode = UPLINK_PLAIN;
-    LOG_INFO("the hub ", ADDR(&u->peer), " acknowledges nothing");
+    LOG_INFO("hub ", ADDR(&u->peer), " does not acknowledge events");
     uplink_send(u);
 }
 
@@ -31,29 +31,29 @@ void uplink_greet(struct uplink *u)
 {
     u->mode = UPLINK_ASKED;
     u->count = u->acked = 0;
-    u->heard_len = 0;
+    u->received_len = 0;
     timer_start(u->loop, &u->timer, GREETING_MS, no_greeting, u);
 }
 
-/** Return: null, or why it is none we can trust. */
+/** Check the greeting. Return: null, or why it cannot be trusted. */
 static const char *take_greeting(struct uplink *u, const struct link_message *m, bool is_signed)
 {
     if (m->kind != LINK_GREETING)
-        return "the hub acknowledges before it greets";
+        return "acknowledgement before the greeting";
     if (u->key->set && !is_signed && m->auth != LINK_AUTH_HOST)
-        return "the hub's greeting is signed with another key";
+        return "hub's greeting is signed with another key";
     if (!u->key->set && m->auth != LINK_AUTH_NONE)
-        return "the hub has a key and this beacon has none (beacons.hmac_key_file)";
+        return "hub has a key and this beacon has none (beacons.hmac_key_file)";
     timer_stop(&u->timer);
     u->greeting = *m;
-    /* What is longer than the hub takes is lost: that has to be the hub's own word. */
+    /* Events over the hub's limit are dropped, so the limit must be authenticated. */
     if (u->key->set && !is_signed)
         u->greeting.bytes = CONFIG_EVENT_BYTES;
     u->mode = UPLINK_ACKED;
     return NULL;
 }
 
-/* ---- acknowledgements ---- */
+/* ---- Acknowledgements ---- */
 
 static void no_ack(void *arg)
 {
@@ -68,7 +68,7 @@ static void expect_ack(struct uplink *u)
         timer_start(u->loop, &u->check, ACK_MS, no_ack, u);
 }
 
-/** The oldest that is on its way is the one: all before it were acknowledged. */
+/** It is the oldest in flight: all before it were acknowledged. */
 static const char *take_refusal(struct uplink *u, const struct link_message *m)
 {
     struct spool_item item;
@@ -76,18 +76,18 @@ static const char *take_refusal(struct uplink *u, const struct link_message *m)
     if (m->count > 0)
         uplink_confirm(u, spool_numbered(u->spool, (uint32_t)m->count - 1));
     if (spool_sent(u->spool, &item) && spool_numbered(u->spool, (uint32_t)m->count) == 1) {
-        LOG_WARN("event ", DEC(item.event.id.seq), " was refused by the hub: it is lost");
+        LOG_WARN("event ", DEC(item.event.id.seq), " refused by the hub: dropped");
         spool_give_up(u->spool, item.event.id);
     }
-    return "the hub refuses an event";
+    return "event refused by the hub";
 }
 
 static const char *take_ack(struct uplink *u, const struct link_message *m)
 {
     if (m->kind == LINK_GREETING)
-        return "the hub greets twice";
+        return "second greeting";
     if (strcmp(m->nonce, u->greeting.nonce) != 0 || m->count > u->count)
-        return "the hub acknowledges what was not sent to it";
+        return "acknowledgement of an event that was not sent";
     if (m->kind == LINK_REFUSAL)
         return take_refusal(u, m);
     u->greeting.window = m->window;
@@ -99,12 +99,13 @@ static const char *take_ack(struct uplink *u, const struct link_message *m)
     return NULL;
 }
 
-/* ---- what the hub says ---- */
+/* ---- Receiving ---- */
 
-/** What is said is no greeting of a version we know. */
-static const char not_ours[] = "";
+/** The line is not a greeting of a known version. */
+static const char not_a_greeting[] = "";
 
-/** A line, and its signature line (with a key). Return: null, or why the connection is to end. */
+/** Handle a line and (with a key) its signature line. Return: null, or why to close the
+ * connection. */
 static const char *take_line(struct uplink *u, const char *line, size_t len, const char *sig,
                              size_t sig_len)
 {
@@ -112,55 +113,55 @@ static const char *take_line(struct uplink *u, const char *line, size_t len, con
     struct link_message m;
     bool is_signed = u->key->set && mac_verify_hex(u->key, line, len, sig, sig_len) == 0;
 
-    /* But for the greeting, which may come before the hub knows whose key it needs, nothing is read
-     * that is not signed. */
+    /* Nothing unsigned is parsed, except the greeting, which may come before the hub knows whose
+     * key it needs. */
     if (u->key->set && !is_signed && u->mode == UPLINK_ACKED)
-        return "the hub's acknowledgement is signed with another key";
+        return "acknowledgement is signed with another key";
     int err = link_read(&m, line, len, tokens);
     if (err < 0 && u->mode == UPLINK_ASKED)
-        return not_ours;
+        return not_a_greeting;
     if (err < 0)
-        return "the hub says what is neither greeting nor acknowledgement";
+        return "unexpected message from the hub";
     return u->mode == UPLINK_ASKED ? take_greeting(u, &m, is_signed) : take_ack(u, &m);
 }
 
-/** Take the first complete line out of u->heard. Return: its bytes, 0: there is none; *why: as
+/** Handle the first complete line of u->received. Return: its length; 0: none; *why: as
  * take_line. */
 static size_t take_first(struct uplink *u, const char **why)
 {
-    const char *end = memchr(u->heard, '\n', u->heard_len), *sig = NULL, *sig_end = end;
+    const char *end = memchr(u->received, '\n', u->received_len), *sig = NULL, *sig_end = end;
 
     if (end && u->key->set) {
         sig = end + 1;
-        sig_end = memchr(sig, '\n', u->heard_len - (size_t)(sig - u->heard));
+        sig_end = memchr(sig, '\n', u->received_len - (size_t)(sig - u->received));
     }
     if (!end || !sig_end) {
-        if (u->heard_len == sizeof u->heard)
-            *why = u->mode == UPLINK_ASKED ? not_ours : "the hub says a line that is too long";
+        if (u->received_len == sizeof u->received)
+            *why = u->mode == UPLINK_ASKED ? not_a_greeting : "line too long";
         return 0;
     }
-    *why = take_line(u, u->heard, (size_t)(end - u->heard), sig,
+    *why = take_line(u, u->received, (size_t)(end - u->received), sig,
                      sig ? (size_t)(sig_end - sig) : 0);
-    return (size_t)(sig_end + 1 - u->heard);
+    return (size_t)(sig_end + 1 - u->received);
 }
 
-bool uplink_heard(struct uplink *u, const char *bytes, size_t len)
+bool uplink_received(struct uplink *u, const char *bytes, size_t len)
 {
     const char *why = NULL;
 
     while (len > 0 && u->mode != UPLINK_PLAIN) {
-        size_t room = sizeof u->heard - u->heard_len, n = len < room ? len : room;
+        size_t room = sizeof u->received - u->received_len, n = len < room ? len : room;
 
-        memcpy(u->heard + u->heard_len, bytes, n);
-        u->heard_len += n;
+        memcpy(u->received + u->received_len, bytes, n);
+        u->received_len += n;
         bytes += n;
         len -= n;
         for (size_t taken; !why && (taken = take_first(u, &why)) > 0;) {
-            u->heard_len -= taken;
-            memmove(u->heard, u->heard + taken, u->heard_len);
+            u->received_len -= taken;
+            memmove(u->received, u->received + taken, u->received_len);
         }
-        if (why == not_ours) {
-            u->ignored += u->heard_len;
+        if (why == not_a_greeting) {
+            u->ignored += u->received_len;
             no_greeting(u);
         } else if (why) {
             uplink_lost(u, why, 0);
@@ -173,13 +174,13 @@ bool uplink_heard(struct uplink *u, const char *bytes, size_t len)
     return u->state == UPLINK_UP;
 }
 
-/* ---- what is sent ---- */
+/* ---- Sending ---- */
 
 bool uplink_may_send(const struct uplink *u)
 {
     return u->mode == UPLINK_PLAIN ||
            (u->mode == UPLINK_ACKED &&
-            u->count - u->acked < u->greeting.window); /* also those that left the spool since */
+            u->count - u->acked < u->greeting.window); /* includes those that have left the spool since */
 }
 
 size_t uplink_stamp(struct uplink *u, size_t len)

@@ -14,20 +14,20 @@
 #include "nefia/sys/log.h"
 
 enum {
-    SLOW_MS = 10000, /* for the request, and for each record to leave */
-    RETRY_MS = 1000, /* after accept found no descriptor */
+    SLOW_MS = 10000, /* limit for the request, and for sending each record */
+    RETRY_MS = 1000, /* after accept ran out of descriptors */
     BACKLOG = 8,
-    RECORDS_A_TURN = 16, /* so that one long answer does not hold the loop */
+    RECORDS_A_TURN = 16, /* so that one long response does not monopolise the loop */
     WHY_BYTES = 256,
 };
 
 _Static_assert(sizeof(((struct control_server *)0)->path) ==
                    sizeof(((struct sockaddr_un *)0)->sun_path),
-               "the path is as long as the kernel takes it");
+               "the path buffer has the kernel's size");
 
-/* ---- the last line ---- */
+/* ---- The last line ---- */
 
-/** Put the last line in buf; error null: the plain end. */
+/** Write the last line to buf; error null: normal end. */
 static void put_last(struct control_client *c, const char *error)
 {
     struct json_writer w;
@@ -50,7 +50,7 @@ static void put_last(struct control_client *c, const char *error)
     c->ending = true;
 }
 
-/** message may be in buf, and empty: then err_text serves. */
+/** message may be in buf; if empty, err_text is used. */
 static void put_error(struct control_client *c, int err, const char *message)
 {
     char copy[WHY_BYTES];
@@ -61,7 +61,7 @@ static void put_error(struct control_client *c, int err, const char *message)
     put_last(c, copy);
 }
 
-/* ---- one client ---- */
+/* ---- One client ---- */
 
 static void drop(struct control_client *c)
 {
@@ -77,8 +77,8 @@ static void too_slow(void *arg)
 {
     struct control_client *c = arg;
 
-    LOG_INFO("control socket: a client was dropped, ",
-             c->verb ? "it does not take its answer" : "it sent no request");
+    LOG_INFO("control socket: client dropped: ",
+             c->verb ? "response not read within 10 s" : "no request within 10 s");
     drop(c);
 }
 
@@ -87,7 +87,7 @@ static void give_time(struct control_client *c)
     timer_start(c->server->loop, &c->timer, SLOW_MS, too_slow, c);
 }
 
-/** Have the verb fill buf. Return: false when it has nothing now. */
+/** Let the verb fill buf. Return: false if it has nothing at present. */
 static bool next_record(struct control_client *c)
 {
     struct text out;
@@ -106,7 +106,7 @@ static bool next_record(struct control_client *c)
     } else if (r == 0) {
         put_last(c, NULL);
     } else if (out.truncated) {
-        put_error(c, NEFIA_ETOOBIG, "a record is too long for CONFIG_CONTROL_LINE_BYTES");
+        put_error(c, NEFIA_ETOOBIG, "record exceeds CONFIG_CONTROL_LINE_BYTES");
     } else {
         c->buf[out.len] = '\n';
         c->len = out.len + 1;
@@ -114,7 +114,7 @@ static bool next_record(struct control_client *c)
     return true;
 }
 
-/** Send what is left of buf. Return: 1 all left, 0 not yet, NEFIA_ECLOSED. */
+/** Send the rest of buf. Return: 1 all sent, 0 not yet, NEFIA_ECLOSED. */
 static int send_rest(struct control_client *c)
 {
     ssize_t n = send(c->watch.fd, c->buf + c->sent, c->len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -154,7 +154,7 @@ static const struct control_verb *find_verb(const struct control_verb *v, const 
 
 static const struct control_verb no_verb = {.name = ""};
 
-/** The request is whole, in buf, ended by a NUL. */
+/** The request is complete, in buf, NUL-terminated. */
 static void start(struct control_client *c)
 {
     char *name = c->buf, *args = c->buf + strcspn(c->buf, " ");
@@ -169,7 +169,7 @@ static void start(struct control_client *c)
     if (!c->verb) {
         c->verb = &no_verb;
         err = NEFIA_ENOTFOUND;
-        text_str(&why, "this daemon knows no request `");
+        text_str(&why, "unknown request `");
         text_printable(&why, name, strlen(name));
         text_char(&why, '`');
     } else if (c->verb->begin) {
@@ -205,7 +205,7 @@ static void read_request(struct control_client *c)
         start(c);
     } else if (c->len == CONFIG_CONTROL_LINE_BYTES) {
         c->verb = &no_verb;
-        put_error(c, NEFIA_ETOOBIG, "the request is too long for CONFIG_CONTROL_LINE_BYTES");
+        put_error(c, NEFIA_ETOOBIG, "request exceeds CONFIG_CONTROL_LINE_BYTES");
         loop_watch_events(&c->watch, POLLOUT);
         answer(c);
     }
@@ -224,7 +224,7 @@ static void client_ready(void *arg, short revents)
         answer(c);
 }
 
-/* ---- the listener ---- */
+/* ---- Listener ---- */
 
 static struct control_client *free_client(const struct control_server *s)
 {
@@ -242,7 +242,7 @@ static bool may_ask(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
         (peer.uid == 0 || peer.uid == geteuid()))
         return true;
-    LOG_WARN("control socket: refused user ", DEC(peer.uid), " (process ", DEC(peer.pid), ")");
+    LOG_WARN("control socket: connection refused: user ", DEC(peer.uid), " (pid ", DEC(peer.pid), ")");
     return false;
 }
 
@@ -257,11 +257,11 @@ static void admit(struct control_server *s, int fd)
     struct control_client *c = free_client(s);
 
     if (!may_ask(fd)) {
-        refuse(fd, "{\"error\":\"only root and the daemon's own user may ask\",\"exit\":1}\n");
+        refuse(fd, "{\"error\":\"permission denied; only root and the daemon's own user may connect\",\"exit\":1}\n");
         return;
     }
     if (!c) {
-        refuse(fd, "{\"error\":\"as many clients as fit are connected already\",\"exit\":1}\n");
+        refuse(fd, "{\"error\":\"too many clients connected\",\"exit\":1}\n");
         return;
     }
     c->server = s;
@@ -271,7 +271,7 @@ static void admit(struct control_server *s, int fd)
     c->len = c->sent = 0;
     if (loop_watch(s->loop, &c->watch, fd, POLLIN, client_ready, c) < 0) {
         c->server = NULL;
-        refuse(fd, "{\"error\":\"the daemon has no room for a client now\",\"exit\":1}\n");
+        refuse(fd, "{\"error\":\"the daemon is out of descriptors\",\"exit\":1}\n");
         return;
     }
     give_time(c);
@@ -293,15 +293,15 @@ static void listener_ready(void *arg, short revents)
     if (fd >= 0) {
         admit(s, fd);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-        /* Out of descriptors or memory: the connection stays in the queue, and would wake us
-         * without end. */
+        /* Out of descriptors or memory: the connection stays in the queue, and would wake us again
+         * and again. */
         LOG_WARN("control socket: ", ERRNO(errno));
         loop_watch_events(&s->watch, 0);
         timer_start(s->loop, &s->retry, RETRY_MS, listen_again, s);
     }
 }
 
-/* ---- opening ---- */
+/* ---- Opening ---- */
 
 static int fail(struct text *why, int err, const char *what, const char *path, const char *reason)
 {
@@ -347,7 +347,7 @@ static void lock_name(char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK
     text_str(&t, CONTROL_LOCK);
 }
 
-/** Is the locked descriptor still the file of that name? A daemon that ends removes its own. */
+/** Is the locked descriptor still the file of that name? A daemon removes its own on exit. */
 static bool is_there(int fd, const char *name)
 {
     struct stat ours = {0}, there = {0};
@@ -356,7 +356,7 @@ static bool is_there(int fd, const char *name)
            ours.st_dev == there.st_dev;
 }
 
-/** Nobody else opens or removes the socket while we have the lock. Return: its descriptor. */
+/** Take the lock, which serialises creating and removing the socket. Return: its descriptor. */
 static int take_lock(const char *path, struct text *why)
 {
     char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK];
@@ -369,7 +369,7 @@ static int take_lock(const char *path, struct text *why)
         int err = file_lock(fd);
         if (err < 0) {
             err = err == NEFIA_EEXIST
-                      ? fail(why, err, "a daemon is running already and has locked ", name, "")
+                      ? fail(why, err, "another daemon is running: it has locked ", name, "")
                       : fail_system(why, "cannot lock ", name);
             close(fd);
             return err;
@@ -385,21 +385,21 @@ static void drop_lock(const char *path, int fd)
     char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK];
 
     lock_name(name, path);
-    unlink(name); /* before it is free: see is_there */
+    unlink(name); /* before releasing the lock: see is_there */
     close(fd);
 }
 
-/** What stands at the path. Return: 0 when it is free now, else negative with why. */
+/** Make sure that the path is free. Return: 0, or negative with why. */
 static int clear_path(const struct sockaddr_un *address, struct text *why)
 {
     const char *path = address->sun_path;
     struct stat st;
 
     if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : fail_system(why, "cannot look at ", path);
+        return errno == ENOENT ? 0 : fail_system(why, "cannot stat ", path);
     if (!S_ISSOCK(st.st_mode))
         return fail(why, NEFIA_EEXIST, "", path,
-                    " is there and is not a socket; remove it or choose another path");
+                    " exists and is not a socket; remove it or choose another path");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail_system(why, "cannot open a socket for ", path);
@@ -407,14 +407,14 @@ static int clear_path(const struct sockaddr_un *address, struct text *why)
     int reason = errno;
     close(fd);
     if (r == 0 || reason == EAGAIN)
-        return fail(why, NEFIA_EEXIST, "a daemon is running already and answers on ", path, "");
+        return fail(why, NEFIA_EEXIST, "another daemon is running: it answers on ", path, "");
     errno = reason;
     if (reason != ECONNREFUSED)
-        return fail_system(why, "cannot tell whether a daemon answers on ", path);
+        return fail_system(why, "cannot check for a running daemon on ", path);
     return unlink(path) == 0 ? 0 : fail_system(why, "cannot remove the stale ", path);
 }
 
-/** Bound with mode 0600 from its first moment. Return: the descriptor, or NEFIA_EIO. */
+/** Bind with mode 0600 from the start. Return: the descriptor, or NEFIA_EIO. */
 static int bind_and_listen(const struct sockaddr_un *address, struct text *why)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -443,7 +443,7 @@ int control_open(struct control_server *s, struct loop *loop, const char *path,
 
     *s = (struct control_server){.verbs = verbs, .arg = arg, .clients = clients, .count = count};
     if (path[0] == '\0' || strlen(path) >= sizeof address.sun_path)
-        return fail(why, NEFIA_ETOOBIG, "its path must have 1 to 107 bytes: ", path, "");
+        return fail(why, NEFIA_ETOOBIG, "path must be 1 to 107 bytes long: ", path, "");
     memcpy(address.sun_path, path, strlen(path));
     memcpy(s->path, path, strlen(path));
     for (unsigned i = 0; i < count; i++)
@@ -467,7 +467,7 @@ int control_open(struct control_server *s, struct loop *loop, const char *path,
         return 0;
     s->watch.fd = fd;
     control_close(s);
-    return fail(why, NEFIA_EFULL, "no watch is left for ", path, "");
+    return fail(why, NEFIA_EFULL, "too many watches, cannot serve ", path, "");
 }
 
 void control_wake(struct control_server *s)

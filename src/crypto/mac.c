@@ -45,8 +45,8 @@ static int complain_errno(struct text *why, const char *path, const char *what)
     return NEFIA_EIO;
 }
 
-/** Open a file that holds a key and that others cannot read. Symbolic links are followed (images link
- * keys to the writable partition); what counts is the file behind them. Return: the descriptor. */
+/** Open a key file that others cannot read. Symbolic links are followed (images link keys to the
+ * writable partition); the mode checked is the target's. Return: the descriptor. */
 static int open_private(const char *path, struct text *why)
 {
     /* O_NONBLOCK: a FIFO must not hang the start. */
@@ -57,14 +57,14 @@ static int open_private(const char *path, struct text *why)
     if (fd < 0)
         return complain_errno(why, path, "cannot open the key file: ");
     if (fstat(fd, &st) < 0) {
-        err = complain_errno(why, path, "cannot look at the key file: ");
+        err = complain_errno(why, path, "cannot stat the key file: ");
     } else if (st.st_mode & 007) {
-        err = complain(why, path, HINTED("holds a key and is open to all users", "; run: chmod 600 "),
+        err = complain(why, path, HINTED("holds a key but is accessible to all users", "; run: chmod 600 "),
                        NEFIA_EAUTH);
         if (why && IS_ENABLED(CONFIG_CONFIG_HINTS))
             text_str(why, path);
     } else if (!S_ISREG(st.st_mode)) {
-        err = complain(why, path, "the key file is not a regular file", NEFIA_EINVAL);
+        err = complain(why, path, "key file is not a regular file", NEFIA_EINVAL);
     } else {
         return fd;
     }
@@ -93,22 +93,22 @@ static int read_up_to(int fd, char *buf, size_t cap)
 
 static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text *why)
 {
-    char buf[MAC_KEY_MAX + 3]; /* a CR LF, and one byte more to see that it is too long */
+    char buf[MAC_KEY_MAX + 3]; /* room for CR LF, and one byte more to detect an overlong key */
     int n = read_up_to(fd, buf, sizeof buf);
     size_t len = n < 0 ? 0 : (size_t)n;
 
     if (len > 0 && buf[len - 1] == '\n')
         len -= len > 1 && buf[len - 2] == '\r' ? 2 : 1;
     int err = n < 0 ? n : mac_key_set(k, buf, len);
-    wipe(buf, sizeof buf); /* also what came before an error */
+    wipe(buf, sizeof buf); /* even after an error: part of the key may have been read */
     if (n < 0)
-        return complain_errno(why, path, "cannot read the key: ");
+        return complain_errno(why, path, "cannot read the key file: ");
     if (!err)
         return 0;
     return complain(why, path,
-                    len < MAC_KEY_MIN ? HINTED("the key is shorter than 16 bytes",
-                                               "; make one with: openssl rand -hex 32")
-                                      : "the key is longer than 256 bytes",
+                    len < MAC_KEY_MIN ? HINTED("key is shorter than 16 bytes",
+                                               "; create one with: openssl rand -hex 32")
+                                      : "key is longer than 256 bytes",
                     err);
 }
 
@@ -163,7 +163,7 @@ int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const 
 
     if (hex_len != MAC_HEX)
         return NEFIA_EINVAL;
-    /* In digits and not in bytes: what is equal needs no look at its form. */
+    /* Compare digits, not bytes: a match needs no syntax check. */
     mac_sign_hex(k, data, len, mac);
     for (size_t i = 0; i < MAC_HEX; i++)
         differs |= (unsigned)(hex[i] ^ mac[i]);

@@ -9,12 +9,12 @@ void condition_init(struct condition_table *t, struct condition *slots, unsigned
     memset(slots, 0, count * sizeof *slots);
 }
 
-/** Add to the fixed-size name what fits of s and its NUL. Return: the new length. */
+/** Append s with its NUL to the fixed-size name, cut if necessary. Return: the new length. */
 static size_t append(char *name, size_t at, size_t cap, const char *s)
 {
     for (; *s && at < cap; s++)
         name[at++] = *s;
-    return at < cap ? at + 1 : at; /* the rest is zero already */
+    return at < cap ? at + 1 : at; /* the rest is already zero */
 }
 
 static uint32_t name_hash(const char *sensor, const char *subject)
@@ -82,7 +82,7 @@ struct condition_verdict condition_check(struct condition *c, enum level measure
     return v;
 }
 
-/** Is value at or above the threshold or, where the level is held, in the band under it? */
+/** Is value at or above the threshold or, if the level is held, within the hysteresis below it? */
 static bool reaches(int64_t value, int64_t threshold, int64_t hysteresis, bool held)
 {
     int64_t least = threshold;
@@ -90,7 +90,7 @@ static bool reaches(int64_t value, int64_t threshold, int64_t hysteresis, bool h
     if (threshold == INT64_MAX)
         return false;
     if (held && __builtin_sub_overflow(threshold, hysteresis, &least))
-        return true; /* the band reaches below every value */
+        return true; /* the hysteresis reaches below every value */
     return value >= least;
 }
 

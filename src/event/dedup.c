@@ -42,14 +42,14 @@ static uint64_t hash64(uint64_t h, const char *s)
 {
     do
         h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-    while (*s++); /* with the NUL, so that "ab","c" is not "a","bc" */
+    while (*s++); /* including the NUL, so that "ab","c" differs from "a","bc" */
     return h;
 }
 
 uint64_t dedup_key(const struct dedup *d, const struct event_head *h)
 {
     const char *const parts[] = {h->type, h->source, h->host_id, severity_text(h->severity),
-                                 h->subject ? h->subject : ""}; /* as enum dedup_part */
+                                 h->subject ? h->subject : ""}; /* in the order of enum dedup_part */
     uint64_t key = UINT64_C(0xcbf29ce484222325);
 
     for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
@@ -58,7 +58,7 @@ uint64_t dedup_key(const struct dedup *d, const struct event_head *h)
     return key ? key : 1;
 }
 
-/** The slot of this key, else a free one, else the one heard longest ago. */
+/** The slot of this key, else a free one, else the least recently accepted one. */
 static struct dedup_slot *find_slot(struct dedup *d, uint64_t key)
 {
     struct dedup_slot *best = &d->slots[0];
@@ -68,7 +68,7 @@ static struct dedup_slot *find_slot(struct dedup *d, uint64_t key)
 
         if (s->key == key)
             return s;
-        if (best->key && (!s->key || s->heard_ms < best->heard_ms))
+        if (best->key && (!s->key || s->accepted_ms < best->accepted_ms))
             best = s;
     }
     return best;
@@ -81,7 +81,7 @@ struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, ui
     struct dedup_verdict v = {.pass = true};
 
     if (s->key == key) {
-        v.age_ms = now_ms - s->heard_ms;
+        v.age_ms = now_ms - s->accepted_ms;
         if (v.age_ms < d->window_ms) {
             v.pass = false;
             s->suppressed += s->suppressed < UINT32_MAX;
@@ -94,7 +94,7 @@ struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, ui
         v.evicted = s->suppressed;
         v.evicted_severity = (enum severity)s->severity;
     }
-    *s = (struct dedup_slot){.key = key, .heard_ms = now_ms, .severity = (uint8_t)h->severity};
+    *s = (struct dedup_slot){.key = key, .accepted_ms = now_ms, .severity = (uint8_t)h->severity};
     return v;
 }
 

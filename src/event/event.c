@@ -27,7 +27,7 @@ int severity_parse(const char *s, size_t len)
 
 /* ---- Encoding ---- */
 
-/** A name in the form a reader takes: UTF-8 without control characters, at most max bytes of it. */
+/** Write a name as readers accept it: UTF-8 without control characters, at most max bytes. */
 static void put_name(struct json_writer *w, const char *key, const char *s, size_t max)
 {
     char buf[EVENT_HOST_MAX + 1];
@@ -123,7 +123,7 @@ void event_put_text(struct json_writer *data, const char *key, const char *s, si
     text_rewind(out, out->len - 1);
     taken = json_escape(out, s, len, room);
     text_char(out, '"');
-    /* Members are unique: a second cut text must not mark again. */
+    /* Members are unique: mark only once. */
     if (taken < len && !out->truncated && !is_marked(out))
         json_put_bool(data, "truncated", true);
 }
@@ -145,23 +145,23 @@ enum member {
     MEMBERS
 };
 
-/** One member the reader knows, with the sentences for what can be wrong with it. */
+/** A known member, with the messages for its absence and for an invalid value. */
 static const struct {
     const char *name;
-    size_t len; /* of the name: this is looked at for every member of every event */
+    size_t len; /* of the name, precomputed: compared for every member of every event */
     const char *missing, *malformed;
 } members[MEMBERS] = {
-    [TYPE] = {"type", 4, "the event has no member \"type\"",
+    [TYPE] = {"type", 4, "event lacks member \"type\"",
               "\"type\" is not a string of 1 to 128 bytes without control characters"},
-    [SOURCE] = {"source", 6, "the event has no member \"source\"",
+    [SOURCE] = {"source", 6, "event lacks member \"source\"",
                 "\"source\" is not a string of 1 to 128 bytes without control characters"},
-    [HOST_ID] = {"host_id", 7, "the event has no member \"host_id\"",
+    [HOST_ID] = {"host_id", 7, "event lacks member \"host_id\"",
                  "\"host_id\" is not a string of 1 to 255 bytes without control characters"},
-    [TIMESTAMP] = {"timestamp", 9, "the event has no member \"timestamp\"",
+    [TIMESTAMP] = {"timestamp", 9, "event lacks member \"timestamp\"",
                    "\"timestamp\" is not an RFC 3339 time such as \"2026-03-10T15:30:00Z\""},
-    [SEVERITY] = {"severity", 8, "the event has no member \"severity\"",
+    [SEVERITY] = {"severity", 8, "event lacks member \"severity\"",
                   "\"severity\" is not one of \"info\", \"warning\", \"critical\""},
-    [DATA] = {"data", 4, "the event has no member \"data\"", "\"data\" is not an object"},
+    [DATA] = {"data", 4, "event lacks member \"data\"", "\"data\" is not an object"},
     [SEQ] = {"seq", 3, NULL, NULL},
     [BOOT] = {"boot", 4, NULL, NULL},
     [CLOCK] = {"clock", 5, NULL, NULL},
@@ -170,11 +170,11 @@ static const struct {
 
 struct decoder {
     struct event *out;
-    struct text scratch; /* what is left of the caller's */
-    unsigned seen;       /* a bit for each enum member */
+    struct text scratch; /* the unused part of the caller's buffer */
+    unsigned seen;       /* bitmap of enum member */
 };
 
-/** The enum member this key names, or MEMBERS. */
+/** The enum member named by this key, or MEMBERS. */
 static unsigned member_of(const struct json_doc *doc, unsigned key)
 {
     const struct json_token *token = json_at(doc, key);
@@ -196,7 +196,7 @@ static unsigned member_of(const struct json_doc *doc, unsigned key)
     return MEMBERS;
 }
 
-/** The text of string `value`: in place, or unescaped into the scratch. */
+/** Text of string `value`: in place, or unescaped into the scratch buffer. */
 static int take_string(struct decoder *d, unsigned value, size_t max, struct slice *s)
 {
     const struct json_doc *doc = &d->out->doc;
@@ -272,7 +272,7 @@ static int take_data(struct decoder *d, unsigned value)
     return 0;
 }
 
-/** seq and boot are a sender's choice: what is no unsigned integer counts as not there. */
+/** seq and boot are optional: anything but an unsigned integer counts as absent. */
 static void take_count(struct decoder *d, unsigned m, unsigned value, uint64_t *v)
 {
     struct slice s = json_raw(&d->out->doc, value);
@@ -321,7 +321,7 @@ static int refuse(const char **why, const char *sentence, int err)
     return err;
 }
 
-/** One pass over the members of the root. */
+/** Decode the root's members in one pass. */
 static int take_members(struct decoder *d, const char **why)
 {
     const struct json_doc *doc = &d->out->doc;
@@ -356,12 +356,12 @@ int event_decode(struct event *out, const char *line, size_t len, struct json_to
     if (why)
         *why = NULL;
     if (len > CONFIG_EVENT_BYTES)
-        return refuse(why, "the line is longer than this build takes (EVENT_BYTES)", NEFIA_ETOOBIG);
+        return refuse(why, "line exceeds CONFIG_EVENT_BYTES", NEFIA_ETOOBIG);
     err = json_parse(&out->doc, line, len, tokens, cap, EVENT_DEPTH, &problem);
     if (err < 0)
         return refuse(why, problem.what, err);
     if (json_at(&out->doc, 0)->type != JSON_OBJECT)
-        return refuse(why, "the event is not a JSON object", NEFIA_EINVAL);
+        return refuse(why, "event is not a JSON object", NEFIA_EINVAL);
     text_init(&d.scratch, scratch, EVENT_SCRATCH);
     return take_members(&d, why);
 }

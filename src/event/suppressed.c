@@ -7,7 +7,7 @@ static void add(uint32_t *count, uint32_t n)
     *count = n < UINT32_MAX - *count ? *count + n : UINT32_MAX;
 }
 
-/** The counts of this type, of a new slot, or of all others. */
+/** Counters of this type: its slot, a new slot, or the shared one. */
 static uint32_t *counts_of(struct suppressed *s, const char *type)
 {
     size_t cap = sizeof s->types[0].type - 1;
@@ -17,7 +17,7 @@ static uint32_t *counts_of(struct suppressed *s, const char *type)
         char *slot = s->types[i].type;
 
         if (!slot[0])
-            memcpy(slot, name.ptr, name.len); /* an unused slot is all zero */
+            memcpy(slot, name.ptr, name.len); /* an unused slot is zeroed */
         if (slice_eq(name, slot))
             return s->types[i].count;
     }
@@ -34,7 +34,7 @@ void suppressed_add(struct suppressed *s, const char *type, enum severity sev, u
 
 bool suppressed_any(const struct suppressed *s)
 {
-    /* The first slot is the first to be taken, unless nothing had a name. */
+    /* Slots are taken in order, so the first is free only if no event had a type. */
     if (s->types[0].type[0])
         return true;
     for (int sev = 0; sev < SEVERITY_COUNT; sev++)
@@ -67,7 +67,7 @@ static void put_totals(struct json_writer *w, const struct suppressed *s)
         json_put_u64(w, severity_text((enum severity)sev), sum[sev]);
 }
 
-/** Write the counts of a type, or take them back when `most` bytes since start are not enough. */
+/** Write the counters of a type, or undo it if that exceeds `most` bytes since start. */
 static bool put_type(struct json_writer *w, const char *type, const uint32_t count[SEVERITY_COUNT],
                      size_t start, size_t most)
 {

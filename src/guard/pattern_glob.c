@@ -1,17 +1,17 @@
 /* Simple patterns: alternatives of literal text, `.`, `.*` and anchors, as a string of bytes.
  *
- * Exact because nothing in them matches a newline: a match lies within one line of the subject, the
- * first if it is anchored to the beginning, the last if to the end. So each line is tried alone. A
- * gap before an alternative without `^`, or after one without `$`, changes nothing and is left out.
- */
+ * This is exact because nothing in such a pattern matches a newline: a match lies within one line
+ * of the subject, the first if anchored at the beginning, the last if anchored at the end. So each
+ * line is tried alone. A gap before an alternative without `^`, or after one without `$`, is
+ * redundant and omitted. */
 #include "pattern_int.h"
 
 #include <string.h>
 
 #define WAYS_NONE 0xFFFFu /* not simple */
-#define WAYS_MAX 16u      /* more alternatives than this would not fit anyhow */
+#define WAYS_MAX 16u      /* more alternatives than this would not fit anyway */
 
-/* Bytes that no UTF-8 text has (RFC 3629). */
+/* Bytes that never occur in UTF-8 (RFC 3629). */
 enum glob_op { OP_END = 0xFA, OP_BEGIN, OP_OR, OP_GAP, OP_ANY };
 
 struct writer {
@@ -19,8 +19,8 @@ struct writer {
     char *out;
     size_t len;
     size_t start;  /* of the alternative being written */
-    bool consumed; /* it has something that takes a character or a gap */
-    bool ended;    /* it has its `$` */
+    bool consumed; /* contains something that consumes a character, or a gap */
+    bool ended;    /* its `$` has been written */
     bool failed;
 };
 
@@ -29,7 +29,7 @@ static unsigned char op(const char *p)
     return (unsigned char)*p;
 }
 
-/* ---- which trees are simple ------------------------------------------------------------------ */
+/* ---- recognising simple trees ---------------------------------------------------------------- */
 
 static bool is_dot(const struct tree *t, const struct pattern_node *n)
 {
@@ -63,7 +63,7 @@ static bool is_leaf(const struct tree *t, const struct pattern_node *n)
     }
 }
 
-/** In how many ways a node can be read as leaves in a row. */
+/** Number of leaf sequences a node expands to. */
 static uint16_t ways(const struct tree *t, const struct pattern_node *n)
 {
     uint32_t total = n->kind == NODE_SEQ ? 1 : 0;
@@ -106,7 +106,7 @@ static void put_anchor(struct writer *w, uint32_t which)
         return;
     }
     if (w->consumed)
-        w->failed = true; /* `a^` matches nothing, but that is TRE's to find out */
+        w->failed = true; /* `a^` never matches, but leave that to TRE */
     else if (w->len == w->start)
         put_op(w, OP_BEGIN);
 }
@@ -144,8 +144,8 @@ static void put_leaf(struct writer *w, const struct pattern_node *n)
     }
 }
 
-/** Write the leaves of one way through the tree. A work item is a node, which of its ways, and
- * whether its siblings follow. */
+/** Write the leaves of one expansion of the tree. A work item is a node, the number of its
+ * expansion, and whether its siblings follow. */
 static void put_way(struct writer *w, uint16_t rank)
 {
     struct pattern_node *nodes = w->t->s->nodes;
@@ -227,8 +227,8 @@ static size_t char_bytes(const char *s)
     return c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
 }
 
-/** Classic wildcard matching: on a mismatch go back to the last gap and let it take one character
- * more. Time at most glob times line. */
+/** Classic wildcard matching: on a mismatch, return to the last gap and extend it by one character.
+ * Time at most glob times line. */
 static bool match_gaps(const char *g, size_t n, bool anchored, bool to_end, struct line l)
 {
     size_t i = 0, k = 0, gap = 0, resume = 0;

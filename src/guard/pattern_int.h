@@ -1,9 +1,9 @@
-/** What the parts of the pattern module share.
+/** Shared by the files of the pattern module.
  *
  *     pattern_parse.c   RE2 syntax to a tree
  *     pattern_set.c     sets of characters
- *     pattern_glob.c    simple trees: kept in place, matched without TRE
- *     pattern_tre.c     all other trees: to TRE's syntax, and matching with TRE
+ *     pattern_glob.c    simple trees, stored inline and matched without TRE
+ *     pattern_tre.c     all other trees: translation to TRE's syntax, matching with TRE
  */
 #ifndef NEFIA_SRC_GUARD_PATTERN_INT_H
 #define NEFIA_SRC_GUARD_PATTERN_INT_H
@@ -13,7 +13,7 @@
 #include "nefia/guard/pattern.h"
 
 #define CHAR_LAST 0x10FFFFu
-#define REPEAT_MAX 1000u /* RE2's bound, also for the product of nested counts */
+#define REPEAT_MAX 1000u /* RE2's limit, also for the product of nested counts */
 #define REPEAT_INF 0xFFFFu
 
 enum node_kind {
@@ -30,8 +30,8 @@ enum node_kind {
 
 enum assertion { AT_BEGIN = 1, AT_END = 2, AT_WORD_EDGE = 4, NOT_WORD_EDGE = 8, LINE_ANCHOR = 16 };
 
-/** A tree in the making: children always have a smaller index than their parent, so that a loop
- * over the indices works bottom-up. Node 0 is not used. */
+/** A tree under construction. Children always have a smaller index than their parent, so that a
+ * loop over the indices works bottom-up. Node 0 is not used. */
 struct tree {
     struct pattern_scratch *s;
     const char *re;
@@ -44,23 +44,24 @@ struct tree {
     bool text_anchors, line_anchors;
 };
 
-/** Write the sentence about re[at .. at + len) and return err. */
+/** Write the message about re[at .. at + len) to t->why and return err. at and len 0: about the
+ * whole pattern, without an offset. */
 int tree_refuse(struct tree *t, int err, size_t at, size_t len, const char *reason);
-/** A node with kind and place set, all else 0; 0 when there are too many. */
+/** A new node with kind and position set, otherwise zeroed; 0 if there are too many. */
 uint16_t tree_node(struct tree *t, enum node_kind kind, size_t at);
 int tree_parse(struct tree *t);
 
-/** Add to the set that begins at s->ranges[first] and ends at t->ranges. `fold`: with the other
- * case, too; only ASCII characters may be given then. False: no room. */
+/** Add to the set between s->ranges[first] and t->ranges. `fold` adds the other case too; only
+ * ASCII characters may be given then. False: no room. */
 bool set_add(struct tree *t, uint32_t lo, uint32_t hi, bool fold);
 /** Add an ASCII class by its name: Perl's ("d", "s", "w") or POSIX' ("digit", …).
  * Return: >= 0, NEFIA_ENOTFOUND (no such name) or NEFIA_ETOOBIG. */
 int set_add_class(struct tree *t, const char *name, size_t len, bool negate, bool fold);
-/** Make what was added since `first` sorted ranges that do not touch, or their complement.
- * Return: how many, or NEFIA_ETOOBIG. */
+/** Normalise what was added since `first` to sorted, non-adjacent ranges, or to their complement.
+ * Return: their number, or NEFIA_ETOOBIG. */
 int set_close(struct tree *t, uint16_t first, bool negate);
 
-/** Put the simple pattern into p; false if the tree is not simple or too long. */
+/** Store the tree as a simple pattern in p; false if it is not simple, or too long. */
 bool glob_compile(struct pattern *p, struct tree *t);
 bool glob_match(const struct pattern *p, const char *subject, size_t len);
 

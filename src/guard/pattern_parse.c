@@ -7,13 +7,13 @@
 
 enum flag { FOLD = 1, MULTILINE = 2, DOT_NEWLINE = 4, UNGREEDY = 8 };
 
-/* The pattern is well formed UTF-8, so a byte compare is a character compare for ASCII. */
+/* The pattern is valid UTF-8, so ASCII characters can be compared as bytes. */
 struct parser {
     struct tree *t;
     size_t at;
     size_t depth;
     uint8_t flags;
-    bool repeated; /* what came just before is a repetition */
+    bool repeated; /* the preceding piece is a repetition */
 };
 
 int tree_refuse(struct tree *t, int err, size_t at, size_t len, const char *reason)
@@ -22,14 +22,16 @@ int tree_refuse(struct tree *t, int err, size_t at, size_t len, const char *reas
         return err;
     if (len > t->len - at)
         len = t->len - at;
-    text_str(t->why, "offset ");
-    text_u64(t->why, at);
-    if (len > 0) {
-        text_str(t->why, ", \"");
-        text_printable(t->why, t->re + at, utf8_cut(t->re + at, t->len - at, len));
-        text_str(t->why, "\"");
+    if (at > 0 || len > 0) {
+        text_str(t->why, "offset ");
+        text_u64(t->why, at);
+        if (len > 0) {
+            text_str(t->why, ", \"");
+            text_printable(t->why, t->re + at, utf8_cut(t->re + at, t->len - at, len));
+            text_str(t->why, "\"");
+        }
+        text_str(t->why, ": ");
     }
-    text_str(t->why, ": ");
     text_str(t->why, reason);
     return err;
 }
@@ -49,8 +51,8 @@ static size_t left(const struct parser *p)
     return p->t->len - p->at;
 }
 
-/** The byte `ahead` of the place; NUL beyond the end (a NUL in the pattern matches no syntax
- * either). */
+/** The byte `ahead` positions on; NUL beyond the end (a NUL in the pattern does not match any
+ * syntax either). */
 static char peek(const struct parser *p, size_t ahead)
 {
     return ahead < left(p) ? p->t->re[p->at + ahead] : '\0';
@@ -90,7 +92,7 @@ uint16_t tree_node(struct tree *t, enum node_kind kind, size_t at)
 
 static int no_room(struct parser *p)
 {
-    return too_big(p, p->at, 0, "the pattern has too many parts; split it into several rules");
+    return too_big(p, p->at, 0, "too many parts; split the pattern into several rules");
 }
 
 /** Append a piece to the alternative being read. */
@@ -173,14 +175,14 @@ static int add_assert(struct parser *p, unsigned mask, size_t len)
     return add(p, i);
 }
 
-/** What was put into the pool since `first`, as a piece. */
+/** Turn the ranges added since `first` into a piece. */
 static int add_set(struct parser *p, uint16_t first, bool negate, size_t at)
 {
     int n = set_close(p->t, first, negate);
     uint16_t i;
 
     if (n < 0)
-        return too_big(p, at, p->at - at, "the class has too many ranges; use fewer or wider ones");
+        return too_big(p, at, p->at - at, "too many ranges in the class; use fewer or wider ones");
     i = tree_node(p->t, NODE_SET, at);
     if (i == 0)
         return no_room(p);
@@ -205,7 +207,7 @@ static int add_char(struct parser *p, uint32_t c, size_t at)
 
     if (p->flags & FOLD && c >= 0x80)
         return refuse(p, at, p->at - at,
-                      "(?i) knows ASCII only; list both cases in a class outside (?i)");
+                      "(?i) supports ASCII only; list both cases in a class outside (?i)");
     if (p->flags & FOLD && is_letter(c)) {
         if (!set_add(p->t, c, c, true))
             return no_room(p);
@@ -228,7 +230,7 @@ static int add_dot(struct parser *p)
     return add_set(p, first, true, at);
 }
 
-/** One character as it stands. */
+/** A literal character. */
 static uint32_t take_char(struct parser *p)
 {
     uint32_t c = 0;
@@ -279,14 +281,15 @@ static int hex_escape(struct parser *p, size_t at, uint32_t *c)
     return 0;
 }
 
-/** At the digit after the backslash: `\0`, `\012`, `\123`; one digit alone would refer back. */
+/** At the digit after the backslash: `\0`, `\012`, `\123`; a single digit would be a
+ * back-reference. */
 static int octal_escape(struct parser *p, size_t at, uint32_t *c)
 {
     char next = peek(p, 1);
 
     if (peek(p, 0) > '7' || (peek(p, 0) != '0' && (next < '0' || next > '7')))
         return refuse(p, at, 2,
-                      "back-references are refused, matching would not be linear; "
+                      "back-references are not supported, as matching would not be linear; "
                       "repeat the expression instead");
     *c = 0;
     for (int i = 0; i < 3 && peek(p, 0) >= '0' && peek(p, 0) <= '7'; i++, p->at++)
@@ -303,7 +306,7 @@ static int char_escape(struct parser *p, uint32_t *c)
     const char *found = e ? strchr(names, e) : NULL;
 
     if (left(p) == 0)
-        return refuse(p, at, 1, "a backslash at the end; write \\\\ for the character itself");
+        return refuse(p, at, 1, "trailing backslash; write \\\\ for a literal backslash");
     if (is_digit(e))
         return octal_escape(p, at, c);
     if (found || e == 'x')
@@ -316,7 +319,7 @@ static int char_escape(struct parser *p, uint32_t *c)
     }
     if ((unsigned char)e >= 0x80 || is_letter((unsigned char)e))
         return refuse(p, at, 2,
-                      "unknown escape; a character that is not special needs no backslash");
+                      "unknown escape; ordinary characters need no backslash");
     *c = (unsigned char)e;
     p->at++;
     return 0;
@@ -347,7 +350,7 @@ static int refuse_property(struct parser *p)
         while (len < left(p) && p->t->re[p->at + len - 1] != '}')
             len++;
     return refuse(p, p->at, len,
-                  "Unicode classes are not in this program; list the characters in [...]");
+                  "Unicode classes are not supported; list the characters in [...]");
 }
 
 static bool is_perl_class(char c)
@@ -355,7 +358,7 @@ static bool is_perl_class(char c)
     return c && strchr("dDsSwW", c);
 }
 
-/** Put the Perl class at the place (`\d`) into the set being built. */
+/** Add the Perl class at the current position (`\d`) to the set being built. */
 static int take_perl_class(struct parser *p)
 {
     char name = peek(p, 1);
@@ -385,9 +388,9 @@ static int escape(struct parser *p)
     case 'Q':
         return quoted(p);
     case 'C':
-        return refuse(p, at, 2, "single bytes cannot be matched; use . for a character");
+        return refuse(p, at, 2, "\\C is not supported; use . for any character");
     case 'Z':
-        return refuse(p, at, 2, "unknown escape; \\z or $ is the end of the text");
+        return refuse(p, at, 2, "unknown escape; use \\z or $ for the end of the text");
     case 'p':
     case 'P':
         return refuse_property(p);
@@ -404,7 +407,7 @@ static int escape(struct parser *p)
 
 /* ---- classes --------------------------------------------------------------------------------- */
 
-/** `[:name:]` or `[:^name:]`. Return: 1 taken, 0 not of that form, or an error. */
+/** `[:name:]` or `[:^name:]`. Return: 1 consumed, 0 not of that form, or an error. */
 static int take_posix_class(struct parser *p)
 {
     const char *s = p->t->re + p->at;
@@ -425,7 +428,7 @@ static int take_posix_class(struct parser *p)
                          : NEFIA_ENOTFOUND;
     if (err == NEFIA_ENOTFOUND)
         return refuse(p, p->at, end + 2,
-                      "there is no class of that name; known are alnum alpha ascii "
+                      "unknown class; supported are alnum alpha ascii "
                       "blank cntrl digit graph lower print punct space upper word xdigit");
     if (err < 0)
         return no_room(p);
@@ -441,7 +444,7 @@ static int class_char(struct parser *p, uint32_t *c)
     return 0;
 }
 
-/** A character or a range of them. */
+/** A character or a range of characters. */
 static int take_range(struct parser *p, size_t start)
 {
     size_t at = p->at;
@@ -458,12 +461,12 @@ static int take_range(struct parser *p, size_t start)
             return err;
     }
     if (hi < lo)
-        return refuse(p, at, p->at - at, "the range ends before it begins");
+        return refuse(p, at, p->at - at, "range out of order");
     if (p->flags & FOLD && hi >= 0x80)
         return refuse(p, at, p->at - at,
-                      "(?i) knows ASCII only; list both cases in a class outside (?i)");
+                      "(?i) supports ASCII only; list both cases in a class outside (?i)");
     if (!set_add(p->t, lo, hi, p->flags & FOLD))
-        return too_big(p, start, 1, "the class has too many ranges; use fewer or wider ones");
+        return too_big(p, start, 1, "too many ranges in the class; use fewer or wider ones");
     return 0;
 }
 
@@ -499,7 +502,7 @@ static int class(struct parser *p)
             return err;
     }
     return refuse(p, start, left(p),
-                  "a class without its closing ]; write \\[ for the character itself");
+                  "missing closing ]; write \\[ for a literal [");
 }
 
 /* ---- repetition ------------------------------------------------------------------------------ */
@@ -510,16 +513,16 @@ static int repeat(struct parser *p, uint32_t min, uint32_t max, size_t at)
     uint32_t times = max == REPEAT_INF ? min : max;
     uint16_t i;
 
-    if (peek(p, 0) == '?') /* greedy or not is the same when only yes or no is asked */
+    if (peek(p, 0) == '?') /* greediness does not matter for a yes-or-no match */
         p->at++;
     if (p->repeated)
-        return refuse(p, at, p->at - at, "a repetition of a repetition; put the inner one in ( )");
+        return refuse(p, at, p->at - at, "repeated repetition; put the inner one in ( )");
     if (g->last == 0)
         return refuse(p, at, p->at - at,
-                      "nothing before it to repeat; write \\ before the character itself");
+                      "nothing to repeat; write \\ before a literal character");
     if (times * node(p, g->last)->product > REPEAT_MAX)
         return refuse(p, at, p->at - at,
-                      "repetitions inside each other may multiply to 1000 at most");
+                      "nested repetition counts multiply to more than 1000");
     i = tree_node(p->t, NODE_REP, at);
     if (i == 0)
         return no_room(p);
@@ -541,7 +544,7 @@ static int repeat(struct parser *p, uint32_t min, uint32_t max, size_t at)
     return 0;
 }
 
-/** Decimal without leading zeros at s[*i]; what is over the bound reads as just over it. */
+/** Decimal without leading zeros at s[*i]; values over the limit are read as limit + 1. */
 static bool count(const char *s, size_t n, size_t *i, uint32_t *out)
 {
     size_t from = *i;
@@ -579,7 +582,7 @@ static int counted(struct parser *p)
         return literal_brace(p);
     p->at += i + 1;
     if (min > REPEAT_MAX || (max != REPEAT_INF && (max > REPEAT_MAX || max < min)))
-        return refuse(p, at, i + 1, "counts go up to 1000, the smaller one first");
+        return refuse(p, at, i + 1, "counts must not exceed 1000, the smaller one first");
     return repeat(p, min, max, at);
 }
 
@@ -599,7 +602,7 @@ static int repetition(struct parser *p)
 static int push_group(struct parser *p, size_t at, uint8_t restore)
 {
     if (p->depth == PATTERN_DEPTH)
-        return too_big(p, at, 1, "groups more than 16 deep");
+        return too_big(p, at, 1, "groups nested more than 16 deep");
     p->depth++;
     *group(p) = (struct pattern_group){ .at = (uint16_t)at, .flags = restore };
     return 0;
@@ -610,7 +613,7 @@ static bool is_name_char(char c)
     return is_digit(c) || c == '_' || is_letter((unsigned char)c);
 }
 
-/** `(?P<name>` or `(?<name>`; prefix is what comes before the name, which is of no use here. */
+/** `(?P<name>` or `(?<name>`; prefix is the part before the name; the name is not used. */
 static int named_group(struct parser *p, size_t prefix)
 {
     size_t at = p->at, from = at + prefix, len = 0;
@@ -620,7 +623,7 @@ static int named_group(struct parser *p, size_t prefix)
         len++;
     if (len == 0 || from + len >= p->t->len || re[from + len] != '>')
         return refuse(p, at, prefix + len + 1,
-                      "a group's name is letters, digits and _, closed by >");
+                      "a group name consists of letters, digits and _, closed by >");
     p->at = from + len + 1;
     return push_group(p, at, p->flags);
 }
@@ -631,15 +634,15 @@ static const char *why_not(char c)
     case '=':
     case '!':
     case '<':
-        return "looking ahead or behind is refused, RE2 has none; write what must be there";
+        return "lookahead and lookbehind are not part of RE2; write what must match";
     case '#':
-        return "comments in a pattern are refused, RE2 has none";
+        return "comments are not part of RE2";
     case '>':
-        return "atomic groups are refused, RE2 has none; use (?: )";
+        return "atomic groups are not part of RE2; use (?: )";
     case 'P':
-        return "only (?P<name>...) is known after (?P";
+        return "unsupported (?P syntax; use (?P<name>...)";
     default:
-        return "unknown flag; known are i m s U, as in (?i) or (?i:...)";
+        return "unknown flag; supported are i m s U, as in (?i) or (?i:...)";
     }
 }
 
@@ -705,7 +708,7 @@ static int close_group(struct parser *p)
     uint16_t i;
 
     if (p->depth == 0)
-        return refuse(p, p->at, 1, "a ) without its (; write \\) for the character itself");
+        return refuse(p, p->at, 1, "unmatched ); write \\) for a literal )");
     i = end_group(p);
     if (i == 0)
         return NEFIA_ETOOBIG;
@@ -715,7 +718,7 @@ static int close_group(struct parser *p)
     return add(p, i);
 }
 
-/* ---- all ------------------------------------------------------------------------------------- */
+/* ---- the whole pattern ----------------------------------------------------------------------- */
 
 static int step(struct parser *p)
 {
@@ -757,9 +760,9 @@ int tree_parse(struct tree *t)
     struct parser p = { .t = t };
 
     if (t->len > CONFIG_PATTERN_BYTES)
-        return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "the pattern is longer than this program takes");
+        return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "pattern exceeds CONFIG_PATTERN_BYTES");
     if (!utf8_valid(t->re, t->len))
-        return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "the pattern is not UTF-8");
+        return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "pattern is not UTF-8");
     t->nodes = 1;
     *group(&p) = (struct pattern_group){ 0 };
     while (p.at < t->len) {
@@ -770,7 +773,7 @@ int tree_parse(struct tree *t)
     }
     if (p.depth > 0)
         return refuse(&p, group(&p)->at, 1,
-                      "a ( without its ); write \\( for the character itself");
+                      "missing closing ); write \\( for a literal (");
     t->root = end_group(&p);
     return t->root == 0 ? NEFIA_ETOOBIG : 0;
 }

@@ -6,7 +6,8 @@
 #define KELVIN_SIGN 0x212Au /* folds to k */
 #define LONG_S 0x17Fu       /* folds to s */
 
-/* Pairs of first and last character. `\s` has no vertical tab, [[:space:]] has (RE2's table). */
+/* Pairs of first and last character. `\s` excludes vertical tab, [[:space:]] includes it (as in
+ * RE2). */
 static const struct {
     const char *name;
     const char *pairs;
@@ -88,7 +89,7 @@ int set_add_class(struct tree *t, const char *name, size_t len, bool negate, boo
     if (i == ARRAY_SIZE(classes))
         return NEFIA_ENOTFOUND;
     for (const char *p = classes[i].pairs; *p; p += 2)
-        /* A pair that begins with 1 stands for one that begins with NUL. */
+        /* A pair starting with 1 means one starting with NUL. */
         if (!set_add(t, p[0] == 1 ? 0 : (unsigned char)p[0], (unsigned char)p[1], fold))
             return NEFIA_ETOOBIG;
     return negate ? set_close(t, first, true) : 0;
@@ -121,7 +122,7 @@ static size_t merge(struct pattern_range *r, size_t n)
     return kept;
 }
 
-/* In place; needs room for one range more than there are. */
+/* In place; needs room for one more range. */
 static size_t complement(struct pattern_range *r, size_t n)
 {
     uint32_t from = 0;

@@ -1,20 +1,20 @@
 /* A tree as an automaton of TRE 0.8.0.
  *
- * TRE never sees a character of the pattern or of the subject as it is. Each is mapped to a code
- * beyond Unicode, so that none has a meaning in TRE's syntax, and sets are written as ranges of
- * codes: no `.`, no negation, no named class and no flag of TRE is used, only `|`, `?`, `*`, `+`,
- * groups, ranges and assertions.
+ * TRE never sees characters of the pattern or the subject directly. Each is mapped to a code beyond
+ * Unicode, so that none has a meaning in TRE's syntax, and sets are written as ranges of codes: no
+ * `.`, negation, named class or flag of TRE is used, only `|`, `?`, `*`, `+`, groups, ranges and
+ * assertions.
  *
- * TRE's assertions take code 0 for the end of the text, and `\b` always holds at both of its ends.
- * So the subject is fed with a newline before and after it, which is in no set: `^` and `$` are
- * TRE's line anchors at those two, and `\b` sees a character that is not of a word. Newlines of the
- * subject itself are mapped, except for a pattern with (?m) anchors. A mark that occurs nowhere
- * else surrounds all that; see frame(). With `\b` or `\B` the characters of words stay ASCII.
+ * TRE's assertions take code 0 for the end of the text, and `\b` always holds at both ends. So the
+ * subject is fed with a newline, which is in no set, before and after it: `^` and `$` become TRE's
+ * line anchors at these two, and `\b` sees a non-word character. Newlines inside the subject are
+ * mapped, except for a pattern with (?m) anchors. A mark that occurs nowhere else encloses all
+ * this; see frame(). With `\b` or `\B`, word characters stay ASCII.
  *
- * TRE knows one condition only under which a node can be empty: that of the first alternative which
- * can be, and of the argument of a repetition even where zero times would do (tre_match_empty).
- * settle() finds the true condition, orders the tree so that TRE finds the same, and refuses what
- * has two. */
+ * TRE keeps only one condition under which a node can be empty: that of the first alternative that
+ * can be, and that of a repetition's argument even if zero repetitions would do (tre_match_empty).
+ * settle() finds the true condition, orders the tree so that TRE finds the same one, and refuses
+ * patterns that have two. */
 #include "pattern_int.h"
 
 #include <string.h>
@@ -24,15 +24,15 @@
 #include "nefia/base/err.h"
 
 #define CODE_BASE 0x110000u
-#define CODE_NEWLINE (CODE_BASE + CHAR_LAST) /* last, so that all but newline is one range */
-#define CODE_MARK (CODE_NEWLINE + 1)         /* around it all */
+#define CODE_NEWLINE (CODE_BASE + CHAR_LAST) /* last, so that everything but newline is one range */
+#define CODE_MARK (CODE_NEWLINE + 1)         /* encloses everything */
 #define CODE_NEVER (CODE_NEWLINE + 2)        /* in no subject */
 
-#define BALANCED 8u /* siblings in a row without a group; bounds the depth of TRE's tree */
+#define BALANCED 8u /* most siblings without a group; bounds the depth of TRE's tree */
 
 enum mode { MODE_WORDS = 1, MODE_LINES = 2 };
 
-/* An order of ASCII in which \w, \d, letters, and what is not in them, are one range each. */
+/* A permutation of ASCII in which \w, \d, letters, and their complements are one range each. */
 static const uint8_t rank[128] = {
     67, 68, 69, 70, 71, 72, 73, 74, 75, 63, 127, 76, 64, 65, 77, 78,
     79, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94,
@@ -49,7 +49,7 @@ static bool is_word(uint32_t c)
     return c < 128 && rank[c] <= 62;
 }
 
-/** The code of a character. Beyond ASCII the order is kept; newline has left a place. */
+/** Code of a character. Beyond ASCII the order is kept, shifted to fill newline's place. */
 static uint32_t code_of(uint32_t c, unsigned mode)
 {
     if (c == '\n')
@@ -84,7 +84,7 @@ static void mark(uint64_t bits[2], uint32_t i)
     bits[i >> 6 & 1] |= (uint64_t)1 << (i & 63);
 }
 
-/** At most 64 ranges: no two of 128 bits that touch. */
+/** At most 64 ranges: disjoint, non-adjacent ranges of 128 bits. */
 static void add_bits(struct codes *m, const uint64_t bits[2], uint32_t base)
 {
     for (uint32_t i = 0; i < 128; i++)
@@ -122,7 +122,7 @@ static struct codes map_set(struct tree *t, const struct pattern_node *n, unsign
     return m;
 }
 
-/* ---- what TRE will make of each node ------------------------------------------------------------
+/* ---- predicting what TRE makes of each node -----------------------------------------------------
  * `first` and `last` count the entries of TRE's position sets (one for each range), `slots` the
  * transitions it reserves (tre_make_trans: every entry of a left set with every entry of a right
  * one). */
@@ -141,7 +141,7 @@ static void add_slots(struct pattern_node *a, uint64_t more)
     a->slots = sum > SLOTS_MAX ? SLOTS_MAX : (uint32_t)sum;
 }
 
-/** a becomes a followed by b. */
+/** Make a the sequence of a and b. */
 static void measure_then(struct pattern_node *a, const struct pattern_node *b)
 {
     add_slots(a, b->slots);
@@ -165,7 +165,7 @@ static void measure_optional(struct pattern_node *a)
     a->need = 0;
 }
 
-/** d optional copies are written as optional blocks, each half of what is left: x{0,7} is
+/** d optional copies are written as nested optional blocks, each half of the remainder: x{0,7} is
  * (xxxx)?(xx)?x?. That has fewer transitions than x?x?x?x?x?x?x? and less depth than (x(x(x…)?)?)?.
  */
 static unsigned block(unsigned d)
@@ -173,7 +173,7 @@ static unsigned block(unsigned d)
     return (d + 1) / 2;
 }
 
-/** A repetition of something that never takes a character. */
+/** A repetition of something that never consumes a character. */
 static bool is_zero_width(const struct pattern_node *n, const struct pattern_node *child)
 {
     return n->max == 0 || child->states == 0;
@@ -182,7 +182,7 @@ static bool is_zero_width(const struct pattern_node *n, const struct pattern_nod
 static int too_many_states(struct tree *t, const struct pattern_node *n)
 {
     return tree_refuse(t, NEFIA_ETOOBIG, n->at, 1,
-                       "with its counts written out the pattern is too large; use smaller counts");
+                       "pattern is too large with its counts expanded; use smaller counts");
 }
 
 static int measure_rep(struct tree *t, struct pattern_node *n)
@@ -220,7 +220,7 @@ static int measure_rep(struct tree *t, struct pattern_node *n)
     return 0;
 }
 
-/** The alternative that is empty under the weakest condition goes first, where TRE looks.
+/** Move the alternative that is empty under the weakest condition to the front, where TRE looks.
  * Return: false if another one is empty under a condition that does not imply it. */
 static bool order_alt(struct tree *t, struct pattern_node *n)
 {
@@ -292,13 +292,13 @@ static int measure(struct tree *t, struct pattern_node *n, unsigned mode)
         if (!measure_alt(t, n))
             return tree_refuse(
                 t, NEFIA_ESYNTAX, n->at, 0,
-                "two alternatives here are different anchors, as in (^|$), which is refused; "
-                "write the anchors in two patterns");
+                "different anchors as alternatives, as in (^|$), are not supported; "
+                "use two patterns");
         return 0;
     }
 }
 
-/** Measure the nodes from index `from` on; children come before their parents. */
+/** Measure the nodes from index `from` on; children precede their parents. */
 static int settle(struct tree *t, uint16_t from, unsigned mode)
 {
     for (uint16_t i = from; i < t->nodes; i++) {
@@ -339,8 +339,8 @@ static uint16_t anything(struct tree *t)
     return rep;
 }
 
-/** Surround the root so that an empty match cannot be outside the text, and, where newlines of the
- * text are not mapped, no other match either. */
+/** Enclose the root so that an empty match cannot lie outside the text, nor, if the text's newlines
+ * are not mapped, any other match. */
 static int frame(struct tree *t, unsigned mode)
 {
     bool lines = mode & MODE_LINES;
@@ -358,7 +358,7 @@ static int frame(struct tree *t, unsigned mode)
     all = tree_node(t, NODE_SEQ, 0);
     for (uint16_t i = 0; i < n; i++) {
         if (part[i] == 0 || all == 0)
-            return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "the pattern has too many parts");
+            return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "too many parts; split the pattern into several rules");
         t->s->nodes[part[i]].next = i + 1 < n ? part[i + 1] : 0;
     }
     t->s->nodes[all].child = part[0];
@@ -378,7 +378,7 @@ struct writer {
     struct tree *t;
     unsigned mode;
     size_t len;
-    size_t depth; /* of the work stack: what is to be written, last first */
+    size_t depth; /* of the work stack */
     bool full;
 };
 
@@ -436,7 +436,7 @@ static void put_assert(struct writer *w, uint32_t which)
         put_text(w, "\\B");
 }
 
-/** A unit that an operator after it would apply to as a whole. */
+/** Write a unit to which a following operator applies as a whole. */
 static void do_atom(struct writer *w, uint16_t i)
 {
     const struct pattern_node *n = &w->t->s->nodes[i];
@@ -526,8 +526,8 @@ static uint16_t sibling(const struct writer *w, uint16_t i, unsigned distance)
     return i;
 }
 
-/** A row of siblings (or of copies of one node). A long one is halved into groups, so that TRE's
- * tree, which it walks by recursion, stays shallow. */
+/** A sequence of siblings (or of copies of one node). A long one is halved into groups to keep
+ * TRE's tree, which TRE walks recursively, shallow. */
 static void do_row(struct writer *w, enum work_op op, uint16_t i, unsigned count)
 {
     unsigned half = count / 2;
@@ -576,21 +576,21 @@ static int write_all(struct writer *w)
             do_row(w, (enum work_op)x.op, x.node, x.count);
         }
     }
-    w->t->s->out[w->len] = L'\0'; /* TRE looks one beyond the end */
+    w->t->s->out[w->len] = L'\0'; /* TRE reads one beyond the end */
     return w->full ? tree_refuse(
                          w->t, NEFIA_ETOOBIG, 0, 0,
-                         "with its counts written out the pattern is too large; use smaller counts")
+                         "pattern is too large with its counts expanded; use smaller counts")
                    : 0;
 }
 
 /* ---- compiling ------------------------------------------------------------------------------- */
 
-/** Bytes that TRE keeps and borrows; measured against the real ones by tests/unit/test_pattern.c.
- * Sizes of its structures are those of tre-internal.h and tre-match-parallel.c (0.8.0). */
+/** Estimate the bytes that TRE keeps and borrows; tests/unit/test_pattern.c compares with the real
+ * ones. Structure sizes from tre-internal.h and tre-match-parallel.c (0.8.0). */
 static void reckon(struct pattern *p, const struct pattern_node *root)
 {
     const uint32_t word = sizeof(void *), transition = 16 + 6 * word, block_head = 4 * word;
-    uint32_t states = root->states + 1; /* and the final one, which every last position leads to */
+    uint32_t states = root->states + 1; /* plus the final one, reached from every last position */
     uint64_t slots = (uint64_t)root->slots + root->last;
     uint64_t bytes = (slots + states + 1 + root->first + 1) * transition;
 
@@ -599,7 +599,7 @@ static void reckon(struct pattern *p, const struct pattern_node *root)
     p->match_bytes = 4 * word * (states + 1) + 2 * word * states + 4 * word + block_head;
 }
 
-/** Return: 1 if there is something to compile, 0 if every text matches. */
+/** Return: 1 compile; 0 every text matches. */
 static int prepare(struct pattern *p, struct tree *t, unsigned mode)
 {
     uint16_t settled = t->nodes;
@@ -620,7 +620,8 @@ static int prepare(struct pattern *p, struct tree *t, unsigned mode)
     if (p->heap_bytes > CONFIG_PATTERN_KB * 1024u)
         return tree_refuse(
             t, NEFIA_ETOOBIG, 0, 0,
-            "the pattern would take more memory than one may; use smaller counts and classes");
+            "pattern needs more than " LITERAL(
+                CONFIG_PATTERN_KB) " KiB (CONFIG_PATTERN_KB); use smaller counts and classes");
     return 1;
 }
 
@@ -635,7 +636,7 @@ int nfa_compile(struct pattern *p, struct tree *t)
     if (t->line_anchors && t->text_anchors)
         return tree_refuse(
             t, NEFIA_ESYNTAX, 0, 0,
-            "^ or $ under (?m) together with an anchor of the whole text is refused; use one kind");
+            "^ or $ under (?m) cannot be combined with anchors of the whole text; use one kind");
     err = prepare(p, t, mode);
     if (err <= 0)
         return err;
@@ -646,9 +647,10 @@ int nfa_compile(struct pattern *p, struct tree *t)
     if (err == REG_ESPACE)
         return tree_refuse(
             t, NEFIA_EFULL, 0, 0,
-            "no room for the compiled pattern; raise the size of the heap (HUB_HEAP_KB)");
+            "heap exhausted (CONFIG_HUB_HEAP_KB=" LITERAL(
+                CONFIG_HUB_HEAP_KB) "); raise it, or use fewer or simpler patterns");
     if (err != REG_OK)
-        return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "TRE does not take this pattern");
+        return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "rejected by TRE");
     p->kind = PATTERN_NFA;
     p->mode = (uint8_t)mode;
     p->u.nfa = re.value;
@@ -668,10 +670,11 @@ struct feed {
     const char *s;
     size_t len, at;
     unsigned mode;
-    uint8_t before, after; /* how many codes of the frame have been given */
+    uint8_t before, after; /* codes of the frame delivered so far */
 };
 
-/** TRE's input callback: MARK, newline, the text, newline, MARK. Return: nonzero at the end. */
+/** TRE's input callback: delivers MARK, newline, text, newline, MARK. Return: nonzero at the
+ * end. */
 static int next_code(tre_char_t *code, unsigned *advance, void *context)
 {
     struct feed *f = context;

@@ -40,7 +40,7 @@ static int find_webhook(const struct webhooks *hooks, const char *name)
     return NEFIA_ENOTFOUND;
 }
 
-/** The word in `type`; negative: none, reported. */
+/** Index of the word in `type`; negative after a report. */
 static int bind_type(struct config *c, const struct node *n, const char *where)
 {
     const struct node *type = node_child(c, n, "type");
@@ -71,7 +71,7 @@ static int bind_webhook(struct action *a, struct config *c, const struct node *n
     text_init(&path, path_buf, sizeof path_buf);
     config_where_key(&path, where, "webhook_name");
     if (i < 0) {
-        config_error(c, node_child(c, n, "webhook_name"), path.buf, "there is no \"", name,
+        config_error(c, node_child(c, n, "webhook_name"), path.buf, "no webhook \"", name,
                      "\" in reactor.webhooks", (char *)0);
         return NEFIA_EINVAL;
     }

@@ -22,9 +22,9 @@
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
 #define LISTEN_STEP_MS 50
-#define LISTEN_WAIT_MS 1000 /* at the start, when the port is taken */
-#define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to end */
-#define FINISHING_MS 10000u                   /* for actions to end */
+#define LISTEN_WAIT_MS 1000 /* at start-up, if the port is in use */
+#define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to finish */
+#define FINISHING_MS 10000u                   /* for actions to finish */
 
 /* ---- Wiring ---- */
 
@@ -81,7 +81,7 @@ static void journal_refused(void *arg)
     timer_start(&h->loop, &h->again, PIPELINE_RETRY_MS, try_again, h);
 }
 
-/** From the loop: what asks for this may be in the middle of a connection's lines. */
+/** From the loop, because the caller may be in the middle of a connection's lines. */
 static void room_again(void *arg)
 {
     struct hub *h = arg;
@@ -118,7 +118,7 @@ static void peers_changed(void *arg)
     listener_recheck(&h->listener, h->listener.with_signatures);
 }
 
-/** What only a running hub needs. */
+/** Initialise what only a running hub needs. */
 static void wire_daemon(struct hub *h)
 {
     union hub_work *work = pool_work;
@@ -196,13 +196,13 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
 static uint16_t rule_now(void *arg, uint16_t rule)
 {
     const struct hub *h = arg;
-    /* The generation before is out of force, but its names are still there until the next load. */
+    /* The previous generation is inactive, but its names stay valid until the next load. */
     int i = rules_find(&h->rules, h->rules.sets[!h->rules.active].rules[rule].name);
 
     return i < 0 ? JOB_NO_RULE : (uint16_t)i;
 }
 
-/** What hub_load read comes into force. */
+/** Activate what hub_load read. */
 static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
@@ -220,11 +220,11 @@ static void commit(struct hub *h)
 void hub_log_notice(void *arg, const char *rule, const char *action)
 {
     (void)arg;
-    LOG_WARN("rule ", rule, ": its action (", action,
-             ") is not in this build: it will match, and do nothing");
+    LOG_WARN("rule ", rule, ": action ", action,
+             " is not in this build; the rule matches without effect");
 }
 
-static void tell_serving(const struct hub *h, const char *what)
+static void log_serving(const struct hub *h, const char *what)
 {
     const struct hub_settings *s = h->pipeline.settings;
 
@@ -232,11 +232,11 @@ static void tell_serving(const struct hub *h, const char *what)
              DEC(s->hook_count), " webhooks, ",
              pipeline_signed(&h->pipeline)
                  ? "events are signed"
-                 : "events are not signed: every peer in reactor.peers is believed");
+                 : "events are unsigned: every address in reactor.peers is trusted");
 }
 
-/** After a kill, a command that was just being started may hold the port for a moment: where it is
- * taken, wait up to wait_ms. Return: a descriptor, or negative, logged. */
+/** A command being forked when the previous daemon was killed may hold the port for a moment: retry
+ * for up to wait_ms. Return: a descriptor, or negative, logged. */
 static int listen_on(const struct hub_settings *s, int wait_ms)
 {
     char why_buf[256];
@@ -266,7 +266,7 @@ static void follow_peers(struct hub *h)
         peers_follow(&h->peers, h->pipeline.settings->peers_from);
 }
 
-/** What was read does not come into force. */
+/** Discard what was loaded. */
 static void drop_staged(struct hub *h)
 {
     rules_abort(&h->rules);
@@ -281,35 +281,35 @@ static void reload(struct hub *h)
 
     if (hub_load(h, hub_log_notice) < 0) {
         drop_staged(h);
-        LOG_ERROR("reload: ", h->path, " has errors; the configuration before stays in force");
+        LOG_ERROR("reload: ", h->path, " has errors; the running configuration stays in force");
         return;
     }
     if (!same_place(&now->listen, &next->listen)) {
         fd = listen_on(next, 0);
         if (fd < 0) {
             drop_staged(h);
-            LOG_ERROR("reload: cannot listen there; the configuration before stays in force");
+            LOG_ERROR("reload: listen failed; the running configuration stays in force");
             return;
         }
     }
     if (!str_eq(now->control_socket, next->control_socket))
-        LOG_WARN("reload: a new reactor.control_socket takes effect at the next start");
+        LOG_WARN("reload: changing reactor.control_socket requires a restart");
     if (!privileges_same(&now->user, &next->user))
-        LOG_WARN("reload: a new reactor.user takes effect at the next start");
+        LOG_WARN("reload: changing reactor.user requires a restart");
     if (!str_eq(now->state_dir, next->state_dir) || now->journal_kb != next->journal_kb ||
         now->journal_sync != next->journal_sync)
-        LOG_WARN("reload: another journal takes effect at the next start");
+        LOG_WARN("reload: changing the journal requires a restart");
     if (!next->enabled)
-        LOG_WARN("reload: reactor.enabled is false: this takes effect at the next start");
+        LOG_WARN("reload: setting reactor.enabled to false requires a restart");
     commit(h);
     if (fd >= 0)
         listener_open(&h->listener, fd, pipeline_signed(&h->pipeline));
     listener_recheck(&h->listener, pipeline_signed(&h->pipeline));
     follow_peers(h);
-    tell_serving(h, "reloaded: ");
+    log_serving(h, "reloaded: ");
 }
 
-/** A step of the end: first the senders, then the actions. */
+/** Advance the shutdown: first the senders, then the actions. */
 static void drain_step(void *arg)
 {
     struct hub *h = arg;
@@ -336,7 +336,7 @@ static void begin_end(struct hub *h)
         loop_stop(&h->loop);
         return;
     }
-    LOG_INFO("stopping: taking what senders have sent, finishing actions");
+    LOG_INFO("stopping: draining connections and finishing actions");
     h->state = HUB_CLOSING;
     h->drain_began_ms = clock_ms(h->loop.clock);
     listener_drain(&h->listener);
@@ -356,7 +356,7 @@ static void on_signal(void *arg, int signo)
         reload(h);
 }
 
-/** What the last run left: before anybody may send. */
+/** Recover the previous run's state, before accepting connections. */
 static int open_journal(struct hub *h)
 {
     const struct hub_settings *s = h->pipeline.settings;
@@ -369,9 +369,9 @@ static int open_journal(struct hub *h)
     if (err < 0 || why.len > 0)
         LOG_ERROR(why.buf);
     if (h->journal.stats.damaged + h->journal.stats.torn > 0)
-        LOG_WARN("the journal in ", s->state_dir, ": ", DEC(h->journal.stats.torn),
-                 " bytes of its last turn were not whole, ", DEC(h->journal.stats.damaged),
-                 " bytes before it were damaged; what they held is lost");
+        LOG_WARN("journal in ", s->state_dir, ": ", DEC(h->journal.stats.torn),
+                 " bytes of an incomplete last turn and ", DEC(h->journal.stats.damaged),
+                 " damaged bytes skipped; their contents are lost");
     return err;
 }
 
@@ -391,8 +391,8 @@ static int open_control(struct hub *h)
     return err;
 }
 
-/** The control socket, and with it everything is open that needs more rights than the rest: from here
- * on with no more than that needs. */
+/** Open the control socket, and with it everything that needs more rights than the rest; then drop
+ * the rights no longer needed. */
 static int open_and_restrict(struct hub *h)
 {
     const struct hub_settings *s = h->pipeline.settings;
@@ -430,7 +430,7 @@ static void end(struct hub *h)
     hub_settings_wipe(&pool_settings[h->active]);
     journal_close(&h->journal);
     if (left > 0)
-        LOG_WARN("stopped with ", DEC(left), " actions not finished");
+        LOG_WARN("stopped with ", DEC(left), " unfinished actions");
     LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
     log_flush();
 }
@@ -457,11 +457,11 @@ int hub_run(struct hub *h)
         return CLI_NO;
     }
     follow_peers(h);
-    tell_serving(h, "listening on ");
+    log_serving(h, "listening on ");
     pipeline_turn_end(&h->pipeline);
     int err = loop_run(&h->loop);
     if (err < 0)
-        LOG_ERROR("waiting for events failed: ", ERRNO(errno));
+        LOG_ERROR("ppoll: ", ERRNO(errno));
     end(h);
     return err < 0 ? CLI_NO : CLI_FINE;
 }

@@ -48,9 +48,9 @@ static struct job_queue *queue_of(struct jobs *j, const struct action_class *cla
     return NULL;
 }
 
-/* ---- The memory of events ---- */
+/* ---- Event storage ---- */
 
-/** There is room: blocks_needed were free. */
+/** There must be room: blocks_needed were free. */
 static uint16_t journal_line(struct job_queue *q, const char *line, size_t len)
 {
     uint16_t first = 0, *link = &first;
@@ -100,7 +100,7 @@ static void free_line(struct job_queue *q, struct job *job)
 
 /* ---- Lanes ---- */
 
-/** What one lane may have of `all`. */
+/** One lane's share of `all`. */
 static unsigned lane_share(unsigned all)
 {
     unsigned rest = all / 4 > 0 ? all / 4 : 1;
@@ -124,7 +124,7 @@ static uint16_t lane_of(const struct action *a, uint16_t rule)
     return a->command ? rule : a->webhook;
 }
 
-/* ---- Coming and going ---- */
+/* ---- Job states ---- */
 
 static struct job *free_job(struct job_queue *q)
 {
@@ -200,7 +200,7 @@ static void timer_fired(void *arg)
     jobs_start(arg);
 }
 
-/** To when the next waiting job is due. */
+/** Arm the timer for the next waiting job. */
 static void arm_timer(struct jobs *j)
 {
     uint64_t now = clock_ms(j->loop->clock), next = UINT64_MAX;
@@ -268,8 +268,8 @@ static uint8_t take_output(struct job_queue *q)
     return i;
 }
 
-/** Return: 0; NEFIA_EIO or NEFIA_EFULL (no child now); else negative with a reason in why: it can
- * never start. */
+/** Return: 0; NEFIA_EIO or NEFIA_EFULL (no child available now); else negative with a reason in
+ * why: it can never start. */
 static int launch(struct job *job, struct text *why)
 {
     struct job_queue *q = job->queue;
@@ -284,7 +284,7 @@ static int launch(struct job *job, struct text *why)
     }
     load_line(q, job, j->line);
     if (j->hooks.decode(j->hooks.arg, j->line, job->len, &event) < 0) {
-        text_str(why, "event not readable");
+        text_str(why, "event cannot be decoded");
         return NEFIA_ESYNTAX;
     }
     job->timeout_ms = request.action->timeout_ms;
@@ -321,10 +321,10 @@ static void start_job(struct job *job)
     else if (++job->attempt < FORK_TRIES)
         wait_again(job, FORK_RETRY_MS);
     else
-        end_job(job, false, "cannot start a process", NULL, NULL);
+        end_job(job, false, "cannot start process", NULL, NULL);
 }
 
-/** The oldest job that may start now, or null. */
+/** Oldest job that may start now, or null. */
 static struct job *next_job(struct job_queue *q, uint64_t now)
 {
     struct job *best = NULL;
@@ -355,7 +355,7 @@ static void choose(struct jobs *j)
         }
 }
 
-/** All that were chosen: start, or wait for another time. */
+/** Start all chosen jobs, or put them back. */
 static void start_chosen(struct jobs *j, bool now)
 {
     for (unsigned i = 0; i < j->queue_count; i++)
@@ -378,7 +378,7 @@ void jobs_start(struct jobs *j)
     choose(j);
     start_chosen(j, !j->hooks.safe || j->hooks.safe(j->hooks.arg) >= 0);
     if (j->hooks.safe)
-        j->hooks.safe(j->hooks.arg); /* also that some could not start */
+        j->hooks.safe(j->hooks.arg); /* also records those that could not start */
     arm_timer(j);
 }
 
@@ -396,7 +396,7 @@ void jobs_each(struct jobs *j, void (*fn)(void *arg, const struct job *job, cons
         }
 }
 
-/* ---- Reload, end ---- */
+/* ---- Reload, shutdown ---- */
 
 static void rebind_job(struct job *job, uint16_t rule)
 {
@@ -438,6 +438,6 @@ unsigned jobs_drain(struct jobs *j)
     for (unsigned i = 0; i < j->queue_count; i++)
         for (unsigned k = 0; k < j->queues[i].count; k++)
             if (j->queues[i].slots[k].state == JOB_WAITING)
-                end_job(&j->queues[i].slots[k], false, "given up: stopping", NULL, NULL);
+                end_job(&j->queues[i].slots[k], false, "cancelled: stopping", NULL, NULL);
     return jobs_left(j);
 }

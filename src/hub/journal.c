@@ -10,7 +10,7 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/frames.h"
 
-/* These numbers are on disks. */
+/* On-disk format: never renumber. */
 enum kind {
     KIND_HOST = 1,
     KIND_EVENT = 2,
@@ -28,16 +28,16 @@ enum {
     END_BYTES = 9,
     COMMIT_BYTES = 20,
     RULE_MAX = 255,
-    /* Of the buffer, while files are read: a frame, or a rule's name and an event. */
+    /* Part of the buffer used while files are read: a frame, or a rule name and an event. */
     READ_BYTES = CONFIG_EVENT_BYTES + 512,
-    LIVE_BYTES = 9, /* in the rest: a job that is not at its end: its row, has it begun */
+    LIVE_BYTES = 9, /* in the rest: per unfinished job its row and whether it has started */
 };
 static const char *const file_names[2] = {"journal.0", "journal.1"};
 #define LOCK_NAME "journal.lock"
 
 /* ---- Appending ---- */
 
-/** Write out what the buffer has. */
+/** Write the buffer to the file. */
 static void flush(struct journal *s)
 {
     const uint8_t *p = s->buf;
@@ -184,7 +184,7 @@ static void put_seen(struct journal *s)
             }
 }
 
-/** All of a new file, until it is on the disk. Return: 0 or NEFIA_EIO (s->error). */
+/** Write a complete new file and sync it. Return: 0 or NEFIA_EIO (s->error). */
 static int fill_file(struct journal *s)
 {
     const char *name = file_names[s->file];
@@ -192,7 +192,7 @@ static int fill_file(struct journal *s)
     s->size = s->committed = s->len = 0;
     s->error = 0;
     s->fd = -1;
-    /* A new one, not the old one cut: nothing of that can show up in it. */
+    /* A new file, not the old one truncated: old contents cannot reappear in it. */
     if (unlinkat(s->dir_fd, name, 0) == 0 || errno == ENOENT)
         s->fd = openat(s->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->fd < 0) {
@@ -204,7 +204,7 @@ static int fill_file(struct journal *s)
     if (end_turn(s, true) < 0)
         return NEFIA_EIO;
     s->stats.syncs++;
-    /* Some file systems cannot sync a directory and say EINVAL: nothing more can be done there. */
+    /* Some file systems cannot sync a directory and fail with EINVAL; nothing more can be done. */
     if (fsync(s->dir_fd) < 0 && errno != EINVAL) {
         s->error = errno;
         return NEFIA_EIO;
@@ -212,7 +212,7 @@ static int fill_file(struct journal *s)
     return 0;
 }
 
-/** The other file takes over. Return: 0 or NEFIA_EIO (s->error): the one in use stays. */
+/** Switch to the other file. Return: 0 or NEFIA_EIO (s->error): the current one stays in use. */
 static int begin_file(struct journal *s)
 {
     const int fd = s->fd;
@@ -236,7 +236,7 @@ static int begin_file(struct journal *s)
     s->size = size;
     s->committed = committed;
     s->len = 0;
-    /* Should it be on the disk after all, then the one in use is the later from now on. */
+    /* Even if it reached the disk, the current file is the newer one from now on. */
     s->generation++;
     return NEFIA_EIO;
 }
@@ -253,7 +253,7 @@ int journal_commit(struct journal *s)
     if (!journal_dirty(s))
         return 0;
     if (s->error) {
-        /* What is in memory has it all, so nothing of the turn is needed. */
+        /* The copy hook rewrites everything from memory, so nothing of the turn is needed. */
         if (s->fd >= 0 && s->size > s->committed && ftruncate(s->fd, (off_t)s->committed) == 0)
             s->size = s->committed;
         if (begin_file(s) < 0)
@@ -268,7 +268,7 @@ int journal_commit(struct journal *s)
     }
     s->stats.commits++;
     if (s->size > s->limit && begin_file(s) < 0) {
-        /* The turn is safe where it is. */
+        /* The turn is already durable. */
         s->error = 0;
         s->limit = s->size + s->bound;
     }
@@ -282,11 +282,11 @@ bool journal_dirty(const struct journal *s)
 
 /* ---- Replay ---- */
 
-/** A file that is there. */
+/** A journal file during replay. */
 struct source {
-    int fd; /* -1: it is not */
+    int fd; /* -1: missing */
     uint64_t generation, last_row;
-    uint64_t end;  /* of the turns that count; 0: there are none */
+    uint64_t end;  /* of the valid turns; 0: none */
     uint64_t size, damaged;
 };
 
@@ -295,7 +295,7 @@ static void read_from(struct journal *s, struct frame_reader *r, const struct so
     frame_reader_init(r, f->fd, s->buf, READ_BYTES);
 }
 
-/** The next frame that counts. */
+/** The next valid frame. */
 static int next_frame(struct frame_reader *r, const struct source *f, struct frame *frame)
 {
     int more = frame_next(r, frame);
@@ -303,12 +303,12 @@ static int next_frame(struct frame_reader *r, const struct source *f, struct fra
     return more > 0 && frame->at >= f->end ? 0 : more;
 }
 
-/** Find its last turn. */
+/** Find the file's last turn. */
 static int survey(struct journal *s, struct source *f)
 {
     struct frame_reader r;
     struct frame frame;
-    uint64_t whole = 0, damaged = 0; /* whole: since there all is good */
+    uint64_t whole = 0, damaged = 0; /* whole: everything from there on is intact */
     int more;
 
     read_from(s, &r, f);
@@ -349,17 +349,17 @@ static int replay_marks(struct journal *s, const struct source *f)
     return more;
 }
 
-/** The jobs that are found between two places of a file, and have no end in it. */
+/** Jobs found between two offsets of a file that have no END in it. */
 struct round {
     uint64_t from, to;
     uint8_t *live;
     size_t count, room;
 };
 
-/** Its index, or r->count. */
+/** Index of a job, or r->count. */
 static size_t find_live(const struct round *r, uint64_t row)
 {
-    /* The newest are asked for most. */
+    /* The newest are looked up most often. */
     for (size_t i = r->count; i-- > 0;)
         if (get_be64(r->live + i * LIVE_BYTES) == row)
             return i;
@@ -411,13 +411,13 @@ static int collect(struct journal *s, const struct source *f, struct round *roun
     return more;
 }
 
-/** An event's line in a file. */
+/** Location of an event's line in a file. */
 struct line_at {
     uint64_t row, at;
-    size_t len; /* 0: there is none */
+    size_t len; /* 0: none */
 };
 
-/** It is read again: between it and the job may be more than the buffer holds. */
+/** Read the line again: there may be more between it and the job than the buffer holds. */
 static int read_line(int fd, const struct line_at *line, uint8_t *to)
 {
     size_t len = 0;
@@ -436,7 +436,7 @@ static int read_line(int fd, const struct line_at *line, uint8_t *to)
     return 0;
 }
 
-/** Takes the buffer, which the reader must fill again. */
+/** Overwrites the buffer, which the reader must refill. */
 static int report_job(struct journal *s, const struct source *f, const struct frame *frame,
                       const struct line_at *event, bool begun)
 {
@@ -518,7 +518,7 @@ void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen
     };
 }
 
-/** A sentence of errno. */
+/** Write a sentence from errno to why. */
 static int cannot(const struct journal *s, const char *what, const char *name, struct text *why)
 {
     char path[FILE_PATH_MAX];
@@ -537,7 +537,7 @@ static int open_dir(struct journal *s, struct text *why)
 {
     if (mkdir(s->dir, 0700) < 0 && errno != EEXIST) {
         cannot(s, "make", "", why);
-        text_str(why, "; make it, or set reactor.state_dir to where the hub may write");
+        text_str(why, "; create it, or set reactor.state_dir to a directory writable by the hub");
         return NEFIA_EIO;
     }
     s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -545,7 +545,7 @@ static int open_dir(struct journal *s, struct text *why)
         s->lock_fd = openat(s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0) {
         cannot(s, "open", s->dir_fd < 0 ? "" : LOCK_NAME, why);
-        text_str(why, "; the user that the hub runs as must own reactor.state_dir");
+        text_str(why, "; the hub's user must own reactor.state_dir");
         return NEFIA_EIO;
     }
     int err = file_lock(s->lock_fd);
@@ -554,7 +554,7 @@ static int open_dir(struct journal *s, struct text *why)
     if (err != NEFIA_EEXIST)
         return cannot(s, "lock", LOCK_NAME, why);
     text_str(why, s->dir);
-    text_str(why, ": another hub uses it; stop that one, or set another reactor.state_dir");
+    text_str(why, ": in use by another hub; stop that one, or set another reactor.state_dir");
     return NEFIA_EIO;
 }
 
@@ -570,7 +570,7 @@ static int open_source(struct journal *s, struct source *f, const char *name, st
     else if (f->fd >= 0 && survey(s, f) == 0)
         return 0;
     cannot(s, "read", name, why);
-    text_str(why, "; move it away to start without what it holds");
+    text_str(why, "; move it away to start without its contents");
     return NEFIA_EIO;
 }
 
@@ -591,7 +591,7 @@ static int replay(struct journal *s, struct source files[2], struct text *why)
         }
     s->file = f != &files[0];
     if (!f) {
-        /* The first file is begun next; what the other one has would be found again. */
+        /* The first file is written next; the other one's contents would be replayed again. */
         unlinkat(s->dir_fd, file_names[1], 0);
         return 0;
     }
@@ -616,7 +616,7 @@ static int open_files(struct journal *s, struct text *why)
     return err;
 }
 
-/** The file that what comes now goes to. */
+/** Start the file that receives new frames. */
 static int open_fresh(struct journal *s, struct text *why)
 {
     if (begin_file(s) == 0)
@@ -624,10 +624,10 @@ static int open_fresh(struct journal *s, struct text *why)
     errno = s->error;
     cannot(s, "write", file_names[!s->file], why);
     if (s->error == ENOSPC || s->error == EDQUOT || s->error == EFBIG) {
-        text_str(why, "; nothing is acknowledged until there is room");
+        text_str(why, "; events are not acknowledged until there is room");
         return 0;
     }
-    text_str(why, "; set reactor.state_dir to where the hub may write");
+    text_str(why, "; set reactor.state_dir to a directory writable by the hub");
     return NEFIA_EIO;
 }
 

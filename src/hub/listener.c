@@ -83,19 +83,19 @@ static void reject(struct connection *c, enum reject why, const char *what)
 
 static void arm(struct connection *c);
 
-/** Ask the peer to end: it sees our side closed, and nothing that is on its way is lost. */
+/** Shut our side down, so that the peer closes; data in flight is not lost. */
 static void begin_closing(struct connection *c)
 {
     shutdown(c->watch.fd, SHUT_WR);
     c->closing = true;
-    c->heard_ms = clock_ms(c->listener->loop->clock);
+    c->last_input_ms = clock_ms(c->listener->loop->clock);
     arm(c);
 }
 
-/** When something must have happened on this connection. */
+/** Deadline for activity on this connection. */
 static uint64_t deadline(const struct connection *c)
 {
-    uint64_t at = c->heard_ms + (c->closing ? CLOSING_TIMEOUT_MS : IDLE_TIMEOUT_MS);
+    uint64_t at = c->last_input_ms + (c->closing ? CLOSING_TIMEOUT_MS : IDLE_TIMEOUT_MS);
 
     return c->used > 0 && c->line_ms + LINE_TIMEOUT_MS < at ? c->line_ms + LINE_TIMEOUT_MS : at;
 }
@@ -118,7 +118,7 @@ static void timed_out(void *arg)
         begin_closing(c);
 }
 
-/** Only where the timer would be too late: one that is too early finds out when it fires. */
+/** Re-arm only if the timer would fire too late: firing too early is harmless. */
 static void arm(struct connection *c)
 {
     uint64_t now = clock_ms(c->listener->loop->clock);
@@ -128,11 +128,11 @@ static void arm(struct connection *c)
         timer_start(c->listener->loop, &c->timer, at > now ? at - now : 0, timed_out, c);
 }
 
-/* ---- What we say ---- */
+/* ---- Sending ---- */
 
 static void ready(void *arg, short revents);
 
-/** While a line is held nothing is watched: even a peer that has gone is told again and again. */
+/** While a line is deferred nothing is watched: a closed peer would be reported in every turn. */
 static void wait_for(struct connection *c)
 {
     struct loop *loop = c->listener->loop;
@@ -141,21 +141,21 @@ static void wait_for(struct connection *c)
     if (c->held_ms)
         loop_unwatch(loop, &c->watch);
     else if (!c->watch.link)
-        (void)loop_watch(loop, &c->watch, c->watch.fd, events, ready, c); /* its place is free */
+        (void)loop_watch(loop, &c->watch, c->watch.fd, events, ready, c); /* cannot fail: its slot is free */
     else
         loop_watch_events(&c->watch, events);
 }
 
-/** Say what there is to say, as much as the kernel takes. A peer that has gone is noticed when it is
- * read. */
-static void speak(struct connection *c)
+/** Send pending output, as much as the kernel accepts. A closed peer is noticed when reading
+ * from it. */
+static void respond(struct connection *c)
 {
     const struct listener_hooks *hooks = &c->listener->hooks;
     struct text t;
 
     if (c->out_sent == c->out_len && !c->closing) {
         text_init(&t, c->out, sizeof c->out);
-        hooks->speak(hooks->arg, &c->session, &t);
+        hooks->respond(hooks->arg, &c->session, &t);
         c->out_len = (uint16_t)t.len;
         c->out_sent = 0;
     }
@@ -176,7 +176,7 @@ void listener_acknowledge(struct listener *l)
 
         if (!c->open || !c->session.due)
             continue;
-        speak(c);
+        respond(c);
         if (c->session.refused && !c->session.due && !c->closing)
             begin_closing(c);
     }
@@ -184,8 +184,8 @@ void listener_acknowledge(struct listener *l)
 
 /* ---- Lines ---- */
 
-/** The length of the first unit in s (a line, with its signature line where there is one), with
- * both slices set. Return: 0 when it is incomplete, NEFIA_ETOOBIG when its first line is too long.
+/** Length of the first unit in s (a line, and its signature line if there is one), with both slices
+ * set. Return: 0 if it is incomplete, NEFIA_ETOOBIG if its first line is too long.
  */
 static long cut_unit(const struct listener *l, const char *s, size_t len, struct slice *line,
                      struct slice *sig)
@@ -201,7 +201,7 @@ static long cut_unit(const struct listener *l, const char *s, size_t len, struct
         return (long)line->len + 1;
     size_t rest = len - line->len - 1;
     const char *second = end + 1;
-    /* A longer line is no signature, whatever follows: no need to wait for its end. */
+    /* A longer line cannot be a signature: no need to wait for its end. */
     most = rest < 65 ? rest : 65;
     end = memchr(second, '\n', most);
     if (!end && most < 65)
@@ -210,19 +210,19 @@ static long cut_unit(const struct listener *l, const char *s, size_t len, struct
     return (long)(line->len + 1 + sig->len + (end ? 1 : 0));
 }
 
-/** Its sender understands more than a reset. It takes what came before for acknowledged: so it is told
- * when that is safe. */
+/** Refuse a stamped event. Its sender takes everything before it as acknowledged, so the refusal is
+ * sent once that is durable. */
 static void refuse_in_words(struct connection *c)
 {
     c->session.due = true;
-    c->deaf = true;
+    c->discarding = true;
     c->used = 0;
-    c->heard_ms = clock_ms(c->listener->loop->clock);
+    c->last_input_ms = clock_ms(c->listener->loop->clock);
     arm(c);
 }
 
-/** Take all complete units out of s; *held: one of them cannot be taken now. Return: how many bytes
- * they were; or negative: the connection is closed. */
+/** Process all complete units in s; *held: one of them is deferred. Return: bytes consumed; or
+ * negative: the connection is closed. */
 static long take_units(struct connection *c, const char *s, size_t len, bool *held)
 {
     const struct listener *l = c->listener;
@@ -248,7 +248,7 @@ static long take_units(struct connection *c, const char *s, size_t len, bool *he
                 refuse(c);
             return err;
         }
-        c->session.hurry = false;
+        c->session.overdue = false;
         at += *held ? 0 : (size_t)n;
     }
     return (long)at;
@@ -262,8 +262,8 @@ static void end_of_stream(struct connection *c)
         close_connection(c);
 }
 
-/** taken bytes of those in the buffer, `had` from before, are done with: a line is held behind them,
- * and stays where it is. */
+/** Consume `taken` bytes of the buffer, `had` of which were there before; a deferred line follows
+ * them and stays in place. */
 static void hold(struct connection *c, size_t had, size_t taken)
 {
     uint64_t now = clock_ms(c->listener->loop->clock);
@@ -276,7 +276,7 @@ static void hold(struct connection *c, size_t had, size_t taken)
         c->listener->held += !c->held_ms;
         c->held_ms = now;
     }
-    c->heard_ms = now;
+    c->last_input_ms = now;
     c->line_ms = now;
     timer_stop(&c->timer);
     arm(c);
@@ -289,9 +289,9 @@ static void keep_rest(struct connection *c, size_t had, size_t taken, size_t len
 
     tcp_consume(c->watch.fd, l->buffer + had, len - had);
     l->bytes += len - had;
-    c->heard_ms = clock_ms(l->loop->clock);
+    c->last_input_ms = clock_ms(l->loop->clock);
     if (taken > 0 || had == 0)
-        c->line_ms = c->heard_ms;
+        c->line_ms = c->last_input_ms;
     c->used = (uint32_t)(len - taken);
     memcpy(c->bytes, l->buffer + taken, c->used);
     if (c->held_ms) {
@@ -315,10 +315,11 @@ static void read_lines(struct connection *c)
         return;
     }
     size_t len = had + (n > 0 ? (size_t)n : 0);
-    /* Who counts on acknowledgements gets none any more: what it sends now it sends again. */
-    bool deaf = c->deaf || (c->closing && c->session.count > 0);
-    c->session.hurry = c->held_ms && clock_ms(l->loop->clock) - c->held_ms >= HOLD_MOST_MS;
-    long taken = deaf ? (long)len : take_units(c, l->buffer, len, &held);
+    /* A sender that waits for acknowledgements gets no more of them and will send the rest
+     * again. */
+    bool discarding = c->discarding || (c->closing && c->session.count > 0);
+    c->session.overdue = c->held_ms && clock_ms(l->loop->clock) - c->held_ms >= HOLD_MOST_MS;
+    long taken = discarding ? (long)len : take_units(c, l->buffer, len, &held);
     if (taken >= 0 && held)
         hold(c, had, (size_t)taken);
     else if (taken >= 0)
@@ -331,7 +332,7 @@ static void ready(void *arg, short revents)
     struct connection *c = arg;
 
     if (revents & POLLOUT)
-        speak(c);
+        respond(c);
     if (revents & (POLLIN | POLLERR | POLLHUP))
         read_lines(c);
 }
@@ -353,7 +354,7 @@ void listener_resume(struct listener *l)
     }
 }
 
-/* ---- Coming in ---- */
+/* ---- Accepting ---- */
 
 static struct connection *free_connection(const struct listener *l)
 {
@@ -372,8 +373,8 @@ static bool peer_has_room(const struct listener *l, const struct addr *peer)
     return l->per_peer == 0 || n < l->per_peer;
 }
 
-/** Who came longest ago and has sent nothing good since, or null: so nobody keeps others out by being
- * silent. */
+/** The oldest connection without a valid event, or null: an idle sender cannot keep others
+ * out. */
 static struct connection *unproven(struct listener *l)
 {
     uint64_t now = clock_ms(l->loop->clock);
@@ -394,7 +395,7 @@ static struct connection *make_room(struct listener *l)
     struct connection *c = l->open == l->count ? unproven(l) : NULL;
 
     if (c)
-        reject(c, REJECT_FULL, "it has sent nothing good, and another one came");
+        reject(c, REJECT_FULL, "evicted without a valid event, for a new connection");
     return free_connection(l);
 }
 
@@ -412,14 +413,14 @@ static void welcome(struct listener *l, int fd, const struct addr *peer)
     }
     c->session = (struct session){.peer = *peer};
     c->open = true;
-    c->closing = c->deaf = false;
+    c->closing = c->discarding = false;
     c->used = 0;
     c->out_len = c->out_sent = 0;
-    c->came_ms = c->heard_ms = clock_ms(l->loop->clock);
+    c->came_ms = c->last_input_ms = clock_ms(l->loop->clock);
     l->open++;
     l->accepted++;
     arm(c);
-    speak(c);
+    respond(c);
 }
 
 static void resume(void *arg)
@@ -440,7 +441,7 @@ static void incoming(void *arg, short revents)
         int fd = tcp_accept(l->fd, &peer);
 
         if (fd == NEFIA_EFULL) {
-            /* It stays readable: look again later instead of turning round and round. */
+            /* The listener stays readable: retry later instead of spinning. */
             loop_watch_events(&l->watch, 0);
             timer_start(l->loop, &l->pause, ACCEPT_PAUSE_MS, resume, l);
             return;
@@ -483,7 +484,7 @@ void listener_recheck(struct listener *l, bool with_signatures)
 
 unsigned listener_drain(struct listener *l)
 {
-    /* Who waits to be accepted may have sent events already. */
+    /* Pending connections may already have sent events. */
     if (l->fd >= 0)
         incoming(l, POLLIN);
     stop_listening(l);

@@ -15,21 +15,21 @@ void peers_init(struct peers *p, struct loop *loop, struct addr_net *nets, unsig
                         .arg = arg};
 }
 
-/** Each time something is new, and not every half minute. */
+/** Log changes only, not every half minute. */
 static void tell(struct peers *p, int err, const char *why)
 {
     const struct wireguard_reader *r = &p->reader;
 
     if (err < 0 && err != p->last)
-        LOG_ERROR("peers_from: nobody may connect from ", p->interface, ": ", why);
+        LOG_ERROR("peers_from: no connections accepted from ", p->interface, ": ", why);
     else if (err == 0 && p->last != 0)
-        LOG_INFO("peers_from: ", p->interface, " has ", DEC(r->count), " networks of peers");
+        LOG_INFO("peers_from: ", p->interface, " has ", DEC(r->count), " peer networks");
     if (r->left_out > 0 && r->left_out != p->last_left_out)
         LOG_WARN("peers_from: ", DEC(r->left_out), " networks of ", p->interface,
                  " do not fit; raise CONFIG_WIREGUARD_NETS");
     if (r->too_wide > 0 && r->too_wide != p->last_too_wide)
         LOG_WARN("peers_from: ", DEC(r->too_wide), " networks of ", p->interface,
-                 " are too wide to say who speaks (over /8, IPv6 /16) and are left out");
+                 " are ignored: too wide to identify a sender (over /8, IPv6 /16)");
     p->last = err;
     p->last_left_out = r->left_out;
     p->last_too_wide = r->too_wide;
@@ -54,7 +54,7 @@ void peers_follow(struct peers *p, const char *interface)
 
     timer_stop(&p->timer);
     p->reader.count = 0;
-    p->last = 1; /* whatever comes is news */
+    p->last = 1; /* any result is a change */
     p->last_left_out = p->last_too_wide = 0;
     text_init(&name, p->interface, sizeof p->interface);
     if (!interface) {

@@ -24,35 +24,35 @@ void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *
     };
 }
 
-/* ---- Refusing ---- */
+/* ---- Rejections ---- */
 
 static const char *reject_sentence(enum reject why)
 {
     static const char *const sentences[REJECT_COUNT] = {
         [REJECT_PEER] = "not in reactor.peers",
         [REJECT_FULL] = "too many connections (CONFIG_CONNECTIONS)",
-        [REJECT_PEER_FULL] = "too many from there (reactor.max_connections_per_peer)",
-        [REJECT_TOO_LONG] = "a line longer than CONFIG_EVENT_BYTES",
-        [REJECT_UNFINISHED] = "the connection ended inside a line",
-        [REJECT_TIMEOUT] = "half a line, and nothing more for 30 s",
-        [REJECT_UNSIGNED] = "the signature is missing",
-        [REJECT_MALFORMED] = "the signature is not a line of 64 lower-case hex digits",
-        [REJECT_WRONG] = "the signature is wrong",
+        [REJECT_PEER_FULL] = "too many connections from this address (reactor.max_connections_per_peer)",
+        [REJECT_TOO_LONG] = "line longer than CONFIG_EVENT_BYTES",
+        [REJECT_UNFINISHED] = "closed in the middle of a line",
+        [REJECT_TIMEOUT] = "incomplete line, timed out after 30 s",
+        [REJECT_UNSIGNED] = "signature missing",
+        [REJECT_MALFORMED] = "signature is not 64 lower-case hex digits",
+        [REJECT_WRONG] = "wrong signature",
         [REJECT_UTF8] = "not UTF-8",
         [REJECT_JSON] = "not JSON",
         [REJECT_EVENT] = "not an event",
-        [REJECT_HOST] = "the key is another host's, or the address is (reactor.keys)",
-        [REJECT_REPLAY] = "stamped for another connection, or out of order on this one",
-        [REJECT_WINDOW] = "more events than were granted",
-        [REJECT_PLAIN] = "an event without the connection's nonce (reactor.require_nonce)",
-        [REJECT_RATE] = "over its rate for a minute (reactor.max_events_per_sec)",
+        [REJECT_HOST] = "host_id does not belong to this key or address (reactor.keys)",
+        [REJECT_REPLAY] = "stamp of another connection, or out of order",
+        [REJECT_WINDOW] = "more unacknowledged events than the window allows",
+        [REJECT_PLAIN] = "event without the connection's nonce (reactor.require_nonce)",
+        [REJECT_RATE] = "over the rate limit for a minute (reactor.max_events_per_sec)",
     };
 
     return sentences[why];
 }
 
-/** One line for each, up to PIPELINE_CLOSED_LINES a minute: who is refused may come again at once,
- * and a router's log is short. */
+/** Log up to PIPELINE_CLOSED_LINES a minute: rejected senders may reconnect at once, and a router's
+ * log is small. */
 static bool may_tell(struct pipeline *p)
 {
     uint64_t now = clock_ms(p->clock);
@@ -60,13 +60,13 @@ static bool may_tell(struct pipeline *p)
     if (now - p->closed_since_ms >= 60 * 1000) {
         if (p->closed > PIPELINE_CLOSED_LINES)
             LOG_WARN(DEC(p->closed - PIPELINE_CLOSED_LINES),
-                     " closed connections were counted and not logged");
+                     " closed connections were not logged");
         p->closed_since_ms = now;
         p->closed = 0;
     }
     if (++p->closed == PIPELINE_CLOSED_LINES + 1)
         LOG_WARN("more than ", DEC(PIPELINE_CLOSED_LINES),
-                 " connections closed within a minute: the next ones are only counted");
+                 " connections closed within a minute: further ones are only counted");
     return p->closed <= PIPELINE_CLOSED_LINES;
 }
 
@@ -93,14 +93,14 @@ static const struct mac_key *key_number(const struct pipeline *p, unsigned n)
     return n == 0 ? NULL : n == 1 ? &p->key : &p->settings->keys[(n - 2) / 2].keys[n % 2];
 }
 
-/* ---- Who may speak, and how fast ---- */
+/* ---- Authentication and rate ---- */
 
 bool pipeline_signed(const struct pipeline *p)
 {
     return p->key.set || p->settings->key_count > 0;
 }
 
-/** Fill the bucket: two seconds of the rate fit in. */
+/** Refill the token bucket, which holds two seconds' worth. */
 static bool rate_allows(const struct pipeline *p, struct session *s)
 {
     uint64_t rate = (uint64_t)p->settings->max_events_per_sec, most = 2 * rate;
@@ -108,7 +108,7 @@ static bool rate_allows(const struct pipeline *p, struct session *s)
     if (rate == 0)
         return true;
     if (s->tokens > most)
-        s->tokens = (uint32_t)most; /* of a higher rate, before a reload */
+        s->tokens = (uint32_t)most; /* left from a higher rate before a reload */
     uint64_t now = clock_ms(p->clock), gained = (now - s->tokens_ms) * rate / 1000;
     if (gained > 0) {
         s->tokens = (uint32_t)(gained > most - s->tokens ? most : s->tokens + gained);
@@ -125,7 +125,7 @@ static void rate_take(const struct pipeline *p, struct session *s)
         s->tokens--;
 }
 
-/** It is slowed; who cares nothing about that is sent away. */
+/** Slow the sender down; one that stays over the rate is disconnected. */
 static int over_rate(struct pipeline *p, struct session *s)
 {
     uint64_t now = clock_ms(p->clock);
@@ -138,8 +138,8 @@ static int over_rate(struct pipeline *p, struct session *s)
     return NEFIA_EAGAIN;
 }
 
-/** Nothing of the line is looked at but its bytes: so all keys are tried, the one that signed the
- * line before it first. */
+/** Only the bytes of the line are examined, so all keys are tried, starting with the one that
+ * signed the previous line. */
 static int verify_any(const struct pipeline *p, struct session *s, const char *line, size_t len,
                       const char *sig, size_t sig_len)
 {
@@ -169,12 +169,12 @@ static int verify(struct pipeline *p, struct session *s, const char *line, size_
         return 0;
     if (err == NEFIA_EAUTH)
         return reject(p, &s->peer, REJECT_WRONG, NULL, err);
-    /* The next event, or nothing, where the signature should be. */
+    /* The next event, or nothing, in place of the signature. */
     bool missing = sig_len == 0 || sig[0] == '{';
     return reject(p, &s->peer, missing ? REJECT_UNSIGNED : REJECT_MALFORMED, NULL, err);
 }
 
-/** A host with a key of its own speaks with that key only, and from its addresses. */
+/** A host with a key of its own must use that key, and its configured addresses. */
 static int check_host(struct pipeline *p, const struct session *s, const struct event *e)
 {
     const struct host_key *own = hub_settings_host(p->settings, e->host_id);
@@ -222,15 +222,15 @@ static int decode(struct pipeline *p, const char *line, size_t len, struct event
     return event_decode(e, line, len, p->tokens, CONFIG_JSON_TOKENS, p->scratch, why);
 }
 
-/* ---- Deciding and doing ---- */
+/* ---- Matching and queueing ---- */
 
 static void tell_overflow(struct pipeline *p, const struct rule *rule)
 {
-    if (p->overflow_told)
+    if (p->overflow_reported)
         return;
-    p->overflow_told = true;
+    p->overflow_reported = true;
     LOG_WARN("rule ", rule->name, ": ", action_word(&rule->action),
-             ": queue full; until it has room again what does not fit is only counted");
+             ": queue full; further actions are dropped and counted until there is room");
 }
 
 static void tell_match(const struct pipeline *p, const struct rule *rule, const struct event *e)
@@ -255,7 +255,7 @@ static void tell_match(const struct pipeline *p, const struct rule *rule, const 
     LOG_INFO("rule ", rule->name, ": ", action_word(&rule->action), ": ", t.buf);
 }
 
-/** One rule that matched. */
+/** Handle one matching rule. */
 static void act(struct pipeline *p, unsigned index, const struct event *e,
                 const struct recent_mark *mark, uint64_t event_row)
 {
@@ -282,7 +282,7 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
         tell_overflow(p, rule);
 }
 
-/** Is there room for all it asks for? */
+/** Is there room for all its actions? */
 static bool has_room(struct pipeline *p, const struct event *e)
 {
     const struct rule_set *set = rules_active(p->rules);
@@ -303,7 +303,7 @@ static bool match(struct pipeline *p, const struct event *e)
     bool any = rules_match(p->rules, e, p->bits);
 
     if (p->rules->failed != failed)
-        LOG_ERROR("no heap to match all patterns; raise CONFIG_HUB_HEAP_KB");
+        LOG_ERROR("heap exhausted while matching patterns; raise CONFIG_HUB_HEAP_KB");
     return any;
 }
 
@@ -321,7 +321,7 @@ static void decide(struct pipeline *p, const struct event *e, bool any)
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
 }
 
-/** Return: the key of the host in `hosts`; valid until the next call. */
+/** Id of the host in `seen`; valid until the next call. */
 static const uint8_t *host_key(struct pipeline *p, struct slice host_id)
 {
     uint32_t hash = hash_bytes(HASH_START, host_id.ptr, host_id.len);
@@ -384,7 +384,7 @@ int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_
         return err;
     err = decode(p, line, len, &e, &why);
     if (err < 0) {
-        /* Only who understands the greeting repeats its nonce. */
+        /* Only a sender that understands the greeting repeats its nonce. */
         s->refused = s->nonce[0] && memmem(line, len, s->nonce, LINK_NONCE_HEX);
         return reject(p, &s->peer, reason_of(err), why, err);
     }
@@ -394,7 +394,7 @@ int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_
     if (err < 0)
         return err;
     bool any = match(p, &e);
-    if (any && !s->hurry && !has_room(p, &e)) {
+    if (any && !s->overdue && !has_room(p, &e)) {
         p->held++;
         return NEFIA_EAGAIN;
     }
@@ -411,7 +411,7 @@ void pipeline_turn_end(struct pipeline *p)
     p->events_in_turn = 0;
 }
 
-/* ---- What the listener and the jobs ask ---- */
+/* ---- Hooks of the listener and the jobs ---- */
 
 static int hook_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
                      size_t sig_len)
@@ -430,14 +430,14 @@ static void greet(struct pipeline *p, struct session *s, struct text *out)
     text_init(&hex, m.nonce, sizeof m.nonce);
     text_hex(&hex, nonce, sizeof nonce);
     memcpy(s->nonce, m.nonce, sizeof s->nonce);
-    /* A host with a key of its own need not have the shared one. */
+    /* A host with a key of its own need not know the shared one. */
     m.auth = p->settings->key_count > 0 ? LINK_AUTH_HOST
              : p->key.set               ? LINK_AUTH_SHARED
                                         : LINK_AUTH_NONE;
     link_put(out, &m, m.auth == LINK_AUTH_SHARED ? &p->key : NULL);
 }
 
-static void hook_speak(void *arg, struct session *s, struct text *out)
+static void hook_respond(void *arg, struct session *s, struct text *out)
 {
     struct pipeline *p = arg;
     struct link_message m = {.kind = LINK_ACK,
@@ -477,7 +477,7 @@ struct listener_hooks pipeline_listener_hooks(struct pipeline *p)
     return (struct listener_hooks){
         .line = hook_line,
         .turn_end = hook_turn_end,
-        .speak = hook_speak,
+        .respond = hook_respond,
         .rejected = rejected,
         .allowed = hook_allowed,
         .arg = p,
@@ -503,7 +503,7 @@ static int hook_decode(void *arg, const char *line, size_t len, struct event *ou
     return decode(arg, line, len, out, NULL);
 }
 
-/** The rule of a job; when a reload took it away, what the journal remembers. */
+/** Rule name of a job; if a reload removed the rule, the recorded one. */
 static const char *job_rule(const struct pipeline *p, const struct job *job)
 {
     const struct rule_set *set = rules_active(p->rules);
@@ -531,7 +531,7 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
 
     recent_settle(p->recent, job->row, state, error);
     journal_end(p->journal, job->row, (uint8_t)state);
-    p->overflow_told = false;
+    p->overflow_reported = false;
     text_init(&said, said_buf, sizeof said_buf);
     if (r && class->logs_output)
         text_printable(&said, output, without_newline(output, r->output_len));
@@ -558,7 +558,7 @@ static int not_safe(struct pipeline *p, int err)
 {
     if (!p->unsafe)
         LOG_ERROR("cannot write the journal in ", p->journal->dir, ": ", ERRNO(errno),
-                  "; until that is mended nothing is acknowledged and no action begins");
+                  "; events are not acknowledged and actions not started until this is fixed");
     p->unsafe = true;
     p->unsafe_ms = clock_ms(p->clock);
     if (p->refused)
@@ -570,14 +570,14 @@ static int hook_safe(void *arg)
 {
     struct pipeline *p = arg;
 
-    /* A try after a failure writes all that matters anew. */
+    /* A retry after a failure rewrites everything. */
     if (p->unsafe && clock_ms(p->clock) - p->unsafe_ms < PIPELINE_RETRY_MS)
         return NEFIA_EIO;
     int err = journal_commit(p->journal);
     if (err < 0)
         return not_safe(p, err);
     if (p->unsafe)
-        LOG_INFO("the journal is written again");
+        LOG_INFO("the journal is writable again");
     p->unsafe = false;
     if (p->acknowledge)
         p->acknowledge(p->arg);
@@ -594,7 +594,7 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
                               .arg = p};
 }
 
-/* ---- What the store asks ---- */
+/* ---- Hooks of the journal ---- */
 
 static void copy_job(void *arg, const struct job *job, const char *line)
 {
@@ -602,7 +602,7 @@ static void copy_job(void *arg, const struct job *job, const char *line)
 
     journal_event(p->journal, job->row, line, job->len);
     journal_job(p->journal, job->row, job->row, job_rule(p, job));
-    /* What is about to begin, and what waits for another try, has begun too. */
+    /* Jobs about to start or waiting for a retry count as started. */
     if (job->state >= JOB_STARTING || job->attempt > 0)
         journal_start(p->journal, job->row);
 }
@@ -614,7 +614,7 @@ static void hook_copy(void *arg)
     jobs_each(p->jobs, copy_job, p);
 }
 
-/** Which event that was: "disk.usage from web-01 (boot 7, seq 41)". */
+/** Describe an event: "disk.usage from web-01 (boot 7, seq 41)". */
 static const char *event_name(struct text *t, const struct event *e)
 {
     text_printable(t, e->type.ptr, e->type.len);
@@ -630,8 +630,8 @@ static const char *event_name(struct text *t, const struct event *e)
     return t->buf;
 }
 
-/** What became of an action that was not at its end when the hub stopped. */
-static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
+/** Handle an action that was unfinished when the hub stopped. */
+static void resume(struct pipeline *p, struct event *e, int index, bool begun)
 {
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
     const struct rule *rule = &rules_active(p->rules)->rules[index];
@@ -643,10 +643,10 @@ static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
     if (begun && !rule->idempotent) {
         p->unfinished++;
         recent_add(p->recent, &mark, rule->name, word, RECENT_FAILED,
-                    "begun before the restart, end unknown");
+                    "started before the restart, result unknown");
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
-                 " had begun when the hub stopped, and its end is unknown; it is not begun again "
-                 "(idempotent: true allows that)");
+                 " was running when the hub stopped, result unknown; not run again "
+                 "(idempotent: true would)");
         return;
     }
     uint64_t row = recent_add(p->recent, &mark, rule->name, word, RECENT_PENDING, NULL);
@@ -655,7 +655,7 @@ static void take_up(struct pipeline *p, struct event *e, int index, bool begun)
         recent_settle(p->recent, row, RECENT_FAILED,
                        err == NEFIA_EFULL ? "queue full" : err_text(err));
     LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
-             begun ? " is begun again" : " is taken up", " after the restart");
+             begun ? " run again" : " resumed", " after the restart");
 }
 
 static void hook_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
@@ -672,13 +672,13 @@ static void hook_job(void *arg, uint64_t row, struct slice rule, const char *lin
     int index = rules_find(p->rules, name);
     if (index < 0 || decode(p, line, len, &e, NULL) < 0) {
         p->unfinished++;
-        LOG_WARN("rule ", name, ": its action ", begun ? "had begun" : "had not begun",
+        LOG_WARN("rule ", name, ": its action ", begun ? "was running" : "was queued",
                  " when the hub stopped, and ",
-                 index < 0 ? "the rule is not there any more" : "the journal has lost its event");
+                 index < 0 ? "the rule no longer exists" : "its event in the journal is damaged");
         return;
     }
     p->now_s = clock_unix(p->clock);
-    take_up(p, &e, index, begun);
+    resume(p, &e, index, begun);
 }
 
 struct journal_hooks pipeline_journal_hooks(struct pipeline *p)

@@ -18,7 +18,7 @@ void recent_init(struct recent *j, struct recent_row *rows, uint64_t *settled, u
         .rows = rows, .settled = settled, .row_cap = row_cap, .bytes = bytes, .size = size};
 }
 
-/** Where s is in what is kept of the line: inside it, or (it held escapes) behind, where it is
+/** Locate s in the stored bytes: inside the line, or (it contained escapes) behind it, where it is
  * copied to. */
 static uint32_t keep(const struct event *e, struct slice s, char *copy, size_t *len)
 {
@@ -36,7 +36,7 @@ struct recent_mark recent_put(struct recent *j, const struct event *e, int64_t r
     size_t most = e->line.len + e->type.len + e->host_id.len, len = e->line.len;
     size_t at = (size_t)(j->head % j->size);
 
-    /* In one piece: what is left at the end of the array is passed over. */
+    /* Contiguous: a remainder at the end of the array is skipped. */
     if (most > j->size - at) {
         j->head += j->size - at;
         at = 0;
@@ -106,7 +106,7 @@ void recent_settle(struct recent *j, uint64_t seq, enum recent_state state, cons
         settle(j, r, state, error);
 }
 
-/** Its row was not taken by a newer one, nor its bytes. */
+/** Neither its row nor its bytes have been overwritten. */
 static bool is_there(const struct recent *j, const struct recent_row *r, uint64_t seq)
 {
     return seq != 0 && r->seq == seq && j->head - r->event.pos <= j->size;

@@ -47,7 +47,7 @@ static const struct field rule_table[] = {
      .min = 1,
      .max = RULE_NAME_MAX,
      .required = true,
-     .help = "what logs and status call it; unique"},
+     .help = "unique name, used in logs and status"},
     {.name = "event_pattern",
      .type = FIELD_STRING,
      .offset = offsetof(struct rule_fields, event_pattern),
@@ -66,30 +66,31 @@ static const struct field rule_table[] = {
      .type = FIELD_WORD,
      .offset = offsetof(struct rule_fields, severity),
      .words = severity_words,
-     .help = "the least severity that matches; empty: all"},
+     .help = "least severity that matches; empty: all"},
     {.name = "idempotent",
      .type = FIELD_BOOL,
      .offset = offsetof(struct rule_fields, idempotent),
      .def = "false",
-     .help = "true: an action that a crash interrupted is begun again"},
+     .help = "true: run an action interrupted by a crash again"},
     {.name = "action",
      .type = FIELD_NODE,
      .offset = offsetof(struct rule_fields, action),
      .required = true,
-     .help = "what to do"},
+     .help = "the action"},
     {0},
 };
 
-/** What reading one list of rules needs. */
+/** State while one list of rules is read. */
 struct staging {
     struct rules *r;
     struct config *c;
     const struct webhooks *hooks;
     struct rule_set *set;
     unsigned generation;
+    bool slots_used_up, heap_used_up; /* reported: once for each load, not for each pattern */
 };
 
-/** The pattern of this text, wherever it is used already. Return: its index, or NEFIA_ENOTFOUND
+/** Find a pattern already in the table. Return: its index, or NEFIA_ENOTFOUND
  * with *free_slot the first free one. */
 static int find_pattern(const struct rules *r, const char *text, unsigned *free_slot)
 {
@@ -122,17 +123,21 @@ static int stage_pattern(struct staging *s, const struct node *n, const char *wh
         return RULE_ANY;
     i = find_pattern(s->r, text, &slot);
     if (i < 0 && slot == s->r->pattern_cap) {
-        config_error(s->c, n, path.buf, "more different patterns than RULE_PATTERNS allows",
-                     (char *)0);
+        if (!s->slots_used_up)
+            config_error(s->c, n, path.buf,
+                         "too many different patterns (CONFIG_RULE_PATTERNS=" LITERAL(
+                             CONFIG_RULE_PATTERNS) ")",
+                         (char *)0);
+        s->slots_used_up = true;
         return NEFIA_EFULL;
     }
     if (i < 0) {
         int err = pattern_compile(&s->r->patterns[slot].pattern, text, strlen(text), s->r->scratch,
                                   &reason);
         if (err < 0) {
-            config_error(s->c, n, path.buf, "\"", text, "\": ", reason.buf,
-                         err == NEFIA_EFULL ? " (raise HUB_HEAP_KB, or use a simpler pattern)" : "",
-                         (char *)0);
+            if (err != NEFIA_EFULL || !s->heap_used_up)
+                config_error(s->c, n, path.buf, "\"", text, "\": ", reason.buf, (char *)0);
+            s->heap_used_up |= err == NEFIA_EFULL;
             return err;
         }
         i = (int)slot;
@@ -149,8 +154,8 @@ static bool name_taken(const struct rule_set *set, const char *name)
     return false;
 }
 
-/** The action of the rule that is read into slot `rule`. Return: as action_bind; 0 where the binder
- * reported it already. */
+/** Bind the action of the rule being read. Return: as action_bind; 0 if the binder has reported an
+ * error already. */
 static int stage_action(struct staging *s, struct rule *rule, const struct node *action,
                         const char *where)
 {
@@ -164,7 +169,7 @@ static int stage_action(struct staging *s, struct rule *rule, const struct node 
     return action_bind(&rule->action, s->c, action, path.buf, s->hooks);
 }
 
-/** One rule; goes on after an error, so that all of them are reported.
+/** Read one rule; continues after an error, so that all of them are reported.
  * Return: 0, or NEFIA_ENOTSUP (its action is not in this build). */
 static int stage_rule(struct staging *s, const struct node *n, const char *where)
 {
@@ -180,10 +185,10 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
     int action = stage_action(s, &rule, f.action, where);
     if (f.name && name_taken(s->set, f.name))
         config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.name,
-                     "\" is the name of an earlier rule", (char *)0);
+                     "\" is already used by an earlier rule", (char *)0);
     if (!f.name)
         return 0;
-    /* Kept with errors too, for the names of those that follow; then the whole set is dropped. */
+    /* Kept even with errors, to check later names against it; the set is dropped in the end. */
     rule.name = f.name;
     rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
     rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
@@ -220,7 +225,7 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
         text_init(&where, where_buf, sizeof where_buf);
         config_where_item(&where, "reactor.rules", index);
         if (s.set->count == CONFIG_RULES) {
-            config_error(c, n, where.buf, "more rules than this build takes (RULES)", (char *)0);
+            config_error(c, n, where.buf, "too many rules (CONFIG_RULES=" LITERAL(CONFIG_RULES) ")", (char *)0);
             return NEFIA_EINVAL;
         }
         if (stage_rule(&s, n, where.buf) == NEFIA_ENOTSUP && notice)
@@ -231,7 +236,7 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
     return c->errors != errors ? NEFIA_EINVAL : (int)s.set->count;
 }
 
-/** No rule of this generation has patterns any more: free those that the other one does not have
+/** Release this generation's use of patterns, and free those that the other one does not use
  * either. */
 static void drop_generation(struct rules *r, unsigned generation)
 {
@@ -287,8 +292,8 @@ int rules_find(const struct rules *r, const char *name)
 
 /* ---- Matching ---- */
 
-/** Bits of the rules whose pattern (on the type, or on the host) passes s. Return: false when one
- * could not be matched for want of heap. */
+/** Set the bits of the rules whose pattern (for the type, or for the host) matches s. Return: false
+ * if one could not be matched because the heap was exhausted. */
 static bool match_all(struct rules *r, bool host, struct slice s, uint32_t bits[RULE_WORDS])
 {
     const struct rule_set *set = rules_active(r);
@@ -318,8 +323,8 @@ static bool match_all(struct rules *r, bool host, struct slice s, uint32_t bits[
 
 #define MEMO_PROBES 8u
 
-/** Both kinds of memo differ in the length of their key only: this works on their common beginning
- * and a stride. */
+/** Both memo types differ only in the length of their key: access through their common head and a
+ * stride. */
 struct memo_table {
     char *slots;
     size_t stride, key_offset, bits_offset, key_max;
@@ -341,7 +346,7 @@ static uint32_t *memo_bits(const struct memo_table *t, struct memo_head *m)
     return (uint32_t *)(void *)((char *)m + t->bits_offset);
 }
 
-/** The slot that has s, or else the one to put it in (its len is then another's or 0). */
+/** The slot of s, or the one to store it in (whose len is then another's or 0). */
 static struct memo_head *memo_find(const struct memo_table *t, uint32_t hash, struct slice s,
                                    bool *found)
 {
@@ -360,7 +365,7 @@ static struct memo_head *memo_find(const struct memo_table *t, uint32_t hash, st
     return free_slot ? free_slot : memo_slot(t, hash + (hash >> 16) % MEMO_PROBES);
 }
 
-/** Only finds a place; eight bytes at a time. */
+/** For placement only; eight bytes at a time. */
 static uint32_t memo_hash(struct slice s)
 {
     const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
@@ -378,7 +383,7 @@ static uint32_t memo_hash(struct slice s)
     return (uint32_t)(h >> 32);
 }
 
-/** Bits for s, remembered or made. room: used when the answer must not be remembered. */
+/** Bits for s, cached or computed. room: used if the result must not be cached. */
 static const uint32_t *memo_look_up(struct rules *r, const struct memo_table *t, bool host,
                                     struct slice s, uint32_t room[RULE_WORDS])
 {
@@ -457,7 +462,7 @@ int rules_next(const uint32_t bits[RULE_WORDS], unsigned count, unsigned i)
     return NEFIA_ENOTFOUND;
 }
 
-/* ---- Explaining ---- */
+/* ---- Explanations ---- */
 
 static int judge_pattern(const struct rules *r, uint16_t pattern, struct slice s)
 {
@@ -502,7 +507,7 @@ static void put_comparison(struct text *t, const char *what, const char *pattern
 void rule_verdict_text(struct text *t, const struct rule_verdict *v)
 {
     if (v->reason == RULE_NO_MEMORY) {
-        text_str(t, "no heap to match its patterns");
+        text_str(t, "heap exhausted while matching its patterns");
         return;
     }
     text_str(t, v->reason == RULE_MATCHES ? "matches: " : "no match: ");

@@ -26,13 +26,13 @@ void host_id_of(uint8_t id[HOST_ID], struct slice host_id)
 
 /* ---- The table ---- */
 
-/** The bytes of an id are as good as random. */
+/** Ids are hashes already: any bytes of them serve as table hash. */
 static uint32_t *chain_of(struct seen *h, const uint8_t id[HOST_ID])
 {
     return &h->chains[get_be32(id) % h->count];
 }
 
-/** Out of the order they were heard in. */
+/** Unlink from the LRU list. */
 static void order_remove(struct seen *h, const struct host *host)
 {
     *(host->older ? &h->slots[host->older - 1].newer : &h->oldest) = host->newer;
@@ -49,7 +49,7 @@ static void order_append(struct seen *h, struct host *host)
     h->newest = i;
 }
 
-/** A slot that is in no chain and not in the order. */
+/** A slot in no chain and not in the LRU list. */
 static struct host *free_slot(struct seen *h)
 {
     if (h->used < h->count)
@@ -82,7 +82,7 @@ struct host *seen_get(struct seen *h, const uint8_t id[HOST_ID])
 
 /* ---- Marks ---- */
 
-/** The mark of that boot, in front, and its host as the one heard last. */
+/** Move the mark of that boot to the front, and its host to the end of the LRU list. */
 static struct host_mark *mark_of(struct seen *h, struct host *host, uint64_t boot)
 {
     order_remove(h, host);
@@ -95,7 +95,7 @@ static struct host_mark *mark_of(struct seen *h, struct host *host, uint64_t boo
     return &host->marks[0];
 }
 
-/** base > m->base. */
+/** Advance the base; base > m->base. */
 static void move_base(struct host_mark *m, uint64_t base)
 {
     uint64_t by = base - m->base;
@@ -115,8 +115,8 @@ static void move_base(struct host_mark *m, uint64_t base)
     }
 }
 
-/** Nothing changes. */
-static bool has_had(const struct host *host, uint64_t boot, uint64_t seq)
+/** Query only. */
+static bool was_received(const struct host *host, uint64_t boot, uint64_t seq)
 {
     for (unsigned k = 0; k < 2; k++) {
         const struct host_mark *m = &host->marks[k];
@@ -133,7 +133,7 @@ static bool has_had(const struct host *host, uint64_t boot, uint64_t seq)
 
 bool host_take(struct seen *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low)
 {
-    if (has_had(host, boot, seq))
+    if (was_received(host, boot, seq))
         return false;
     struct host_mark *m = mark_of(h, host, boot);
     if (low > m->base && low <= seq)

@@ -53,7 +53,7 @@ void link_put(struct text *out, const struct link_message *m, const struct mac_k
     text_char(out, '\n');
 }
 
-/** Decimal digits of v at p. Return: behind them. */
+/** Write v in decimal at p. Return: the end. */
 static char *put_number(char *p, uint64_t v)
 {
     struct text t;
@@ -73,7 +73,7 @@ static char *put(char *p, const char *s)
 
 size_t link_stamp(char *buf, size_t len, const char *nonce, uint64_t count, uint64_t low)
 {
-    char *p = buf + len - 1; /* over the closing brace */
+    char *p = buf + len - 1; /* overwrites the closing brace */
 
     p = put(p, ",\"link\":{\"nonce\":\"");
     p = put(p, nonce);

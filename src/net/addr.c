@@ -13,7 +13,7 @@
 enum {
     GROUPS = 8,
     SCOPE_TEXT = 24,
-    /* Without, a name is told from a wrong address for nobody. */
+    /* Without IPv6 hints, names and malformed addresses need not be told apart. */
     NAMES_KNOWN = IS_ENABLED(CONFIG_BEACON_RESOLVE) || IS_ENABLED(CONFIG_CONFIG_HINTS),
 };
 
@@ -35,7 +35,7 @@ static int complain(struct text *why, struct slice s, const char *what, int err)
     return err;
 }
 
-/* ---- Numbers ---- */
+/* ---- Parsing ---- */
 
 static int find(struct slice s, char c)
 {
@@ -44,7 +44,7 @@ static int find(struct slice s, char c)
     return p ? (int)(p - s.ptr) : -1;
 }
 
-/** Cut the part before the first c off s. Return: false when there is no c: then it is all of s. */
+/** Split s at the first c. Return: false if there is no c; the part is then all of s. */
 static bool cut_at(struct slice *s, char c, struct slice *part)
 {
     int at = find(*s, c);
@@ -61,7 +61,7 @@ static bool cut_at(struct slice *s, char c, struct slice *part)
     return true;
 }
 
-/** Four decimal numbers without leading zeros (some readers take those as octal). */
+/** Dotted quad without leading zeros, which some parsers take as octal. */
 static bool parse_ipv4(struct slice s, uint8_t ip[4])
 {
     for (int i = 0; i < 4; i++) {
@@ -98,7 +98,7 @@ static bool parse_group(struct slice s, uint8_t out[2])
     return true;
 }
 
-/** Groups separated by single colons, the last two perhaps as a dotted quad. Return: how many
+/** Groups separated by single colons, optionally ending in a dotted quad. Return: number of groups
  * (0..8), or -1. */
 static int parse_groups(struct slice s, uint8_t out[16])
 {
@@ -142,7 +142,7 @@ static bool parse_ipv6(struct slice s, uint8_t ip[16])
     return true;
 }
 
-/** ::ffff:a.b.c.d (RFC 4291, 2.5.5.2) is an IPv4 peer of a socket that takes both. */
+/** ::ffff:a.b.c.d (RFC 4291, 2.5.5.2) is an IPv4 peer of a dual-stack socket. */
 static void unmap(struct addr *a)
 {
     static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
@@ -179,11 +179,11 @@ static uint32_t scope_index(struct slice s)
     return request.ifr_ifindex > 0 ? (uint32_t)request.ifr_ifindex : 0;
 }
 
-/* ---- host and port ---- */
+/* ---- Host and port ---- */
 
 struct place {
     struct slice host; /* without brackets */
-    bool colons;       /* it can only be IPv6 */
+    bool colons;       /* can only be IPv6 */
     uint16_t port;
 };
 
@@ -197,7 +197,7 @@ static int parse_port(struct slice s, uint16_t *port)
     return 0;
 }
 
-/** "[host]:port" or "[host]"; *port becomes what follows the colon. */
+/** "[host]:port" or "[host]"; *port is set to the part after the colon. */
 static int split_brackets(struct slice all, struct slice *host, struct slice *port)
 {
     int end = find(all, ']');
@@ -236,7 +236,7 @@ static int split(struct slice all, uint16_t default_port, struct place *p, struc
     if (port.ptr && parse_port(port, &p->port) < 0)
         return complain(why, all, ": the port must be a number from 1 to 65535", NEFIA_EINVAL);
     if (p->port == 0)
-        return complain(why, all, " needs a port, such as :9500", NEFIA_ESYNTAX);
+        return complain(why, all, " lacks a port, such as :9500", NEFIA_ESYNTAX);
     return 0;
 }
 
@@ -253,8 +253,8 @@ static bool is_number(struct slice s)
     return parse_u64(s.ptr, s.len, &v) == 0;
 }
 
-/** A host name: labels of 1 to 63 letters, the last not a number (that would be a wrong IPv4
- * address). */
+/** A host name: labels of 1 to 63 characters, of which the last is not a number (that would be a
+ * malformed IPv4 address). */
 static bool is_name(struct slice s)
 {
     struct slice part = {0};
@@ -272,7 +272,7 @@ static bool is_name(struct slice s)
     return !is_number(part);
 }
 
-/** The host as an address. Return: 0, NEFIA_ESYNTAX, NEFIA_ENOTFOUND (interface). */
+/** Parse the host as an address. Return: 0, NEFIA_ESYNTAX, NEFIA_ENOTFOUND (interface). */
 static int parse_host(const struct place *p, struct addr *a)
 {
     struct slice scope = p->host, number;
@@ -313,9 +313,9 @@ int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port,
     if (err == NEFIA_ENOTFOUND)
         return complain(why, all, ": this device has no such interface", err);
     if (err == NEFIA_ENOTSUP)
-        return complain(why, all, ": this build has no IPv6 (CONFIG_IPV6)", err);
+        return complain(why, all, ": IPv6 is not in this build (CONFIG_IPV6)", err);
     if (NAMES_KNOWN && !p.colons && is_name(p.host))
-        return complain(why, all, " is a name; write its address, such as 10.0.0.1", NEFIA_ENOTSUP);
+        return complain(why, all, " is a host name; an address such as 10.0.0.1 is required", NEFIA_ENOTSUP);
     return complain(why, all, HINTED(" is not an address", " such as 10.0.0.1:9500 or [fd00::1]:9500"), err);
 }
 
@@ -333,7 +333,7 @@ int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char h
         return err;
     err = parse_host(&p, &a);
     if (err == NEFIA_ENOTSUP)
-        return complain(why, all, ": this build has no IPv6 (CONFIG_IPV6)", err);
+        return complain(why, all, ": IPv6 is not in this build (CONFIG_IPV6)", err);
     if (err == NEFIA_ENOTFOUND)
         return complain(why, all, ": this device has no such interface", err);
     if (p.host.len >= ADDR_HOST || (err < 0 && (p.colons || !is_name(p.host))))
@@ -344,7 +344,7 @@ int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char h
     return 0;
 }
 
-/* ---- Text ---- */
+/* ---- Formatting ---- */
 
 static void put_ipv4(struct text *t, const uint8_t ip[4])
 {
@@ -508,7 +508,7 @@ static unsigned width(const struct addr *a)
     return a->family == AF_INET ? 32 : 128;
 }
 
-/** The mask of byte i of a prefix. */
+/** Mask for byte i of a prefix. */
 static uint8_t mask_byte(unsigned bits, unsigned i)
 {
     if (bits >= 8 * (i + 1))
@@ -526,12 +526,12 @@ static int check_host_bits(const struct addr_net *n, struct slice all, struct te
         meant.base.ip[i] = n->base.ip[i] & mask_byte(n->bits, i);
     if (addr_same_host(&meant.base, &n->base))
         return 0;
-    complain(why, all, " has bits set beyond its prefix; for the network write ", NEFIA_EINVAL);
+    complain(why, all, " has bits set beyond its prefix; the network is ", NEFIA_EINVAL);
     if (why) {
         addr_text(why, &meant.base);
         text_str(why, "/");
         text_u64(why, n->bits);
-        text_str(why, ", for the one host ");
+        text_str(why, ", the single host ");
         addr_text(why, &n->base);
     }
     return NEFIA_EINVAL;

@@ -14,8 +14,8 @@
 #include "nefia/net/resolve.h"
 
 #define HTTP_PORT 80
-#define ADDRESSES 8       /* of one host that are tried */
-#define LARGEST_HEAD 1536 /* of a request: the URL, the host twice over, and fixed text */
+#define ADDRESSES 8       /* per host name that are tried */
+#define LARGEST_HEAD 1536 /* of a request: URL, host twice, and fixed text */
 
 /* ---- URL ---- */
 
@@ -26,7 +26,7 @@ static int refuse(struct text *why, const char *sentence, int err)
     return err;
 }
 
-/** RFC 3986 without what has no place in a request target: printable ASCII, no quotes, no `#`. */
+/** What RFC 3986 allows in a request target: printable ASCII, no quotes, no `#`. */
 static bool target_is_clean(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -44,22 +44,22 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why)
 
     if (strncmp(url, "https://", 8) == 0)
         return refuse(why,
-                      "https:// is not in this build; use http:// to a proxy on this device or in "
-                      "its network",
+                      "https:// is not in this build; use http:// to a proxy on this device "
+                      "or its network",
                       NEFIA_ENOTSUP);
     if (strncmp(url, scheme, sizeof scheme - 1) != 0)
-        return refuse(why, "a webhook's URL begins with http://", NEFIA_ESYNTAX);
+        return refuse(why, "URL does not start with http://", NEFIA_ESYNTAX);
     if (len > HTTP_URL_MAX)
-        return refuse(why, "the URL is longer than 512 bytes", NEFIA_ETOOBIG);
+        return refuse(why, "URL is longer than 512 bytes", NEFIA_ETOOBIG);
     u->authority = url + sizeof scheme - 1;
     u->authority_len = (uint16_t)strcspn(u->authority, "/?#");
     u->target = u->authority + u->authority_len;
     u->target_len = (uint16_t)strlen(u->target);
     if (memchr(u->authority, '@', u->authority_len))
-        return refuse(why, "user names in a URL are not taken; sign with `secret` instead",
+        return refuse(why, "credentials in a URL are not supported; use `secret` to sign requests",
                       NEFIA_ESYNTAX);
     if (!target_is_clean(u->target, u->target_len))
-        return refuse(why, "the URL holds a character that must be written as %XX, or a #fragment",
+        return refuse(why, "URL contains a #fragment or a character that must be written as %XX",
                       NEFIA_ESYNTAX);
     return addr_parse_hostport(u->authority, u->authority_len, HTTP_PORT, host, &port, why);
 }
@@ -103,7 +103,7 @@ int http_put_head(struct text *t, const struct http_request *r)
     return t->truncated ? NEFIA_ETOOBIG : 0;
 }
 
-/* ---- Answer: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one
+/* ---- Response: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one
  * ---- */
 
 enum answer_state {
@@ -118,10 +118,10 @@ enum answer_state {
     END_LF
 };
 
-/** The last byte of the version may be any digit. */
+/** Followed by any digit. */
 static const char version[] = "HTTP/1.";
 
-/** One byte of the status line. Return: false when it does not belong there. */
+/** Parse one byte of the status line. Return: false if it is invalid there. */
 static bool feed_status(struct http_answer *a, char c)
 {
     switch (a->state) {
@@ -149,7 +149,7 @@ static bool feed_status(struct http_answer *a, char c)
     }
 }
 
-/** One byte of the headers, which are not looked at. */
+/** Skip one byte of the headers. */
 static bool feed_header(struct http_answer *a, char c)
 {
     switch (a->state) {
@@ -205,7 +205,7 @@ static int connect_to(const struct http_url *u, struct text *why)
         return NEFIA_ENOTFOUND;
     int count = resolve(host, port, addrs, ADDRESSES);
     if (count < 0) {
-        text_str(why, count == NEFIA_ETIMEOUT ? "no name server answers" : "there is no such host");
+        text_str(why, count == NEFIA_ETIMEOUT ? "no response from any name server" : "host not found");
         return count;
     }
     for (int i = 0; i < count && fd < 0; i++) {
@@ -249,13 +249,13 @@ static int read_answer(int fd, struct text *why)
         if (n < 0)
             return complain(why, "read: ");
         if (n == 0) {
-            text_str(why, "closed without an answer");
+            text_str(why, "connection closed without a response");
             return NEFIA_ECLOSED;
         }
         result = http_answer_feed(&answer, buf, (size_t)n);
     }
     if (result < 0)
-        text_str(why, "the answer is not HTTP");
+        text_str(why, "response is not HTTP");
     return result;
 }
 
@@ -270,7 +270,7 @@ int http_post(const struct http_request *r, struct text *why)
     int fd = connect_to(r->url, why);
     if (fd < 0)
         return fd;
-    /* A server may answer and close before it has read all: then the answer counts. */
+    /* A server may respond and close before reading the whole request: the response counts. */
     int sent = send_all(fd, head.buf, head.len);
     if (sent >= 0)
         sent = send_all(fd, r->body, r->body_len);

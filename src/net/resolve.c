@@ -12,7 +12,7 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/file.h"
 
-#define FILE_BYTES 4096 /* of the two files that is read */
+#define FILE_BYTES 4096 /* read of each of the two files */
 #define DNS_PORT 53
 #define HEADER 12
 #define NAME_MAX_BYTES 253
@@ -88,7 +88,7 @@ int resolve_servers(const char *text, size_t len, struct addr *out, unsigned cap
 
 /* ---- DNS messages ---- */
 
-/** The name as labels. Return: bytes, or NEFIA_EINVAL. */
+/** Encode the name as labels. Return: bytes, or NEFIA_EINVAL. */
 static int put_name(uint8_t *out, const char *host)
 {
     size_t len = strlen(host), at = 0;
@@ -125,8 +125,8 @@ int dns_query(uint8_t out[DNS_MESSAGE], uint16_t id, const char *host, uint16_t 
     return HEADER + n + 4;
 }
 
-/** Behind the name at `at`, which may end in a pointer. Return: 0 when it runs out of the message.
- */
+/** Skip the name at `at`, which may end in a compression pointer. Return: 0 if it runs past the
+ * message. */
 static size_t skip_name(const uint8_t *msg, size_t len, size_t at)
 {
     while (at < len) {
@@ -141,7 +141,7 @@ static size_t skip_name(const uint8_t *msg, size_t len, size_t at)
     return 0;
 }
 
-/** The answer repeats our question; letters may come back in the other case. */
+/** The response repeats our question, possibly with letters in the other case. */
 static bool same_question(const uint8_t *msg, const uint8_t *query, size_t len)
 {
     for (size_t i = HEADER; i < len; i++)
@@ -197,9 +197,9 @@ int dns_answer(const uint8_t *msg, size_t len, uint16_t id, const char *host, ui
     return take_records(msg, len, (size_t)asked, type, out, cap);
 }
 
-/* ---- Asking ---- */
+/* ---- Queries ---- */
 
-/** Wait for the answer on a connected socket; other datagrams are passed over. */
+/** Wait for the response on a connected socket; other datagrams are ignored. */
 static int await_answer(int fd, uint16_t id, const char *host, uint16_t type, struct addr *out,
                         unsigned cap)
 {
@@ -232,7 +232,7 @@ static int ask_server(const struct addr *server, const char *host, uint16_t type
     int len = dns_query(query, id, host, type);
     if (len < 0)
         return len;
-    /* Connected: the kernel lets nobody else answer, and picks a random port. */
+    /* Connected: the kernel drops datagrams from other senders, and picks a random port. */
     int fd = socket(server->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int result = NEFIA_EIO;
     if (fd >= 0 && connect(fd, (struct sockaddr *)&ss, ss_len) == 0 &&
@@ -243,8 +243,8 @@ static int ask_server(const struct addr *server, const char *host, uint16_t type
     return result;
 }
 
-/** The beginning of a file, in whole lines: half a line has another name, or another address. Return:
- * bytes; 0 when there is none. */
+/** Read the beginning of a file, up to the last complete line: a partial one would contain another
+ * name or address. Return: bytes; 0 if there are none. */
 static size_t read_beginning(const char *path, char text[FILE_BYTES])
 {
     long len = file_read(path, text, FILE_BYTES);
@@ -282,7 +282,7 @@ static int ask(const char *host, struct addr *out, unsigned cap)
 
 int resolve(const char *host, uint16_t port, struct addr *out, unsigned cap)
 {
-    /* RFC 6761 section 6.3: known everywhere, and asked of nobody. */
+    /* RFC 6761 section 6.3: resolved locally, never through DNS. */
     static const char localhost[] = "127.0.0.1 localhost\n";
     char text[FILE_BYTES];
 

@@ -10,13 +10,13 @@
 
 #include "nefia/base/err.h"
 
-/* Dead peers: first probe after a minute of silence, then one each 15 s; the fourth failure ends
- * the connection. */
+/* Dead peers: first probe after a minute of silence, then every 15 s; the fourth failure closes the
+ * connection. */
 enum { KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 15, KEEP_PROBES = 4 };
 
 static void set_option(int fd, int level, int name, int value)
 {
-    /* Comfort, not need: a kernel without the option still carries the bytes. */
+    /* Best effort: a kernel without the option still works. */
     (void)setsockopt(fd, level, name, &value, sizeof value);
 }
 
@@ -54,27 +54,27 @@ static void text_port(struct text *t, const struct addr *a)
     addr_text(t, &host);
 }
 
-/** Why listening failed and what to do about it, from errno. */
+/** Explain from errno why listening failed, and the remedy. */
 static void explain_listen(struct text *why, const struct addr *a, const char *setting)
 {
     int err = errno;
 
     if (!why)
         return;
-    text_str(why, "cannot listen at ");
+    text_str(why, "cannot listen on ");
     text_port(why, a);
     text_str(why, ": ");
     if (err == EADDRINUSE) {
-        text_str(why, "another program has it; stop that one, or set ");
+        text_str(why, "address in use; stop the other program, or change ");
         text_str(why, setting);
     } else if (err == EACCES && a->port < 1024) {
-        text_str(why, "ports below 1024 need root; set ");
+        text_str(why, "ports below 1024 require root; change ");
         text_str(why, setting);
     } else if (err == EADDRNOTAVAIL) {
-        text_str(why, "this device has no such address");
+        text_str(why, "no interface has this address");
     } else if (err == EAFNOSUPPORT) {
         text_str(why,
-                 a->family == AF_INET6 ? "this kernel has no IPv6" : "this kernel has no IPv4");
+                 a->family == AF_INET6 ? "kernel does not support IPv6" : "kernel does not support IPv4");
     } else {
         text_str(why, ERRNO(err));
     }
@@ -87,7 +87,7 @@ static int bind_and_listen(int fd, const struct addr *a, int backlog)
     socklen_t len = addr_to_sockaddr(a, &ss);
 
     set_option(fd, SOL_SOCKET, SO_REUSEADDR,
-               1); /* connections of the last run may linger in TIME_WAIT */
+               1); /* connections of the previous run may linger in TIME_WAIT */
     if (a->family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (bind(fd, (struct sockaddr *)&ss, len) < 0)
@@ -122,7 +122,7 @@ static int accept_error(int err)
     case EFAULT:
         return NEFIA_EIO;
     default:
-        /* EAGAIN, and what went wrong with the peer before it got here (accept(2), "Error
+        /* EAGAIN, and errors already pending on the new socket (accept(2), "Error
          * handling"). */
         return NEFIA_EAGAIN;
     }
@@ -237,7 +237,8 @@ int tcp_queued(int fd)
 {
     int n;
 
-    /* Not ioctl(3): it brings musl's translation of every other request for 32-bit kernels. */
+    /* Not ioctl(3), which links musl's compatibility code for all other requests on 32-bit
+     * kernels. */
     return syscall(SYS_ioctl, fd, TIOCOUTQ, &n) < 0 ? NEFIA_EIO : n;
 }
 

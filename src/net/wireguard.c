@@ -15,12 +15,12 @@
 enum {
     TRIES = 3,
     WAIT_S = 1,
-    DATAGRAMS_MOST = 4096, /* of one answer: 32 MiB, more than a kernel's peers take */
+    DATAGRAMS_MOST = 4096, /* per dump: 32 MiB, more than any peer list */
     WIDEST_IPV4 = 8,
     WIDEST_IPV6 = 16,
 };
 
-/* ---- reading: numbers in the processor's byte order, parts aligned to 4 ---- */
+/* ---- parsing: host byte order, parts aligned to 4 ---- */
 
 #define ATTRIBUTE_HEADER sizeof(struct nlattr)
 
@@ -53,8 +53,8 @@ static struct part after(struct part p, size_t n)
     return (struct part){p.ptr + n, p.len - n};
 }
 
-/** The next attribute of `rest`. Return: whether there is one. Bytes that are no attribute end the
- * list with rest->ptr null. */
+/** Next attribute of `rest`. Return: whether there is one. Malformed bytes end the list with
+ * rest->ptr null. */
 static bool next(struct part *rest, struct attribute *a)
 {
     if (rest->len == 0)
@@ -139,7 +139,7 @@ static int take_device(struct wireguard_reader *r, struct part rest)
     return ended(&rest);
 }
 
-/** Return: 1 when the number is in it. */
+/** Return: 1 if it contains the number. */
 static int take_family(struct wireguard_reader *r, struct part rest)
 {
     struct attribute a;
@@ -150,7 +150,7 @@ static int take_family(struct wireguard_reader *r, struct part rest)
     return ended(&rest) < 0 || r->family == 0 ? NEFIA_ESYNTAX : 1;
 }
 
-/** NLMSG_ERROR, and NLMSG_DONE of a dump: both begin with an errno, negative. */
+/** NLMSG_ERROR, and the NLMSG_DONE of a dump: both start with a negative errno. */
 static int take_end(struct wireguard_reader *r, struct part body, int without)
 {
     int32_t status;
@@ -205,9 +205,9 @@ int wireguard_feed(struct wireguard_reader *r, const void *datagram, size_t len)
     return result;
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
-/** One question with one attribute, a text with its NUL. */
+/** A request with one attribute, a NUL-terminated string. */
 struct question {
     struct nlmsghdr netlink;
     struct genlmsghdr generic;
@@ -234,7 +234,7 @@ static int send_question(int fd, uint16_t type, uint16_t flags, uint8_t command,
     q.generic = (struct genlmsghdr){.cmd = command, .version = 1};
     q.attribute = (struct nlattr){(uint16_t)(ATTRIBUTE_HEADER + len), attribute};
     memcpy(q.text, text, len);
-    /* Its attribute ends where the text does; the kernel wants the message to end there too. */
+    /* The message must end, unpadded, where its last attribute does. */
     q.netlink.nlmsg_len = (uint32_t)(offsetof(struct question, text) + aligned(len));
     return sendto(fd, &q, q.netlink.nlmsg_len, 0, (const struct sockaddr *)&kernel,
                   sizeof kernel) < 0
@@ -242,7 +242,7 @@ static int send_question(int fd, uint16_t type, uint16_t flags, uint8_t command,
                : 0;
 }
 
-/** Only what the kernel itself says, and in one piece. Return: bytes, 0: not for us. */
+/** Receive one complete datagram, from the kernel only. Return: bytes; 0: from another sender. */
 static long receive(int fd, void *work)
 {
     struct sockaddr_nl from = {0};
@@ -298,22 +298,22 @@ static int ask(struct wireguard_reader *r, int fd, const char *interface, void *
     return err == 0 ? NEFIA_EAGAIN : err;
 }
 
-/** What the kernel's errors mean here, and what to do about them. */
+/** Kernel errors with their meaning here and the remedy. */
 static const struct {
     int error, err;
     const char *what;
 } meanings[] = {
     {ENODEV, NEFIA_ENOTFOUND, "no such interface; bring it up (wg-quick up, ip link)"},
     {EOPNOTSUPP, NEFIA_ENOTFOUND, "not a WireGuard interface"},
-    {ENOENT, NEFIA_ENOTFOUND, "this kernel has no WireGuard; load its module"},
+    {ENOENT, NEFIA_ENOTFOUND, "kernel does not support WireGuard; load the module"},
     {EPERM, NEFIA_EAUTH,
-     "reading its peers needs CAP_NET_ADMIN; start the hub as root, with this peers_from"},
+     "reading peers requires CAP_NET_ADMIN; start the hub as root with this peers_from"},
 };
 
 static int explain(const struct wireguard_reader *r, int err, struct text *why)
 {
     if (err != NEFIA_EIO) {
-        text_str(why, err == NEFIA_EAGAIN ? "its peers keep changing" : "its answer is damaged");
+        text_str(why, err == NEFIA_EAGAIN ? "peers keep changing" : "malformed response");
         return err;
     }
     for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
@@ -321,7 +321,7 @@ static int explain(const struct wireguard_reader *r, int err, struct text *why)
             text_str(why, meanings[i].what);
             return meanings[i].err;
         }
-    text_str(why, "cannot ask the kernel: ");
+    text_str(why, "kernel query failed: ");
     text_str(why, ERRNO(r->error));
     return err;
 }

@@ -18,13 +18,13 @@
 enum {
     GRACE_MS = 2000,  /* between SIGTERM and SIGKILL */
     OPEN_FILES = 256, /* RLIMIT_NOFILE of a child */
-    MOST_FDS = 4096,  /* closed one by one where the kernel has no close_range */
+    MOST_FDS = 4096,  /* closed one by one if the kernel lacks close_range */
     READ_BYTES = 2048,
-    READS_A_TURN = 32, /* so that one loud child does not hold the loop */
+    READS_A_TURN = 32, /* so that one verbose child does not monopolise the loop */
     KILL_WAIT_MS = 1000,
     KILL_STEP_MS = 5,
-    CANNOT_EXECUTE = 127,      /* as shells say it */
-    UNKNOWN_STATUS = 255 << 8, /* in wait(2)'s form; should somebody else have reaped it */
+    CANNOT_EXECUTE = 127,      /* as in shells */
+    UNKNOWN_STATUS = 255 << 8, /* a wait(2) status, for a child already reaped elsewhere */
 };
 
 void children_init(struct children *c, struct loop *loop, struct child *slots, unsigned count)
@@ -42,7 +42,7 @@ static void set_limit(int what, rlim_t limit)
 
     if (getrlimit(what, &now) == 0 && now.rlim_max < limit)
         limit = now.rlim_max;
-    /* Not setrlimit(3): it would tell all other threads. */
+    /* Not setrlimit(3): it would synchronise threads, and there is only one. */
     const unsigned long both[2] = {(unsigned long)limit, (unsigned long)limit};
     syscall(SYS_setrlimit, what, both);
 }
@@ -72,8 +72,8 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/** Descriptors 0, 1 and 2, from ends that may be among these numbers themselves. Return: false when
- * one could not be had; what stands at its number then is the daemon's. */
+/** Set up descriptors 0, 1 and 2 from ends that may themselves have these numbers. Return: false if
+ * one could not be set up; the daemon's own descriptor is still at that number then. */
 static bool place_descriptors(int in, int out)
 {
     in = in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : in;
@@ -108,12 +108,12 @@ static _Noreturn void become(const struct child_spec *spec, int in, int out)
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_CPU, (rlim_t)spec->deadline_ms / 500 + 1);
     set_limit(RLIMIT_NOFILE, OPEN_FILES);
-    prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul); /* prctl(2) takes all as unsigned long */
+    prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul); /* prctl(2) takes unsigned long */
     if (spec->run) {
-        log_to_fd(STDERR_FILENO); /* its way to the syslogd was closed with all others */
+        log_to_fd(STDERR_FILENO); /* the syslog socket was closed with the other descriptors */
         _exit(spec->run(spec->run_arg) & 0xFF);
     }
-    /* execve takes the arrays without const for history's sake and changes nothing in them. */
+    /* execve's arrays lack const for historical reasons; it does not modify them. */
     execve(spec->argv[0], (char *const *)(uintptr_t)spec->argv,
            (char *const *)(uintptr_t)spec->envp);
     say_why(spec->argv[0], errno);
@@ -138,8 +138,8 @@ static void close_in(struct child *ch)
     ch->in_fd = -1;
 }
 
-/** One read, into the caller's buffer while there is room. Return: false at the end, or when there
- * is nothing now. */
+/** One read, into the caller's buffer while it has room. Return: false at end of file or if the
+ * read would block. */
 static bool read_some(struct child *ch, bool *ended)
 {
     char scratch[READ_BYTES];
@@ -178,14 +178,14 @@ static void input_ready(void *arg, short revents)
     ssize_t n = write(ch->in_fd, s->input + ch->in_pos, s->input_len - ch->in_pos);
     if (n > 0)
         ch->in_pos += (size_t)n;
-    bool refused = n < 0 && errno != EAGAIN && errno != EINTR; /* EPIPE: it does not want more */
+    bool refused = n < 0 && errno != EAGAIN && errno != EINTR; /* EPIPE: it closed its stdin */
     if (refused || ch->in_pos == s->input_len)
         close_in(ch);
 }
 
 static void signal_group(const struct child *ch, int signo)
 {
-    /* Before it called setsid there is no group yet. */
+    /* Until it has called setsid there is no group. */
     if (kill(-ch->pid, signo) < 0)
         kill(ch->pid, signo);
 }
@@ -204,7 +204,7 @@ static void deadline_passed(void *arg)
     timer_start(ch->owner->loop, &ch->timer, GRACE_MS, kill_now, ch);
 }
 
-/** A pipe of which our end does not block and neither end outlives an exec. */
+/** A close-on-exec pipe whose parent end is non-blocking. */
 static int open_pipe(int ends[2], int ours)
 {
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -244,7 +244,7 @@ static int watch_pipes(struct child *ch)
     return err;
 }
 
-/** Fork with the pipes watched. Return: 0; or an error with everything closed. */
+/** Fork and watch the pipes. Return: 0; or an error with everything closed. */
 static int launch(struct child *ch)
 {
     int in[2], out[2];
@@ -256,7 +256,7 @@ static int launch(struct child *ch)
     ch->in_fd = in[1];
     err = watch_pipes(ch);
     if (err == 0) {
-        /* One thread, and nothing to be run at a fork. */
+        /* Single-threaded, and no atfork handlers to run. */
         ch->pid = _Fork();
         if (ch->pid == 0)
             become(&ch->spec, in[0], out[1]);
@@ -323,7 +323,7 @@ static void finish(struct child *ch, int status)
     struct child_result r;
     bool ended = false;
 
-    /* What the pipe still holds; bounded, for a daemon that left the session may go on writing. */
+    /* Read what is left in the pipe; bounded, because a daemonised descendant may keep writing. */
     if (ch->out_fd >= 0)
         for (int i = 0; i < READS_A_TURN && read_some(ch, &ended); i++)
             ;
@@ -336,8 +336,8 @@ static void finish(struct child *ch, int status)
         ch->done(ch->arg, &r);
 }
 
-/** Whether it has ended; then the rest of its group is killed, while its pid cannot be anybody
- * else's, and it is reaped. */
+/** Check whether it has exited; if so, kill the rest of its group while the pid cannot be reused,
+ * then reap it. */
 static bool collect(const struct child *ch, int *status)
 {
     siginfo_t info = {0};

@@ -11,13 +11,13 @@
 #include "nefia/sys/relro.h"
 #include "nefia/base/text.h"
 
-/* The Makefile's generated header has them; a file compiled by hand does without. */
+/* Defined by the generated header; these serve a file compiled by hand. */
 #ifndef NEFIA_VERSION
 #define NEFIA_VERSION "unknown"
 #define NEFIA_BOARD   "unknown"
 #endif
 
-/** What one parse needs besides the arguments it fills. */
+/** State of one parse, beside the arguments it fills in. */
 struct parse {
     const struct cli_program *program;
     char **argv; /* operands are moved to its front */
@@ -98,7 +98,7 @@ static void print_row(const char *left, const char *more, const char *help)
             help, "\n");
 }
 
-/** All that --help says without CONFIG_HELP. */
+/** The whole of --help without CONFIG_HELP. */
 static int print_verbs(const struct cli_program *p)
 {
     CLI_OUT(p->name);
@@ -116,10 +116,10 @@ static int print_program_help(const struct cli_program *p)
     CLI_OUT(p->name, ": ", p->summary, "\n\nUsage: ", p->name, " VERB [OPTION...]\n\nVerbs:\n");
     for (const struct cli_verb *v = p->verbs; v->name; v++)
         print_row(v->name, v->operands, v->help);
-    CLI_OUT("\nEvery verb takes -c FILE (default ", p->config, ") and --help.\n");
-    CLI_OUT(p->name, " --version prints the version, the board and the features of this build.\n"
-                     "Exit status: 0 fine, 1 the answer is no or it failed, 2 wrong command line "
-                     "or configuration.\n");
+    CLI_OUT("\nEvery verb accepts -c FILE (default ", p->config, ") and --help.\n");
+    CLI_OUT(p->name, " --version prints the version, board and features of this build.\n"
+                     "Exit status: 0 success, 1 failure or a negative answer, 2 usage or "
+                     "configuration error.\n");
     return CLI_FINE;
 }
 
@@ -127,10 +127,10 @@ static int print_verb_help(const struct cli_program *p, const struct cli_verb *v
 {
     CLI_OUT("Usage: ", p->name, " ", v->name, v->operands ? " " : "",
             v->operands ? v->operands : "", " [OPTION...]\n", v->help, "\n\n");
-    print_row("-c FILE", NULL, "the configuration file");
+    print_row("-c FILE", NULL, "configuration file");
     for (const struct cli_option *o = v->options; o && o->name; o++)
         print_row(o->name, o->value, o->help);
-    print_row("--help", NULL, "this text");
+    print_row("--help", NULL, "show this help");
     if (v->more)
         CLI_OUT("\n", v->more);
     return CLI_FINE;
@@ -195,12 +195,12 @@ static int find_verb(struct parse *p)
     for (const struct cli_verb *v = p->program->verbs; v->name; v++)
         if (begins_verb(v, word))
             return asks_for_help(p) ? print_program_help(p->program)
-                                    : wrong(p, "which verb after", word, NULL);
-    return wrong(p, "there is no verb", word, NULL);
+                                    : wrong(p, "missing verb after", word, NULL);
+    return wrong(p, "unknown verb", word, NULL);
 }
 
-/** The value of the option at p->at whose name is `len` bytes long: after `=`, or the next word.
- * Null when there is none. */
+/** Value of the option at p->at, whose name is `len` bytes long: after `=`, or the next word.
+ * Null if there is none. */
 static const char *take_value(struct parse *p, const char *word, size_t len)
 {
     if (word[len] == '=')
@@ -218,17 +218,17 @@ static int take_option(struct parse *p)
 
     if (str_eq(word, "-c")) {
         p->args.config = take_value(p, word, 2);
-        return p->args.config ? CLI_FINE : wrong(p, "-c needs a file name", NULL, NULL);
+        return p->args.config ? CLI_FINE : wrong(p, "-c requires a file name", NULL, NULL);
     }
     for (unsigned i = 0; options && options[i].name; i++) {
         if (strlen(options[i].name) != len || memcmp(word, options[i].name, len) != 0)
             continue;
         if (!options[i].value && word[len] == '=')
-            return wrong(p, options[i].name, word + len + 1, "this option takes no value");
+            return wrong(p, options[i].name, word + len + 1, "it takes no value");
         p->args.values[i] = options[i].value ? take_value(p, word, len) : "";
-        return p->args.values[i] ? CLI_FINE : wrong(p, "a value is missing after", word, NULL);
+        return p->args.values[i] ? CLI_FINE : wrong(p, "missing value for", word, NULL);
     }
-    return wrong(p, "there is no option", word, NULL);
+    return wrong(p, "unknown option", word, NULL);
 }
 
 static int parse_words(struct parse *p)
@@ -261,13 +261,14 @@ static int run_verb(struct parse *p)
     if (status != CLI_FINE)
         return status;
     if (p->args.operand_count < v->least)
-        return wrong(p, "something is missing: the form is", v->operands, NULL);
+        return wrong(p, "missing operand; expected", v->operands, NULL);
     if (p->args.operand_count > v->most)
-        return wrong(p, "unexpected word", p->args.operands[v->most], NULL);
+        return wrong(p, "unexpected operand", p->args.operands[v->most], NULL);
     return v->run(&p->args);
 }
 
-/** A socket that got number 0, 1 or 2 would be taken for input, output or the log. */
+/** Open descriptors 0 to 2, lest a socket be given one of them and be used as input, output or
+ * log. */
 static void fill_standard_descriptors(void)
 {
     int fd;
@@ -288,7 +289,7 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
     p.args.config = program->config;
     p.args.arg = arg;
     if (argc < 2)
-        return wrong(&p, "which verb?", NULL, NULL);
+        return wrong(&p, "missing verb", NULL, NULL);
     if (str_eq(argv[1], "--version"))
         return print_version(program);
     if (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help"))
@@ -311,7 +312,7 @@ const char *cli_option(const struct cli_args *a, const char *name)
 
 int cli_log(const struct cli_args *a, const char *program)
 {
-    static const char words[] = "error\0warning\0info\0debug\0"; /* as enum log_level */
+    static const char words[] = "error\0warning\0info\0debug\0"; /* in the order of enum log_level */
     const char *word = cli_option(a, "--log-level");
     int level = LOG_LEVEL_INFO;
 

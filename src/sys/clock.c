@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-/* The Makefile gives the commit's date; 2024-01-01 serves builds without it. */
+/* The Makefile passes the commit's date; 2024-01-01 serves builds without it. */
 #ifndef CONFIG_BUILD_EPOCH
 #define CONFIG_BUILD_EPOCH 1704067200
 #endif

@@ -62,7 +62,7 @@ static long read_all(int fd, char *buf, size_t cap)
     char beyond;
 
     for (;;) {
-        /* At the end of the buffer one byte more is asked for, to see whether there is one. */
+        /* With the buffer full, try one byte more to detect a longer file. */
         bool full = len == cap;
         ssize_t n = full ? read(fd, &beyond, 1) : read(fd, buf + len, cap - len);
 
@@ -80,7 +80,7 @@ static long read_all(int fd, char *buf, size_t cap)
 
 long file_read(const char *path, void *buf, size_t cap)
 {
-    /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+    /* O_NONBLOCK: opening a FIFO must not block. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     long n;
@@ -132,14 +132,14 @@ int file_replace_begin(const char *path)
 
     if (temporary_name(temporary, path) < 0)
         return NEFIA_ETOOBIG;
-    /* What a power cut left there may go; a link is removed, not followed. */
+    /* A leftover of a power cut; a symbolic link is removed, not followed. */
     if (unlink(temporary) < 0 && errno != ENOENT)
         return NEFIA_EIO;
     int fd = open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd < 0 ? NEFIA_EIO : fd;
 }
 
-/** The rename itself lasts only once the directory is on the disk. */
+/** The rename is durable only once the directory has been synced. */
 static int sync_directory(const char *path)
 {
     char dir[FILE_PATH_MAX];
@@ -153,7 +153,7 @@ static int sync_directory(const char *path)
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return NEFIA_EIO;
-    /* Some file systems cannot sync a directory and say EINVAL: nothing more can be done there. */
+    /* Some file systems cannot sync a directory and fail with EINVAL; nothing more can be done. */
     return close_keeping_errno(fd, fsync(fd) < 0 && errno != EINVAL ? NEFIA_EIO : 0);
 }
 
@@ -161,7 +161,7 @@ int file_replace_end(const char *path, int fd, int err)
 {
     char temporary[FILE_PATH_MAX];
 
-    (void)temporary_name(temporary, path); /* it was short enough to begin */
+    (void)temporary_name(temporary, path); /* cannot fail: it fitted at the beginning */
     if (!err && (fsync(fd) < 0 || rename(temporary, path) < 0))
         err = NEFIA_EIO;
     if (err) {
@@ -184,9 +184,9 @@ int file_write_atomic(const char *path, const void *data, size_t len)
     return close_keeping_errno(fd, err == NEFIA_EAGAIN ? NEFIA_EIO : err);
 }
 
-/* ---- Numbers that last ---- */
+/* ---- Persistent numbers ---- */
 
-/** "boot 42 1a2b3c4d\n": name, number, FNV-1a of what is before its space. */
+/** "boot 42 1a2b3c4d\n": name, number, FNV-1a of the text before the last space. */
 static void put_state(struct text *t, const char *name, uint64_t v)
 {
     uint8_t sum[4];
@@ -200,7 +200,7 @@ static void put_state(struct text *t, const char *name, uint64_t v)
     text_char(t, '\n');
 }
 
-/** The number between the first two spaces; the rest is checked by writing it again. */
+/** Parse the number between the first two spaces; the rest is verified by formatting it again. */
 static int parse_state(const char *line, size_t len, uint64_t *v)
 {
     const char *from = memchr(line, ' ', len), *to;

@@ -9,8 +9,8 @@
 
 /* ---- CRC-32 ---- */
 
-/* What the bits of a 32-bit register become when it is shifted by 32, four bits a row: sums of what
- * each bit alone becomes (polynomial 0xEDB88320, reflected). */
+/* Effect of a shift by 32 on a 32-bit register, four bits a row: sums of the effects of the single
+ * bits (polynomial 0xEDB88320, reflected). */
 #define SUMS(a, b, c) 0, a, b, (a) ^ (b), c, (a) ^ (c), (b) ^ (c), (a) ^ (b) ^ (c)
 #define ROW(a, b, c, d)                                                                          \
     {                                                                                            \
@@ -44,7 +44,7 @@ uint32_t crc32(uint32_t crc, const void *data, size_t len)
               shifted[3][x >> 12 & 15] ^ shifted[4][x >> 16 & 15] ^ shifted[5][x >> 20 & 15] ^
               shifted[6][x >> 24 & 15] ^ shifted[7][x >> 28];
     }
-    /* The last two rows are those of a shift by 8. */
+    /* The last two rows are the table for a shift by 8. */
     for (; len > 0; p++, len--) {
         uint32_t x = crc ^ *p;
         crc = crc >> 8 ^ shifted[6][x & 15] ^ shifted[7][x >> 4 & 15];
@@ -86,7 +86,7 @@ void frame_reader_seek(struct frame_reader *r, uint64_t at)
     r->len = r->pos = 0;
 }
 
-/** Bytes behind pos: at least `need` (<= cap), where the file has them. */
+/** Bytes available after pos: at least `need` (<= cap), unless the file ends first. */
 static int fill(struct frame_reader *r, size_t need)
 {
     if (r->len - r->pos >= need)
@@ -109,7 +109,7 @@ static int fill(struct frame_reader *r, size_t need)
     return 0;
 }
 
-/** Is there one at pos? Return: 1; 0: no; NEFIA_EIO. */
+/** Check for a frame at pos. Return: 1; 0: none; NEFIA_EIO. */
 static int take(struct frame_reader *r, struct frame *out)
 {
     const uint8_t *h = r->buf + r->pos;
@@ -131,7 +131,7 @@ static int take(struct frame_reader *r, struct frame *out)
     return 1;
 }
 
-/** To the next byte that may begin one. */
+/** Skip to the next byte that may start a frame. */
 static void pass_over(struct frame_reader *r)
 {
     const uint8_t *from = r->buf + r->pos + 1;

@@ -8,9 +8,9 @@
 
 #include "nefia/sys/log.h"
 
-/** In front of every block, free or used. Both sizes include this header. */
+/** Header of every block, free or used. Both sizes include it. */
 struct block {
-    size_t before; /* size of the block in front of this one; 0: this is the first */
+    size_t before; /* size of the preceding block; 0: this is the first */
     size_t size;   /* bit 0: in use */
 };
 
@@ -26,11 +26,11 @@ enum {
     LISTS = 32,
 };
 _Static_assert(ALIGN >= 8 && (ALIGN & (ALIGN - 1)) == 0,
-               "blocks are aligned for any type the libraries use");
+               "block alignment must suit every type the libraries use");
 
 struct heap {
-    char *start, *end;               /* the first block; the mark after the last one */
-    uint32_t filled;                 /* a bit for each list that is not empty */
+    char *start, *end;               /* first block; sentinel after the last one */
+    uint32_t filled;                 /* bitmap of non-empty lists */
     struct free_block *lists[LISTS]; /* list i: sizes of LEAST << i up to twice that */
     struct heap_stats stats;
 };
@@ -110,7 +110,7 @@ void heap_init(void *mem, size_t size)
     h->end = h->start + usable;
     h->stats.size = usable;
     *block_at(h->start) = (struct block){.before = 0, .size = usable};
-    /* An empty used block at the end spares every walk a comparison. */
+    /* An empty used block as sentinel saves a comparison in every walk. */
     *block_at(h->end) = (struct block){.before = usable, .size = USED};
     add_free(h, block_at(h->start));
 }
@@ -128,7 +128,7 @@ static void account(struct heap *h, size_t more, size_t less)
         h->stats.high_water = h->stats.used;
 }
 
-/** Size of a block for that many bytes; 0 when no heap can hold them. */
+/** Block size for that many bytes; 0 if no heap could hold them. */
 static size_t block_size(const struct heap *h, size_t bytes)
 {
     if (bytes > h->stats.size)
@@ -148,8 +148,8 @@ static struct block *find_free(struct heap *h, size_t size)
     return larger ? &h->lists[__builtin_ctz(larger)]->head : NULL;
 }
 
-/** Turn [b, b + whole), which is in no list, into a used block of `size` and, when it is worth one,
- * a free block. */
+/** Turn [b, b + whole), which is in no list, into a used block of `size` and, if the rest is worth
+ * it, a free block. */
 static void carve(struct heap *h, struct block *b, size_t size, size_t whole)
 {
     if (whole - size < LEAST)
@@ -197,22 +197,22 @@ void *heap_calloc(size_t count, size_t size)
 
 static _Noreturn void corrupt(const char *what)
 {
-    LOG_ERROR("heap: ", what, "; memory is corrupt, giving up");
+    LOG_ERROR("heap: ", what, "; memory is corrupt, aborting");
     abort();
 }
 
-/** The block of a pointer we gave out; ends the process when it is none. */
+/** Block of an allocated pointer; aborts if the pointer is invalid. */
 static struct block *block_of(const struct heap *h, void *p)
 {
     char *at = (char *)p - sizeof(struct block);
 
     if ((uintptr_t)p % ALIGN || at < h->start || at >= h->end)
-        corrupt("a pointer that is not of the heap");
+        corrupt("invalid pointer");
     struct block *b = block_at(at);
     if (!is_used(b))
-        corrupt("a block freed twice");
+        corrupt("double free");
     if (size_of(b) < LEAST || size_of(b) > (size_t)(h->end - at) || after(b)->before != size_of(b))
-        corrupt("a block overwritten");
+        corrupt("block header overwritten");
     return b;
 }
 
@@ -230,7 +230,7 @@ void heap_free(void *p)
         remove_free(h, next);
         size += next->size;
     }
-    /* Seen again at a second free, even when it melts into the one before. */
+    /* Lets a second free be detected even after coalescing with the preceding block. */
     b->size &= ~(size_t)USED;
     if (b->before && !is_used(block_at((char *)b - b->before))) {
         b = block_at((char *)b - b->before);
@@ -242,7 +242,7 @@ void heap_free(void *p)
     add_free(h, b);
 }
 
-/** Resize where it stands, into the free block behind it if need be. */
+/** Resize in place, extending into a following free block if necessary. */
 static bool resize(struct heap *h, struct block *b, size_t size)
 {
     size_t old = size_of(b), whole = old;

@@ -11,7 +11,7 @@
 #include "nefia/base/kconfig.h"
 
 enum {
-    SLOW_READER_MS = 50,   /* how long a full pipe or terminal may hold us up */
+    SLOW_READER_MS = 50,   /* how long to wait for a full pipe or terminal */
     SYSLOG_DAEMON = 3 * 8, /* facility of RFC 3164 section 4.1.1, times eight */
 };
 
@@ -20,15 +20,15 @@ struct log {
     enum log_level least;
     bool syslog;
     int fd, syslog_fd;
-    unsigned current; /* of log_lines: the one being built; the other is the last one written */
+    unsigned current; /* index in log_lines of the line being built; the other is the last one written */
     enum log_level last_level;
-    unsigned repeats, told; /* of the last line; how many of them were reported */
-    unsigned lost;          /* lines nobody could take */
+    unsigned repeats, reported; /* of the last line; reported so far */
+    unsigned lost;          /* lines that could not be written */
 };
 static char log_lines[2][CONFIG_LOG_LINE_BYTES + 1];
 static struct log one_log;
 
-/** Set up when it is first used: so nothing of it is in the program's file. */
+/** Initialised on first use, which keeps it out of the program's data segment. */
 static struct log *the_log(void)
 {
     if (!one_log.program) {
@@ -62,7 +62,7 @@ void log_to_fd(int fd)
 }
 
 /** One write, so that lines of several processes do not mix. A reader that did not take the last
- * line is not waited for again: that would be a wait for each line of a flood. */
+ * line is not waited for again: a flood would wait once for each line. */
 static bool put_line(struct log *l, const char *line, size_t len)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLOUT};
@@ -122,11 +122,11 @@ static bool put_syslog(struct log *l, enum log_level level, const char *message,
     text_bytes(&t, message, len);
     if (l->syslog_fd >= 0 && send(l->syslog_fd, packet, t.len, MSG_NOSIGNAL) >= 0)
         return true;
-    /* The syslogd may have been restarted since. */
+    /* syslogd may have been restarted: reconnect once. */
     return syslog_open(l) && send(l->syslog_fd, packet, t.len, MSG_NOSIGNAL) >= 0;
 }
 
-/** line is "program: rest\n"; syslog has its own place for the program. */
+/** line is "program: rest\n"; syslog has a field of its own for the program. */
 static bool put_any(struct log *l, enum log_level level, const char *line, size_t len)
 {
     size_t skip = strlen(l->program) + 2;
@@ -137,7 +137,7 @@ static bool put_any(struct log *l, enum log_level level, const char *line, size_
     return put_line(l, line, len);
 }
 
-/** A line of the log about itself: "program: before N after\n". */
+/** A line about the log itself: "program: before N after\n". */
 static bool put_note(struct log *l, enum log_level level, const char *before, unsigned n,
                      const char *after)
 {
@@ -152,10 +152,10 @@ static bool put_note(struct log *l, enum log_level level, const char *before, un
     return put_any(l, level, note, t.len);
 }
 
-/** What was lost before comes first. */
+/** Lines lost earlier are reported first. */
 static void put_lost(struct log *l)
 {
-    const char *what = " log lines were lost\n";
+    const char *what = " log lines lost\n";
 
     if (l->lost > 0 && put_note(l, LOG_LEVEL_WARN, ": warning: ", l->lost, what))
         l->lost = 0;
@@ -170,13 +170,13 @@ static void put(struct log *l, enum log_level level, const char *line, size_t le
 
 static void put_repeats(struct log *l)
 {
-    if (l->repeats == l->told)
+    if (l->repeats == l->reported)
         return;
     put_lost(l);
     if (!put_note(l, l->last_level, ": last message repeated ", l->repeats,
                   l->repeats == 1 ? " time\n" : " times\n"))
         l->lost++;
-    l->told = l->repeats;
+    l->reported = l->repeats;
 }
 
 static bool is_power_of_ten(unsigned v)
@@ -233,5 +233,5 @@ void log_write(enum log_level level, ...)
     put(l, level, line, t.len);
     l->current = !l->current;
     l->last_level = level;
-    l->repeats = l->told = 0;
+    l->repeats = l->reported = 0;
 }

@@ -30,12 +30,12 @@ static void take_signals(struct loop *l)
     sigset_t ours;
 
     handled_set(&ours);
-    mark.sa_mask = ours; /* no handler inside another: one signal frame of stack */
+    mark.sa_mask = ours; /* handlers do not nest: one signal frame of stack */
     for (size_t i = 0; i < ARRAY_SIZE(handled); i++) {
         pending[i] = 0;
         sigaction(handled[i], &mark, NULL);
     }
-    /* In this order, so that the mask of now, for the waits, lets them through. */
+    /* In this order, because ppoll uses the mask saved here, which must not block them. */
     sigprocmask(SIG_UNBLOCK, &ours, NULL);
     sigprocmask(SIG_BLOCK, &ours, &l->mask);
     sigaction(SIGPIPE, &ignore, NULL);
@@ -120,8 +120,7 @@ void timer_stop(struct timer *t)
     t->link = NULL;
 }
 
-/** Move the timers that are due to a list of their own: one that arms itself anew waits for the
- * next turn. */
+/** Move the due timers to a list of their own: one that re-arms itself waits for the next turn. */
 static void split_due(struct loop *l)
 {
     uint64_t now = clock_ms(l->clock);
@@ -149,7 +148,7 @@ static void fire_timers(struct loop *l)
     }
 }
 
-/** How long ppoll may wait; null: for ever. */
+/** Time-out for ppoll; null: none. */
 static const struct timespec *wait_time(const struct loop *l, int max_wait_ms, struct timespec *ts)
 {
     uint64_t wait = max_wait_ms < 0 ? UINT64_MAX : (uint64_t)max_wait_ms;
@@ -162,7 +161,7 @@ static const struct timespec *wait_time(const struct loop *l, int max_wait_ms, s
     }
     if (wait == UINT64_MAX)
         return NULL;
-    if (wait > INT32_MAX) /* a 32-bit kernel's time_t holds it in any case */
+    if (wait > INT32_MAX) /* fits a 32-bit time_t */
         wait = INT32_MAX;
     ts->tv_sec = (time_t)(wait / 1000);
     ts->tv_nsec = (long)(wait % 1000) * 1000000;
@@ -195,8 +194,8 @@ static void dispatch(struct loop *l)
     l->collected = 0;
 }
 
-/** ppoll delivers no signal while a descriptor is ready: let them in, so that a busy peer cannot
- * hold back SIGTERM. */
+/** ppoll delivers no signal while a descriptor is ready: unblock them briefly, so that a busy peer
+ * cannot delay SIGTERM. */
 static void fetch_signals(const struct loop *l)
 {
     sigset_t blocked;

@@ -1,5 +1,5 @@
-/* The C library's allocation functions, for the linked libraries. Not in sanitizer builds, which
- * bring their own. */
+/* The C library's allocation functions, for the linked libraries. Left out of sanitizer builds,
+ * which provide their own. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ void free(void *p)
     heap_free(p);
 }
 
-/* No library of ours asks for alignment; refusing keeps musl's allocator out of the program. */
+/* None of our libraries needs aligned allocations; failing here keeps musl's allocator from being
+ * linked. */
 void *aligned_alloc(size_t align, size_t size)
 {
     (void)align, (void)size;

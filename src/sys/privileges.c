@@ -15,14 +15,15 @@
 
 enum { CAPABILITIES = 64, PATH_MOST = 108 /* sun_path */ };
 
-/* Not setresuid(3) and the like: they would tell all other threads, of which there are none. */
+/* System calls, not setresuid(3) and the like, which would synchronise threads; there is only
+ * one. */
 #ifdef SYS_setresuid32
 #define ID_CALL(name) SYS_##name##32
 #else
 #define ID_CALL(name) SYS_##name
 #endif
 
-/* ---- who ---- */
+/* ---- user and group ---- */
 
 static int fail(struct text *why, int err, const char *a, const char *b, const char *c)
 {
@@ -32,7 +33,7 @@ static int fail(struct text *why, int err, const char *a, const char *b, const c
     return err;
 }
 
-/** An id, not the one that means "leave it" to setresuid(2). */
+/** A numeric id; not -1, which means "unchanged" to setresuid(2). */
 static bool parse_id(struct slice s, uint32_t *id)
 {
     uint64_t v;
@@ -43,7 +44,7 @@ static bool parse_id(struct slice s, uint32_t *id)
     return true;
 }
 
-/** The next of the pieces of `rest` that end with `end` or with the text. */
+/** Cut the next piece, up to `end` or the end of the text, off `rest`. */
 static struct slice cut(struct slice *rest, char end)
 {
     const char *at = rest->len ? memchr(rest->ptr, end, rest->len) : NULL;
@@ -54,8 +55,8 @@ static struct slice cut(struct slice *rest, char end)
     return piece;
 }
 
-/** The line of passwd(5) or group(5) whose column `by` (0: name, 2: id) is `key`. Return: whether
- * there is one; ids are its columns 2 and 3 (a group has no number in the latter: 0). */
+/** Find the line of passwd(5) or group(5) whose column `by` (0: name, 2: id) is `key`. Return:
+ * whether it exists; ids gets columns 2 and 3 (for a group the latter is no number: 0). */
 static bool find(struct slice file, unsigned by, struct slice key, uint32_t ids[2])
 {
     while (file.len > 0) {
@@ -83,7 +84,7 @@ int privileges_parse(struct privileges *p, const char *value, struct slice passw
     if (!found && !number)
         return fail(why, NEFIA_ENOTFOUND, "no such user in /etc/passwd: ", value, "");
     if (!found && !with_group)
-        return fail(why, NEFIA_ENOTFOUND, "not in /etc/passwd; say its group too: ", value,
+        return fail(why, NEFIA_ENOTFOUND, "not in /etc/passwd; name its group as well: ", value,
                     ":GROUP");
     *p = (struct privileges){.name = value, .uid = ids[0], .gid = ids[1]};
     if (with_group && !parse_id(rest, &p->gid)) {
@@ -99,7 +100,7 @@ static struct slice read_file(const char *path, char *work, size_t cap)
     long n = file_read(path, work, cap);
 
     if (n == NEFIA_ETOOBIG)
-        LOG_WARN(path, ": only its first ", DEC(cap), " bytes are read");
+        LOG_WARN(path, ": too long, only the first ", DEC(cap), " bytes are read");
     return (struct slice){work, n == NEFIA_ETOOBIG ? cap : n < 0 ? 0 : (size_t)n};
 }
 
@@ -117,7 +118,7 @@ bool privileges_same(const struct privileges *a, const struct privileges *b)
     return !a->name == !b->name && (!a->name || (a->uid == b->uid && a->gid == b->gid));
 }
 
-/* ---- what belongs to whom ---- */
+/* ---- ownership ---- */
 
 static void make_directory(const struct privileges *p, const char *path, mode_t mode)
 {
@@ -127,7 +128,7 @@ static void make_directory(const struct privileges *p, const char *path, mode_t 
     if (fd < 0)
         return;
     (void)!fchown(fd, p->uid, p->gid);
-    (void)fchmod(fd, mode); /* whatever the umask took */
+    (void)fchmod(fd, mode); /* regardless of the umask */
     close(fd);
 }
 
@@ -148,8 +149,8 @@ void privileges_prepare(const struct privileges *p, const struct privileges_need
         make_directory(p, n->state_dir, 0700);
 }
 
-/** By its descriptor, and only a socket with one name: in a directory of the user's own somebody
- * may have put another file in its place. */
+/** Change the owner through a descriptor, and only of a socket with a single link: in a directory
+ * of the user somebody may have replaced it with another file. */
 static void give_socket(const struct privileges *p, const char *path)
 {
     struct stat st;
@@ -165,7 +166,7 @@ static void give_socket(const struct privileges *p, const char *path)
 static void warn_unless(const struct privileges *p, const char *path, int mode, const char *remedy)
 {
     if (path && path[0] && access(path, mode) < 0 && errno != ENOENT && errno != EROFS)
-        LOG_WARN("user ", p->name, mode & W_OK ? " cannot write in " : " cannot read ", path, ": ",
+        LOG_WARN("user ", p->name, mode & W_OK ? " cannot write to " : " cannot read ", path, ": ",
                  ERRNO(errno), remedy);
 }
 
@@ -184,7 +185,7 @@ struct capabilities {
     uint64_t effective, permitted, inheritable;
 };
 
-/** capget(2): two records, each with a half of the 64 bits. */
+/** capget(2): two records of 32 bits each. */
 static int get_capabilities(struct capabilities *c)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -207,11 +208,11 @@ static int set_capabilities(uint64_t keep)
     return syscall(SYS_capset, &header, d) < 0 ? NEFIA_EIO : 0;
 }
 
-/* ---- the step itself ---- */
+/* ---- dropping privileges ---- */
 
 static void control(int what, unsigned long a)
 {
-    /* Kernels that do not know one of them have nothing there to switch off. */
+    /* A kernel that does not know an option has nothing to switch off. */
     (void)prctl(what, a, 0ul, 0ul, 0ul);
 }
 
@@ -230,7 +231,7 @@ static int switch_user(const struct privileges *p, uint64_t keep)
     return set_capabilities(keep);
 }
 
-/** Is it so? And can it not be undone? */
+/** Verify the new identity, and that it cannot be undone. */
 static bool is_switched(const struct privileges *p, uint64_t keep)
 {
     uid_t u[3];
@@ -254,18 +255,18 @@ static int become(const struct privileges *p, const struct privileges_needs *n, 
     if (geteuid() != 0) {
         if (getuid() == p->uid && getgid() == p->gid)
             return 0;
-        return fail(why, NEFIA_EIO, "cannot become user ", p->name, ": only root can");
+        return fail(why, NEFIA_EIO, "cannot become user ", p->name, ": not running as root");
     }
     give_socket(p, n->control_socket);
     if (get_capabilities(&c) < 0)
         return fail(why, NEFIA_EIO, "capget: ", ERRNO(errno), "");
-    uint64_t keep = n->capabilities & c.permitted; /* a container's root may have less */
+    uint64_t keep = n->capabilities & c.permitted; /* root in a container may lack some */
     if (switch_user(p, keep) < 0) {
         fail(why, NEFIA_EIO, "cannot become user ", p->name, ": ");
         return fail(why, NEFIA_EIO, ERRNO(errno), "", "");
     }
     if (!is_switched(p, keep))
-        return fail(why, NEFIA_EIO, "became user ", p->name, ", but not for good");
+        return fail(why, NEFIA_EIO, "became user ", p->name, ", but the change can be undone");
     warn_of_paths(p, n);
     return 0;
 }
@@ -275,6 +276,6 @@ int privileges_drop(const struct privileges *p, const struct privileges_needs *n
     int err = p->name ? become(p, n, why) : 0;
 
     control(PR_SET_NO_NEW_PRIVS, 1);
-    control(PR_SET_DUMPABLE, 0); /* a change of user has set it anew */
+    control(PR_SET_DUMPABLE, 0); /* reset by the change of user */
     return err;
 }

@@ -18,7 +18,7 @@ static const ElfW(Phdr) *find(const ElfW(Phdr) *headers, size_t count, uint32_t 
 
 void relro_protect(void)
 {
-    const ElfW(Phdr) *headers = (const void *)(uintptr_t)getauxval(AT_PHDR); /* the kernel's word */
+    const ElfW(Phdr) *headers = (const void *)(uintptr_t)getauxval(AT_PHDR); /* from the kernel */
     size_t count = getauxval(AT_PHNUM);
     uintptr_t page = getauxval(AT_PAGESZ);
     const ElfW(Phdr) *relro = find(headers, count, PT_GNU_RELRO);
@@ -29,7 +29,7 @@ void relro_protect(void)
     uintptr_t start = (uintptr_t)_DYNAMIC - dynamic->p_vaddr + relro->p_vaddr;
     uintptr_t end = (start + relro->p_memsz) & ~(page - 1);
     start &= ~(page - 1);
-    /* Where it fails, the program runs as it would without. */
+    /* On failure the program runs without this protection. */
     if (end > start)
         (void)mprotect((void *)start, end - start, PROT_READ);
 }

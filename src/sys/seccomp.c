@@ -26,16 +26,16 @@
 #error "seccomp.c: say here what <linux/audit.h> calls this processor"
 #endif
 
-/** Numbers from here on are x32's on x86-64; nowhere else is there any as large, but for ARM's own
- * (from 0xf0000, below it). */
+/** Numbers from here on belong to x32 on x86-64; no other ABI has numbers as large, except ARM's
+ * private calls (from 0xf0000, below it). */
 #define FIRST_FOREIGN 0x40000000u
 
 #define REFUSE SECCOMP_RET_ERRNO | EPERM
-/** Where the low half of the first argument is. */
+/** Offset of the low half of the first argument. */
 #define FLAGS_AT \
     (offsetof(struct seccomp_data, args) + (__BYTE_ORDER == __BIG_ENDIAN ? sizeof(uint32_t) : 0))
 
-/** clone(2)'s; the one for time has only clone3 and unshare. */
+/** The namespace flags of clone(2); CLONE_NEWTIME exists for clone3 and unshare only. */
 #define NAMESPACES                                                                                 \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
      CLONE_NEWNET)
@@ -76,8 +76,8 @@ int seccomp_install(const uint16_t *calls, size_t count, bool allowed)
     *f++ = (struct sock_filter)RETURN(other);
     *f++ = (struct sock_filter)RETURN(listed);
     struct sock_fprog program = {.len = (unsigned short)(f - filter), .filter = filter};
-    /* Without the second flag kernels before 5.16 slow down every memory access. Whoever knows no
-     * flags is asked in the old way. */
+    /* Without the second flag, kernels before 5.16 slow down every memory access. Kernels without
+     * seccomp(2) flags are asked through prctl(2). */
     const unsigned long flags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     if (syscall(__NR_seccomp, (unsigned long)SECCOMP_SET_MODE_FILTER, flags, &program) == 0)
         return 0;
@@ -88,6 +88,6 @@ int seccomp_install(const uint16_t *calls, size_t count, bool allowed)
 
 const char *seccomp_missing(void)
 {
-    LOG_INFO("no filter of system calls: ", ERRNO(errno));
+    LOG_INFO("no system call filter: ", ERRNO(errno));
     return "off";
 }

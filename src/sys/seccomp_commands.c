@@ -4,9 +4,10 @@
 #include "nefia/sys/seccomp.h"
 #include "seccomp_int.h"
 
-/* What no command of a sensor or an action needs, and an intruder with root's rights would want. */
+/* Calls that no command of a sensor or action needs and that an intruder with root rights would
+ * want. */
 static const uint16_t refused[] = {
-    /* code in the kernel */
+    /* kernel code */
     __NR_init_module, __NR_finit_module, __NR_delete_module, __NR_kexec_load, __NR_bpf,
     __NR_perf_event_open, __NR_userfaultfd,
 #ifdef __NR_kexec_file_load
@@ -29,7 +30,7 @@ static const uint16_t refused[] = {
 #endif
     /* namespaces */
     __NR_unshare, __NR_setns,
-    /* the machine */
+    /* machine state */
     __NR_reboot, __NR_acct, __NR_sethostname, __NR_setdomainname,
     __NR_settimeofday, __NR_clock_settime, __NR_adjtimex, __NR_clock_adjtime,
 #ifdef __NR_clock_settime64
@@ -41,7 +42,7 @@ static const uint16_t refused[] = {
 #ifdef __NR_iopl
     __NR_iopl, __NR_ioperm,
 #endif
-    /* keys of the kernel */
+    /* kernel keyrings */
     __NR_add_key, __NR_keyctl, __NR_request_key,
 };
 

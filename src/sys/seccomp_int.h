@@ -5,13 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** At most this many calls in a table: a jump to the end must fit into a byte. */
+/** Most calls in a table: a BPF jump offset must fit into a byte. */
 #define SECCOMP_CALLS_MAX 200
 
-/** Build the filter and put it in force: the calls listed are the only ones that are allowed, or the
- * only ones that are not. clone with CLONE_NEWUSER is refused in both, and clone3, whose flags a
- * filter cannot see, is answered as by a kernel that does not know it.
- * Return: 0, or NEFIA_ENOTSUP: the kernel takes no filter. */
+/** Build and install the filter: the calls listed are the only ones allowed, or the only ones
+ * denied. clone with CLONE_NEWUSER is denied in both; clone3, whose flags a filter cannot inspect,
+ * fails with ENOSYS so that callers fall back to clone.
+ * Return: 0, or NEFIA_ENOTSUP: the kernel has no seccomp filters. */
 int seccomp_install(const uint16_t *calls, size_t count, bool allowed);
 /** One line in the log. Return: "off". */
 const char *seccomp_missing(void);

@@ -4,8 +4,8 @@
 #include "nefia/sys/seccomp.h"
 #include "seccomp_int.h"
 
-/* What src/ and the C library below it call while the programs run, the most frequent first.
- * Children that look up names and post to webhooks are forks of the daemon and are counted. */
+/* System calls made by src/ and the C library after start-up, most frequent first. Children that
+ * resolve names or post to webhooks are forks of the daemon and are included. */
 static const uint16_t allowed[] = {
     __NR_recvfrom, __NR_sendto, __NR_read, __NR_write, __NR_ppoll, __NR_clock_gettime,
 #ifdef __NR_ppoll_time64
@@ -62,19 +62,19 @@ static const uint16_t allowed[] = {
 #ifdef __NR_close_range
     __NR_close_range,
 #endif
-    /* signals and ends */
+    /* signals and exit */
     __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn, __NR_restart_syscall, __NR_tkill,
     __NR_tgkill, __NR_exit, __NR_exit_group,
 #ifdef __NR_sigreturn
     __NR_sigreturn,
 #endif
-    /* questions */
+    /* queries */
     __NR_getpid, __NR_gettid, __NR_getuid, __NR_geteuid, __NR_getgid, __NR_getegid, __NR_uname,
     __NR_sysinfo, __NR_getrandom, __NR_gettimeofday, __NR_clock_getres,
 #ifdef __NR_getuid32
     __NR_getuid32, __NR_geteuid32, __NR_getgid32, __NR_getegid32,
 #endif
-    /* waiting in children and locks of the C library */
+    /* sleeping in children, and locks of the C library */
     __NR_nanosleep, __NR_clock_nanosleep, __NR_futex,
 #ifdef __NR_futex_time64
     __NR_futex_time64, __NR_clock_nanosleep_time64,

@@ -10,11 +10,11 @@
  * by one; each time, wait for the byte that the action writes: microseconds bench lines KEYFILE
  * COUNT print COUNT events with their signatures bench bytes KEYFILE 0 mean length of an event
  *   bench start COMMAND…
- *       microseconds until the program says its first line on stderr; then SIGTERM
+ *       microseconds until the program writes its first line to stderr; then SIGTERM
  *   bench cpu PID
  *       CPU time of a process so far, in nanoseconds
  *
- * No event comes twice, neither in a run nor in the next one: a hub would know it. */
+ * No event occurs twice, within a run or across runs: the hub would drop it as a duplicate. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@
 #include "nefia/crypto/mac.h"
 #include "nefia/base/text.h"
 
-#define EVENTS 4096 /* kept, for what computes their HMACs over and over */
+#define EVENTS 4096 /* stored, to compute their HMACs repeatedly */
 #define HOSTS 64
 #define EVENT_ROOM 2048
 
@@ -159,7 +159,7 @@ static void send_all(int fd, const char *s, size_t len)
     }
 }
 
-/** The event that comes next, signed, as it goes on the wire. Return: its length. */
+/** The next event, signed, in wire format. Return: its length. */
 static size_t wire_event(const struct mac_key *key, char *to, long i)
 {
     size_t len = make_event(to, EVENT_ROOM, (int)i);
@@ -170,7 +170,7 @@ static size_t wire_event(const struct mac_key *key, char *to, long i)
     return len + MAC_HEX + 2;
 }
 
-/** Wait for the hub to close, whatever it says before. */
+/** Wait for the hub to close, ignoring its output. */
 static void wait_for_end(int fd)
 {
     char said[512];
@@ -211,7 +211,7 @@ struct sender {
     int host;
 };
 
-/** The number behind `name` in a line. */
+/** The number after `name` in a line. */
 static long number_behind(const char *said, const char *name)
 {
     const char *at = strstr(said, name);
@@ -219,7 +219,7 @@ static long number_behind(const char *said, const char *name)
     return at ? atol(at + strlen(name)) : -1;
 }
 
-/** Read what the hub says: a greeting or acknowledgements. */
+/** Read the hub's output: a greeting or acknowledgements. */
 static void listen_to(struct sender *s)
 {
     ssize_t n = recv(s->fd, s->said + s->said_len, sizeof s->said - 1 - s->said_len, 0);
@@ -241,7 +241,7 @@ static void listen_to(struct sender *s)
     }
 }
 
-/** As many as are granted, in one piece. */
+/** As many as the window allows, in one piece. */
 static void send_window(struct sender *s, const struct mac_key *key)
 {
     static char out[WINDOW * (EVENT_ROOM + 256)];
@@ -251,7 +251,7 @@ static void send_window(struct sender *s, const struct mac_key *key)
         char *to = out + len;
         size_t n = make_event(to, EVENT_ROOM, (int)s->sent);
         char *host = strstr(to, "site-");
-        host[5] = (char)('0' + s->host / 10); /* each connection is a host */
+        host[5] = (char)('0' + s->host / 10); /* one host per connection */
         host[6] = (char)('0' + s->host % 10);
         n += (size_t)snprintf(to + n - 1, 256,
                               ",\"link\":{\"nonce\":\"%s\",\"count\":%ld,\"low\":%ld}}", s->nonce,

@@ -31,7 +31,7 @@ def connect():
 
 
 def is_closed(s):
-    """What the hub says is passed over."""
+    """The hub's output is ignored."""
     try:
         while s.recv(4096) != b"":
             pass

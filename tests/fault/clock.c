@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The clock of the programs that tests/fault/scenario_clock.py runs, linked before the C library's: the wall clock is off by
- * so many seconds as the file that NEFIA_CLOCK names says at the moment, 8 bytes in the machine's order. */
+/* Replaces the C library's clock in the programs run by tests/fault/scenario_clock.py: the wall clock is shifted by the
+ * current number of seconds in the file named by NEFIA_CLOCK, 8 bytes in host byte order. */
 
 static const volatile int64_t *open_shift(void)
 {
@@ -24,7 +24,7 @@ static const volatile int64_t *open_shift(void)
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
-    static const volatile int64_t *shift; /* found by the first call, when files may still be opened */
+    static const volatile int64_t *shift; /* mapped by the first call, while files may still be opened */
 
     if (!shift)
         shift = open_shift();

@@ -16,7 +16,7 @@ OPEN, READ, WRITE, STATFS, RELEASE, FSYNC, FLUSH, INIT = 14, 15, 16, 17, 18, 20,
 OPENDIR, RELEASEDIR, FSYNCDIR, CREATE, INTERRUPT, BATCH_FORGET = 27, 29, 30, 35, 36, 42
 SILENT = (FORGET, BATCH_FORGET, INTERRUPT)
 SET_SIZE = 1 << 3
-DIRECT_IO = 1  # what is read is what the disk has
+DIRECT_IO = 1  # reads bypass the page cache
 ROOT = 1
 PAGE = 512
 
@@ -122,7 +122,7 @@ class Disk:
                 try:
                     os.write(self.fd, struct.pack("<IiQ", 16 + len(reply), -error, unique) + reply)
                 except OSError:
-                    pass  # who asked was killed meanwhile
+                    pass  # the requester was killed meanwhile
 
     def refuse(self):
         if self.random.random() < self.refusing:

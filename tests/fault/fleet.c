@@ -1,11 +1,11 @@
-/* A fleet that comes back at once: beacons at the level of their events, each with some in its spool,
- * the waits of the real one (src/beacon/uplink.c) and real connections, as many at a time as the
- * hub takes.
+/* A fleet reconnecting at once: beacons simulated at the level of their events, each with some in its spool,
+ * the backoff of the real one (src/beacon/uplink.c) and real connections, as many at a time as the
+ * hub accepts.
  *
  *   fleet KEYFILE PORT BEACONS EVENTS SECONDS SEED
  *
- * Prints, as one line of JSON, how long it took until the half, nearly all and all of them had
- * everything acknowledged, and how often they were turned away. Exit status 1 when for SECONDS, more
+ * Prints, as one line of JSON, how long it took until half, nearly all and all of them had
+ * everything acknowledged, and how often they were rejected. Exit status 1 if for SECONDS, more
  * than the longest wait of a beacon, not one more was done. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ struct beacon {
     enum state state;
     int slot;         /* of its connection; -1: none */
     unsigned attempts;
-    long long at_ms;  /* when it tries, or gives up waiting */
+    long long at_ms;  /* time of its next attempt, or of its time-out */
 };
 
 struct slot {
@@ -134,7 +134,7 @@ static void send_all(struct beacon *b, const char *nonce)
         b->state = SENT;
 }
 
-/** What the hub says; lines are long enough to be looked at as a whole. */
+/** Parse the hub's output; the buffer holds whole lines. */
 static void listen_to(struct slot *s)
 {
     struct beacon *b = s->beacon;
@@ -158,13 +158,13 @@ static void listen_to(struct slot *s)
     if (b->state == SENT && strstr(s->said, all)) {
         leave(b);
         b->state = DONE;
-    } else if (s->len > sizeof s->said / 2) { /* acknowledgements on the way */
+    } else if (s->len > sizeof s->said / 2) { /* acknowledgements in between */
         memmove(s->said, s->said + s->len - 256, 257);
         s->len = 256;
     }
 }
 
-/** Who is due tries, as far as there are connections. Return: when the next one is. */
+/** Start due attempts, as far as there are connections. Return: time of the next one. */
 static long long dial_due(void)
 {
     static int from;

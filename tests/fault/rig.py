@@ -234,7 +234,7 @@ class Hub(Daemon):
 
     def unfinished(self):
         """Events whose action it reported as begun and not finished."""
-        found = re.findall(r"rule count: exec for \S+ from (\S+) \(boot (\d+), seq (\d+)\) had begun",
+        found = re.findall(r"rule count: exec for \S+ from (\S+) \(boot (\d+), seq (\d+)\) was running",
                            "\n".join(self.lines()))
         return {(host, int(boot), int(seq)) for host, boot, seq in found}
 
@@ -383,7 +383,7 @@ def settle(rig, hub, beacons=(), senders=()):
               within(lambda: all(b.drained() for b in beacons) and all(s.done() for s in senders)),
               [(b.name, b.status()) for b in beacons if not b.drained()] + [(s.host, len(s.waiting)) for s in senders])
     rig.check("every action ends", within(hub.idle), hub.status())
-    rig.check("nobody was told what it did not expect", not any(s.wrong for s in senders), [s.wrong for s in senders])
+    rig.check("no sender got an unexpected message", not any(s.wrong for s in senders), [s.wrong for s in senders])
 
 
 def account(rig, hub, emitted, lost=0, name="the account"):

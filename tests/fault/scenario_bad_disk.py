@@ -11,7 +11,7 @@ import time
 import disk
 from rig import Beacon, Hub, Rig, Sender, account, settle, skip, within
 
-TROUBLE, AGAIN = "cannot write the journal", "the journal is written again"
+TROUBLE, AGAIN = "cannot write the journal", "the journal is writable again"
 
 
 def in_trouble(hub):
@@ -48,20 +48,20 @@ def trouble(rig, hub, beacon, sender, what, worsen=lambda: None):
         since = (since or time.monotonic()) if bad else None
         return bad and time.monotonic() - since > 1.5
 
-    rig.check(what + ": it says so", within(lasts, 0.1))
-    rig.check(what + ": actions that had begun end", within(lambda: hub.status()["actions"]["exec"]["running"] == 0))
-    # It may still help itself for a while, in the room of its own files; then it says that, too.
+    rig.check(what + ": it is reported", within(lasts, 0.1))
+    rig.check(what + ": running actions end", within(lambda: hub.status()["actions"]["exec"]["running"] == 0))
+    # It may recover for a while by reusing the space of its own files; that is logged, too.
     helped, then, acts = hub.logged(AGAIN), heard(beacon, sender), hub.acts()
     time.sleep(2.5)
     helped = hub.logged(AGAIN) > helped
     rig.check(what + ": it acknowledges nothing", heard(beacon, sender) == then or helped, (then, heard(beacon, sender)))
-    rig.check(what + ": no action begins", hub.acts() == acts or helped)
+    rig.check(what + ": no action starts", hub.acts() == acts or helped)
 
 
 def recovery(rig, hub, beacon, sender, what):
     """The disk is well again."""
     then = heard(beacon, sender)
-    rig.check(what + ": it goes on by itself",
+    rig.check(what + ": it recovers by itself",
               within(lambda: not in_trouble(hub) and beacon.drained() and heard(beacon, sender) > then),
               (then, heard(beacon, sender)))
 
@@ -101,14 +101,14 @@ def filling(rig):
         if turn == 1:
             hub.kill()
             hub.start()
-            rig.check(what + ": it starts without room and says so",
-                      within(lambda: hub.status() and hub.logged("nothing is acknowledged until there is room")))
+            rig.check(what + ": it starts on a full disk and reports it",
+                      within(lambda: hub.status() and hub.logged("events are not acknowledged until there is room")))
             helped, then = hub.logged(AGAIN), heard(beacon, sender)
             time.sleep(1)
             rig.check(what + ": and acknowledges nothing", heard(beacon, sender) == then or hub.logged(AGAIN) > helped)
         os.unlink(place + "/ballast")
         if turn == 1:
-            rig.check(what + ": started without room, it goes on by itself", within(beacon.drained))
+            rig.check(what + ": started on a full disk, it recovers by itself", within(beacon.drained))
         else:
             recovery(rig, hub, beacon, sender, what)
     closing(rig, hub, beacon, sender, "full")
@@ -156,7 +156,7 @@ def forgetting(rig):
         hub.kill()
         hub.start()
     rig.say("%d power cuts, %d files that were not whole, %d syncs; %d actions taken up, %d begun and not finished" %
-            (max(5, rig.rounds(200) // 4), bad.forgotten, bad.syncs, hub.logged("is taken up"), len(hub.unfinished())))
+            (max(5, rig.rounds(200) // 4), bad.forgotten, bad.syncs, hub.logged("resumed after the restart"), len(hub.unfinished())))
     rig.check("power: it starts for the last time", hub.ready())
     closing(rig, hub, beacon, sender, "power")
 

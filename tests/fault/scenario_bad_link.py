@@ -53,7 +53,7 @@ def phases(rig, hub, far):
         rig.pause(0.5, 2.0)
     if count > 9:
         seen = far.status()["uplink"]["failures"]
-        rig.check("who hears nothing of the hub for a minute gives the connection up",
+        rig.check("a minute of silence from the hub ends the connection",
                   within(lambda: far.status()["uplink"]["failures"] > 0, 0.5), seen)
         bad.silent.clear()
     return names

@@ -35,7 +35,7 @@ class Clock:
 
 
 def acted(rig, hub, beacon, count, waits):
-    """It says something, and the hub acts on it."""
+    """It emits an event, and the hub acts on it."""
     for _ in range(count):
         began = time.monotonic()
         said = beacon.emit("critical")
@@ -79,7 +79,7 @@ with Rig("clock", "fault") as rig:
         acted(rig, hub, bare, 2, waits)
     came = [w for w in waits if w is not None]
     rig.say("%d jumps; %d events, the slowest action after %.1f s" % (jumps, len(waits), max(came, default=0)))
-    rig.check("what is said at any date is acted on, and soon", len(came) == len(waits), len(waits) - len(came))
+    rig.check("events of any date are acted on, and soon", len(came) == len(waits), len(waits) - len(came))
     rig.check("without a state_dir each start has a number of its own", len(set(boots)) == len(boots), boots)
     rig.check("all is delivered", within(lambda: kept.drained() and bare.drained()))
     rig.check("every action ends", within(hub.idle))

@@ -82,7 +82,7 @@ with Rig("hostile") as rig:
     rig.say("%.0f s; %d connections accepted; refused: %s" %
             (time.monotonic() - began, status["connections"]["accepted"],
              ", ".join("%d %s" % (n, what) for what, n in status["rejected"].items() if n)))
-    rig.check("it refused those who deserved it", deserved)
+    rig.check("it rejected the malformed ones", deserved)
     rig.check("every action ends", within(hub.idle))
     rig.check("it stops in order", hub.stop() == 0)
     # The one event of each of the hostile clients that have the key.

@@ -157,7 +157,7 @@ def corrupted(rig, hub, files, in_use, count):
         acts = hub.acts()
         if dict(acts) != dict.fromkeys(acted, 1) or hub.unfinished() != begun:
             bad.append((at, sorted(set(acts) ^ acted), sorted(hub.unfinished() ^ begun)))
-        elif whole.good(files[in_use], data) != whole.frames and not hub.logged("what they held is lost"):
+        elif whole.good(files[in_use], data) != whole.frames and not hub.logged("their contents are lost"):
             bad.append((at, "not reported"))
     rig.check("corrupted %d times (%d of which cost something): no more is lost than was hit, and it is reported" %
               (count, hit), not bad, bad[:3])
@@ -189,7 +189,7 @@ def count_of_starts(rig):
         boots.append(beacon.status()["boot"])
         beacon.kill()
     rig.check("the count of starts damaged in %d ways: it starts and delivers" % len(kinds), not bad, bad[:3])
-    rig.check("it says so each time", beacon.logged("damaged; beginning anew") == len(kinds))
+    rig.check("it is reported each time", beacon.logged("damaged; starting over") == len(kinds))
     rig.check("no number comes twice", len(set(boots)) == len(boots), len(boots) - len(set(boots)))
     within(hub.idle)
     account(rig, hub, emitted, name="starts")
@@ -234,10 +234,10 @@ def on_flash(rig, count):
         acts = {e: n for e, n in hub.acts().items() if e in numbers}
         if acts != dict.fromkeys(expected, 1):
             bad.append((at, sorted(expected ^ set(acts)), {n for n in acts.values()}))
-        elif not i % 2 and not re.search("[1-9][0-9]* bytes damaged", "\n".join(beacon.lines())):
+        elif not i % 2 and not re.search("[1-9][0-9]* damaged bytes skipped", "\n".join(beacon.lines())):
             bad.append((at, "not reported"))
         beacon.kill()
-    rig.check("flash damaged %d times: what is whole is delivered, once, and damage is reported" % count, not bad, bad[:3])
+    rig.check("flash damaged %d times: intact events are delivered once, and damage is reported" % count, not bad, bad[:3])
     hub.kill()
 
 
@@ -247,7 +247,7 @@ with Rig("state files") as rig:
     whole = Frames(files[in_use])
     rig.say("the journal: %d bytes, %d frames, %d turns" % (len(files[in_use]), len(whole.frames), len(whole.turns)))
     hub = Hub(rig, "hub")
-    rig.check("undamaged, all goes on", run(hub, files, False) and
+    rig.check("undamaged, everything continues", run(hub, files, False) and
               (set(hub.acts()), hub.unfinished()) == fate(whole.frames))
     count = rig.rounds(200) * 3 // 4
     truncated(rig, hub, files, in_use, reported, count)

@@ -1,5 +1,5 @@
-/* Any bytes as what a webhook's server or a name server answers: bounded, the same in any pieces.
- */
+/* Arbitrary bytes as the response of a webhook's server or a name server: bounded, and independent of
+ * how they are split. */
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         return 0;
     MUST(feed(text + 1, size - 1, size) == feed(text + 1, size - 1, data[0] + 1u));
     check_names(text, size);
-    /* The question must be ours for the rest to be looked at: it is put in front. */
+    /* The question must match for the rest to be parsed: prepend it. */
     int asked = dns_query(msg, 7, "hub.lan", DNS_A);
     size_t rest = size < sizeof msg - (size_t)asked ? size : sizeof msg - (size_t)asked;
     uint8_t *answer = msg + sizeof msg - (size_t)asked - rest;

@@ -1,5 +1,5 @@
-/* Any bytes as a configuration, once as YAML and once as JSON: either there is a tree that can be
- * walked and bound, or there is a report. */
+/* Arbitrary bytes as a configuration, once as YAML and once as JSON: the result is either a tree that
+ * can be walked and bound, or a report. */
 #include <stdalign.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Any bytes from a client of the control socket: each line of the answer is JSON, the last one says
- * how it ended, and the client's place is free again. */
+/* Arbitrary bytes from a client of the control socket: each line of the response is JSON, the last one
+ * carries the result, and the client's slot is free again. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +95,7 @@ static int connect_client(void)
     return fd;
 }
 
-/** Send all and hear all. Return: bytes of answer. */
+/** Send everything and read the whole response. Return: its length. */
 static size_t talk(int fd, const unsigned char *data, size_t size)
 {
     size_t sent = 0, len = 0;

@@ -1,5 +1,5 @@
-/* Any request of `emit`: what is accepted is an event that a reader takes, of the type and severity
- * that were asked for. */
+/* Arbitrary requests of `emit`: an accepted one is an event that readers accept, of the requested type
+ * and severity. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ static int read_back(void *arg, const char *event, size_t len)
     MUST(event_decode(&ev, event, len, tokens, TOKENS, scratch, NULL) == 0);
     MUST(slice_eq(ev.source, "emit"));
     MUST(strncmp(request, severity_text(ev.severity), strcspn(request, " ")) == 0);
-    return PIPELINE_HEARD;
+    return PIPELINE_ACCEPTED;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -1,5 +1,5 @@
-/* Any bytes as an event line: refused with a sentence, or taken whole; and what was taken survives
- * being written and read again. */
+/* Arbitrary bytes as an event line: refused with a sentence, or accepted as a whole; an accepted event
+ * survives writing and reading again. */
 #include <string.h>
 
 #include "nefia/event/event.h"

@@ -1,9 +1,9 @@
-/* Any bytes as files of frames. The first byte chooses:
+/* Arbitrary bytes as files of frames. The first byte selects:
  *   0  the bytes are a file for the frame reader;
  *   1  they are the hub's two journal files (be16: length of the first);
- *   2  the same, as a list of what the frames say: kind, length, bytes, with checksums made here. A
+ *   2  the same, as a list of frame contents: kind, length, bytes; checksums are computed here. A
  *      kind with its highest bit set is damaged.
- * Whatever they are, the journal opens, no action comes twice, and once copied it is the same. */
+ * In any case the journal opens, no action is reported twice, and a copy is equivalent. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@
 
 enum { INPUT = 16 * 1024, HOSTS = 8, JOBS = 350, COMMIT = 7 };
 
-/* Nothing here needs the disk to have it. */
+/* Nothing here needs durability. */
 int fsync(int fd)
 {
     return fd < 0 ? -1 : 0;
@@ -121,7 +121,7 @@ static uint32_t open_journal(void)
     return hash;
 }
 
-/** One frame of a list: numbers are given in one byte each. */
+/** One frame of a list: each number is one byte. */
 static size_t make_frame(uint8_t *out, uint8_t kind, const unsigned char *p, size_t len,
                          size_t turn)
 {

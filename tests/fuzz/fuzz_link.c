@@ -1,8 +1,8 @@
-/* Any bytes as what a hub says. Each line by itself: what is read, written and read again is the
- * same. All of them to an uplink with events in its spool, in pieces: the first byte chooses their
- * size, and whether there is a key, lines are signed, and plain hubs are served. Each connection
- * the uplink makes anew goes on with the next line. Nothing counts as delivered that was not sent,
- * every event is accounted for, and without a line that may take one out none leaves the spool. */
+/* Arbitrary bytes from a hub. Each line by itself: reading, writing and reading it again gives the
+ * same. All of them to an uplink with events in its spool, in pieces: the first byte selects their size,
+ * and whether there is a key, lines are signed, and plain hubs are served. Each new connection of the
+ * uplink continues with the next line. No event counts as delivered that was not sent, every event is
+ * accounted for, and no event leaves the spool without a line that permits it. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,9 +33,9 @@ static struct uplink uplink;
 static struct mac_key key;
 static char line[UPLINK_LINE_BYTES];
 static int hub = -1;      /* the other end */
-static unsigned sent;     /* whole events the hub got, over all connections */
+static unsigned sent;     /* complete events received by the hub, over all connections */
 static unsigned newlines; /* of this connection */
-static unsigned told;     /* events delivered, as its owner hears */
+static unsigned reported; /* events delivered, as reported to the owner */
 
 static uint64_t random_below(uint64_t n)
 {
@@ -45,7 +45,7 @@ static uint64_t random_below(uint64_t n)
 static void on_delivered(void *arg, unsigned events)
 {
     (void)arg;
-    told += events;
+    reported += events;
 }
 
 static int make_connection(void)
@@ -60,7 +60,7 @@ static int make_connection(void)
     return ends[0];
 }
 
-/** Time passes; the hub reads what it is sent. */
+/** Time passes; the hub reads its input. */
 static void turn(uint64_t ms)
 {
     char got[1024];
@@ -85,8 +85,8 @@ static unsigned lost(void)
 
 static void check(void)
 {
-    MUST(told == uplink.delivered && told <= sent);
-    MUST(told + spool.events + lost() == EVENTS);
+    MUST(reported == uplink.delivered && reported <= sent);
+    MUST(reported + spool.events + lost() == EVENTS);
 }
 
 static void start(unsigned how)
@@ -104,7 +104,7 @@ static void start(unsigned how)
     uplink.random_below = random_below;
     uplink.on_delivered = on_delivered;
     uplink.require_ack = how & REQUIRE_ACK;
-    sent = told = 0;
+    sent = reported = 0;
     memset(event + 6, 'x', sizeof event - 8);
     memcpy(event + sizeof event - 2, "\"}", 2);
     for (unsigned i = 1; i <= EVENTS; i++)
@@ -115,7 +115,7 @@ static void start(unsigned how)
     uplink_start(&uplink, hubs, 1, &key, true);
 }
 
-/** Say it in pieces. Return: false when the connection ended. */
+/** Send it in pieces. Return: false if the connection ended. */
 static bool say(const char *bytes, size_t len, size_t piece)
 {
     uint64_t connects = uplink.connects;
@@ -130,7 +130,7 @@ static bool say(const char *bytes, size_t len, size_t piece)
     return true;
 }
 
-/** One line with its newline, and its signature where the input asks for one. */
+/** One line with its newline, and its signature if the input selects one. */
 static void say_line(const char *bytes, size_t len, size_t piece, unsigned how)
 {
     char hex[MAC_HEX + 1];
@@ -147,7 +147,7 @@ static void say_line(const char *bytes, size_t len, size_t piece, unsigned how)
     say(hex, sizeof hex, piece);
 }
 
-/** Read, written and read again. Return: whether it may take an event out of the spool. */
+/** Read, write and read again. Return: whether it may remove an event from the spool. */
 static bool check_line(const char *bytes, size_t len)
 {
     char buf[LINK_LINE_MAX + MAC_HEX + 3];
@@ -165,7 +165,7 @@ static bool check_line(const char *bytes, size_t len)
     MUST(again.kind == m.kind && again.window == m.window && again.version == m.version);
     MUST(again.auth == m.auth && again.boot == m.boot && again.seq == m.seq);
     MUST(again.count == m.count && memcmp(again.nonce, m.nonce, sizeof m.nonce) == 0);
-    /* Of a greeting our own bounds are written. */
+    /* A greeting is written with our own limits. */
     MUST(m.kind != LINK_GREETING ||
          (again.span == LINK_SPAN && again.bytes == CONFIG_EVENT_BYTES && m.span > 0));
     return m.kind != LINK_GREETING || m.bytes < CONFIG_EVENT_BYTES;
@@ -186,7 +186,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t len = (size_t)((newline ? newline + 1 : end) - at);
         bool takes = check_line(at, len - (newline != NULL));
-        /* With a key only what is signed is believed. */
+        /* With a key only signed lines are trusted. */
         may_leave |= takes && newline && (!key.set || how & SIGNED);
         say_line(at, len, piece, how);
         at += len;
@@ -195,7 +195,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         turn(i % 4 ? 100 : 31 * 1000);
         check();
     }
-    MUST(may_leave || (told == 0 && spool.events == EVENTS));
+    MUST(may_leave || (reported == 0 && spool.events == EVENTS));
     uplink_stop(&uplink);
     MUST(loop.watches == 0 && !loop.first_timer && spool.unsent == spool.events);
     close(hub);

@@ -1,5 +1,5 @@
 /* A pattern, a newline, a subject: compiled or refused with a sentence, without leftovers, and the
- * simple form of a pattern answers what the automaton does. */
+ * simple form of a pattern agrees with the automaton. */
 #include <string.h>
 
 #include "guard/pattern_int.h"

@@ -1,6 +1,6 @@
-/* Any bytes as what a sender says: the first byte chooses whether there are signatures and in which
- * pieces the rest arrives. What comes out must not depend on the pieces, and no line is ever too
- * long. */
+/* Arbitrary bytes from a sender: the first byte selects whether there are signatures and into which
+ * pieces the rest is split. The result must not depend on the pieces, and no line may exceed the
+ * limit. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ static struct connection connections[1];
 static char buffer[2 * CONNECTION_BYTES];
 static struct listener listener;
 
-/** What came out of one run. */
+/** Result of one run. */
 struct outcome {
     uint32_t hash;
     unsigned lines, rejected;
@@ -42,8 +42,8 @@ static int on_line(void *arg, struct session *s, const char *line, size_t len, c
                    size_t sig_len)
 {
     (void)arg;
-    /* Some have to wait. */
-    if (!s->hurry && line_number++ % 7 == 3)
+    /* Some are deferred. */
+    if (!s->overdue && line_number++ % 7 == 3)
         return NEFIA_EAGAIN;
     MUST(len <= CONFIG_EVENT_BYTES && !memchr(line, '\n', len));
     MUST((sig != NULL) == listener.with_signatures);
@@ -53,7 +53,7 @@ static int on_line(void *arg, struct session *s, const char *line, size_t len, c
     now.hash = hash_bytes(now.hash, "\n", 1);
     if (sig)
         now.hash = hash_bytes(now.hash, sig, sig_len);
-    /* As the pipeline does: what has no proper form ends the connection. */
+    /* As in the pipeline: malformed input ends the connection. */
     return sig && sig_len != 64 ? NEFIA_EAUTH : 0;
 }
 
@@ -82,7 +82,7 @@ static struct outcome run(const unsigned char *data, size_t size, size_t piece,
 {
     const struct listener_hooks hooks = {.line = on_line,
                                          .turn_end = on_turn_end,
-                                         .speak = on_speak,
+                                         .respond = on_speak,
                                          .rejected = on_rejected,
                                          .allowed = on_allowed};
     const struct addr peer = {.family = AF_INET};

@@ -1,4 +1,4 @@
-/* Any bytes as what the kernel answers about a WireGuard interface: two datagrams. */
+/* Arbitrary bytes as the kernel's response about a WireGuard interface: two datagrams. */
 #include <string.h>
 
 #include "nefia/base/err.h"

@@ -1,5 +1,5 @@
-/* A plain main for the fuzz targets: runs the files named on the command line through the target, on
- * any board and without libFuzzer.  A crash or a sanitizer's complaint is the failure. */
+/* A plain main for the fuzz targets: runs the target on the files named on the command line, on any
+ * board and without libFuzzer.  A crash or a sanitizer report is the failure. */
 #include <fcntl.h>
 #include <stdint.h>
 

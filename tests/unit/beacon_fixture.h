@@ -1,4 +1,4 @@
-/* A beacon's pipeline and sensors on memory of the test's, with a clock that stands still. */
+/* A beacon's pipeline and sensors in the test's memory, with a fake clock. */
 #ifndef NEFIA_TESTS_BEACON_FIXTURE_H
 #define NEFIA_TESTS_BEACON_FIXTURE_H
 
@@ -56,7 +56,7 @@ static inline int fix_print(void *arg, const char *line, size_t len)
         memcpy(f->printed[f->count], line, len);
         f->printed[f->count++][len] = '\0';
     }
-    return PIPELINE_HEARD;
+    return PIPELINE_ACCEPTED;
 }
 
 /** Everything empty at 100 s after boot, in the year 2026. */
@@ -81,7 +81,7 @@ static inline void fix_init(void)
                    fix.outputs);
 }
 
-/** Events are kept in fix.printed instead of being judged. */
+/** Events are stored in fix.printed, bypassing dedup, rate and spool. */
 static inline void fix_print_lines(void)
 {
     fix.pipeline.print = fix_print;
@@ -95,7 +95,7 @@ static inline int fix_take(void)
     if (fix.pipeline.spool.unsent == 0)
         return 0;
     spool_delivered(&fix.pipeline.spool);
-    /* Only the lowest seq may go, so it does. */
+    /* Only the lowest seq may be sent, so it is. */
     if (!spool_next(&fix.pipeline.spool, &item, 1))
         return 0;
     memcpy(fix.printed[0], item.event.line, item.event.len);
@@ -117,7 +117,7 @@ static inline void fix_report(void *arg, const char *message)
     text_char(&f->report, '\n');
 }
 
-/** The members of `beacons`, in JSON, into the set that does not run; what was wrong is in
+/** The members of `beacons`, in JSON, into the inactive set; errors are in
  * fix.reports. */
 static inline int fix_load(const char *beacons)
 {
@@ -135,7 +135,7 @@ static inline int fix_load(const char *beacons)
     return sensor_runner_load(&fix.sensor_runner, &fix.config, nodes);
 }
 
-/** Load, and run each sensor one time as `once` does, with its command to its end. Return: sensors;
+/** Load, and run each sensor once as `once` does, including its command. Return: sensors;
  * -1: refused. */
 static inline int fix_once(const char *beacons)
 {
@@ -153,7 +153,7 @@ static inline int fix_once(const char *beacons)
     return (int)set->count;
 }
 
-/** A configuration that is refused, with this among the reports. */
+/** Check that a configuration is refused, with this among the reports. */
 static inline void fix_refused(const char *beacons, const char *why)
 {
     fix_init();

@@ -19,10 +19,10 @@ struct check_test {
     void (*run)(void);
 };
 
-static const char *check_name;      /* of the test that runs */
-static unsigned check_failures;     /* of the test that runs */
+static const char *check_name;      /* of the running test */
+static unsigned check_failures;     /* of the running test */
 
-/** Write a string to stdout; what cannot be written is given up. */
+/** Write a string to stdout; errors are ignored. */
 static inline void check_puts(const char *s)
 {
     size_t len = strlen(s);
@@ -140,7 +140,7 @@ static inline int check_mem(const void *got, const void *want, size_t len, const
     static const struct check_test check_test_##name = { #name, check_run_##name }; \
     static void check_run_##name(void)
 
-/** Run the tests of a list that ends with NULL. Return: the exit status of the program. */
+/** Run the tests of a NULL-terminated list. Return: the exit status of the program. */
 static inline int check_all(const struct check_test *const *tests, const char *only)
 {
     unsigned passed = 0;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/** The whole file, ended by NUL. Return: its length, or -1 when it cannot be read or is longer than
+/** Read a whole file, NUL-terminated. Return: its length, or -1 if it cannot be read or is longer than
  * cap - 1. */
 static inline long read_file(const char *path, char *buf, size_t cap)
 {
@@ -27,7 +27,7 @@ static inline long read_file(const char *path, char *buf, size_t cap)
     return (long)len;
 }
 
-/** The line that starts at *at, its newline replaced by NUL, and *at moved behind it; null at the
+/** The line at *at, its newline replaced by NUL; *at is advanced past it. Null at the
  * end. */
 static inline char *next_line(char **at)
 {

@@ -2,7 +2,7 @@
 #include "nefia/hub/action.h"
 #include "nefia/base/err.h"
 
-extern const struct action_class action_exec; /* as action_table.c has it */
+extern const struct action_class action_exec; /* as in action_table.c */
 
 static struct json_token tokens[CONFIG_JSON_TOKENS];
 static char event_scratch[EVENT_SCRATCH];
@@ -137,7 +137,7 @@ TEST(a_long_key_is_cut)
     CHECK_STR(value(name), "1");
 }
 
-TEST(how_it_ended)
+TEST(results_are_judged)
 {
     static const struct {
         struct child_result r;
@@ -160,4 +160,4 @@ TEST(how_it_ended)
 }
 
 TEST_MAIN(the_command_is_as_configured, scalars_of_data, more_variables_than_there_is_room_for,
-          the_longest_event_fits, a_long_key_is_cut, how_it_ended)
+          the_longest_event_fits, a_long_key_is_cut, results_are_judged)

@@ -22,7 +22,7 @@ static void check_text(const char *s, uint16_t port, const char *want)
     CHECK_INT(parse(&a, s, port), 0);
     CHECK_STR(ADDR(&a), want);
     CHECK_STR(said, "");
-    /* What is printed parses again, to the same. */
+    /* The printed form parses to the same address. */
     CHECK_INT(parse(&again, want, 1), 0);
     CHECK(addr_same_host(&a, &again) && a.port == again.port);
 }
@@ -116,14 +116,14 @@ TEST(refuses_with_a_sentence)
     check_refused("10.0.0.1:65536", NEFIA_EINVAL, "from 1 to 65535");
     check_refused("10.0.0.1:", NEFIA_EINVAL, "from 1 to 65535");
     check_refused("[::1]:x", NEFIA_EINVAL, "from 1 to 65535");
-    check_refused("hub.example.org:9500", NEFIA_ENOTSUP, "is a name");
-    check_refused("hub", NEFIA_ENOTSUP, "is a name");
+    check_refused("hub.example.org:9500", NEFIA_ENOTSUP, "is a host name");
+    check_refused("hub", NEFIA_ENOTSUP, "is a host name");
     check_refused("10.0.0.300", NEFIA_ESYNTAX, "is not an address");
     check_refused("[fe80::1%no-such-if]:1", NEFIA_ENOTFOUND, "no such interface");
     check_refused("[fe80::1%]:1", NEFIA_ENOTFOUND, "no such interface");
     struct addr a;
     CHECK_INT(parse(&a, "10.0.0.1", 0), NEFIA_ESYNTAX);
-    CHECK(strstr(said, "needs a port"));
+    CHECK(strstr(said, "lacks a port"));
     CHECK_INT(addr_parse(&a, "x y", 3, 1, NULL), NEFIA_ESYNTAX);
 }
 
@@ -242,8 +242,8 @@ static void check_net_refused(const char *net, int err, const char *says)
 TEST(networks_are_refused_with_a_remedy)
 {
     check_net_refused("10.99.0.1/24", NEFIA_EINVAL,
-                      "for the network write 10.99.0.0/24, for the one host 10.99.0.1");
-    check_net_refused("fd00::1/8", NEFIA_EINVAL, "write fd00::/8, for the one host fd00::1");
+                      "the network is 10.99.0.0/24, the single host 10.99.0.1");
+    check_net_refused("fd00::1/8", NEFIA_EINVAL, "the network is fd00::/8, the single host fd00::1");
     check_net_refused("10.0.0.0/33", NEFIA_EINVAL, "up to 32");
     check_net_refused("fd00::/129", NEFIA_EINVAL, "up to 128");
     check_net_refused("10.0.0.0/", NEFIA_EINVAL, "prefix length");

@@ -27,7 +27,7 @@ TEST(event_reaches_the_spool_once_encoded)
     struct event ev;
 
     fix_init();
-    CHECK_INT(emit("a.b", "x", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(emit("a.b", "x", SEVERITY_WARNING), PIPELINE_ACCEPTED);
     CHECK_INT(fix.queued, 1);
     REQUIRE(fix_take());
     REQUIRE(event_decode(&ev, fix.printed[0], strlen(fix.printed[0]), tokens, 64, scratch, NULL) ==
@@ -46,15 +46,15 @@ TEST(repetition_waits_for_the_window)
 {
     fix_init();
     fix.pipeline.dedup.window_ms = 1000;
-    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_ACCEPTED);
     CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_REPEATED);
     CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_REPEATED);
-    CHECK_INT(emit("a", "y", SEVERITY_INFO), PIPELINE_HEARD);
-    CHECK_INT(emit("a", "x", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "y", SEVERITY_INFO), PIPELINE_ACCEPTED);
+    CHECK_INT(emit("a", "x", SEVERITY_WARNING), PIPELINE_ACCEPTED);
     CHECK_INT(fix.pipeline.repeated[SEVERITY_INFO], 2);
     CHECK_INT(fix.pipeline.seq, 3);
     later(1000);
-    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "x", SEVERITY_INFO), PIPELINE_ACCEPTED);
     for (int i = 0; i < 4; i++)
         REQUIRE(fix_take());
     CHECK(fix_has(0, "\"suppressed\":2"));
@@ -67,7 +67,7 @@ TEST(change_is_no_repetition)
     fix_init();
     for (int i = 0; i < 2; i++) {
         beacon_pipeline_begin(&fix.pipeline);
-        CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
+        CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_ACCEPTED);
     }
 }
 
@@ -75,11 +75,11 @@ TEST(rate_is_reported_after_its_minute)
 {
     fix_init();
     rate_set_limit(&fix.pipeline.rate, 3);
-    CHECK_INT(emit("a", "1", SEVERITY_WARNING), PIPELINE_HEARD);
-    CHECK_INT(emit("a", "2", SEVERITY_WARNING), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "1", SEVERITY_WARNING), PIPELINE_ACCEPTED);
+    CHECK_INT(emit("a", "2", SEVERITY_WARNING), PIPELINE_ACCEPTED);
     CHECK_INT(emit("a", "3", SEVERITY_WARNING), PIPELINE_OVER_RATE);
     CHECK_INT(emit("b", "4", SEVERITY_INFO), PIPELINE_OVER_RATE);
-    CHECK_INT(emit("a", "5", SEVERITY_CRITICAL), PIPELINE_HEARD);
+    CHECK_INT(emit("a", "5", SEVERITY_CRITICAL), PIPELINE_ACCEPTED);
     later(59999);
     CHECK_INT(fix.pipeline.spool.events, 3);
     later(1);
@@ -89,8 +89,8 @@ TEST(rate_is_reported_after_its_minute)
     CHECK(fix_has(0, "\"type\":\"beacon.suppressed\",\"source\":\"beacon\""));
     CHECK(fix_has(0, "{\"suppressed\":2,\"info\":1,\"warning\":1,\"critical\":0,"
                      "\"by_type\":{\"a\":{\"warning\":1},\"b\":{\"info\":1}}}"));
-    /* What was held back by the rate is no repetition of something heard. */
-    CHECK_INT(emit("a", "3", SEVERITY_WARNING), PIPELINE_HEARD);
+    /* An event suppressed by the rate limit does not make the next one a duplicate. */
+    CHECK_INT(emit("a", "3", SEVERITY_WARNING), PIPELINE_ACCEPTED);
     later(60000);
     CHECK_INT(fix.pipeline.spool.events, 2);
 }
@@ -104,12 +104,12 @@ TEST(data_too_long_is_replaced)
     fix_print_lines();
     memset(big, 'x', sizeof big - 1);
     json_put_string(beacon_pipeline_begin(&fix.pipeline), "big", big);
-    CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
+    CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_ACCEPTED);
     CHECK_INT(fix.count, 1);
     CHECK(fix_has(0, "\"data\":{\"truncated\":true}"));
 }
 
-TEST(losses_are_counted_and_told)
+TEST(losses_are_counted_and_reported)
 {
     char subject[4] = "s00";
     uint64_t lost;
@@ -119,7 +119,7 @@ TEST(losses_are_counted_and_told)
     for (int i = 0; i < 60; i++, fix.clock.now_ms += 10000) {
         subject[1] = (char)('0' + i / 10);
         subject[2] = (char)('0' + i % 10);
-        CHECK_INT(emit("fill", subject, SEVERITY_WARNING), PIPELINE_HEARD);
+        CHECK_INT(emit("fill", subject, SEVERITY_WARNING), PIPELINE_ACCEPTED);
     }
     lost = fix.pipeline.spool.lost_total[SEVERITY_WARNING];
     CHECK(lost > 0);
@@ -138,7 +138,7 @@ TEST(losses_are_counted_and_told)
     CHECK(!fix_take());
 }
 
-TEST(losses_of_an_earlier_start_say_so)
+TEST(losses_of_an_earlier_start_are_marked)
 {
     fix_init();
     spool_push(&fix.pipeline.spool,
@@ -164,7 +164,7 @@ static unsigned flash_reports(void)
     return n;
 }
 
-TEST(what_flash_does_not_take_is_told_once_a_day)
+TEST(events_not_kept_on_flash_are_reported_once_a_day)
 {
     enum { HOUR = 60 * 60 * 1000 };
 
@@ -188,7 +188,7 @@ TEST(what_flash_does_not_take_is_told_once_a_day)
     CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"skipped\":"));
     CHECK(fix_has(0, ",\"failed\":0,\"written\":"));
     CHECK(fix_has(0, ",\"budget\":1024}"));
-    /* The report itself is not in the file either, and no reason for another. */
+    /* The report itself is not in the file either, but does not cause another. */
     CHECK_INT(flash.unreported, 0);
     for (int hour = 0; hour < 23; hour++) {
         later(HOUR);
@@ -207,7 +207,7 @@ TEST(what_flash_does_not_take_is_told_once_a_day)
 
 static uint8_t image[1 << 16], next_spool[1 << 16];
 
-/** A start with as much of the image as was written. Return: is the report of losses there? */
+/** Start with the part of the image that was written. Return: does it contain the report of losses? */
 static bool start_with(struct spool *s, const char *path, size_t len)
 {
     struct spool_item item;
@@ -226,7 +226,7 @@ static bool start_with(struct spool *s, const char *path, size_t len)
 }
 
 /** The spool is full: the report displaces others. The power is cut while it is written. */
-TEST(what_was_lost_is_on_flash_until_it_is_told)
+TEST(losses_stay_on_flash_until_reported)
 {
     static char path[] = "/tmp/nefia-pipeline-XXXXXX";
     struct spool *spool = &fix.pipeline.spool, next;
@@ -239,14 +239,14 @@ TEST(what_was_lost_is_on_flash_until_it_is_told)
     REQUIRE(spool_file_open(&flash, spool, fix.loop.clock, path, flash_buf, sizeof flash_buf) == 0);
     fix.pipeline.flash = &flash;
     for (; spool->lost_total[SEVERITY_WARNING] < 3; fix.clock.now_ms += 10000, subject[0]++)
-        CHECK_INT(emit("fill", subject, SEVERITY_WARNING), PIPELINE_HEARD);
+        CHECK_INT(emit("fill", subject, SEVERITY_WARNING), PIPELINE_ACCEPTED);
     const uint32_t lost = spool->lost.count[SEVERITY_WARNING];
     const size_t before = (size_t)lseek(fd, 0, SEEK_END);
-    CHECK_INT(flash.untold, lost);
+    CHECK_INT(flash.unreported_lost, lost);
     beacon_pipeline_report_lost(&fix.pipeline);
     const uint32_t since = spool->lost.count[SEVERITY_WARNING];
     CHECK(since > 0 && since < lost);
-    CHECK_INT(flash.untold, since);
+    CHECK_INT(flash.unreported_lost, since);
     close(flash.fd);
     const size_t len = (size_t)pread(fd, image, sizeof image, 0);
     close(fd);
@@ -267,13 +267,13 @@ TEST(raw_data_passes_as_it_is)
 
     fix_init();
     beacon_pipeline_begin_raw(&fix.pipeline, "{\"k\":[1,2]}", 11);
-    CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_HEARD);
+    CHECK_INT(beacon_pipeline_end(&fix.pipeline, &e), PIPELINE_ACCEPTED);
     REQUIRE(fix_take());
     CHECK(fix_has(0, "\"data\":{\"k\":[1,2]},\"seq\":1"));
 }
 
 TEST_MAIN(event_reaches_the_spool_once_encoded, repetition_waits_for_the_window,
           change_is_no_repetition, rate_is_reported_after_its_minute, data_too_long_is_replaced,
-          losses_are_counted_and_told, losses_of_an_earlier_start_say_so,
-          what_flash_does_not_take_is_told_once_a_day, what_was_lost_is_on_flash_until_it_is_told,
+          losses_are_counted_and_reported, losses_of_an_earlier_start_are_marked,
+          events_not_kept_on_flash_are_reported_once_a_day, losses_stay_on_flash_until_reported,
           raw_data_passes_as_it_is)

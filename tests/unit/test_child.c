@@ -119,7 +119,7 @@ TEST(environment_and_stdin)
     CHECK_STR(output, "disk.usage\n");
 }
 
-TEST(loud_child_is_read_to_the_end)
+TEST(verbose_child_is_read_to_the_end)
 {
     run_shell("dd if=/dev/zero bs=65536 count=160 2>/dev/null | tr '\\0' x; echo end >&2", 50000);
     CHECK_INT(result.exit_code, 0);
@@ -189,7 +189,7 @@ static pid_t printed_pid(void)
     return (pid_t)pid;
 }
 
-TEST(background_process_does_not_hold_us_up)
+TEST(background_process_does_not_block)
 {
     run_shell("sleep 3600 & echo $!", 20000);
     CHECK_INT(result.exit_code, 0);
@@ -212,7 +212,7 @@ TEST(background_process_does_not_hold_us_up)
     }
 }
 
-TEST(daemon_that_left_the_session_does_not_hold_us_up)
+TEST(daemonised_descendant_does_not_block)
 {
     run_shell("setsid sleep 3600 & echo $!; sleep 0.1", 20000);
     CHECK_INT(result.exit_code, 0);
@@ -220,14 +220,14 @@ TEST(daemon_that_left_the_session_does_not_hold_us_up)
         kill(printed_pid(), SIGKILL);
 }
 
-TEST(child_that_closes_its_output_goes_on)
+TEST(child_may_close_its_output)
 {
     run_shell("echo a; exec >/dev/null 2>&1; sleep 0.2; exit 4", 20000);
     CHECK_INT(result.exit_code, 4);
     CHECK_STR(output, "a\n");
 }
 
-TEST(program_that_is_not_there)
+TEST(missing_program)
 {
     static const char *const argv[] = {"/nonexistent/program", NULL};
     struct child_spec spec = shell("", 20000);
@@ -298,7 +298,7 @@ TEST(function_instead_of_a_program)
     CHECK_STR(output, "word fds core cpu mask pipe session privs");
 }
 
-/** The log's own descriptor was closed with all others: its number may be somebody else's now. */
+/** The log's descriptor was closed with all others: its number may have been reused. */
 static int log_beside_descriptors(void *arg)
 {
     int last = -1;
@@ -316,7 +316,7 @@ static int log_beside_descriptors(void *arg)
     return 0;
 }
 
-TEST(log_of_a_function_goes_to_the_pipe)
+TEST(log_of_a_function_is_sent_to_the_pipe)
 {
     struct child_spec spec = shell("", 20000);
 
@@ -331,7 +331,7 @@ TEST(log_of_a_function_goes_to_the_pipe)
     CHECK_STR(output, "test: one\ntest: two\n");
 }
 
-TEST(no_descriptor_left_is_an_error_and_not_our_output)
+TEST(out_of_descriptors_is_an_error_without_output)
 {
     struct child_spec spec = shell("echo lost", 20000);
     struct rlimit before, tight;
@@ -364,7 +364,7 @@ TEST(input_is_fed)
     CHECK_STR(output, "0\n");
 }
 
-TEST(input_nobody_reads)
+TEST(unread_input)
 {
     struct child_spec spec = shell("exec <&-; echo deaf; sleep 0.1", 30000);
 
@@ -389,7 +389,7 @@ TEST(slots_run_side_by_side)
     wait_done(SLOTS + 1);
 }
 
-TEST(loop_without_room_starts_nothing)
+TEST(full_loop_starts_no_child)
 {
     struct child_spec spec = shell("sleep 5", 30000);
 
@@ -421,7 +421,7 @@ TEST(done_may_start_the_next)
     CHECK_STR(output, "second\n");
 }
 
-TEST(cancelled_child_calls_nobody)
+TEST(cancelled_child_makes_no_callback)
 {
     struct child_spec spec = shell("sleep 600", 700000);
     int owner;
@@ -452,12 +452,12 @@ TEST(kill_all_leaves_none)
     CHECK_INT(errno, ECHILD);
 }
 
-TEST_MAIN(output_and_exit_code, environment_and_stdin, loud_child_is_read_to_the_end,
+TEST_MAIN(output_and_exit_code, environment_and_stdin, verbose_child_is_read_to_the_end,
           output_without_a_buffer, endless_child_ends_at_its_deadline,
           child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
-          background_process_does_not_hold_us_up, daemon_that_left_the_session_does_not_hold_us_up,
-          child_that_closes_its_output_goes_on, program_that_is_not_there,
+          background_process_does_not_block, daemonised_descendant_does_not_block,
+          child_may_close_its_output, missing_program,
           incomplete_specs_are_refused, function_instead_of_a_program,
-          log_of_a_function_goes_to_the_pipe, no_descriptor_left_is_an_error_and_not_our_output,
-          input_is_fed, input_nobody_reads, slots_run_side_by_side, loop_without_room_starts_nothing,
-          done_may_start_the_next, cancelled_child_calls_nobody, kill_all_leaves_none)
+          log_of_a_function_is_sent_to_the_pipe, out_of_descriptors_is_an_error_without_output,
+          input_is_fed, unread_input, slots_run_side_by_side, full_loop_starts_no_child,
+          done_may_start_the_next, cancelled_child_makes_no_callback, kill_all_leaves_none)

@@ -35,7 +35,7 @@ static const struct cli_verb verbs[] = {
 static const struct cli_program program = {
     .name = "test", .summary = "", .features = "", .config = "/default", .verbs = verbs};
 
-/** Run a command line in a process of its own, of which the first `closed` descriptors are closed. */
+/** Run a command line in a child process whose first `closed` descriptors are closed. */
 static int run(int closed, const char *const *words)
 {
     char *argv[8] = {0};

@@ -1,7 +1,7 @@
 #include "check.h"
 #include "nefia/sys/clock.h"
 
-TEST(fake_stands_still)
+TEST(fake_clock_stands_still)
 {
     struct clock_fake f;
 
@@ -26,7 +26,7 @@ TEST(system_never_goes_back)
     }
 }
 
-TEST(router_clock_is_not_believed)
+TEST(implausible_wall_clock_is_not_trusted)
 {
     struct clock_fake f;
 
@@ -38,4 +38,4 @@ TEST(router_clock_is_not_believed)
     CHECK(clock_synced(&f.clock));
 }
 
-TEST_MAIN(fake_stands_still, system_never_goes_back, router_clock_is_not_believed)
+TEST_MAIN(fake_clock_stands_still, system_never_goes_back, implausible_wall_clock_is_not_trusted)

@@ -77,7 +77,7 @@ TEST(empty_tables_have_their_headings)
                        "    ACTION    ERROR\n");
 }
 
-TEST(nothing_from_an_event_moves_the_cursor)
+TEST(events_cannot_move_the_cursor)
 {
     struct show s = start(false);
 
@@ -163,6 +163,6 @@ TEST(json_of_others_moves_no_cursor)
 }
 
 TEST_MAIN(the_table_of_the_design, empty_tables_have_their_headings,
-          nothing_from_an_event_moves_the_cursor, json_is_one_object,
+          events_cannot_move_the_cursor, json_is_one_object,
           events_as_a_table_and_as_lines, a_reader_that_left_stops_it,
           json_of_others_moves_no_cursor)

@@ -56,7 +56,7 @@ TEST(waits_for_consecutive_checks)
     step(c, LEVEL_OK, 3, CONDITION_RECOVERED, LEVEL_WARNING, LEVEL_OK);
 }
 
-TEST(counts_do_not_wrap)
+TEST(counts_saturate)
 {
     struct condition *c = fresh();
 
@@ -97,7 +97,7 @@ TEST(level_at_its_edges)
     CHECK_INT(condition_level(c, INT64_MIN, INT64_MIN + 3, OFF, 5), LEVEL_WARNING);
 }
 
-TEST(table_keeps_conditions_apart)
+TEST(conditions_are_distinguished)
 {
     struct condition *c = fresh(), *d, *e;
 
@@ -111,7 +111,7 @@ TEST(table_keeps_conditions_apart)
     CHECK(condition_get(&table, "service", "x") == NULL);
 }
 
-TEST(reload_forgets_what_nobody_asks_for)
+TEST(reload_removes_unused_conditions)
 {
     struct condition *c = fresh();
 
@@ -139,6 +139,6 @@ TEST(long_names_differ_by_their_hash)
     CHECK(condition_get(&table, a, "s") != condition_get(&table, b, "s"));
 }
 
-TEST_MAIN(fires_repeats_and_recovers, waits_for_consecutive_checks, counts_do_not_wrap,
-          level_has_hysteresis, level_at_its_edges, table_keeps_conditions_apart,
-          reload_forgets_what_nobody_asks_for, long_names_differ_by_their_hash)
+TEST_MAIN(fires_repeats_and_recovers, waits_for_consecutive_checks, counts_saturate,
+          level_has_hysteresis, level_at_its_edges, conditions_are_distinguished,
+          reload_removes_unused_conditions, long_names_differ_by_their_hash)

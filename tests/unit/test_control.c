@@ -28,7 +28,7 @@ static char directory[64], path[96];
 static char why_buf[256];
 static struct text why;
 static char emitted[CONFIG_CONTROL_LINE_BYTES];
-static uint64_t newest; /* what `follow` has to tell */
+static uint64_t newest; /* newest record for `follow` */
 
 static int begin_count(void *arg, struct control_cursor *c, const char *args, struct text *reason)
 {
@@ -93,7 +93,7 @@ static int begin_emit(void *arg, struct control_cursor *c, const char *args, str
     (void)arg, (void)reason;
     text_init(&t, emitted, sizeof emitted);
     text_str(&t, args);
-    c->exit = 1; /* "the answer is no" is no error */
+    c->exit = 1; /* a negative answer is not an error */
     return 0;
 }
 
@@ -199,7 +199,7 @@ static bool hear(int fd, size_t enough)
     return closed;
 }
 
-/** One request over a raw connection; its whole answer in heard. */
+/** One request over a raw connection; the whole response goes to `heard`. */
 static void ask_raw(const char *request)
 {
     int fd = connect_raw();
@@ -219,7 +219,7 @@ TEST(answers_record_by_record)
     teardown();
 }
 
-TEST(socket_is_ours_alone)
+TEST(socket_has_mode_0600)
 {
     struct stat st;
 
@@ -238,7 +238,7 @@ TEST(errors_are_records)
 {
     setup();
     ask_raw("dance\n");
-    CHECK_STR(heard, "{\"error\":\"this daemon knows no request `dance`\",\"exit\":1}\n");
+    CHECK_STR(heard, "{\"error\":\"unknown request `dance`\",\"exit\":1}\n");
     ask_raw("count many\n");
     CHECK_STR(heard, "{\"error\":\"how many? \\\"many\\\" is no number\",\"exit\":2}\n");
     ask_raw("broken\n");
@@ -246,15 +246,15 @@ TEST(errors_are_records)
     ask_raw("broken now\n");
     CHECK_STR(heard, "{\"error\":\"broken takes no arguments\",\"exit\":1}\n");
     ask_raw("full\n");
-    CHECK_STR(heard, "{\"error\":\"no room left\",\"exit\":1}\n");
+    CHECK_STR(heard, "{\"error\":\"no space left\",\"exit\":1}\n");
     ask_raw("\n");
-    CHECK(strstr(heard, "knows no request ``") != NULL);
+    CHECK(strstr(heard, "unknown request ``") != NULL);
     ask_raw("long\n");
-    CHECK(strstr(heard, "\"error\":\"a record is too long") != NULL);
+    CHECK(strstr(heard, "\"error\":\"record exceeds") != NULL);
     teardown();
 }
 
-TEST(arguments_reach_the_verb_whole)
+TEST(arguments_reach_the_verb_complete)
 {
     setup();
     ask_raw("emit disk.usage critical {\"path\": \"/\"}  \n");
@@ -278,7 +278,7 @@ TEST(request_in_pieces)
     teardown();
 }
 
-TEST(half_closed_peer_gets_its_answer)
+TEST(half_closed_client_gets_its_response)
 {
     setup();
     int fd = connect_raw();
@@ -299,7 +299,7 @@ TEST(request_too_long)
     memset(big, 'y', sizeof big - 1);
     say(fd, big);
     CHECK(hear(fd, 0));
-    CHECK(strstr(heard, "the request is too long") != NULL);
+    CHECK(strstr(heard, "request exceeds") != NULL);
     close(fd);
     teardown();
 }
@@ -399,7 +399,7 @@ TEST(client_that_leaves_is_forgotten)
     teardown();
 }
 
-TEST(one_client_too_many_is_told)
+TEST(excess_client_gets_an_error)
 {
     int fds[CLIENTS];
 
@@ -409,7 +409,7 @@ TEST(one_client_too_many_is_told)
         loop_turn(&loop, 0);
     }
     ask_raw("count 1\n");
-    CHECK_STR(heard, "{\"error\":\"as many clients as fit are connected already\",\"exit\":1}\n");
+    CHECK_STR(heard, "{\"error\":\"too many clients connected\",\"exit\":1}\n");
     close(fds[1]);
     loop_turn(&loop, 0);
     ask_raw("count 0\n");
@@ -436,14 +436,14 @@ TEST(stale_socket_is_replaced)
     CHECK_INT(rmdir(directory), 0);
 }
 
-TEST(living_daemon_is_left_alone)
+TEST(running_daemon_is_left_alone)
 {
     static struct control_server second;
     static struct control_client other[1];
 
     setup();
     CHECK_INT(control_open(&second, &loop, path, other, 1, verbs, NULL, &why), NEFIA_EEXIST);
-    CHECK(strstr(why.buf, "a daemon is running already and has locked /tmp/control-test-") != NULL);
+    CHECK(strstr(why.buf, "another daemon is running: it has locked /tmp/control-test-") != NULL);
     control_close(&second);
     control_wake(&second);
     ask_raw("count 0\n");
@@ -451,8 +451,8 @@ TEST(living_daemon_is_left_alone)
     teardown();
 }
 
-/* Whatever it is that answers: it may be of another kind, and know nothing of the lock. */
-TEST(living_socket_is_left_alone)
+/* Any listener on the socket counts, even a program that does not use the lock. */
+TEST(socket_in_use_is_left_alone)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
@@ -462,14 +462,14 @@ TEST(living_socket_is_left_alone)
     CHECK_INT(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
     CHECK_INT(listen(fd, 1), 0);
     CHECK_INT(open_server(), NEFIA_EEXIST);
-    CHECK(strstr(why.buf, "a daemon is running already and answers on /tmp/control-test-") != NULL);
+    CHECK(strstr(why.buf, "another daemon is running: it answers on /tmp/control-test-") != NULL);
     close(fd);
     CHECK_INT(unlink(path), 0);
     CHECK_INT(rmdir(directory), 0); /* no lock stays behind */
 }
 
-/* Another daemon is between its look at a stale socket and its own. */
-TEST(another_that_starts_is_left_alone)
+/* Another daemon is between checking for a stale socket and creating its own. */
+TEST(starting_daemon_is_left_alone)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
@@ -483,7 +483,7 @@ TEST(another_that_starts_is_left_alone)
     CHECK_INT(open_server(), NEFIA_EEXIST);
     CHECK(strstr(why.buf, "/race.sock.lock") != NULL);
     CHECK_INT(access(path, F_OK), 0);
-    close(lock); /* as after a power cut: the file stays, nobody has it locked */
+    close(lock); /* as after a power cut: the file stays, unlocked */
     CHECK_INT(open_server(), 0);
     ask_raw("count 0\n");
     CHECK_STR(heard, "{\"end\":true,\"exit\":0}\n");
@@ -500,7 +500,7 @@ TEST(other_files_are_left_alone)
     CHECK_INT(write(fd, "precious", 8), 8);
     close(fd);
     CHECK_INT(open_server(), NEFIA_EEXIST);
-    CHECK(strstr(why.buf, "/file is there and is not a socket") != NULL);
+    CHECK(strstr(why.buf, "/file exists and is not a socket") != NULL);
     CHECK(stat(path, &st) == 0 && st.st_size == 8);
 
     char link_to[96];
@@ -510,7 +510,7 @@ TEST(other_files_are_left_alone)
     CHECK_INT(open_server(), NEFIA_EEXIST);
     CHECK(stat(link_to, &st) == 0 && st.st_size == 8);
     CHECK_INT(unlink(link_to), 0);
-    CHECK_INT(open_server(), NEFIA_EEXIST); /* a dangling link is no invitation */
+    CHECK_INT(open_server(), NEFIA_EEXIST); /* a dangling link is not replaced */
     CHECK_INT(access(link_to, F_OK), -1);
     CHECK_INT(unlink(path), 0);
     CHECK_INT(rmdir(directory), 0);
@@ -537,7 +537,7 @@ TEST(bad_paths)
     CHECK_INT(loop.watches, 0);
 }
 
-/** As another user, with a socket whose mode would let it in: what it hears goes to out. */
+/** Connect as another user, to a socket whose mode permits it: the response goes to out. */
 static _Noreturn void ask_as_stranger(int out)
 {
     char answer[128];
@@ -554,15 +554,15 @@ static _Noreturn void ask_as_stranger(int out)
     _exit(0);
 }
 
-TEST(stranger_is_refused)
+TEST(other_users_are_refused)
 {
     static const char refusal[] =
-        "{\"error\":\"only root and the daemon's own user may ask\",\"exit\":1}\n";
+        "{\"error\":\"permission denied; only root and the daemon's own user may connect\",\"exit\":1}\n";
     int out[2], status = -1;
     char answer[128] = "";
 
     if (geteuid() != 0)
-        return; /* one user cannot be two */
+        return; /* only root can change users */
     setup();
     log_init("test", LOG_LEVEL_ERROR);
     CHECK_INT(chmod(directory, 0755), 0);
@@ -596,7 +596,7 @@ TEST(loop_without_room)
     CHECK_INT(rmdir(directory), 0);
 }
 
-/* ---- the asking side, against a server in a process of its own ---- */
+/* ---- the client, against a server in a child process ---- */
 
 static char records[1024];
 static struct text record_text;
@@ -675,7 +675,7 @@ TEST(request_gets_records_and_status)
     end_daemon();
 }
 
-TEST(request_gives_up_in_time)
+TEST(request_times_out)
 {
     static const char *const says[] = {"within 50ms", "within 5s", "within 10m"};
     static const uint64_t timeouts[] = {50, 5000, 600000};
@@ -707,12 +707,12 @@ TEST(request_without_a_daemon)
     CHECK_INT(rmdir(directory), 0);
 }
 
-TEST_MAIN(answers_record_by_record, socket_is_ours_alone, errors_are_records,
-          arguments_reach_the_verb_whole, request_in_pieces, half_closed_peer_gets_its_answer,
+TEST_MAIN(answers_record_by_record, socket_has_mode_0600, errors_are_records,
+          arguments_reach_the_verb_complete, request_in_pieces, half_closed_client_gets_its_response,
           request_too_long, answer_longer_than_any_buffer, follower_sleeps_until_woken,
           silent_client_is_dropped, client_that_does_not_read_is_dropped,
-          client_that_leaves_is_forgotten, one_client_too_many_is_told, stale_socket_is_replaced,
-          living_daemon_is_left_alone,
-          living_socket_is_left_alone, another_that_starts_is_left_alone, other_files_are_left_alone, stranger_is_refused, bad_paths,
-          loop_without_room, request_gets_records_and_status, request_gives_up_in_time,
+          client_that_leaves_is_forgotten, excess_client_gets_an_error, stale_socket_is_replaced,
+          running_daemon_is_left_alone,
+          socket_in_use_is_left_alone, starting_daemon_is_left_alone, other_files_are_left_alone, other_users_are_refused, bad_paths,
+          loop_without_room, request_gets_records_and_status, request_times_out,
           request_without_a_daemon)

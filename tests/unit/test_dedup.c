@@ -24,7 +24,7 @@ static struct dedup_verdict check(const char *subject, enum severity s, uint64_t
     return dedup_check(&dedup, &h, now);
 }
 
-TEST(window_holds_back_and_counts)
+TEST(window_suppresses_and_counts)
 {
     struct dedup_verdict v;
 
@@ -41,7 +41,7 @@ TEST(window_holds_back_and_counts)
     CHECK(v.pass && v.suppressed == 0);
 }
 
-TEST(window_zero_hears_everything)
+TEST(window_zero_accepts_everything)
 {
     dedup_init(&dedup, slots, 3);
     check("/", SEVERITY_INFO, 5);
@@ -51,7 +51,7 @@ TEST(window_zero_hears_everything)
     CHECK(check("/", SEVERITY_INFO, 6).pass);
 }
 
-TEST(subject_and_severity_are_of_the_key)
+TEST(subject_and_severity_are_part_of_the_key)
 {
     dedup_init(&dedup, slots, 3);
     CHECK(check("/", SEVERITY_WARNING, 1).pass);
@@ -65,7 +65,7 @@ TEST(subject_and_severity_are_of_the_key)
     CHECK(check(NULL, SEVERITY_CRITICAL, 1).pass);
 }
 
-TEST(oldest_gives_its_slot_and_its_count)
+TEST(oldest_slot_is_evicted_with_its_count)
 {
     struct dedup_verdict v;
 
@@ -79,16 +79,16 @@ TEST(oldest_gives_its_slot_and_its_count)
     v = check("d", SEVERITY_INFO, 14);
     CHECK(v.pass && v.evicted == 2 && v.evicted_severity == SEVERITY_CRITICAL);
     CHECK(!check("b", SEVERITY_INFO, 15).pass);
-    v = check("a", SEVERITY_INFO, 16); /* forgotten, so heard; b goes with its count */
+    v = check("a", SEVERITY_INFO, 16); /* evicted, so accepted; b is evicted with its count */
     CHECK(v.pass && v.evicted == 1 && v.evicted_severity == SEVERITY_INFO);
 }
 
-TEST(what_was_not_heard_is_forgotten)
+TEST(suppressed_event_is_forgotten)
 {
     struct event_head h = head("/", SEVERITY_INFO);
 
     dedup_init(&dedup, slots, 3);
-    dedup_forget(&dedup, &h); /* nothing there yet */
+    dedup_forget(&dedup, &h); /* not in the table yet */
     CHECK(check("/", SEVERITY_INFO, 1).pass);
     CHECK(check("/home", SEVERITY_INFO, 1).pass);
     dedup_forget(&dedup, &h);
@@ -129,7 +129,7 @@ TEST(parses_the_key_setting)
     CHECK_INT(dedup_parse_key("host"), NEFIA_EINVAL);
 }
 
-/* What is asked, passed, reported and evicted adds up, whatever comes. */
+/* Checked, passed, reported and evicted events add up for any sequence. */
 TEST(every_event_is_accounted_for)
 {
     static const char *const subjects[] = {"a", "b", "c", "d", "e"};
@@ -154,7 +154,7 @@ TEST(every_event_is_accounted_for)
     CHECK(reported > 100);
 }
 
-TEST_MAIN(window_holds_back_and_counts, window_zero_hears_everything,
-          subject_and_severity_are_of_the_key, oldest_gives_its_slot_and_its_count,
-          what_was_not_heard_is_forgotten, members_do_not_run_together, parses_the_key_setting,
+TEST_MAIN(window_suppresses_and_counts, window_zero_accepts_everything,
+          subject_and_severity_are_part_of_the_key, oldest_slot_is_evicted_with_its_count,
+          suppressed_event_is_forgotten, members_do_not_run_together, parses_the_key_setting,
           every_event_is_accounted_for)

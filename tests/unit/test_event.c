@@ -73,7 +73,7 @@ TEST(encodes_members_in_order)
     CHECK(strstr(buf, "\"clock\":\"unsynced\",\"suppressed\":4}"));
 }
 
-TEST(decodes_what_it_encoded)
+TEST(encoding_round_trips)
 {
     char buf[CONFIG_EVENT_BYTES + 1];
     struct event_head h = head_ok();
@@ -134,13 +134,13 @@ static void check_refused(const char *line, int err, const char *says)
 
 TEST(missing_members_are_named)
 {
-    check_refused("{" S H TS SEV D "}", NEFIA_EINVAL, "no member \"type\"");
-    check_refused("{" T H TS SEV D "}", NEFIA_EINVAL, "no member \"source\"");
-    check_refused("{" T S TS SEV D "}", NEFIA_EINVAL, "no member \"host_id\"");
-    check_refused("{" T S H SEV D "}", NEFIA_EINVAL, "no member \"timestamp\"");
-    check_refused("{" T S H TS D "}", NEFIA_EINVAL, "no member \"severity\"");
-    check_refused("{" T S H TS "\"severity\":\"info\"}", NEFIA_EINVAL, "no member \"data\"");
-    check_refused("{}", NEFIA_EINVAL, "no member \"type\"");
+    check_refused("{" S H TS SEV D "}", NEFIA_EINVAL, "lacks member \"type\"");
+    check_refused("{" T H TS SEV D "}", NEFIA_EINVAL, "lacks member \"source\"");
+    check_refused("{" T S TS SEV D "}", NEFIA_EINVAL, "lacks member \"host_id\"");
+    check_refused("{" T S H SEV D "}", NEFIA_EINVAL, "lacks member \"timestamp\"");
+    check_refused("{" T S H TS D "}", NEFIA_EINVAL, "lacks member \"severity\"");
+    check_refused("{" T S H TS "\"severity\":\"info\"}", NEFIA_EINVAL, "lacks member \"data\"");
+    check_refused("{}", NEFIA_EINVAL, "lacks member \"type\"");
     check_refused("[]", NEFIA_EINVAL, "not a JSON object");
     check_refused("\"type\"", NEFIA_EINVAL, "not a JSON object");
 }
@@ -314,7 +314,7 @@ TEST(writer_cuts_and_cleans_names)
                                  "b\xEF\xBF\xBD"));
 }
 
-TEST(writer_refuses_what_a_reader_would)
+TEST(writer_refuses_what_readers_refuse)
 {
     char buf[CONFIG_EVENT_BYTES + 1];
     struct event_head h = head_ok();
@@ -388,10 +388,10 @@ TEST(long_text_is_cut_between_characters)
     check_put_text("a\xFF", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
 }
 
-TEST_MAIN(severities, encodes_members_in_order, decodes_what_it_encoded,
+TEST_MAIN(severities, encodes_members_in_order, encoding_round_trips,
           any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
           malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
           seq_and_boot_count_only_together, names_are_bounded,
           longest_escaped_members_fit_the_scratch, line_is_bounded,
-          writer_cuts_and_cleans_names, writer_refuses_what_a_reader_would,
+          writer_cuts_and_cleans_names, writer_refuses_what_readers_refuse,
           data_that_does_not_fit_is_replaced, long_text_is_cut_between_characters)

@@ -82,7 +82,7 @@ TEST(writes_and_reads_whole_files)
     CHECK_INT(file_read(path, buf, 8), 8);
     CHECK_INT(file_read(path, buf, 7), NEFIA_ETOOBIG);
     CHECK_INT(file_read(dir, buf, 8), NEFIA_EINVAL);
-    /* What an interrupted write left behind is no obstacle. */
+    /* Leftovers of an interrupted write do not get in the way. */
     CHECK_INT(symlink(path, temporary), 0);
     CHECK_INT(file_write_atomic(path, "two", 3), 0);
     check_content("two");
@@ -143,7 +143,7 @@ static void check_state(int want_err, uint64_t want)
     CHECK_INT(v, want);
 }
 
-TEST(numbers_come_back)
+TEST(numbers_are_restored)
 {
     static const uint64_t all[] = {0, 1, 9, 10, 4294967296u, UINT64_MAX};
 
@@ -215,7 +215,7 @@ TEST(cleaned_up)
 
 static int waited_ms, free_at_ms, holder = -1;
 
-/** In the place of the C library's: time passes at once, and who holds the lock ends at free_at_ms.
+/** Replaces the C library's: time passes at once, and the lock's holder ends at free_at_ms.
  */
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
@@ -242,7 +242,7 @@ static int lock_against_another(int free_after_ms)
     return err;
 }
 
-TEST(a_lock_is_one_process_s)
+TEST(a_lock_is_exclusive)
 {
     CHECK_INT(lock_against_another(FILE_LOCK_MS + 1), NEFIA_EEXIST);
     CHECK_INT(waited_ms, FILE_LOCK_MS);
@@ -250,13 +250,13 @@ TEST(a_lock_is_one_process_s)
     CHECK_INT(file_lock(-1), NEFIA_EIO);
 }
 
-TEST(a_lock_that_gets_free_is_waited_for)
+TEST(locking_waits_for_release)
 {
     CHECK_INT(lock_against_another(FILE_LOCK_MS / 2), 0);
     CHECK_INT(waited_ms, FILE_LOCK_MS / 2);
 }
 
-TEST_MAIN(a_lock_is_one_process_s, a_lock_that_gets_free_is_waited_for, joins_paths_within_bounds,
+TEST_MAIN(a_lock_is_exclusive, locking_waits_for_release, joins_paths_within_bounds,
           writes_and_reads_whole_files, relative_paths_work, failed_write_leaves_the_old_file,
-          failed_rename_leaves_nothing, numbers_come_back, damage_at_every_byte_reads_as_zero,
+          failed_rename_leaves_nothing, numbers_are_restored, damage_at_every_byte_reads_as_zero,
           state_knows_its_name, cleaned_up)

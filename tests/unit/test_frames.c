@@ -59,7 +59,7 @@ static void write_file(const uint8_t *bytes, size_t len)
     CHECK_INT(pwrite(fd, bytes, len, 0), len);
 }
 
-/** Read all: a bit for each frame of the image that was found, and nothing that is none. */
+/** Read all: a bit for each frame of the image that was found; anything else fails. */
 static unsigned read_all(struct frame_reader *r, size_t cap, size_t len)
 {
     unsigned found = 0;
@@ -129,7 +129,7 @@ TEST(reads_what_was_written)
     write_file(image, size);
     CHECK_INT(read_all(&r, sizeof buf, size), (1u << frame_count) - 1);
     CHECK_INT(r.damaged + r.torn, 0);
-    /* From the middle on, where the descriptor is, which stays there. */
+    /* From the middle on, at the descriptor's position, which must not move. */
     CHECK_INT(lseek(fd, (off_t)frames[3].at, SEEK_SET), frames[3].at);
     CHECK_INT(read_all(&r, sizeof buf, size - frames[3].at), 7u << 3);
     CHECK_INT(lseek(fd, 0, SEEK_CUR), frames[3].at);
@@ -141,7 +141,7 @@ TEST(reads_what_was_written)
     CHECK_INT(frame_next(&r, &f), 0);
 }
 
-TEST(a_frame_longer_than_the_buffer_is_none)
+TEST(a_frame_longer_than_the_buffer_is_skipped)
 {
     struct frame_reader r;
 
@@ -191,7 +191,7 @@ TEST(damaged_at_every_byte)
     }
 }
 
-TEST(garbage_between_and_behind)
+TEST(garbage_between_and_after_frames)
 {
     struct frame_reader r;
     uint8_t file[2 * FILE_MAX];
@@ -202,7 +202,7 @@ TEST(garbage_between_and_behind)
         seed = seed * 1664525 + 1013904223;
         file[i] = seed >> 28 < 4 ? 'N' : seed >> 28 < 8 ? 'F' : (uint8_t)(seed >> 24);
     }
-    /* The image's offsets are kept: garbage in place of its third frame, and behind all. */
+    /* Offsets are preserved: garbage in place of the third frame, and after the last. */
     memcpy(file, image, frames[2].at);
     memcpy(file + frames[3].at, image + frames[3].at, size - frames[3].at);
     write_file(file, sizeof file);
@@ -211,7 +211,7 @@ TEST(garbage_between_and_behind)
     CHECK_INT(r.torn, sizeof file - size);
 }
 
-TEST(tells_when_the_system_refuses)
+TEST(system_errors_are_returned)
 {
     struct frame_reader r;
     struct frame f;
@@ -222,5 +222,5 @@ TEST(tells_when_the_system_refuses)
 }
 
 TEST_MAIN(computes_crc32, has_the_documented_form, reads_what_was_written,
-          a_frame_longer_than_the_buffer_is_none, cut_at_every_byte, damaged_at_every_byte,
-          garbage_between_and_behind, tells_when_the_system_refuses)
+          a_frame_longer_than_the_buffer_is_skipped, cut_at_every_byte, damaged_at_every_byte,
+          garbage_between_and_after_frames, system_errors_are_returned)

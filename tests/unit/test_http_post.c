@@ -11,7 +11,7 @@ static int parse(struct http_url *u, const char *url)
     return http_url_parse(u, url, &why);
 }
 
-TEST(urls_that_are_taken)
+TEST(valid_urls)
 {
     struct http_url u;
 
@@ -26,7 +26,7 @@ TEST(urls_that_are_taken)
     CHECK_INT(u.authority_len, 3);
 }
 
-TEST(urls_that_are_not)
+TEST(invalid_urls)
 {
     static const char *const bad[] = {
         "",
@@ -65,7 +65,7 @@ TEST(urls_that_are_not)
     CHECK_INT(parse(&u, longest), NEFIA_ETOOBIG);
 }
 
-TEST(the_head_is_what_rfc_9112_asks)
+TEST(the_head_conforms_to_rfc_9112)
 {
     struct http_url u;
     char buf[1024];
@@ -113,7 +113,7 @@ static int answer(const char *s, size_t len)
 
 #define ANSWER(s) answer(s, sizeof(s) - 1)
 
-TEST(answers_that_are_understood)
+TEST(valid_responses)
 {
     CHECK_INT(ANSWER("HTTP/1.1 200 OK\r\n\r\n"), 200);
     CHECK_INT(ANSWER("HTTP/1.0 404 Not Found\r\nContent-Length: 9\r\nServer: x\r\n\r\nnot found"),
@@ -126,7 +126,7 @@ TEST(answers_that_are_understood)
     CHECK_INT(ANSWER("HT"), NEFIA_EAGAIN);
 }
 
-TEST(answers_that_are_not)
+TEST(invalid_responses)
 {
     CHECK_INT(ANSWER("SSH-2.0-OpenSSH\r\n"), NEFIA_ESYNTAX);
     CHECK_INT(ANSWER("HTTP/2 200\r\n"), NEFIA_ESYNTAX);
@@ -153,5 +153,5 @@ TEST(an_endless_head_is_bounded)
     CHECK_INT(a.taken, HTTP_HEAD_MAX + 1);
 }
 
-TEST_MAIN(urls_that_are_taken, urls_that_are_not, the_head_is_what_rfc_9112_asks,
-          answers_that_are_understood, answers_that_are_not, an_endless_head_is_bounded)
+TEST_MAIN(valid_urls, invalid_urls, the_head_conforms_to_rfc_9112,
+          valid_responses, invalid_responses, an_endless_head_is_bounded)

@@ -119,15 +119,15 @@ TEST(an_event_without_a_rule_makes_one_row)
     CHECK_STR(row(1)->rule, "");
 }
 
-TEST(a_full_queue_is_told_in_the_row)
+TEST(a_full_queue_shows_in_the_row)
 {
     setup("{\"rules\":[{\"name\":\"a\"," EXEC "}]}", false);
     for (int i = 0; i < 6; i++)
         CHECK_INT(line(fixture_line("t", "web", "info")), 0);
-    CHECK_INT(line(fixture_line("t", "web", "info")), NEFIA_EAGAIN); /* it waits */
+    CHECK_INT(line(fixture_line("t", "web", "info")), NEFIA_EAGAIN); /* deferred */
     CHECK_INT(recent.last_seq, 6);
     CHECK_INT(pipeline.events, 6);
-    session.hurry = true; /* but not for ever */
+    session.overdue = true; /* but not forever */
     CHECK_INT(line(fixture_line("t", "web", "info")), 0);
     CHECK_INT(row(6)->state, RECENT_PENDING);
     CHECK_INT(row(7)->state, RECENT_FAILED);
@@ -135,7 +135,7 @@ TEST(a_full_queue_is_told_in_the_row)
     CHECK_INT(jobs.queues[0].overflowed, 1);
 }
 
-TEST(nothing_is_read_before_it_is_verified)
+TEST(nothing_is_parsed_before_it_is_verified)
 {
     const char *good = fixture_line("t", "web", "info");
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -155,7 +155,7 @@ TEST(nothing_is_read_before_it_is_verified)
     CHECK_INT(pipeline.events, 0);
 }
 
-TEST(what_is_no_event_is_counted_by_reason)
+TEST(invalid_events_are_counted_by_reason)
 {
     static const struct {
         const char *line;
@@ -203,7 +203,7 @@ static const char *spoken(void)
     struct text t;
 
     text_init(&t, said, sizeof said);
-    hooks.speak(hooks.arg, &session, &t);
+    hooks.respond(hooks.arg, &session, &t);
     return said;
 }
 
@@ -229,10 +229,10 @@ static void greeted(const char *rules_json, bool with_key)
     spoken();
 }
 
-TEST(who_comes_in_is_greeted)
+TEST(new_connections_are_greeted)
 {
     setup("{}", true);
-    CHECK_STR(spoken(), ""); /* there is no chance yet, so early at boot */
+    CHECK_STR(spoken(), ""); /* no random numbers yet, early at boot */
     pipeline.random = random_bytes;
     const char *said = spoken();
     CHECK(strstr(said, "\"nonce\":\"abababab") != NULL);
@@ -251,11 +251,11 @@ TEST(stamped_events_are_acknowledged)
     const char *said = spoken();
     CHECK(strstr(said, "{\"ack\":{\"boot\":1,\"seq\":8,\"count\":2}") == said);
     CHECK(!session.due);
-    CHECK_INT(line(fixture_line("t", "web", "info")), 0); /* a plain one: no answer */
+    CHECK_INT(line(fixture_line("t", "web", "info")), 0); /* a plain one is not acknowledged */
     CHECK_STR(spoken(), "");
 }
 
-TEST(what_the_hub_had_acts_once)
+TEST(duplicates_act_once)
 {
     greeted("{\"rules\":[{\"name\":\"a\"," EXEC "}]}", false);
     CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
@@ -272,7 +272,7 @@ TEST(what_the_hub_had_acts_once)
     CHECK_INT(jobs_left(&jobs), 3);
 }
 
-TEST(a_recording_is_worthless)
+TEST(a_replay_is_rejected)
 {
     greeted("{}", true);
     CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
@@ -309,7 +309,7 @@ TEST(more_than_the_window_is_refused)
     CHECK_INT(stamped(EVENT("web", "1"), PIPELINE_WINDOW + 1), 0);
 }
 
-TEST(what_is_no_event_is_refused_in_words_to_who_understands)
+TEST(invalid_stamped_events_are_refused_explicitly)
 {
     char buf[256] = "{\"no\":\"event\"}";
 
@@ -346,22 +346,22 @@ static void with_keys(void)
     settings.key_count = 2;
 }
 
-TEST(a_key_signs_for_its_host_only)
+TEST(a_key_is_valid_for_its_host_only)
 {
     with_keys();
     const struct mac_key *web = &settings.keys[0].keys[0], *mail = &settings.keys[1].keys[0];
     CHECK_INT(signed_with(EVENT("web", "1"), web), 0);
     CHECK_INT(signed_with(EVENT("mail", "1"), mail), 0);
     CHECK_INT(signed_with(EVENT("web", "2"), mail), NEFIA_EAUTH);
-    CHECK_INT(signed_with(EVENT("web", "2"), &pipeline.key), NEFIA_EAUTH); /* it has its own */
+    CHECK_INT(signed_with(EVENT("web", "2"), &pipeline.key), NEFIA_EAUTH); /* this host has its own key */
     CHECK_INT(signed_with(EVENT("other", "1"), web), NEFIA_EAUTH);
     CHECK_INT(pipeline.rejected[REJECT_HOST], 3);
     CHECK_INT(signed_with(EVENT("other", "1"), &pipeline.key), 0);
     CHECK_INT(pipeline.events, 3);
 }
 
-/** Some of those who call have the shared key, some their own: the greeting is for all of them. */
-TEST(with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is)
+/** Some senders have the shared key, some their own: the greeting must suit all of them. */
+TEST(host_keys_sign_the_responses)
 {
     const struct mac_key *keys[] = {&settings.keys[0].keys[0], &pipeline.key};
     static const char *const events[] = {EVENT("web", "1"), EVENT("free", "1")};
@@ -384,7 +384,7 @@ TEST(with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is)
     }
 }
 
-TEST(two_keys_of_a_host_are_good_at_the_same_time)
+TEST(both_keys_of_a_host_are_valid)
 {
     with_keys();
     CHECK_INT(mac_key_set(&settings.keys[1].keys[1], "the mail host's next", 20), 0);
@@ -394,7 +394,7 @@ TEST(two_keys_of_a_host_are_good_at_the_same_time)
     CHECK_INT(signed_with(EVENT("mail", "3"), &settings.keys[1].keys[0]), 0);
 }
 
-TEST(a_host_speaks_from_its_addresses)
+TEST(a_host_is_bound_to_its_addresses)
 {
     with_keys();
     CHECK_INT(addr_net_parse(&settings.keys[0].nets[0], "192.0.2.0/24", 12, NULL), 0);
@@ -405,7 +405,7 @@ TEST(a_host_speaks_from_its_addresses)
     CHECK_INT(pipeline.rejected[REJECT_HOST], 1);
 }
 
-TEST(who_is_over_its_rate_is_slowed_then_refused)
+TEST(senders_over_the_rate_are_slowed_then_rejected)
 {
     unsigned taken = 0;
 
@@ -427,7 +427,7 @@ TEST(who_is_over_its_rate_is_slowed_then_refused)
     }
 }
 
-TEST(a_lower_rate_holds_at_once)
+TEST(a_lower_rate_applies_at_once)
 {
     unsigned taken = 0;
 
@@ -443,7 +443,7 @@ TEST(a_lower_rate_holds_at_once)
 
 static char last_line[160];
 
-/** From another port each time, as strangers come. Return: lines of the log. */
+/** From another port each time. Return: lines logged. */
 static unsigned refuse_times(int times)
 {
     static char got[16384];
@@ -470,27 +470,27 @@ static unsigned refuse_times(int times)
     return n;
 }
 
-TEST(strangers_do_not_fill_the_log)
+TEST(rejected_senders_do_not_flood_the_log)
 {
     setup("{}", true);
     CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
     CHECK_STR(last_line,
-              "nefia: warning: connection from 192.0.2.1:4771 closed: the signature is missing");
+              "nefia: warning: connection from 192.0.2.1:4771 closed: signature missing");
     CHECK_INT(refuse_times(1), 1);
     CHECK(strstr(last_line, "more than 60 connections closed within a minute"));
     CHECK_INT(refuse_times(1000), 0);
     CHECK_INT(pipeline.rejected[REJECT_UNSIGNED], PIPELINE_CLOSED_LINES + 1001);
     fake.now_ms += 60 * 1000;
-    CHECK_INT(refuse_times(1), 2); /* the first of them tells of those before */
+    CHECK_INT(refuse_times(1), 2); /* one of them reports those not logged before */
     CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
 }
 
-TEST_MAIN(a_lower_rate_holds_at_once, strangers_do_not_fill_the_log, who_comes_in_is_greeted,
-          stamped_events_are_acknowledged, what_the_hub_had_acts_once, a_recording_is_worthless,
+TEST_MAIN(a_lower_rate_applies_at_once, rejected_senders_do_not_flood_the_log, new_connections_are_greeted,
+          stamped_events_are_acknowledged, duplicates_act_once, a_replay_is_rejected,
           require_nonce_refuses_plain_senders, more_than_the_window_is_refused,
-          what_is_no_event_is_refused_in_words_to_who_understands, a_key_signs_for_its_host_only,
-          with_keys_of_hosts_what_is_answered_is_signed_with_the_key_of_who_is,
-          two_keys_of_a_host_are_good_at_the_same_time, a_host_speaks_from_its_addresses,
-          who_is_over_its_rate_is_slowed_then_refused, an_event_makes_a_row_for_each_rule,
-          an_event_without_a_rule_makes_one_row, a_full_queue_is_told_in_the_row,
-          nothing_is_read_before_it_is_verified, what_is_no_event_is_counted_by_reason)
+          invalid_stamped_events_are_refused_explicitly, a_key_is_valid_for_its_host_only,
+          host_keys_sign_the_responses,
+          both_keys_of_a_host_are_valid, a_host_is_bound_to_its_addresses,
+          senders_over_the_rate_are_slowed_then_rejected, an_event_makes_a_row_for_each_rule,
+          an_event_without_a_rule_makes_one_row, a_full_queue_shows_in_the_row,
+          nothing_is_parsed_before_it_is_verified, invalid_events_are_counted_by_reason)

@@ -116,7 +116,7 @@ TEST(events_oldest_first)
     CHECK_INT(next("events", &c), 0);
 }
 
-TEST(events_that_give_way_while_they_are_told)
+TEST(events_overwritten_while_being_sent)
 {
     struct control_cursor c = {0};
 
@@ -133,7 +133,7 @@ TEST(events_that_give_way_while_they_are_told)
     CHECK(has("\"seq\":14,"));
 }
 
-TEST(following_tells_outcomes_and_what_was_missed)
+TEST(following_reports_outcomes_and_misses)
 {
     struct control_cursor c = {0};
     char buf[64];
@@ -162,7 +162,7 @@ TEST(following_tells_outcomes_and_what_was_missed)
     CHECK_INT(next("events", &c), NEFIA_EAGAIN);
 }
 
-TEST(an_event_too_long_for_the_answer_is_told_without_its_line)
+TEST(an_oversized_event_is_sent_without_its_line)
 {
     static char line[CONFIG_EVENT_BYTES + 1];
     struct control_cursor c = {0};
@@ -186,6 +186,6 @@ TEST(an_event_too_long_for_the_answer_is_told_without_its_line)
     CHECK(has("\"type\":\"big\"") && (has("\"event\":null") || has("\"event\":{")));
 }
 
-TEST_MAIN(status_in_order, events_oldest_first, events_that_give_way_while_they_are_told,
-          following_tells_outcomes_and_what_was_missed,
-          an_event_too_long_for_the_answer_is_told_without_its_line)
+TEST_MAIN(status_in_order, events_oldest_first, events_overwritten_while_being_sent,
+          following_reports_outcomes_and_misses,
+          an_oversized_event_is_sent_without_its_line)

@@ -27,8 +27,8 @@ static bool rule_is_there, bad_event;
 static struct webhook hooks[2];
 static char last_line[CONFIG_EVENT_BYTES + 1];
 
-/** In the child: what the first byte of the event says. `0`…`9` exit status, `h` hangs, `a` asks
- * for another try. */
+/** In the child: acts on the first byte of the event. `0`…`9` exit status, `h` hangs, `a` requests a
+ * retry. */
 static int run_child(void *arg)
 {
     const struct action_request *r = arg;
@@ -167,7 +167,7 @@ TEST(a_job_runs_and_is_settled)
     CHECK_INT(jobs.queues[0].blocks_free, BLOCKS);
 }
 
-TEST(lines_of_any_length_are_kept_whole)
+TEST(lines_of_any_length_are_stored_complete)
 {
     char line[2000];
 
@@ -203,7 +203,7 @@ TEST(one_lane_leaves_room_for_the_others)
     children_kill_all(&children);
 }
 
-TEST(the_memory_of_events_is_bounded_too)
+TEST(event_memory_is_bounded)
 {
     static char line[CONFIG_EVENT_BYTES];
 
@@ -219,7 +219,7 @@ TEST(the_memory_of_events_is_bounded_too)
     CHECK_INT(jobs.queues[0].blocks_free, BLOCKS);
 }
 
-TEST(another_try_waits_longer_each_time)
+TEST(retries_back_off)
 {
     setup();
     CHECK_INT(push(0, 1, "a"), 0);
@@ -241,7 +241,7 @@ TEST(another_try_waits_longer_each_time)
     CHECK_INT(jobs.queues[0].retried, 2);
 }
 
-TEST(tries_end)
+TEST(retries_are_limited)
 {
     setup();
     hooks[0].retries = 1;
@@ -254,7 +254,7 @@ TEST(tries_end)
     CHECK_STR(settled_buf, "1:exit 99 ");
 }
 
-TEST(a_deadline_ends_it)
+TEST(a_job_ends_at_its_deadline)
 {
     setup();
     CHECK_INT(push(0, 1, "h"), 0);
@@ -265,7 +265,7 @@ TEST(a_deadline_ends_it)
     CHECK_STR(settled_buf, "1:timed out ");
 }
 
-TEST(what_cannot_start_is_settled)
+TEST(jobs_that_cannot_start_are_settled)
 {
     const struct action other = {.class = &other_class};
 
@@ -276,7 +276,7 @@ TEST(what_cannot_start_is_settled)
     bad_event = true;
     CHECK_INT(push(0, 2, "0"), 0);
     jobs_start(&jobs);
-    CHECK_STR(settled_buf, "1:cannot be prepared 2:event not readable ");
+    CHECK_STR(settled_buf, "1:cannot be prepared 2:event cannot be decoded ");
     CHECK_INT(jobs_push(&jobs, &other, 0, 3, "0", 1), NEFIA_ENOTSUP);
     CHECK_INT(jobs_left(&jobs), 0);
 }
@@ -301,7 +301,7 @@ TEST(a_reload_moves_and_removes_jobs)
     for (int i = 0; i < SLOTS; i++)
         if (slots[i].state != JOB_FREE)
             CHECK_INT(slots[i].rule, slots[i].row == 10 ? 1 : JOB_NO_RULE);
-    /* The one that runs without its rule still ends, and so do the rest. */
+    /* The running job without a rule still ends, and so do the rest. */
     fake.now_ms += 5000;
     loop_turn(&loop, 0);
     wait_running(2);
@@ -310,7 +310,7 @@ TEST(a_reload_moves_and_removes_jobs)
     wait_for(0);
 }
 
-TEST(draining_gives_up_what_waits)
+TEST(draining_cancels_retries)
 {
     setup();
     CHECK_INT(push(0, 1, "a"), 0);
@@ -318,15 +318,15 @@ TEST(draining_gives_up_what_waits)
     wait_running(0);
     CHECK_INT(push(0, 2, "0"), 0);
     CHECK_INT(jobs_drain(&jobs), 1);
-    CHECK_STR(settled_buf, "1:given up: stopping ");
+    CHECK_STR(settled_buf, "1:cancelled: stopping ");
     CHECK_INT(push(0, 3, "0"), NEFIA_EFULL);
     jobs_start(&jobs);
     wait_for(0);
-    CHECK_STR(settled_buf, "1:given up: stopping 2:ok ");
+    CHECK_STR(settled_buf, "1:cancelled: stopping 2:ok ");
 }
 
-TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_kept_whole,
-          one_lane_leaves_room_for_the_others, the_memory_of_events_is_bounded_too,
-          another_try_waits_longer_each_time, tries_end, a_deadline_ends_it,
-          what_cannot_start_is_settled, a_reload_moves_and_removes_jobs,
-          draining_gives_up_what_waits)
+TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_stored_complete,
+          one_lane_leaves_room_for_the_others, event_memory_is_bounded,
+          retries_back_off, retries_are_limited, a_job_ends_at_its_deadline,
+          jobs_that_cannot_start_are_settled, a_reload_moves_and_removes_jobs,
+          draining_cancels_retries)

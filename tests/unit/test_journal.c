@@ -17,7 +17,7 @@
 enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
 enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME };
 
-/* ---- The disk: syncing is counted, and fails when it is told to ---- */
+/* ---- The disk: syncs are counted, and fail on demand ---- */
 
 static unsigned syncs, failing_sync; /* failing_sync: which one fails, from 1; 0: none */
 static void (*before_failing)(void);
@@ -46,7 +46,7 @@ int fsync(int fd)
 
 struct job {
     uint64_t row, event;
-    uint32_t line, len; /* line: its hash */
+    uint32_t line, len; /* line: hash of the line */
     char rule;
     bool begun;
 };
@@ -57,7 +57,7 @@ struct state {
     unsigned mark_count;
 };
 
-static struct state now, after; /* now: the hub that runs; after: what the reference says */
+static struct state now, after; /* now: the running hub; after: according to the reference */
 static struct host slots[HOSTS];
 static uint32_t chains[HOSTS];
 static struct seen seen;
@@ -85,7 +85,7 @@ static size_t make_line(uint64_t row, size_t len)
     return len;
 }
 
-/** Which event was that line made for? A job's row is little behind it. */
+/** Which event was that line made for? A job's row follows it closely. */
 static uint64_t event_of(uint64_t row, const char *text, size_t len)
 {
     while (row > 0 && memcmp(line, text, make_line(row, len)) != 0)
@@ -126,7 +126,7 @@ static void on_copy(void *arg)
     (void)arg;
     for (unsigned i = 0; i < now.count; i++) {
         struct job *job = &now.jobs[i];
-        /* The line was made from the row of its event, which the hub keeps. */
+        /* The line was made from the row of its event, which the hub preserves. */
         journal_event(&journal, job->event, line, make_line(job->event, job->len));
         put_job(job);
         if (job->begun)
@@ -271,7 +271,7 @@ static void save_image(unsigned i, size_t len)
     close(fd);
 }
 
-/* ---- A reference: which frames there are, and what they say without one of them ---- */
+/* ---- A reference: the frames in the files, and the state without one of them ---- */
 
 static struct {
     size_t at, len;
@@ -420,7 +420,7 @@ static void restore_pair(size_t used_len)
     save_image(!used, images[!used].len);
 }
 
-/** Open it as it is on the disk now, and once more, when it was copied. */
+/** Open it as it is on disk now, and once more after it was copied. */
 static void check_opens(const struct state *want)
 {
     CHECK_INT(open_journal(1 << 20, true), 0);
@@ -432,7 +432,7 @@ static void check_opens(const struct state *want)
     journal_close(&journal);
 }
 
-TEST(keeps_nothing_without_a_directory)
+TEST(stores_nothing_without_a_directory)
 {
     struct stat st;
     const struct journal_hooks hooks = {on_job, on_copy, NULL};
@@ -451,7 +451,7 @@ TEST(keeps_nothing_without_a_directory)
     CHECK(stat("journal.0", &st) < 0 && stat("journal.1", &st) < 0);
 }
 
-TEST(what_is_committed_is_there_again)
+TEST(committed_frames_are_replayed)
 {
     struct stat st;
 
@@ -536,7 +536,7 @@ TEST(more_jobs_than_the_buffer_remembers)
     check_opens(&want);
 }
 
-TEST(the_files_take_turns)
+TEST(files_alternate)
 {
     static struct state want;
     uint64_t seq = 0, most = 0;
@@ -605,7 +605,7 @@ TEST(the_older_file_cut_at_every_byte)
     }
 }
 
-/** A byte of the file in use is another one. */
+/** Change a byte of the current file. */
 static void check_damage(size_t at, uint8_t mask, unsigned frame)
 {
     struct image *m = &images[used];
@@ -645,7 +645,7 @@ TEST(damaged_in_two_places)
         first_of_last--;
     for (unsigned f = 0; f < first_of_last; f++)
         for (unsigned g = first_of_last; g < frame_count; g++) {
-            /* Without its end the last turn is none, and the one before has none behind it. */
+            /* Without its end the last turn is invalid, and the one before becomes the last. */
             bool no_last = g == frame_count - 1, in_last_but_one = frames[f].at >= ends[TURNS - 3];
             size_t until = ends[no_last && in_last_but_one ? TURNS - 3 : TURNS - 2];
             m->bytes[frames[f].at + frames[f].len - 1] ^= 1;
@@ -674,8 +674,8 @@ TEST(the_older_file_damaged_at_every_byte)
     }
 }
 
-/** The file that takes over has just been begun: where it is not whole, the one before counts. */
-TEST(damaged_while_it_takes_over)
+/** The new file has just been started: if it is incomplete, the previous one is valid. */
+TEST(damaged_during_rotation)
 {
     first_file();
     journal_close(&journal);
@@ -692,7 +692,7 @@ TEST(damaged_while_it_takes_over)
     }
 }
 
-TEST(garbage_behind_the_last_turn)
+TEST(garbage_after_the_last_turn)
 {
     uint32_t seed = 7;
 
@@ -704,7 +704,7 @@ TEST(garbage_behind_the_last_turn)
             seed = seed * 1664525 + 1013904223;
             images[used].bytes[len + k] = i % 3 ? (uint8_t)(seed >> 24) : 0;
         }
-        /* Whole frames, too, as long as none of them commits. */
+        /* Intact frames, too, as long as none of them commits. */
         if (i % 3 == 2 && more > 200)
             memcpy(images[used].bytes + len + 3, images[used].bytes, frames[3].at);
         restore_pair(len + more);
@@ -715,7 +715,7 @@ TEST(garbage_behind_the_last_turn)
     }
 }
 
-/* ---- A disk that refuses ---- */
+/* ---- Disk errors ---- */
 
 static void limit_files(rlim_t most)
 {
@@ -725,8 +725,8 @@ static void limit_files(rlim_t most)
     CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/** Five turns, the limit or the failing sync somewhere in them. safe gets what the last commit that
- * succeeded made safe. Return: did one fail? */
+/** Five turns, the limit or the failing sync somewhere among them. safe gets the state of the last
+ * commit that succeeded. Return: did one fail? */
 static bool run_turns(struct state *safe)
 {
     bool failed = false;
@@ -754,7 +754,7 @@ static bool run_turns(struct state *safe)
 static void check_recovers(struct state *safe, bool failed, bool mend)
 {
     if (mend) {
-        /* An empty turn is enough. */
+        /* An empty turn suffices. */
         CHECK_INT(journal_commit(&journal), 0);
         copy_state(safe, &now);
     }
@@ -765,7 +765,7 @@ static void check_recovers(struct state *safe, bool failed, bool mend)
     journal_close(&journal);
 }
 
-TEST(a_disk_without_room)
+TEST(a_full_disk)
 {
     static struct state safe;
     unsigned failures = 0;
@@ -785,7 +785,7 @@ TEST(a_disk_without_room)
     CHECK(failures > 100);
 }
 
-TEST(no_room_at_the_start)
+TEST(full_disk_at_startup)
 {
     static struct state want;
     unsigned refused = 0;
@@ -813,7 +813,7 @@ TEST(no_room_at_the_start)
     CHECK(refused > 10);
 }
 
-TEST(syncing_fails)
+TEST(sync_failure)
 {
     static struct state safe;
     bool failed = true;
@@ -837,7 +837,7 @@ TEST(syncing_fails)
         }
     CHECK(failures > 4);
     CHECK(!failed);
-    /* At the start: the hub says so, and does not run on. */
+    /* At start-up: an error, and the hub does not start. */
     syncs = 0;
     failing_sync = 1;
     CHECK_INT(open_journal(600, true), NEFIA_EIO);
@@ -852,8 +852,8 @@ static void keep_it(void)
     CHECK_INT(link(paths[keep_file], kept), 0);
 }
 
-/** A file that was given up reaches the disk all the same, and so does that it is there. */
-TEST(what_was_given_up_comes_back)
+/** An abandoned file reaches the disk all the same, and so does its directory entry. */
+TEST(a_file_that_failed_to_sync_reappears)
 {
     static struct state want;
 
@@ -875,7 +875,7 @@ TEST(what_was_given_up_comes_back)
         failing_sync = 0;
         before_failing = NULL;
         CHECK(!journal_dirty(&journal));
-        CHECK(journal.limit > journal.size); /* not at once again */
+        CHECK(journal.limit > journal.size); /* no immediate retry */
         journal.limit = 1 << 20;
         for (unsigned i = 0; i < turns; i++) {
             take_event(0, 1, 2 + i, 0, 1, 20);
@@ -926,7 +926,7 @@ static void random_turn(uint64_t *seq)
     }
 }
 
-/** What was written since the last sync is there in part: cut off, or with holes. */
+/** Data written since the last sync survives in part: truncated, or with holes. */
 static void cut_power(unsigned file, uint64_t on_disk)
 {
     load_image(file);
@@ -975,7 +975,7 @@ TEST(power_cuts_at_random)
     }
 }
 
-/* ---- Who else is there ---- */
+/* ---- Another hub ---- */
 
 TEST(a_second_hub_is_refused)
 {
@@ -989,7 +989,7 @@ TEST(a_second_hub_is_refused)
     text_init(&why, why_text, sizeof why_text);
     journal_init(&second, other_buf, sizeof other_buf, &seen, &hooks);
     CHECK_INT(journal_open(&second, dir, 1 << 20, true, &why), NEFIA_EIO);
-    CHECK(strstr(why_text, dir) && strstr(why_text, "another hub uses it"));
+    CHECK(strstr(why_text, dir) && strstr(why_text, "in use by another hub"));
     CHECK(second.fd < 0 && second.dir_fd < 0 && second.lock_fd < 0);
     take_event(0, 1, 1, 0, 1, 10);
     CHECK_INT(journal_commit(&journal), 0);
@@ -999,7 +999,7 @@ TEST(a_second_hub_is_refused)
     journal_close(&second);
 }
 
-TEST(says_what_is_in_the_way)
+TEST(open_errors_name_the_cause)
 {
     const struct journal_hooks hooks = {on_job, on_copy, NULL};
     struct text why;
@@ -1027,11 +1027,11 @@ TEST(says_what_is_in_the_way)
     CHECK(strstr(why_text, "/dev/null") != NULL);
 }
 
-TEST_MAIN(keeps_nothing_without_a_directory, what_is_committed_is_there_again,
+TEST_MAIN(stores_nothing_without_a_directory, committed_frames_are_replayed,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
-          the_files_take_turns, live_data_beyond_the_bound, cut_at_every_byte,
+          files_alternate, live_data_beyond_the_bound, cut_at_every_byte,
           the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,
-          the_older_file_damaged_at_every_byte, damaged_while_it_takes_over,
-          garbage_behind_the_last_turn, a_disk_without_room, no_room_at_the_start, syncing_fails,
-          what_was_given_up_comes_back, power_cuts_at_random, a_second_hub_is_refused,
-          says_what_is_in_the_way)
+          the_older_file_damaged_at_every_byte, damaged_during_rotation,
+          garbage_after_the_last_turn, a_full_disk, full_disk_at_startup, sync_failure,
+          a_file_that_failed_to_sync_reappears, power_cuts_at_random, a_second_hub_is_refused,
+          open_errors_name_the_cause)

@@ -453,7 +453,7 @@ TEST(escapes_within_the_room_given)
     }
 }
 
-TEST(a_full_builder_says_so)
+TEST(a_full_builder_is_truncated)
 {
     struct text t;
     struct json_writer w;
@@ -500,5 +500,5 @@ TEST_MAIN(takes_what_rfc_8259_allows, refuses_what_rfc_8259_forbids,
           more_values_than_tokens_is_full, depth_is_bounded_by_the_caller_and_by_64,
           finds_the_duplicate_among_many, unescapes_strings, a_string_that_does_not_fit_is_too_big,
           integers_only_where_they_are_integers, writes_every_kind_of_value,
-          writes_any_bytes_as_valid_json, escapes_within_the_room_given, a_full_builder_says_so,
+          writes_any_bytes_as_valid_json, escapes_within_the_room_given, a_full_builder_is_truncated,
           nesting_beyond_the_bound_is_truncation)

@@ -37,7 +37,7 @@ static int read_put(void)
     return link_read(&got, buf, strcspn(buf, "\n"), tokens);
 }
 
-TEST(greeting_comes_back)
+TEST(greeting_round_trips)
 {
     struct link_message m = {
         .kind = LINK_GREETING, .nonce = NONCE, .window = 32, .auth = LINK_AUTH_HOST};
@@ -71,7 +71,7 @@ TEST(longest_acknowledgement_fits_and_is_signed)
     CHECK_INT(got.window, 65535);
 }
 
-TEST(refusal_comes_back)
+TEST(refusal_round_trips)
 {
     struct link_message m = {.kind = LINK_REFUSAL, .nonce = NONCE, .window = 1, .count = 9};
 
@@ -82,7 +82,7 @@ TEST(refusal_comes_back)
     CHECK_INT(read_back("{\"refused\":{},\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
 }
 
-TEST(refuses_what_is_neither)
+TEST(refuses_unknown_messages)
 {
     CHECK_INT(read_back("{"), NEFIA_ESYNTAX);
     CHECK_INT(read_back("{}"), NEFIA_EINVAL);
@@ -167,6 +167,6 @@ TEST(a_member_of_another_form_is_no_stamp)
     CHECK(!has_stamp("," STAMP)); /* nothing to acknowledge */
 }
 
-TEST_MAIN(a_member_of_another_form_is_no_stamp, greeting_comes_back, longest_acknowledgement_fits_and_is_signed,
-          refusal_comes_back, refuses_what_is_neither,
+TEST_MAIN(a_member_of_another_form_is_no_stamp, greeting_round_trips, longest_acknowledgement_fits_and_is_signed,
+          refusal_round_trips, refuses_unknown_messages,
           stamp_is_read_by_the_decoder)

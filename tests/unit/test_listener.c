@@ -17,19 +17,19 @@ static struct connection connections[CONNECTIONS];
 static char buffer[4 * CONNECTION_BYTES];
 static struct listener listener = {.fd = -1};
 
-/* What the hooks saw. */
+/* Recorded by the hooks. */
 static char lines[4096];
 static struct text seen;
 static unsigned line_count, turns, rejects[REJECT_COUNT];
 static size_t longest;
 static bool allow, refuse, in_words, full, greeting, answer;
-static int room; /* lines that are taken; negative: no bound */
+static int room; /* lines accepted; negative: no limit */
 
 static int on_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
                    size_t sig_len)
 {
     (void)arg;
-    if ((full || room == 0) && !s->hurry)
+    if ((full || room == 0) && !s->overdue)
         return NEFIA_EAGAIN;
     room -= room > 0;
     s->refused = refuse && in_words;
@@ -85,7 +85,7 @@ static void setup(bool with_signatures)
 {
     const struct listener_hooks hooks = {.line = on_line,
                                          .turn_end = on_turn_end,
-                                         .speak = on_speak,
+                                         .respond = on_speak,
                                          .rejected = on_rejected,
                                          .allowed = on_allowed};
     struct addr a;
@@ -231,7 +231,7 @@ TEST(the_longest_line_passes_and_one_byte_more_does_not)
             len += SIGNATURE;
             big[len++] = '\n';
         }
-        /* Also byte by byte at the end, so that the most is left over. */
+        /* Byte by byte at the end, so that the remainder is as long as possible. */
         say(fd, big, len - 3);
         for (size_t i = len - 3; i < len; i++)
             say(fd, big + i, 1);
@@ -245,7 +245,7 @@ TEST(the_longest_line_passes_and_one_byte_more_does_not)
     }
 }
 
-TEST(the_end_inside_a_line)
+TEST(closed_in_the_middle_of_a_line)
 {
     setup(false);
     int fd = dial();
@@ -256,7 +256,7 @@ TEST(the_end_inside_a_line)
     CHECK_INT(listener.open, 0);
 }
 
-TEST(one_more_than_the_most)
+TEST(one_connection_too_many)
 {
     int fds[CONNECTIONS + 1];
 
@@ -276,7 +276,7 @@ TEST(one_more_than_the_most)
         close(fds[i]);
 }
 
-TEST(who_is_not_allowed)
+TEST(disallowed_peers)
 {
     setup(false);
     int fd = dial();
@@ -292,8 +292,8 @@ TEST(who_is_not_allowed)
     close(second);
 }
 
-/** An orderly end would tell a beacon that what it sent has arrived. */
-TEST(what_is_refused_ends_in_a_reset)
+/** An orderly close would make a beacon count its events as delivered. */
+TEST(rejection_resets_the_connection)
 {
     char c;
 
@@ -311,7 +311,7 @@ TEST(what_is_refused_ends_in_a_reset)
     close(fd);
 }
 
-TEST(a_chatterbox_does_not_keep_the_others_waiting)
+TEST(a_busy_sender_does_not_starve_the_others)
 {
     static char lots[sizeof buffer * 2];
 
@@ -328,14 +328,14 @@ TEST(a_chatterbox_does_not_keep_the_others_waiting)
     }
     CHECK_INT(send(quiet, "me\n", 3, 0), 3);
     turn(1);
-    /* One turn: not all of the loud one, but the line of the quiet one. */
+    /* One turn: part of the busy sender's lines, and the other sender's line. */
     CHECK(line_count <= sizeof buffer + 1);
     CHECK(strstr(lines, "me;") != NULL || longest == 2);
     close(loud);
     close(quiet);
 }
 
-TEST(half_a_line_times_out)
+TEST(incomplete_line_times_out)
 {
     setup(false);
     int fd = dial(), slow = dial();
@@ -356,7 +356,7 @@ TEST(half_a_line_times_out)
     close(slow);
 }
 
-TEST(who_is_idle_is_asked_to_leave_and_may_still_send)
+TEST(idle_connection_is_shut_down_but_still_read)
 {
     setup(false);
     int fd = dial();
@@ -380,7 +380,7 @@ TEST(who_is_idle_is_asked_to_leave_and_may_still_send)
     CHECK_INT(rejects[REJECT_UNFINISHED], 0);
 }
 
-TEST(draining_reads_what_was_sent_and_ends_in_time)
+TEST(draining_reads_sent_data_and_ends_in_time)
 {
     setup(false);
     int fd = dial(), silent = dial();
@@ -399,7 +399,7 @@ TEST(draining_reads_what_was_sent_and_ends_in_time)
     close(silent);
 }
 
-/** What fd was told, as a string. */
+/** Data received on fd, as a string. */
 static const char *heard(int fd)
 {
     static char said[128];
@@ -410,7 +410,7 @@ static const char *heard(int fd)
     return said;
 }
 
-TEST(says_what_there_is_to_say)
+TEST(sends_pending_output)
 {
     setup(false);
     greeting = true;
@@ -418,7 +418,7 @@ TEST(says_what_there_is_to_say)
     CHECK_STR(heard(fd), "hello\n");
     answer = true;
     say_str(fd, "one\ntwo\n");
-    CHECK_STR(heard(fd), ""); /* nothing is safe yet */
+    CHECK_STR(heard(fd), ""); /* nothing is durable yet */
     listener_acknowledge(&listener);
     CHECK_STR(heard(fd), "had it\n");
     listener_acknowledge(&listener);
@@ -426,7 +426,7 @@ TEST(says_what_there_is_to_say)
     close(fd);
 }
 
-TEST(a_line_that_is_held_is_offered_again)
+TEST(a_deferred_line_is_offered_again)
 {
     setup(false);
     int fd = dial(), other = dial();
@@ -436,7 +436,7 @@ TEST(a_line_that_is_held_is_offered_again)
     CHECK_STR(lines, "a;");
     CHECK_INT(listener.held, 1);
     full = false;
-    say_str(other, "x\n"); /* who is not held goes on */
+    say_str(other, "x\n"); /* other connections continue */
     CHECK_STR(lines, "a;x;");
     listener_resume(&listener);
     CHECK_STR(lines, "a;x;b;c;");
@@ -449,7 +449,7 @@ TEST(a_line_that_is_held_is_offered_again)
     CHECK_INT(listener.open, 0);
 }
 
-TEST(room_goes_around_among_those_who_wait)
+TEST(waiting_connections_take_turns)
 {
     setup(false);
     int loud = dial(), quiet = dial();
@@ -466,7 +466,7 @@ TEST(room_goes_around_among_those_who_wait)
     close(quiet);
 }
 
-TEST(a_refusal_in_words_waits_for_what_came_before)
+TEST(a_refusal_waits_for_earlier_acknowledgements)
 {
     setup(false);
     int fd = dial();
@@ -475,7 +475,7 @@ TEST(a_refusal_in_words_waits_for_what_came_before)
     CHECK_STR(lines, "a;");
     CHECK_STR(heard(fd), "");
     CHECK_INT(is_closed(fd), 0);
-    listener_acknowledge(&listener); /* now it is safe */
+    listener_acknowledge(&listener); /* now it is durable */
     CHECK_STR(heard(fd), "not this\n");
     CHECK_INT(is_closed(fd), 1);
     close(fd);
@@ -483,19 +483,19 @@ TEST(a_refusal_in_words_waits_for_what_came_before)
     CHECK_INT(listener.open, 0);
 }
 
-TEST(a_line_is_held_for_a_bounded_time)
+TEST(a_line_is_deferred_for_a_bounded_time)
 {
     setup(false);
     int fd = dial();
     full = true;
     say_str(fd, "a\nb\n");
-    close(fd); /* what was sent is there all the same */
+    close(fd); /* sent data is still processed */
     for (unsigned waited = 0; waited < HOLD_MOST_MS; waited += HOLD_STEP_MS) {
         CHECK_STR(lines, "");
         fake.now_ms += HOLD_STEP_MS;
         turn(1);
     }
-    CHECK_STR(lines, "a;"); /* each has its own time */
+    CHECK_STR(lines, "a;"); /* each has its own deadline */
     full = false;
     listener_resume(&listener);
     turn(3);
@@ -504,7 +504,7 @@ TEST(a_line_is_held_for_a_bounded_time)
     CHECK_INT(listener.held, 0);
 }
 
-TEST(who_is_silent_gives_way_when_all_are_taken)
+TEST(silent_connection_is_evicted_when_full)
 {
     int fds[CONNECTIONS + 2];
 
@@ -520,15 +520,15 @@ TEST(who_is_silent_gives_way_when_all_are_taken)
     fake.now_ms += PROVE_MS;
     fds[CONNECTIONS + 1] = dial();
     CHECK_INT(rejects[REJECT_FULL], 2);
-    CHECK_INT(is_closed(fds[0]), 0); /* it has proven itself */
-    CHECK_INT(is_closed(fds[1]), 1); /* the oldest that has not */
+    CHECK_INT(is_closed(fds[0]), 0); /* it has sent a valid event */
+    CHECK_INT(is_closed(fds[1]), 1); /* the oldest without one */
     say_str(fds[CONNECTIONS + 1], "b\n");
     CHECK_STR(lines, "a;b;");
     for (int i = 0; i < CONNECTIONS + 2; i++)
         close(fds[i]);
 }
 
-TEST(one_peer_takes_its_share_of_the_connections)
+TEST(connections_per_peer_are_limited)
 {
     setup(false);
     listener.per_peer = 2;
@@ -552,13 +552,13 @@ TEST(closing_releases_all)
     listener_close(&listener);
 }
 
-TEST_MAIN(room_goes_around_among_those_who_wait, a_refusal_in_words_waits_for_what_came_before,
-          who_is_silent_gives_way_when_all_are_taken, says_what_there_is_to_say,
-          a_line_that_is_held_is_offered_again, a_line_is_held_for_a_bounded_time,
-          one_peer_takes_its_share_of_the_connections, cuts_lines,
+TEST_MAIN(waiting_connections_take_turns, a_refusal_waits_for_earlier_acknowledgements,
+          silent_connection_is_evicted_when_full, sends_pending_output,
+          a_deferred_line_is_offered_again, a_line_is_deferred_for_a_bounded_time,
+          connections_per_peer_are_limited, cuts_lines,
           pairs_lines_with_signatures_wherever_they_are_split, a_long_second_line_is_given_as_it_is,
-          the_longest_line_passes_and_one_byte_more_does_not, the_end_inside_a_line,
-          one_more_than_the_most, who_is_not_allowed, what_is_refused_ends_in_a_reset,
-          a_chatterbox_does_not_keep_the_others_waiting, half_a_line_times_out,
-          who_is_idle_is_asked_to_leave_and_may_still_send,
-          draining_reads_what_was_sent_and_ends_in_time, closing_releases_all)
+          the_longest_line_passes_and_one_byte_more_does_not, closed_in_the_middle_of_a_line,
+          one_connection_too_many, disallowed_peers, rejection_resets_the_connection,
+          a_busy_sender_does_not_starve_the_others, incomplete_line_times_out,
+          idle_connection_is_shut_down_but_still_read,
+          draining_reads_sent_data_and_ends_in_time, closing_releases_all)

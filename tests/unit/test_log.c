@@ -7,7 +7,7 @@
 #include "nefia/sys/log.h"
 
 static int pipe_ends[2];
-static int waited_ms; /* how long the log was ready to wait, in all */
+static int waited_ms; /* total time the log was prepared to wait */
 
 /** In the place of the C library's. */
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
@@ -41,7 +41,7 @@ static void teardown(void)
     log_to_fd(STDERR_FILENO);
 }
 
-TEST(lines_have_a_level)
+TEST(levels_filter_lines)
 {
     setup(LOG_LEVEL_INFO);
     LOG_ERROR("port ", DEC(9500), " in use");
@@ -58,7 +58,7 @@ TEST(lines_have_a_level)
     teardown();
 }
 
-TEST(nobody_forges_lines)
+TEST(lines_cannot_be_forged)
 {
     setup(LOG_LEVEL_INFO);
     LOG_INFO("peer says \"", "x\nnefia: error: fire\033[2J\r", "\"");
@@ -113,7 +113,7 @@ TEST(endless_repetition_is_not_silence)
     teardown();
 }
 
-TEST(reader_that_takes_nothing_loses_lines)
+TEST(blocked_reader_loses_lines)
 {
     setup(LOG_LEVEL_INFO);
     static char filler[65536];
@@ -124,7 +124,7 @@ TEST(reader_that_takes_nothing_loses_lines)
     while (read(pipe_ends[0], filler, sizeof filler) > 0)
         ;
     LOG_INFO("seen");
-    CHECK_STR(lines(), "nefia: warning: 2 log lines were lost\nnefia: seen\n");
+    CHECK_STR(lines(), "nefia: warning: 2 log lines lost\nnefia: seen\n");
     teardown();
 }
 
@@ -140,7 +140,7 @@ TEST(stuck_reader_is_waited_for_once)
         LOG_INFO("line ", DEC(i));
     CHECK(waited_ms > 0 && waited_ms <= 100);
     teardown();
-    setup(LOG_LEVEL_INFO); /* an end to the loss, for the tests that follow */
+    setup(LOG_LEVEL_INFO); /* end the loss, for the following tests */
     LOG_INFO("");
     teardown();
 }
@@ -156,6 +156,6 @@ TEST(syslog_falls_back_or_delivers)
     teardown();
 }
 
-TEST_MAIN(lines_have_a_level, nobody_forges_lines, long_lines_end_in_dots, repetitions_are_counted,
-          endless_repetition_is_not_silence, reader_that_takes_nothing_loses_lines,
+TEST_MAIN(levels_filter_lines, lines_cannot_be_forged, long_lines_end_in_dots, repetitions_are_counted,
+          endless_repetition_is_not_silence, blocked_reader_loses_lines,
           stuck_reader_is_waited_for_once, syslog_falls_back_or_delivers)

@@ -67,7 +67,7 @@ TEST(timers_fire_in_order_and_once)
     teardown();
 }
 
-TEST(timer_armed_anew_moves)
+TEST(rearmed_timer_moves)
 {
     setup(NULL);
     timer_start(&f.loop, &f.timers[0], 10, note, "x");
@@ -218,12 +218,12 @@ static void reuse_slot(void *arg, short revents)
 {
     (void)arg, (void)revents;
     f.calls++;
-    /* As when a connection is closed and its slot taken by another in the same turn. */
+    /* As when a connection is closed and its slot reused in the same turn. */
     for (int i = 0; i < 2; i++)
         loop_watch(&f.loop, &f.watches[i], f.pipes[i][0], POLLIN, on_ready, NULL);
 }
 
-TEST(watch_taken_anew_gets_no_stale_readiness)
+TEST(reused_watch_gets_no_stale_readiness)
 {
     setup(NULL);
     loop_watch(&f.loop, &f.watches[0], f.pipes[0][1], POLLOUT, reuse_slot, NULL);
@@ -289,7 +289,7 @@ TEST(timer_removes_watches_between_turns)
     teardown();
 }
 
-TEST(hang_up_is_told_without_asking)
+TEST(hang_up_is_always_reported)
 {
     setup(NULL);
     loop_watch(&f.loop, &f.watches[0], f.pipes[0][0], 0, on_ready, NULL);
@@ -369,7 +369,7 @@ TEST(signals_arrive_in_the_loop)
     raise(SIGCHLD);
     CHECK_INT(seen[SIGHUP], 0);
     loop_turn(&f.loop, 1000);
-    /* One ppoll may take them one by one. */
+    /* ppoll may deliver them one at a time. */
     for (int i = 0; i < 5; i++)
         loop_turn(&f.loop, 0);
     CHECK_INT(seen[SIGHUP], 1);
@@ -401,11 +401,11 @@ TEST(broken_pipe_does_not_kill)
     teardown();
 }
 
-TEST_MAIN(timers_fire_in_order_and_once, timer_armed_anew_moves,
+TEST_MAIN(timers_fire_in_order_and_once, rearmed_timer_moves,
           timer_of_zero_waits_for_the_next_turn, timer_stops_others_that_are_due,
           timer_arms_another_due_one_for_later, watch_reports_readiness, watch_table_full,
-          watch_removes_itself_and_all_others, watch_taken_anew_gets_no_stale_readiness,
+          watch_removes_itself_and_all_others, reused_watch_gets_no_stale_readiness,
           watch_events_withdrawn_in_the_same_turn, watch_stops_a_due_timer,
-          timer_removes_watches_between_turns, hang_up_is_told_without_asking,
+          timer_removes_watches_between_turns, hang_up_is_always_reported,
           timers_run_under_constant_io, real_time_is_not_early, stop_before_run,
           signals_arrive_in_the_loop, signals_arrive_under_constant_io, broken_pipe_does_not_kill)

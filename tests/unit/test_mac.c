@@ -86,7 +86,7 @@ TEST(rfc4231_vectors)
                  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-TEST(refuses_what_is_not_the_signature)
+TEST(refuses_malformed_signatures)
 {
     struct mac_key k = {0};
     char hex[MAC_HEX + 1] = "", bad[MAC_HEX + 2];
@@ -169,7 +169,7 @@ TEST(loads_a_key_from_a_file)
     CHECK_MEM(hex[0], hex[1], MAC_HEX);
 }
 
-TEST(looks_behind_links_and_refuses_other_files)
+TEST(follows_links_and_refuses_other_file_types)
 {
     struct mac_key k = {0};
     char buf[200];
@@ -195,7 +195,7 @@ TEST(looks_behind_links_and_refuses_other_files)
     unlink(link_path);
 }
 
-TEST(nothing_of_a_key_half_read_is_left)
+TEST(partially_read_key_is_wiped)
 {
     struct mac_key k = {0};
     char left[16];
@@ -212,12 +212,12 @@ TEST(nothing_of_a_key_half_read_is_left)
     CHECK_INT(err, NEFIA_EIO);
     CHECK_INT(fails_after, 0);
     CHECK(!k.set);
-    CHECK(strstr(buf, "cannot read the key"));
+    CHECK(strstr(buf, "cannot read the key file"));
     CHECK(memcmp(left, "0123456789abcdef", sizeof left) != 0);
     unlink(path);
 }
 
-TEST(a_key_in_a_file_of_other_things)
+TEST(inline_key_needs_a_private_file)
 {
     struct mac_key k = {0};
     char buf[200];
@@ -246,6 +246,6 @@ TEST(cleaned_up)
     CHECK(true);
 }
 
-TEST_MAIN(rfc4231_vectors, refuses_what_is_not_the_signature, key_length_is_bounded,
-          loads_a_key_from_a_file, looks_behind_links_and_refuses_other_files,
-          nothing_of_a_key_half_read_is_left, a_key_in_a_file_of_other_things, cleaned_up)
+TEST_MAIN(rfc4231_vectors, refuses_malformed_signatures, key_length_is_bounded,
+          loads_a_key_from_a_file, follows_links_and_refuses_other_file_types,
+          partially_read_key_is_wiped, inline_key_needs_a_private_file, cleaned_up)

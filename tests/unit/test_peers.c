@@ -7,9 +7,9 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/log.h"
 
-/* ---- a kernel of our own ---- */
+/* ---- a fake kernel ---- */
 
-static const char *told[4]; /* its peers; ended by null */
+static const char *reported[4]; /* its peers; null-terminated */
 static int refusal;
 static unsigned questions;
 static char asked[WIREGUARD_NAME];
@@ -27,15 +27,15 @@ int wireguard_read(struct wireguard_reader *r, const char *interface, void *work
         text_str(why, refusal == NEFIA_EAUTH ? "another reason" : "the reason");
         return refusal;
     }
-    for (unsigned i = 0; told[i]; i++)
+    for (unsigned i = 0; reported[i]; i++)
         if (r->count < r->cap)
-            (void)addr_net_parse(&r->nets[r->count++], told[i], strlen(told[i]), NULL);
+            (void)addr_net_parse(&r->nets[r->count++], reported[i], strlen(reported[i]), NULL);
         else
             r->left_out++;
     return 0;
 }
 
-/* ---- who follows it ---- */
+/* ---- callbacks ---- */
 
 static struct clock_fake fake;
 static struct loop loop;
@@ -66,16 +66,16 @@ static void begin(void)
     (void)lseek(log_fd, 0, SEEK_SET);
     log_init("t", LOG_LEVEL_INFO);
     log_to_fd(log_fd);
-    LOG_INFO("begin"); /* or the first line could repeat the last one, and only be counted */
+    LOG_INFO("begin"); /* otherwise the first line might be counted as a repetition */
     clock_fake_init(&fake, 1000, 0);
     loop_init(&loop, &fake.clock, pollfds, polled, 1);
     peers_init(&peers, &loop, nets, 2, NULL, changed, NULL);
-    memset(told, 0, sizeof told);
+    memset(reported, 0, sizeof reported);
     refusal = 0;
     questions = changes = 0;
 }
 
-/** How often the log has it. */
+/** Number of occurrences in the log. */
 static unsigned logged(const char *text)
 {
     static char buf[4096];
@@ -104,13 +104,13 @@ static bool has(const char *s)
 TEST(peers_come_and_go)
 {
     begin();
-    told[0] = "10.77.0.2";
+    reported[0] = "10.77.0.2";
     peers_follow(&peers, "wg0");
     CHECK_STR(asked, "wg0");
     CHECK_INT(changes, 1);
     CHECK(has("10.77.0.2"));
     CHECK(!has("10.77.0.3"));
-    told[0] = "10.77.0.3";
+    reported[0] = "10.77.0.3";
     fake.now_ms += PEERS_AGAIN_MS - 1;
     (void)loop_turn(&loop, 0);
     CHECK_INT(questions, 1);
@@ -119,35 +119,35 @@ TEST(peers_come_and_go)
     CHECK_INT(changes, 2);
     CHECK(!has("10.77.0.2"));
     CHECK(has("10.77.0.3"));
-    CHECK_INT(logged("has 1 networks"), 1);
+    CHECK_INT(logged("has 1 peer networks"), 1);
 }
 
-TEST(nobody_while_it_cannot_be_read_and_one_line)
+TEST(unreadable_list_is_empty_and_logged_once)
 {
     begin();
-    told[0] = "10.77.0.2";
+    reported[0] = "10.77.0.2";
     peers_follow(&peers, "wg0");
     refusal = NEFIA_ENOTFOUND;
     for (int i = 0; i < 3; i++)
         half_a_minute();
     CHECK(!has("10.77.0.2"));
     CHECK_INT(changes, 4);
-    CHECK_INT(logged("nobody may connect from wg0: the reason"), 1);
-    refusal = NEFIA_EAUTH; /* another reason is news */
+    CHECK_INT(logged("no connections accepted from wg0: the reason"), 1);
+    refusal = NEFIA_EAUTH; /* another reason is logged */
     half_a_minute();
-    CHECK_INT(logged("nobody may connect from wg0"), 2);
+    CHECK_INT(logged("no connections accepted from wg0"), 2);
     refusal = 0;
     half_a_minute();
     CHECK(has("10.77.0.2"));
-    CHECK_INT(logged("wg0 has 1 networks"), 2);
+    CHECK_INT(logged("wg0 has 1 peer networks"), 2);
 }
 
-TEST(what_does_not_fit_is_told_once)
+TEST(overflow_is_logged_once)
 {
     begin();
-    told[0] = "10.0.0.1";
-    told[1] = "10.0.0.2";
-    told[2] = "10.0.0.3";
+    reported[0] = "10.0.0.1";
+    reported[1] = "10.0.0.2";
+    reported[2] = "10.0.0.3";
     peers_follow(&peers, "wg0");
     half_a_minute();
     CHECK(has("10.0.0.2"));
@@ -158,7 +158,7 @@ TEST(what_does_not_fit_is_told_once)
 TEST(a_reload_follows_another_or_none)
 {
     begin();
-    told[0] = "10.77.0.2";
+    reported[0] = "10.77.0.2";
     peers_follow(&peers, "wg0");
     peers_follow(&peers, "wg1");
     CHECK_STR(asked, "wg1");
@@ -169,5 +169,5 @@ TEST(a_reload_follows_another_or_none)
     CHECK_INT(questions, 2);
 }
 
-TEST_MAIN(peers_come_and_go, nobody_while_it_cannot_be_read_and_one_line,
-          what_does_not_fit_is_told_once, a_reload_follows_another_or_none)
+TEST_MAIN(peers_come_and_go, unreadable_list_is_empty_and_logged_once,
+          overflow_is_logged_once, a_reload_follows_another_or_none)

@@ -66,7 +66,7 @@ TEST(groups_by_name_and_number)
     check_is("55:adm", 55, 4);
 }
 
-TEST(what_is_not_there_is_named)
+TEST(missing_entries_are_named)
 {
     check_refused("nobody", "no such user in /etc/passwd: nobody");
     check_refused("nefi", "no such user in /etc/passwd: nefi");
@@ -74,19 +74,19 @@ TEST(what_is_not_there_is_named)
     check_refused(":adm", "no such user in /etc/passwd: :adm");
     check_refused("broken", "no such user in /etc/passwd: broken");
     check_refused("short", "no such user in /etc/passwd: short");
-    check_refused("55", "not in /etc/passwd; say its group too: 55:GROUP");
-    check_refused("1500", "not in /etc/passwd; say its group too: 1500:GROUP");
+    check_refused("55", "not in /etc/passwd; name its group as well: 55:GROUP");
+    check_refused("1500", "not in /etc/passwd; name its group as well: 1500:GROUP");
     check_refused("nefia:", "no such group in /etc/group: ");
     check_refused("nefia:wheel", "no such group in /etc/group: wheel");
     check_refused("nefia:adm:x", "no such group in /etc/group: adm:x");
     check_refused("-1", "no such user in /etc/passwd: -1");
-    /* The number that means "leave it" to the kernel, and beyond. */
+    /* The number that means "unchanged" to the kernel, and larger ones. */
     check_refused("4294967295", "no such user in /etc/passwd: 4294967295");
     check_refused("4294967296:0", "no such user in /etc/passwd: 4294967296:0");
     check_refused("5:4294967295", "no such group in /etc/group: 4294967295");
 }
 
-TEST(files_of_any_form_are_survived)
+TEST(arbitrary_files_are_safe)
 {
     static const char *const files[] = {"", "\n\n", ":", "::::::", "nefia", "nefia:", "nefia:x:5",
                                         "nefia:x::", "x\nnefia:x:5:6"};
@@ -109,5 +109,5 @@ TEST(another_user_is_noticed)
     CHECK(!privileges_same(&a, &other));
 }
 
-TEST_MAIN(users_by_name_and_number, groups_by_name_and_number, what_is_not_there_is_named,
-          files_of_any_form_are_survived, another_user_is_noticed)
+TEST_MAIN(users_by_name_and_number, groups_by_name_and_number, missing_entries_are_named,
+          arbitrary_files_are_safe, another_user_is_noticed)

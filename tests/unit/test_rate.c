@@ -28,7 +28,7 @@ TEST(limit_and_reserved_share)
     CHECK_INT(burst(SEVERITY_CRITICAL, 1, 59999), 0);
     CHECK_INT(burst(SEVERITY_CRITICAL, 20, 60000), 10);
     CHECK_INT(burst(SEVERITY_INFO, 20, 119999), 0);
-    /* The share is used up by the critical ones, the rest is for all. */
+    /* Critical events use their reserved share first; the rest is for all. */
     CHECK_INT(burst(SEVERITY_CRITICAL, 2, 120000), 2);
     CHECK_INT(burst(SEVERITY_INFO, 20, 120000), 8);
 }
@@ -45,7 +45,7 @@ TEST(small_limits)
     }
 }
 
-TEST(limit_changes_keep_what_passed)
+TEST(limit_changes_keep_passed_events)
 {
     rate_init(&rate, times, CAPACITY);
     CHECK_INT(rate_set_limit(&rate, 0), NEFIA_EINVAL);
@@ -59,7 +59,7 @@ TEST(limit_changes_keep_what_passed)
     CHECK_INT(burst(SEVERITY_CRITICAL, 100, 61000), 5);
 }
 
-/* Against a model that remembers every event that passed. */
+/* Against a model that records every event that passed. */
 TEST(never_more_than_the_limit_in_any_minute)
 {
     static struct {
@@ -198,6 +198,6 @@ TEST(long_types_and_large_counts)
     CHECK(!held.types[1].type[0]);
 }
 
-TEST_MAIN(limit_and_reserved_share, small_limits, limit_changes_keep_what_passed,
+TEST_MAIN(limit_and_reserved_share, small_limits, limit_changes_keep_passed_events,
           never_more_than_the_limit_in_any_minute, suppressed_counts_by_type_and_severity,
           more_types_than_slots_are_others, report_keeps_to_half_an_event, long_types_and_large_counts)

@@ -55,7 +55,7 @@ TEST(names_with_escapes_are_kept_beside_the_line)
     CHECK(slice_eq(v.host, "host-1"));
 }
 
-TEST(a_sender_without_clock_is_shown_with_the_time_of_arrival)
+TEST(unsynced_senders_are_shown_with_arrival_time)
 {
     const char *line = "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"1970-01-"
                        "01T00:00:09Z\",\"severity\":\"info\","
@@ -73,7 +73,7 @@ TEST(a_sender_without_clock_is_shown_with_the_time_of_arrival)
     CHECK_INT(v.row->event.event_s, 9);
 }
 
-TEST(the_oldest_rows_give_way)
+TEST(the_oldest_rows_are_overwritten)
 {
     struct recent_view v;
 
@@ -86,7 +86,7 @@ TEST(the_oldest_rows_give_way)
     CHECK(recent_get(&recent, ROWS + 3, &v));
 }
 
-TEST(rows_whose_bytes_are_gone_are_gone)
+TEST(rows_with_overwritten_bytes_are_gone)
 {
     char type[EVENT_TYPE_MAX + 1];
     struct recent_view v;
@@ -102,7 +102,7 @@ TEST(rows_whose_bytes_are_gone_are_gone)
         CHECK(seq - oldest < 3);
         for (uint64_t s = oldest; s <= seq; s++) {
             REQUIRE(recent_get(&recent, s, &v));
-            /* Never a byte of another event. */
+            /* No bytes of another event. */
             CHECK_INT(v.type.ptr[0], 'a' + (int)(s - 1) % 26);
             CHECK_INT(v.line.ptr[0], '{');
             CHECK_INT(v.line.ptr[v.line.len - 1], '}');
@@ -132,7 +132,7 @@ TEST(outcomes_come_in_their_own_order)
     CHECK_INT(recent.last_number, 3);
 }
 
-TEST(an_outcome_after_the_row_gave_way_is_harmless)
+TEST(an_outcome_of_an_overwritten_row_is_ignored)
 {
     struct recent_view v;
 
@@ -165,6 +165,6 @@ TEST(long_texts_are_cut)
 }
 
 TEST_MAIN(keeps_an_event_and_its_bytes, names_with_escapes_are_kept_beside_the_line,
-          a_sender_without_clock_is_shown_with_the_time_of_arrival, the_oldest_rows_give_way,
-          rows_whose_bytes_are_gone_are_gone, outcomes_come_in_their_own_order,
-          an_outcome_after_the_row_gave_way_is_harmless, long_texts_are_cut)
+          unsynced_senders_are_shown_with_arrival_time, the_oldest_rows_are_overwritten,
+          rows_with_overwritten_bytes_are_gone, outcomes_come_in_their_own_order,
+          an_outcome_of_an_overwritten_row_is_ignored, long_texts_are_cut)

@@ -5,8 +5,8 @@
 
 static struct addr out[4];
 
-/* The files of the device: /etc/hosts is `hosts`, a larger one than is read; all others are not
- * there. */
+/* The device's files: /etc/hosts is `hosts`, longer than what is read; no other files
+ * exist. */
 static const char *hosts;
 
 long file_read(const char *path, void *buf, size_t cap)
@@ -109,11 +109,11 @@ TEST(answers)
     CHECK_INT(dns_answer(msg, sizeof msg, 0x1234, "hub.lan", DNS_A, out, 4), NEFIA_EAGAIN);
 }
 
-TEST(answers_cut_anywhere_or_with_any_byte_changed)
+TEST(truncated_and_corrupted_responses)
 {
     for (size_t len = 0; len < sizeof answer; len++) {
         uint8_t msg[sizeof answer];
-        uint8_t *end = msg + sizeof msg - len; /* what is read beyond is beyond the array */
+        uint8_t *end = msg + sizeof msg - len; /* reads past the end are past the array */
         memcpy(end, answer, len);
         CHECK(dns_answer(end, len, 0x1234, "hub.lan", DNS_A, out, 4) <= 1);
     }
@@ -134,14 +134,14 @@ TEST(numbers_need_no_server)
     CHECK_STR(text_of(&out[0]), "[2001:db8::7]:80");
 }
 
-TEST(half_a_line_at_the_end_is_no_line)
+TEST(incomplete_last_line_is_ignored)
 {
     hosts = "192.0.2.1 hub.example\n192.0.2.2 hub.exam";
     CHECK_INT(resolve("hub.example", 9500, out, 4), 1);
     CHECK_STR(text_of(&out[0]), "192.0.2.1:9500");
-    CHECK(resolve("hub.exam", 9500, out, 4) < 0); /* that may be the beginning of another */
+    CHECK(resolve("hub.exam", 9500, out, 4) < 0); /* it may be the start of a longer name */
     hosts = NULL;
 }
 
-TEST_MAIN(hosts_files, half_a_line_at_the_end_is_no_line, resolv_conf, queries, answers, answers_cut_anywhere_or_with_any_byte_changed,
+TEST_MAIN(hosts_files, incomplete_last_line_is_ignored, resolv_conf, queries, answers, truncated_and_corrupted_responses,
           numbers_need_no_server)

@@ -4,7 +4,7 @@ static struct rules rules;
 
 #define EXEC "\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\"}"
 
-/** Names of the rules that match, with spaces between. */
+/** Names of the matching rules, separated by spaces. */
 static const char *matching(const char *type, const char *host, const char *severity)
 {
     static char buf[256];
@@ -17,7 +17,7 @@ static const char *matching(const char *type, const char *host, const char *seve
     bool any = rules_match(&rules, &e, bits);
     for (unsigned i = 0; i < set->count; i++) {
         struct rule_verdict v = rules_judge(&rules, &set->rules[i], &e);
-        /* The remembered way and the plain way decide alike. */
+        /* The cached and the uncached decision agree. */
         CHECK_INT(any && bits[i / 32] >> (i % 32) & 1, v.reason == RULE_MATCHES);
     }
     if (any)
@@ -63,7 +63,7 @@ TEST(no_rules_match_nothing)
     CHECK_STR(matching("a", "b", "critical"), "");
 }
 
-TEST(more_types_and_hosts_than_are_remembered)
+TEST(more_types_and_hosts_than_the_cache_holds)
 {
     char type[8] = "t000", host[8] = "h000";
 
@@ -80,7 +80,7 @@ TEST(more_types_and_hosts_than_are_remembered)
         }
 }
 
-TEST(longest_names_are_remembered_and_told_apart)
+TEST(longest_names_are_cached_and_distinguished)
 {
     char host[EVENT_HOST_MAX + 1], type[EVENT_TYPE_MAX + 1];
 
@@ -116,7 +116,7 @@ TEST(full_words_of_bits)
     }
     text_str(&t, "]}");
     fixture_init(&rules);
-    /* More nodes than the fixture has is fine: then there are fewer rules to look at. */
+    /* Running out of the fixture's nodes is fine: fewer rules are checked then. */
     int n = fixture_load(&rules, json, NULL);
     if (n < 0)
         return;
@@ -142,7 +142,7 @@ TEST(equal_patterns_are_shared_and_freed)
                          NULL) == 2);
     CHECK_INT(rules_active(&rules)->rules[0].event_pattern,
               rules_active(&rules)->rules[1].host_pattern);
-    /* A reload keeps what it still needs. */
+    /* A reload keeps patterns still in use. */
     REQUIRE(fixture_load(&rules,
                          "{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"(a|b)+c\"," EXEC "}]}",
                          NULL) == 1);
@@ -168,17 +168,17 @@ TEST(a_bad_file_replaces_nothing)
                      NULL),
         NEFIA_EINVAL);
     CHECK(reported("t.json:2: reactor.rules[1].event_pattern: \"a(\""));
-    CHECK(reported("t.json:2: reactor.rules[1]: name: \"x\" is the name of an earlier rule"));
+    CHECK(reported("t.json:2: reactor.rules[1]: name: \"x\" is already used by an earlier rule"));
     CHECK(reported(
         "t.json:3: reactor.rules[2].action.type: \"dance\" is not one of exec, alert, playbook"));
-    CHECK(reported("t.json:4: reactor.rules[3].action.webhook_name: there is no \"none\""));
+    CHECK(reported("t.json:4: reactor.rules[3].action.webhook_name: no webhook \"none\""));
     CHECK(reported("t.json:5: reactor.rules[4].severity: \"loud\""));
     CHECK(reported("t.json:5: reactor.rules[4].name: missing"));
     CHECK_INT(heap_stats().used, used);
     CHECK_STR(matching("abc", "h", "info"), "a");
 }
 
-TEST(hits_stay_with_the_name)
+TEST(hits_are_kept_by_name)
 {
     fixture_init(&rules);
     REQUIRE(fixture_load(&rules,
@@ -217,7 +217,7 @@ TEST(actions_not_in_this_build)
     CHECK_INT(r[3].action.timeout_ms, 120000);
 }
 
-TEST(a_verdict_says_what_was_compared)
+TEST(a_verdict_names_the_compared_values)
 {
     char buf[256];
     struct text t;
@@ -248,7 +248,16 @@ TEST(a_verdict_says_what_was_compared)
     }
 }
 
-TEST(more_patterns_than_fit)
+static unsigned report_lines(void)
+{
+    unsigned n = 0;
+
+    for (const char *s = fixture_reports; *s; s++)
+        n += *s == '\n';
+    return n;
+}
+
+TEST(too_many_patterns_are_reported_once)
 {
     fixture_init(&rules);
     CHECK_INT(fixture_load(
@@ -258,10 +267,36 @@ TEST(more_patterns_than_fit)
                   "{\"name\":\"2\",\"event_pattern\":\"3\",\"host_pattern\":\"4\"," EXEC "},"
                   "{\"name\":\"3\",\"event_pattern\":\"5\",\"host_pattern\":\"6\"," EXEC "},"
                   "{\"name\":\"4\",\"event_pattern\":\"7\",\"host_pattern\":\"8\"," EXEC "},"
-                  "{\"name\":\"5\",\"event_pattern\":\"9\",\"host_pattern\":\"1\"," EXEC "}]}",
+                  "{\"name\":\"5\",\"event_pattern\":\"9\",\"host_pattern\":\"1\"," EXEC "},"
+                  "{\"name\":\"6\",\"event_pattern\":\"10\",\"host_pattern\":\"11\"," EXEC "}]}",
                   NULL),
               NEFIA_EINVAL);
-    CHECK(reported("reactor.rules[4].event_pattern: more different patterns than RULE_PATTERNS"));
+    CHECK(reported("reactor.rules[4].event_pattern: too many different patterns "
+                   "(CONFIG_RULE_PATTERNS=" LITERAL(CONFIG_RULE_PATTERNS) ")"));
+    CHECK_INT(report_lines(), 1);
+}
+
+TEST(an_exhausted_heap_is_reported_once)
+{
+    static _Alignas(16) char small[4096];
+
+    fixture_init(&rules);
+    heap_init(small, sizeof small);
+    CHECK_INT(fixture_load(
+                  &rules,
+                  "{\"rules\":[{\"name\":\"1\",\"event_pattern\":\"x[ab]{0,20}c\"," EXEC "},"
+                  "{\"name\":\"2\",\"event_pattern\":\"y[ab]{0,20}c\",\"host_pattern\":"
+                  "\"z[ab]{0,20}c\"," EXEC "},"
+                  "{\"name\":\"3\",\"event_pattern\":\"(ab\"," EXEC "}]}",
+                  NULL),
+              NEFIA_EINVAL);
+    CHECK_INT(heap_stats().used, 0);
+    heap_init(fixture_heap, sizeof fixture_heap);
+    CHECK(reported("reactor.rules[0].event_pattern: \"x[ab]{0,20}c\": heap exhausted "
+                   "(CONFIG_HUB_HEAP_KB=" LITERAL(CONFIG_HUB_HEAP_KB) "); raise it"));
+    /* The third rule has an error of its own. */
+    CHECK(reported("reactor.rules[2].event_pattern: \"(ab\": offset 0"));
+    CHECK_INT(report_lines(), 2);
 }
 
 TEST(backoff_grows_and_is_bounded)
@@ -274,7 +309,8 @@ TEST(backoff_grows_and_is_bounded)
 }
 
 TEST_MAIN(type_host_and_severity_all_count, no_rules_match_nothing,
-          more_types_and_hosts_than_are_remembered, longest_names_are_remembered_and_told_apart,
+          more_types_and_hosts_than_the_cache_holds, longest_names_are_cached_and_distinguished,
           full_words_of_bits, equal_patterns_are_shared_and_freed, a_bad_file_replaces_nothing,
-          hits_stay_with_the_name, actions_not_in_this_build, a_verdict_says_what_was_compared,
-          more_patterns_than_fit, backoff_grows_and_is_bounded)
+          hits_are_kept_by_name, actions_not_in_this_build, a_verdict_names_the_compared_values,
+          too_many_patterns_are_reported_once,
+          an_exhausted_heap_is_reported_once, backoff_grows_and_is_bounded)

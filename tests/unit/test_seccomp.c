@@ -1,5 +1,5 @@
-/* The filters as they are handed to the kernel, run here over every system call: under qemu-user
- * too, for each processor, where the kernel underneath is another's. */
+/* Interprets the filters, as they are passed to the kernel, for every system call: under qemu-user
+ * too, for each architecture, although the kernel underneath is another. */
 #include "nefia/sys/seccomp.h"
 
 #include <asm/unistd.h>
@@ -60,7 +60,7 @@ static uint32_t load(const struct seccomp_data *d, uint32_t at)
     return v;
 }
 
-/** What the kernel's interpreter would do. Return: the verdict; 1: it ran out of the program. */
+/** What the kernel's interpreter would do. Return: the verdict; 1: ran past the end. */
 static uint32_t run(const struct seccomp_data *d)
 {
     uint32_t a = 0;
@@ -136,7 +136,7 @@ static void check_common(void)
     }
 }
 
-/** How many of the numbers there are may be called. */
+/** Number of permitted system calls. */
 static unsigned allowed(void)
 {
     unsigned count = 0;
@@ -146,7 +146,7 @@ static unsigned allowed(void)
     return count;
 }
 
-TEST(strict_allows_what_is_listed)
+TEST(strict_allows_listed_calls)
 {
     static const uint32_t yes[] = {__NR_recvfrom, __NR_read,           __NR_ppoll,
                                    __NR_wait4,    __NR_statfs,         __NR_exit_group,
@@ -164,7 +164,7 @@ TEST(strict_allows_what_is_listed)
     CHECK(allowed() > 60 && allowed() < 130);
 }
 
-TEST(commands_may_do_all_but_what_is_listed)
+TEST(commands_denies_listed_calls)
 {
     static const uint32_t yes[] = {__NR_read,   __NR_execve,        __NR_mprotect,
                                    __NR_setuid, __NR_chroot,        __NR_ppoll,
@@ -191,5 +191,5 @@ TEST(a_kernel_without_seccomp_is_no_error)
     CHECK_STR(seccomp_commands(), "off");
 }
 
-TEST_MAIN(strict_allows_what_is_listed, commands_may_do_all_but_what_is_listed,
+TEST_MAIN(strict_allows_listed_calls, commands_denies_listed_calls,
           a_kernel_without_seccomp_is_no_error)

@@ -33,7 +33,7 @@ static bool take(uint64_t boot, uint64_t seq, uint64_t low)
     return host_take(&seen, a, boot, seq, low);
 }
 
-TEST(takes_each_once)
+TEST(accepts_each_once)
 {
     begin();
     for (uint64_t seq = 0; seq < 1000; seq++) {
@@ -44,7 +44,7 @@ TEST(takes_each_once)
         CHECK(!take(1, seq, 0));
 }
 
-TEST(takes_them_out_of_order_within_the_span)
+TEST(accepts_out_of_order_within_the_span)
 {
     begin();
     CHECK(take(1, 1000 + LINK_SPAN - 1, 1000));
@@ -62,14 +62,14 @@ TEST(low_moves_up_and_never_down)
     begin();
     CHECK(take(1, 50, 40));
     CHECK(take(1, 60, 45));
-    CHECK(take(1, 48, 10)); /* an older saying of a lower one changes nothing */
+    CHECK(take(1, 48, 10)); /* an outdated, lower `low` changes nothing */
     CHECK(!take(1, 44, 10));
     CHECK(take(1, 70, 60));
     CHECK(!take(1, 59, 0));
     CHECK(!take(1, 60, 0));
-    CHECK(!take(1, 70, 65)); /* what was had says nothing new */
+    CHECK(!take(1, 70, 65)); /* a duplicate changes nothing */
     CHECK_INT(a->marks[0].base, 60);
-    /* Beyond everything that was in reach. */
+    /* Beyond the whole window. */
     CHECK(take(1, 60 + 2 * LINK_SPAN, 60 + 2 * LINK_SPAN));
     CHECK_INT(a->marks[0].base, 60 + 2 * LINK_SPAN);
     CHECK(!take(1, 60 + 2 * LINK_SPAN, 0));
@@ -85,7 +85,7 @@ TEST(moves_by_every_distance)
         CHECK(take(1, by + LINK_SPAN - 1, by));
         CHECK_INT(a->marks[0].base, by);
         CHECK(!take(1, by - 1, 0));
-        /* What was had is had still, and nothing else. */
+        /* Received events still count as received, and no others. */
         for (uint64_t seq = by, next = 1; seq < by + LINK_SPAN - 1; seq++) {
             while (next < seq)
                 next += next % 3 + 1;
@@ -94,7 +94,7 @@ TEST(moves_by_every_distance)
     }
 }
 
-TEST(a_jump_takes_the_base_along)
+TEST(a_jump_moves_the_base)
 {
     begin();
     CHECK(take(1, 5, 0));
@@ -110,7 +110,7 @@ TEST(a_jump_takes_the_base_along)
     CHECK(take(1, 100001 - LINK_SPAN, 0));
 }
 
-TEST(nonsense_of_low_is_ignored)
+TEST(invalid_low_is_ignored)
 {
     begin();
     CHECK(take(1, 10, 11));
@@ -146,7 +146,7 @@ TEST(two_boots_side_by_side)
         CHECK(!take(7, seq, 0));
         CHECK(!take(8, seq, 0));
     }
-    /* A third takes the place of the one used longest ago: that is 7, and its last was had. */
+    /* A third boot replaces the least recently used one: that is 7, whose last was a duplicate. */
     CHECK(!take(7, 499, 0));
     CHECK(take(9, 3, 0));
     CHECK(!take(8, 499, 0));
@@ -169,7 +169,7 @@ TEST(boot_0_is_a_boot)
     CHECK(take(0, 1, 0));
 }
 
-TEST(the_one_heard_longest_ago_gives_way)
+TEST(least_recently_seen_host_is_evicted)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
 
@@ -177,7 +177,7 @@ TEST(the_one_heard_longest_ago_gives_way)
     for (unsigned i = 0; i < COUNT; i++)
         CHECK(host_take(&seen, host_named(names[i]), 1, 1, 0));
     CHECK(!host_take(&seen, host_named("b"), 1, 1, 0));
-    CHECK(host_take(&seen, host_named("a"), 1, 2, 0)); /* something new: b is the oldest */
+    CHECK(host_take(&seen, host_named("a"), 1, 2, 0)); /* new: b is now the oldest */
     CHECK_INT(seen.forgotten, 0);
     CHECK(host_take(&seen, host_named("e"), 1, 1, 0));
     CHECK_INT(seen.forgotten, 1);
@@ -185,7 +185,7 @@ TEST(the_one_heard_longest_ago_gives_way)
     CHECK(!host_take(&seen, host_named("c"), 1, 1, 0));
     CHECK(!host_take(&seen, host_named("d"), 1, 1, 0));
     CHECK(!host_take(&seen, host_named("e"), 1, 1, 0));
-    CHECK(host_take(&seen, host_named("b"), 1, 1, 0)); /* in the place of c */
+    CHECK(host_take(&seen, host_named("b"), 1, 1, 0)); /* replaces c */
     CHECK_INT(seen.forgotten, 2);
     CHECK(!host_take(&seen, host_named("a"), 1, 1, 0));
     CHECK(host_take(&seen, host_named("c"), 1, 1, 0));
@@ -226,7 +226,7 @@ static unsigned journal_all(uint8_t out[][HOST_BYTES])
     return n;
 }
 
-TEST(comes_back_from_bytes)
+TEST(round_trips_through_bytes)
 {
     static uint8_t bytes[2 * COUNT][HOST_BYTES], again[2 * COUNT][HOST_BYTES];
 
@@ -245,7 +245,7 @@ TEST(comes_back_from_bytes)
     CHECK_INT(journal_all(again), n);
     CHECK_MEM(again, bytes, n * sizeof bytes[0]);
     CHECK(!take(0x0102030405060708, 0xFFFEFDFC00000010, 0));
-    /* Over what is there already: the same again. */
+    /* Restoring over existing entries gives the same. */
     for (unsigned i = 0; i < n; i++)
         CHECK_INT(seen_restore(&seen, bytes[i], HOST_BYTES), 0);
     CHECK(host_named("b")->marks[0].boot == 3 && host_named("b")->marks[1].boot == 4);
@@ -266,7 +266,7 @@ struct model_boot {
     bool had[MODEL_SEQS];
 };
 static struct model_host {
-    uint64_t heard; /* 0: not in the table */
+    uint64_t seen_at; /* 0: not in the table */
     struct model_boot boots[2];
 } model[MODEL_HOSTS];
 static uint64_t model_clock, model_forgotten;
@@ -283,18 +283,18 @@ static void model_enter(struct model_host *m)
     struct model_host *oldest = NULL;
     unsigned in = 0;
 
-    if (m->heard)
+    if (m->seen_at)
         return;
     for (unsigned i = 0; i < MODEL_HOSTS; i++) {
-        in += model[i].heard > 0;
-        if (model[i].heard && (!oldest || model[i].heard < oldest->heard))
+        in += model[i].seen_at > 0;
+        if (model[i].seen_at && (!oldest || model[i].seen_at < oldest->seen_at))
             oldest = &model[i];
     }
     if (in == COUNT && oldest) {
         memset(oldest, 0, sizeof *oldest);
         model_forgotten++;
     }
-    m->heard = ++model_clock;
+    m->seen_at = ++model_clock;
 }
 
 static bool model_take(struct model_host *m, uint64_t boot, uint64_t seq, uint64_t low)
@@ -306,7 +306,7 @@ static bool model_take(struct model_host *m, uint64_t boot, uint64_t seq, uint64
             b = &m->boots[i];
     if (b && (seq < b->base || b->had[seq]))
         return false;
-    m->heard = ++model_clock;
+    m->seen_at = ++model_clock;
     if (!b) {
         b = m->boots[0].used <= m->boots[1].used ? &m->boots[0] : &m->boots[1];
         memset(b, 0, sizeof *b);
@@ -322,7 +322,7 @@ static bool model_take(struct model_host *m, uint64_t boot, uint64_t seq, uint64
     return true;
 }
 
-TEST(does_as_the_model)
+TEST(agrees_with_the_model)
 {
     static const uint64_t boots[MODEL_BOOTS] = {0, 5, UINT64_MAX};
     static uint8_t bytes[2 * COUNT][HOST_BYTES];
@@ -369,8 +369,8 @@ TEST(does_as_the_model)
     CHECK(new > STEPS / 20 && new < STEPS);
 }
 
-TEST_MAIN(takes_each_once, takes_them_out_of_order_within_the_span, low_moves_up_and_never_down,
-          moves_by_every_distance, a_jump_takes_the_base_along, nonsense_of_low_is_ignored,
+TEST_MAIN(accepts_each_once, accepts_out_of_order_within_the_span, low_moves_up_and_never_down,
+          moves_by_every_distance, a_jump_moves_the_base, invalid_low_is_ignored,
           the_ends_of_the_numbers, two_boots_side_by_side, boot_0_is_a_boot,
-          the_one_heard_longest_ago_gives_way, a_table_of_one, ids_are_sha256,
-          comes_back_from_bytes, does_as_the_model)
+          least_recently_seen_host_is_evicted, a_table_of_one, ids_are_sha256,
+          round_trips_through_bytes, agrees_with_the_model)

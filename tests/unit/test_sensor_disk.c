@@ -3,7 +3,7 @@
 #include "beacon_fixture.h"
 #include "check.h"
 
-/** The member of a printed event's data, a string, as text; "" when it is not there. */
+/** A string member of a printed event's data; "" if missing. */
 static const char *member(unsigned i, const char *key)
 {
     static char out[64];
@@ -25,7 +25,7 @@ static const char *member(unsigned i, const char *key)
     return out;
 }
 
-TEST(full_enough_is_an_event_with_the_figures_of_df)
+TEST(full_disk_is_an_event_with_df_figures)
 {
     struct statvfs v;
     uint64_t total, bytes;
@@ -47,7 +47,7 @@ TEST(full_enough_is_an_event_with_the_figures_of_df)
           strchr(percent, '.')[2] == '\0');
 }
 
-TEST(empty_enough_is_silent)
+TEST(low_usage_is_silent)
 {
     fix_init();
     fix_print_lines();
@@ -57,7 +57,7 @@ TEST(empty_enough_is_silent)
     CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].result, INSTANCE_OK);
 }
 
-TEST(missing_path_is_said_and_fails_the_run)
+TEST(missing_path_is_reported_and_fails_the_run)
 {
     fix_init();
     fix_print_lines();
@@ -89,13 +89,13 @@ TEST(mistakes_are_named)
     fix_refused("{\"disk_usage\": {\"hysteresis_percent\": 45, \"warning_percent\": 45}}",
             "hysteresis_percent must be below warning_percent");
     fix_refused("{\"disk_usage\": {\"paths\": [\"/\",\n \"tmp\"]}}",
-            "t.json:2: beacons.disk_usage: the path \"tmp\"");
-    fix_refused("{\"disk_usage\": {\"paths\": [\"/\", \"/\"]}}", "is given twice");
+            "t.json:2: beacons.disk_usage: path \"tmp\"");
+    fix_refused("{\"disk_usage\": {\"paths\": [\"/\", \"/\"]}}", "duplicate path");
     fix_refused("{\"disk_usage\": {\"critical_percent\": 101}}", "critical_percent");
     fix_refused("{\"disk_usage\": {\"interval\": \"10\"}}", "beacons.disk_usage.interval");
     fix_refused("{\"disk_usage\": {\"path\": \"/\"}}", "did you mean paths?");
     fix_refused("{\"disk_usage\": [1]}", "beacons.disk_usage");
 }
 
-TEST_MAIN(full_enough_is_an_event_with_the_figures_of_df, empty_enough_is_silent,
-          missing_path_is_said_and_fails_the_run, disabled_does_not_run, mistakes_are_named)
+TEST_MAIN(full_disk_is_an_event_with_df_figures, low_usage_is_silent,
+          missing_path_is_reported_and_fails_the_run, disabled_does_not_run, mistakes_are_named)

@@ -61,7 +61,7 @@ TEST(condition_fires_repeats_and_ends)
     CHECK(!fix_take());
 }
 
-TEST(for_waits_but_not_in_once)
+TEST(for_applies_except_in_once)
 {
     init(3);
     look(LEVEL_WARNING);
@@ -75,21 +75,21 @@ TEST(for_waits_but_not_in_once)
     CHECK(fix_take());
 }
 
-TEST(every_end_is_heard)
+TEST(every_recovery_is_reported)
 {
     init(1);
     for (int i = 0; i < 2; i++) { /* the second time within the dedup window of the first */
         look(LEVEL_WARNING);
         while (fix_take())
             ;
-        fix.conditions.slots[0].told = 1; /* as if this firing had been heard too */
+        fix.conditions.slots[0].reported = 1; /* as if this event had been accepted too */
         look(LEVEL_OK);
         REQUIRE(fix_take());
         CHECK(fix_has(0, "recovered"));
     }
 }
 
-TEST(end_that_the_rate_held_back_is_said_later)
+TEST(suppressed_recovery_is_reported_later)
 {
     init(1);
     rate_set_limit(&fix.pipeline.rate, 1);
@@ -105,7 +105,7 @@ TEST(end_that_the_rate_held_back_is_said_later)
     CHECK(!fix_take());
 }
 
-TEST(conditions_used_up_are_not_judged)
+TEST(exhausted_conditions_are_not_judged)
 {
     char subject[2] = "a";
 
@@ -135,7 +135,7 @@ static void run_for(unsigned seconds)
     }
 }
 
-TEST(first_look_at_a_random_phase_then_each_interval)
+TEST(first_check_at_a_random_phase_then_each_interval)
 {
     fix_init();
     fix.sensor_runner.random_below = half;
@@ -159,13 +159,13 @@ TEST(first_look_at_a_random_phase_then_each_interval)
     CHECK_INT(e->runs, 3);
 }
 
-TEST(reload_keeps_the_place_in_time)
+TEST(reload_keeps_the_schedule)
 {
     fix_init();
     REQUIRE(fix_load(DISK("10s")) == 0);
     sensor_runner_switch(&fix.sensor_runner);
     run_for(1);
-    for (int i = 0; i < 9; i++) { /* a reload each second does not starve it */
+    for (int i = 0; i < 9; i++) { /* a reload every second does not starve it */
         run_for(1);
         REQUIRE(fix_load(DISK("10s")) == 0);
         sensor_runner_switch(&fix.sensor_runner);
@@ -186,7 +186,7 @@ TEST(refused_load_changes_nothing)
     CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].runs, 2);
 }
 
-TEST(more_sensors_than_room_is_refused_by_name)
+TEST(too_many_sensors_are_refused)
 {
     static char config[CONFIG_BEACON_SENSORS * 48 + 128];
     struct text t;
@@ -205,7 +205,7 @@ TEST(more_sensors_than_room_is_refused_by_name)
     CHECK(strstr(fix.reports, "(CONFIG_BEACON_SENSORS)") != NULL);
 }
 
-TEST_MAIN(condition_fires_repeats_and_ends, for_waits_but_not_in_once, every_end_is_heard,
-          end_that_the_rate_held_back_is_said_later, conditions_used_up_are_not_judged,
-          first_look_at_a_random_phase_then_each_interval, reload_keeps_the_place_in_time,
-          refused_load_changes_nothing, more_sensors_than_room_is_refused_by_name)
+TEST_MAIN(condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
+          suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
+          first_check_at_a_random_phase_then_each_interval, reload_keeps_the_schedule,
+          refused_load_changes_nothing, too_many_sensors_are_refused)

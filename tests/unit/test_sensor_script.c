@@ -50,7 +50,7 @@ TEST(exit_status_gives_the_severity)
     CHECK(fix_has(0, "\"exit_code\":127"));
 }
 
-TEST(endless_one_is_ended_at_its_deadline)
+TEST(endless_script_ends_at_its_deadline)
 {
     CHECK_INT(run(SCRIPT("\"command\": \"echo begun; kill -USR1 $PPID; while :; do :; done\", "
                          "\"timeout\": \"300ms\"")),
@@ -61,7 +61,7 @@ TEST(endless_one_is_ended_at_its_deadline)
     CHECK(fix_has(0, "\"severity\":\"warning\""));
 }
 
-TEST(killed_one_says_which_signal)
+TEST(signal_is_reported)
 {
     CHECK_INT(run(SCRIPT("\"command\": \"kill -9 $$\"")), 1);
     REQUIRE(fix.count == 1);
@@ -69,7 +69,7 @@ TEST(killed_one_says_which_signal)
     CHECK(fix_has(0, "\"signal\":9"));
 }
 
-TEST(ten_megabytes_are_bounded_and_told)
+TEST(ten_megabytes_are_bounded_and_marked)
 {
     CHECK_INT(run(SCRIPT("\"command\": \"dd if=/dev/zero bs=10000 count=1000 2>/dev/null | tr "
                          "'\\\\0' x; exit 1\"")),
@@ -101,13 +101,13 @@ TEST(mistakes_are_named)
     fix_refused("{\"scripts\": [{\"name\": \"a\"}]}", "beacons.scripts[0].command");
     fix_refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", "
             "\"command\": \"true\"}]}",
-            "t.json:2: beacons.scripts[1]: the name \"a\" is given twice");
+            "t.json:2: beacons.scripts[1]: duplicate name \"a\"");
     fix_refused("{\"scripts\": {}}", "beacons.scripts");
     fix_refused(SCRIPT("\"command\": \"true\", \"severity\": \"criticl\""),
             "is not one of info, warning, critical");
 }
 
 TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity,
-          endless_one_is_ended_at_its_deadline, killed_one_says_which_signal,
-          ten_megabytes_are_bounded_and_told, hostile_output_stays_valid_and_bounded,
+          endless_script_ends_at_its_deadline, signal_is_reported,
+          ten_megabytes_are_bounded_and_marked, hostile_output_stays_valid_and_bounded,
           mistakes_are_named)

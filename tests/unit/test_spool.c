@@ -11,7 +11,7 @@
 static uint8_t mem[SIZE];
 static struct spool spool;
 
-/** Push a line of len bytes that can be told by its first letter. */
+/** Push a line of len bytes, identified by its first letter. */
 static int push(enum severity s, int letter, size_t len)
 {
     char line[SIZE];
@@ -36,7 +36,7 @@ static struct spool_event record(size_t at, size_t *next)
                                 .len = len};
 }
 
-/** The letters of what is in it, sent ones first, and a mark before the first unsent. */
+/** Letters of the events in the spool, sent ones first, with a mark before the first unsent. */
 static const char *letters(void)
 {
     static char out[64];
@@ -69,7 +69,7 @@ static int send_next(unsigned span)
     return letter;
 }
 
-TEST(the_most_severe_and_newest_go_first)
+TEST(most_severe_and_newest_first)
 {
     struct spool_lost lost;
 
@@ -99,7 +99,7 @@ TEST(the_most_severe_and_newest_go_first)
     CHECK_INT(spool.events, 4);
 }
 
-TEST(what_is_on_its_way_stays_within_the_span)
+TEST(events_in_flight_stay_within_the_span)
 {
     struct spool_item item;
 
@@ -125,7 +125,7 @@ static int push_at(uint64_t boot, int letter, uint64_t key, enum severity s)
         &spool, &(struct spool_event){{boot, (uint64_t)letter}, key, s, &c, 1, false});
 }
 
-TEST(of_an_earlier_start_first)
+TEST(earlier_starts_first)
 {
     spool_init(&spool, mem, SIZE);
     push_at(7, 'x', 0, SEVERITY_CRITICAL);
@@ -137,7 +137,7 @@ TEST(of_an_earlier_start_first)
     CHECK_INT(send_next(256), 'x');
 }
 
-TEST(a_newer_one_of_a_condition_takes_the_place_of_the_older)
+TEST(newer_event_supersedes_older_of_the_same_condition)
 {
     struct spool_lost lost;
 
@@ -151,7 +151,7 @@ TEST(a_newer_one_of_a_condition_takes_the_place_of_the_older)
     CHECK_INT(spool_take_lost(&spool, &lost), 0);
     CHECK_INT(send_next(0), 'c');
     CHECK_INT(send_next(0), 'd');
-    push_at(1, 'e', 5, SEVERITY_WARNING); /* what is on its way may have arrived */
+    push_at(1, 'e', 5, SEVERITY_WARNING); /* an event in flight may have arrived */
     CHECK_STR(letters(), "cd|be");
     push_at(1, 'f', 0, SEVERITY_WARNING);
     push_at(1, 'g', 0, SEVERITY_WARNING);
@@ -159,7 +159,7 @@ TEST(a_newer_one_of_a_condition_takes_the_place_of_the_older)
     CHECK_INT(spool.collapsed, 1);
 }
 
-TEST(one_is_given_up)
+TEST(giving_up_one)
 {
     spool_init(&spool, mem, SIZE);
     for (int c = 'a'; c < 'd'; c++)
@@ -173,7 +173,7 @@ TEST(one_is_given_up)
     CHECK_INT(spool.lost.count[SEVERITY_INFO], 2);
 }
 
-TEST(numbers_of_what_is_on_its_way)
+TEST(numbers_of_events_in_flight)
 {
     struct spool_item item;
 
@@ -190,7 +190,7 @@ TEST(numbers_of_what_is_on_its_way)
 }
 
 /* 1024 bytes: 10 records of 100, of which 8 (819 bytes) below critical. */
-TEST(least_severe_oldest_go_first)
+TEST(evicts_least_severe_oldest_first)
 {
     struct spool_lost lost;
 
@@ -222,7 +222,7 @@ TEST(least_severe_oldest_go_first)
     CHECK_INT(spool.lost_total[SEVERITY_INFO], 9);
 }
 
-TEST(unsent_go_before_sent_of_the_same_severity)
+TEST(evicts_unsent_before_sent)
 {
     spool_init(&spool, mem, SIZE);
     for (int c = 'a'; c < 'i'; c++)
@@ -236,7 +236,7 @@ TEST(unsent_go_before_sent_of_the_same_severity)
     send_next(0);
     push(SEVERITY_WARNING, 'j', REC);
     CHECK_STR(letters(), "hgfedci|j"); /* the oldest of the sent */
-    /* A critical one that was not sent is worth more than a warning that was. */
+    /* An unsent critical event outranks a sent warning. */
     push(SEVERITY_CRITICAL, 'A', REC);
     push(SEVERITY_CRITICAL, 'B', REC);
     push(SEVERITY_CRITICAL, 'C', REC);
@@ -247,7 +247,7 @@ TEST(unsent_go_before_sent_of_the_same_severity)
     CHECK_STR(letters(), "|ABCD");
 }
 
-TEST(what_cannot_fit_evicts_nothing)
+TEST(oversized_event_evicts_nothing)
 {
     spool_init(&spool, mem, SIZE);
     push(SEVERITY_INFO, 'a', REC);
@@ -266,7 +266,7 @@ TEST(what_cannot_fit_evicts_nothing)
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 2);
 }
 
-/* The model: a plain list of what should be there. It evicts one by one by the rule in words. */
+/* The model: a plain list of what should be there. It evicts one by one, following the documented rule. */
 struct model_item {
     uint64_t seq;
     size_t size;
@@ -361,7 +361,7 @@ static bool model_agrees(void)
            model_pushed == model_delivered + model_count + lost;
 }
 
-/** The most severe, and of these the newest, goes behind those that were sent. */
+/** The most severe, and of these the newest, moves behind those already sent. */
 static void model_send(void)
 {
     struct spool_item item;
@@ -436,7 +436,7 @@ TEST(agrees_with_a_simple_model)
           model_lost[SEVERITY_CRITICAL] > 1000);
 }
 
-TEST(some_of_the_sent_leave)
+TEST(partial_delivery)
 {
     spool_init(&spool, mem, SIZE);
     for (int i = 0; i < 4; i++)
@@ -467,7 +467,7 @@ TEST(losses_have_their_range)
     push_at(6, 'y', 0, SEVERITY_CRITICAL);
     push_at(7, 'b', 0, SEVERITY_WARNING);
     push_at(7, 'k', 5, SEVERITY_WARNING);
-    push_at(7, 'm', 5, SEVERITY_WARNING); /* k gives way */
+    push_at(7, 'm', 5, SEVERITY_WARNING); /* k is superseded */
     spool_give_up(&spool, (struct spool_id){7, 'b'});
     CHECK_INT(spool.lost.first.seq, 'b');
     CHECK_INT(spool.lost.last.seq, 'b');
@@ -499,7 +499,7 @@ static void note_left(void *arg, const struct spool_event *e)
     who_left[strlen(who_left)] = (char)e->id.seq;
 }
 
-TEST(those_that_are_kept_are_told_of)
+TEST(kept_events_are_notified)
 {
     struct spool_item item;
     size_t at = 0;
@@ -537,8 +537,8 @@ TEST(those_that_are_kept_are_told_of)
     CHECK_STR(who_left, "gfdcAae");
 }
 
-TEST_MAIN(losses_have_their_range, those_that_are_kept_are_told_of, the_most_severe_and_newest_go_first, what_is_on_its_way_stays_within_the_span,
-          of_an_earlier_start_first, a_newer_one_of_a_condition_takes_the_place_of_the_older,
-          one_is_given_up, numbers_of_what_is_on_its_way, some_of_the_sent_leave,
-          least_severe_oldest_go_first, unsent_go_before_sent_of_the_same_severity,
-          what_cannot_fit_evicts_nothing, agrees_with_a_simple_model)
+TEST_MAIN(losses_have_their_range, kept_events_are_notified, most_severe_and_newest_first, events_in_flight_stay_within_the_span,
+          earlier_starts_first, newer_event_supersedes_older_of_the_same_condition,
+          giving_up_one, numbers_of_events_in_flight, partial_delivery,
+          evicts_least_severe_oldest_first, evicts_unsent_before_sent,
+          oversized_event_evicts_nothing, agrees_with_a_simple_model)

@@ -16,10 +16,10 @@
 enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4, ALL = 256 };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
-/* ---- The disk: syncing is counted, and fails when it is told to ---- */
+/* ---- The disk: syncs are counted, and fail on demand ---- */
 
 static unsigned syncs, failing_sync; /* failing_sync: which one fails, from 1; 0: none */
-static off_t on_disk;                /* size of the file when it was synced last */
+static off_t on_disk;                /* size of the file at the last sync */
 
 static int sync_or_fail(int fd)
 {
@@ -86,7 +86,7 @@ static int begin(size_t size)
     return err;
 }
 
-/** A power cut, or a kill: nothing more is said. Then the next start. */
+/** A power cut, or a kill: nothing more is written. Then the next start. */
 static void restart(void)
 {
     close(file.fd);
@@ -105,7 +105,7 @@ static void fresh(void)
     CHECK_INT(begin(SIZE), 0);
 }
 
-/** The line of an event, for ever the same. */
+/** The line of an event, a function of its id. */
 static const char *line_of(struct spool_id id, size_t len)
 {
     static char line[LINE_MOST];
@@ -141,8 +141,8 @@ static void deliver(unsigned n)
     spool_file_settle(&file);
 }
 
-/** What is there, as letters by seq, "7a6b": boot, and a letter; capitals: it is kept. All of it must
- * be as it was emitted. */
+/** Contents of the spool, as letters by seq, "7a6b": boot, and a letter; capitals: kept on flash. All of
+ * it must be as emitted. */
 static const char *all(void)
 {
     static char out[ALL];
@@ -169,7 +169,7 @@ static void keep_words(char out[ALL], const char *words, const char *more)
     text_str(&t, more);
 }
 
-static const off_t lost_frame = FRAME_HEADER + 12 + 32; /* as many as are lost, in all */
+static const off_t lost_frame = FRAME_HEADER + 12 + 32; /* sum of losses */
 
 static off_t file_size(void)
 {
@@ -178,9 +178,9 @@ static off_t file_size(void)
     return stat(path, &st) == 0 ? st.st_size : -1;
 }
 
-/* ---- What is kept, and what is over ---- */
+/* ---- Events kept, and settled ---- */
 
-TEST(severe_events_come_back_with_their_numbers)
+TEST(severe_events_are_restored_with_their_ids)
 {
     struct spool_item item;
     size_t at = 0;
@@ -215,7 +215,7 @@ TEST(severe_events_come_back_with_their_numbers)
     CHECK_STR(all(), "7A7D8A9A");
 }
 
-TEST(what_left_does_not_come_back)
+TEST(removed_events_do_not_come_back)
 {
     fresh();
     emit(SEVERITY_CRITICAL, 100);
@@ -226,7 +226,7 @@ TEST(what_left_does_not_come_back)
     restart();
     CHECK_STR(all(), "7A");
     emit_key(SEVERITY_CRITICAL, 10, 5);
-    emit_key(SEVERITY_CRITICAL, 10, 5); /* the one before gives way */
+    emit_key(SEVERITY_CRITICAL, 10, 5); /* the previous one is superseded */
     CHECK_STR(all(), "7A8B");
     restart();
     CHECK_STR(all(), "7A8B");
@@ -234,7 +234,7 @@ TEST(what_left_does_not_come_back)
     spool_file_settle(&file);
     restart();
     CHECK_STR(all(), "8B");
-    /* The spool is full: the oldest goes. */
+    /* The spool is full: the oldest is evicted. */
     fresh();
     for (unsigned i = 0; i < 12; i++)
         emit(SEVERITY_CRITICAL, 900);
@@ -243,7 +243,7 @@ TEST(what_left_does_not_come_back)
     restart();
     CHECK_STR(all(), "7E7F7G7H7I7J7K7L");
     CHECK_INT(spool.lost_total[SEVERITY_CRITICAL], 0);
-    spool.lost = (struct spool_lost){0}; /* it was told */
+    spool.lost = (struct spool_lost){0}; /* it was reported */
     deliver(99);
     CHECK_INT(file_size(), 0);
     CHECK_INT(file.events + file.alive + file.size, 0);
@@ -251,8 +251,8 @@ TEST(what_left_does_not_come_back)
     CHECK_STR(all(), "");
 }
 
-/** Those that are gone are written some at a time; what was not written comes once more. */
-TEST(ends_that_were_not_written_cost_a_repetition)
+/** GONE frames are written in batches; events whose frame was not written are repeated. */
+TEST(lost_gone_frames_cost_a_repetition)
 {
     fresh();
     for (unsigned i = 0; i < 20; i++)
@@ -269,7 +269,7 @@ TEST(ends_that_were_not_written_cost_a_repetition)
     spool_give_up(&spool, (struct spool_id){7, 18});
     restart();
     CHECK_STR(all(), "7R7S7T");
-    CHECK_INT(syncs, at + 1); /* before the hub hears of this start */
+    CHECK_INT(syncs, at + 1); /* before the hub sees this start */
     deliver(3);
     CHECK_INT(file_size(), before + 20 * SPOOL_FILE_GONE + 2 * lost_frame); /* small enough to stay */
     restart();
@@ -328,8 +328,8 @@ static bool same(struct spool_id a, struct spool_id b)
     return a.boot == b.boot && a.seq == b.seq;
 }
 
-/** Is what an earlier frame tells of over by a later one? It is gone, or a newer one of its condition
- * is there. */
+/** Does a later frame settle the event of an earlier one: by its GONE, or by a newer event of its
+ * condition? */
 static bool is_over(unsigned earlier, unsigned later)
 {
     if (frames[later].kind == GONE)
@@ -338,7 +338,7 @@ static bool is_over(unsigned earlier, unsigned later)
            frames[later].kind == frames[earlier].kind;
 }
 
-/** What the frames say that end by `until`, but for one (-1: none), as all() says it. */
+/** State after the frames that end by `until`, except one (-1: none), in the format of all(). */
 static const char *expected(size_t until, int without)
 {
     static char out[ALL];
@@ -372,7 +372,7 @@ static void make_image(void)
     deliver(1);
     emit_key(SEVERITY_INFO, 41, 4);
     spool_file_settle(&file);
-    emit_key(SEVERITY_INFO, 42, 4); /* that the one before is gone is never written */
+    emit_key(SEVERITY_INFO, 42, 4); /* the GONE of the previous one is never written */
     restart();
     file.least = SEVERITY_INFO;
     emit(SEVERITY_CRITICAL, 257);
@@ -396,7 +396,7 @@ TEST(cut_at_every_byte)
         CHECK_STR(all(), expected(len, -1));
         CHECK_INT(file_size(), len);
         CHECK_INT(file.damaged + (file.size - file.events * SPOOL_FILE_GONE) >= len, 1);
-        /* It goes on behind what is torn. */
+        /* It continues after the torn frame. */
         boot = 9;
         emit(SEVERITY_CRITICAL, 30);
         char want[ALL];
@@ -428,8 +428,8 @@ TEST(damaged_at_every_byte)
             }
 }
 
-/** The one before goes when the repetition is there, wherever the power is cut. */
-TEST(a_repetition_is_there_before_the_first_goes)
+/** The superseded event is gone once its successor is written, wherever the power is cut. */
+TEST(successor_is_written_before_the_superseded_is_removed)
 {
     fresh();
     emit_key(SEVERITY_CRITICAL, 100, 5);
@@ -450,8 +450,8 @@ TEST(a_repetition_is_there_before_the_first_goes)
     }
 }
 
-/** A repetition that the disk, the day or the file has no room for. */
-TEST(a_repetition_that_is_not_kept_leaves_the_first)
+/** A successor for which the disk, the daily limit or the file has no room. */
+TEST(unkept_successor_leaves_the_superseded)
 {
     enum { DAY, ROOM, SYNC, HALF, LONG, WAYS };
 
@@ -475,7 +475,7 @@ TEST(a_repetition_that_is_not_kept_leaves_the_first)
         CHECK((file_size() > SPOOL_FILE_CUT) == (way == LONG));
         restart();
         CHECK_STR(all(), "7F");
-        /* Once it was delivered, the first is over. */
+        /* Once it has been delivered, the first is settled. */
         file.daily = 0;
         emit_key(SEVERITY_CRITICAL, 150, 5);
         CHECK_STR(all(), "8a");
@@ -486,7 +486,7 @@ TEST(a_repetition_that_is_not_kept_leaves_the_first)
     }
 }
 
-TEST(a_repetition_that_is_not_severe_enough_now)
+TEST(successor_below_the_threshold)
 {
     fresh();
     file.least = SEVERITY_INFO;
@@ -502,7 +502,7 @@ TEST(a_repetition_that_is_not_severe_enough_now)
     CHECK_STR(all(), "7B");
 }
 
-TEST(foreign_frames_are_passed_over)
+TEST(unknown_frames_are_skipped)
 {
     static const uint8_t bytes[40] = {0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1};
 
@@ -524,7 +524,7 @@ TEST(foreign_frames_are_passed_over)
 
 /* ---- A spool that is smaller than what is on flash ---- */
 
-TEST(what_has_no_room_is_lost_once)
+TEST(evicted_events_are_lost_once)
 {
     fresh();
     for (unsigned i = 0; i < 12; i++)
@@ -535,12 +535,12 @@ TEST(what_has_no_room_is_lost_once)
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 8);
     CHECK(spool.lost.first.boot == 7 && spool.lost.first.seq == 1 && spool.lost.last.seq == 8);
     CHECK_INT(file.events, 4);
-    CHECK_INT(file.size, file.alive + (uint32_t)lost_frame); /* begun anew */
+    CHECK_INT(file.size, file.alive + (uint32_t)lost_frame); /* rewritten */
     close(file.fd);
     CHECK_INT(begin(2048), 0);
-    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 8); /* the same, as none was told of */
+    CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 8); /* the same, as none was reported */
     CHECK_STR(all(), "7I7J7K7L");
-    /* None has room. */
+    /* None fits. */
     close(file.fd);
     CHECK_INT(begin(256), 0);
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 12);
@@ -550,7 +550,7 @@ TEST(what_has_no_room_is_lost_once)
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 12);
 }
 
-/** What was lost and not yet told of is told by the next start, and once. */
+/** Unreported losses are reported by the next start, once. */
 TEST(losses_outlive_the_beacon)
 {
     struct spool_lost lost;
@@ -560,7 +560,7 @@ TEST(losses_outlive_the_beacon)
         emit(SEVERITY_CRITICAL, 900);
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 4);
     restart();
-    CHECK_INT(file.untold, 4);
+    CHECK_INT(file.unreported_lost, 4);
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 4);
     CHECK(spool.lost.first.seq == 1 && spool.lost.last.seq == 4 && spool.lost.last.boot == 7);
     restart();
@@ -570,10 +570,10 @@ TEST(losses_outlive_the_beacon)
     CHECK_INT(lost.count[SEVERITY_CRITICAL], 4);
     restart(); /* before the report */
     CHECK_INT(spool_take_lost(&spool, &lost), 4);
-    emit(SEVERITY_CRITICAL, 100); /* this one */
+    emit(SEVERITY_CRITICAL, 100); /* this event */
     restart();
     CHECK_INT(spool_take_lost(&spool, &lost), 0);
-    /* A new file has it, too, and one that is cut was told of all. */
+    /* A new file contains it, too, and a truncated one has no unreported losses. */
     file.cap = 8000;
     for (unsigned i = 0; i < 4; i++)
         emit(SEVERITY_CRITICAL, 900);
@@ -616,7 +616,7 @@ TEST(a_day_has_its_budget)
     emit(SEVERITY_CRITICAL, 400);
     CHECK_INT(file.skipped, 4);
     CHECK_INT(spool_file_today(&file), cost);
-    /* A day that nothing was written in is over, too; the next begins when it is needed. */
+    /* A day without writes ends, too; the next begins with the next write. */
     fake.now_ms += 3 * (uint64_t)DAY_MS;
     emit(SEVERITY_CRITICAL, 400);
     CHECK_INT(spool_file_today(&file), cost);
@@ -624,17 +624,17 @@ TEST(a_day_has_its_budget)
     CHECK_INT(spool_file_today(&file), cost);
     fake.now_ms++;
     CHECK_INT(spool_file_today(&file), 0);
-    /* The wall clock is not asked. */
+    /* The wall clock is not used. */
     emit(SEVERITY_CRITICAL, 400);
     fake.now_s += 400 * 86400;
     CHECK_INT(spool_file_today(&file), cost);
-    /* What is there at the start is of the first day. */
+    /* The file's contents at start-up are charged to the first day. */
     restart();
     CHECK_INT(spool_file_today(&file), 13 * cost);
     file.daily = 13 * cost;
     emit(SEVERITY_CRITICAL, 1);
     CHECK_INT(file.skipped, 1);
-    /* It can still be cut: that was put by. */
+    /* It can still be truncated: that was reserved. */
     deliver(99);
     CHECK_INT(file_size(), 0);
     CHECK_INT(spool_file_today(&file), 13 * cost + SPOOL_FILE_BLOCK);
@@ -655,7 +655,7 @@ static unsigned kept_events(void)
     return n;
 }
 
-TEST(a_full_file_is_begun_anew)
+TEST(a_full_file_is_replaced)
 {
     const uint32_t cost = event_cost + 100;
 
@@ -680,7 +680,7 @@ TEST(a_full_file_is_begun_anew)
     CHECK_INT(spool_file_today(&file), 15 * cost + SPOOL_FILE_BLOCK);
     restart();
     CHECK_STR(all(), "7G7H7I7J7K");
-    /* A repetition that begins one: the one before is not in it, nor that it is gone. */
+    /* A successor that triggers the replacement: neither the superseded event nor its GONE is in the new file. */
     fresh();
     file.cap = 3 * cost;
     emit(SEVERITY_CRITICAL, 100);
@@ -695,7 +695,7 @@ TEST(a_full_file_is_begun_anew)
     CHECK_INT(file.size, cost);
 }
 
-TEST(of_too_many_the_severe_and_new_stay)
+TEST(severe_and_new_events_are_kept)
 {
     const uint32_t cost = event_cost + 100;
 
@@ -711,10 +711,10 @@ TEST(of_too_many_the_severe_and_new_stay)
     CHECK_INT(file.alive, 5 * cost);
     for (unsigned i = 0; i < 5; i++)
         emit(SEVERITY_CRITICAL, 100);
-    emit(SEVERITY_INFO, 100); /* the least itself */
+    emit(SEVERITY_INFO, 100); /* least severe itself */
     CHECK_STR(all(), "7a7b7c7d7e7f7g7h7i7j7k7L7M7N7O7P7q");
     CHECK_INT(file.events, kept_events());
-    /* Those that are not on flash any more leave no trace there. */
+    /* Events no longer on flash leave no trace there. */
     off_t before = file_size();
     spool_give_up(&spool, (struct spool_id){7, 1});
     spool_file_settle(&file);
@@ -726,7 +726,7 @@ TEST(of_too_many_the_severe_and_new_stay)
     CHECK_INT(file.skipped, 1);
 }
 
-TEST(what_a_full_file_costs_stays_within_the_budget)
+TEST(replacing_a_full_file_stays_within_the_budget)
 {
     const uint32_t cost = event_cost + 100;
 
@@ -745,9 +745,9 @@ TEST(what_a_full_file_costs_stays_within_the_budget)
     CHECK_STR(all(), "7a7b7c7d7e7f7G7H7I7J7k7L");
 }
 
-/* ---- Disks that refuse ---- */
+/* ---- Disk errors ---- */
 
-TEST(a_disk_without_room)
+TEST(a_full_disk)
 {
     unsigned failures = 0, whole = 0;
 
@@ -768,14 +768,14 @@ TEST(a_disk_without_room)
         keep_words(want, all(), "");
         limit_files(RLIM_INFINITY);
         restart();
-        /* All that is kept is there; what is gone may be, too, where that was refused. */
+        /* Everything kept is there; events that are gone may be, too, if writing that failed. */
         const char *found = all();
         for (size_t i = 0; want[i]; i += 2) {
             const char pair[3] = {want[i], want[i + 1], '\0'};
             CHECK((want[i + 1] >= 'a') || strstr(found, pair) != NULL);
         }
         CHECK_INT(access(temporary, F_OK), -1);
-        /* And it works again. */
+        /* And it recovers. */
         emit(SEVERITY_CRITICAL, 5);
         CHECK_INT(file.failed, 0);
         deliver(99);
@@ -785,7 +785,7 @@ TEST(a_disk_without_room)
     CHECK(failures > 100 && whole > 10);
 }
 
-TEST(syncing_fails)
+TEST(sync_failure)
 {
     for (unsigned which = 1; which < 12; which++) {
         fresh();
@@ -804,7 +804,7 @@ TEST(syncing_fails)
             CHECK((want[i + 1] < 'a') == (strstr(found, pair) != NULL));
         }
     }
-    /* At the start: nothing is kept, but what was read is there. */
+    /* At start-up: nothing is kept, but what was read is there. */
     syncs = 0;
     failing_sync = 1;
     close(file.fd);
@@ -819,7 +819,7 @@ TEST(syncing_fails)
     CHECK(spool.events > 0);
 }
 
-TEST(a_path_that_is_none)
+TEST(invalid_path)
 {
     static const char *const paths[] = {"/nonexistent/spool", "/tmp", "", "/dev/null/x"};
     char longest[FILE_PATH_MAX + 1];
@@ -843,7 +843,7 @@ TEST(a_path_that_is_none)
     }
 }
 
-TEST(a_directory_that_went_away)
+TEST(removed_directory)
 {
     char moved[FILE_PATH_MAX];
 
@@ -853,7 +853,7 @@ TEST(a_directory_that_went_away)
     for (unsigned i = 0; i < 4; i++)
         emit(SEVERITY_CRITICAL, 100);
     CHECK_INT(rename(dir, moved), 0);
-    emit(SEVERITY_CRITICAL, 400); /* would begin a new one */
+    emit(SEVERITY_CRITICAL, 400); /* would start a new one */
     CHECK_INT(file.failed, 1);
     CHECK_STR(all(), "7A7B7C7D7e");
     CHECK_INT(rename(moved, dir), 0);
@@ -880,7 +880,7 @@ static struct {
 } truth[MOST];
 static unsigned truth_count;
 
-/** What has left the spool is over. */
+/** Events that left the spool are settled. */
 static void note_over(void)
 {
     for (unsigned i = 0; i < truth_count; i++) {
@@ -913,7 +913,7 @@ static void random_work(void)
     note_over();
 }
 
-/** What was written since the last sync is there in part: cut off, or with holes. */
+/** Data written since the last sync survives in part: truncated, or with holes. */
 static void cut_power(void)
 {
     close(file.fd);
@@ -962,7 +962,7 @@ TEST(power_cuts_at_random)
             bool known = false;
             for (unsigned i = 0; i < truth_count; i++)
                 known |= same(truth[i].id, item.event.id);
-            CHECK(known); /* was emitted once */
+            CHECK(known); /* was emitted */
             CHECK_MEM(item.event.line, line_of(item.event.id, item.event.len), item.event.len);
             CHECK(item.event.severity >= SEVERITY_WARNING && item.event.kept);
             found += is_kept(item.event.id, kept, n);
@@ -973,13 +973,13 @@ TEST(power_cuts_at_random)
     CHECK(truth_count > 1000);
 }
 
-TEST_MAIN(severe_events_come_back_with_their_numbers, what_left_does_not_come_back,
-          ends_that_were_not_written_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
-          a_repetition_is_there_before_the_first_goes,
-          a_repetition_that_is_not_kept_leaves_the_first,
-          a_repetition_that_is_not_severe_enough_now,
-          foreign_frames_are_passed_over, what_has_no_room_is_lost_once,
+TEST_MAIN(severe_events_are_restored_with_their_ids, removed_events_do_not_come_back,
+          lost_gone_frames_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
+          successor_is_written_before_the_superseded_is_removed,
+          unkept_successor_leaves_the_superseded,
+          successor_below_the_threshold,
+          unknown_frames_are_skipped, evicted_events_are_lost_once,
           losses_outlive_the_beacon, a_day_has_its_budget,
-          a_full_file_is_begun_anew, of_too_many_the_severe_and_new_stay,
-          what_a_full_file_costs_stays_within_the_budget, a_disk_without_room, syncing_fails,
-          a_path_that_is_none, a_directory_that_went_away, power_cuts_at_random)
+          a_full_file_is_replaced, severe_and_new_events_are_kept,
+          replacing_a_full_file_stays_within_the_budget, a_full_disk, sync_failure,
+          invalid_path, removed_directory, power_cuts_at_random)

@@ -42,7 +42,7 @@ static void wait_for(int fd, short events)
     CHECK_INT(poll(&p, 1, -1), 1);
 }
 
-/** Connect from a to what listens there. */
+/** Connect to the listener at a. */
 static int connect_to(const struct addr *a)
 {
     int fd = tcp_connect_start(a, 30000);
@@ -88,7 +88,7 @@ TEST(carries_bytes_both_ways)
     CHECK_INT(tcp_recv(server, buf, sizeof buf), NEFIA_EAGAIN);
     CHECK_INT(tcp_send(client, "hello", 5), 5);
     CHECK_INT(tcp_send(client, "", 0), 0);
-    CHECK_INT(drained(client), 0); /* acknowledged before anybody read it */
+    CHECK_INT(drained(client), 0); /* acknowledged before it was read */
     wait_for(server, POLLIN);
     CHECK_INT(tcp_recv(server, buf, sizeof buf), 5);
     CHECK_MEM(buf, "hello", 5);
@@ -103,7 +103,7 @@ TEST(carries_bytes_both_ways)
     close(listener);
 }
 
-TEST(full_pipe_says_again_and_how_much_waits)
+TEST(full_socket_returns_again_and_queued_bytes)
 {
     static const char chunk[65536];
     struct addr at, peer;
@@ -114,7 +114,7 @@ TEST(full_pipe_says_again_and_how_much_waits)
     client = connect_to(&at);
     wait_for(listener, POLLIN);
     server = tcp_accept(listener, &peer);
-    /* Nobody reads: both kernels' buffers fill up, then some bytes stay unacknowledged. */
+    /* Without a reader both kernels' buffers fill up, then some bytes stay unacknowledged. */
     while ((n = tcp_send(client, chunk, sizeof chunk)) > 0 && total < 1L << 30)
         total += n;
     CHECK_INT(n, NEFIA_EAGAIN);
@@ -130,7 +130,7 @@ TEST(full_pipe_says_again_and_how_much_waits)
     close(listener);
 }
 
-TEST(refused_connection_says_why)
+TEST(refused_connection_reports_the_reason)
 {
     struct addr at;
     int listener = listen_at("127.0.0.1", &at), fd;
@@ -158,30 +158,30 @@ TEST(port_in_use_is_explained)
     text_init(&why, said, sizeof said);
     CHECK_INT(tcp_listen(&at, 4, "reactor.listen_port", &why), NEFIA_EIO);
     text_init(&want, buf, sizeof buf);
-    text_str(&want, "cannot listen at port ");
+    text_str(&want, "cannot listen on port ");
     text_u64(&want, at.port);
     text_str(&want,
-             " on 127.0.0.1: another program has it; stop that one, or set reactor.listen_port");
+             " on 127.0.0.1: address in use; stop the other program, or change reactor.listen_port");
     CHECK_STR(said, buf);
     CHECK_INT(tcp_listen(&at, 4, "x", NULL), NEFIA_EIO);
     close(listener);
 }
 
-TEST(foreign_address_is_explained)
+TEST(unavailable_address_is_explained)
 {
     struct addr at;
 
     CHECK_INT(listen_at("192.0.2.1", &at), NEFIA_EIO);
-    CHECK(strstr(said, "on 192.0.2.1: this device has no such address"));
+    CHECK(strstr(said, "on 192.0.2.1: no interface has this address"));
 }
 
-TEST(any_ipv6_takes_ipv4_too)
+TEST(dual_stack_accepts_ipv4)
 {
     struct addr at, peer, local = address("127.0.0.1");
     int listener = listen_at("::", &at), client, server;
 
     if (listener < 0) { /* a kernel without IPv6 */
-        CHECK(strstr(said, "no IPv6") || strstr(said, "no such address"));
+        CHECK(strstr(said, "not support IPv6") || strstr(said, "no interface has this address"));
         return;
     }
     local.port = at.port;
@@ -196,7 +196,7 @@ TEST(any_ipv6_takes_ipv4_too)
     close(listener);
 }
 
-TEST(out_of_descriptors_is_not_an_error_of_the_peer)
+TEST(out_of_descriptors_is_its_own_error)
 {
     struct rlimit old, few;
     struct addr at, peer;
@@ -212,7 +212,7 @@ TEST(out_of_descriptors_is_not_an_error_of_the_peer)
     fd = tcp_accept(listener, &peer);
     setrlimit(RLIMIT_NOFILE, &old);
     CHECK_INT(fd, NEFIA_EFULL);
-    fd = tcp_accept(listener, &peer); /* it still waits */
+    fd = tcp_accept(listener, &peer); /* still pending */
     CHECK(fd >= 0);
     close(fd);
     close(client);
@@ -221,6 +221,6 @@ TEST(out_of_descriptors_is_not_an_error_of_the_peer)
     CHECK_INT(tcp_queued(listener), NEFIA_EIO);
 }
 
-TEST_MAIN(carries_bytes_both_ways, full_pipe_says_again_and_how_much_waits,
-          refused_connection_says_why, port_in_use_is_explained, foreign_address_is_explained,
-          any_ipv6_takes_ipv4_too, out_of_descriptors_is_not_an_error_of_the_peer)
+TEST_MAIN(carries_bytes_both_ways, full_socket_returns_again_and_queued_bytes,
+          refused_connection_reports_the_reason, port_in_use_is_explained, unavailable_address_is_explained,
+          dual_stack_accepts_ipv4, out_of_descriptors_is_its_own_error)

@@ -35,7 +35,7 @@ TEST(builds_from_pieces)
     CHECK_STR(DEC(INT64_MIN), "-9223372036854775808");
 }
 
-TEST(is_a_beginning_of_the_whole)
+TEST(result_is_a_prefix)
 {
     fresh_of(6);
     text_str(&t, "abc");
@@ -77,7 +77,7 @@ TEST(never_cuts_a_character)
     CHECK_STR(buf, "aé€");
 }
 
-TEST(numbers_in_other_forms)
+TEST(other_number_formats)
 {
     static const uint8_t bytes[] = {0x00, 0xFF, 0x1a};
 
@@ -101,7 +101,7 @@ TEST(numbers_in_other_forms)
     CHECK_STR(buf, "92.5 0.0 -0.5 -123.4");
 }
 
-TEST(printable_hides_what_terminals_obey)
+TEST(printable_replaces_terminal_controls)
 {
     fresh();
     text_printable(&t, "ok é\n\033[2J\x7f\t", 12);
@@ -172,7 +172,7 @@ static int64_t seconds(const char *s)
     return parse_rfc3339(s, strlen(s), &v) < 0 ? INT64_MIN : v;
 }
 
-TEST(dates_there_and_back)
+TEST(dates_round_trip)
 {
     /* A step of prime length meets every month and hour. */
     for (int64_t s = 0; s <= 253402300799; s += 86413 * 211)
@@ -355,7 +355,7 @@ TEST(words_in_one_string)
     CHECK_STR(err_text(1), "no error");
 }
 
-TEST(errors_have_words)
+TEST(errors_have_texts)
 {
     CHECK_STR(err_text(NEFIA_EINVAL), "invalid value");
     CHECK_STR(err_text(NEFIA_ECLOSED), "closed by peer");
@@ -366,8 +366,8 @@ TEST(errors_have_words)
         CHECK(err_text(err) != NULL);
 }
 
-TEST_MAIN(builds_from_pieces, is_a_beginning_of_the_whole, never_cuts_a_character,
-          numbers_in_other_forms, printable_hides_what_terminals_obey, columns, dates,
-          dates_there_and_back, dates_parse, durations, durations_written, integers, hex,
+TEST_MAIN(builds_from_pieces, result_is_a_prefix, never_cuts_a_character,
+          other_number_formats, printable_replaces_terminal_controls, columns, dates,
+          dates_round_trip, dates_parse, durations, durations_written, integers, hex,
           utf8_every_character, utf8_refuses, utf8_cuts, comparisons, words_in_one_string,
-          errors_have_words)
+          errors_have_texts)

@@ -7,7 +7,7 @@
 #include "nefia/base/err.h"
 #include "nefia/net/tcp.h"
 
-/* An uplink against a hub made of a few calls, over loopback, with a clock that the test moves. */
+/* An uplink against a minimal fake hub, over loopback, with a clock moved by the test. */
 enum { WATCHES = 8, SPOOL = 64 * 1024, KEY_BYTES = 20 };
 
 static struct clock_fake fake_time;
@@ -23,7 +23,7 @@ static struct uplink_hub hub[2];
 static int listener = -1, peer = -1;
 static unsigned delivered;
 static bool plain_hub;
-static uint64_t chance; /* what random_below gives, cut to its range */
+static uint64_t chance; /* result of random_below, limited to its range */
 
 static uint64_t random_below(uint64_t n)
 {
@@ -83,7 +83,7 @@ static void init(const char *secret)
         CHECK(cond);                                                                               \
     } while (0)
 
-/** A plain hub is not waited for at the pace of the clock on the wall. */
+/** Waiting for a plain hub's greeting uses the fake clock. */
 static void turn(void)
 {
     bool waits = plain_hub && uplink.state == UPLINK_UP && uplink.mode == UPLINK_ASKED;
@@ -124,7 +124,7 @@ static void reset_peer(void)
 static char got[256 * 1024];
 static size_t got_len;
 
-/** Read what there is. Return: whether the text came as a whole. */
+/** Read available data. Return: whether the complete text has arrived. */
 static bool received(const char *text)
 {
     int n;
@@ -143,14 +143,14 @@ static void connect_up(void)
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
 }
 
-/** Connected to a plain hub, which is known as one. */
+/** Connect to a plain hub, recognised as such. */
 static void connect_plain(void)
 {
     connect_up();
     WAIT_FOR(uplink.mode == UPLINK_PLAIN);
 }
 
-TEST(lines_are_signed_and_confirmed)
+TEST(events_are_signed_and_confirmed)
 {
     char hex[MAC_HEX + 1] = "";
 
@@ -179,7 +179,7 @@ TEST(without_a_key_lines_are_plain)
     uplink_stop(&uplink);
 }
 
-TEST(reset_sends_again_what_was_not_confirmed)
+TEST(reset_resends_unconfirmed_events)
 {
     init(NULL);
     connect_plain();
@@ -199,7 +199,7 @@ TEST(reset_sends_again_what_was_not_confirmed)
     uplink_stop(&uplink);
 }
 
-TEST(refused_after_it_arrived_is_sent_again)
+TEST(rejected_after_arrival_is_resent)
 {
     init(NULL);
     connect_plain();
@@ -214,8 +214,8 @@ TEST(refused_after_it_arrived_is_sent_again)
     uplink_stop(&uplink);
 }
 
-/** A hub that resets each connection on which this comes. Until nothing is left, or a bound.
- * Return: how many it reset. */
+/** A hub that resets each connection on which this text arrives. Until nothing is left, or a limit.
+ * Return: number of resets. */
 static unsigned refuse(const char *text)
 {
     unsigned resets = 0;
@@ -234,7 +234,7 @@ static unsigned refuse(const char *text)
     return resets;
 }
 
-TEST(an_event_refused_for_good_is_given_up)
+TEST(a_permanently_rejected_event_is_dropped)
 {
     init("0123456789abcdefghij");
     push("good last"); /* the newest is sent first */
@@ -246,7 +246,7 @@ TEST(an_event_refused_for_good_is_given_up)
     CHECK_INT(delivered, 2);
     CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
     CHECK(received("good last\n"));
-    /* All goes its way again. */
+    /* Normal sending resumes. */
     push("after");
     push("that");
     WAIT_FOR(delivered == 4);
@@ -254,7 +254,7 @@ TEST(an_event_refused_for_good_is_given_up)
     uplink_stop(&uplink);
 }
 
-TEST(refusals_in_a_row_count)
+TEST(consecutive_rejections_count)
 {
     init(NULL);
     connect_plain();
@@ -267,7 +267,7 @@ TEST(refusals_in_a_row_count)
         CHECK_INT(uplink.refusals, i);
         fake_time.now_ms += 300000;
     }
-    WAIT_FOR(accepted() && delivered == 1); /* the hub has thought better of it */
+    WAIT_FOR(accepted() && delivered == 1); /* the hub accepts it now */
     push("next");
     WAIT_FOR(received("next\n"));
     reset_peer();
@@ -277,7 +277,7 @@ TEST(refusals_in_a_row_count)
     uplink_stop(&uplink);
 }
 
-TEST(a_hub_that_does_not_take_us_refuses_no_event)
+TEST(a_hub_that_rejects_us_rejects_no_event)
 {
     init(NULL);
     connect_plain();
@@ -288,11 +288,11 @@ TEST(a_hub_that_does_not_take_us_refuses_no_event)
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
         fake_time.now_ms += 300000;
         WAIT_FOR(uplink.state == UPLINK_UP && accepted());
-        reset_peer(); /* that is none: it is full, or we are not in its list */
+        reset_peer(); /* not a rejection of the event: it is full, or we are not permitted */
     }
     uint16_t port = hub[0].addr.port;
     close(listener);
-    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) { /* none: nobody is there */
+    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) { /* not a rejection: no hub is listening */
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
         fake_time.now_ms += 300000;
         WAIT_FOR(uplink.state != UPLINK_BACKOFF);
@@ -313,7 +313,7 @@ TEST(steady_traffic_is_confirmed)
     init(NULL);
     connect_plain();
     for (; pushed < 100;
-         pushed++) { /* one each 20 ms: never quiet for the time it takes to settle */
+         pushed++) { /* one every 20 ms: never idle long enough to settle */
         push("steady");
         for (int i = 0; i < 20; i++)
             turn();
@@ -325,7 +325,7 @@ TEST(steady_traffic_is_confirmed)
     uplink_stop(&uplink);
 }
 
-TEST(orderly_end_confirms_and_connects_again)
+TEST(orderly_close_confirms_and_reconnects)
 {
     init(NULL);
     connect_plain();
@@ -348,7 +348,7 @@ TEST(orderly_end_confirms_and_connects_again)
     uplink_stop(&uplink);
 }
 
-TEST(slow_hub_gets_whole_lines_in_the_end)
+TEST(slow_hub_gets_complete_lines)
 {
     static char big[6000];
     char tail[8] = "|end00\n";
@@ -381,7 +381,7 @@ TEST(slow_hub_gets_whole_lines_in_the_end)
     uplink_stop(&uplink);
 }
 
-TEST(waits_grow_to_five_minutes_and_a_delivery_makes_them_short)
+TEST(backoff_grows_to_five_minutes_and_delivery_resets_it)
 {
     uint64_t wait, last = 0;
 
@@ -405,14 +405,14 @@ TEST(waits_grow_to_five_minutes_and_a_delivery_makes_them_short)
     WAIT_FOR(uplink.state == UPLINK_BACKOFF || accepted());
     fake_time.now_ms += 300000;
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
-    CHECK(uplink.attempts > 8); /* connecting alone changes nothing */
+    CHECK(uplink.attempts > 8); /* connecting alone does not reset it */
     push("x");
     WAIT_FOR(delivered == 1);
     CHECK_INT(uplink.attempts, 0);
     uplink_stop(&uplink);
 }
 
-TEST(shortest_wait_is_a_second)
+TEST(shortest_backoff_is_a_second)
 {
     init(NULL);
     close(listener);
@@ -451,7 +451,7 @@ static int look_up(void *arg, const char *name)
     return 0;
 }
 
-TEST(name_is_looked_up_each_time)
+TEST(name_is_resolved_each_time)
 {
     struct addr where;
 
@@ -463,9 +463,9 @@ TEST(name_is_looked_up_each_time)
     uplink_start(&uplink, hub, 1, &key, true);
     CHECK_STR(asked, "hub.example:9500");
     CHECK_INT(uplink.state, UPLINK_CONNECTING);
-    uplink_resolved(&uplink, NULL, 0, "there is no such name");
+    uplink_resolved(&uplink, NULL, 0, "host not found");
     CHECK_INT(uplink.state, UPLINK_BACKOFF);
-    uplink_resolved(&uplink, &where, 1, NULL); /* late, and nobody asked */
+    uplink_resolved(&uplink, &where, 1, NULL); /* late, and not being waited for */
     CHECK_INT(uplink.state, UPLINK_BACKOFF);
     asked = NULL;
     fake_time.now_ms += 2000;
@@ -538,11 +538,11 @@ TEST(only_an_acknowledgement_delivers)
     push("{\"c\":1}");
     uint64_t low = spool_low(&spool).seq;
     connect_greeted();
-    WAIT_FOR(received("{\"b\":1,\"link\"")); /* two are granted: the newest */
+    WAIT_FOR(received("{\"b\":1,\"link\"")); /* a window of two: the newest */
     CHECK(received("{\"c\":1,\"link\""));
     for (int i = 0; i < 300; i++)
         turn();
-    CHECK_INT(delivered, 0); /* that its kernel has them is not enough */
+    CHECK_INT(delivered, 0); /* receipt by its kernel is not enough */
     CHECK(!received("{\"a\":1"));
     CHECK_INT(spool_low(&spool).seq, low);
     acknowledge(1);
@@ -570,7 +570,7 @@ TEST(stamps_count_up)
     uplink_stop(&uplink);
 }
 
-TEST(what_was_not_acknowledged_is_sent_again)
+TEST(unacknowledged_events_are_resent)
 {
     init(NULL);
     connect_greeted();
@@ -593,7 +593,7 @@ TEST(what_was_not_acknowledged_is_sent_again)
     uplink_stop(&uplink);
 }
 
-TEST(a_refusal_in_words_costs_one_event)
+TEST(a_refusal_drops_one_event)
 {
     init("0123456789abcdefghij");
     push("{\"a\":1}");
@@ -609,7 +609,7 @@ TEST(a_refusal_in_words_costs_one_event)
     uplink_stop(&uplink);
 }
 
-TEST(resets_cost_nothing_where_refusals_come_in_words)
+TEST(resets_lose_nothing_with_an_acknowledging_hub)
 {
     init(NULL);
     push("{\"a\":1}");
@@ -624,7 +624,7 @@ TEST(resets_cost_nothing_where_refusals_come_in_words)
     CHECK_INT(uplink.refusals, 0);
 }
 
-TEST(what_is_not_signed_right_is_not_believed)
+TEST(wrongly_signed_messages_are_not_trusted)
 {
     struct mac_key right;
 
@@ -642,7 +642,7 @@ TEST(what_is_not_signed_right_is_not_believed)
     uplink_stop(&uplink);
 }
 
-TEST(a_greeting_that_is_not_signed_costs_no_event)
+TEST(an_unsigned_greeting_drops_no_event)
 {
     static const char greeting[] = "{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":2,"
                                    "\"span\":1,\"bytes\":1,\"auth\":\"host\"}\n-\n";
@@ -657,7 +657,7 @@ TEST(a_greeting_that_is_not_signed_costs_no_event)
     uplink_stop(&uplink);
 }
 
-TEST(what_was_not_sent_is_not_acknowledged)
+TEST(acknowledgement_of_unsent_event_is_an_error)
 {
     init(NULL);
     push("{\"a\":1}");
@@ -669,7 +669,7 @@ TEST(what_was_not_sent_is_not_acknowledged)
     uplink_stop(&uplink);
 }
 
-TEST(a_hub_that_stays_silent_is_left)
+TEST(a_silent_hub_is_disconnected)
 {
     init(NULL);
     push("{\"a\":1}");
@@ -697,7 +697,7 @@ TEST(the_first_hub_is_tried_again)
 {
     init(NULL);
     int second = listen_at(&hub[1].addr, 0), first = listener;
-    close(first); /* nobody is there */
+    close(first); /* no hub is listening */
     listener = second;
     uplink_start(&uplink, hub, 2, &key, true);
     peer = -1;
@@ -711,7 +711,7 @@ TEST(the_first_hub_is_tried_again)
     uplink_stop(&uplink);
 }
 
-TEST(a_hub_that_took_nothing_is_not_tried_twice_in_a_row)
+TEST(a_hub_that_accepted_nothing_is_not_retried_at_once)
 {
     init(NULL);
     push("{\"a\":1}");
@@ -720,12 +720,12 @@ TEST(a_hub_that_took_nothing_is_not_tried_twice_in_a_row)
     peer = -1;
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
     CHECK_INT(uplink.hub, 0);
-    reset_peer(); /* it took the connection, and nothing else */
+    reset_peer(); /* it accepted the connection, but no events */
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     fake_time.now_ms += 300000;
     WAIT_FOR(uplink.state == UPLINK_UP);
     CHECK_INT(uplink.hub, 1);
-    /* While it serves us, the first one is tried from time to time. */
+    /* While connected to it, the first one is retried from time to time. */
     listener = second;
     WAIT_FOR(accepted() && delivered == 1);
     fake_time.now_ms += 5 * 60 * 1000 * 5 / 4;
@@ -737,7 +737,7 @@ TEST(a_hub_that_took_nothing_is_not_tried_twice_in_a_row)
     uplink_stop(&uplink);
 }
 
-TEST(a_dead_hub_is_not_all_there_is)
+TEST(a_dead_hub_is_abandoned)
 {
     init(NULL);
     int dead = listen_at(&hub[1].addr, 0);
@@ -745,7 +745,7 @@ TEST(a_dead_hub_is_not_all_there_is)
     close(dead);
     uplink_start(&uplink, hub, 2, &key, true);
     WAIT_FOR(uplink.state == UPLINK_UP && accepted());
-    close(peer); /* it took nothing: the other one is tried first */
+    close(peer); /* it accepted nothing: the other one is tried first */
     peer = -1;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     fake_time.now_ms += 300000;
@@ -756,7 +756,7 @@ TEST(a_dead_hub_is_not_all_there_is)
     uplink_stop(&uplink);
 }
 
-TEST(what_left_the_spool_still_counts_for_the_window)
+TEST(removed_events_still_count_for_the_window)
 {
     struct spool_item item;
 
@@ -789,18 +789,18 @@ TEST(a_hub_with_a_key_is_sent_nothing_unsigned)
     uplink_stop(&uplink);
 }
 
-TEST_MAIN(a_dead_hub_is_not_all_there_is, what_left_the_spool_still_counts_for_the_window,
+TEST_MAIN(a_dead_hub_is_abandoned, removed_events_still_count_for_the_window,
           a_hub_with_a_key_is_sent_nothing_unsigned, only_an_acknowledgement_delivers,
-          stamps_count_up, what_was_not_acknowledged_is_sent_again,
-          a_refusal_in_words_costs_one_event, resets_cost_nothing_where_refusals_come_in_words,
-          what_is_not_signed_right_is_not_believed, a_greeting_that_is_not_signed_costs_no_event,
-          what_was_not_sent_is_not_acknowledged, a_hub_that_stays_silent_is_left,
+          stamps_count_up, unacknowledged_events_are_resent,
+          a_refusal_drops_one_event, resets_lose_nothing_with_an_acknowledging_hub,
+          wrongly_signed_messages_are_not_trusted, an_unsigned_greeting_drops_no_event,
+          acknowledgement_of_unsent_event_is_an_error, a_silent_hub_is_disconnected,
           require_ack_sends_nothing_to_a_plain_hub, the_first_hub_is_tried_again,
-          a_hub_that_took_nothing_is_not_tried_twice_in_a_row, lines_are_signed_and_confirmed,
-          refused_after_it_arrived_is_sent_again, an_event_refused_for_good_is_given_up,
-          refusals_in_a_row_count, a_hub_that_does_not_take_us_refuses_no_event,
+          a_hub_that_accepted_nothing_is_not_retried_at_once, events_are_signed_and_confirmed,
+          rejected_after_arrival_is_resent, a_permanently_rejected_event_is_dropped,
+          consecutive_rejections_count, a_hub_that_rejects_us_rejects_no_event,
           steady_traffic_is_confirmed, without_a_key_lines_are_plain,
-          reset_sends_again_what_was_not_confirmed, orderly_end_confirms_and_connects_again,
-          slow_hub_gets_whole_lines_in_the_end,
-          waits_grow_to_five_minutes_and_a_delivery_makes_them_short, shortest_wait_is_a_second,
-          second_address_when_the_first_is_dead, name_is_looked_up_each_time, chatty_hub_is_ignored)
+          reset_resends_unconfirmed_events, orderly_close_confirms_and_reconnects,
+          slow_hub_gets_complete_lines,
+          backoff_grows_to_five_minutes_and_delivery_resets_it, shortest_backoff_is_a_second,
+          second_address_when_the_first_is_dead, name_is_resolved_each_time, chatty_hub_is_ignored)

@@ -11,7 +11,7 @@
 
 enum { FAMILY = 31, SEQUENCE = 7 };
 
-/* ---- datagrams as the kernel makes them, in this processor's byte order ---- */
+/* ---- datagrams as the kernel builds them, in host byte order ---- */
 
 static _Alignas(4) uint8_t bytes[4096];
 static size_t len;
@@ -168,7 +168,7 @@ TEST(networks_of_peers)
     CHECK(has(2, "192.168.7.0/24"));
 }
 
-TEST(a_peer_goes_on_in_the_next_part)
+TEST(a_peer_continues_in_the_next_part)
 {
     begin();
     struct opened o = open_peer(0);
@@ -184,7 +184,7 @@ TEST(a_peer_goes_on_in_the_next_part)
     CHECK(has(1, "10.0.0.2"));
 }
 
-TEST(nobody_is_no_error)
+TEST(no_peers_is_not_an_error)
 {
     begin();
     struct opened o = open_peer(0);
@@ -214,7 +214,7 @@ TEST(too_many_and_too_wide_are_counted)
     CHECK(has(0, "10.0.0.0"));
 }
 
-TEST(what_the_kernel_refuses)
+TEST(kernel_errors)
 {
     begin();
     put_end(NLMSG_ERROR, -ENODEV);
@@ -254,7 +254,7 @@ TEST(the_family_is_found)
     CHECK_INT(feed(), NEFIA_ESYNTAX);
 }
 
-TEST(other_answers_and_changes)
+TEST(foreign_responses_and_changes)
 {
     begin();
     size_t m = open_message(FAMILY, 0, SEQUENCE + 1);
@@ -289,7 +289,7 @@ TEST(wrong_addresses_are_refused)
     }
 }
 
-TEST(every_beginning_and_every_byte)
+TEST(every_prefix_and_every_byte)
 {
     static uint8_t whole[sizeof bytes];
 
@@ -302,7 +302,7 @@ TEST(every_beginning_and_every_byte)
     memcpy(whole, bytes, n);
     for (size_t cut = 1; cut < n; cut++) {
         begin();
-        /* At the end of the buffer, where the sanitizer sees a byte too much. */
+        /* At the end of the buffer, where the sanitizer detects an over-read. */
         memcpy(bytes + sizeof bytes - cut, whole, cut);
         int r = wireguard_feed(&reader, bytes + sizeof bytes - cut, cut);
         CHECK(r == NEFIA_ESYNTAX || r == 0);
@@ -329,7 +329,7 @@ TEST(names_of_interfaces)
     CHECK(!wireguard_interface("wireguard:a b"));
 }
 
-TEST(an_interface_that_is_not_there_is_named_with_a_remedy)
+TEST(a_missing_interface_is_named_with_a_remedy)
 {
     static char work[WIREGUARD_WORK], said[200];
     struct text why;
@@ -343,7 +343,7 @@ TEST(an_interface_that_is_not_there_is_named_with_a_remedy)
     CHECK_INT(work[0] | work[sizeof work - 1], 0);
 }
 
-TEST_MAIN(networks_of_peers, a_peer_goes_on_in_the_next_part, nobody_is_no_error,
-          too_many_and_too_wide_are_counted, what_the_kernel_refuses, the_family_is_found,
-          other_answers_and_changes, wrong_addresses_are_refused, every_beginning_and_every_byte,
-          names_of_interfaces, an_interface_that_is_not_there_is_named_with_a_remedy)
+TEST_MAIN(networks_of_peers, a_peer_continues_in_the_next_part, no_peers_is_not_an_error,
+          too_many_and_too_wide_are_counted, kernel_errors, the_family_is_found,
+          foreign_responses_and_changes, wrong_addresses_are_refused, every_prefix_and_every_byte,
+          names_of_interfaces, a_missing_interface_is_named_with_a_remedy)

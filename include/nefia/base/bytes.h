@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Portable reads and writes of unaligned integers. On files and wires: big-endian. */
+/** Portable access to unaligned integers. Files and wire formats are big-endian. */
 static inline void put_be16(uint8_t *p, uint16_t v)
 {
     p[0] = (uint8_t)(v >> 8);
@@ -33,7 +33,7 @@ static inline uint64_t get_be64(const uint8_t *p)
     return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
 }
 
-/** FNV-1a over len bytes, continuing from h (start with HASH_START). For tables, never for
+/** FNV-1a over len bytes, continuing from h (start with HASH_START). For hash tables only, not for
  * security. */
 #define HASH_START 2166136261u
 static inline uint32_t hash_bytes(uint32_t h, const void *data, size_t len)
@@ -47,7 +47,7 @@ static inline uint32_t hash_bytes(uint32_t h, const void *data, size_t len)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/** A stretch of bytes somebody else owns. */
+/** A byte range owned by somebody else. */
 struct slice {
     const char *ptr;
     size_t len;

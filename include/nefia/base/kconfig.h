@@ -1,7 +1,8 @@
-/** What Kconfig chose, for use inside functions.
+/** Kconfig choices, for use inside functions.
  *
- * Configuration symbols are macros (CONFIG_X), forced in from the generated autoconf.h:
- * 1 for a bool that is y, undefined for one that is n, a number or a string for the others. */
+ * Configuration symbols are macros (CONFIG_X), from the generated autoconf.h, included on the
+ * command line: 1 for a bool that is y, undefined for one that is n, a number or a string for the
+ * others. */
 #ifndef NEFIA_BASE_KCONFIG_H
 #define NEFIA_BASE_KCONFIG_H
 
@@ -19,9 +20,10 @@
 #define NEFIA_KCONFIG_CALL(inserted) NEFIA_KCONFIG_SECOND(inserted 1, 0, 0)
 #define NEFIA_KCONFIG_SECOND(first, second, ...) (second)
 
-/** The remedy at the end of a message: nothing, which ends its parts, without CONFIG_HINTS. */
+/** The remedy at the end of a message; null, which terminates the argument list, without
+ * CONFIG_CONFIG_HINTS. */
 #define HINT(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : (const char *)0)
-/** What is wrong, and in the same string the remedy: two literals. */
+/** Problem and remedy in one string; both arguments are literals. */
 #define HINTED(text, remedy) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? text remedy : text)
 
 #endif

@@ -1,7 +1,8 @@
-/* No include guard: this header expands src/budget.def for one program, in one of three ways.
- * The includer defines POOL_PROGRAM_BEACON or POOL_PROGRAM_HUB, has included the headers of the types that its
- * pools are made of, and may define POOL_DEFINE to get the arrays themselves (done once for each program, in its pools.c)
- * instead of their declarations. Either way it gets POOL_TOTAL_BYTES, and the build stops when the pools alone pass the budget. */
+/* No include guard: this header is a template that expands src/budget.def for one program. Before
+ * including it, define POOL_PROGRAM_BEACON or POOL_PROGRAM_HUB and include the headers of the
+ * pools' element types. Define POOL_DEFINE as well to define the arrays (once per program, in its
+ * pools.c) instead of declaring them. Also defines POOL_TOTAL_BYTES, and stops the build if the
+ * pools alone exceed the budget. */
 #if defined(POOL_DEFINE)
 #define POOL_EMIT(name, count, type, what) type pool_##name[count];
 #else

@@ -7,10 +7,10 @@
 
 #include "nefia/base/bytes.h"
 
-/** A bounded text builder over the caller's buffer; what replaces printf here.
- * The buffer is always NUL-terminated (cap includes the NUL; cap >= 1). What does not fit is left
- * out, never half a UTF-8 character of it, and nor is anything after it: the text is always a
- * beginning of the whole. `truncated` stays set, so a chain of calls is checked once, at its
+/** A bounded text builder over the caller's buffer, in place of printf.
+ * The buffer is always NUL-terminated (cap includes the NUL; cap >= 1). Text that does not fit is
+ * cut at a UTF-8 character boundary, and everything appended later is dropped, so the result is
+ * always a prefix of the whole. `truncated` is sticky: a chain of calls is checked once, at its
  * end. */
 struct text {
     char *buf;
@@ -21,7 +21,7 @@ struct text {
 
 void text_init(struct text *t, char *buf, size_t cap);
 void text_reset(struct text *t);
-/** Forget what was added after the builder was `len` long (a length it once had); clears
+/** Drop what was added after the builder was `len` bytes long (a length it once had); clears
  * `truncated`. */
 void text_rewind(struct text *t, size_t len);
 void text_char(struct text *t, char c);
@@ -32,54 +32,53 @@ void text_i64(struct text *t, int64_t v);
 /** Decimal, padded on the left with zeros to at least `width` (<= 20) digits. */
 void text_u64_pad(struct text *t, uint64_t v, unsigned width);
 void text_hex(struct text *t, const uint8_t *bytes, size_t len);
-/** Tenths as a decimal with one digit: 925 -> "92.5". */
+/** Tenths as a number with one decimal: 925 -> "92.5". */
 void text_tenths(struct text *t, int64_t tenths);
-/** Bytes as text fit for a terminal or a log: control characters (utf8_is_control) and
+/** Bytes made safe for a terminal or a log: control characters (utf8_is_control) and
  * invalid UTF-8 become `?`. */
 void text_printable(struct text *t, const char *s, size_t len);
-/** Spaces until the builder has `column` UTF-8 characters since it was `from` bytes long. */
+/** Pad with spaces until `column` UTF-8 characters follow byte offset `from`. */
 void text_pad_to(struct text *t, size_t from, size_t column);
-/** RFC 3339 UTC, "2026-03-10T15:30:00Z", from seconds since 1970. Any year 1970..9999. */
+/** RFC 3339 UTC, "2026-03-10T15:30:00Z", from seconds since 1970. Years 1970..9999. */
 void text_rfc3339(struct text *t, int64_t unix_s);
 /** "2026-03-10 15:30" in UTC, for tables. */
 void text_minute(struct text *t, int64_t unix_s);
-/** "1h30m", "500ms": the form the configuration takes. */
+/** "1h30m", "500ms": the configuration's duration format. */
 void text_duration(struct text *t, uint64_t ms);
 
-/** Parsers: the whole slice must be the value. 0 or NEFIA_EINVAL / NEFIA_ETOOBIG. */
+/** Parsers: the whole slice must be the value. Return: 0, NEFIA_EINVAL or NEFIA_ETOOBIG. */
 int parse_u64(const char *s, size_t len, uint64_t *out);
 int parse_i64(const char *s, size_t len, int64_t *out);
-/** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is refused (which unit?).
- * Bound: 366 days. */
+/** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is rejected for want of a
+ * unit. Limit: 366 days. */
 int parse_duration_ms(const char *s, size_t len, uint64_t *out);
-/** 64 lower-case hex digits to 32 bytes, in general n bytes from 2n digits; NEFIA_EINVAL
- * otherwise. */
+/** n bytes from 2n lower-case hex digits; NEFIA_EINVAL for anything else. */
 int parse_hex(const char *s, size_t len, uint8_t *out, size_t n);
-/** RFC 3339 with `Z` or an offset, fraction ignored, to seconds since 1970. */
+/** RFC 3339 with `Z` or an offset, to seconds since 1970; a fraction is ignored. */
 int parse_rfc3339(const char *s, size_t len, int64_t *unix_s);
 
 /** Decode one UTF-8 character (RFC 3629: no surrogates, no overlong forms, <= U+10FFFF).
  * Return: its length 1..4 with *cp (may be null) set, or NEFIA_EUTF8. len >= 1. */
 int utf8_decode(const char *s, size_t len, uint32_t *cp);
-/** Encode one; out has 4 bytes. Return: its length, or NEFIA_EUTF8 for a surrogate or beyond. */
+/** Encode one character. Return: its length, or NEFIA_EUTF8 for a surrogate or cp > U+10FFFF. */
 int utf8_encode(uint32_t cp, char out[4]);
-/** C0, DEL and the C1 block, which terminals obey too; and what reorders a line or breaks it: the
- * line and paragraph separators and the bidirectional controls (UAX #9). */
+/** C0, DEL and C1 controls, which terminals act on, and characters that reorder or break a line:
+ * the line and paragraph separators and the bidirectional controls (UAX #9). */
 bool utf8_is_control(uint32_t cp);
 bool utf8_valid(const char *s, size_t len);
-/** How many characters valid UTF-8 has. */
+/** Number of characters; s must be valid UTF-8. */
 size_t utf8_count(const char *s, size_t len);
-/** Largest prefix of at most max bytes that ends on a character boundary. */
+/** Length of the largest prefix of at most max bytes that ends on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
 
-/** Decimal text of v, for argument lists: LOG_INFO("got ", DEC(n), " bytes"). It lives until the
- * end of the whole expression (C11 6.2.4, temporary lifetime), and nothing is cleared for it. */
+/** Decimal text of v, for argument lists: LOG_INFO("received ", DEC(n), " bytes"). Valid until the
+ * end of the full expression (C11 6.2.4, temporary lifetime). */
 struct decimal {
     char text[21];
 };
 struct decimal text_dec(int64_t v);
 #define DEC(v) (text_dec((int64_t)(v)).text)
-/** What a macro stands for as a string literal: "at most " LITERAL(CONFIG_X) " of them". */
+/** A macro's expansion as a string literal: "at most " LITERAL(CONFIG_X) " of them". */
 #define LITERAL(macro) LITERAL_OF(macro)
 #define LITERAL_OF(tokens) #tokens
 static inline bool str_eq(const char *a, const char *b)
@@ -90,11 +89,11 @@ static inline bool str_eq(const char *a, const char *b)
 }
 bool slice_eq(struct slice a, const char *b);
 
-/** A list of words in one string, a NUL after each and one more at the end: "red\0green\0". In a
- * program that may be loaded anywhere an array of pointers costs twelve bytes more for each word.
- * Word i of a list that has it. */
+/** Word i of a word list: NUL-terminated words in one string, with one more NUL at the end:
+ * "red\0green\0". In a position-independent program an array of pointers would cost twelve bytes
+ * more per word. i must be in range. */
 const char *word_at(const char *words, unsigned i);
-/** The place of a word in the list, or NEFIA_EINVAL. */
+/** Index of a word in the list, or NEFIA_EINVAL. */
 int word_index(const char *words, struct slice word);
 
 #endif

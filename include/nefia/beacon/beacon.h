@@ -13,19 +13,19 @@
 #include "nefia/sys/heap.h"
 #include "nefia/base/kconfig.h"
 
-/** One stretch of memory for three things that never are at the same time: libyaml's heap or a JSON
- * file while the configuration is read, and the event being built. */
+/** One buffer for three purposes that never coincide: libyaml's heap or a JSON file while the
+ * configuration is read, and the event being built. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
     BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1),                                                       \
                BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
 
-/** Child processes at the same time: commands of sensors, and one that looks up the hub's name. */
+/** Concurrent child processes: sensor commands, and one that resolves the hub's name. */
 #define BEACON_COMMANDS (CONFIG_BEACON_CHILDREN + IS_ENABLED(CONFIG_BEACON_RESOLVE))
-/** Longest answer of the latter: some addresses, one a line, or a sentence. */
+/** Longest output of the latter: addresses, one per line, or a message. */
 #define BEACON_RESOLVE_BYTES 256
 
-/** The whole program: one of these, in main.c, wired to the pools by beacon_wire. */
+/** The whole program: one instance, in main.c, wired to the pools by beacon_wire. */
 struct beacon {
     struct loop loop;
     struct children children;
@@ -36,16 +36,16 @@ struct beacon {
     struct uplink uplink;
     struct mac_key key, next_key;
     struct beacon_settings
-        settings[2]; /* of the running and of the loading configuration, as `current` says */
+        settings[2]; /* running and loading configuration; see `current` */
     struct config_arena arenas[2];
     unsigned current;
     struct config config;
-    const char *path; /* of the configuration */
+    const char *path; /* of the configuration file */
     struct timer drain;
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
     struct heap_stats heap; /* of the last load */
-    const char *seccomp;    /* as status says it; null: off */
+    const char *seccomp;    /* word for status; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };
 
@@ -53,7 +53,7 @@ struct beacon {
 void beacon_wire(struct beacon *b, const char *path,
                  void (*report)(void *arg, const char *message));
 enum { BEACON_NEEDS_HUB = 1, BEACON_NEEDS_KEY = 2 };
-/** Read the configuration into the half that is not running. Return: 0; or negative, all errors
+/** Read the configuration into the inactive half. Return: 0; or negative, all errors
  * reported and nothing changed. */
 int beacon_load(struct beacon *b, unsigned needs);
 static inline const struct beacon_settings *beacon_loaded(const struct beacon *b)
@@ -66,15 +66,15 @@ static inline const struct beacon_settings *beacon_settings(const struct beacon 
 }
 /** After beacon_load: runs until SIGTERM. Return: an exit status. */
 int beacon_run(struct beacon *b);
-/** After beacon_load: each sensor one time, the events on stdout. Return: an exit status. */
+/** After beacon_load: run each sensor once, events on stdout. Return: an exit status. */
 int beacon_once(struct beacon *b);
 
-/** Look up "host:port" in a child process for the uplink; arg is the struct beacon. */
+/** Resolve "host:port" in a child process for the uplink; arg is the struct beacon. */
 int beacon_resolve(void *arg, const char *name);
 
-/** The verbs of the control socket; arg is the struct beacon. */
+/** Verbs of the control socket; arg is the struct beacon. */
 extern const struct control_verb beacon_verbs[];
-/** Command line side of the verbs. work: at least CONFIG_CONTROL_LINE_BYTES + 2. Return: an exit
+/** Command line side of these verbs. work: at least CONFIG_CONTROL_LINE_BYTES + 2. Return: an exit
  * status. */
 int beacon_ask_status(const char *socket, bool json, char *work, size_t cap);
 /** operands: TYPE SEVERITY [KEY=VALUE...]. request: room for the request line. */

@@ -10,37 +10,37 @@
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
 
-/** What a sensor may do with the rest of the beacon; the only header of ours a sensor needs.
- * One sensor is one file, src/beacon/sensors/<name>.c, one entry CONFIG_SENSOR_<NAME> in the
+/** The sensor's interface to the rest of the beacon; the only header of ours a sensor needs.
+ * A sensor is one file, src/beacon/sensors/<name>.c, one entry CONFIG_SENSOR_<NAME> in the
  * Kconfig beside it, and `const struct sensor_class sensor_<name>`. */
 struct emitter;
 
-/** The first member of every sensor's state: what all of them have in the configuration without
- * naming it. */
+/** First member of every sensor's state: the configuration common to all sensors, bound without
+ * being declared by them. */
 struct sensor_common {
-    const char *name; /* of this one in a list (`name`, required there), else the class's */
-    bool enabled;     /* default true where the section is there; without a section nothing runs */
+    const char *name; /* name of the list item (`name`, required there), else the class's */
+    bool enabled;     /* default true if the section exists; without a section nothing runs */
     uint64_t interval_ms; /* `interval`, 1s to 366d */
-    int64_t for_checks;   /* `for`: checks in a row before a condition is entered, default 1 */
+    int64_t for_checks;   /* `for`: consecutive checks before a condition is entered, default 1 */
 };
 
-/** One kind of thing a beacon watches. All members const; what changes lives in the state. */
+/** A kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
-    const char *name;     /* configuration key under `beacons:` and the log's word for it */
-    const char *source;   /* the events' source, "disk-beacon" */
+    const char *name;     /* configuration key under `beacons:`, also used in the log */
+    const char *source;   /* source of its events, such as "disk-beacon" */
     const char *interval; /* default, "5m" */
-    bool list;            /* SENSOR_LIST: the key holds several, each with a `name` of its own */
+    bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     const struct field *
-        fields; /* what else the configuration may say, into the state; at most 12; null: nothing */
+        fields; /* further fields, bound into the state; at most 12; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
-    uint64_t capabilities; /* 1 << CAP_… that it needs where the beacon is no longer root */
-    /** The state is zeroed and the fields are bound; check what no table can say, and read lists.
-     * No side effects: this also runs for `check`. Nodes are gone afterwards, their texts stay as
-     * long as the state. Report errors with config_error at n. May be null. Return: 0, or negative
-     * after a report. */
+    uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
+    /** The state is zeroed and the fields are bound; check what the table cannot express, and read
+     * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
+     * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
+     * negative after a report. */
     int (*open)(void *state, struct config *c, const struct node *n, const char *where);
-    /** Look once. May emit 0..n events and start a command. Must not block.
-     * Return: 0; negative: the run failed (the beacon logs and counts it). */
+    /** One check. May emit 0..n events and start a command. Must not block.
+     * Return: 0; negative: the check failed (the beacon logs and counts it). */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
 };
 
@@ -53,28 +53,28 @@ static inline bool sensor_is_list(const struct sensor_class *class)
     return IS_ENABLED(CONFIG_BEACON_SENSOR_LISTS) && class->list;
 }
 
-/** Start an event of the sensor's source. subject tells things of one type apart for the dedup
- * (path, script name). Strings are borrowed until emit_end, and exactly one emit_end follows, with
- * no other emit between. Return: the writer of its data object, already opened; never null. */
+/** Start an event of the sensor's source. subject tells events of one type apart for deduplication
+ * (path, script name). Strings are borrowed until emit_end, and exactly one emit_end must follow,
+ * with no other emit between. Return: the writer of its data object, already opened; never null. */
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity);
-/** Close data and send the event on: dedup, rate, spool. Return: 1 heard, 0 held back, negative
- * when it was lost (counted). */
+/** Close data and pass the event on: dedup, rate, spool. Return: 1 accepted, 0 suppressed, negative
+ * if it was lost (counted). */
 int emit_end(struct emitter *e);
 
-/** The condition of this type and subject, remembered over reloads. Null when CONFIG_CONDITIONS are
+/** The condition of this type and subject, preserved over reloads. Null if CONFIG_CONDITIONS are
  * used up (logged). */
 struct condition *emitter_condition(struct emitter *e, const char *type, const char *subject);
-/** One check of a condition, with the sensor's `for`. When there is something to say, the event is
+/** One check of a condition, with the sensor's `for`. If there is something to report, the event is
  * begun with the right severity (recovered: info, with "state":"recovered" already in data).
- * Return: the writer, to be followed by emit_end; or null: nothing to say. */
+ * Return: the writer, to be followed by emit_end; or null: nothing to report. */
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured);
 
-/** Run a line of shell for this sensor, one at a time; `done` follows from the loop. output is not
- * NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
- * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the last one runs;
- * NEFIA_EFULL when CONFIG_BEACON_CHILDREN run; NEFIA_EIO. */
+/** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
+ * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
+ * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs;
+ * NEFIA_EFULL if CONFIG_BEACON_CHILDREN are running; NEFIA_EIO. */
 int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
                   void (*done)(void *state, struct emitter *e, const struct child_result *r,
                                const char *output));

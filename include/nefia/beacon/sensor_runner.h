@@ -10,18 +10,18 @@
 #include "nefia/event/condition.h"
 #include "nefia/beacon/sensor.h"
 
-/** The sensors that the configuration asks for, their timers, and what they may do (struct
+/** The configured sensors, their timers, and their interface to the beacon (struct
  * emitter). */
 enum instance_result { INSTANCE_NOT_RUN, INSTANCE_RUNNING, INSTANCE_OK, INSTANCE_FAILED };
 
-/** One sensor that runs; to the sensor it is the way to the rest of the beacon. */
+/** A running sensor; its handle for calls into the beacon. */
 struct emitter {
     struct sensor_runner *owner;
     const struct sensor_class *class;
     struct sensor_common *common; /* the state begins with it */
     struct timer timer;
-    struct pipeline_event event; /* the one begun */
-    struct condition *condition; /* whose event it is, or null */
+    struct pipeline_event event; /* the event being built */
+    struct condition *condition; /* the condition it reports, or null */
     bool recovered;
     void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output);
     int output;                  /* index of the output buffer in use, -1: none */
@@ -29,7 +29,7 @@ struct emitter {
     uint64_t runs, failures, events, last_run_ms;
 };
 
-/** What one configuration made; there are two, so that a reload that fails changes nothing. */
+/** The sensors of one configuration; there are two, so that a failed reload changes nothing. */
 struct instance_set {
     struct emitter *items; /* CONFIG_BEACON_SENSORS */
     unsigned count;
@@ -43,9 +43,9 @@ struct sensor_runner {
     struct condition_table *conditions;
     char *outputs; /* CONFIG_BEACON_CHILDREN of CONFIG_SCRIPT_OUTPUT_BYTES */
     bool output_used[CONFIG_BEACON_CHILDREN + 1];
-    bool once;        /* conditions fire at the first check */
-    bool full_told;   /* that conditions are used up was logged */
-    unsigned running; /* commands of sensors that are not done */
+    bool once;        /* for `once`: conditions fire at the first check */
+    bool full_reported; /* exhausted conditions were logged */
+    unsigned running; /* running commands */
     unsigned current;
     struct instance_set sets[2];
     uint64_t (*random_below)(uint64_t n);
@@ -56,15 +56,15 @@ struct sensor_runner {
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
                     struct condition_table *conditions, struct emitter *items, max_align_t *states,
                     char *outputs);
-/** Open what the nodes (parallel to sensor_table) ask for, in the set that is not running.
+/** Open the sensors of the nodes (parallel to sensor_table), in the inactive set.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *const *nodes);
-/** The loaded set takes over: what ran before stops, its commands are killed. Sensors that go on
- * keep their place in time and their counters; new ones start at a random phase within their
- * interval (30 s at most). */
+/** Activate the loaded set: the previous one stops, its commands are killed. Sensors present in
+ * both keep their schedule and counters; new ones start at a random phase within their interval (30
+ * s at most). */
 void sensor_runner_switch(struct sensor_runner *in);
-/** For `once`: the loaded set takes over without timers; then each sensor of it is run by hand, and
- * in->running tells whether its command is still to be waited for. */
+/** For `once`: activate the loaded set without timers; then each sensor of it is run by hand, and
+ * in->running tells whether a command is still running. */
 void sensor_runner_switch_once(struct sensor_runner *in);
 void sensor_runner_run(struct emitter *e);
 /** Stop all timers and commands. */

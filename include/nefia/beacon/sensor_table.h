@@ -3,8 +3,8 @@
 
 #include "nefia/beacon/sensor.h"
 
-/** The sensors of this build, in the order of their names; SENSOR_COUNT of them.
- * Made from the generated sensors.inc, one line SENSOR(name) for each CONFIG_SENSOR_NAME=y. */
+/** The sensors of this build, sorted by name; SENSOR_COUNT of them.
+ * Expanded from the generated sensors.inc, one line SENSOR(name) for each CONFIG_SENSOR_NAME=y. */
 #define SENSOR(name) SENSOR_INDEX_##name,
 enum {
 #include "sensors.inc"
@@ -12,7 +12,7 @@ enum {
 };
 #undef SENSOR
 
-/** Ended by a null pointer. */
+/** Terminated by a null pointer. */
 extern const struct sensor_class *const sensor_table[SENSOR_COUNT + 1];
 
 #endif

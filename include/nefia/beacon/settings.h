@@ -13,16 +13,16 @@
 
 #define BEACON_CONTROL_SOCKET "/run/nefia/beacon.sock"
 
-/** What the configuration says beside the sensors: `host_id` and the plain members of `beacons:`.
+/** Settings other than the sensors': `host_id` and the plain members of `beacons:`.
  */
 struct beacon_settings {
     const char *host_id; /* default: the hostname */
     struct uplink_hub reactors[CONFIG_BEACON_REACTORS];
     unsigned reactor_count;
-    const char *hmac_key, *hmac_key_file;   /* at most one of them */
+    const char *hmac_key, *hmac_key_file;   /* at most one is set */
     const char *state_dir, *control_socket; /* null or "": none */
     const char *spool_file;                 /* null or "": none */
-    enum severity spool_file_least;         /* from which on events are kept there */
+    enum severity spool_file_least;         /* least severity kept there */
     uint32_t spool_file_bytes, spool_file_daily;
     struct privileges user;                 /* only its name until settings_bind_user */
     int64_t max_events_per_min;
@@ -32,9 +32,9 @@ struct beacon_settings {
     char hostname[sizeof((struct utsname *)0)->nodename];
 };
 
-/** Bind a loaded tree. sensors[i] gets the node of sensor class i of the table (null where it is
- * not given). needs_hub: is a file without beacons.reactor an error? Strings stay the arena's;
- * s->host_id may point into s, which is therefore not to be copied but bound in place. Return: 0,
+/** Bind a loaded tree. sensors[i] gets the node of sensor class i of the table (null if not
+ * given). needs_hub: is a file without beacons.reactor an error? Strings stay the arena's;
+ * s->host_id may point into s, so s must be bound in place and not copied. Return: 0,
  * or NEFIA_EINVAL after reports. */
 int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub,
                          const struct node **sensors);

@@ -8,21 +8,20 @@
 #include "nefia/event/event.h"
 #include "nefia/base/kconfig.h"
 
-/** Encoded events waiting for the hub, in a fixed array of bytes.
- * Records: be32 severity << 24 | is it kept << 23 | length, be64 seq; with BEACON_ACK also be64 boot, be64 key, be32 count;
- * then the bytes. First those that are sent but not yet known to be delivered, in the order they were
- * sent, then the others. The most severe are sent first, and of these the newest (without BEACON_ACK:
- * the oldest of all). When there is no
- * room the least severe go first; among equals the unsent before the sent, the older before the newer.
- * A record more severe than the new one never goes. Events below critical may fill at most 4/5, so
- * critical ones have a reserved share. What went is counted by severity in `lost` (and since start in
+/** Encoded events waiting for the hub, in a fixed byte array. Record: be32 severity << 24 | kept on
+ * flash << 23 | length, be64 seq; with BEACON_ACK also be64 boot, be64 key, be32 count; then the
+ * bytes. Sent but undelivered records come first, in sending order, then the others. The most
+ * severe are sent first, and of these the newest (without BEACON_ACK: the oldest of all). A full
+ * spool evicts the least severe; among equals unsent before sent, older before newer, and never a
+ * record more severe than the new one. Events below critical may fill at most 4/5, which reserves a
+ * share for critical ones. Evictions are counted by severity in `lost` (and since start in
  * `lost_total`): at any time pushed = delivered + in the spool + lost + collapsed. */
-/** Which event it is: a start of the device, and a number that counts up in it. */
+/** Identity of an event: the start of the device, and a number counting up within it. */
 struct spool_id {
     uint64_t boot, seq; /* boot: 0 without BEACON_ACK */
 };
 
-/** What the spool had to do without: how many of each severity, and between which two they are. */
+/** Losses: count by severity, and the range of ids they lie in. */
 struct spool_lost {
     uint32_t count[SEVERITY_COUNT];
     uint32_t collapsed;
@@ -31,33 +30,33 @@ struct spool_lost {
 
 struct spool_event {
     struct spool_id id;
-    uint64_t key; /* of its condition: an unsent one of the same key and severity gives way; 0: none */
+    uint64_t key; /* of its condition: supersedes an unsent one of the same key and severity; 0: none */
     enum severity severity;
     const char *line;
     size_t len;
-    bool kept; /* SPOOL_FILE: it is on flash, too */
+    bool kept; /* SPOOL_FILE: also on flash */
 };
 
 struct spool {
     uint8_t *mem;
     size_t size, used;
-    size_t sent; /* offset: records before it are on their way, not yet known delivered */
+    size_t sent; /* offset: records before it are in flight */
     size_t bytes[SEVERITY_COUNT]; /* of `used` */
     unsigned events, unsent;
     struct spool_lost lost;
     uint64_t lost_total[SEVERITY_COUNT];
-    uint64_t collapsed; /* gave way to a newer one of the same condition */
-    /** SPOOL_FILE: one that is kept leaves, for whatever reason. It leaves the spool as it
-     * is. */
+    uint64_t collapsed; /* superseded by a newer one of the same condition */
+    /** SPOOL_FILE: called when a kept record leaves, for whatever reason. Must not change the
+     * spool. */
     void (*left)(void *arg, const struct spool_event *e);
     void *left_arg;
-    bool collapsing;                  /* in `left`: the one that is being pushed takes its place */
-    const struct spool_lost *telling; /* the owner's: taken, and the event that tells of it is not
-                                       * kept yet; null: none */
+    bool collapsing;                  /* in `left`: it is superseded by the one being pushed */
+    const struct spool_lost *reporting; /* the owner's: taken, while the event that reports them is
+                                         * not kept yet; null: none */
 };
 #define SPOOL_HEADER (IS_ENABLED(CONFIG_BEACON_ACK) ? 32 : 12)
 
-/** One in the spool; line is valid until the next call that changes the spool. */
+/** An event in the spool; line is valid until the next call that changes the spool. */
 struct spool_item {
     struct spool_event event;
     size_t at;
@@ -65,45 +64,46 @@ struct spool_item {
 
 /** size: 1024.. bytes. */
 void spool_init(struct spool *s, uint8_t *mem, size_t size);
-/** Copies. len 1..65536. Return: 0; NEFIA_EFULL when nothing less or equally severe could make
- * room, or it is larger than its share: then nothing else is evicted, it is the lost one, and
- * counted. Any record may move or go, the one spool_next gave too: copy before. The new one is the
- * last in `mem`. */
+/** Add an event (copied). len 1..65536. Return: 0; NEFIA_EFULL if evicting less or equally severe
+ * records could not make room, or it exceeds its share: then nothing is evicted, and the new event
+ * itself is counted as lost. Any record may move or be evicted, including the one returned by
+ * spool_next: copy it before. The new one is the last in `mem`. */
 int spool_push(struct spool *s, const struct spool_event *e);
-/** The one to be sent next. span > 0 (BEACON_ACK): only among those of the lowest boot there is, and
- * with seq less than span above the lowest. Return: 1, or 0 when there is none. */
+/** The next event to send. span > 0 (BEACON_ACK): only among those of the lowest boot present, with
+ * seq less than span above the lowest. Return: 1, or 0 if there is none. */
 int spool_next(const struct spool *s, struct spool_item *out, unsigned span);
-/** The lowest boot there is, and the lowest seq of it. The spool is not empty. */
+/** Lowest boot present, and its lowest seq. The spool must not be empty. */
 struct spool_id spool_low(const struct spool *s);
-/** The one spool_next gave is on its way, under this number (from 1, counting up; BEACON_ACK). */
+/** Mark the event returned by spool_next as sent, under this number (from 1, counting up;
+ * BEACON_ACK). */
 void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t count);
-/** The oldest of those that are on their way. Return: 1, or 0 when there is none. */
+/** The oldest event in flight. Return: 1, or 0 if there is none. */
 int spool_sent(const struct spool *s, struct spool_item *out);
-/** How many are on their way under a number up to count. */
+/** Number of events in flight with a number up to count. */
 unsigned spool_numbered(const struct spool *s, uint32_t count);
-/** All that were sent arrived: they leave. Return: how many. */
+/** All sent events were delivered: remove them. Return: their number. */
 unsigned spool_delivered(struct spool *s);
-/** Of those that were sent, how many of the oldest arrived when the last `missing` bytes of the stream
- * did not; each takes its length and `extra` there. */
+/** How many of the oldest sent events arrived if the last `missing` bytes of the stream did not; on
+ * the stream each takes its length plus `extra`. */
 unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra);
-/** The n oldest of those that were sent arrived: they leave. Return: how many. */
+/** The n oldest sent events were delivered: remove them. Return: their number. */
 unsigned spool_delivered_first(struct spool *s, unsigned n);
-/** This one is given up, if it is there: it goes, and counts as lost. */
+/** Give up an event, if present: remove it and count it as lost. */
 void spool_give_up(struct spool *s, struct spool_id id);
-/** The connection broke: what was sent counts as unsent again. */
+/** The connection broke: mark all sent events as unsent. */
 void spool_rewind(struct spool *s);
-/** Read and reset `lost`. Return: how many; 0: none, and nothing is reset. */
+/** Read and reset `lost`. Return: their number; 0: none, nothing is reset. */
 uint32_t spool_take_lost(struct spool *s, struct spool_lost *out);
-/** What was taken could not be told: it is lost again, before what was lost since. */
+/** Taken losses could not be reported: put them back before those counted since. */
 void spool_put_lost(struct spool *s, const struct spool_lost *lost);
 
 /* ---- for SPOOL_FILE ---- */
 
-/** The next of all there are, from *at = 0 on. Return: 1, or 0 behind the last. */
+/** Iterate over all events, starting with *at = 0. Return: 1, or 0 after the last. */
 int spool_walk(const struct spool *s, size_t *at, struct spool_item *out);
-/** The one there is on flash, or no more. `left` is not called. */
+/** Set whether the event there is on flash. `left` is not called. */
 void spool_set_kept(struct spool *s, size_t at, bool kept);
-/** It is known to be over, if it is there: it goes, and counts as nothing. */
+/** Remove an event that is known to be settled, if present; not counted. */
 void spool_remove(struct spool *s, struct spool_id id);
 
 #endif

@@ -10,30 +10,30 @@
 #include "nefia/sys/frames.h"
 #include "nefia/beacon/spool.h"
 
-/** The events of the spool that are to survive a power cut, in a file on flash: frames
- * (nefia/sys/frames.h), appended.
+/** The part of the spool that survives a power cut, in an append-only file of frames
+ * (nefia/sys/frames.h) on flash.
  *
- *     1 + severity   be64 boot, be64 seq, be64 key, line   an event: on the disk before it is sent
- *     4 GONE         be64 boot, be64 seq                   it left the spool, in whatever way
- *     5 LOST         be32 of each severity, two ids        lost until now, and not yet told of
+ *     1 + severity   be64 boot, be64 seq, be64 key, line   an event; synced to disk before it is sent
+ *     4 GONE         be64 boot, be64 seq                   it left the spool, for whatever reason
+ *     5 LOST         be32 of each severity, two ids        losses not yet reported
  *
- * A GONE that a power cut takes away costs a repetition, which the hub knows by boot and seq, so
- * these are written some at a time, and nothing waits for the disk. One that collapses is gone when
- * the one that takes its place is there: where that cannot be kept, it stays, and the next start
- * has the older one, until a new file is begun or the spool is empty. A LOST counts what is being
- * told of, too, until the event that tells of it is there.
+ * A GONE lost in a power cut costs a repetition, which the hub recognises by boot and seq; so GONEs
+ * are written in batches and not synced. A superseded event is gone once its successor is on flash:
+ * if that cannot be kept, the older one stays and is what the next start restores, until the file
+ * is replaced or the spool is empty. A LOST includes losses being reported until the event that
+ * reports them is on flash.
  *
- * When nothing in it is alive and it is larger than SPOOL_FILE_CUT, it is cut to nothing. When it
- * is full, a new file with the most severe and newest of what is alive takes its place, half full
- * at most: what has no room there stays in memory only, and is counted in `skipped`.
+ * A file without live events that is larger than SPOOL_FILE_CUT is truncated to zero. A full file
+ * is replaced by a new one with the most severe and newest live events, filling at most half of it:
+ * the others stay in memory only and are counted in `skipped`.
  *
- * Written are at most `daily` bytes a day; a day begins with the first write after the end of the
- * one before, by monotonic time. An event counts from the start with the frame that will say that
- * it is gone, a file that is replaced or cut with SPOOL_FILE_BLOCK; what is in the file at the
- * start is of the first day. What would go beyond is not written, and counted in `skipped`, too;
- * only a LOST is written in any case.
+ * At most `daily` bytes are written per day; a day begins, by monotonic time, with the first write
+ * after the end of the previous one. An event is charged together with its later GONE, a file
+ * replaced or truncated with SPOOL_FILE_BLOCK; the file's contents at start-up are charged to the
+ * first day. Writes beyond the limit are left out and counted in `skipped`, too; only a LOST is
+ * always written.
  *
- * One process has the file: the lock of the control socket keeps a second beacon away. */
+ * Only one process may use the file: the control socket's lock keeps a second beacon out. */
 #define SPOOL_FILE_CUT 4096
 #define SPOOL_FILE_BLOCK 512
 #define SPOOL_FILE_HEAD 24
@@ -43,41 +43,42 @@
 struct spool_file {
     struct spool *spool;
     const struct clock *clock;
-    int fd;              /* -1: it could not be opened; all that is to be kept counts as failed */
-    enum severity least; /* the owner's, and these two: from which on they are kept, */
-    uint32_t cap, daily; /* bytes of the file, and of a day; at most 2^30 */
-    uint32_t size;       /* of the file, with the GONE of those that are alive */
-    uint32_t events, alive; /* those, and their bytes */
-    uint32_t today;         /* bytes written; spool_file_today */
+    int fd;              /* -1: open failed; every event to be kept counts as failed */
+    enum severity least; /* set by the owner, as the next two: least severity kept */
+    uint32_t cap, daily; /* limits in bytes: file size, and writes per day; at most 2^30 */
+    uint32_t size;       /* of the file, including the GONEs of live events */
+    uint32_t events, alive; /* live events, and their bytes */
+    uint32_t today;         /* bytes written today; see spool_file_today */
     uint64_t day_ends_ms;
-    uint64_t boot;       /* the highest in the file at the start; 0: it was empty */
-    uint64_t damaged;    /* bytes at the start that were no frames */
-    uint32_t skipped, failed; /* events that are not in the file though they are severe enough; of
-                               * these, because the disk refused */
+    uint64_t boot;       /* highest in the file at start-up; 0: it was empty */
+    uint64_t damaged;    /* bytes at start-up that were not frames */
+    uint32_t skipped, failed; /* events severe enough that are not in the file; those of them that
+                               * failed because of a disk error */
     uint32_t unreported; /* of `skipped`; the owner's to reset */
     bool replaying;
-    bool stale;               /* it has one that collapsed for one that is not in it */
-    struct spool_id replaced; /* collapsed for the one that is about to be kept; seq 0: none */
-    struct spool_lost found; /* at the start: what the last one had not told of */
-    uint32_t untold;         /* losses, as the file says; UINT32_MAX: not known */
+    bool stale;               /* it holds a superseded event whose successor is not in it */
+    struct spool_id replaced; /* superseded by the event about to be kept; seq 0: none */
+    struct spool_lost found; /* at start-up: losses the previous start had not reported */
+    uint32_t unreported_lost; /* losses recorded in the file; UINT32_MAX: unknown */
     uint32_t gone_len;
-    uint8_t gone[SPOOL_FILE_BATCH * SPOOL_FILE_GONE]; /* frames yet to be written */
+    uint8_t gone[SPOOL_FILE_BATCH * SPOOL_FILE_GONE]; /* pending frames */
     char path[FILE_PATH_MAX];
 };
 
-/** Open path, made when missing, and put what is alive in it into the spool, which is empty, with
- * its old ids; what has no room there is lost by the spool's rule, and damage passed over. From now
- * on the spool tells f what leaves. The owner has set its limits, and may change them at any time.
- * Memory: buf is the reader's, for frames of up to cap bytes; f and the spool stay.
- * Return: 0; NEFIA_EIO (errno), NEFIA_ETOOBIG (path): f works and keeps nothing. */
+/** Open path, created if missing, and load its live events with their old ids into the spool, which
+ * must be empty; what does not fit is lost by the spool's rules, and damage is skipped. From now on
+ * the spool notifies f when events leave. The limits are set by the owner and may change at any
+ * time.
+ * Memory: buf is the reader's, for frames of up to cap bytes; f and the spool must persist.
+ * Return: 0; NEFIA_EIO (errno), NEFIA_ETOOBIG (path): f works but keeps nothing. */
 int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
                     const char *path, uint8_t *buf, size_t cap);
-/** This one was just pushed into the spool, as is said of every one: keep it, if it is severe
- * enough; then it is on the disk (fdatasync: blocks). */
+/** Call after each push into the spool: write the event if it is severe enough; it is on disk
+ * afterwards (fdatasync: blocks). */
 void spool_file_keep(struct spool_file *f, const struct spool_event *e);
-/** Some left the spool, and that is all for now: write it, or cut the file. */
+/** Call once a batch of events has left the spool: write their GONEs, or truncate the file. */
 void spool_file_settle(struct spool_file *f);
-/** Bytes written in the day that is. */
+/** Bytes written in the current day. */
 uint32_t spool_file_today(struct spool_file *f);
 
 #endif

@@ -3,23 +3,23 @@
 
 #include "nefia/beacon/uplink.h"
 
-/** Between the two files of the uplink: src/beacon/uplink.c, which is connected and sends, and
- * uplink_ack.c (BEACON_ACK), which listens. */
+/** Shared by the two files of the uplink: src/beacon/uplink.c, which connects and sends, and
+ * uplink_ack.c (BEACON_ACK), which receives. */
 
-/** A connection that is up ends. error: its errno, or 0. */
+/** An established connection ends. error: its errno, or 0. */
 void uplink_lost(struct uplink *u, const char *why, int error);
-/** The n oldest of those sent arrived. */
+/** The n oldest sent events were delivered. */
 void uplink_confirm(struct uplink *u, unsigned n);
-/** Send what may be sent. */
+/** Send as much as possible. */
 void uplink_send(struct uplink *u);
 
-/** Connected: wait for a greeting. */
+/** Connected: wait for the greeting. */
 void uplink_greet(struct uplink *u);
-/** The hub said something. Return: false when the connection is no longer up. */
-bool uplink_heard(struct uplink *u, const char *bytes, size_t len);
-/** Is one more event granted? */
+/** Input from the hub. Return: false if the connection is no longer up. */
+bool uplink_received(struct uplink *u, const char *bytes, size_t len);
+/** Does the window allow another event? */
 bool uplink_may_send(const struct uplink *u);
-/** Stamp the event in u->line, of that length, with the next number. Return: its new length. */
+/** Stamp the event of len bytes in u->line with the next number. Return: its new length. */
 size_t uplink_stamp(struct uplink *u, size_t len);
 
 #endif

@@ -6,9 +6,9 @@
 
 #include "nefia/event/event.h"
 
-/** Fixed-size memory of the keys that were heard lately. A key is the 64-bit FNV-1a hash of the
- * chosen members, by default type, source, host, severity and subject. A new key takes a free slot,
- * or the one heard longest ago; a count that one still held is handed to `evicted`. */
+/** Fixed-size table of recently accepted keys. A key is the 64-bit FNV-1a hash of the chosen
+ * members, by default type, source, host, severity and subject. A new key takes a free slot or
+ * evicts the least recently accepted one, whose pending count is returned in `evicted`. */
 enum dedup_part {
     DEDUP_TYPE = 1,
     DEDUP_SOURCE = 2,
@@ -20,9 +20,9 @@ enum dedup_part {
 
 struct dedup_slot {
     uint64_t key; /* 0: free */
-    uint64_t heard_ms;
+    uint64_t accepted_ms;
     uint32_t suppressed;
-    uint8_t severity; /* the most severe it held back, or was heard with */
+    uint8_t severity; /* most severe of those suppressed, or that of the accepted one */
     uint8_t pad[3];
 };
 
@@ -30,28 +30,28 @@ struct dedup {
     struct dedup_slot *slots;
     unsigned count;
     unsigned parts;     /* enum dedup_part bits */
-    uint64_t window_ms; /* 0: everything is heard */
+    uint64_t window_ms; /* 0: everything passes */
 };
 
 /** All parts, five minutes; the owner sets `parts` and `window_ms` from the configuration at any
  * time. */
 void dedup_init(struct dedup *d, struct dedup_slot *slots, unsigned count);
 /** "type|source|host_id|severity[|subject]" in any order to bits. Return: the bits (> 0), or
- * NEFIA_EINVAL (an unknown or empty part, or one given twice). */
+ * NEFIA_EINVAL (an unknown, empty or duplicate part). */
 int dedup_parse_key(const char *s);
 /** Never 0. */
 uint64_t dedup_key(const struct dedup *d, const struct event_head *h);
 struct dedup_verdict {
     bool pass;
-    uint32_t suppressed; /* pass: how many like it were held back since the last that was heard */
-    uint64_t age_ms;     /* since the last heard one, where there was one */
-    uint32_t evicted;    /* a count lost with the slot that had to go (report it) */
+    uint32_t suppressed; /* pass: how many were suppressed since the last accepted one */
+    uint64_t age_ms;     /* since the last accepted one, if any */
+    uint32_t evicted;    /* pending count of the evicted slot (report it) */
     enum severity evicted_severity;
 };
-/** Judge and remember. An event that passes is remembered as heard now; one that does not is
+/** Judge and record. An event that passes is recorded as accepted now; one that does not is
  * counted. */
 struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, uint64_t now_ms);
-/** The event that just passed was not heard after all (the rate held it back): the next like it may
+/** The event that just passed was suppressed later (by the rate limit): let the next one like it
  * pass. */
 void dedup_forget(struct dedup *d, const struct event_head *h);
 

@@ -8,24 +8,24 @@
 #include "nefia/json/json.h"
 #include "nefia/base/text.h"
 
-/** The event: one JSON object a line (README, "Wire format"). One codec for both programs. */
+/** The event: one JSON object per line (README, "Wire format"). One codec for both programs. */
 enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_COUNT };
 
-extern const char *const severity_words[SEVERITY_COUNT + 1]; /* ended by null: fits FIELD_WORD */
+extern const char *const severity_words[SEVERITY_COUNT + 1]; /* null-terminated, as FIELD_WORD expects */
 const char *severity_text(enum severity s);
 /** Return: the severity (>= 0), or NEFIA_EINVAL. */
 int severity_parse(const char *s, size_t len);
 
-/** Bounds of the members that are compared and shown, in bytes after unescaping; a longer one is
- * refused on reading and cut on writing. None is empty or holds a control character (the writer
- * puts U+FFFD). */
+/** Limits of the members that are compared and shown, in bytes after unescaping; a longer one is
+ * rejected on reading and cut on writing. None may be empty or contain control characters (the
+ * writer substitutes U+FFFD). */
 #define EVENT_TYPE_MAX 128
 #define EVENT_SOURCE_MAX 128
 #define EVENT_HOST_MAX 255
-#define EVENT_STAMP_MAX 40 /* longest timestamp that is looked at */
-#define EVENT_DEPTH 32     /* how deep an event may nest, its own braces included */
+#define EVENT_STAMP_MAX 40 /* longest timestamp that is parsed */
+#define EVENT_DEPTH 32     /* nesting limit, including the event's own braces */
 
-/** What the encoder puts around `data`. All strings are borrowed for the call. */
+/** Everything the encoder writes besides `data`. Strings are borrowed for the call. */
 struct event_head {
     const char *type, *source, *host_id;
     const char *subject; /* for the dedup key; null: none. Not on the wire. */
@@ -33,24 +33,25 @@ struct event_head {
     int64_t unix_s;
     bool synced;
     uint64_t seq, boot, uptime_ms;
-    uint64_t suppressed; /* on the wire only where > 0 */
+    uint64_t suppressed; /* on the wire only if > 0 */
 };
 
-/** Append head and data as one line without newline to out, at most CONFIG_EVENT_BYTES of it (out
- * needs that room and one more). data: one JSON object, complete, in one line, without duplicate
- * members (a json_writer's output). Where the line would be too long, data is replaced by
- * {"truncated":true} as a whole; so a producer of long text bounds it itself (event_put_text).
- * Return: bytes of the line; NEFIA_EINVAL (a name is empty or null, data is no object in one line);
- * NEFIA_ETOOBIG when even the replacement does not fit. On error out is as before. */
+/** Append head and data to out as one line without newline, of at most CONFIG_EVENT_BYTES (out
+ * needs that much room and one byte more). data: one complete JSON object without newlines or
+ * duplicate members (a json_writer's output). If the line would be too long, data is replaced as a
+ * whole by {"truncated":true}; producers of long text therefore bound it themselves
+ * (event_put_text).
+ * Return: bytes of the line; NEFIA_EINVAL (a name is empty or null, or data is not such an object);
+ * NEFIA_ETOOBIG if even the replacement does not fit. On error out is unchanged. */
 int event_encode(struct text *out, const struct event_head *head, const char *data, size_t len);
-/** Put string member `key` into the open object of data with at most `room` bytes of escaped text.
- * When it was cut (between characters), the object also gets "truncated":true, once however many
- * texts are cut: leave that name to this function. */
+/** Write string member `key` into the open object of data with at most `room` bytes of escaped
+ * text. If it was cut (between characters), the object also gets "truncated":true, once however
+ * many texts are cut: that name is reserved for this function. */
 void event_put_text(struct json_writer *data, const char *key, const char *s, size_t len,
                     size_t room);
 
-/** What a reader takes out of a verified line. Slices point into the line, or into the caller's
- * scratch where the member held escapes: valid as long as both. Only `data` is raw JSON. */
+/** A decoded event. Slices point into the line, or into the caller's scratch buffer if the member
+ * contained escapes; they are valid as long as both. Only `data` is raw JSON. */
 struct event {
     struct slice line;
     struct slice type, source, host_id; /* unescaped, not NUL-terminated */
@@ -58,24 +59,24 @@ struct event {
     int64_t unix_s;      /* from timestamp */
     struct slice data;   /* the raw JSON object */
     unsigned data_token; /* its index in doc */
-    bool has_seq;        /* seq and boot were both there, as unsigned integers */
+    bool has_seq;        /* seq and boot are both present and unsigned integers */
     uint64_t seq, boot;
     bool unsynced; /* "clock":"unsynced" */
     unsigned link_token; /* of the member "link" in doc, for link_stamp_read; 0: there is none */
     struct json_doc doc;
 };
 
-/** Room for every string member at its longest (timestamp and severity: EVENT_STAMP_MAX), each with
- * its NUL, and one byte more: what is left is never nothing. */
+/** Room for every string member at its maximum (timestamp and severity: EVENT_STAMP_MAX), each with
+ * its NUL, plus one byte so that the remaining room is never zero. */
 #define EVENT_SCRATCH (EVENT_TYPE_MAX + EVENT_SOURCE_MAX + EVENT_HOST_MAX + 2 * EVENT_STAMP_MAX + 6)
 /** Decode one line: the six members of the wire format once each, in any order; unknown ones are
  * ignored.
  * Memory: tokens/cap are the caller's, kept by reference in out->doc; scratch has EVENT_SCRATCH
  * bytes.
  * Bounds: one parse and one pass over the root's members.
- * Return: 0; a JSON error of json_parse (a member given twice is NEFIA_EEXIST); NEFIA_EINVAL (a
+ * Return: 0; a JSON error of json_parse (a duplicate member is NEFIA_EEXIST); NEFIA_EINVAL (a
  * member missing, of the wrong type or value); NEFIA_ETOOBIG (the line, or a name). *why (may be
- * null) is a constant sentence then, else null. */
+ * null) is then a constant sentence, else null. */
 int event_decode(struct event *out, const char *line, size_t len, struct json_token *tokens,
                  unsigned cap, char *scratch, const char **why);
 

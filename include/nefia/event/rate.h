@@ -6,8 +6,8 @@
 
 #include "nefia/event/event.h"
 
-/** At most `limit` events in any 60 s, of which a fifth (at least 1 when limit > 1) is for critical
- * ones only. A ring of the events that passed in the last 60 s: time in ms << 1, the lowest bit set
+/** At most `limit` events in any 60 s, of which a fifth (at least 1 if limit > 1) is reserved for
+ * critical ones. A ring of the events that passed in the last 60 s: time in ms << 1, lowest bit set
  * for critical ones. */
 struct rate {
     uint64_t *times; /* ring */
@@ -17,13 +17,13 @@ struct rate {
 
 /** The limit is `capacity` (>= 1) until it is set. */
 void rate_init(struct rate *r, uint64_t *times, unsigned capacity);
-/** What passed already counts against the new limit. NEFIA_EINVAL outside 1..capacity. */
+/** Events that already passed count against the new limit. NEFIA_EINVAL outside 1..capacity. */
 int rate_set_limit(struct rate *r, unsigned limit);
-/** Judge and, when it passes, remember. O(limit). now_ms never goes back. */
+/** Judge, and record it if it passes. O(limit). now_ms never goes back. */
 bool rate_pass(struct rate *r, enum severity s, uint64_t now_ms);
 
-/** What was held back, by type and severity, until it is reported. More types than slots are
- * counted under "other". Starts all zero. */
+/** Suppressed events by type and severity, until reported. Types beyond the slots are counted under
+ * "other". Starts zeroed. */
 #define SUPPRESSED_TYPES 12
 struct suppressed {
     struct {
@@ -36,11 +36,11 @@ struct suppressed {
 /** type is cut to fit; null or empty counts as other. */
 void suppressed_add(struct suppressed *s, const char *type, enum severity sev, uint32_t n);
 bool suppressed_any(const struct suppressed *s);
-/** Write the data object of the `beacon.suppressed` event, and start counting anew:
+/** Write the data object of the `beacon.suppressed` event, and reset the counters:
  *     {"suppressed":N,"info":a,"warning":b,"critical":c,
  *      "by_type":{"disk.usage":{"warning":3},…},"other_types":{"info":1}}
- * It keeps to half of CONFIG_EVENT_BYTES: types that would go beyond are added to other_types (left
- * out when empty). */
+ * Limited to half of CONFIG_EVENT_BYTES: types that do not fit are added to other_types (omitted if
+ * empty). */
 void suppressed_report(struct suppressed *s, struct json_writer *data);
 
 #endif

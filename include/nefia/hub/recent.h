@@ -7,18 +7,17 @@
 
 #include "nefia/event/event.h"
 
-/** Recent events and what became of them, in memory of fixed size: the oldest give way.
- * A row is one event and one rule that matched it, or no rule. Its outcome may come later; once it
- * is known the row is settled, and gets the next settled number: that is the order in which a
- * follower hears of it. */
+/** Recent events and their outcome, in memory of fixed size: the oldest are overwritten. A row is
+ * one event and one rule that matched it, or no rule. Its outcome may come later; once known, the
+ * row is settled and gets the next settled number, the order in which followers see it. */
 
 #define RECENT_RULE_MAX 64
 #define RECENT_ACTION_MAX 15
 #define RECENT_ERROR_MAX 63
 
 enum recent_state {
-    RECENT_NONE,    /* no rule matched: nothing to do */
-    RECENT_PENDING, /* its action waits or runs */
+    RECENT_NONE,    /* no rule matched */
+    RECENT_PENDING, /* its action is queued or running */
     RECENT_DONE,
     RECENT_FAILED, /* error says why */
 };
@@ -26,11 +25,11 @@ enum recent_state {
 /** "none", "pending", "done", "failed". */
 const char *recent_state_text(enum recent_state s);
 
-/** An event as the ring keeps it: to be given to recent_add. */
+/** An event stored in the ring, for recent_add. */
 struct recent_mark {
     uint64_t pos; /* of its line */
     int64_t event_s, received_s;
-    uint32_t line_len, type_at, host_at; /* _at: from the line's beginning; may be behind its end */
+    uint32_t line_len, type_at, host_at; /* _at: offset from the line's start; may lie beyond its end */
     uint16_t type_len, host_len;
     uint8_t severity;
     bool unsynced;
@@ -52,7 +51,7 @@ struct recent {
     size_t size;
     unsigned row_cap;
     uint64_t last_seq, last_number;
-    uint64_t head; /* position after the newest byte; positions count up for ever, byte p is at p %
+    uint64_t head; /* position after the newest byte; positions only increase, byte p is at p %
                       size */
 };
 
@@ -63,25 +62,25 @@ struct recent_view {
 };
 
 /** rows and settled have row_cap entries; size at least 2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX +
- * EVENT_HOST_MAX). All is the caller's and stays. */
+ * EVENT_HOST_MAX). All is the caller's and must persist. */
 void recent_init(struct recent *j, struct recent_row *rows, uint64_t *settled, unsigned row_cap,
                   char *bytes, size_t size);
-/** Keep the event's bytes. O(len), never fails. */
+/** Store the event's bytes. O(len), never fails. */
 struct recent_mark recent_put(struct recent *j, const struct event *e, int64_t received_s);
-/** A row for that event, before the next recent_put. rule, action, error: cut where too long; null
+/** Add a row for that event, before the next recent_put. rule, action, error: cut if too long; null
  * or "": none. Any state but RECENT_PENDING settles it. Return: its seq. */
 uint64_t recent_add(struct recent *j, const struct recent_mark *m, const char *rule,
                      const char *action, enum recent_state state, const char *error);
-/** The outcome of a pending row; harmless when it gave way meanwhile. */
+/** Set the outcome of a pending row; no-op if it was overwritten. */
 void recent_settle(struct recent *j, uint64_t seq, enum recent_state state, const char *error);
 
-/** Seq of the oldest row there is (last_seq + 1 when there is none). */
+/** Seq of the oldest row (last_seq + 1 if there is none). */
 uint64_t recent_oldest(const struct recent *j);
-/** Return: false when it gave way, or is not there yet. */
+/** Return: false if it was overwritten, or does not exist yet. */
 bool recent_get(const struct recent *j, uint64_t seq, struct recent_view *v);
-/** The row with settled number `number`. Return: 1; 0: not yet; NEFIA_ENOTFOUND: it gave way. */
+/** The row with settled number `number`. Return: 1; 0: not yet; NEFIA_ENOTFOUND: overwritten. */
 int recent_get_settled(const struct recent *j, uint64_t number, struct recent_view *v);
-/** The time a row is shown with: the event's, or that of its arrival when the sender's clock was
+/** Time shown for a row: the event's, or that of its arrival if the sender's clock was
  * not set. */
 int64_t recent_time(const struct recent_row *r);
 

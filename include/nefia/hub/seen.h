@@ -8,12 +8,12 @@
 #include "nefia/base/bytes.h"
 #include "nefia/link/link.h"
 
-/** Which events of which host the hub already has, so that none acts twice: for each host the last
- * two starts (`boot`) it was heard with, and for each of these a high-water mark: everything below
- * `base` counts as had, and a bit for each of the LINK_SPAN seq from there on.
+/** Duplicate detection: which events of each host have been received, so that none acts twice. For
+ * each host the last two starts (`boot`) seen, and for each of these a window: all seq below `base`
+ * count as received, and a bit for each of the LINK_SPAN seq from there on.
  *
- * A host is known by the first 16 bytes of the SHA-256 of its host_id. When the table is full the
- * one heard longest ago gives way, which is counted. */
+ * A host is identified by the first 16 bytes of the SHA-256 of its host_id. If the table is full
+ * the least recently seen one is evicted, which is counted. */
 #define HOST_ID 16
 #define HOST_WORDS (LINK_SPAN / 32)
 
@@ -24,40 +24,40 @@ struct host_mark {
 
 struct host {
     uint8_t id[HOST_ID];
-    struct host_mark marks[2]; /* [0]: the one used last. All zero is boot 0 that was never heard */
+    struct host_mark marks[2]; /* [0]: most recently used. All zero: boot 0, never seen */
     uint32_t next;             /* these three are index + 1; 0: none. The hash chain's next */
-    uint32_t older, newer;     /* in the order they were heard */
+    uint32_t older, newer;     /* LRU list */
 };
 
 struct seen {
     struct host *slots;
-    uint32_t *chains; /* as many as slots: index + 1 of a chain's first; 0: empty */
-    uint32_t oldest, newest; /* index + 1; 0: there is none */
+    uint32_t *chains; /* one per slot: index + 1 of a chain's first; 0: empty */
+    uint32_t oldest, newest; /* index + 1; 0: none */
     unsigned count, used;
-    uint64_t forgotten; /* hosts that gave way to others */
+    uint64_t forgotten; /* evicted hosts */
 };
 
 /** slots and chains have count (1..) entries, the caller's. */
 void seen_init(struct seen *h, struct host *slots, uint32_t *chains, unsigned count);
 void host_id_of(uint8_t id[HOST_ID], struct slice host_id);
-/** The host, made when new; then it is the one heard last. O(1). Never null; valid until the next
- * call. */
+/** The host, created if new; it becomes the most recently seen. O(1). Never null; valid until the
+ * next call. */
 struct host *seen_get(struct seen *h, const uint8_t id[HOST_ID]);
-/** It is heard, with one event. low: what the sender says it holds nothing below (0: it did not
- * say; beyond seq: nonsense, as if it had not said). Remembers. A seq at or beyond base + LINK_SPAN
- * moves the base up to the lowest that has it in reach.
- * Return: true when it is new, and the host is the one heard last; false when the hub had it, and
- * then nothing has changed: a journal of what was new makes the same table again. NB a boot unknown
- * so far is new, and takes the place of the one used longest ago. */
+/** Record one event of a host. low: below this the sender holds no more events (0: not given;
+ * larger than seq: ignored). A seq at or beyond base + LINK_SPAN moves the base up just far enough
+ * to cover it.
+ * Return: true if it is new, and the host becomes the most recently seen; false if it is a
+ * duplicate, and then nothing has changed: replaying the new ones rebuilds the same table. NB an
+ * unknown boot is new, and replaces the least recently used one. */
 bool host_take(struct seen *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low);
 
-/** For the journal: a host with one of its marks as bytes, and back (which makes or updates it). A
- * host's older mark comes first, and hosts in the order they were heard (oldest, newer).
- * Return: NEFIA_EINVAL when the bytes are none, or a mark that says nothing. */
+/** For the journal: a host with one of its marks as bytes, and back (which creates or updates it).
+ * A host's older mark comes first, and hosts in the order they were seen (oldest, newer).
+ * Return: NEFIA_EINVAL if the bytes are malformed, or the mark is empty. */
 #define HOST_BYTES (HOST_ID + 8 + 8 + LINK_SPAN / 8)
 void host_store(const struct host *host, unsigned mark, uint8_t out[HOST_BYTES]);
 int seen_restore(struct seen *h, const uint8_t *bytes, size_t len);
-/** Does that mark say anything? */
+/** Is that mark in use? */
 bool host_is_marked(const struct host *host, unsigned mark);
 
 #endif

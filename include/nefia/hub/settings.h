@@ -14,12 +14,12 @@
 /** A host with a key of its own. */
 struct host_key {
     const char *host_id;
-    struct mac_key keys[2];              /* in force at the same time: rotation without a gap */
-    struct addr_net nets[HOST_KEY_NETS]; /* it speaks from there only; none: from anywhere */
+    struct mac_key keys[2];              /* both valid: rotation without a gap */
+    struct addr_net nets[HOST_KEY_NETS]; /* the only permitted source networks; none: any */
     unsigned net_count;
 };
 
-/** The hub's part of the configuration, but for the rules. Strings belong to the arena it was read
+/** The hub's part of the configuration, except the rules. Strings belong to the arena it was read
  * into. */
 struct hub_settings {
     bool enabled;
@@ -38,21 +38,21 @@ struct hub_settings {
     bool greeting, require_nonce, journal_sync;
 };
 
-/** Bind the tree that was just loaded. *rules is set to `reactor.rules`, for rules_stage (null:
+/** Bind the loaded tree. *rules is set to `reactor.rules`, for rules_stage (null:
  * none). All problems are reported. Return: 0 or NEFIA_EINVAL. */
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules);
-/** Only where the daemon's control socket is, as far as the file can be read: for verbs that ask a
- * daemon. Nothing is reported but what makes that unreadable. */
+/** Only the path of the daemon's control socket, as far as the file can be read: for verbs that
+ * query a daemon. Reports only errors that make it unreadable. */
 const char *hub_settings_socket(struct config *c);
 /** Bind `reactor.keys` and read the keys. Part of hub_settings_bind. */
 void hub_keys_bind(struct hub_settings *s, struct config *c, const struct node *list);
-/** The entry of the host in `keys`, or null. */
+/** The host's entry in `keys`, or null. */
 const struct host_key *hub_settings_host(const struct hub_settings *s,
                                              struct slice host_id);
-/** Its keys are not in force any more. */
+/** Wipe its keys. */
 void hub_settings_wipe(struct hub_settings *s);
-/** May this peer connect by `peers`? With neither that nor peers_from: everybody (the key decides).
- */
+/** Does `peers` permit this peer? Without `peers` and peers_from everybody may connect (the key
+ * decides). */
 bool hub_settings_allow(const struct hub_settings *s, const struct addr *peer);
 
 #endif

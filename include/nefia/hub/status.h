@@ -4,13 +4,14 @@
 #include "nefia/control/control.h"
 #include "nefia/hub/pipeline.h"
 
-/** What the running hub tells over its control socket, one JSON record at a time.
+/** What the running hub returns over its control socket, one JSON record at a time.
  *
  * status:         {"widths":{…}}  {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
- * events [follow]: {"widths":{…}}  {"row":{…}}…  and {"missed":N} where rows gave way untold
+ * events [follow]: {"widths":{…}}  {"row":{…}}…  and {"missed":N} if rows were overwritten before
+ * they were sent
  *
- * widths: the longest content of each column of the tables, in characters, so that a client can lay
- * them out as they come. */
+ * widths: the longest content of each column of the tables, in characters, so that a client can
+ * format rows as they arrive. */
 struct status_view {
     const struct pipeline *pipeline;
     const struct listener *listener;

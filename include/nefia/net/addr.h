@@ -8,14 +8,14 @@
 
 #include "nefia/base/text.h"
 
-/** Internet addresses with a port, as numbers. Names are not resolved here: that blocks, so it
- * belongs in a child process. An IPv4 address that comes as IPv6 (::ffff:a.b.c.d, what a dual
- * socket gives) is turned into IPv4 at the entrance. */
+/** Internet addresses with a port, in binary. Names are not resolved here: that blocks and belongs
+ * in a child process. IPv4-mapped IPv6 addresses (::ffff:a.b.c.d, as dual-stack sockets report
+ * them) are converted to IPv4 on input. */
 struct addr {
     uint8_t family; /* AF_INET, AF_INET6; 0: none */
     uint8_t ip[16]; /* network order; IPv4 uses the first 4, the rest is 0 */
     uint16_t port;  /* host order */
-    uint32_t scope; /* interface index of a link-local address, else 0 */
+    uint32_t scope; /* interface index of a link-local address, or 0 */
 };
 
 /** Longest text of an address with scope and port: "[…39…%4294967295]:65535". */
@@ -23,17 +23,17 @@ struct addr {
 /** Longest host name (RFC 1035) plus NUL. */
 #define ADDR_HOST 256
 
-/** "10.0.0.1:9500", "10.0.0.1", "[::1]:9500", "[fe80::1%eth0]:9500", "::1", "[::1]". Without a
- * port: default_port (0: a port is required). why (may be null) gets a sentence, also for a name in
- * the place of an address. Return: 0; NEFIA_ESYNTAX; NEFIA_EINVAL (port 0 or over 65535);
+/** Formats: "10.0.0.1:9500", "10.0.0.1", "[::1]:9500", "[fe80::1%eth0]:9500", "::1", "[::1]".
+ * Without a port default_port applies (0: a port is required). why (may be null) gets a sentence,
+ * also if a name was given. Return: 0; NEFIA_ESYNTAX; NEFIA_EINVAL (port 0 or over 65535);
  * NEFIA_ENOTSUP (it is a name: see addr_parse_hostport); NEFIA_ENOTFOUND (no such interface). */
 int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port, struct text *why);
 /** Split "host:port", "host", "[::1]:port" into host (without brackets) and port, for a resolver in
- * a child process. Checks the letters of a name (RFC 952, RFC 1123, and `_`), not whether it
- * exists. Returns as addr_parse, 0 for names too. */
+ * a child process. Checks the syntax of a name (RFC 952, RFC 1123, and `_`), not whether it
+ * exists. Returns as addr_parse, but 0 for names too. */
 int addr_parse_hostport(const char *s, size_t len, uint16_t default_port, char host[ADDR_HOST],
                         uint16_t *port, struct text *why);
-/** The form addr_parse reads: RFC 5952 for IPv6; with the port when it is not 0. A scope is shown
+/** The format addr_parse reads: RFC 5952 for IPv6; with the port if it is not 0. A scope is written
  * as its number. */
 void addr_text(struct text *t, const struct addr *a);
 /** In an argument list: LOG_INFO("from ", ADDR(&peer)). */
@@ -56,11 +56,11 @@ struct addr_net {
     struct addr base;
     uint8_t bits;
 };
-/** "10.99.0.0/24", "fd00::/8", "192.0.2.1" (one host). Bits set beyond the prefix are NEFIA_EINVAL,
- * with the network that was probably meant in why. Else as addr_parse. */
+/** "10.99.0.0/24", "fd00::/8", "192.0.2.1" (a single host). Bits set beyond the prefix are
+ * NEFIA_EINVAL, with the probably intended network in why. Otherwise as addr_parse. */
 int addr_net_parse(struct addr_net *n, const char *s, size_t len, struct text *why);
 bool addr_net_match(const struct addr_net *n, const struct addr *a);
-/** Is it in one of these? */
+/** Does any of these networks contain it? */
 bool addr_nets_match(const struct addr_net *nets, unsigned count, const struct addr *a);
 
 #endif

@@ -6,19 +6,19 @@
 
 #include "nefia/base/text.h"
 
-/** One HTTP/1.1 POST (RFC 9112), blocking: it runs in a child process, whose deadline ends it. */
+/** One HTTP/1.1 POST (RFC 9112), blocking: for a child process with a deadline. */
 
 #define HTTP_URL_MAX 512
-#define HTTP_HEAD_MAX 4096 /* most bytes of an answer's status line and headers that are read */
+#define HTTP_HEAD_MAX 4096 /* limit for a response's status line and headers */
 
-/** Parts of http://host[:port][/path]; slices of the URL's text. */
+/** Parts of http://host[:port][/path], pointing into the URL's text. */
 struct http_url {
     const char *authority; /* host[:port], the Host header */
     const char *target;    /* from the first / or ?; "" means "/" */
     uint16_t authority_len, target_len;
 };
 
-/** Checks everything but whether the host exists. The text is kept by reference.
+/** Validates everything except whether the host exists. url is kept by reference.
  * Return: 0; NEFIA_ENOTSUP (https); NEFIA_ESYNTAX, NEFIA_ETOOBIG; with a sentence in why. */
 int http_url_parse(struct http_url *u, const char *url, struct text *why);
 
@@ -30,24 +30,25 @@ struct http_request {
     const char *version; /* for User-Agent */
 };
 
-/** The head of the request, with the empty line at its end. Return: 0 or NEFIA_ETOOBIG. */
+/** Append the request's head, including the empty line. Return: 0 or NEFIA_ETOOBIG. */
 int http_put_head(struct text *t, const struct http_request *r);
 
-/** Reading an answer's head, a piece at a time. */
+/** Incremental parser for a response's head. */
 struct http_answer {
     uint16_t state, digits;
-    uint32_t taken; /* bytes so far */
+    uint32_t taken; /* bytes consumed so far */
     int status;     /* of the line being read */
 };
-/** Feed the next bytes; all zero at first.
- * Return: the final status (200..599) once its head is whole; NEFIA_EAGAIN for more; NEFIA_ESYNTAX
- * (not HTTP/1.x); NEFIA_ETOOBIG (head over HTTP_HEAD_MAX). Interim answers (1xx) are read over. */
+/** Feed the next bytes; start with a zeroed struct.
+ * Return: the final status (200..599) once the head is complete; NEFIA_EAGAIN: more input needed;
+ * NEFIA_ESYNTAX (not HTTP/1.x); NEFIA_ETOOBIG (head over HTTP_HEAD_MAX). Interim responses (1xx)
+ * are skipped. */
 int http_answer_feed(struct http_answer *a, const char *bytes, size_t len);
 
-/** Resolve, connect (each address in turn), send, read the answer's head. Blocks without a bound of
- * its own. Return: the status; or NEFIA_ENOTFOUND (no such host), NEFIA_EIO (connect or send; why
- * says more), NEFIA_ECLOSED (no answer), NEFIA_ESYNTAX, NEFIA_ETOOBIG (bad answer). why: a few
- * words. */
+/** Resolve, connect (each address in turn), send, read the response's head. Blocks without a
+ * time-out of its own. Return: the status; or NEFIA_ENOTFOUND (no such host), NEFIA_EIO (connect or
+ * send; see why), NEFIA_ECLOSED (no response), NEFIA_ESYNTAX, NEFIA_ETOOBIG (bad response). why: a
+ * few words. */
 int http_post(const struct http_request *r, struct text *why);
 
 #endif

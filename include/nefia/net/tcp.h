@@ -10,39 +10,40 @@
 /** Non-blocking TCP sockets, all close-on-exec. The descriptor belongs to the caller, who closes
  * it. */
 
-/** Listen on a; `::` takes IPv4 peers too. setting names the configuration key of the port for the
+/** Listen on a; `::` accepts IPv4 peers too. setting names the port's configuration key for the
  * remedy in why (such as "reactor.listen_port"); port 0: the kernel chooses, see tcp_local.
  * Return: the descriptor; NEFIA_EIO with a sentence in why (may be null). */
 int tcp_listen(const struct addr *a, int backlog, const char *setting, struct text *why);
-/** One waiting peer: keep-alive (dead ones are noticed in about two minutes) and no Nagle delay are
- * set.
- * Return: the descriptor; NEFIA_EAGAIN (nobody waits, or they left already); NEFIA_EFULL (out of
+/** Accept a pending connection, with keep-alive (a dead peer is detected within about two minutes)
+ * and TCP_NODELAY set.
+ * Return: the descriptor; NEFIA_EAGAIN (none pending, or already closed); NEFIA_EFULL (out of
  * descriptors or memory: stop accepting for a while); NEFIA_EIO. */
 int tcp_accept(int listener, struct addr *peer);
-/** Begin to connect. timeout_ms bounds how long sent bytes may stay unacknowledged
- * (TCP_USER_TIMEOUT, where the kernel has it).
- * Return: the descriptor, to be watched for POLLOUT and then asked with tcp_connect_result;
+/** Start connecting. timeout_ms limits how long sent bytes may stay unacknowledged
+ * (TCP_USER_TIMEOUT, if the kernel supports it).
+ * Return: the descriptor, to be watched for POLLOUT and then passed to tcp_connect_result;
  * NEFIA_EIO (errno). */
 int tcp_connect_start(const struct addr *a, unsigned timeout_ms);
-/** After POLLOUT, POLLERR or POLLHUP; asked until it no longer says NEFIA_EAGAIN (the kernel tells
- * a failure once). Return: 0 connected; NEFIA_EAGAIN not yet; NEFIA_EIO, with the reason in errno. */
+/** Call after POLLOUT, POLLERR or POLLHUP, until it no longer returns NEFIA_EAGAIN (the kernel
+ * reports a failure only once). Return: 0 connected; NEFIA_EAGAIN not yet; NEFIA_EIO (errno). */
 int tcp_connect_result(int fd);
-/** Send without SIGPIPE. Return: bytes taken by the kernel (1..len; 0 only for len 0),
- * NEFIA_EAGAIN, NEFIA_ECLOSED (the peer went away), NEFIA_EIO. */
+/** Send without SIGPIPE. Return: bytes accepted by the kernel (1..len; 0 only for len 0),
+ * NEFIA_EAGAIN, NEFIA_ECLOSED (closed by the peer), NEFIA_EIO. */
 int tcp_send(int fd, const void *data, size_t len);
-/** Return: bytes (1..cap), NEFIA_EAGAIN, NEFIA_ECLOSED (orderly end or reset), NEFIA_EIO. cap >=
+/** Return: bytes (1..cap), NEFIA_EAGAIN, NEFIA_ECLOSED (orderly close or reset), NEFIA_EIO. cap >=
  * 1. */
 int tcp_recv(int fd, void *buf, size_t cap);
-/** The same, and the bytes stay where they are, to be read again. */
+/** The same without removing the bytes from the receive queue. */
 int tcp_peek(int fd, void *buf, size_t cap);
-/** Done with the first len bytes of what tcp_peek put into buf. They are not copied again (tcp(7),
- * MSG_TRUNC), but for sockets that are not TCP. Return: 0, or as tcp_recv. */
+/** Remove the first len bytes that tcp_peek put into buf from the receive queue. They are not
+ * copied again (tcp(7), MSG_TRUNC), except on sockets that are not TCP. Return: 0, or as
+ * tcp_recv. */
 int tcp_consume(int fd, void *buf, size_t len);
-/** Bytes that were sent and that the peer's kernel has not acknowledged yet (tcp(7), SIOCOUTQ): 0
- * means all arrived there. Return: bytes, or NEFIA_EIO. */
+/** Bytes sent but not yet acknowledged by the peer's kernel (tcp(7), SIOCOUTQ); 0: all have
+ * arrived. Return: bytes, or NEFIA_EIO. */
 int tcp_queued(int fd);
-/** Make the close of fd a reset: whoever sends must not take what we refused for delivered, as it
- * would after an orderly end. */
+/** Make the close of fd a reset, so that the sender does not take rejected data for delivered, as
+ * it would after an orderly close. */
 void tcp_refuse(int fd);
 /** Address and port the socket is bound to. Return: 0, NEFIA_EIO. */
 int tcp_local(int fd, struct addr *a);

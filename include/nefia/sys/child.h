@@ -8,35 +8,34 @@
 
 #include "nefia/sys/loop.h"
 
-/** Child processes with a deadline: whatever may block runs in one.
- * Each has its own session and process group, stdin from /dev/null (or bytes we give), stdout and
- * stderr into one pipe of which the first `output_cap` bytes are kept and the rest is read, counted
- * and thrown away; rlimits (no core files; CPU seconds twice the deadline; open files),
- * no_new_privs, default signal dispositions, no inherited descriptors.
- * At the deadline the group gets SIGTERM, 2 s later SIGKILL.
- * When the leader exits the group is killed and the pipe closed after what is in it: neither a
- * background process nor a daemon that left the session can hold us up. Each running child takes up
- * to two watches of the loop. */
+/** Child processes with a deadline, for everything that may block. Each has its own session and
+ * process group; stdin from /dev/null or from the caller's bytes; stdout and stderr in one pipe, of
+ * which the first `output_cap` bytes are kept and the rest is read, counted and discarded; rlimits
+ * (no core files; CPU seconds twice the deadline; open files); no_new_privs, default signal
+ * dispositions, no inherited descriptors. At the deadline the group gets SIGTERM, 2 s later
+ * SIGKILL. When the leader exits, the group is killed and the pipe is closed once drained, so that
+ * neither a background process nor a daemon that left the session can block the caller. Each
+ * running child uses up to two watches of the loop. */
 struct child_spec {
     const char *const *argv; /* argv[0] absolute, or null when `run` is given */
     const char *const *envp;
-    /* Instead of exec: runs in the forked process and may block; its result is the exit status.
+    /* Instead of exec: runs in the forked process and may block; returns the exit status.
      * LOG_* goes to the pipe. */
     int (*run)(void *arg);
     void *run_arg;
-    const char *input; /* fed to stdin, or null; stays valid until done */
+    const char *input; /* written to stdin, or null; must stay valid until done */
     size_t input_len;
-    char *output; /* the caller's buffer for what it prints; may be null with cap 0 */
+    char *output; /* the caller's; may be null with cap 0 */
     size_t output_cap;
-    uint64_t deadline_ms; /* 1..; from now */
+    uint64_t deadline_ms; /* from the start; at least 1 */
 };
 
 struct child_result {
-    int exit_code;         /* 0..255; 128 + signal when a signal ended it, as shells say it */
+    int exit_code;         /* 0..255; 128 + signal if a signal ended it, as in shells */
     int signal;            /* 0, or the signal that ended it */
-    bool timed_out;        /* we ended it at the deadline */
+    bool timed_out;        /* ended by us at the deadline */
     size_t output_len;     /* kept in the caller's buffer; not NUL-terminated */
-    uint64_t output_total; /* bytes it printed in all */
+    uint64_t output_total; /* all bytes it printed */
     uint64_t duration_ms;
 };
 
@@ -61,21 +60,21 @@ struct children {
 };
 
 void children_init(struct children *c, struct loop *loop, struct child *slots, unsigned count);
-/** Start one. `done` is called exactly once, from children_reap, after the exit, with the slot
- * already free: it may start the next. The spec is copied; argv, envp and run_arg are used only
+/** Start one. `done` is called exactly once, from children_reap, after the exit and with the slot
+ * already free, so it may start the next. The spec is copied; argv, envp and run_arg are used only
  * during the call, the buffers until `done`.
- * Return: the slot (>= 0); NEFIA_EFULL when all slots or the loop's watches are taken; NEFIA_EINVAL
- * for a spec without argv[0] absolute or run, or without a deadline; NEFIA_EIO when fork or pipe
- * failed (errno). A program that cannot be executed ends with exit code 127 and a line of output
- * that says why (without that line where no descriptor was left for its output). */
+ * Return: the slot (>= 0); NEFIA_EFULL if all slots or the loop's watches are in use; NEFIA_EINVAL
+ * for a spec without an absolute argv[0] or run, or without a deadline; NEFIA_EIO if fork or pipe
+ * failed (errno). If exec fails, the child ends with exit code 127 and a line of output with the
+ * reason (without that line if no descriptor was left for its output). */
 int child_start(struct children *c, const struct child_spec *spec,
                 void (*done)(void *, const struct child_result *), void *arg);
-/** Call on SIGCHLD: reaps ours only, by pid. */
+/** Call on SIGCHLD. Reaps only our own children, by pid. */
 void children_reap(struct children *c);
-/** Kill the child of this `arg` without calling done (its owner and the buffers may go away at
- * once); its slot is free after the next children_reap. Harmless when there is none. */
+/** Kill the child of this `arg` without calling done (its owner and the buffers may be released at
+ * once); its slot is free after the next children_reap. No-op if there is none. */
 void child_cancel(struct children *c, const void *arg);
-/** SIGKILL all, reap, no `done`. For shutdown; waits at most a second. */
+/** For shutdown: SIGKILL and reap all, without `done`. Waits at most a second. */
 void children_kill_all(struct children *c);
 
 #endif

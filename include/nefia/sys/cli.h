@@ -7,20 +7,20 @@
 
 #include "nefia/base/kconfig.h"
 
-/** The command line of both programs: a table of verbs, each with its options, its help and its
- * handler. Help goes to stdout with exit status 0; errors to stderr, naming the remedy, with
+/** The command line of both programs: a table of verbs, each with its options, help and handler.
+ * Help goes to stdout with exit status 0; errors go to stderr with the remedy, and exit with
  * CLI_WRONG. */
 
 /** Exit statuses of every verb. */
 enum cli_exit {
     CLI_FINE = 0,
-    CLI_NO = 1,    /* the answer is no, or it failed */
-    CLI_WRONG = 2, /* the command line or the configuration is wrong */
+    CLI_NO = 1,    /* negative answer, or failure */
+    CLI_WRONG = 2, /* usage or configuration error */
 };
 
 #define CLI_OPTIONS_MAX 8 /* of one verb */
 
-/** A help text: takes no flash without CONFIG_HELP. */
+/** A help text; takes no flash without CONFIG_HELP. */
 #define CLI_HELP(text) (IS_ENABLED(CONFIG_HELP) ? (text) : NULL)
 
 struct cli_option {
@@ -32,40 +32,40 @@ struct cli_option {
 
 struct cli_args {
     const struct cli_verb *verb;
-    const char *config; /* of -c, else the program's default */
+    const char *config; /* argument of -c, or the program's default */
     const char *
-        values[CLI_OPTIONS_MAX]; /* parallel to verb->options: null when not given, "" for a flag */
-    const char *const *operands; /* what is no option, in order */
+        values[CLI_OPTIONS_MAX]; /* parallel to verb->options: null if not given, "" for a flag */
+    const char *const *operands; /* non-option arguments, in order */
     unsigned operand_count;
     void *arg; /* the program's */
 };
 
 struct cli_verb {
-    const char *name; /* "run", or two words with one space: "reactor run"; null ends the table */
-    const char *operands;             /* "TYPE SEVERITY [KEY=VALUE...]"; null: none are taken */
-    unsigned least, most;             /* how many operands */
-    const struct cli_option *options; /* beside -c, --help; null: none */
+    const char *name; /* one word or two: "run", "reactor run"; null ends the table */
+    const char *operands;             /* "TYPE SEVERITY [KEY=VALUE...]"; null: none */
+    unsigned least, most;             /* number of operands */
+    const struct cli_option *options; /* in addition to -c and --help; null: none */
     const char *help;                 /* one line, for the list of verbs */
-    const char *more; /* more for the verb's own --help, lines ending in newline; may be null */
-    int (*run)(const struct cli_args *args); /* gives the exit status */
+    const char *more; /* further lines for the verb's own --help, each ending in a newline; may be null */
+    int (*run)(const struct cli_args *args); /* returns the exit status */
 };
 
 struct cli_program {
     const char *name, *summary;
-    const char *features; /* of this build: words with one space between */
+    const char *features; /* of this build: words separated by single spaces */
     const char *config; /* default of -c */
     const struct cli_verb *verbs;
 };
 
-/** Parse and run. `--` ends the options; an operand may follow or precede options. Return: the exit
+/** Parse and run. `--` ends the options; operands may precede or follow options. Return: the exit
  * status. */
 int cli_main(const struct cli_program *p, int argc, char **argv, void *arg);
-/** The value of an option of this verb: null when not given; "" for a flag that was. The name must
- * be in the verb's table. */
+/** The value of an option of this verb: null if not given, "" for a flag that was given. The name
+ * must be in the verb's table. */
 const char *cli_option(const struct cli_args *a, const char *name);
 
-/** The last options of a verb that runs in the foreground and logs, and what starts its log by
- * them: CLI_FINE, or CLI_WRONG when LEVEL is no level (said on stderr). */
+/** The last options of a verb that runs in the foreground and logs; log_start applies them:
+ * CLI_FINE, or CLI_WRONG if LEVEL is not a level (reported on stderr). */
 #define CLI_LOG_OPTIONS                                                                            \
     {"--log-level", "LEVEL", CLI_HELP("error, warning, info (default) or debug")},                 \
     {                                                                                              \
@@ -78,13 +78,13 @@ int cli_log(const struct cli_args *a, const char *program);
 const char *cli_version(void);
 const char *cli_board(void);
 
-/** What takes the errors of a configuration (config_init): the log, or stderr. */
+/** Sinks for configuration errors (config_init): the log, or stderr. */
 void cli_report_log(void *arg, const char *message);
 void cli_report_stderr(void *arg, const char *message);
 
-/** Write everything, over short writes and EINTR. Return: 0 or NEFIA_EIO. */
+/** Write everything, retrying short writes and EINTR. Return: 0 or NEFIA_EIO. */
 int cli_write(int fd, const char *s, size_t len);
-/** Write strings, ended by a null pointer, in one write where they are short. Return: 0 or
+/** Write strings, terminated by a null pointer; in a single write if they are short. Return: 0 or
  * NEFIA_EIO. */
 int cli_print(int fd, ...) __attribute__((sentinel));
 #define CLI_OUT(...) (void)cli_print(STDOUT_FILENO, __VA_ARGS__, (char *)0)

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Time as the modules see it, so that a test can hold it in its hand.
- * monotonic_ms never goes back and counts while the device sleeps (CLOCK_BOOTTIME, falling back to
- * CLOCK_MONOTONIC). unix_s is wall time and may jump by years: for stamps and people only. */
+/** The source of time for all modules, which tests replace by a fake.
+ * monotonic_ms never goes back and counts suspend time (CLOCK_BOOTTIME, falling back to
+ * CLOCK_MONOTONIC). unix_s is wall time and may jump by years: for time stamps and display only. */
 struct clock {
     uint64_t (*monotonic_ms)(const struct clock *c);
     int64_t (*unix_s)(const struct clock *c);
@@ -19,7 +19,7 @@ struct clock_fake {
     uint64_t now_ms;
     int64_t now_s;
 };
-/** A clock that stands still until its owner moves the two figures. */
+/** A clock that changes only when its owner sets these values. */
 void clock_fake_init(struct clock_fake *f, uint64_t now_ms, int64_t now_s);
 
 static inline uint64_t clock_ms(const struct clock *c)
@@ -30,8 +30,8 @@ static inline int64_t clock_unix(const struct clock *c)
 {
     return c->unix_s(c);
 }
-/** Wall time is believed when it is not before this program was built (CONFIG_BUILD_EPOCH, from the
- * commit's date). */
+/** Wall time is trusted if it is not before this program's build (CONFIG_BUILD_EPOCH, the commit's
+ * date). */
 bool clock_synced(const struct clock *c);
 
 #endif

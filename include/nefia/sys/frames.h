@@ -5,16 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Records in a file that is only ever appended to, so that a power cut at any byte costs at most
- * the one being written, and a damaged byte at most the one it is in.
+/** Records in an append-only file. A power cut at any byte loses at most the record being written,
+ * a damaged byte at most the record containing it.
  *
  *     be16 0x4E46 ("NF"), u8 kind (1..255), u8 0, be32 length, be32 CRC-32, bytes
  *
- * The CRC (IEEE 802.3, as in zlib) covers kind to length and the bytes. */
+ * The CRC (IEEE 802.3, as in zlib) covers kind, the zero byte, length and the bytes. */
 #define FRAME_HEADER 12
 
-/** Its header into out; the bytes of the frame, which the checksum covers, are given in up to two
- * parts (b null: one), to be written behind it. */
+/** Build a frame's header in out; the frame's bytes, which the checksum covers, come in up to two
+ * parts (b null: one) and are written after it. */
 void frame_header(uint8_t out[FRAME_HEADER], uint8_t kind, const void *a, size_t a_len,
                   const void *b, size_t b_len);
 
@@ -22,31 +22,31 @@ struct frame {
     uint8_t kind;
     const uint8_t *bytes; /* in the reader's buffer, until the next call */
     size_t len;
-    uint64_t at; /* of its header, in the file */
+    uint64_t at; /* file offset of its header */
 };
 
-/** Reads frames from the descriptor's position on, which it leaves where it is (blocking: for
+/** Reads frames from the descriptor's current position on, without moving it (blocking: for
  * start-up). */
 struct frame_reader {
     int fd;
     uint8_t *buf; /* the caller's */
     size_t cap, len, pos;
     uint64_t at;      /* file offset of buf[0] */
-    uint64_t end;     /* file offset behind the last good frame */
-    uint64_t damaged; /* bytes passed over to find the next good frame, other than a torn tail */
-    uint64_t torn;    /* bytes behind `end`, once frame_next has said 0 */
+    uint64_t end;     /* file offset after the last good frame */
+    uint64_t damaged; /* bytes skipped between good frames; not counting a torn tail */
+    uint64_t torn;    /* bytes after `end`, once frame_next has returned 0 */
 };
 
-/** cap: FRAME_HEADER and the longest frame that is to be read. */
+/** cap: FRAME_HEADER plus the longest frame to be read. */
 void frame_reader_init(struct frame_reader *r, int fd, uint8_t *buf, size_t cap);
-/** The same, from that file offset on. */
+/** The same, starting at a file offset. */
 void frame_reader_seek(struct frame_reader *r, uint64_t at);
-/** The next frame that is whole; what is damaged is passed over, byte by byte, to the next good one.
- * Bounds: O(file), and O(cap) more for each damaged byte that looks like the first of a frame.
+/** The next intact frame; damage is skipped, byte by byte, up to the next good one.
+ * Bounds: O(file), plus O(cap) for each damaged byte that looks like the start of a frame.
  * Return: 1; 0 at the end; NEFIA_EIO (errno). */
 int frame_next(struct frame_reader *r, struct frame *out);
 
-/** CRC-32 (IEEE 802.3), to be continued: begin with 0. */
+/** CRC-32 (IEEE 802.3), incremental: start with 0. */
 uint32_t crc32(uint32_t crc, const void *data, size_t len);
 
 #endif

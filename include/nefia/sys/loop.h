@@ -10,9 +10,9 @@
 
 /** One thread, one ppoll(2): descriptors, timers, signals. No wake-up between deadlines. Nothing is
  * allocated: watches and timers belong to their owners and are linked in while active; the pollfd
- * array is the caller's. Signal handlers only set flags, at file scope, for there is no other way
- * to reach a handler. ppoll and not epoll/signalfd/timerfd: it is in every kernel, whatever was
- * configured away. */
+ * array is the caller's. Signal handlers only set flags, at file scope because a handler can reach
+ * nothing else. ppoll rather than epoll/signalfd/timerfd, because every kernel configuration has
+ * it. */
 struct loop;
 
 struct watch {
@@ -34,13 +34,13 @@ struct loop {
     const struct clock *clock;
     struct pollfd *pollfds;
     struct watch **polled;                 /* parallel to pollfds */
-    unsigned capacity, watches, collected; /* collected: entries of this turn */
+    unsigned capacity, watches, collected; /* collected: entries in this turn */
     struct watch *first_watch;
     struct timer *first_timer; /* sorted by at_ms */
     struct timer *due_timer;   /* those of this turn that have not fired yet */
     sigset_t mask;             /* while ppoll waits */
     bool stop;
-    uint64_t wakeups; /* how often ppoll returned: for status and the idle bench */
+    uint64_t wakeups; /* returns of ppoll, for status and the idle benchmark */
     void (*on_signal)(void *arg, int signo);
     void *signal_arg;
 };
@@ -51,17 +51,17 @@ void loop_init(struct loop *l, const struct clock *clock, struct pollfd *pollfds
                struct watch **polled, unsigned capacity);
 /** Called from the loop (not from a handler) once for each pending signal among the five above. */
 void loop_on_signal(struct loop *l, void (*fn)(void *arg, int signo), void *arg);
-/** Return: 0, or NEFIA_EFULL when `capacity` watches are active. w must stay where it is while
- * active; it is all zero before its first use. On an active w: as after loop_unwatch. What is ready
- * for a descriptor is told each turn, until it is taken; POLLERR, POLLHUP and POLLNVAL always. */
+/** Return: 0, or NEFIA_EFULL if `capacity` watches are active. w must not move while active, and is
+ * zeroed before its first use. On an active w: as after loop_unwatch. Readiness is level-triggered;
+ * POLLERR, POLLHUP and POLLNVAL are always reported. */
 int loop_watch(struct loop *l, struct watch *w, int fd, short events, void (*ready)(void *, short),
                void *arg);
 void loop_watch_events(struct watch *w, short events);
-/** Harmless on an inactive watch (all zero: never active); safe from inside any callback, its own
- * too. Does not close the descriptor. */
+/** No-op on an inactive (or zeroed) watch; safe from inside any callback, including its own.
+ * Does not close the descriptor. */
 void loop_unwatch(struct loop *l, struct watch *w);
-/** Arm, or arm anew, to fire once at `delay_ms` from now; never in the turn it was armed in. t is
- * all zero before its first use and stays where it is while active. O(active timers). */
+/** Arm or re-arm to fire once, `delay_ms` from now, and never in the turn it was armed in. t is
+ * zeroed before its first use and must not move while active. O(active timers). */
 void timer_start(struct loop *l, struct timer *t, uint64_t delay_ms, void (*fire)(void *),
                  void *arg);
 void timer_stop(struct timer *t);
@@ -69,10 +69,10 @@ static inline bool timer_active(const struct timer *t)
 {
     return t->link;
 }
-/** Until loop_stop, which is not forgotten when it came first. Timers run in every turn, so no
- * amount of I/O starves them. Return: 0, or NEFIA_EIO. */
+/** Run until loop_stop (also one called before). Timers run in every turn, so no amount of I/O
+ * starves them. Return: 0, or NEFIA_EIO. */
 int loop_run(struct loop *l);
-/** One turn: waits at most max_wait_ms (-1: until something happens), runs what is due. For tests
+/** One turn: wait at most max_wait_ms (-1: no limit), run what is due. For tests
  * and `once`. */
 int loop_turn(struct loop *l, int max_wait_ms);
 void loop_stop(struct loop *l);

@@ -6,19 +6,19 @@
 #include "nefia/sys/log.h"
 #include "nefia/beacon/sensor.h"
 
-/* disk_usage: how full file systems are.
+/* disk_usage: file system usage.
  * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths,
- * rounded half up. statfs(2) waits for the file system: a network file system whose server is gone
- * holds up the beacon, so watch those with a script, which has a deadline. */
+ * rounded half up. statfs(2) blocks: a network file system whose server is down would block the
+ * beacon, so monitor those with a script, which has a deadline. */
 struct disk {
     struct sensor_common common;
     int64_t warning, critical, hysteresis; /* tenths of a percent */
-    struct string_list list;               /* while the configuration is read */
+    struct string_list list;               /* only while the configuration is read */
     const char *paths[CONFIG_DISK_PATHS];
     unsigned count;
 };
 
-/** One look at one path. */
+/** One measurement of one path. */
 struct usage {
     uint64_t total_bytes, free_bytes; /* free to ordinary users */
     int64_t used;                     /* tenths of a percent */
@@ -39,21 +39,21 @@ static const struct field disk_fields[] = {
      .min = 1,
      .max = 1000,
      .def = "80",
-     .help = FIELD_NOTE("warning at this and above")},
+     .help = FIELD_NOTE("warning threshold")},
     {.name = "critical_percent",
      .type = FIELD_TENTHS,
      MEMBER(critical),
      .min = 1,
      .max = 1000,
      .def = "90",
-     .help = FIELD_NOTE("critical at this and above")},
+     .help = FIELD_NOTE("critical threshold")},
     {.name = "hysteresis_percent",
      .type = FIELD_TENTHS,
      MEMBER(hysteresis),
      .min = 0,
      .max = 500,
      .def = "2",
-     .help = FIELD_NOTE("a level is left this far below its threshold")},
+     .help = FIELD_NOTE("distance below the threshold at which a level is left")},
     {.name = NULL},
 };
 
@@ -66,13 +66,13 @@ static void check_thresholds(struct disk *d, struct config *c, const struct node
     if (d->warning >= d->critical)
         config_error(c, warning ? warning : n, where,
                      "warning_percent must be below critical_percent",
-                     warning ? "" : HINT(" (80 where it is not given)"), NULL);
+                     warning ? "" : HINT(" (default 80)"), NULL);
     if (d->hysteresis < d->warning)
         return;
     if (hysteresis)
         config_error(c, hysteresis, where, "hysteresis_percent must be below warning_percent",
                      NULL);
-    d->hysteresis = d->warning - 1; /* the default does not fit under so low a threshold */
+    d->hysteresis = d->warning - 1; /* the default is too large for so low a threshold */
 }
 
 static int disk_open(void *state, struct config *c, const struct node *n, const char *where)
@@ -84,17 +84,17 @@ static int disk_open(void *state, struct config *c, const struct node *n, const 
     check_thresholds(d, c, n, where);
     for (unsigned i = 0; i < d->list.count; i++, item = node_next(c, item)) {
         if (item->value[0] != '/')
-            config_error(c, item, where, "the path \"", item->value, "\" does not begin with /",
+            config_error(c, item, where, "path \"", item->value, "\" is not absolute",
                          NULL);
         for (unsigned j = 0; j < i; j++)
             if (str_eq(d->paths[j], item->value))
-                config_error(c, item, where, "the path \"", item->value, "\" is given twice", NULL);
+                config_error(c, item, where, "duplicate path \"", item->value, "\"", NULL);
         d->paths[d->count++] = item->value;
     }
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
-/** used / (used + avail) in tenths of a percent, rounded half up; nothing at all counts as empty.
+/** used / (used + avail) in tenths of a percent, rounded half up; 0 if both are 0.
  */
 static int64_t used_tenths(uint64_t used, uint64_t avail)
 {
@@ -132,8 +132,8 @@ static void put_percent(struct json_writer *w, int64_t tenths)
     json_put_string(w, "used_percent", t.buf);
 }
 
-/** A path that cannot be measured is a condition of its own: it is said, and it is said when it can
- * be measured again. */
+/** A path that cannot be measured is a condition of its own: it is reported, and so is its
+ * recovery. */
 static void judge_readable(struct emitter *out, const char *path, int reason)
 {
     struct json_writer *w =

@@ -4,15 +4,15 @@
 #include "nefia/sys/log.h"
 #include "nefia/beacon/sensor.h"
 
-/* scripts: a line of shell at intervals. A failing run is a condition: it fires, is repeated as the
- * dedup window lets it, and ends with an info event. Exit status 1 is a warning and 2 is critical,
- * as monitoring plugins have it; all others, a signal and a time-out are warnings, unless
- * `severity` says otherwise for every failure. */
+/* scripts: a shell command at intervals. A failing run is a condition: it fires, is repeated
+ * subject to the dedup window, and ends with an info event. Exit status 1 is a warning and 2 is
+ * critical, as for monitoring plugins; all others, signals and time-outs are warnings, unless
+ * `severity` sets one for every failure. */
 struct script {
     struct sensor_common common;
     const char *command;
     uint64_t timeout_ms;
-    int severity; /* enum severity of every failure; -1: by exit status */
+    int severity; /* enum severity for all failures; -1: by exit status */
     bool always;
 };
 
@@ -23,23 +23,23 @@ static const struct field script_fields[] = {
      MEMBER(command),
      .min = 1,
      .required = true,
-     .help = FIELD_HELP("what /bin/sh -c runs")},
+     .help = FIELD_HELP("command for /bin/sh -c")},
     {.name = "timeout",
      .type = FIELD_DURATION,
      MEMBER(timeout_ms),
      .min = 100,
      .max = 86400000,
-     .help = FIELD_NOTE("it is ended then; default: 30s, or half the interval when that is shorter")},
+     .help = FIELD_NOTE("time limit; default: 30s, or half the interval if shorter")},
     {.name = "severity",
      .type = FIELD_WORD,
      MEMBER(severity),
      .words = severity_words,
-     .help = FIELD_NOTE("of a failing run; default: exit status 2 critical, others warning")},
+     .help = FIELD_NOTE("severity of a failing run; default: exit status 2 critical, others warning")},
     {.name = "always",
      .type = FIELD_BOOL,
      MEMBER(always),
      .def = "false",
-     .help = FIELD_NOTE("also tell of each run that succeeds")},
+     .help = FIELD_NOTE("also report each successful run")},
     {.name = NULL},
 };
 
@@ -71,8 +71,8 @@ static enum level level_of(const struct script *s, const struct child_result *r)
     return LEVEL_WARNING;
 }
 
-/** Room for the output in the event: the line less its other members (under 576 bytes with every
- * number at its longest) and the name of the host. */
+/** Room for the output in the event: the line minus its other members (under 576 bytes with every
+ * number at its maximum) and the host name. */
 enum {
     HOST_ROOM = CONFIG_EVENT_BYTES / 8 < EVENT_HOST_MAX ? CONFIG_EVENT_BYTES / 8 : EVENT_HOST_MAX,
     OUTPUT_ROOM = CONFIG_EVENT_BYTES - HOST_ROOM - 576,

@@ -4,8 +4,8 @@
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 
-/* alert: POST the event to a webhook. The child says how it went in its output: a first letter, `+`
- * delivered, `-` refused for good, `~` worth another try, and a few words. */
+/* alert: POST the event to a webhook. The child reports its result as output: a first character,
+ * `+` delivered, `-` failed permanently, `~` worth a retry, and a few words. */
 
 static const struct field fields[] = {
     ACTION_TYPE_FIELD("alert"),
@@ -22,7 +22,7 @@ static const struct field fields[] = {
      .min = 0,
      .max = 3600000,
      .def = "0",
-     .help = "of one try; 0: the webhook's"},
+     .help = "time limit of one attempt; 0: the webhook's"},
     {0},
 };
 
@@ -33,7 +33,7 @@ static char verdict_of(int status)
     return status < 0 || status == 429 || status >= 500 ? '~' : '-';
 }
 
-/** In the child. */
+/** Runs in the child. */
 static int post(void *arg)
 {
     const struct action_request *r = arg;
@@ -66,7 +66,7 @@ static int prepare(const struct action_request *r, struct action_scratch *scratc
                    struct child_spec *spec, struct text *why)
 {
     (void)why;
-    /* The forked process has its own copy of all this: what r points to stays as it is. */
+    /* The forked process has its own copy of everything r points to. */
     scratch->request = *r;
     spec->run = post;
     spec->run_arg = &scratch->request;
@@ -87,7 +87,7 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
         return ACTION_AGAIN;
     }
     if (r->output_len < 1 || (output[0] != '+' && output[0] != '-' && output[0] != '~')) {
-        text_str(error, "its process said nothing");
+        text_str(error, "the child produced no result");
         return ACTION_AGAIN;
     }
     if (output[0] == '+' && r->exit_code == 0)

@@ -3,8 +3,8 @@
 #include "nefia/hub/action.h"
 #include "nefia/base/err.h"
 
-/* exec: run a shell command line on the hub. The event reaches it through the environment alone;
- * nothing of it is ever put into the command. */
+/* exec: run a shell command on the hub. The event is passed in the environment only; no part of it
+ * is ever inserted into the command. */
 
 #define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
 
@@ -31,25 +31,25 @@ static const struct field fields[] = {
      .min = 1000,
      .max = 3600000,
      .def = "30s",
-     .help = "then it is ended"},
+     .help = "time limit"},
     {0},
 };
 
-/** The environment in the making: strings in text, one after the other, each with its NUL. */
+/** The environment being built: NUL-terminated strings in text, one after the other. */
 struct env {
     struct action_scratch *scratch;
     unsigned count;
     struct text text;
 };
 
-/** One variable, whole or not at all. False: there was no room. */
+/** Add one variable, whole or not at all. False: no room. */
 static bool put_var(struct env *e, const char *prefix, const char *name, const char *value,
                     size_t len)
 {
     size_t start = e->text.len;
     size_t need = strlen(prefix) + strlen(name) + 1 + len + 1;
 
-    /* The last place is for NEFIA_TRUNCATED. */
+    /* The last slot is for NEFIA_TRUNCATED. */
     if (e->count + 1 >= ACTION_ENV_VARS || need >= e->text.cap - e->text.len - 32)
         return false;
     text_str(&e->text, prefix);
@@ -87,8 +87,8 @@ static bool has_var(const struct env *e, const char *prefix, const char *name)
     return false;
 }
 
-/** Where the last variable's value is written: the rest of the text, so that strings are unescaped
- * in place. */
+/** Room for the last variable's value: the rest of the text, so that strings are unescaped in
+ * place. */
 static bool put_string_var(struct env *e, const char *prefix, const char *name,
                            const struct json_doc *doc, unsigned value)
 {
@@ -110,7 +110,7 @@ static bool put_string_var(struct env *e, const char *prefix, const char *name,
     return true;
 }
 
-/** One member of data. Objects, arrays and null are left out. False: there was no room. */
+/** Add one member of data. Objects, arrays and null are skipped. False: no room. */
 static bool put_member(struct env *e, const struct json_doc *doc, unsigned key)
 {
     static const char prefix[] = "NEFIA_DATA_";
@@ -121,7 +121,7 @@ static bool put_member(struct env *e, const struct json_doc *doc, unsigned key)
     if (value->type == JSON_OBJECT || value->type == JSON_ARRAY || value->type == JSON_NULL)
         return true;
     variable_name(name, raw.ptr, raw.len);
-    /* The first of two keys that become the same name stays. */
+    /* Of two keys that map to the same name, the first wins. */
     if (has_var(e, prefix, name))
         return true;
     if (value->type == JSON_STRING)
