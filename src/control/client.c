@@ -41,9 +41,9 @@ static int unreachable(struct question *q)
     fail(q, NEFIA_EIO, "cannot reach the daemon at ", ": ");
     text_str(q->why, ERRNO(reason));
     if (reason == ENOENT || reason == ECONNREFUSED)
-        text_str(q->why, "; is it running?");
+        text_str(q->why, "; start it, or name its configuration with -c FILE");
     if (reason == EACCES || reason == EPERM)
-        text_str(q->why, "; are you root or the daemon's user?");
+        text_str(q->why, "; ask as root or the daemon's user");
     return NEFIA_EIO;
 }
 
@@ -60,9 +60,9 @@ static int reach(struct question *q)
     struct timeval limit = {.tv_sec = (time_t)(q->timeout_ms / 1000),
                             .tv_usec = (suseconds_t)(q->timeout_ms % 1000 * 1000)};
 
-    if (q->path[0] == '\0' || strlen(q->path) >= sizeof address.sun_path)
-        return fail(q, NEFIA_ETOOBIG,
-                    "the path of the control socket must have 1 to 107 bytes: ", "");
+    errno = ENAMETOOLONG;
+    if (strlen(q->path) >= sizeof address.sun_path)
+        return unreachable(q);
     memcpy(address.sun_path, q->path, strlen(q->path));
     q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (q->fd < 0)
@@ -78,11 +78,6 @@ static int ask(struct question *q, const char *line)
 {
     size_t len = strlen(line), sent = 0;
 
-    if (memchr(line, '\n', len))
-        return fail(q, NEFIA_EINVAL, "a request to ", " must be one line");
-    if (len >= CONFIG_CONTROL_LINE_BYTES)
-        return fail(q, NEFIA_ETOOBIG, "the request to ",
-                    " is too long for CONFIG_CONTROL_LINE_BYTES");
     while (sent <= len) {
         ssize_t n = sent < len ? send(q->fd, line + sent, len - sent, MSG_NOSIGNAL)
                                : send(q->fd, "\n", 1, MSG_NOSIGNAL);
@@ -152,7 +147,7 @@ static int listen_to(struct question *q)
         if (n < 0 && errno == EAGAIN)
             return silent(q);
         if (n <= 0)
-            return fail(q, NEFIA_ECLOSED, "the daemon at ", " ended before its answer did");
+            return fail(q, NEFIA_ECLOSED, "the daemon at ", " closed the connection before its answer was complete");
         q->len += (size_t)n;
         int err = take_lines(q);
         if (err < 0)

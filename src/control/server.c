@@ -47,7 +47,7 @@ static void put_last(struct control_client *c, const char *error)
     text_char(&t, '\n');
     c->len = t.len;
     c->sent = 0;
-    c->ending = true;
+    c->state = CONTROL_ENDING;
 }
 
 /** message may be in buf; if empty, err_text is used. */
@@ -78,7 +78,7 @@ static void too_slow(void *arg)
     struct control_client *c = arg;
 
     LOG_INFO("control socket: client dropped: ",
-             c->verb ? "response not read within 10 s" : "no request within 10 s");
+             c->state == CONTROL_READING ? "no request within 10 s" : "response not read within 10 s");
     drop(c);
 }
 
@@ -96,7 +96,7 @@ static bool next_record(struct control_client *c)
     c->sent = c->len = 0;
     int r = c->verb->produce ? c->verb->produce(c->server->arg, &c->cursor, &out) : 0;
     if (r == NEFIA_EAGAIN) {
-        c->waiting = true;
+        c->state = CONTROL_WAITING;
         loop_watch_events(&c->watch, 0);
         timer_stop(&c->timer);
         return false;
@@ -127,21 +127,21 @@ static int send_rest(struct control_client *c)
     return c->sent == c->len;
 }
 
+/** Send records until one does not leave at once, the verb has nothing now, or others are due. */
 static void answer(struct control_client *c)
 {
     for (int i = 0; i < RECORDS_A_TURN; i++) {
-        if (c->sent == c->len && (c->ending || !next_record(c)))
-            break;
+        bool empty = c->sent == c->len;
+        if (empty && c->state == CONTROL_ANSWERING && !next_record(c))
+            return;
         int left = send_rest(c);
         if (left == 0)
             return;
-        if (left < 0) {
+        if (left < 0 || c->state == CONTROL_ENDING) {
             drop(c);
             return;
         }
     }
-    if (c->ending && c->sent == c->len)
-        drop(c);
 }
 
 static const struct control_verb *find_verb(const struct control_verb *v, const char *name)
@@ -152,33 +152,41 @@ static const struct control_verb *find_verb(const struct control_verb *v, const 
     return NULL;
 }
 
-static const struct control_verb no_verb = {.name = ""};
-
-/** The request is complete, in buf, NUL-terminated. */
-static void start(struct control_client *c)
+/** Find the verb of the request in buf, which ends in a NUL, and have it begin. */
+static int begin(struct control_client *c, struct text *why)
 {
-    char *name = c->buf, *args = c->buf + strcspn(c->buf, " ");
-    char message[WHY_BYTES];
-    struct text why;
+    char *args = c->buf + strcspn(c->buf, " ");
 
     if (*args)
         *args++ = '\0';
-    text_init(&why, message, sizeof message);
-    c->verb = find_verb(c->server->verbs, name);
-    int err = 0;
+    c->verb = find_verb(c->server->verbs, c->buf);
     if (!c->verb) {
-        c->verb = &no_verb;
-        err = NEFIA_ENOTFOUND;
-        text_str(&why, "unknown request `");
-        text_printable(&why, name, strlen(name));
-        text_char(&why, '`');
-    } else if (c->verb->begin) {
-        err = c->verb->begin(c->server->arg, &c->cursor, args, &why);
-    } else if (*args) {
-        err = NEFIA_EINVAL;
-        text_str(&why, name);
-        text_str(&why, " takes no arguments");
+        text_str(why, "unknown request `");
+        text_printable(why, c->buf, strlen(c->buf));
+        text_char(why, '`');
+        return NEFIA_ENOTFOUND;
     }
+    if (c->verb->begin)
+        return c->verb->begin(c->server->arg, &c->cursor, args, why);
+    if (!*args)
+        return 0;
+    text_str(why, c->buf);
+    text_str(why, " takes no arguments");
+    return NEFIA_EINVAL;
+}
+
+/** The request came whole, or err says why it never will. */
+static void start_answer(struct control_client *c, int err)
+{
+    char message[WHY_BYTES];
+    struct text why;
+
+    text_init(&why, message, sizeof message);
+    if (err < 0)
+        text_str(&why, "request exceeds CONFIG_CONTROL_LINE_BYTES");
+    else
+        err = begin(c, &why);
+    c->state = CONTROL_ANSWERING;
     c->len = c->sent = 0;
     if (err < 0)
         put_error(c, err, message);
@@ -200,15 +208,10 @@ static void read_request(struct control_client *c)
     }
     char *newline = memchr(c->buf + c->len, '\n', (size_t)n);
     c->len += (size_t)n;
-    if (newline) {
+    if (newline)
         *newline = '\0';
-        start(c);
-    } else if (c->len == CONFIG_CONTROL_LINE_BYTES) {
-        c->verb = &no_verb;
-        put_error(c, NEFIA_ETOOBIG, "request exceeds CONFIG_CONTROL_LINE_BYTES");
-        loop_watch_events(&c->watch, POLLOUT);
-        answer(c);
-    }
+    if (newline || c->len == CONFIG_CONTROL_LINE_BYTES)
+        start_answer(c, newline ? 0 : NEFIA_ETOOBIG);
 }
 
 static void client_ready(void *arg, short revents)
@@ -216,11 +219,11 @@ static void client_ready(void *arg, short revents)
     const short gone = POLLERR | POLLHUP | POLLNVAL; /* a half-close is no POLLHUP */
     struct control_client *c = arg;
 
-    if (!c->verb)
+    if (c->state == CONTROL_READING)
         read_request(c);
     else if (revents & gone)
         drop(c);
-    else if (!c->waiting)
+    else if (c->state != CONTROL_WAITING)
         answer(c);
 }
 
@@ -265,8 +268,7 @@ static void admit(struct control_server *s, int fd)
         return;
     }
     c->server = s;
-    c->verb = NULL;
-    c->waiting = c->ending = false;
+    c->state = CONTROL_READING;
     c->cursor = (struct control_cursor){0};
     c->len = c->sent = 0;
     if (loop_watch(s->loop, &c->watch, fd, POLLIN, client_ready, c) < 0) {
@@ -476,9 +478,9 @@ void control_wake(struct control_server *s)
         return;
     for (unsigned i = 0; i < s->count; i++) {
         struct control_client *c = &s->clients[i];
-        if (!c->server || !c->waiting)
+        if (!c->server || c->state != CONTROL_WAITING)
             continue;
-        c->waiting = false;
+        c->state = CONTROL_ANSWERING;
         loop_watch_events(&c->watch, POLLOUT);
         give_time(c);
     }

@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     open_once();
     int fd = connect_client();
     size_t len = talk(fd, data, size);
-    bool follows = client.server && client.waiting;
+    bool follows = client.server && client.state == CONTROL_WAITING;
     close(fd);
     loop_turn(&loop, 0);
     loop_turn(&loop, 0);

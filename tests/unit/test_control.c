@@ -533,7 +533,8 @@ TEST(bad_paths)
               NEFIA_ETOOBIG);
     CHECK(strstr(why.buf, "1 to 107 bytes") != NULL);
     CHECK_INT(control_request(long_path, "x", request, sizeof request, NULL, NULL, 1000, &why),
-              NEFIA_ETOOBIG);
+              NEFIA_EIO);
+    CHECK(strstr(why.buf, "cannot reach the daemon at ppp") != NULL);
     CHECK_INT(loop.watches, 0);
 }
 
@@ -670,7 +671,6 @@ TEST(request_gets_records_and_status)
     CHECK_STR(records, "{\"n\":1};");
     CHECK_INT(request("count 3", 30000, &stop_after), -100);
     CHECK_STR(records, "{\"n\":1};{\"n\":2};");
-    CHECK_INT(request("two\nlines", 30000, NULL), NEFIA_EINVAL);
     CHECK_INT(request("count 0", 0, NULL), 0);
     end_daemon();
 }
@@ -699,10 +699,10 @@ TEST(request_without_a_daemon)
     waitpid(daemon_pid, NULL, 0);
     CHECK_INT(request("count 1", 1000, NULL), NEFIA_EIO);
     CHECK(strstr(why.buf, "cannot reach the daemon at ") != NULL);
-    CHECK(strstr(why.buf, "Connection refused; is it running?") != NULL);
+    CHECK(strstr(why.buf, "Connection refused; start it, or name its configuration with -c FILE") != NULL);
     unlink(path);
     CHECK_INT(request("count 1", 1000, NULL), NEFIA_EIO);
-    CHECK(strstr(why.buf, "No such file or directory; is it running?") != NULL);
+    CHECK(strstr(why.buf, "No such file or directory; start it, or name its configuration with -c FILE") != NULL);
     unlink(lock_path());
     CHECK_INT(rmdir(directory), 0);
 }

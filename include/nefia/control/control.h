@@ -46,13 +46,19 @@ struct control_verb {
 
 struct control_server;
 
+enum control_state {
+    CONTROL_READING,   /* the request is not whole */
+    CONTROL_ANSWERING, /* buf has a record, or the verb is to make one */
+    CONTROL_WAITING,   /* its producer said NEFIA_EAGAIN */
+    CONTROL_ENDING,    /* buf has the last line */
+};
+
 struct control_client {
     struct control_server *server; /* null: free */
     struct watch watch;
     struct timer timer; /* for the request and for each record; not armed while a follower waits */
-    bool waiting;       /* its producer returned NEFIA_EAGAIN */
-    bool ending;        /* the last line is in buf */
-    const struct control_verb *verb; /* null until the request is complete */
+    enum control_state state;
+    const struct control_verb *verb; /* from CONTROL_ANSWERING on; null after an unknown request */
     struct control_cursor cursor;
     size_t len, sent;
     char buf[CONFIG_CONTROL_LINE_BYTES + 1]; /* the request, later one record at a time */
@@ -93,14 +99,14 @@ void control_wake(struct control_server *s);
 void control_close(struct control_server *s);
 
 /** For command line tools: send a request and wait for the whole response; blocks.
- * line: the request without newline. on_record (may be null) is called with each record
- * (NUL-terminated, without newline, valid during the call); it returns >= 0 to go on, or negative
- * to stop, which is then returned.
+ * line: the request, one line of less than CONFIG_CONTROL_LINE_BYTES, without newline.
+ * on_record (may be null) is called with each record (NUL-terminated, without newline, valid during
+ * the call); it returns >= 0 to go on, or negative to stop, which is then returned.
  * timeout_ms: longest silence of the daemon; 0: no limit (to follow).
  * buf: holds one record; CONFIG_CONTROL_LINE_BYTES + 1 bytes or more. why: 256 bytes or more.
  * Return: the exit status in the response (0..255; after an error from the daemon why holds its
- * text, else why is empty), or negative with why set: "cannot reach the daemon at PATH: …; is
- * it running?", "no answer from the daemon at PATH within 10s" … */
+ * text, else why is empty), or negative with why set: "cannot reach the daemon at PATH: …",
+ * "no answer from the daemon at PATH within 10s" … */
 int control_request(const char *path, const char *line, char *buf, size_t cap,
                     int (*on_record)(void *arg, const char *json, size_t len), void *arg,
                     uint64_t timeout_ms, struct text *why);
