@@ -112,21 +112,15 @@ void text_tenths(struct text *t, int64_t tenths)
 
 void text_printable(struct text *t, const char *s, size_t len)
 {
-    size_t i = 0, run = 0;
+    uint32_t cp;
 
-    while (i < len) {
-        uint32_t cp;
-        int n = utf8_decode(s + i, len - i, &cp);
-        if (n > 0 && !utf8_is_control(cp)) {
-            i += (size_t)n;
-            continue;
-        }
-        text_bytes(t, s + run, i - run);
-        text_char(t, '?');
-        i += n > 0 ? (size_t)n : 1;
-        run = i;
+    while (len > 0) {
+        size_t skip, n = utf8_harmless(s, len, &cp, &skip);
+        text_bytes(t, s, n);
+        text_str(t, skip > 0 ? "?" : "");
+        s += n + skip;
+        len -= n + skip;
     }
-    text_bytes(t, s + run, i - run);
 }
 
 void text_pad_to(struct text *t, size_t from, size_t column)

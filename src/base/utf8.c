@@ -86,6 +86,24 @@ bool utf8_is_control(uint32_t cp)
            (cp >= 0x2066 && cp <= 0x2069);
 }
 
+size_t utf8_harmless(const char *s, size_t len, uint32_t *cp, size_t *skip)
+{
+    size_t i = 0;
+
+    *skip = 0;
+    while (i < len) {
+        int n = utf8_decode(s + i, len - i, cp);
+        if (n < 0)
+            *cp = '?';
+        if (n < 0 || utf8_is_control(*cp)) {
+            *skip = n < 0 ? 1 : (size_t)n;
+            break;
+        }
+        i += (size_t)n;
+    }
+    return i;
+}
+
 bool utf8_valid(const char *s, size_t len)
 {
     size_t i = 0;

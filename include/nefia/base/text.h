@@ -65,6 +65,10 @@ int utf8_encode(uint32_t cp, char out[4]);
 /** C0, DEL and C1 controls, which terminals act on, and characters that reorder or break a line:
  * the line and paragraph separators and the bidirectional controls (UAX #9). */
 bool utf8_is_control(uint32_t cp);
+/** How many bytes of s, from its beginning, are characters that no terminal obeys. Behind them stands
+ * what is none: *skip bytes (0: that was all) of the character *cp, which is `?` where they are not
+ * UTF-8. */
+size_t utf8_harmless(const char *s, size_t len, uint32_t *cp, size_t *skip);
 bool utf8_valid(const char *s, size_t len);
 /** Number of characters; s must be valid UTF-8. */
 size_t utf8_count(const char *s, size_t len);
