@@ -103,11 +103,11 @@ sys-$(CONFIG_SMALL_RUNTIME) += src/sys/divide_arm.c src/sys/fstat_small.c src/sy
                               src/sys/memory_small.c
 beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/uplink_ack.c
-beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/status.c
+beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
 OPTIONAL := src/config/yaml.c src/sys/divide_arm.c src/sys/fstat_small.c src/sys/kernel_small.c \
             src/sys/memory_small.c src/beacon/spool_file.c \
-            src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/sys/malloc.c)
+            src/beacon/ask.c src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))

@@ -97,14 +97,16 @@ signed() {
     grep -q '"data":{"charge":"93 %","quote":"\\""}' "$dir/event"
     result "emit: the data" $?
     expect "emit: a repetition is suppressed" 1 emit ups.on_battery critical 'charge=93 %' 'quote="'
-    says "emit: and why" 'held back' out
+    says "emit: and why" 'suppressed: a repetition' out
     expect "emit: other data is no repetition" 0 emit ups.on_battery critical 'charge=92 %'
     expect "emit: bad severity" 2 emit a.b bad
     expect "emit: bad type" 2 emit 'a b' info
     expect "emit: bad pair" 2 emit a.b info novalue
     expect "status" 0 "$beacon" status -c "$dir/nefia.yaml"
-    says "status: the hub" '^hub .*, up for' out
-    says "status: the counts" '^critical  *2  *1  *0  *0$' out
+    says "status: the hub" '^  Connection  *up for [0-9]' out
+    says "status: what was accepted" '^  Accepted .* 2 critical$' out
+    says "status: what was suppressed" '^  Suppressed .* 1 critical (repetitions)$' out
+    says "status: what was lost" '^  Lost .* 0 critical$' out
     "$beacon" status --json -c "$dir/nefia.yaml" | python3 -c 'import json, sys
 s = json.load(sys.stdin)
 assert s["uplink"]["state"] == "up" and s["heard"]["critical"] == 2 and s["sensors"] == [], s'
@@ -119,17 +121,17 @@ reload() {
     kill -HUP "$beacon_pid"
     within grep -q 'reload failed' "$dir/run.log"
     result "reload: a file with an error is refused" $?
-    status_has 'on signed,'
+    status_has '^  Host  *signed,'
     result "reload: and what runs stays" $?
     config reloaded '  disk_usage: {interval: 1h}'
     kill -HUP "$beacon_pid"
-    within status_has 'on reloaded,'
+    within status_has '^  Host  *reloaded,'
     result "reload" $?
-    status_has '^disk_usage '
+    status_has '^  disk_usage  disk_usage  1h '
     result "reload: a new sensor" $?
     emit ups.on_battery critical 'charge=92 %'
     emit ups.on_battery critical 'charge=92 %'
-    says "reload: accepted events are remembered" 'held back' out
+    says "reload: accepted events are remembered" 'suppressed: a repetition' out
 }
 
 ending() {

@@ -122,7 +122,7 @@ start_beacon
 emit critical last
 beacon_says "s['spool_file']['events'] == 16 and s['spool_file']['today'] > 4000 and s['spool_file']['skipped'] == 0"
 result "status shows events on flash" $?
-"$beacon" status -c "$dir/nefia.yaml" | grep -q '^spool .* collapsed; on flash 16 events, today [0-9]* of 1048576 bytes, 0 skipped$'
+"$beacon" status -c "$dir/nefia.yaml" | grep -q '^  On flash  *16 events, [0-9]* of 1048576 bytes today, 0 skipped$'
 result "also in the table" $?
 start_hub
 kill -HUP "$beacon_pid" # tries at once

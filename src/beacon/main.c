@@ -78,17 +78,14 @@ static int status(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_status(path, cli_option(a, "--json"), (char *)pool_heap,
-                                    sizeof pool_heap)
-                : CLI_WRONG;
+    return path ? beacon_ask_status(path, cli_option(a, "--json"), pool_heap) : CLI_WRONG;
 }
 
 static int emit(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line,
-                                  (char *)pool_heap, sizeof pool_heap)
+    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, pool_heap)
                 : CLI_WRONG;
 }
 
@@ -119,7 +116,7 @@ static const struct cli_verb verbs[] = {
      .most = 64,
      .help = CLI_HELP("send a custom event through the running beacon"),
      .more = CLI_HELP("SEVERITY is info, warning or critical. Values are strings.\n"
-             "Exit status 1: suppressed (duplicate, or over the rate limit), or daemon not "
+             "Exit status 1: suppressed (duplicate, or over the rate limit), or daemon cannot "
              "reachable.\n"),
      .run = CONTROL(emit)},
     {.name = NULL},

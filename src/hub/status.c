@@ -5,85 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/heap.h"
 
-enum { STEP_WIDTHS, STEP_RULES, STEP_RECENT, STEP_COUNTERS, STEP_END };
-
-/* ---- Widths ---- */
-
-static void put_width(struct json_writer *w, const char *key, const size_t *longest, size_t n)
-{
-    json_array(w, key);
-    for (size_t i = 0; i < n; i++)
-        json_put_u64(w, NULL, longest[i]);
-    json_end_array(w);
-}
-
-static void widen(size_t *longest, const char *s, size_t len)
-{
-    size_t n = utf8_count(s, len);
-
-    if (n > *longest)
-        *longest = n;
-}
-
-static void widen_str(size_t *longest, const char *s)
-{
-    widen(longest, s, strlen(s));
-}
-
-static uint64_t first_recent(const struct recent *j, uint64_t most)
-{
-    uint64_t oldest = recent_oldest(j);
-
-    return j->last_seq >= oldest + most ? j->last_seq - most + 1 : oldest;
-}
-
-static void put_rule_widths(const struct status_view *v, struct json_writer *w)
-{
-    const struct rules *rules = v->pipeline->rules;
-    const struct rule_set *set = rules_active(rules);
-    size_t longest[4] = {0};
-
-    for (unsigned i = 0; i < set->count; i++) {
-        const struct rule *r = &set->rules[i];
-        widen_str(&longest[0], r->name);
-        widen_str(&longest[1], rules_pattern_text(rules, r->event_pattern));
-        widen_str(&longest[2], rules_pattern_text(rules, r->host_pattern));
-        widen_str(&longest[3], action_word(&r->action));
-    }
-    put_width(w, "rules", longest, ARRAY_SIZE(longest));
-}
-
-static void put_recent_widths(const struct status_view *v, struct json_writer *w, uint64_t most)
-{
-    const struct recent *j = v->pipeline->recent;
-    size_t longest[6] = {0};
-    struct recent_view row;
-
-    for (uint64_t seq = first_recent(j, most); seq <= j->last_seq; seq++) {
-        if (!recent_get(j, seq, &row))
-            continue;
-        widen_str(&longest[0], "2026-03-10 15:30");
-        widen(&longest[1], row.type.ptr, row.type.len);
-        widen(&longest[2], row.host.ptr, row.host.len);
-        widen_str(&longest[3], severity_text((enum severity)row.row->event.severity));
-        widen_str(&longest[4], row.row->rule);
-        widen_str(&longest[5], row.row->action);
-    }
-    put_width(w, "recent", longest, ARRAY_SIZE(longest));
-}
-
-static void put_widths(const struct status_view *v, struct text *out, uint64_t most)
-{
-    struct json_writer w;
-
-    json_begin(&w, out);
-    json_object(&w, NULL);
-    json_object(&w, "widths");
-    put_rule_widths(v, &w);
-    put_recent_widths(v, &w, most);
-    json_end_object(&w);
-    json_end_object(&w);
-}
+enum { STEP_RULES, STEP_RECENT, STEP_COUNTERS, STEP_END };
 
 /* ---- Records ---- */
 
@@ -246,13 +168,21 @@ static void put_counters(const struct status_view *v, struct text *out)
 
 /* ---- status ---- */
 
+/** The rows of the recent events that `status` shows begin there. */
+static uint64_t first_recent(const struct recent *j)
+{
+    uint64_t oldest = recent_oldest(j);
+
+    return j->last_seq >= oldest + STATUS_RECENT ? j->last_seq - STATUS_RECENT + 1 : oldest;
+}
+
 static int produce_recent(const struct status_view *v, struct control_cursor *c, struct text *out)
 {
     const struct recent *j = v->pipeline->recent;
     struct recent_view row;
 
     if (c->seq == 0)
-        c->seq = first_recent(j, STATUS_RECENT);
+        c->seq = first_recent(j);
     while (c->seq <= j->last_seq)
         if (recent_get(j, c->seq++, &row)) {
             put_row(&row, out, "recent", WITHOUT_EVENT);
@@ -265,11 +195,6 @@ static int produce_status(void *arg, struct control_cursor *c, struct text *out)
 {
     const struct status_view *v = arg;
 
-    if (c->step == STEP_WIDTHS) {
-        c->step = STEP_RULES;
-        put_widths(v, out, STATUS_RECENT);
-        return 1;
-    }
     if (c->step == STEP_RULES && c->index < rules_active(v->pipeline->rules)->count) {
         put_rule(v, out, c->index++);
         return 1;
@@ -372,11 +297,6 @@ static int produce_events(void *arg, struct control_cursor *c, struct text *out)
 {
     const struct status_view *v = arg;
 
-    if (c->step == STEP_WIDTHS) {
-        c->step = STEP_RECENT;
-        put_widths(v, out, v->pipeline->recent->row_cap);
-        return 1;
-    }
     return c->flag ? produce_settled(v->pipeline->recent, c, out)
                    : produce_rows(v->pipeline->recent, c, out);
 }

@@ -278,7 +278,7 @@ import json, os, signal, socket, sys, time
 def status():
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(sys.argv[1])
-        s.sendall(b"status json\n")
+        s.sendall(b"status\n")
         data = b""
         while chunk := s.recv(65536):
             data += chunk

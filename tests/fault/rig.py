@@ -253,14 +253,14 @@ class Beacon(Daemon):
         super().__init__(rig, name, "nefia-beacon", ["run"], {"host_id": name, "beacons": config}, prefix)
 
     def status(self):
-        answer = ask(self.socket, "status json")
+        answer = ask(self.socket, "status")
         return answer and answer[0][0] if answer and answer[0] else None
 
     def ready(self):
         return within(self.status)
 
     def emit(self, severity="info"):
-        """As `nefia-beacon emit` does. (boot, seq); () when it was held back; None when there was no answer."""
+        """As `nefia-beacon emit` does. (boot, seq); () when it was suppressed; None when there was no answer."""
         self.said += 1
         answer = ask(self.socket, 'emit %s load.test {"n":"%d"}' % (severity, self.said))
         if not answer or not answer[0]:

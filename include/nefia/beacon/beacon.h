@@ -10,14 +10,20 @@
 #include "nefia/beacon/uplink.h"
 #include "nefia/sys/cli.h"
 #include "nefia/control/control.h"
+#include "nefia/control/show.h"
 #include "nefia/sys/heap.h"
 #include "nefia/base/kconfig.h"
 
-/** One buffer for three purposes that never coincide: libyaml's heap or a JSON file while the
+#define BEACON_ASK_TOKENS 192 /* of the longest record of `status` */
+/** The command line that asks a running beacon: the tokens of a record, and the record. */
+#define BEACON_ASK_BYTES                                                                           \
+    (IS_ENABLED(CONFIG_BEACON_CONTROL) *                                                           \
+     (BEACON_ASK_TOKENS * sizeof(struct json_token) + CONFIG_CONTROL_LINE_BYTES + 1))
+/** One buffer for things that never coincide: libyaml's heap or a JSON file while the
  * configuration is read, and the event being built. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
-    BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1),                                                       \
+    BEACON_MAX(BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1), BEACON_ASK_BYTES),                         \
                BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
 
 /** Concurrent child processes: sensor commands, and one that resolves the hub's name. */
@@ -74,11 +80,16 @@ int beacon_resolve(void *arg, const char *name);
 
 /** Verbs of the control socket; arg is the struct beacon. */
 extern const struct control_verb beacon_verbs[];
-/** Command line side of these verbs. work: at least CONFIG_CONTROL_LINE_BYTES + 2. Return: an exit
- * status. */
-int beacon_ask_status(const char *socket, bool json, char *work, size_t cap);
+/** Is it the type of an event: 1 to EVENT_TYPE_MAX letters, digits, dots, - and _? */
+bool beacon_is_type(const char *s, size_t len);
+
+/** What `status` shows of the running beacon's answer. */
+extern const struct show_section beacon_status_sections[];
+/** The command line's side of these verbs: ask the daemon at that socket and print what it answers.
+ * work: BEACON_ASK_BYTES, aligned as max_align_t. Return: an exit status. */
+int beacon_ask_status(const char *socket, bool json, void *work);
 /** operands: TYPE SEVERITY [KEY=VALUE...]. request: room for the request line. */
 int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request,
-                    size_t request_cap, char *work, size_t cap);
+                    size_t request_cap, void *work);
 
 #endif

@@ -6,12 +6,8 @@
 
 /** What the running hub returns over its control socket, one JSON record at a time.
  *
- * status:         {"widths":{…}}  {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
- * events [follow]: {"widths":{…}}  {"row":{…}}…  and {"missed":N} if rows were overwritten before
- * they were sent
- *
- * widths: the longest content of each column of the tables, in characters, so that a client can
- * format rows as they arrive. */
+ * status:          {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
+ * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent */
 struct status_view {
     const struct pipeline *pipeline;
     const struct listener *listener;

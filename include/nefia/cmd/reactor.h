@@ -1,0 +1,18 @@
+#ifndef NEFIA_CMD_REACTOR_H
+#define NEFIA_CMD_REACTOR_H
+
+#include "nefia/control/show.h"
+#include "nefia/sys/cli.h"
+
+/** The verbs of `nefia reactor`. The program's argument (a->arg) is its struct hub, which these wire
+ * and load. Each returns an exit status. */
+int reactor_run(const struct cli_args *a);
+int reactor_check(const struct cli_args *a);
+int reactor_status(const struct cli_args *a);
+int reactor_events(const struct cli_args *a);
+
+/** What `status` and `events` show of the running hub's answers. */
+extern const struct show_section reactor_status_sections[];
+extern const struct show_section reactor_events_sections[];
+
+#endif

@@ -1,0 +1,119 @@
+#include "nefia/cmd/reactor.h"
+
+#include "nefia/base/err.h"
+#include "nefia/hub/hub.h"
+#include "nefia/sys/cli.h"
+#include "nefia/sys/log.h"
+
+#define POOL_PROGRAM_HUB
+#include "nefia/base/pool.h"
+
+enum { ANSWER_MS = 10 * 1000 };
+
+static const char program_name[] = "nefia";
+
+static void print_notice(void *arg, const char *rule, const char *action)
+{
+    (void)arg;
+    CLI_ERR("notice: rule \"", rule, "\": ", action,
+            str_eq(action, "exec") ? " with `target: host` (the default)" : "",
+            " is not in this build: the rule will match, and do nothing\n");
+}
+
+int reactor_run(const struct cli_args *a)
+{
+    struct hub *hub = a->arg;
+    int status = cli_log(a, program_name);
+
+    if (status != CLI_FINE)
+        return status;
+    hub_wire(hub, a->config, cli_report_log);
+    if (hub_load(hub, hub_log_notice) < 0)
+        return CLI_WRONG;
+    return hub_run(hub);
+}
+
+int reactor_check(const struct cli_args *a)
+{
+    struct hub *hub = a->arg;
+
+    log_init(program_name, LOG_LEVEL_WARN);
+    hub_wire(hub, a->config, cli_report_stderr);
+    if (hub_load(hub, print_notice) < 0)
+        return CLI_WRONG;
+    const struct hub_settings *s = hub_loaded(hub);
+    CLI_OUT(a->config, ": fine; listens on ", ADDR(&s->listen), ", ",
+            DEC(hub->rules.sets[!hub->rules.active].count), " rules, ", DEC(s->hook_count),
+            " webhooks, ", hub->staged_key.set ? "signed\n" : "not signed\n");
+    return CLI_FINE;
+}
+
+/* ---- asking the running hub ---- */
+
+#define EVENT_COLUMNS                                                                              \
+    "TIME                |{@time}\n"                                                               \
+    "TYPE             |{type}\n"                                                                   \
+    "HOST     |{host}\n"                                                                           \
+    "SEVERITY  |{severity}\n"                                                                      \
+    "RULE                 |{rule}\n"                                                               \
+    "ACTION    |{action}\n"                                                                        \
+    "ERROR|[{error}][{state=pending}(pending)]\n"
+
+const struct show_section reactor_status_sections[] = {
+    {.record = "rule",
+     .text = "Rules:\n",
+     .columns = "NAME                  |{name}\n"
+                "EVENT PATTERN    |{event_pattern}[{event_pattern=}(all)]\n"
+                "HOST PATTERN   |{host_pattern}[{host_pattern=}(all)]\n"
+                "ACTION    |{action}\n"
+                "HITS|{hits}\n",
+     .open = "{\"rules\":["},
+    {.record = "recent",
+     .text = "\nRecent Events:\n",
+     .columns = EVENT_COLUMNS,
+     .open = "],\"recent\":["},
+    {.record = "counters", .json = SHOW_MEMBER, .open = "],\"counters\":"},
+    {.open = "}\n"},
+};
+
+const struct show_section reactor_events_sections[] = {
+    {.record = "row", .columns = EVENT_COLUMNS, .json = SHOW_LINES},
+    {.record = "missed",
+     .text = "  ({missed} events came too fast to be shown)\n",
+     .json = SHOW_LINES},
+    {.record = NULL},
+};
+
+static int ask(const struct cli_args *a, struct show_question q)
+{
+    struct hub *hub = a->arg;
+
+    log_init(program_name, LOG_LEVEL_WARN);
+    hub_wire(hub, a->config, cli_report_stderr);
+    q.program = program_name;
+    q.socket = hub_socket(hub);
+    q.json = cli_option(a, "--json") != NULL;
+    q.tokens = pool_tokens;
+    q.token_cap = HUB_TOKENS;
+    q.buf = (char *)pool_receive;
+    q.cap = sizeof pool_receive;
+    return q.socket ? show_answer(&q) : CLI_WRONG;
+}
+
+int reactor_status(const struct cli_args *a)
+{
+    return ask(a, (struct show_question){.sections = reactor_status_sections,
+                                         .request = "status",
+                                         .measure = "status",
+                                         .timeout_ms = ANSWER_MS});
+}
+
+int reactor_events(const struct cli_args *a)
+{
+    bool follow = cli_option(a, "--follow") != NULL;
+
+    return ask(a, (struct show_question){.sections = reactor_events_sections,
+                                         .request = follow ? "events follow" : "events",
+                                         .measure = "events",
+                                         .timeout_ms = follow ? 0 : ANSWER_MS});
+}
