@@ -99,15 +99,11 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.
 config-$(CONFIG_YAML) += src/config/yaml.c
-sys-$(CONFIG_SMALL_RUNTIME) += src/sys/divide_arm.c src/sys/fstat_small.c src/sys/kernel_small.c \
-                              src/sys/memory_small.c
 beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/uplink_ack.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
-OPTIONAL := src/config/yaml.c src/sys/divide_arm.c src/sys/fstat_small.c src/sys/kernel_small.c \
-            src/sys/memory_small.c src/beacon/spool_file.c \
-            src/beacon/ask.c src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/sys/malloc.c)
+OPTIONAL := src/config/yaml.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -126,20 +122,12 @@ endif
 
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
-# Link-time optimization: what the compiler calls on its own stays outside. Of its passes, those that
-# make more code than they spare in a program of this size.
+# Link-time optimization. What the compiler calls on its own stays outside of it.
 ifeq ($(CONFIG_LTO),y)
-LTO_CFLAGS := -flto $(addprefix -fno-,ipa-cp inline-small-functions ivopts move-loop-invariants \
-                  tree-loop-optimize gcse optimize-sibling-calls jump-tables schedule-insns2 \
-                  tree-forwprop tree-tail-merge forward-propagate cse-follow-jumps auto-inc-dec)
-CFLAGS     += $(LTO_CFLAGS)
-LINK_FLAGS += $(BASE_CFLAGS) $(LTO_CFLAGS) -flto-partition=one
+CFLAGS     += -flto
+LINK_FLAGS += $(BASE_CFLAGS) -flto -flto-partition=one
 GCC_AR     := gcc-
-$(foreach f,divide_arm memory_small malloc fstat_small kernel_small,$(eval CFLAGS_src/sys/$(f) += -fno-lto))
-endif
-ifeq ($(CONFIG_SMALL_LAYOUT),y)
-LINK_FLAGS += -Wl,-z,common-page-size=4
-STRIP_HEADERS = case $$(od -An -tu1 -j4 -N1 $@) in *1) toolchain/strip-headers.sh $(CROSS)readelf $@ ;; esac
+CFLAGS_src/sys/malloc += -fno-lto
 endif
 CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
 
@@ -173,7 +161,6 @@ $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolc
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)
 	$(Q)$(CROSS)strip -s -R .comment -o $@ $<
-	$(Q)$(STRIP_HEADERS)
 
 include toolchain/tests.mk
 include toolchain/lint.mk

@@ -23,8 +23,7 @@ $(foreach f,$(wildcard tests/unit/*.c tests/fake/*.c tests/fuzz/*.c),\
 $(foreach f,$(FUZZERS),$(eval CFLAGS_tests/fuzz/$(f) += -Wno-missing-prototypes))
 
 # Our malloc is in the archive before the libraries that ask for it: without this they get musl's.
-# The same holds for what CONFIG_SMALL_RUNTIME puts before the C library.
-FIRST := $(if $(SAN),heap_alloc,malloc $(if $(CONFIG_SMALL_RUNTIME),memcpy socket))
+FIRST := $(if $(SAN),heap_alloc,malloc)
 $(O)/test/% $(O)/unit/% $(O)/replay/%: LINK_FLAGS += $(FIRST:%=-Wl,-u,%)
 
 .SECONDARY: $(TESTS:%=$(O)/obj/tests/unit/%.o) $(FUZZERS:%=$(O)/obj/tests/fuzz/%.o) \

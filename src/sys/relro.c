@@ -24,9 +24,10 @@ void relro_protect(void)
     const ElfW(Phdr) *relro = find(headers, count, PT_GNU_RELRO);
     const ElfW(Phdr) *dynamic = find(headers, count, PT_DYNAMIC);
 
-    if (!relro || !dynamic || page == 0)
+    if (!relro || page == 0)
         return;
-    uintptr_t start = (uintptr_t)_DYNAMIC - dynamic->p_vaddr + relro->p_vaddr;
+    uintptr_t base = dynamic ? (uintptr_t)_DYNAMIC - dynamic->p_vaddr : 0; /* 0: at its fixed address */
+    uintptr_t start = base + relro->p_vaddr;
     uintptr_t end = (start + relro->p_memsz) & ~(page - 1);
     start &= ~(page - 1);
     /* On failure the program runs without this protection. */
