@@ -5,7 +5,7 @@ BOARD   ?= host
 BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta
 
 # CONFIG picks another configuration than the board's defconfig, in a build directory of its own:
-# board/BOARD/CONFIG.config, or one of allno, allyes, random.
+# board/BOARD/CONFIG.config or board/profiles/CONFIG.config on top of it, or one of allno, allyes, random.
 CONFIG ?=
 
 ifeq ($(wildcard board/$(BOARD)/board.mk),)
@@ -15,7 +15,15 @@ include board/$(BOARD)/board.mk
 
 O       := out/$(BOARD)$(CONFIG:%=-%)$(SAN:%=-%)
 SOURCES := out/sources
-SYSROOT := out/$(BOARD)$(SAN:%=-%)/sysroot
+
+NO_CONFIG := help boards clean distclean menuconfig defconfig randconfig deps check \
+             test-san test-cross test-qemu demo bench fuzz kernel budget
+ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
+include $(O)/gen/auto.conf
+endif
+
+# The libraries of a board serve all of its configurations; those of programs at a fixed address are others.
+SYSROOT := out/$(BOARD)$(SAN:%=-%)/sysroot$(if $(SAN)$(CONFIG_PIE),,-fixed)
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
 include toolchain/link.mk
@@ -50,7 +58,8 @@ BUILD_DEPS := out/.deps/build $(DEPS:%=out/.deps/%)
 
 # ---- configuration -------------------------------------------------------------------------------
 KCONFIGS   := Kconfig $(wildcard src/*/Kconfig src/*/*/Kconfig)
-SEED       := $(or $(wildcard board/$(BOARD)/$(CONFIG).config),$(CONFIG),board/$(BOARD)/defconfig)
+FRAGMENT   := $(if $(CONFIG),$(firstword $(wildcard board/$(BOARD)/$(CONFIG).config board/profiles/$(CONFIG).config)))
+SEED       := $(if $(or $(FRAGMENT),$(if $(CONFIG),,y)),board/$(BOARD)/defconfig $(FRAGMENT),$(CONFIG))
 
 $(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(KCONFIGS)) \
               | $(BUILD_DEPS)
@@ -60,12 +69,6 @@ $(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(K
 $(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
                     $(wildcard src/beacon/sensors src/hub/actions)
 	$(Q)toolchain/config.sh sync $(O) $(BOARD) $(VERSION)
-
-NO_CONFIG := help boards clean distclean menuconfig defconfig randconfig deps check \
-             test-san test-cross test-qemu demo bench fuzz kernel budget
-ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
-include $(O)/gen/auto.conf
-endif
 
 .PHONY: menuconfig defconfig savedefconfig randconfig
 menuconfig: $(O)/.config ## Choose the features and sizes of BOARD
@@ -80,6 +83,7 @@ randconfig: ## Build a random configuration (in out/BOARD-random)
 	$(Q)$(MAKE) --no-print-directory CONFIG=random all
 
 # ---- third-party code ----------------------------------------------------------------------------
+LIB_BUILD   := $(subst /sysroot,/build,$(SYSROOT))
 LIB_SOURCES := bearssl tre libyaml jsmn $(if $(SAN),,musl)
 
 $(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
@@ -90,10 +94,10 @@ $(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
 $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
-	$(Q)rm -rf $(@D) $(@D:%/sysroot=%/build)
+	$(Q)rm -rf $(@D) $(LIB_BUILD)
 	@mkdir -p $(@D)
-	+$(Q)flock $(@D:%/sysroot=%)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk \
-	    O=$(@D:%/sysroot=%) SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) V=$(V)
+	+$(Q)flock $(@D:%=%/..)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk BUILD=$(LIB_BUILD) \
+	    SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) CONFIG_PIE=$(CONFIG_PIE) V=$(V)
 	@touch $@
 
 # ---- our own code --------------------------------------------------------------------------------
@@ -120,15 +124,10 @@ $(file >$(O)/gen/sources.list,$(lib-src))
 endif
 endif
 
-CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
+CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) $(DENSE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
-# Link-time optimization. What the compiler calls on its own stays outside of it.
-ifeq ($(CONFIG_LTO),y)
-CFLAGS     += -flto
-LINK_FLAGS += $(BASE_CFLAGS) -flto -flto-partition=one
-GCC_AR     := gcc-
+# The compiler calls malloc's file on its own.
 CFLAGS_src/sys/malloc += -fno-lto
-endif
 CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
 
 $(O)/obj/%.o: %.c $(CC_DEPENDS)
@@ -145,17 +144,18 @@ lib: $(O)/libnefia.a ## Build only the archive that unit tests link with
 $(O)/libnefia.a: $(call objects,$(lib-src)) $(O)/gen/sources.list
 	$(call say,AR $@)
 	$(Q)rm -f $@
-	$(Q)$(CROSS)$(GCC_AR)ar rcs $@ $(filter %.o,$^)
+	$(Q)$(CROSS)ar rcs $@ $(filter %.o,$^)
 
 LIBS = -lyaml -ltre -lbearssl
 define link
 	$(call say,LD $@)
-	$(Q)$(CC_BOARD) $(LINK_FLAGS) -o $@ $(LINK_MAP) $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
+	$(Q)$(CC_BOARD) $(LINK_FLAGS) $(LTO) -o $@ $(LINK_MAP) $(LINK_START) $(filter %.o %.a,$^) $(LIBS) $(LINK_END)
 endef
 
 $(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk $(O)/gen/sources.list
 	$(link)
 %.elf: LINK_MAP = -Wl,-Map=$(@:.elf=.map)
+%.elf: LTO = $(LTO_LINK)
 $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk $(O)/gen/sources.list
 	$(link)
 $(O)/nefia-beacon $(O)/nefia: %: %.elf

@@ -1,8 +1,9 @@
 #!/bin/sh
 # The configuration of one build directory.
 #
-#   config.sh seed OUT FROM    write OUT/.config from a defconfig file, or from the words allno,
-#                              allyes, random; one that was edited by hand is kept
+#   config.sh seed OUT FROM…   write OUT/.config from defconfig files, the last that names a symbol counts,
+#                              or from one of the words allno, allyes, random; one that was edited by hand
+#                              is kept
 #   config.sh sync OUT BOARD VERSION
 #                              bring OUT/.config up to date with the Kconfig files, and write
 #                              OUT/gen/{auto.conf,autoconf.h,sensors.inc,actions.inc}
@@ -32,10 +33,18 @@ edited()
     [ -e "$config" ] && ! cmp -s "$config" "$seeded"
 }
 
+# last_of_each FILE…: what they say of each symbol, the last one of it.
+last_of_each()
+{
+    awk '/^CONFIG_/ { split($0, name, "="); said[name[1]] = $0 }
+         /^# CONFIG_.* is not set$/ { said[$2] = $0 }
+         END { for (n in said) print said[n] }' "$@"
+}
+
 seed()
 {
     if edited; then
-        echo "config: $config differs from $1 by hand; \`make defconfig\` would take that again"
+        echo "config: $config differs from $* by hand; \`make defconfig\` would take that again"
         touch "$config"
         return
     fi
@@ -43,10 +52,14 @@ seed()
     allno) kconfig --allnoconfig ;;
     allyes) kconfig --allyesconfig ;;
     random) kconfig --randconfig ;;
-    *) kconfig "--defconfig=$1" ;;
+    *)
+        mkdir -p "$out"
+        last_of_each "$@" >"$seeded.files"
+        kconfig "--defconfig=$seeded.files"
+        ;;
     esac
     cp "$config" "$seeded"
-    echo "$1" >"$seeded.from"
+    echo "$*" >"$seeded.from"
 }
 
 # modules KIND DIRECTORY: the files of DIRECTORY whose CONFIG_KIND_NAME is y, without their .c.
@@ -88,7 +101,8 @@ sync()
         was_edited=yes
     elif [ -e "$seeded.from" ] && [ "$(cat "$seeded.from")" != random ]; then
         # A default that changed in a Kconfig file reaches a configuration nobody touched.
-        seed "$(cat "$seeded.from")"
+        # shellcheck disable=SC2046 # a list of files
+        seed $(cat "$seeded.from")
     fi
     kconfig --olddefconfig
     if [ $was_edited = no ]; then
@@ -120,7 +134,7 @@ sync()
 }
 
 case $1 in
-seed) seed "$3" ;;
+seed) shift 2; seed "$@" ;;
 sync) sync "$3" "$4" ;;
-*) echo "usage: config.sh seed OUT FROM | sync OUT BOARD VERSION" >&2; exit 2 ;;
+*) echo "usage: config.sh seed OUT FROM... | sync OUT BOARD VERSION" >&2; exit 2 ;;
 esac

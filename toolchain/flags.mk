@@ -3,7 +3,11 @@
 SECTION_CFLAGS := -ffunction-sections -fdata-sections
 UNWIND_CFLAGS  := -fno-unwind-tables -fno-asynchronous-unwind-tables
 STACK_CFLAGS   := -fstack-usage -fcallgraph-info=su
-HARDEN_CFLAGS  := -fPIE -fstack-protector-strong
+# A program at a fixed address needs no table of addresses to find itself.
+PIE_CFLAGS     := $(if $(CONFIG_PIE),-fPIE,-fno-pie $(ABI_FIXED))
+HARDEN_CFLAGS  := $(PIE_CFLAGS) -fstack-protector-strong
+# For link-time optimization, and without it for tests, which are many and link quickly this way.
+LTO_CFLAGS     := -flto -ffat-lto-objects
 
 ifdef SAN
 # The same code on glibc, for the host: SAN=san with gcc, SAN=fuzz with clang and libFuzzer's
@@ -26,6 +30,6 @@ else
 CC_BOARD    := $(CROSS)gcc
 GCC_FILE     = $(shell $(CC_BOARD) $(ABI) -print-file-name=$(1))
 BASE_CFLAGS := $(ABI) $(OPTIMIZE) -fno-strict-aliasing $(SECTION_CFLAGS) $(UNWIND_CFLAGS) \
-               $(STACK_CFLAGS) $(HARDEN_CFLAGS) -nostdinc -isystem $(SYSROOT)/include \
+               $(STACK_CFLAGS) $(HARDEN_CFLAGS) $(LTO_CFLAGS) -nostdinc -isystem $(SYSROOT)/include \
                -isystem $(call GCC_FILE,include)
 endif

@@ -1,10 +1,9 @@
 # Build musl and the libraries for one board into SYSROOT.  Called by the Makefile, with
-#   O (build directory)  SYSROOT  SOURCES  ARCH  SAN (set: glibc and sanitizers, no musl)
+#   BUILD (directory)  SYSROOT  SOURCES  ARCH  CONFIG_PIE  SAN (set: glibc and sanitizers, no musl)
 # Everything is compiled with the call-graph output that `make budget` reads.
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
 
-BUILD := $(O)/build
 # musl's makefile has an ARCH of its own.
 MAKEOVERRIDES :=
 
@@ -17,18 +16,20 @@ all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h \
      $(if $(SAN),,$(SYSROOT)/include/linux/version.h)
 
 LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) $(LIB_RENAME) -w -DNDEBUG
+# What each byte on the wire goes through is compiled for speed of the CPU's own code.
+FAST       := $(foreach f,hash/sha2small mac/hmac codec/dec32be codec/enc32be,$(BUILD)/bearssl/src/$(f).o)
 
 # ---- musl --------------------------------------------------------------------------------------
 MUSL_STAMP := $(if $(SAN),,$(SYSROOT)/lib/libc.a)
 
 $(SYSROOT)/lib/libc.a: | $(SOURCES)/musl
 	$(Q)mkdir -p $(BUILD)/musl
-	$(Q)cd $(BUILD)/musl && CC="$(CROSS)gcc $(ABI)" AR="$(CROSS)ar" RANLIB="$(CROSS)ranlib" \
+	$(Q)cd $(BUILD)/musl && CC="$(CROSS)gcc $(ABI) $(PIE_CFLAGS)" AR="$(CROSS)ar" RANLIB="$(CROSS)ranlib" \
 	    CFLAGS="$(OPTIMIZE) -w $(SECTION_CFLAGS) $(STACK_CFLAGS)" LIBCC=" " \
 	    $(abspath $(SOURCES))/musl/configure --target=$(MUSL_HOST) --prefix= \
 	    --disable-shared --enable-wrapper=no --enable-static >configure.log
 	$(Q)$(MAKE) -C $(BUILD)/musl install DESTDIR=$(abspath $(SYSROOT)) >$(BUILD)/musl/make.log
-	# The start-up code's pointer to itself is written once, when the program is relocated.
+
 	$(Q)$(CROSS)objcopy --rename-section .data.rel.local.static_func_ptr.0=.data.rel.ro.local.start \
 	    $(SYSROOT)/lib/rcrt1.o
 
@@ -73,7 +74,7 @@ $(foreach lib,$(LIBS),$(eval $(call library,$(lib))))
 
 $(BUILD)/%.o: $(SOURCES)/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC_BOARD) $(LIB_CFLAGS) $(LIB_INC) -c -o $@ $<
+	$(Q)$(CC_BOARD) $(LIB_CFLAGS) $(if $(filter $@,$(FAST)),-fno-lto,$(DENSE_CFLAGS)) $(LIB_INC) -c -o $@ $<
 
 $(BUILD)/tre/tre-config.h:
 	@mkdir -p $(@D)

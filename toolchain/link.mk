@@ -1,5 +1,7 @@
 # How our own code is compiled and linked; see flags.mk for what the libraries share.
 
+comma := ,
+
 WARN_CFLAGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
                -Wmissing-prototypes -Wvla -Wcast-align -Wpointer-arith -Wundef
 
@@ -14,17 +16,31 @@ LINK_START :=
 LINK_END   :=
 else
 # 32-bit devices have 4 KiB pages: a larger alignment only pads the file.
+# ARMv8 kernels have pages of 4, 16 or 64 KiB, and a program runs where they are no larger than what it was
+# linked for. 64 KiB, the linker's default, pads the file for kernels of a few large servers.
+PAGE_SIZE_aarch64 := -Wl,-z,max-page-size=16384
 PAGE_SIZE_arm    := -Wl,-z,max-page-size=4096
 PAGE_SIZE_armel  := $(PAGE_SIZE_arm)
 PAGE_SIZE_mips   := $(PAGE_SIZE_arm)
 PAGE_SIZE_mipsel := $(PAGE_SIZE_arm)
 
 # Debian's gcc knows static-pie for some targets only: the linker is told itself.
-LINK_FLAGS := $(ABI) $(ABI_LINK) -nostdlib -static-pie -Wl,-static -Wl,--no-dynamic-linker \
+# A static program exports nothing: without the version script MIPS keeps 12 KiB of dynamic symbols.
+ifeq ($(CONFIG_PIE),y)
+PIE_LINK := -static-pie -Wl,-static -Wl,--no-dynamic-linker -Wl,-z,text \
+            -Wl,--version-script=toolchain/exports.map -Wl,-z,relro -Wl,-z,now
+else
+PIE_LINK := -static -no-pie $(or $(RELRO_FIXED),-Wl$(comma)-z$(comma)relro)
+endif
+LINK_FLAGS := $(ABI) $(ABI_LINK) -nostdlib $(PIE_LINK) \
               -L$(SYSROOT)/lib \
-              -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,text \
+              -Wl,--gc-sections -Wl,-z,noexecstack \
               -Wl,-z,noseparate-code -Wl,--build-id=none -Wl,--fatal-warnings $(PAGE_SIZE_$(ARCH))
 # Without gcc's crtbeginS.o and crtendS.o: they are for C++ and for shared libraries.
-LINK_START := $(SYSROOT)/lib/rcrt1.o $(SYSROOT)/lib/crti.o
+LINK_START := $(SYSROOT)/lib/$(if $(CONFIG_PIE),r)crt1.o $(SYSROOT)/lib/crti.o
 LINK_END   := -Wl,--start-group -lc -lgcc -Wl,--end-group $(SYSROOT)/lib/crtn.o
+
+# Tests link the same objects without it.
+LTO_LINK := $(if $(CONFIG_LTO),$(BASE_CFLAGS) $(DENSE_CFLAGS) -flto-partition=one,-fno-lto)
+LTO      := -fno-lto
 endif

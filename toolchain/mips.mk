@@ -1,9 +1,16 @@
 # MIPS 24Kc, big-endian, soft float.  Debian's libgcc is hard-float: --no-warn-mismatch lets its
 # integer helpers be linked, check-fp.sh proves that no instruction of an FPU came along.
-CROSS     := mips-linux-gnu-
-ABI       := -EB -march=24kc -msoft-float
-ABI_LINK  := -Wl,--no-warn-mismatch
-OPTIMIZE  := -Os
-MUSL_HOST := mips-linux-gnu
-QEMU_USER := qemu-mips
-DEPS      := cross-mips
+CROSS        := mips-linux-gnu-
+# Our code and the libraries are MIPS16e, half the size. musl, whose system calls and atomics are 32-bit
+# code, and the hash stay as they are; each may call the other.
+ABI          := -EB -march=24kc -msoft-float -minterlink-mips16
+DENSE_CFLAGS := -mips16
+ABI_LINK     := -Wl,--no-warn-mismatch
+# At a fixed address every table of addresses is constant from the start, and nothing is left for RELRO;
+# the page between code and data need not be padded for it.
+ABI_FIXED    := -mno-shared -mplt
+RELRO_FIXED  := -Wl,-z,norelro -Wl,-z,common-page-size=16
+OPTIMIZE     := -Os
+MUSL_HOST    := mips-linux-gnu
+QEMU_USER    := qemu-mips
+DEPS         := cross-mips

@@ -43,7 +43,7 @@ test: tests $(if $(QEMU_USER),out/.deps/emulate) ## Run the unit tests of BOARD 
 test-unit: ## Build and run one unit test: T=text runs tests/unit/test_text.c
 	+$(Q)$(SUBMAKE) -k -s objects || echo 'the archive lacks what does not compile'
 	$(Q)rm -f $(O)/partial.a
-	$(Q)ls $(call objects,$(lib-src)) 2>/dev/null | xargs $(CROSS)$(GCC_AR)ar rcs $(O)/partial.a
+	$(Q)ls $(call objects,$(lib-src)) 2>/dev/null | xargs $(CROSS)ar rcs $(O)/partial.a
 	+$(Q)$(SUBMAKE) $(O)/unit/test_$(T)
 	$(Q)$(QEMU_USER) $(O)/unit/test_$(T)
 
