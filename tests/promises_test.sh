@@ -75,6 +75,24 @@ refuses "'s allocator" toolchain/check-symbols.sh mips-linux-gnu- "$dir/bad"
 result "an allocator is found" $?
 refuses 'main' toolchain/check-fp.sh mips-linux-gnu- "$dir/bad"
 result "a floating-point instruction is found" $?
+toolchain/check-fp.sh mips-linux-gnu- out/mips-malta/nefia.elf >"$log" 2>&1
+result "constants between MIPS16 functions are no floating point" $?
+# add.s $f0,$f2,$f4 in place of an instruction of the hash.
+python3 - out/mips-malta/nefia.elf "$dir/planted" <<'PY'
+import re, subprocess, sys
+
+source, target = sys.argv[1:]
+symbols = subprocess.run(["mips-linux-gnu-nm", source], capture_output=True, text=True, check=True).stdout
+address = int(re.search(r"^([0-9a-f]+) t br_sha2small_round$", symbols, re.M | re.I)[1], 16)
+headers = subprocess.run(["mips-linux-gnu-readelf", "-lW", source], capture_output=True, text=True, check=True).stdout
+offset, start = (int(n, 16) for n in re.search(r"LOAD +(0x\w+) (0x\w+).* R E ", headers).groups())
+program = bytearray(open(source, "rb").read())
+at = address - start + offset + 8
+program[at:at + 4] = bytes.fromhex("46041000")
+open(target, "wb").write(program)
+PY
+refuses 'add.s' toolchain/check-fp.sh mips-linux-gnu- "$dir/planted"
+result "one floating-point instruction in a program of MIPS16 code is found" $?
 refuses 'stripped' toolchain/check-symbols.sh mips-linux-gnu- out/mips-malta/nefia
 result "a stripped program cannot pass" $?
 
@@ -83,10 +101,20 @@ for board in arm-virt mips-malta; do
     cross=$(sed -n 's/^CROSS *:= *//p' "toolchain/$(sed -n 's/^ARCH := //p' board/$board/board.mk).mk")
     for program in nefia nefia-beacon; do
         "${cross}readelf" -hldW "out/$board/$program" >"$log" 2>&1
-        grep -q 'Type: *DYN' "$log" && ! grep -q 'INTERP' "$log" && grep -q 'GNU_RELRO' "$log" &&
-            grep -Eq 'BIND_NOW|FLAGS.*NOW' "$log" && grep -q 'GNU_STACK.* RW ' "$log" &&
-            ! grep -q 'TEXTREL' "$log"
-        result "$program on $board: static-pie, full RELRO, no executable stack" $?
+        if grep -q '^CONFIG_PIE=y' "out/$board/.config"; then
+            grep -q 'Type: *DYN' "$log" && grep -q 'GNU_RELRO' "$log" && grep -Eq 'BIND_NOW|FLAGS.*NOW' "$log" &&
+                ! grep -q 'TEXTREL' "$log"
+            result "$program on $board: static-pie, full RELRO" $?
+        else
+            # Nothing is relocated: what is constant is in the segment that nobody can write.
+            grep -q 'Type: *EXEC' "$log" && ! grep -q 'DYNAMIC' "$log" && "${cross}readelf" -SW "out/$board/$program" |
+                awk '{ sub(/^ *\[ *[0-9]+\] /, "") }
+                     $1 == ".data.rel.ro" || $1 == ".init_array" || $1 ~ /^\.rel/ { bad = 1 } $1 == ".rodata" && $7 == "A" { seen = 1 }
+                     END { exit bad || !seen }'
+            result "$program on $board: at a fixed address, nothing that is constant is writable" $?
+        fi
+        ! grep -q 'INTERP' "$log" && grep -q 'GNU_STACK.* RW ' "$log"
+        result "$program on $board: no executable stack" $?
     done
 done
 

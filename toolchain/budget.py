@@ -24,6 +24,11 @@ CALLED = re.compile(r"[^(]*?(\w+)\(")
 FRAME = re.compile(r"(\d+) bytes \((static|dynamic|dynamic,bounded)\)")
 INDIRECT = "__indirect_call"
 LTO_SUFFIX = re.compile(r"\.lto_priv\.\d+")
+CLONE = re.compile(r"\.(?:constprop|isra|part|cold)\b.*")
+# ` .text.name   0xaddress 0xsize object.o`: code in a linker's map; a long name has a line of its own.
+PLACED = re.compile(r"^ \.(?:text|init|fini|mips16)(?:\w|[.$-])*\s+0x([0-9a-f]+) +0x([0-9a-f]+) (\S+)$", re.M)
+MEMBER = re.compile(r"(.*/)sysroot([^/]*)/lib/lib(\w+)\.a\(([\w.-]+?)\.l?o\)")
+BUILDS = {"c": "musl", "yaml": "libyaml"}  # where a library is built, if not under its name
 
 
 def run(*command):
@@ -33,6 +38,11 @@ def run(*command):
 def short(title):
     """A function's name without the file that qualifies a static one."""
     return title.rsplit(":", 1)[-1]
+
+
+def stated(title):
+    """The name that stack.txt has for a function, also where the compiler made a special copy of it."""
+    return CLONE.sub("", short(title))
 
 
 class Sources:
@@ -124,17 +134,47 @@ def with_sources(text):
     return re.sub(r'"([^"]*\.ltrans[^"]*)"', lambda m: f'"{titles.get(m[1], short(m[1]))}"', text)
 
 
+class Map:
+    """What a linker's map says: which objects gave code to a program, and where it is."""
+
+    def __init__(self, path):
+        text = path.read_text()
+        placed = PLACED.findall(text[text.index("Linker script and memory map"):])
+        self.places = sorted((int(a, 16), int(size, 16), o) for a, size, o in placed if int(a, 16) and int(size, 16))
+        self.objects = {o for _, _, o in self.places}
+
+    def object_at(self, address):
+        return next((o for start, size, o in self.places if start <= address < start + size), "")
+
+    @staticmethod
+    def graphs_of(name):
+        """The compiler's call graphs of an object: several where a library has files of one name, none of
+        assembler. (What link-time optimization made has one for the whole program.)"""
+        member = MEMBER.fullmatch(name)
+        if member:
+            build = pathlib.Path(member[1] + "build" + member[2]) / BUILDS.get(member[3], member[3])
+            if not any(build.rglob(member[4] + ".*o")):
+                sys.exit(f"budget: {build}: {member[4]} was not built here, its call graph is unknown")
+            return list(build.rglob(member[4] + ".ci"))
+        start = re.fullmatch(r"(.*/)sysroot([^/]*)/lib/(\w*crt\w)\.o", name)
+        if start:
+            return list(pathlib.Path(f"{start[1]}build{start[2]}/musl").rglob(start[3] + ".ci"))
+        return [p for p in [pathlib.Path(name).with_suffix(".ci")] if p.exists()]
+
+
 class Graph:
     """The call graph of one linked program: frames, and edges between what the linker kept."""
 
-    def __init__(self, ci_files, elf, cross, facts):
-        self.frame, self.edges, self.facts = {}, collections.defaultdict(set), facts
+    def __init__(self, ci_files, elf, cross, facts, layout):
+        self.frame, self.edges, self.facts, self.layout = {}, collections.defaultdict(set), facts, layout
         self.problems = []
-        self.address = {}
+        self.address, self.named_at = {}, collections.defaultdict(set)
         for line in run(cross + "nm", "--defined-only", elf).splitlines():
             words = line.split()  # address, kind, name; a weak symbol nobody defined has no address
             if len(words) == 3 and words[1] in "tTwWiV":
-                self.address.setdefault(LTO_SUFFIX.sub("", words[2]), int(words[0], 16) & ~1)
+                name, where = LTO_SUFFIX.sub("", words[2]), int(words[0], 16) & ~1
+                self.address.setdefault(name, where)
+                self.named_at[where].add(name)
         for path in ci_files:
             self.read(path)
         self.by_name = collections.defaultdict(set)
@@ -161,17 +201,14 @@ class Graph:
 
     def add_frame(self, title, size, kind):
         if kind == "dynamic":
-            size += self.facts.frames.get(short(title), 0)
-            if short(title) not in self.facts.frames and short(title) in self.address:
+            size += self.facts.frames.get(stated(title), 0)
+            if stated(title) not in self.facts.frames and short(title) in self.address:
                 self.problems.append(f"{title}: a dynamic frame without a bound")
         self.frame[title] = max(self.frame.get(title, 0), size)
 
     def find_aliases(self):
         """A call of open64 is a call of open: the same address under a name that has a frame."""
-        at = collections.defaultdict(set)
-        for name, where in self.address.items():
-            at[where].add(name)
-        for names in at.values():
+        for names in self.named_at.values():
             known = {t for n in names for t in self.by_name.get(n, ())}
             for name in names:
                 if name not in self.by_name and known:
@@ -180,10 +217,11 @@ class Graph:
     def resolve(self, target):
         if target in self.frame:
             return {target}
-        return self.alias.get(target, {target})
+        name = short(target)  # a weak one has the file of its caller before its name
+        return self.alias.get(name) or self.by_name.get(name) or {target}
 
     def callees(self, title):
-        found = set(self.facts.edges.get(short(title), ()))
+        found = set(self.facts.edges.get(stated(title), ()))
         for target, place in self.edges.get(title, ()):
             if target != INDIRECT:
                 found |= self.resolve(target)
@@ -206,7 +244,15 @@ class Graph:
 
     def own(self, title):
         """The frame itself; assembler and libgcc have none recorded, 64 bytes stand for them."""
-        return self.frame.get(title, self.facts.frames.get(title, 64))
+        if title in self.frame:
+            return self.frame[title]
+        for name in (title, stated(title)):
+            if name in self.facts.frames:
+                return self.facts.frames[name]
+        where = self.layout.object_at(self.address.get(short(title), 0))
+        if where and "libgcc.a" not in where and (self.layout.graphs_of(where) or ".ltrans" in where):
+            self.problems.append(f"{title}: the compiler's call graph does not know it ({where})")
+        return 64
 
     def worst(self, root):
         """Bytes of the deepest path from root, and that path."""
@@ -224,12 +270,12 @@ class Graph:
         return total[component[root]], path[component[root]]
 
     def bound(self, members):
-        stated = [self.facts.depth[short(m)] for m in members if short(m) in self.facts.depth]
-        if not stated:
+        depths = [self.facts.depth[stated(m)] for m in members if stated(m) in self.facts.depth]
+        if not depths:
             names = " ".join(sorted(short(m) for m in members))
             self.problems.append(f"recursion without a stated depth: {names}")
             return 1
-        return max(stated)
+        return max(depths)
 
     def components(self, root):
         """Tarjan's strongly connected components, without recursion; callees come first."""
@@ -301,22 +347,17 @@ class Build:
     def measure(self, program):
         elf = self.dir / (program + ".elf")
         symbol = PROGRAMS[program][1]
-        loaded = re.findall(r"^LOAD (\S+/obj/src/\S+)\.o$", (self.dir / (program + ".map")).read_text(), re.M)
-        ours = [p for p in map(pathlib.Path, (o + ".ci" for o in loaded)) if p.exists()]
-        ours += self.dir.glob(program + ".elf.ltrans*.ci")
-        graph = Graph(ours + self.linked(program), elf, self.cross, self.facts)
+        layout = Map(self.dir / (program + ".map"))
+        graphs = [p for o in sorted(layout.objects) for p in layout.graphs_of(o)]
+        if any(".ltrans" in o for o in layout.objects):
+            graphs += self.dir.glob(program + ".elf.ltrans*.ci")
+        graph = Graph(graphs, elf, self.cross, self.facts, layout)
         stack, path = graph.worst("_start_c")
         text, data, bss = self.sections(elf)
         return {"board": self.name, "program": program, "text": text, "data": data, "bss": bss,
                 "stack": stack, "path": path, "flash": (self.dir / program).stat().st_size,
                 "ram": data + bss + stack, "problems": graph.problems,
                 "configured": int(self.config[symbol]) * 1024, "pools": self.pools(elf)}
-
-    def linked(self, program):
-        """The call graphs of those members of the libraries that the linker's map says it took."""
-        members = set(re.findall(r"/lib\w+\.a\(([\w.-]+?)\.l?o\)", (self.dir / (program + ".map")).read_text()))
-        build = pathlib.Path("out") / self.board / "build"
-        return [p for p in build.rglob("*.ci") if p.stem in members or "/crt/" in str(p)]
 
     def pools(self, elf):
         found = {}

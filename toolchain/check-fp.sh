@@ -8,7 +8,8 @@ set -eu
 cross=$1
 shift
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+data=$(mktemp)
+trap 'rm -f "$log" "$data"' EXIT
 found=0
 for program in "$@"; do
     "${cross}objdump" -d --no-show-raw-insn "$program" >"$log"
@@ -17,11 +18,15 @@ for program in "$@"; do
         echo "check-fp: $program: only $count instructions seen, this is no program" >&2
         exit 1
     fi
+    # MIPS16 functions are followed by their constants. Those are objects in the symbol table, and objdump
+    # prints their bytes as text, which may read like the name of an instruction.
+    "${cross}readelf" -sW "$program" | awk '$4 == "OBJECT" { print "<" $8 ">:" }' >"$data"
     # Coprocessor 1 by name: arithmetic (add.s, c.eq.d, cvt.*), loads and stores (lwc1, sdc1, swxc1),
     # moves (mtc1, ctc1, mfhc1), branches (bc1t), conditional moves (movf, movt); and by register ($f0).
     if awk -v program="$program" '
+        FNR == NR { is_data[$0]; next }
         /^[0-9a-f]+ <.*>:$/ { name = $2; next }
-        /^ +[0-9a-f]+:/ {
+        /^ +[0-9a-f]+:/ && !(name in is_data) {
             if ($2 ~ /\.(s|d|ps|w|l|pu|pl|ob|qh)$/ || $2 ~ /c1x?$/ || $2 ~ /^bc1/ ||
                 $2 ~ /^mov[ft]$/ || $0 ~ /\$f[0-9]/) {
                 sub(/^ +/, "")
@@ -29,7 +34,7 @@ for program in "$@"; do
                 bad = 1
             }
         }
-        END { exit !bad }' "$log"
+        END { exit !bad }' "$data" "$log"
     then
         found=1
     fi
