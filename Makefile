@@ -91,7 +91,7 @@ $(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
 	$(Q)toolchain/fetch.sh $*
 	@touch $@
 
-$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk \
+$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk toolchain/tre-ascii.h \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(LIB_BUILD)

@@ -44,7 +44,7 @@ tre-src := $(addprefix $(SOURCES)/tre/lib/,regcomp.c regerror.c regexec.c tre-as
              tre-match-backtrack.c tre-match-parallel.c tre-mem.c tre-parse.c tre-stack.c xmalloc.c)
 tre-inc := -I$(BUILD)/tre -I$(SOURCES)/tre/lib -DHAVE_WCTYPE_H -DHAVE_ISWCTYPE -DHAVE_WCTYPE \
            -DHAVE_ISWLOWER -DHAVE_ISWUPPER -DHAVE_TOWLOWER -DHAVE_TOWUPPER -DHAVE_ISBLANK \
-           -DHAVE_ISASCII -DTRE_REGEX_T_FIELD=value
+           -DHAVE_ISASCII -DTRE_REGEX_T_FIELD=value -include toolchain/tre-ascii.h
 
 # libyaml: the parser; its emitter is not for devices.
 yaml-src := $(addprefix $(SOURCES)/libyaml/src/,api.c parser.c reader.c scanner.c)
