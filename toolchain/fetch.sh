@@ -1,21 +1,27 @@
 #!/bin/sh
 # Fetch, verify, unpack and patch pinned third-party sources.
 #
-#   toolchain/fetch.sh [-l LOCK] [-o OUT] NAME…
+#   toolchain/fetch.sh [-l LOCK] [-o OUT] [-d DIR] [-n] NAME…
 #
 # Leaves OUT/sources/NAME (a directory) for each NAME, or prints one line that says what is wrong,
 # exits 1 and leaves nothing of that name behind.  Debian's archive is reached through a private apt
 # state in OUT/apt: no root, nothing of the machine's own state is changed.
+#   -d DIR   the files are in DIR, under the names that the lock gives them: no network is used
+#   -n       Debian's archive is not used, only what is there and what upstream serves
 set -eu
 umask 022
 
 lock=$(dirname "$0")/sources.lock
 out=out
-while getopts l:o: opt; do
+given=
+archive_of_debian=yes
+while getopts l:o:d:n opt; do
     case $opt in
     l) lock=$OPTARG ;;
     o) out=$OPTARG ;;
-    *) echo "usage: fetch.sh [-l LOCK] [-o OUT] NAME…" >&2; exit 2 ;;
+    d) given=$OPTARG ;;
+    n) archive_of_debian=no ;;
+    *) echo "usage: fetch.sh [-l LOCK] [-o OUT] [-d DIR] [-n] NAME…" >&2; exit 2 ;;
     esac
 done
 shift $((OPTIND - 1))
@@ -123,10 +129,26 @@ from_url()
     fi
 }
 
+# from_given NAME FILE: a binary package of Debian may have its architecture in its name.
+from_given()
+{
+    for got in "$given/$1" "$given/${1%.deb}"_*.deb; do
+        [ -f "$got" ] && cp "$got" "$2" && return 0
+    done
+    return 1
+}
+
 # Get one place's file into $tmp/download; fails when the place cannot be reached.
 download()
 {
     rm -f "$tmp/download"
+    if [ -n "$given" ]; then
+        from_given "$(file_of "$1")" "$tmp/download"
+        return
+    fi
+    case $archive_of_debian:$1 in
+    no:deb:* | no:deb-src:*) return 1 ;;
+    esac
     case $1 in
     deb-src:*)
         spec=${1#deb-src:}
@@ -147,27 +169,42 @@ file_of()
     esac
 }
 
-# obtain NAME: sets $archive and $version; a file already there is verified like a new one.
+# Why a source could not be had, and what to do about it; $tmp/places are where it is served.
+not_had()
+{
+    wanted=$(while read -r _ _ _ where; do file_of "$where"; done <"$tmp/places" | sort -u | tr '\n' ' ')
+    wanted=$(echo "${wanted% }" | sed 's/ / or /g')
+    if [ -n "$given" ]; then
+        echo "$given has no $wanted"
+    elif [ $archive_of_debian = no ]; then
+        echo "put $wanted into out/sources, or name a directory that has it with SOURCES_DIR=" \
+            "(\`make sources\` on a Debian machine fetches all of them)"
+    else
+        echo "cannot be fetched from any place in $lock"
+    fi
+}
+
+# obtain NAME: sets $archive; a file already there is verified like a new one.
 obtain()
 {
     name=$1
     archive=
     grep "^${name}[[:space:]]" "$lock" >"$tmp/places" || die "$name: not in $lock"
-    while read -r _ version sum where; do
+    while read -r _ _ sum where; do
         file=$(file_of "$where")
         [ -f "$sources/$file" ] || continue
         archive=$sources/$file
         break
     done <"$tmp/places"
     if [ -z "$archive" ]; then
-        while read -r _ version sum where; do
+        while read -r _ _ sum where; do
             download "$where" || continue
             file=$(file_of "$where")
             archive=$tmp/download
             break
         done <"$tmp/places"
     fi
-    [ -n "$archive" ] || die "$name $version: cannot be fetched from any place in $lock"
+    [ -n "$archive" ] || die "$name: $(not_had)"
     got=$(sha256_of "$archive")
     if [ "$got" != "$sum" ]; then
         rm -f "$archive"
@@ -177,11 +214,22 @@ obtain()
     archive=$sources/$file
 }
 
+# Without Debian's own program: a package is an ar archive with a tar archive in it.
+unpack_deb()
+{
+    if command -v dpkg-deb >/dev/null 2>&1; then
+        dpkg-deb -x "$1" "$2"
+        return
+    fi
+    member=$(ar t "$1" | grep '^data\.tar') || return 1
+    ar p "$1" "$member" >"$tmp/$member" && tar -xf "$tmp/$member" -C "$2"
+}
+
 unpack()
 {
     mkdir -p "$2"
     case $1 in
-    *.deb) dpkg-deb -x "$1" "$2" ;;
+    *.deb) unpack_deb "$1" "$2" ;;
     *.debian.tar.*) tar -xf "$1" -C "$2" ;;
     *) tar -xf "$1" -C "$2" --strip-components=1 ;;
     esac || die "$(basename "$1"): cannot be unpacked"
