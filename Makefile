@@ -1,23 +1,51 @@
 # nefia-edge.  `make help` lists the targets; everything generated goes under out/.
 
 VERSION := 0.1.0
-BOARD   ?= host
+.DEFAULT_GOAL := all
+
+include toolchain/given.mk
+# These mean something else in this file than on the command line of a package's build.
+override undefine CFLAGS
+override undefine CPPFLAGS
+override undefine LDFLAGS
+override undefine ARCH
+override undefine CROSS
+
+BOARD   ?= $(if $(FOREIGN_CC),foreign,host)
 BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta
 
+## BOARD the device to build for; its defconfig and toolchain
+## O build directory, instead of out/BOARD
+## V 1: show the commands
 # CONFIG picks another configuration than the board's defconfig, in a build directory of its own:
-# board/BOARD/CONFIG.config or board/profiles/CONFIG.config on top of it, or one of allno, allyes, random.
+# board/BOARD/CONFIG.config or board/profiles/CONFIG.config on top of it, one of allno, allyes, random, or any file
+# (a name with a slash).
+## CONFIG allno, allyes, random, NAME of board/*/NAME.config, or a file (with a slash): features other than the defconfig's
 CONFIG ?=
 
 ifeq ($(wildcard board/$(BOARD)/board.mk),)
 $(error BOARD=$(BOARD): no such board; there are: $(BOARDS))
 endif
 include board/$(BOARD)/board.mk
+BOARD_NAME = $(BOARD)
 
-O       := out/$(BOARD)$(CONFIG:%=-%)$(SAN:%=-%)
+# A toolchain that is not ours takes the place of a board.
+ifneq ($(or $(FOREIGN_CC),$(filter foreign,$(BOARD))),)
+ifneq ($(BOARD),foreign)
+$(error BOARD=$(BOARD) has a toolchain of its own: leave out either BOARD or CC and CROSS_COMPILE; CONFIG= chooses features)
+endif
+ifeq ($(FOREIGN_CC),)
+$(error BOARD=foreign: name its compiler on the command line, CC=… or CROSS_COMPILE=…)
+endif
+else ifeq ($(origin CC)$(MAKELEVEL)$(MAKE_RESTARTS),environment0)
+$(info CC=$(CC) of the environment is not used; `make CC=…` builds with it)
+endif
+
+O       := out/$(BOARD)$(addprefix -,$(patsubst %.config,%,$(notdir $(CONFIG))))$(SAN:%=-%)
 SOURCES := out/sources
 
-NO_CONFIG := help boards clean distclean menuconfig defconfig randconfig deps check \
-             test-san test-cross test-qemu demo bench fuzz kernel budget
+NO_CONFIG := help boards clean distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
+             test-san test-cross test-qemu demo bench fuzz kernel budget sources uninstall format
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
 endif
@@ -27,6 +55,9 @@ SYSROOT := out/$(BOARD)$(SAN:%=-%)/sysroot$(if $(SAN)$(CONFIG_PIE),,-fixed)
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
 include toolchain/link.mk
+ifeq ($(ARCH),foreign)
+include toolchain/foreign_flags.mk
+endif
 
 ifeq ($(V),)
 Q := @
@@ -43,23 +74,36 @@ all: $(O)/nefia-beacon $(O)/nefia ## Build both programs for BOARD (default: hos
 help: ## Show this list
 	@echo 'usage: make [BOARD=name] [target]    boards: $(BOARDS)'
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo 'variables:'
+	@sed -n 's/^## \([A-Z_]*\)  *\(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: boards
 boards: ## Build both programs for every board
 	+$(Q)for b in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$b all || exit 1; done
 
 # ---- what has to be installed --------------------------------------------------------------------
+# Without Debian's package manager, or when it is to be left alone, programs are only looked for.
 out/.deps/%: | toolchain/install-deps.sh
-	$(Q)toolchain/install-deps.sh $*
-	@mkdir -p $(@D)
-	@touch $@
+	$(Q)if [ '$(NO_INSTALL)' ] || ! command -v dpkg-query >/dev/null; then \
+	    toolchain/need.sh $* '$(CC_BOARD)'; \
+	else \
+	    toolchain/install-deps.sh $* && mkdir -p $(@D) && touch $@; \
+	fi
 
-BUILD_DEPS := out/.deps/build $(DEPS:%=out/.deps/%)
+BUILD_DEPS := out/.deps/build $(patsubst %,out/.deps/%,$(filter-out none,$(DEPS)))
 
 # ---- configuration -------------------------------------------------------------------------------
 KCONFIGS   := Kconfig $(wildcard src/*/Kconfig src/*/*/Kconfig)
-FRAGMENT   := $(if $(CONFIG),$(firstword $(wildcard board/$(BOARD)/$(CONFIG).config board/profiles/$(CONFIG).config)))
+FRAGMENT   := $(if $(CONFIG),$(firstword $(wildcard board/$(BOARD)/$(CONFIG).config board/profiles/$(CONFIG).config) \
+                $(if $(findstring /,$(CONFIG)),$(CONFIG))))
 SEED       := $(if $(or $(FRAGMENT),$(if $(CONFIG),,y)),board/$(BOARD)/defconfig $(FRAGMENT),$(CONFIG))
+# Any Kconfig implementation serves: that of a kernel or of Buildroot (scripts/kconfig/conf and mconf) as well as Debian's.
+## KCONFIG_CONF the Kconfig program, such as scripts/kconfig/conf of a kernel tree (default: kconfig-conf)
+## KCONFIG_MCONF the same for make menuconfig, such as scripts/kconfig/mconf (default: kconfig-mconf)
+KCONFIG_CONF  ?= kconfig-conf
+KCONFIG_MCONF ?= kconfig-mconf
+export KCONFIG_CONF
 
 $(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(KCONFIGS)) \
               | $(BUILD_DEPS)
@@ -67,37 +111,44 @@ $(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(K
 
 # Directories count too: a sensor's file may come after its Kconfig entry.
 $(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
-                    $(wildcard src/beacon/sensors src/hub/actions)
-	$(Q)toolchain/config.sh sync $(O) $(BOARD) $(VERSION)
+                    $(wildcard src/beacon/sensors src/hub/actions) $(FOREIGN_PROBE)
+	$(Q)toolchain/config.sh sync $(O) '$(BOARD_NAME)' $(VERSION)
 
-.PHONY: menuconfig defconfig savedefconfig randconfig
+.PHONY: menuconfig defconfig olddefconfig savedefconfig randconfig
 menuconfig: $(O)/.config ## Choose the features and sizes of BOARD
-	$(Q)KCONFIG_CONFIG=$(O)/.config kconfig-mconf Kconfig
+	$(Q)KCONFIG_CONFIG=$(O)/.config $(KCONFIG_MCONF) Kconfig
 defconfig: ## Restore BOARD's default configuration
 	$(Q)rm -f $(O)/.config
 	$(Q)$(MAKE) --no-print-directory $(O)/.config
+olddefconfig: $(O)/.config ## Give symbols that the present configuration does not know their defaults
+	$(Q)toolchain/config.sh old $(O)
 savedefconfig: $(O)/.config ## Save the current configuration as BOARD's defconfig
-	$(Q)KCONFIG_CONFIG=$(O)/.config kconfig-conf --savedefconfig board/$(BOARD)/defconfig Kconfig
+	$(Q)KCONFIG_CONFIG=$(O)/.config $(KCONFIG_CONF) --savedefconfig board/$(BOARD)/defconfig Kconfig
 randconfig: ## Build a random configuration (in out/BOARD-random)
 	$(Q)rm -rf out/$(BOARD)-random
 	$(Q)$(MAKE) --no-print-directory CONFIG=random all
 
 # ---- third-party code ----------------------------------------------------------------------------
-LIB_BUILD   := $(subst /sysroot,/build,$(SYSROOT))
-LIB_SOURCES := bearssl tre libyaml jsmn $(if $(SAN),,musl)
+LIB_BUILD   := $(dir $(SYSROOT))$(subst sysroot,build,$(notdir $(SYSROOT)))
+LIB_SOURCES := $(filter-out $(FOREIGN_GIVEN),bearssl tre libyaml jsmn $(if $(SAN)$(FOREIGN_CC),,musl))
 
 $(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
 	$(call say,FETCH $*)
-	$(Q)toolchain/fetch.sh $*
+	$(Q)toolchain/fetch.sh $(SOURCES_DIR:%=-d %) $(NO_APT:none=-n) $*
 	@touch $@
 
-$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk toolchain/tre-ascii.h \
+## SOURCES_DIR a directory with the archives that toolchain/sources.lock names; no network is used
+.PHONY: sources
+sources: $(patsubst %,$(SOURCES)/%.ready,bearssl tre libyaml jsmn musl) ## Fetch the third-party sources into out/sources
+
+$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk toolchain/tre-ascii.h $(FOREIGN_PROBE) \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(LIB_BUILD)
 	@mkdir -p $(@D)
 	+$(Q)flock $(@D:%=%/..)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk BUILD=$(LIB_BUILD) \
-	    SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) CONFIG_PIE=$(CONFIG_PIE) V=$(V)
+	    SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) CONFIG_PIE=$(CONFIG_PIE) V=$(V) \
+	    $(if $(FOREIGN_CC),FOREIGN_CFLAGS='$(FOREIGN_CFLAGS)' FOREIGN_PROBE=$(FOREIGN_PROBE))
 	@touch $@
 
 # ---- our own code --------------------------------------------------------------------------------
@@ -107,7 +158,8 @@ beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/uplink_ack.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
-OPTIONAL := src/config/yaml.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN),src/sys/malloc.c)
+OPTIONAL := src/config/yaml.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c src/beacon/resolve.c src/beacon/uplink_ack.c \
+            $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -127,8 +179,8 @@ endif
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) $(DENSE_CFLAGS) -Iinclude -Isrc -I$(O)/gen \
           -include $(O)/gen/autoconf.h
 # The compiler calls malloc's file on its own.
-CFLAGS_src/sys/malloc += -fno-lto
-CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk
+CFLAGS_src/sys/malloc += $(if $(LTO_CFLAGS),-fno-lto)
+CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk $(FOREIGN_PROBE)
 
 $(O)/obj/%.o: %.c $(CC_DEPENDS)
 	@mkdir -p $(@D)
@@ -144,7 +196,7 @@ lib: $(O)/libnefia.a ## Build only the archive that unit tests link with
 $(O)/libnefia.a: $(call objects,$(lib-src)) $(O)/gen/sources.list
 	$(call say,AR $@)
 	$(Q)rm -f $@
-	$(Q)$(CROSS)ar rcs $@ $(filter %.o,$^)
+	$(Q)$(AR_BOARD) rcs $@ $(filter %.o,$^)
 
 LIBS = -lyaml -ltre -lbearssl
 define link
@@ -160,7 +212,7 @@ $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolc
 	$(link)
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)
-	$(Q)$(CROSS)strip -s -R .comment -o $@ $<
+	$(Q)$(STRIP_BOARD) -s -R .comment -o $@ $<
 
 include toolchain/tests.mk
 include toolchain/lint.mk

@@ -4,21 +4,24 @@
 #   config.sh seed OUT FROM…   write OUT/.config from defconfig files, the last that names a symbol counts,
 #                              or from one of the words allno, allyes, random; one that was edited by hand
 #                              is kept
+#   config.sh old OUT          give symbols that OUT/.config does not have their defaults
 #   config.sh sync OUT BOARD VERSION
 #                              bring OUT/.config up to date with the Kconfig files, and write
 #                              OUT/gen/{auto.conf,autoconf.h,sensors.inc,actions.inc}
+# The environment's KCONFIG_CONF is the Kconfig program, or kconfig-conf.
 set -eu
 
 out=$2
 config=$out/.config
 seeded=$out/.config.seeded
 export KCONFIG_CONFIG="$config"
+conf=${KCONFIG_CONF:-kconfig-conf}
 
 kconfig()
 {
     mkdir -p "$out"
-    kconfig-conf "$@" Kconfig </dev/null >"$out/kconfig.log" 2>&1 || {
-        echo "config: kconfig-conf $* failed:" >&2
+    "$conf" "$@" Kconfig </dev/null >"$out/kconfig.log" 2>&1 || {
+        echo "config: $conf $* failed:" >&2
         cat "$out/kconfig.log" >&2
         exit 1
     }
@@ -135,6 +138,7 @@ sync()
 
 case $1 in
 seed) shift 2; seed "$@" ;;
+old) kconfig --olddefconfig ;;
 sync) sync "$3" "$4" ;;
-*) echo "usage: config.sh seed OUT FROM... | sync OUT BOARD VERSION" >&2; exit 2 ;;
+*) echo "usage: config.sh seed OUT FROM… | old OUT | sync OUT BOARD VERSION" >&2; exit 2 ;;
 esac

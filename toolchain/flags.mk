@@ -26,10 +26,12 @@ LIB_RENAME    := -Dmalloc=heap_alloc -Dcalloc=heap_calloc -Drealloc=heap_realloc
                  -Dfree=heap_free -Dstrdup=heap_strdup
 endif
 BASE_CFLAGS := $(ABI) $(SAN_CFLAGS) -fno-strict-aliasing -isystem $(SYSROOT)/include
-else
+else ifneq ($(ARCH),foreign)
 CC_BOARD    := $(CROSS)gcc
 GCC_FILE     = $(shell $(CC_BOARD) $(ABI) -print-file-name=$(1))
 BASE_CFLAGS := $(ABI) $(OPTIMIZE) -fno-strict-aliasing $(SECTION_CFLAGS) $(UNWIND_CFLAGS) \
                $(STACK_CFLAGS) $(HARDEN_CFLAGS) $(LTO_CFLAGS) -nostdinc -isystem $(SYSROOT)/include \
                -isystem $(call GCC_FILE,include)
 endif
+AR_BOARD    := $(CROSS)ar
+STRIP_BOARD := $(CROSS)strip

@@ -17,7 +17,7 @@ packages()
     cross-mips) echo gcc-mips-linux-gnu libc6-dev-mips-cross ;;
     cross-mipsel) echo gcc-mipsel-linux-gnu libc6-dev-mipsel-cross ;;
     emulate) echo qemu-user ;;
-    test) echo openssl socat strace iproute2 procps curl util-linux python3 ;;
+    test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     lint) echo clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \

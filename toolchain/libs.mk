@@ -1,8 +1,12 @@
 # Build musl and the libraries for one board into SYSROOT.  Called by the Makefile, with
 #   BUILD (directory)  SYSROOT  SOURCES  ARCH  CONFIG_PIE  SAN (set: glibc and sanitizers, no musl)
+# A foreign toolchain (ARCH=foreign) has a C library of its own, too, and perhaps some of the libraries.
 # Everything is compiled with the call-graph output that `make budget` reads.
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
+ifeq ($(ARCH),foreign)
+include toolchain/foreign_flags.mk
+endif
 
 # musl's makefile has an ARCH of its own.
 MAKEOVERRIDES :=
@@ -10,17 +14,17 @@ MAKEOVERRIDES :=
 ifeq ($(V),)
 Q := @
 endif
-LIBS  := bearssl tre yaml
+LIBS  := $(filter-out $(FOREIGN_GIVEN),bearssl tre yaml)
 
-all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(SYSROOT)/include/jsmn.h \
-     $(if $(SAN),,$(SYSROOT)/include/linux/version.h)
+all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(if $(filter jsmn,$(FOREIGN_GIVEN)),,$(SYSROOT)/include/jsmn.h) \
+     $(if $(or $(SAN),$(FOREIGN_CC)),$(if $(FOREIGN_HEADERS),$(SYSROOT)/include/.kernel),$(SYSROOT)/include/linux/version.h)
 
 LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) $(LIB_RENAME) -w -DNDEBUG
 # What each byte on the wire goes through is compiled for speed of the CPU's own code.
 FAST       := $(foreach f,hash/sha2small mac/hmac codec/dec32be codec/enc32be,$(BUILD)/bearssl/src/$(f).o)
 
 # ---- musl --------------------------------------------------------------------------------------
-MUSL_STAMP := $(if $(SAN),,$(SYSROOT)/lib/libc.a)
+MUSL_STAMP := $(if $(SAN)$(FOREIGN_CC),,$(SYSROOT)/lib/libc.a)
 
 $(SYSROOT)/lib/libc.a: | $(SOURCES)/musl
 	$(Q)mkdir -p $(BUILD)/musl
@@ -44,7 +48,7 @@ tre-src := $(addprefix $(SOURCES)/tre/lib/,regcomp.c regerror.c regexec.c tre-as
              tre-match-backtrack.c tre-match-parallel.c tre-mem.c tre-parse.c tre-stack.c xmalloc.c)
 tre-inc := -I$(BUILD)/tre -I$(SOURCES)/tre/lib -DHAVE_WCTYPE_H -DHAVE_ISWCTYPE -DHAVE_WCTYPE \
            -DHAVE_ISWLOWER -DHAVE_ISWUPPER -DHAVE_TOWLOWER -DHAVE_TOWUPPER -DHAVE_ISBLANK \
-           -DHAVE_ISASCII -DTRE_REGEX_T_FIELD=value -include toolchain/tre-ascii.h
+           -DHAVE_ISASCII -DTRE_REGEX_T_FIELD=value -include toolchain/tre-ascii.h $(TRE_RENAME)
 
 # libyaml: the parser; its emitter is not for devices.
 yaml-src := $(addprefix $(SOURCES)/libyaml/src/,api.c parser.c reader.c scanner.c)
@@ -59,7 +63,7 @@ $(call objects,$(1)): | $(MUSL_STAMP) $($(1)-headers)
 $(SYSROOT)/lib/lib$(1).a: $(call objects,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$(Q)$(CROSS)ar rcs $$@ $$(filter %.o,$$^)
+	$(Q)$(AR_BOARD) rcs $$@ $$(filter %.o,$$^)
 endef
 
 ifeq ($(SAN),san)
@@ -107,3 +111,10 @@ $(SYSROOT)/include/linux/version.h: | $(MUSL_STAMP)
 	    dir=$$(echo "#include <$$h>" | $(CROSS)gcc $(ABI) -M -xc - | tr ' ' '\n' | \
 	        grep "/$$h\$$" | head -n 1) && \
 	    cp -rL "$${dir%/*}" $(SYSROOT)/include/ || exit 1; done
+
+# Those that a foreign compiler does not find by itself, from where they are.
+$(SYSROOT)/include/.kernel:
+	@mkdir -p $(@D)
+	$(Q)cp -rL $(FOREIGN_HEADERS)/linux $(FOREIGN_HEADERS)/asm-generic $(@D)/
+	$(Q)cp -rL $(firstword $(wildcard $(addsuffix /asm,$(FOREIGN_HEADERS) $(FOREIGN_HEADERS)/$(FOREIGN_MACHINE)))) $(@D)/
+	@touch $@
