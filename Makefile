@@ -214,6 +214,7 @@ $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)
 	$(Q)$(STRIP_BOARD) -s -R .comment -o $@ $<
 
+include toolchain/install.mk
 include toolchain/tests.mk
 include toolchain/lint.mk
 

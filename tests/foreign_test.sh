@@ -70,6 +70,10 @@ if command -v musl-gcc >/dev/null; then
     runs musl-gcc $out/musl
     out/foreign-test/musl/nefia --version >"$log" 2>&1 && grep -q 'musl)' "$log" && ! grep -q allocate "$log"
     result "what they say of themselves" $?
+    build CC=musl-gcc CFLAGS='-O1 -DFOREIGN_TEST' O=$out/musl install DESTDIR="$dir/root" PREFIX=/usr &&
+        [ -x "$dir/root/usr/sbin/nefia" ] && [ ! -e "$dir/root/usr/share/doc/nefia-edge/LICENSE.musl" ] &&
+        [ -s "$dir/root/usr/share/doc/nefia-edge/LICENSE.tre" ]
+    result "make install takes them" $?
     refuses "packages without any of the libraries are named" 'has none of' CC=musl-gcc SYSROOT_LIBS="$dir/empty"
     mkdir -p "$dir/half/include"
     touch "$dir/half/include/bearssl.h"

@@ -80,7 +80,7 @@ toolchain/config.sh seed out/kconfig-test board/host/defconfig &&
 result "a configuration that was edited by hand is kept" $?
 
 # make help names every target that has a comment.
-make help >"$log" 2>&1 && grep -q '^budget ' "$log" && grep -q '^menuconfig ' "$log" && grep -q '^CC ' "$log"
+make help >"$log" 2>&1 && grep -q '^budget ' "$log" && grep -q '^menuconfig ' "$log" && grep -q '^DESTDIR ' "$log" && grep -q '^CC ' "$log"
 result "make help lists targets and variables" $?
 
 if make BOARD=nonsense >"$log" 2>&1; then false; else grep -q 'no such board' "$log"; fi

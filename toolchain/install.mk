@@ -1,0 +1,54 @@
+# `make install`: what goes on a device or into a package, under DESTDIR. Needs no root and changes no owner.
+
+## DESTDIR directory that stands for the device's root (default: empty)
+## PREFIX where programs and licences go (default: /usr/local); SBINDIR, DOCDIR to say it of one
+## SYSCONFDIR where nefia/nefia.yaml and init.d are (default: /etc)
+## INIT init scripts to install: sysv (BusyBox, Buildroot), procd (OpenWrt), none (default)
+## INSTALL_PROGRAMS nefia-beacon, nefia or both (default)
+PREFIX     ?= /usr/local
+SBINDIR    ?= $(PREFIX)/sbin
+SYSCONFDIR ?= /etc
+DOCDIR     ?= $(PREFIX)/share/doc/nefia-edge
+INSTALL_PROGRAMS ?= nefia-beacon nefia
+INIT       ?= none
+
+init-sysv  := S95nefia-beacon S96nefia-reactor
+init-procd := nefia-beacon nefia-reactor
+init-none  :=
+# Those of the programs that are installed.
+INIT_FILES  = $(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),$(filter %beacon,$(init-$(INIT)))) \
+              $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(filter %reactor,$(init-$(INIT))))
+
+# The licences of what is linked in, from the sources that were built; their texts are not ours to keep in the tree. A foreign
+# toolchain's own C library and packages bring theirs.
+licence-musl    := COPYRIGHT
+licence-bearssl := LICENSE.txt
+licence-tre     := LICENSE
+licence-jsmn    := usr/share/doc/libjsmn-dev/copyright
+LICENCES         = $(foreach l,$(LIB_SOURCES),$(if $(licence-$(l)),$(l)))
+
+ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
+ifndef init-$(INIT)
+$(if $(filter none,$(INIT)),,$(error INIT=$(INIT): there are init scripts for sysv and procd; INIT=none installs none))
+endif
+endif
+
+.PHONY: install uninstall
+install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DESTDIR
+	$(Q)mkdir -p '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' '$(DESTDIR)$(DOCDIR)'
+	$(Q)for p in $(INSTALL_PROGRAMS); do install -m 755 $(O)/$$p '$(DESTDIR)$(SBINDIR)/'$$p || exit 1; done
+	$(Q)install -m 644 rootfs-overlay/etc/nefia/nefia.yaml '$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.yaml.example'
+	$(Q)install -m 644 LICENSE '$(DESTDIR)$(DOCDIR)/LICENSE'
+	$(Q)$(foreach l,$(LICENCES),install -m 644 $(SOURCES)/$(l)/$(licence-$(l)) '$(DESTDIR)$(DOCDIR)/LICENSE.$(l)' &&) true
+	$(Q)[ -z '$(strip $(INIT_FILES))' ] || mkdir -p '$(DESTDIR)$(SYSCONFDIR)/init.d'
+	$(Q)for f in $(INIT_FILES); do \
+	    sed 's|^PROG=.*/|PROG=$(SBINDIR)/|; s|^CONF=/etc/|CONF=$(SYSCONFDIR)/|' rootfs-overlay/etc/init.d/$$f \
+	        >'$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f && chmod 755 '$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f || exit 1; \
+	done
+
+# Configurations and keys of its user stay.
+uninstall: ## Remove what `make install` with the same variables has put there
+	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') '$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.yaml.example' \
+	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') \
+	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)')
+	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia'; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done
