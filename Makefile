@@ -94,7 +94,7 @@ out/.deps/%: | toolchain/install-deps.sh
 BUILD_DEPS := out/.deps/build $(patsubst %,out/.deps/%,$(filter-out none,$(DEPS)))
 
 # ---- configuration -------------------------------------------------------------------------------
-KCONFIGS   := Kconfig $(wildcard src/*/Kconfig src/*/*/Kconfig)
+KCONFIGS   := Kconfig toolchain/Kconfig $(wildcard src/Kconfig src/*/Kconfig src/*/*/Kconfig)
 FRAGMENT   := $(if $(CONFIG),$(firstword $(wildcard board/$(BOARD)/$(CONFIG).config board/profiles/$(CONFIG).config) \
                 $(if $(findstring /,$(CONFIG)),$(CONFIG))))
 SEED       := $(if $(or $(FRAGMENT),$(if $(CONFIG),,y)),board/$(BOARD)/defconfig $(FRAGMENT),$(CONFIG))
@@ -116,7 +116,7 @@ $(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
 
 .PHONY: menuconfig defconfig olddefconfig savedefconfig randconfig
 menuconfig: $(O)/.config ## Choose the features and sizes of BOARD
-	$(Q)KCONFIG_CONFIG=$(O)/.config $(KCONFIG_MCONF) Kconfig
+	$(Q)toolchain/config.sh menu $(O) $(KCONFIG_MCONF)
 defconfig: ## Restore BOARD's default configuration
 	$(Q)rm -f $(O)/.config
 	$(Q)$(MAKE) --no-print-directory $(O)/.config

@@ -30,7 +30,7 @@ result "nefia-beacon --version tells the features of the beacon alone" $?
 grep -q '^action-' "$dir/hub" && grep -qx yaml "$dir/hub" && ! grep '^sensor-\|^beacon-' "$dir/hub" >"$log"
 result "nefia --version tells the features of the hub alone" $?
 sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' out/host/.config | tr '[:upper:]_' '[:lower:]-' |
-    grep -vx -e beacon-runs-children -e beacon-sensor-lists | sort >"$dir/chosen" # these have no prompt
+    grep -vx -e beacon-runs-children -e beacon-sensor-lists -e 'small-.*' | sort >"$dir/chosen" # these have no prompt
 sort -u "$dir/beacon" "$dir/hub" | diff "$dir/chosen" - >"$log"
 result "no feature is missing, and none is listed that cannot be selected" $?
 
@@ -39,14 +39,61 @@ for config in allno allyes; do
     result "$config builds" $?
 done
 
+# Of the profiles one is always chosen.
+! grep '=y$' out/host-allno/.config | grep -v '^CONFIG_PROFILE_' >"$log"
+result "allno really has nothing" $?
+
+! grep '^# CONFIG.*is not set' out/host-allyes/.config | grep -v 'CONFIG_PROFILE_\|CONFIG_SMALL_' >"$log"
+result "allyes really has everything" $?
+
+# A random configuration; RANDOM_SEED tries another one.
+KCONFIG_SEED=${RANDOM_SEED:-8} build BOARD=host CONFIG=random
+result "a random configuration builds (RANDOM_SEED=${RANDOM_SEED:-8})" $?
+
+# ---- profiles ----
 build BOARD=arm-virt CONFIG=minimal
 result "arm-virt's minimal configuration builds" $?
 
-! grep -q '=y$' out/host-allno/.config
-result "allno really has nothing" $?
+# The host's defconfig is that of PROFILE_HUB.
+profiles=$(sed -n 's/^config PROFILE_//p' Kconfig)
+for profile in $profiles; do
+    [ "$profile" != HUB ] || continue
+    name=profile-$(echo "$profile" | tr '[:upper:]_' '[:lower:]-')
+    echo "CONFIG_PROFILE_$profile=y" >"$dir/$name.config"
+    build BOARD=host CONFIG="$dir/$name.config"
+    result "$name builds" $?
+    for program in nefia nefia-beacon; do
+        "out/host-$name/$program" --version >"$log" 2>&1 && grep -q "^features: $name " "$log"
+        result "$program tells $name" $?
+    done
+done
 
-! grep -q '^# CONFIG.*is not set' out/host-allyes/.config
-result "allyes really has everything" $?
+# What the profiles are for.
+grep -q '^# CONFIG_YAML is not set' out/host-profile-minimal/.config &&
+    grep -q '^CONFIG_SENSOR_SCRIPT=y' out/host-profile-sensors/.config &&
+    grep -q '^# CONFIG_ACTION_ALERT is not set' out/host-profile-minimal-hub/.config &&
+    grep -q '^CONFIG_CONNECTIONS=16$' out/host-profile-minimal-hub/.config
+result "profiles set features and sizes" $?
+
+# Choosing another profile in the menu brings its defaults, and keeps what was chosen beside the old one.
+cat >"$dir/mconf" <<'EOF'
+#!/bin/sh
+sed -i -e '/CONFIG_PROFILE_/d' "$KCONFIG_CONFIG"
+echo 'CONFIG_PROFILE_MINIMAL=y' >>"$KCONFIG_CONFIG"
+exec kconfig-conf --olddefconfig "$1"
+EOF
+chmod +x "$dir/mconf"
+rm -rf out/kconfig-test
+toolchain/config.sh seed out/kconfig-test board/host/defconfig >"$log" 2>&1
+sed -i 's/^CONFIG_RATE_MAX=.*/CONFIG_RATE_MAX=77/' out/kconfig-test/.config
+make O=out/kconfig-test KCONFIG_MCONF="$dir/mconf" menuconfig >"$log" 2>&1 &&
+    grep -q '^# CONFIG_YAML is not set' out/kconfig-test/.config && grep -q '^CONFIG_SPOOL_KB=4$' out/kconfig-test/.config
+result "make menuconfig: another profile brings its features and sizes" $?
+grep -q '^CONFIG_RATE_MAX=77$' out/kconfig-test/.config
+result "and keeps what the user has chosen" $?
+cp out/kconfig-test/.config "$dir/before"
+make O=out/kconfig-test KCONFIG_MCONF=true menuconfig >"$log" 2>&1 && cmp -s "$dir/before" out/kconfig-test/.config
+result "leaving the menu without saving changes nothing" $?
 
 # Every module that has a Kconfig entry has a file, and the other way round.
 for kind in SENSOR:src/beacon/sensors ACTION:src/hub/actions; do
@@ -59,6 +106,7 @@ for kind in SENSOR:src/beacon/sensors ACTION:src/hub/actions; do
     done
 done
 
+# ---- files ----
 # A defconfig must say what Kconfig says: no symbol that is gone or out of range.
 for defconfig in board/*/defconfig board/*/*.config; do
     [ -e "$defconfig" ] || continue

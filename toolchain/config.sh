@@ -4,6 +4,7 @@
 #   config.sh seed OUT FROM…   write OUT/.config from defconfig files, the last that names a symbol counts,
 #                              or from one of the words allno, allyes, random; one that was edited by hand
 #                              is kept
+#   config.sh menu OUT MCONF   let the user change OUT/.config with a Kconfig menu program
 #   config.sh old OUT          give symbols that OUT/.config does not have their defaults
 #   config.sh sync OUT BOARD VERSION
 #                              bring OUT/.config up to date with the Kconfig files, and write
@@ -87,14 +88,35 @@ put()
     fi
 }
 
-# features DIRECTORY…: what `--version` says of a program made of these: their symbols that somebody can choose and did.
+# features OTHER: what `--version` says of a program: those symbols that somebody can choose and did, without those of the OTHER
+# program, beacon or hub.
 features()
 {
-    find "$@" -name Kconfig -exec cat {} + |
-        awk '$1 == "config" { name = $2 }
-             $1 == "bool" && NF > 1 { asked["CONFIG_" name "=y"] }
-             $0 in asked { printf "%s%s", gap, tolower(substr($0, 8, length - 9)); gap = " " }' - "$config" |
+    find Kconfig src toolchain -name Kconfig -exec cat {} + |
+        awk -v other="$1" '
+            $1 == "config" { name = $2 }
+            $1 == "bool" && NF > 1 { asked["CONFIG_" name "=y"] = whose(name) }
+            $0 in asked && asked[$0] != other { printf "%s%s", gap, tolower(substr($0, 8, length - 9)); gap = " " }
+            function whose(name) {
+                if (name ~ /^(SENSOR|BEACON|SPOOL)_/) return "beacon"
+                if (name ~ /^(ACTION|HUB|WIREGUARD)_/) return "hub"
+                return "both"
+            }' - "$config" |
         tr _ -
+}
+
+# Only what deviates from the defaults of its profile counts as chosen, so that another profile brings its own.
+menu()
+{
+    choices=$out/.config.choices
+    kconfig "--savedefconfig=$choices"
+    cp "$choices" "$choices.before"
+    KCONFIG_CONFIG=$choices "$1" Kconfig
+    if ! cmp -s "$choices" "$choices.before"; then
+        KCONFIG_CONFIG=$choices kconfig --olddefconfig
+        mv "$choices" "$config"
+    fi
+    rm -f "$choices" "$choices.before" "$choices.old"
 }
 
 sync()
@@ -122,11 +144,8 @@ sync()
                 s/^\(CONFIG_[A-Z0-9_]*\)=\(..*\)$/#define \1 \2/p' "$config"
         echo "#define NEFIA_BOARD \"$1\""
         echo "#define NEFIA_VERSION \"$2\""
-        common='src/sys src/event src/net'
-        # shellcheck disable=SC2086 # a list of words
-        echo "#define NEFIA_BEACON_FEATURES \"$(features $common src/beacon)\""
-        # shellcheck disable=SC2086
-        echo "#define NEFIA_HUB_FEATURES \"$(features $common src/guard src/hub)\""
+        echo "#define NEFIA_BEACON_FEATURES \"$(features hub)\""
+        echo "#define NEFIA_HUB_FEATURES \"$(features beacon)\""
     } | put "$out/gen/autoconf.h"
     {
         grep '^CONFIG_' "$config" || true
@@ -138,7 +157,8 @@ sync()
 
 case $1 in
 seed) shift 2; seed "$@" ;;
+menu) menu "$3" ;;
 old) kconfig --olddefconfig ;;
 sync) sync "$3" "$4" ;;
-*) echo "usage: config.sh seed OUT FROM… | old OUT | sync OUT BOARD VERSION" >&2; exit 2 ;;
+*) echo "usage: config.sh seed OUT FROM… | menu OUT MCONF | old OUT | sync OUT BOARD VERSION" >&2; exit 2 ;;
 esac
