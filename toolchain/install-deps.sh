@@ -19,7 +19,7 @@ packages()
     emulate) echo qemu-user ;;
     test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools ;;
     fuzz) echo clang libclang-rt-14-dev ;;
-    lint) echo clang-tidy cppcheck shellcheck ;;
+    lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
     check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test qemu; do

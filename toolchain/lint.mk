@@ -48,3 +48,10 @@ out/lint/shell.ok: $(LINT_SH)
 	$(call say,SHELLCHECK)
 	$(Q)shellcheck -x $(LINT_SH)
 	@touch $@
+
+# Only what is being worked on: the C files that differ from the last commit, or those that FORMAT names.
+.PHONY: format
+format: out/.deps/lint ## Lay out the changed C files as .clang-format says (FORMAT='FILE…': these)
+	$(Q)files='$(or $(FORMAT),$(shell git diff --name-only --diff-filter=d HEAD -- '*.c' '*.h' 2>/dev/null) \
+	    $(shell git ls-files -o --exclude-standard '*.c' '*.h' 2>/dev/null))'; \
+	set -- $$files; [ $$# -eq 0 ] || clang-format -i "$$@"

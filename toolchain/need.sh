@@ -15,7 +15,7 @@ programs()
     emulate) echo qemu-arm qemu-aarch64 qemu-mips qemu-mipsel ;;
     test) echo openssl socat strace ip ps curl flock python3 ;;
     fuzz) echo clang ;;
-    lint) echo clang-tidy cppcheck shellcheck ;;
+    lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-aarch64 qemu-system-mips qemu-system-mipsel cpio gzip bzip2 bc flex bison mke2fs openssl ;;
     *) echo "need.sh: no such purpose: $1" >&2; exit 2 ;;
     esac
