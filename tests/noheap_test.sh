@@ -31,7 +31,7 @@ reactor:
   hmac_key_file: $dir/key
   control_socket: $dir/hub.sock
   state_dir: $dir/state
-  journal_kb: 256
+  journal_kb: 64
   rules:
     - {name: run, event_pattern: '^load', action: {type: exec, command: "true", target: hub}}
     - {name: tell, event_pattern: '(disk|script)\\.(usage|result)+', action: {type: alert, webhook_name: ok}}
@@ -75,15 +75,13 @@ result "the hub starts" $?
 trace beacon "$programs/nefia-beacon" run -c "$dir/nefia.yaml"
 
 # Load: events from a foreign sender, from the beacon, actions of both kinds, questions, a reload.
-python3 "tests/fake/sender.py" steady "$port" "$dir/key" 5000 >"$dir/steady"
-result "5,000 events are taken" $?
+python3 "tests/fake/sender.py" steady "$port" "$dir/key" 1000 >"$dir/steady"
+result "1,000 events are taken" $?
 # Its actions run one after the other, and it waits for them.
 taken() {
-    "$programs/nefia" reactor status --json -c "$dir/nefia.yaml" | grep -q "\"events\":$1[0-9][0-9][0-9],"
+    [ "$("$programs/nefia" reactor status --json -c "$dir/nefia.yaml" | sed 's/.*"events":\([0-9]*\).*/\1/')" -ge "$1" ]
 }
-for thousand in 1 2 3 4 5; do
-    within taken "[$thousand-9]"
-done
+within taken 250 && within taken 500 && within taken 750 && within taken 1000
 result "and acted on" $?
 within grep -q '^/ok good .*disk.usage' "$dir/hook/log"
 result "a webhook is called" $?
@@ -99,7 +97,7 @@ for round in 1 2; do
     within has_read hub "$programs/nefia" $((round + 1)) && within has_read beacon "$programs/nefia-beacon" $((round + 1))
     result "reload $round" $?
 done
-grep -q '"events":5[0-9][0-9][0-9]' "$dir/status"
+grep -q '"events":1[0-9][0-9][0-9]' "$dir/status"
 result "all of it was counted" $?
 signal beacon "$programs/nefia-beacon" TERM
 signal hub "$programs/nefia" TERM
