@@ -19,7 +19,7 @@ LINK_FLAGS  = $(FOREIGN_CFLAGS) $(if $(FOREIGN_POSITION),-static-pie,-static -no
 LINK_START :=
 LINK_END   :=
 LTO        := $(if $(FOREIGN_LTO),-fno-lto)
-LTO_LINK    = $(if $(and $(FOREIGN_LTO),$(CONFIG_LTO)),$(BASE_CFLAGS) -flto-partition=one,$(LTO))
+LTO_LINK    = $(if $(and $(FOREIGN_LTO),$(CONFIG_LTO)),$(BASE_CFLAGS) -flto-partition=one,$(if $(FOREIGN_LTO),-fno-lto))
 
 # A C library that allocates on its own keeps its malloc; TRE calls our fixed heap by its name.
 ifneq ($(FOREIGN_LIBC),musl)
