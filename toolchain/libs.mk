@@ -14,7 +14,7 @@ MAKEOVERRIDES :=
 ifeq ($(V),)
 Q := @
 endif
-LIBS  := $(filter-out $(FOREIGN_GIVEN),bearssl tre yaml)
+LIBS  := $(filter-out $(FOREIGN_GIVEN),bearssl tre) $(if $(filter x86_64,$(ARCH)),yaml)
 
 all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(if $(filter jsmn,$(FOREIGN_GIVEN)),,$(SYSROOT)/include/jsmn.h) \
      $(if $(or $(SAN),$(FOREIGN_CC)),$(if $(FOREIGN_HEADERS),$(SYSROOT)/include/.kernel),$(SYSROOT)/include/linux/version.h)
@@ -50,7 +50,7 @@ tre-inc := -I$(BUILD)/tre -I$(SOURCES)/tre/lib -DHAVE_WCTYPE_H -DHAVE_ISWCTYPE -
            -DHAVE_ISWLOWER -DHAVE_ISWUPPER -DHAVE_TOWLOWER -DHAVE_TOWUPPER -DHAVE_ISBLANK \
            -DHAVE_ISASCII -DTRE_REGEX_T_FIELD=value -include toolchain/tre-ascii.h $(TRE_RENAME)
 
-# libyaml: the parser; its emitter is not for devices.
+# libyaml, for tests on the host only: the parser.
 yaml-src := $(addprefix $(SOURCES)/libyaml/src/,api.c parser.c reader.c scanner.c)
 yaml-inc := -I$(SOURCES)/libyaml/include -DYAML_DECLARE_STATIC -DYAML_VERSION_MAJOR=0 \
             -DYAML_VERSION_MINOR=2 -DYAML_VERSION_PATCH=5 '-DYAML_VERSION_STRING="0.2.5"'

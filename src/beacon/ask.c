@@ -13,8 +13,6 @@ const struct show_section beacon_status_sections[] = {
              "  Host\t{host_id}, boot {boot}, last event {seq}\n"
              "  Configuration\t{config}, {reloads} reloads, {failed_reloads} refused\n"
              "  Seccomp\t{seccomp}\n"
-             "<heap>"
-             "  Heap\t{high_water} of {size} bytes at most, {failed} refused\n"
              "\nHub:<uplink>\n"
              "  Address\t{hub}\n"
              "  Connection\t{state} for {~since_ms}"

@@ -68,7 +68,7 @@ static void uplink_waits(void *arg)
 static void wire_pipeline(struct beacon *b)
 {
     struct beacon_pipeline *p = &b->pipeline;
-    char *buffers = (char *)pool_heap;
+    char *buffers = (char *)pool_work;
 
     beacon_pipeline_init(p, &b->loop, buffers, buffers + CONFIG_EVENT_BYTES + 1);
     dedup_init(&p->dedup, pool_dedup, CONFIG_DEDUP_SLOTS);
@@ -112,19 +112,16 @@ int beacon_load(struct beacon *b, unsigned needs)
     struct beacon_settings *s = &b->settings[!b->current];
     int err;
 
-    if (IS_ENABLED(CONFIG_YAML))
-        heap_init(pool_heap, sizeof pool_heap);
-    err = config_load(&b->config, b->path, &b->arenas[!b->current], pool_heap, sizeof pool_heap);
-    b->heap = heap_stats();
+    err = config_load(&b->config, b->path, &b->arenas[!b->current], pool_work, sizeof pool_work);
     if (err < 0)
         return err;
     beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
     sensor_runner_load(&b->sensor_runner, &b->config, sensors);
     if (IS_ENABLED(CONFIG_PRIVILEGES) && needs & BEACON_NEEDS_KEY)
-        settings_bind_user(&s->user, &b->config, "beacons", pool_heap, sizeof pool_heap);
+        settings_bind_user(&s->user, &b->config, "beacons", pool_work, sizeof pool_work);
     if (needs & BEACON_NEEDS_KEY &&
         settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key))
-        wipe(pool_heap, sizeof pool_heap);
+        wipe(pool_work, sizeof pool_work);
     return config_done(&b->config);
 }
 
@@ -261,7 +258,7 @@ static void open_file(struct beacon *b, const struct beacon_settings *s)
         return;
     b->pipeline.flash = f;
     limit_file(f, s);
-    if (spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_heap,
+    if (spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_work,
                         FRAME_HEADER + SPOOL_FILE_HEAD + UPLINK_EVENT_BYTES) < 0)
         LOG_ERROR("cannot open ", s->spool_file, ": ", ERRNO(errno),
                   "; events will not survive a restart (beacons.spool_file)");

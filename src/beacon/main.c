@@ -78,14 +78,14 @@ static int status(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_status(path, cli_option(a, "--json"), pool_heap) : CLI_WRONG;
+    return path ? beacon_ask_status(path, cli_option(a, "--json"), pool_work) : CLI_WRONG;
 }
 
 static int emit(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, pool_heap)
+    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, pool_work)
                 : CLI_WRONG;
 }
 

@@ -77,7 +77,6 @@ static void put_file(struct spool_file *f, struct json_writer *w)
 static void put_memory(const struct beacon *b, struct json_writer *w)
 {
     const struct spool *s = &b->pipeline.spool;
-    struct heap_stats h = b->heap;
 
     json_object(w, "spool");
     json_put_u64(w, "events", s->events);
@@ -87,11 +86,6 @@ static void put_memory(const struct beacon *b, struct json_writer *w)
     json_end_object(w);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         put_file(b->pipeline.flash, w);
-    json_object(w, "heap");
-    json_put_u64(w, "size", h.size);
-    json_put_u64(w, "high_water", h.high_water);
-    json_put_u64(w, "failed", h.failed);
-    json_end_object(w);
 }
 
 static void put_program(const struct beacon *b, struct json_writer *w)

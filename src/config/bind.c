@@ -424,7 +424,10 @@ bool config_is(struct config *c, const struct node *n, const char *where, enum n
         return false;
     if (n->type == type)
         return true;
-    config_error(c, n, where, "is ", word_at(words, n->type), "; ", word_at(words, type), " is wanted", (char *)0);
+    struct node at = {.line = n->line};
+    if (n->type == NODE_SCALAR)
+        at.line = (uint16_t)(at.line + n->children); /* where a colon may be missing */
+    config_error(c, &at, where, "is ", word_at(words, n->type), "; ", word_at(words, type), " is wanted", (char *)0);
     return false;
 }
 

@@ -130,25 +130,6 @@ int config_source_read(struct config_source *s, char *buf, size_t cap)
     return n < 0 ? NEFIA_EIO : (int)n;
 }
 
-unsigned config_source_line(struct config_source *s, size_t offset)
-{
-    char piece[256];
-    unsigned line = 1;
-    int n;
-
-    s->pos = 0;
-    if (s->fd >= 0 && lseek(s->fd, 0, SEEK_SET) < 0)
-        return line;
-    for (; (n = config_source_read(s, piece, sizeof piece)) > 0 && offset > 0;
-         offset -= (size_t)n) {
-        if ((size_t)n > offset)
-            n = (int)offset;
-        for (int i = 0; i < n; i++)
-            line += piece[i] == '\n';
-    }
-    return line;
-}
-
 /* ---- loading ---- */
 
 static bool is_json(const char *name)
@@ -170,7 +151,7 @@ static int load(struct config *c, struct config_source *s, struct config_arena *
     if (is_json(c->path))
         err = config_read_json(&t, s, work, work_cap);
     else
-        err = config_read_yaml(&t, s);
+        err = config_read_yaml(&t, s, work, work_cap);
     if (err < 0)
         return err;
     if (c->nodes_len == 0)

@@ -13,21 +13,13 @@ struct work {
     unsigned tokens_cap;
 };
 
-static int refuse_work(struct config_tree *t, size_t cap)
-{
-    config_error(t->c, NULL, NULL, "needs more than the ", DEC(cap),
-                 " bytes for reading of this build", HINT("; raise CONFIG_"), t->c->program,
-                 "_CONFIG_FILE_KB", (char *)0);
-    return NEFIA_EFULL;
-}
-
 static int read_all(struct config_tree *t, struct config_source *s, struct work *w, char *work,
                     size_t cap)
 {
     w->text = work;
     for (int n = 1; n > 0; w->len += (size_t)n) {
         if (w->len == cap)
-            return refuse_work(t, cap);
+            return tree_no_work(t, cap);
         n = config_source_read(s, work + w->len, cap - w->len);
         if (n < 0) {
             config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
@@ -35,6 +27,10 @@ static int read_all(struct config_tree *t, struct config_source *s, struct work 
         }
     }
     size_t used = w->len;
+    if (w->len >= 3 && memcmp(work, "\xEF\xBB\xBF", 3) == 0) {
+        w->text += 3; /* a byte order mark, which a reader may ignore (RFC 8259, 8.1) */
+        w->len -= 3;
+    }
     while (used < cap && (uintptr_t)(work + used) % _Alignof(struct json_token) != 0)
         used++;
     w->tokens = (struct json_token *)(void *)(work + used);
@@ -87,7 +83,12 @@ static int add_tokens(struct config_tree *t, const struct work *w, const struct 
 static int refuse_json(struct config_tree *t, struct work *w, int err, const struct json_error *e)
 {
     if (err != NEFIA_EEXIST) {
-        tree_error(t, e->line, "not JSON: ", e->what);
+        struct node at = {.line = e->line < UINT16_MAX ? (uint16_t)e->line : UINT16_MAX};
+        config_error(t->c, &at, NULL, "not JSON: ", e->what,
+                     err == NEFIA_EUTF8        ? HINT("; save the file as UTF-8 text")
+                     : IS_ENABLED(CONFIG_YAML) ? NULL
+                                               : HINT("; this build reads JSON only"),
+                     (char *)0);
         return err;
     }
     char *name = w->text + e->offset;
@@ -108,7 +109,7 @@ int config_read_json(struct config_tree *t, struct config_source *s, void *work,
         return err;
     err = json_parse(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
     if (err == NEFIA_EFULL)
-        return refuse_work(t, work_cap);
+        return tree_no_work(t, work_cap);
     if (err < 0)
         return refuse_json(t, &w, err, &e);
     return add_tokens(t, &w, &d);

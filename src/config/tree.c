@@ -24,6 +24,11 @@ bool tree_wants_key(const struct config_tree *t)
     return t->depth > 0 && !t->has_key && top(t)->type == NODE_MAP;
 }
 
+enum node_type tree_top(const struct config_tree *t)
+{
+    return top(t)->type;
+}
+
 static void add_step(struct text *where, const char *key, unsigned index)
 {
     if (key == NULL) {
@@ -72,6 +77,14 @@ static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const c
     text_str(&message, t->c->program);
     text_str(&message, symbol);
     tree_error(t, line, buf, "");
+    return NEFIA_EFULL;
+}
+
+int tree_no_work(struct config_tree *t, size_t work_cap)
+{
+    config_error(t->c, NULL, NULL, "needs more than the ", DEC(work_cap),
+                 " bytes for reading of this build", HINT("; raise CONFIG_"), t->c->program,
+                 "_CONFIG_FILE_KB", (char *)0);
     return NEFIA_EFULL;
 }
 
@@ -153,10 +166,11 @@ static int add_node(struct config_tree *t, enum node_type type, unsigned line)
         return refuse_full(t, line, c->nodes_cap, " values", "_CONFIG_NODES");
     uint16_t index = (uint16_t)c->nodes_len++;
     struct node *n = &c->nodes[index];
-    if (t->has_key)
-        line = t->key_line;
-    *n = (struct node){.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX,
+    unsigned key_line = t->has_key ? t->key_line : line;
+    *n = (struct node){.line = key_line < UINT16_MAX ? (uint16_t)key_line : UINT16_MAX,
                        .type = (uint8_t)type};
+    if (type == NODE_SCALAR && line < UINT16_MAX)
+        n->children = (uint16_t)(line - key_line);
     if (t->depth == 0)
         return index;
     if (t->has_key) {

@@ -25,12 +25,12 @@ struct config_source {
 
 /** Up to cap bytes. Return: how many (0: the end), or NEFIA_EIO. */
 int config_source_read(struct config_source *s, char *buf, size_t cap);
-/** The line that byte `offset` is on, from 1. Reads the source again from its start. */
-unsigned config_source_line(struct config_source *s, size_t offset);
 
 void tree_init(struct config_tree *t, struct config *c);
 /** Is the next scalar a key? */
 bool tree_wants_key(const struct config_tree *t);
+/** What the innermost open container is; there is one. */
+enum node_type tree_top(const struct config_tree *t);
 /** All take the line from 1 and return 0, or a negative error already reported: reading ends. */
 int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line);
 int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line, bool quoted);
@@ -40,8 +40,11 @@ void tree_close(struct config_tree *t);
 /** Report at the place the tree has reached. */
 void tree_error(struct config_tree *t, unsigned line, const char *what, const char *remedy);
 
-/** The readers. Return: 0, or a negative error already reported. */
+/** Report that reading needs more than work_cap bytes. Return: NEFIA_EFULL. */
+int tree_no_work(struct config_tree *t, size_t work_cap);
+
+/** The readers. Return: 0, or a negative error already reported. work is theirs until they return. */
 int config_read_json(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);
-int config_read_yaml(struct config_tree *t, struct config_source *s);
+int config_read_yaml(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);
 
 #endif

@@ -183,10 +183,8 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
         settings_bind_user(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     const struct webhooks hooks = {s->hooks, s->hook_count};
     rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
-    if (settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key)) {
+    if (settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key))
         wipe(pool_receive, sizeof pool_receive);
-        heap_wipe();
-    }
     err = config_done(c);
     if (err < 0)
         rules_abort(&h->rules);

@@ -276,12 +276,3 @@ void *heap_realloc(void *p, size_t bytes)
     heap_free(p);
     return fresh;
 }
-
-void heap_wipe(void)
-{
-    struct heap *h = &the_heap;
-
-    for (struct block *b = block_at(h->start); h->start && (char *)b < h->end; b = after(b))
-        if (!is_used(b))
-            memset((char *)b + LEAST, 0, size_of(b) - LEAST);
-}

@@ -1,11 +1,8 @@
 #include "check.h"
 #include "nefia/config/config.h"
 #include "nefia/base/err.h"
-#include "nefia/sys/heap.h"
 #include "nefia/base/kconfig.h"
 #include "readfile.h"
-
-#include <stdalign.h>
 
 /* ---- a schema such as the programs have ---- */
 
@@ -127,7 +124,6 @@ static const struct field webhook_fields[] = {
 
 enum { NODES = 400, FILE_BYTES = 16384 };
 
-static alignas(max_align_t) char heap[256 * 1024];
 static struct node nodes[NODES];
 static char strings[8192], work[16384], file[FILE_BYTES], reports[FILE_BYTES], bound[FILE_BYTES],
     twin[FILE_BYTES];
@@ -144,11 +140,6 @@ static void take_report(void *arg, const char *message)
 
 static void setup(void)
 {
-    static bool ready;
-
-    if (!ready)
-        heap_init(heap, sizeof heap);
-    ready = true;
     text_init(&report_text, reports, sizeof reports);
     config_init(&config, "HUB", nodes, NODES, take_report, &report_text);
     memset(&settings, 0x55, sizeof settings);
@@ -477,6 +468,19 @@ TEST(a_file_that_is_not_there_says_why)
     CHECK_INT(load_file("tests/configs"), NEFIA_EIO);
 }
 
+/** What some editors put in front of a file. */
+TEST(a_byte_order_mark_is_passed_over)
+{
+    REQUIRE(load_text("t.json", "\xEF\xBB\xBF{\"a\":\"b\"}") == 0);
+    CHECK_STR(node_child(&config, config.nodes, "a")->value, "b");
+    CHECK(load_text("t.json", "{\"a\":\n\xEF\xBB\xBF" "1}") < 0);
+    check_says("t.json:2: not JSON");
+    if (!IS_ENABLED(CONFIG_YAML))
+        return;
+    REQUIRE(load_text("t.yaml", "\xEF\xBB\xBF" "a: b\r\n") == 0);
+    CHECK_STR(node_child(&config, config.nodes, "a")->value, "b");
+}
+
 TEST(texts_that_repeat_are_kept_once)
 {
     REQUIRE(load_text("t.json", "{\"l\":[{\"name\":1},{\"name\":2},{\"name\":\"name\"}]}") == 0);
@@ -503,25 +507,8 @@ TEST(every_prefix_is_survived)
     }
 }
 
-TEST(yaml_without_heap_says_what_to_raise)
-{
-    if (!IS_ENABLED(CONFIG_YAML) || heap_stats().size == 0)
-        return;
-    load_file("tests/configs/example.yaml");
-    size_t high = heap_stats().high_water;
-    CHECK_INT(heap_stats().used, 0);
-    for (size_t size = 4096; size < high; size += 4096) {
-        heap_init(heap, size);
-        CHECK_INT(load_file("tests/configs/example.yaml"), NEFIA_EFULL);
-        check_says("raise CONFIG_HUB_HEAP_KB");
-        CHECK_INT(heap_stats().used, 0);
-    }
-    heap_init(heap, sizeof heap);
-}
-
 TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally, binds_values,
           what_is_not_given_has_its_default, a_refused_value_leaves_the_default,
           secrets_are_never_repeated, tenths, integers_and_bools_and_words,
           a_file_that_does_not_fit_names_what_to_raise, a_file_that_is_not_there_says_why,
-          texts_that_repeat_are_kept_once, every_prefix_is_survived,
-          yaml_without_heap_says_what_to_raise)
+          a_byte_order_mark_is_passed_over, texts_that_repeat_are_kept_once, every_prefix_is_survived)

@@ -23,6 +23,12 @@
 /** The remedy at the end of a message; null, which terminates the argument list, without
  * CONFIG_CONFIG_HINTS. */
 #define HINT(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : (const char *)0)
+/** A remedy that is part of a longer literal. */
+#ifdef CONFIG_CONFIG_HINTS
+#define REMEDY(text) text
+#else
+#define REMEDY(text)
+#endif
 /** Problem and remedy in one string; both arguments are literals. */
 #define HINTED(text, remedy) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? text remedy : text)
 

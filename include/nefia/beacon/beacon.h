@@ -11,7 +11,6 @@
 #include "nefia/sys/cli.h"
 #include "nefia/control/control.h"
 #include "nefia/control/show.h"
-#include "nefia/sys/heap.h"
 #include "nefia/base/kconfig.h"
 
 #define BEACON_ASK_TOKENS 192 /* of the longest record of `status` */
@@ -19,12 +18,12 @@
 #define BEACON_ASK_BYTES                                                                           \
     (IS_ENABLED(CONFIG_BEACON_CONTROL) *                                                           \
      (BEACON_ASK_TOKENS * sizeof(struct json_token) + CONFIG_CONTROL_LINE_BYTES + 1))
-/** One buffer for things that never coincide: libyaml's heap or a JSON file while the
- * configuration is read, and the event being built. */
+/** One buffer for things that never coincide: reading the configuration, and the event being
+ * built. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
     BEACON_MAX(BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1), BEACON_ASK_BYTES),                         \
-               BEACON_MAX(CONFIG_BEACON_HEAP_KB, CONFIG_BEACON_CONFIG_FILE_KB) * 1024)
+               CONFIG_BEACON_CONFIG_FILE_KB * 1024)
 
 /** Concurrent child processes: sensor commands, and one that resolves the hub's name. */
 #define BEACON_COMMANDS (CONFIG_BEACON_CHILDREN + IS_ENABLED(CONFIG_BEACON_RESOLVE))
@@ -50,8 +49,7 @@ struct beacon {
     struct timer drain;
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
-    struct heap_stats heap; /* of the last load */
-    const char *seccomp;    /* word for status; null: off */
+    const char *seccomp; /* word for status; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };
 

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/** The heap of the libraries (TRE, libyaml): malloc, calloc, realloc and free (src/sys/malloc.c,
+/** The heap of the libraries (TRE): malloc, calloc, realloc and free (src/sys/malloc.c,
  * linked into programs only) over one fixed array, pool_heap of budget.def. Our own code does not
  * call them. Boundary tags, coalescing, free lists by power of two: an allocation examines the
  * blocks of one list, a free two neighbours. Alignment 2 * sizeof(size_t), at least 8. Exhaustion
@@ -28,7 +28,5 @@ void *heap_alloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 void *heap_realloc(void *p, size_t size);
 void heap_free(void *p);
-/** Overwrite all free memory, which may have held secrets. O(size of the array). */
-void heap_wipe(void);
 
 #endif
