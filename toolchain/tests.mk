@@ -2,13 +2,15 @@
 
 # What takes longest begins first.
 longest_first = $(filter $(1),$(2)) $(filter-out $(1),$(sort $(2)))
-TESTS   := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+# libyaml is built for the host only, and so is what compares with it.
+HOST_ONLY := $(if $(filter x86_64,$(ARCH)),,test_yaml_libyaml fuzz_yaml)
+TESTS   := $(filter-out $(HOST_ONLY),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 TESTS   := $(call longest_first,test_uplink test_journal test_child test_text test_control,$(TESTS))
 FAKES   := $(wildcard tests/fake/*.c)
 SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/noheap_test.sh,$(wildcard tests/*_test.sh))
 FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
 SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(wildcard qemu/scenario_*.sh))
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 JOBS    := -j$(shell nproc)
 # Tests wait more than they compute. Emulated machines compute: there are two in a scenario, and a processor each.
 RUN     := toolchain/run-tests.sh -j $(shell echo $$((2 * $$(nproc))))
@@ -25,6 +27,8 @@ $(foreach f,$(FUZZERS),$(eval CFLAGS_tests/fuzz/$(f) += -Wno-missing-prototypes)
 # Our malloc is in the archive before the libraries that ask for it: without this they get musl's.
 FIRST := $(if $(SAN),heap_alloc,malloc)
 $(O)/test/% $(O)/unit/% $(O)/replay/%: LINK_FLAGS += $(FIRST:%=-Wl,-u,%)
+$(foreach f,test/test_yaml_libyaml unit/test_yaml_libyaml replay/fuzz_yaml fuzz/fuzz_yaml,\
+    $(eval $(O)/$(f): LIBS += -lyaml))
 
 .SECONDARY: $(TESTS:%=$(O)/obj/tests/unit/%.o) $(FUZZERS:%=$(O)/obj/tests/fuzz/%.o) \
             $(O)/obj/tests/fuzz/replay.o $(FAKES:%.c=$(O)/obj/%.o)
