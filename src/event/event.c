@@ -357,7 +357,9 @@ int event_decode(struct event *out, const char *line, size_t len, struct json_to
         *why = NULL;
     if (len > CONFIG_EVENT_BYTES)
         return refuse(why, "line exceeds CONFIG_EVENT_BYTES", NEFIA_ETOOBIG);
-    err = json_parse(&out->doc, line, len, tokens, cap, EVENT_DEPTH, &problem);
+    err = IS_ENABLED(CONFIG_JSON_FAST)
+              ? json_parse_fast(&out->doc, line, len, tokens, cap, EVENT_DEPTH, &problem)
+              : json_parse(&out->doc, line, len, tokens, cap, EVENT_DEPTH, &problem);
     if (err < 0)
         return refuse(why, problem.what, err);
     if (json_at(&out->doc, 0)->type != JSON_OBJECT)

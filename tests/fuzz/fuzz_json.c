@@ -2,6 +2,7 @@
  * together, that are those of jsmn in strict mode, and reads the same after it was written again. */
 #include <string.h>
 
+#include "nefia/base/kconfig.h"
 #include "nefia/json/json.h"
 
 #pragma GCC diagnostic push
@@ -52,6 +53,25 @@ static int jsmn_type(const struct json_token *t)
            : t->type == JSON_ARRAY  ? JSMN_ARRAY
            : t->type == JSON_STRING ? JSMN_STRING
                                     : JSMN_PRIMITIVE;
+}
+
+/** The reader of events refuses the same documents, and makes the same tokens. */
+static void check_fast(const struct json_doc *d, int err, const char *text, size_t size)
+{
+    static struct json_token fast_tokens[TOKENS];
+    struct json_doc fast;
+    struct json_error e = {0};
+
+    if (!IS_ENABLED(CONFIG_JSON_FAST))
+        return;
+    int fast_err = json_parse_fast(&fast, text, size, fast_tokens, TOKENS, DEPTH, &e);
+    MUST((fast_err < 0) == (err < 0));
+    if (err < 0) {
+        MUST(e.what != NULL && e.line >= 1 && e.offset <= size);
+        return;
+    }
+    MUST(fast.count == d->count);
+    MUST(memcmp(fast_tokens, d->tokens, d->count * sizeof fast_tokens[0]) == 0);
 }
 
 /** jsmn makes the same of it; but it takes no document that is one number or word. */
@@ -151,6 +171,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     if (size > INPUT)
         return 0;
     int err = json_parse(&d, text, size, tokens, TOKENS, DEPTH, &e);
+    check_fast(&d, err, text, size);
     if (err < 0) {
         MUST(e.what != NULL && e.line >= 1 && e.offset <= size);
     } else {

@@ -1,5 +1,6 @@
 #include "check.h"
 #include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
 #include "nefia/json/json.h"
 #include "readfile.h"
 
@@ -11,6 +12,20 @@ static char file[BYTES], big[BYTES], out_buf[BYTES], again_buf[BYTES], string_bu
 static int parse(struct json_doc *d, const char *s)
 {
     return json_parse(d, s, strlen(s), tokens, TOKENS, 16, NULL);
+}
+
+/** The reader of events gives the same result and the same tokens. */
+static void check_fast(const struct json_doc *d, int result, unsigned cap, unsigned max_depth,
+                       size_t len)
+{
+    static struct json_token fast_tokens[TOKENS];
+    struct json_doc fast;
+
+    if (!IS_ENABLED(CONFIG_JSON_FAST))
+        return;
+    CHECK_INT(json_parse_fast(&fast, d->text, len, fast_tokens, cap, max_depth, NULL), result);
+    if (result == 0 && check_int(fast.count, d->count, __FILE__, __LINE__, "tokens"))
+        CHECK(memcmp(fast_tokens, d->tokens, d->count * sizeof fast_tokens[0]) == 0);
 }
 
 /* ---- the golden documents ---- */
@@ -299,27 +314,33 @@ static size_t wide_object(unsigned members, const char *again)
     return t.len;
 }
 
+static int parse_wide(struct json_doc *d, unsigned members, const char *again)
+{
+    size_t len = wide_object(members, again);
+    int result = json_parse(d, big, len, tokens, TOKENS, 16, NULL);
+
+    *d = (struct json_doc){big, tokens, result == 0 ? d->count : 0};
+    check_fast(d, result, TOKENS, 16, len);
+    return result;
+}
+
 TEST(finds_the_duplicate_among_many)
 {
     struct json_doc d;
 
     for (unsigned members = 14; members < 20; members++) {
-        CHECK_INT(json_parse(&d, big, wide_object(members, NULL), tokens, TOKENS, 16, NULL), 0);
+        CHECK_INT(parse_wide(&d, members, NULL), 0);
         CHECK_INT(d.count, 1 + 2 * members);
         for (unsigned i = 0; i < members; i++) {
             CHECK_INT(json_at(&d, 1 + 2 * i)->next, 2 + 2 * i);
             CHECK_INT(json_at(&d, 1 + 2 * i)->size, 0);
         }
-        CHECK_INT(json_parse(&d, big, wide_object(members, "k0"), tokens, TOKENS, 16, NULL),
-                  NEFIA_EEXIST);
-        CHECK_INT(json_parse(&d, big, wide_object(members, "\\u006b\\u0039"), tokens, TOKENS, 16,
-                             NULL),
-                  NEFIA_EEXIST);
-        CHECK_INT(json_parse(&d, big, wide_object(members, "k00"), tokens, TOKENS, 16, NULL), 0);
+        CHECK_INT(parse_wide(&d, members, "k0"), NEFIA_EEXIST);
+        CHECK_INT(parse_wide(&d, members, "\\u006b\\u0039"), NEFIA_EEXIST);
+        CHECK_INT(parse_wide(&d, members, "k00"), 0);
     }
-    CHECK_INT(json_parse(&d, big, wide_object(1300, NULL), tokens, TOKENS, 16, NULL), 0);
-    CHECK_INT(json_parse(&d, big, wide_object(1300, "k777"), tokens, TOKENS, 16, NULL),
-              NEFIA_EEXIST);
+    CHECK_INT(parse_wide(&d, 1300, NULL), 0);
+    CHECK_INT(parse_wide(&d, 1300, "k777"), NEFIA_EEXIST);
 }
 
 /* ---- values ---- */

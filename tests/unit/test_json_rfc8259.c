@@ -1,5 +1,6 @@
 #include "check.h"
 #include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
 #include "nefia/json/json.h"
 
 /* What RFC 8259 lets a document be, and what not. Where the RFC leaves the choice to the reader,
@@ -7,7 +8,7 @@
  * JSON_MAX_DEPTH levels. Numbers are text, so none is too large. */
 enum { TOKENS = 256 };
 
-static struct json_token tokens[TOKENS];
+static struct json_token tokens[TOKENS], fast_tokens[TOKENS];
 
 struct text_case {
     const char *name, *text;
@@ -506,11 +507,21 @@ static const struct refused_case refused[] = {
     SYNTAX("as deep as it goes, objects, and open", TIMES64("{\"a\":")),
 };
 
+/** Both ways: the reader of events makes the same tokens as jsmn, and refuses the same. Of several
+ * mistakes they may name different ones. */
 static int parse(const char *text, size_t len, struct json_error *err)
 {
-    struct json_doc d;
+    struct json_doc d, fast;
+    int result = json_parse(&d, text, len, tokens, TOKENS, JSON_MAX_DEPTH, err);
 
-    return json_parse(&d, text, len, tokens, TOKENS, JSON_MAX_DEPTH, err);
+    if (!IS_ENABLED(CONFIG_JSON_FAST))
+        return result;
+    int again = json_parse_fast(&fast, text, len, fast_tokens, TOKENS, JSON_MAX_DEPTH, NULL);
+    (void)check_int(again < 0, result < 0, __FILE__, __LINE__, text);
+    if (result == 0 && again == 0 && check_int(fast.count, d.count, __FILE__, __LINE__, text))
+        (void)check_int(memcmp(tokens, fast_tokens, d.count * sizeof tokens[0]), 0, __FILE__,
+                        __LINE__, text);
+    return result;
 }
 
 TEST(what_the_rfc_allows_is_taken)

@@ -8,14 +8,13 @@
 #include "nefia/base/bytes.h"
 #include "nefia/base/text.h"
 
-/** JSON by RFC 8259, to the letter, in one pass that checks the grammar and fills jsmn's tokens with
- * what jsmn's own pass, in strict mode, would make of the document. Numbers stay text until asked for.
- * Nothing recurses. */
+/** JSON by RFC 8259, to the letter: one pass checks the grammar, jsmn in strict mode makes the tokens.
+ * Numbers stay text until asked for. Nothing recurses. */
 enum json_type {
     JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL
 };
 
-/** 20 bytes, one of jsmn's tokens with its type told apart further, and the next one instead of its
+/** 20 bytes: one of jsmn's tokens with its type told apart further, and the next one instead of its
  * parent.
  * Offsets into the document; objects and arrays with their brackets, strings without their quotes
  * and still escaped. */
@@ -47,13 +46,18 @@ struct json_error {
  * JSON_MAX_DEPTH; a lone scalar has depth 0), duplicate members (compared after unescaping) refused
  * in every object.
  * Memory: tokens is the caller's; text is kept by reference, need not end in NUL.
- * Bounds: O(len), but for names: an object of n members costs at most n*n/2 comparisons of two
- * names, and that only where they were made to collide (without JSON_FAST: always).
+ * Bounds: O(len), but for names: an object of n members costs up to n*n/2 comparisons of two.
  * Return: 0; NEFIA_ESYNTAX, NEFIA_EUTF8, NEFIA_EDEPTH, NEFIA_EEXIST (duplicate member), NEFIA_EFULL
  * (more than `cap` tokens), NEFIA_ETOOBIG (len beyond INT32_MAX). err may be null; it is set only
  * on failure. */
 int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
                unsigned cap, unsigned max_depth, struct json_error *err);
+
+/** The same result, and the same tokens, in one pass over the text; all names of an object are compared
+ * only where they were made to collide. Of several mistakes it may name another one first. With JSON_FAST
+ * only: for the hub's events. */
+int json_parse_fast(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
+                    unsigned cap, unsigned max_depth, struct json_error *err);
 
 /** Walking: token 0 is the root. Children of array i: the first is i + 1, the one after child c is
  * json_at(d, c)->next, up to json_at(d, i)->next. Children of object i: key tokens, each followed
