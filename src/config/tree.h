@@ -43,7 +43,8 @@ void tree_error(struct config_tree *t, unsigned line, const char *what, const ch
 /** Report that reading needs more than work_cap bytes. Return: NEFIA_EFULL. */
 int tree_no_work(struct config_tree *t, size_t work_cap);
 
-/** The readers. Return: 0, or a negative error already reported. work is theirs until they return. */
+/** The readers. Return: 0, or a negative error already reported. work is theirs until they return.
+ */
 int config_read_json(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);
 int config_read_yaml(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);
 

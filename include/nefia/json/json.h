@@ -8,10 +8,16 @@
 #include "nefia/base/bytes.h"
 #include "nefia/base/text.h"
 
-/** JSON by RFC 8259, to the letter: one pass checks the grammar, jsmn in strict mode makes the tokens.
- * Numbers stay text until asked for. Nothing recurses. */
+/** JSON by RFC 8259, to the letter: one pass checks the grammar, jsmn in strict mode makes the
+ * tokens. Numbers stay text until asked for. Nothing recurses. */
 enum json_type {
-    JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL
+    JSON_OBJECT,
+    JSON_ARRAY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NULL
 };
 
 /** 20 bytes: one of jsmn's tokens with its type told apart further, and the next one instead of its
@@ -53,9 +59,9 @@ struct json_error {
 int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
                unsigned cap, unsigned max_depth, struct json_error *err);
 
-/** The same result, and the same tokens, in one pass over the text; all names of an object are compared
- * only where they were made to collide. Of several mistakes it may name another one first. With JSON_FAST
- * only: for the hub's events. */
+/** The same result, and the same tokens, in one pass over the text; all names of an object are
+ * compared only where they were made to collide. Of several mistakes it may name another one first.
+ * With JSON_FAST only: for the hub's events. */
 int json_parse_fast(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
                     unsigned cap, unsigned max_depth, struct json_error *err);
 
