@@ -24,7 +24,7 @@
  *     [, at {address}]    shown only if no member named in it is missing or null; groups do not nest
  *     [{state=up}fine]    and if the text of `state` is that: such a reference shows nothing itself
  *     <uplink>            from here on the members are those of the object `uplink` of the record;
- *                         in a group: if there is one
+ *                         in a group: if there is one; <> goes back to the record itself
  *
  * Nothing a sender put into an event can move the cursor: in text each control character
  * (utf8_is_control) becomes `?`, in JSON the \u escape of the same character. */
