@@ -65,15 +65,16 @@ void config_init(struct config *c, const char *program, struct node *nodes, unsi
  * and arena, forgetting what they held.
  * work: scratch space, free again afterwards (what was secret in the file is in it then). A JSON
  * file needs room for its text and 20 bytes for each value and each key; YAML for 512 bytes, and
- * for its longest text and 256. YAML is a subset of YAML 1.2 and means the same: block and flow
- * maps and lists, plain scalars on one line, quoted ones, | and > blocks, comments. One thing is
- * wider: in a map or list of several lines the closing bracket may stand below the key instead of
- * deeper. Refused with a line number: duplicate keys, aliases, anchors, tags, merge keys,
- * directives, several documents, keys that are not text or longer than a line, plain scalars of
- * several lines, nesting deeper than CONFIG_MAX_DEPTH, tabs in the indentation, bad UTF-8, control
- * characters that are not escaped, NUL characters, a root that is no map, more nodes or text than
- * fits (the message names the Kconfig symbol to raise). A YAML file without any value is an empty
- * map. Return: 0 when there is a whole tree to bind, even if errors in it were already reported
+ * for its longest text and 256.
+ * YAML is a subset of YAML 1.2 and means the same: block and flow maps and lists, plain scalars on
+ * one line, quoted ones, | and > blocks, comments. One thing is wider: in a map or list of several
+ * lines the closing bracket may stand below the key instead of deeper.
+ * Refused with a line number: duplicate keys, aliases, anchors, tags, merge keys, directives,
+ * several documents, keys that are not text or longer than a line, plain scalars of several lines,
+ * nesting deeper than CONFIG_MAX_DEPTH, tabs in the indentation, bad UTF-8, control characters that
+ * are not escaped, NUL characters, a root that is no map, more nodes or text than fits (the message
+ * names the Kconfig symbol to raise). A YAML file without any value is an empty map.
+ * Return: 0 when there is a whole tree to bind, even if errors in it were already reported
  * (config_done tells); otherwise a negative error, and a report. */
 int config_load(struct config *c, const char *path, struct config_arena *arena, void *work,
                 size_t work_cap);

@@ -11,13 +11,7 @@
 /** JSON by RFC 8259, to the letter: one pass checks the grammar, jsmn in strict mode makes the
  * tokens. Numbers stay text until asked for. Nothing recurses. */
 enum json_type {
-    JSON_OBJECT,
-    JSON_ARRAY,
-    JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL
+    JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL
 };
 
 /** 20 bytes: one of jsmn's tokens with its type told apart further, and the next one instead of its
