@@ -370,6 +370,15 @@ static void take(struct pipeline *p, struct session *s, const struct event *e,
     s->due = true;
 }
 
+/** Is the nonce of LINK_NONCE_HEX characters somewhere in the line? */
+static bool repeats(const char *line, size_t len, const char *nonce)
+{
+    for (; len >= LINK_NONCE_HEX; line++, len--)
+        if (memcmp(line, nonce, LINK_NONCE_HEX) == 0)
+            return true;
+    return false;
+}
+
 int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_t len,
                   const char *sig, size_t sig_len)
 {
@@ -385,7 +394,7 @@ int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_
     err = decode(p, line, len, &e, &why);
     if (err < 0) {
         /* Only a sender that understands the greeting repeats its nonce. */
-        s->refused = s->nonce[0] && memmem(line, len, s->nonce, LINK_NONCE_HEX);
+        s->refused = s->nonce[0] && repeats(line, len, s->nonce);
         return reject(p, &s->peer, reason_of(err), why, err);
     }
     err = pipeline_signed(p) ? check_host(p, s, &e) : 0;
