@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 [ $# -eq 2 ] || { echo "usage: busybox.sh INCLUDE FILE" >&2; exit 2; }
 include=$1 file=$2
-sysroot=$PWD/out/mips-malta/sysroot
+sysroot=$PWD/out/mips-malta/sysroot-fixed
 build=$PWD/out/busybox
 log=$PWD/out/busybox.log
 abi="-EB -march=24kc -msoft-float"

@@ -55,7 +55,7 @@ from_debian() {
 
 # The sources land in out/linux; only the image and the user headers are kept of the build.
 kernel_from_source() {
-    [ -e out/mips-malta/sysroot/lib/libc.a ] || die "musl comes first: make BOARD=mips-malta"
+    [ -e out/mips-malta/sysroot-fixed/lib/libc.a ] || die "musl comes first: make BOARD=mips-malta"
     linux=$PWD/out/linux
     rm -rf "$linux"
     qemu/debian.sh mipsel "$linux" linux-source-6.1
