@@ -94,7 +94,7 @@ out/.deps/%: | toolchain/install-deps.sh
 BUILD_DEPS := out/.deps/build $(patsubst %,out/.deps/%,$(filter-out none,$(DEPS)))
 
 # ---- configuration -------------------------------------------------------------------------------
-KCONFIGS   := Kconfig toolchain/Kconfig $(wildcard src/Kconfig src/*/Kconfig src/*/*/Kconfig)
+KCONFIGS   := Kconfig $(wildcard src/Kconfig src/*/Kconfig src/*/*/Kconfig)
 FRAGMENT   := $(if $(CONFIG),$(firstword $(wildcard board/$(BOARD)/$(CONFIG).config board/profiles/$(CONFIG).config) \
                 $(if $(findstring /,$(CONFIG)),$(CONFIG))))
 SEED       := $(if $(or $(FRAGMENT),$(if $(CONFIG),,y)),board/$(BOARD)/defconfig $(FRAGMENT),$(CONFIG))

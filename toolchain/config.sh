@@ -92,7 +92,7 @@ put()
 # program, beacon or hub.
 features()
 {
-    find Kconfig src toolchain -name Kconfig -exec cat {} + |
+    find Kconfig src -name Kconfig -exec cat {} + |
         awk -v other="$1" '
             $1 == "config" { name = $2 }
             $1 == "bool" && NF > 1 { asked["CONFIG_" name "=y"] = whose(name) }

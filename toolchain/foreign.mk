@@ -8,13 +8,13 @@ QEMU_USER :=
 DEPS      :=
 
 # Its libraries are of its build directory alone.
-SYSROOT       := $(O)/sysroot
+SYSROOT       := $(O)/sysroot$(if $(CONFIG_PIE),,-fixed)
 FOREIGN_PROBE := $(O)/gen/toolchain.mk
 
 # The compiler is asked once, and again when something else is given; libs.mk finds the answer.
 ifneq ($(NO_CONFIG),)
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
-FOREIGN_SAID := CC=$(FOREIGN_CC) $(shell command -v $(firstword $(FOREIGN_CC))) AR=$(FOREIGN_AR) STRIP=$(FOREIGN_STRIP) \
+FOREIGN_SAID := CC=$(FOREIGN_CC) $(shell $(FOREIGN_CC) --version 2>&1 | head -n 1) AR=$(FOREIGN_AR) STRIP=$(FOREIGN_STRIP) \
                 CFLAGS=$(FOREIGN_CFLAGS) LDFLAGS=$(FOREIGN_LDFLAGS) LIBC=$(LIBC) SYSROOT_LIBS=$(SYSROOT_LIBS) \
                 KERNEL_HEADERS=$(KERNEL_HEADERS)
 FOREIGN_ASKED := $(FOREIGN_PROBE:.mk=.said)
