@@ -25,11 +25,11 @@ done
 python3 toolchain/budget.py arm-virt >"$log" 2>&1
 result "arm-virt is within its budget" $?
 
-echo 'arm-virt nefia-beacon 20 256' >"$dir/flash"
+echo 'arm-virt - nefia-beacon 20 256' >"$dir/flash"
 refuses 'arm-virt nefia-beacon: flash' python3 toolchain/budget.py --promises "$dir/flash" arm-virt
 result "too much flash is refused" $?
 
-echo 'arm-virt nefia 384 100' >"$dir/ram"
+echo 'arm-virt - nefia 384 100' >"$dir/ram"
 refuses 'arm-virt nefia: RAM' python3 toolchain/budget.py --promises "$dir/ram" arm-virt
 result "too much RAM is refused" $?
 

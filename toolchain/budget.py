@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What each program costs on each board, against what is promised.
 
-    budget.py [--details BOARD] [--promises FILE] [--stack FILE] NAME...
+    budget.py [--details BOARD] [--promises FILE] [--stack FILE] [NAME...]
 
-NAME is a build directory under out/ (a board, or board-configuration).  Flash is the stripped file;
+NAME is a build directory under out/ (a board, or board-configuration); without one all that
+something is promised of.  Flash is the stripped file;
 RAM is every writable section plus the worst-case stack.  The stack comes from the compiler's own
 call graph (gcc -fcallgraph-info=su) of our code, musl and the libraries; what a compiler cannot know
 (depth of a recursion, targets of a function pointer, assembler) is stated in toolchain/stack.txt.
@@ -386,8 +387,9 @@ def read_promises(path):
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
         if words:
-            flash, ram = (int(w) * 1024 for w in words[2:])
-            promises[words[0], words[1]] = flash, ram
+            board, profile, program = words[:3]
+            build = board if profile == "-" else f"{board}-{profile}"
+            promises[build, program] = tuple(int(w) * 1024 for w in words[3:])
     return promises
 
 
@@ -429,17 +431,17 @@ def main():
     parser.add_argument("--details", default="")
     parser.add_argument("--promises", default="toolchain/promises.txt", type=pathlib.Path)
     parser.add_argument("--stack", default="toolchain/stack.txt", type=pathlib.Path)
-    parser.add_argument("builds", nargs="+")
+    parser.add_argument("builds", nargs="*")
     args = parser.parse_args()
     facts = Facts(args.stack)
     promises = read_promises(args.promises)
     boards = [p.parent.name for p in pathlib.Path("board").glob("*/board.mk")]
     rows, passed, failed, complaints = [], 0, 0, []
-    for name in args.builds:
+    for name in args.builds or dict.fromkeys(build for build, _ in promises):
         build = Build(name, boards, facts)
         for program in PROGRAMS:
-            if name.endswith("-minimal") and (name, program) not in promises:
-                continue
+            if name != build.board and (name, program) not in promises and any(b == name for b, _ in promises):
+                continue  # a profile of the other program
             if not (build.dir / program).exists() or not (build.dir / (program + ".map")).exists():
                 complaints.append(f"{name} {program}: is not built")
                 failed += 1
@@ -448,18 +450,18 @@ def main():
             rows.append(row)
             if args.details and (name == args.details or name.startswith(args.details + "-")):
                 print_pools(build, program, row)
-    print(f"\n{'build':<18} {'program':<13} {'text':>7} {'data':>6} {'bss':>8} {'stack':>7} "
-          f"{'flash KiB':>15} {'RAM KiB':>17}")
+    print(f"\n{'build':<24} {'program':<13} {'text':>7} {'data':>6} {'bss':>8} {'stack':>7} "
+          f"{'flash KiB':>9} {'bound':>6} {'left':>6} {'RAM KiB':>8} {'bound':>7} {'left':>6}")
     for row in rows:
         over, flash, ram = verdict(row, promises)
         problems = sorted(set(row["problems"]))
         complaints += [f"{row['board']} {row['program']}: {o}" for o in over + problems]
         bad = bool(over or problems)
         failed, passed = failed + bad, passed + (not bad)
-        limit = f"/ {kib(flash)}" if flash else ""
-        print(f"{row['board']:<18} {row['program']:<13} {row['text']:>7} {row['data']:>6} {row['bss']:>8} "
-              f"{row['stack']:>7} {kib(row['flash']):>7} {limit:>7} {kib(row['ram']):>8} / {kib(ram):>6}"
-              f"{'  OVER' if over else ''}")
+        bound, left = (f"{flash // 1024}", kib(flash - row["flash"])) if flash else ("-", "-")
+        print(f"{row['board']:<24} {row['program']:<13} {row['text']:>7} {row['data']:>6} {row['bss']:>8} "
+              f"{row['stack']:>7} {kib(row['flash']):>9} {bound:>6} {left:>6} {kib(row['ram']):>8} "
+              f"{ram // 1024:>7} {kib(ram - row['ram']):>6}{'  OVER' if over else ''}")
     for line in sorted(set(complaints)):
         print(f"budget: {line}", file=sys.stderr)
     print(f"{passed} passed, {failed} failed")

@@ -6,10 +6,8 @@ CROSS        := mips-linux-gnu-
 ABI          := -EB -march=24kc -msoft-float -minterlink-mips16
 DENSE_CFLAGS := -mips16
 ABI_LINK     := -Wl,--no-warn-mismatch
-# At a fixed address every table of addresses is constant from the start, and nothing is left for RELRO;
-# the page between code and data need not be padded for it.
+# Static programs at a fixed address call each other without a table.
 ABI_FIXED    := -mno-shared -mplt
-RELRO_FIXED  := -Wl,-z,norelro -Wl,-z,common-page-size=16
 OPTIMIZE     := -Os
 MUSL_HOST    := mips-linux-gnu
 QEMU_USER    := qemu-mips

@@ -4,7 +4,6 @@ ABI          := -EL -march=mips32r2 -msoft-float -minterlink-mips16
 DENSE_CFLAGS := -mips16
 ABI_LINK     := -Wl,--no-warn-mismatch
 ABI_FIXED    := -mno-shared -mplt
-RELRO_FIXED  := -Wl,-z,norelro -Wl,-z,common-page-size=16
 OPTIMIZE     := -Os
 MUSL_HOST    := mipsel-linux-gnu
 QEMU_USER    := qemu-mipsel

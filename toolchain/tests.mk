@@ -132,9 +132,12 @@ check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and f
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
-	+$(Q)for b in $(BOARDS); do $(SUBMAKE) $(JOBS) BOARD=$$b all || exit 1; done
-	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=minimal all
-	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD) $(BOARDS) arm-virt-minimal
+	+$(Q)awk 'NF && $$1 !~ /^#/ { print $$1, $$2 == "-" ? "" : $$2, $$3 }' toolchain/promises.txt | \
+	    while read -r board profile program; do \
+	        if [ -z "$$program" ]; then program=$$profile; profile=; fi; \
+	        $(SUBMAKE) $(JOBS) BOARD=$$board CONFIG=$$profile "out/$$board$${profile:+-$$profile}/$$program" || exit 1; \
+	    done
+	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD)
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check
