@@ -57,6 +57,7 @@ ${more_rules:-}
   webhooks:
     - {name: team, url: "http://127.0.0.1:8080/cgi-bin/hook", secret: "$secret"}
 YAML
+    chmod 600 "$dir/etc/nefia/nefia.yaml" # it holds a secret
     cat >"$dir/bin/make-room" <<'SH'
 #!/bin/sh
 # Whole lines in one write each: other programs use the console too.

@@ -38,7 +38,7 @@ reactor:
   rules:
     - {name: tell, event_pattern: 'disk|test', action: {type: alert, webhook_name: ok}}
   webhooks:
-    - {name: ok, url: "http://localhost:8080/cgi-bin/hook", secret: secret}
+    - {name: ok, url: "http://localhost:8080/cgi-bin/hook"}
 YAML
     mkdir -p "$dir/www/cgi-bin"
     cat >"$dir/www/cgi-bin/hook" <<'SH'

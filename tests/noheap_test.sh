@@ -38,6 +38,7 @@ reactor:
   webhooks:
     - {name: ok, url: "http://localhost:$(cat "$dir/hook/port")/ok", secret: secret}
 END
+chmod 600 "$dir/nefia.yaml" # it holds a secret
 
 # trace NAME PROGRAM…: with a file of system calls for each process.
 trace() {

@@ -237,6 +237,8 @@ reactor:
   webhooks:
     - {name: ok, url: "http://localhost:$(cat "$dir/hook/port")/ok", secret: secret}
 END
+chown 0:$group "$dir/strict.yaml" # it holds a secret
+chmod 640 "$dir/strict.yaml"
 # Every system call of them and their children after the filter came into force; what it refuses gives EPERM.
 start stricthub 'listening on' strace -ff -o "$dir/hubcalls" "$strict/nefia" reactor run -c "$dir/strict.yaml"
 hub=$started

@@ -29,6 +29,7 @@ config() {
         echo "  control_socket: $dir/$1.sock"
         cat
     } >"$dir/$1"
+    chmod 600 "$dir/$1" # it may hold a secret
 }
 
 start_hub() {

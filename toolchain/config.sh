@@ -119,6 +119,23 @@ menu()
     rm -f "$choices" "$choices.before" "$choices.old"
 }
 
+# absent: the keys under `beacons:` of the sensors that are not built, as a list of words for C.
+absent()
+{
+    for source in src/beacon/sensors/*.c; do
+        name=${source##*/}
+        if grep -qx "${name%.c}" "$out/gen/sensors"; then
+            continue
+        fi
+        key=$(sed -n '/^const struct sensor_class /,/^}/s/^ *\.name = "\([a-z_]*\)",$/\1/p' "$source")
+        if [ -z "$key" ]; then
+            echo "config: $source: no struct sensor_class with its .name on a line of its own" >&2
+            exit 1
+        fi
+        printf '%s\\0' "$key"
+    done
+}
+
 sync()
 {
     was_edited=no
@@ -138,12 +155,14 @@ sync()
     modules ACTION src/hub/actions >"$out/gen/actions"
     sed 's/.*/SENSOR(&)/' "$out/gen/sensors" | put "$out/gen/sensors.inc"
     sed 's/.*/ACTION(&)/' "$out/gen/actions" | put "$out/gen/actions.inc"
+    absent_sensors=$(absent)
     {
         echo "/* Generated from $config. */"
         sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=y$/#define \1 1/p; t
                 s/^\(CONFIG_[A-Z0-9_]*\)=\(..*\)$/#define \1 \2/p' "$config"
         echo "#define NEFIA_BOARD \"$1\""
         echo "#define NEFIA_VERSION \"$2\""
+        printf '#define NEFIA_ABSENT_SENSORS "%s"\n' "$absent_sensors"
         echo "#define NEFIA_BEACON_FEATURES \"$(features hub)\""
         echo "#define NEFIA_HUB_FEATURES \"$(features beacon)\""
     } | put "$out/gen/autoconf.h"

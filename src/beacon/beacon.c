@@ -108,21 +108,23 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
 
 int beacon_load(struct beacon *b, unsigned needs)
 {
-    const struct node *sensors[SENSOR_COUNT + 1];
+    struct config *c = &b->config;
     struct beacon_settings *s = &b->settings[!b->current];
+    const bool for_run = needs & BEACON_NEEDS_KEY;
     int err;
 
-    err = config_load(&b->config, b->path, &b->arenas[!b->current], pool_work, sizeof pool_work);
+    err = config_load(c, b->path, &b->arenas[!b->current], pool_work, sizeof pool_work);
     if (err < 0)
         return err;
-    beacon_settings_bind(s, &b->config, needs & BEACON_NEEDS_HUB, sensors);
-    sensor_runner_load(&b->sensor_runner, &b->config, sensors);
-    if (IS_ENABLED(CONFIG_PRIVILEGES) && needs & BEACON_NEEDS_KEY)
-        settings_bind_user(&s->user, &b->config, "beacons", pool_work, sizeof pool_work);
-    if (needs & BEACON_NEEDS_KEY &&
-        settings_load_key(&b->next_key, &b->config, "beacons", s->hmac_key_file, s->hmac_key))
-        wipe(pool_work, sizeof pool_work);
-    return config_done(&b->config);
+    beacon_settings_bind(s, c, needs & BEACON_NEEDS_HUB);
+    sensor_runner_load(&b->sensor_runner, c, node_child(c, c->nodes, "beacons"));
+    if (IS_ENABLED(CONFIG_PRIVILEGES) && for_run)
+        settings_bind_user(&s->user, c, "beacons", pool_work, sizeof pool_work);
+    settings_load_key(for_run ? &b->next_key : NULL, c, "beacons", s->hmac_key_file, s->hmac_key);
+    s->hmac_key = NULL;
+    if (for_run)
+        settings_warn(c, "beacons", &s->user);
+    return config_done(c);
 }
 
 static void open_control(struct beacon *b, const struct beacon_settings *s, struct text *why,
@@ -154,9 +156,9 @@ static bool same_key(const struct mac_key *a, const struct mac_key *b)
 
 static void limit_file(struct spool_file *f, const struct beacon_settings *s)
 {
-    f->least = s->spool_file_least;
-    f->cap = s->spool_file_bytes;
-    f->daily = s->spool_file_daily;
+    f->least = s->spool_file_events == SPOOL_FILE_ALL ? SEVERITY_INFO : SEVERITY_CRITICAL;
+    f->cap = s->spool_file_kb * 1024;
+    f->daily = s->spool_file_daily_kb * 1024;
 }
 
 /** Activate the loaded settings. */
@@ -168,7 +170,7 @@ static void apply(struct beacon *b)
     b->pipeline.host_id = s->host_id;
     b->pipeline.dedup.parts = s->dedup_parts;
     b->pipeline.dedup.window_ms = s->dedup_window_ms;
-    rate_set_limit(&b->pipeline.rate, (unsigned)s->max_events_per_min);
+    rate_set_limit(&b->pipeline.rate, s->max_events_per_min);
     sensor_runner_switch(&b->sensor_runner);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         limit_file(b->pipeline.flash, s);

@@ -22,7 +22,9 @@ static int run(const struct cli_args *a)
 
     if (status != CLI_FINE)
         return status;
-    if (load(a, cli_report_log, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
+    beacon_wire(&beacon, a->config, cli_report_log);
+    beacon.config.warn = cli_warn_log;
+    if (beacon_load(&beacon, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0)
         return CLI_WRONG;
     return beacon_run(&beacon);
 }

@@ -10,7 +10,6 @@
 enum {
     FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
     RETRY_MS = 5 * 1000,      /* when all command slots are in use */
-    CLASS_FIELDS = 12,        /* maximum per class */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -27,8 +26,9 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
 
 /* ---- Configuration ---- */
 
-#define COMMON(member) .offset = offsetof(struct sensor_common, member)
-static const struct field common_fields[] = {
+#define COMMON(member) FIELD_AT(struct sensor_common, member)
+/** Only those of a list have a name. */
+static const struct field name_fields[] = {
     {.name = "name",
      .type = FIELD_STRING,
      COMMON(name),
@@ -36,16 +36,15 @@ static const struct field common_fields[] = {
      .max = 64,
      .required = true,
      .help = FIELD_HELP("its name")},
+    {.name = NULL},
+};
+
+const struct field sensor_common_fields[] = {
     {.name = "enabled",
      .type = FIELD_BOOL,
      COMMON(enabled),
      .def = "true",
      .help = FIELD_NOTE("false: disabled")},
-    {.name = "interval",
-     .type = FIELD_DURATION,
-     COMMON(interval_ms),
-     .min = 1000,
-     .help = FIELD_NOTE("time between checks")},
     {.name = "for",
      .type = FIELD_INT,
      COMMON(for_checks),
@@ -53,23 +52,31 @@ static const struct field common_fields[] = {
      .max = 200,
      .def = "1",
      .help = FIELD_NOTE("consecutive checks before a condition is reported")},
+    {.name = NULL},
 };
 
-/** Fields common to all sensors (a name only for lists), plus those of this class. */
-static void class_table(struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1],
-                        const struct sensor_class *class)
-{
-    unsigned n = 0;
+const struct field sensor_interval_field = {
+    .name = "interval",
+    .type = FIELD_DURATION,
+    COMMON(interval_ms),
+    .min = 1000,
+    .help = FIELD_NOTE("time between two looks"),
+};
 
-    for (unsigned i = sensor_is_list(class) ? 0 : 1; i < ARRAY_SIZE(common_fields); i++) {
-        table[n] = common_fields[i];
-        if (table[n].offset == offsetof(struct sensor_common, interval_ms))
-            table[n].def = class->interval;
-        n++;
-    }
-    for (unsigned i = 0; class->fields && class->fields[i].name && i < CLASS_FIELDS; i++)
-        table[n++] = class->fields[i];
-    table[n] = (struct field){.name = NULL};
+/** Fields common to all sensors have, plus those of this class. */
+static void bind_fields(struct sensor_common *common, struct config *c,
+                        const struct sensor_class *class, const struct node *n, const char *where)
+{
+    struct field interval[2] = {sensor_interval_field, {.name = NULL}};
+    const struct field *tables[5] = {sensor_common_fields, interval};
+    unsigned count = 2;
+
+    interval[0].def = class->interval;
+    if (class->fields)
+        tables[count++] = class->fields;
+    if (sensor_is_list(class))
+        tables[count++] = name_fields;
+    config_bind_tables(c, n, where, tables, common);
 }
 
 /** Size of a state, rounded up so that the next one is aligned. */
@@ -119,14 +126,12 @@ static void check_name(struct sensor_runner *in, struct config *c, const struct 
 static void load_one(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
                      const struct node *n, const char *where)
 {
-    struct field table[ARRAY_SIZE(common_fields) + CLASS_FIELDS + 1];
     struct emitter *e = take_room(in, c, class, n, where);
     unsigned errors = c->errors;
 
     if (!e)
         return;
-    class_table(table, class);
-    config_bind(c, n, where, table, e->common);
+    bind_fields(e->common, c, class, n, where);
     if (!sensor_is_list(class))
         e->common->name = class->name;
     if (c->errors == errors && sensor_is_list(class))
@@ -171,7 +176,7 @@ static void load_class(struct sensor_runner *in, struct config *c, const struct 
         load_one(in, c, class, n, where.buf);
 }
 
-int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *const *nodes)
+int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *section)
 {
     struct instance_set *set = &in->sets[!in->current];
     unsigned errors = c->errors;
@@ -179,7 +184,7 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
     set->count = 0;
     set->states_used = 0;
     for (unsigned i = 0; sensor_table[i]; i++)
-        load_class(in, c, sensor_table[i], nodes[i]);
+        load_class(in, c, sensor_table[i], node_child(c, section, sensor_table[i]->name));
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 

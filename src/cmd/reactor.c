@@ -28,6 +28,7 @@ int reactor_run(const struct cli_args *a)
     if (status != CLI_FINE)
         return status;
     hub_wire(hub, a->config, cli_report_log);
+    hub->config.warn = cli_warn_log;
     if (hub_load(hub, hub_log_notice) < 0)
         return CLI_WRONG;
     return hub_run(hub);

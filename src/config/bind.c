@@ -3,8 +3,9 @@
 #include "nefia/config/config.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
+#include "nefia/base/wipe.h"
 
-enum { WHERE_BYTES = 256, SHOWN_BYTES = 60, NAME_MOST = 32, LIST_BYTES = 240 };
+enum { WHERE_BYTES = 256, WHY_BYTES = 320, SHOWN_BYTES = 60, NAME_MOST = 32, LIST_BYTES = 240 };
 
 /** One value on its way from a node to its member. */
 struct binding {
@@ -12,26 +13,39 @@ struct binding {
     const struct node *node; /* null: not given */
     const char *where;       /* of the map */
     const struct field *field;
+    int item; /* its place in a list; -1: in none */
 };
 
 /* ---- reports ---- */
 
-static bool is_secret(const char *name)
+static void put_where(struct text *t, const struct binding *b)
 {
-    return str_eq(name, "hmac_key") || str_eq(name, "secret");
+    config_where_key(t, b->where, b->field->type == FIELD_ABSENT ? b->node->key : b->field->name);
+    if (b->item >= 0)
+        config_where_item(t, "", (unsigned)b->item);
 }
 
-/** "FILE:LINE: WHERE.KEY: "VALUE" problem more" */
+/** "FILE:LINE: WHERE.KEY: a b c"; a part may be null: it is the end. */
+static int complain(const struct binding *b, const char *a, const char *more, const char *most)
+{
+    char buf[WHERE_BYTES];
+    struct text where;
+
+    text_init(&where, buf, sizeof buf);
+    put_where(&where, b);
+    config_error(b->c, b->node, buf, a, more, most, (char *)0);
+    return NEFIA_EINVAL;
+}
+
+/** "…: "VALUE" problem more" */
 static int refuse_value(const struct binding *b, const char *value, const char *problem,
                         const char *more)
 {
-    char buf[WHERE_BYTES], shown[SHOWN_BYTES + 8];
-    struct text where, quoted;
+    char shown[SHOWN_BYTES + 8];
+    struct text quoted;
 
-    text_init(&where, buf, sizeof buf);
-    config_where_key(&where, b->where, b->field->name);
     text_init(&quoted, shown, sizeof shown);
-    if (value != NULL && is_secret(b->field->name)) {
+    if (value != NULL && (b->field->type == FIELD_SECRET || config_is_secret(b->field->name))) {
         text_str(&quoted, "the value ");
     } else if (value != NULL) {
         size_t len = strlen(value), cut = utf8_cut(value, len, SHOWN_BYTES);
@@ -39,8 +53,7 @@ static int refuse_value(const struct binding *b, const char *value, const char *
         text_bytes(&quoted, value, cut);
         text_str(&quoted, cut < len ? "...\" " : "\" ");
     }
-    config_error(b->c, b->node, buf, shown, problem, more, (char *)0);
-    return NEFIA_EINVAL;
+    return complain(b, shown, problem, more);
 }
 
 static void put_bound(struct text *t, enum field_type type, int64_t v)
@@ -51,6 +64,17 @@ static void put_bound(struct text *t, enum field_type type, int64_t v)
         text_tenths(t, v);
     else
         text_i64(t, v);
+}
+
+static bool is_text(enum field_type type)
+{
+    return type == FIELD_STRING || type == FIELD_TEXT || type == FIELD_SECRET;
+}
+
+/** Bytes of an integer member. */
+static unsigned int_size(const struct field *f)
+{
+    return f->size ? f->size : f->type == FIELD_WORD ? sizeof(int) : sizeof(int64_t);
 }
 
 static bool within(const struct field *f, int64_t v)
@@ -64,40 +88,95 @@ static bool within(const struct field *f, int64_t v)
 static int refuse_range(const struct binding *b, const char *value)
 {
     const struct field *f = b->field;
-    char buf[96];
+    bool list = f->type == FIELD_LIST;
+    char buf[128];
     struct text t;
 
     if (!IS_ENABLED(CONFIG_CONFIG_HINTS))
         return refuse_value(b, value, "is out of its bounds", "");
     text_init(&t, buf, sizeof buf);
-    if (f->type == FIELD_STRINGS)
+    if (list)
         text_str(&t, "a list of ");
-    else if (f->type != FIELD_STRING)
+    else if (!is_text(f->type))
         text_str(&t, "within ");
-    put_bound(&t, f->type, f->min);
-    if (f->max >= f->min) {
+    put_bound(&t, (enum field_type)f->type, f->min);
+    if (list || f->max >= f->min) {
         text_str(&t, "..");
-        put_bound(&t, f->type, f->max);
+        put_bound(&t, (enum field_type)f->type, list ? f->list->cap : f->max);
     } else {
         text_str(&t, " or more");
     }
-    if (f->type == FIELD_STRINGS)
-        text_str(&t, " texts");
-    else if (f->type == FIELD_STRING)
+    if (list) {
+        text_str(&t, f->list->fields != NULL ? " maps" : " texts");
+        text_str(&t, f->list->remedy != NULL ? f->list->remedy : "");
+    } else if (is_text(f->type)) {
         text_str(&t, " bytes long");
+    }
     return refuse_value(b, value, "is not ", buf);
 }
 
 /* ---- one value of each type: 0, or an error already reported ---- */
 
-static int bind_string(const struct binding *b, const char *value, void *member)
+/** What can be typed only by mistake: in double quotes \b is a backspace, and a block ends in a line
+ * break. */
+static int check_controls(const struct binding *b, const char *value)
 {
-    size_t len = strlen(value);
+    const char *at = value;
 
-    if (!within(b->field, (int64_t)len))
+    while ((unsigned char)*at >= ' ' && *at != 0x7F)
+        at++;
+    if (*at == '\0')
+        return 0;
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))
+        return refuse_value(b, value, "has a line break",
+                            HINT("; write the value on the line of its key"));
+    return refuse_value(b, value, "has a control character",
+                        HINT("; in double quotes \\b is a backspace: use single quotes for "
+                             "patterns, in JSON \\\\b"));
+}
+
+static int bind_text(const struct binding *b, const char *value, void *member)
+{
+    if (!within(b->field, (int64_t)strlen(value)))
         return refuse_range(b, value);
     memcpy(member, &value, sizeof value);
     return 0;
+}
+
+static int bind_string(const struct binding *b, const char *value, void *member)
+{
+    int err = check_controls(b, value);
+
+    return err < 0 ? err : bind_text(b, value, member);
+}
+
+/** The owner has the only pointer to the text from here on. */
+static int bind_secret(const struct binding *b, const char *value, void *member)
+{
+    if (value[0] != '\0' && (b->c->mode & 07) != 0)
+        return complain(b, "is in a file that is open to all users", HINT("; run: chmod 600 "),
+                        b->c->path);
+    int err = bind_text(b, value, member);
+    if (err == 0 && b->node != NULL) {
+        struct node *n = &b->c->nodes[b->node - b->c->nodes];
+        n->value = "";
+        n->quoted = 1; /* still given */
+    }
+    return err;
+}
+
+static int bind_set(const struct binding *b, int (*set)(void *, const char *, struct text *),
+                    const char *value, void *member)
+{
+    char buf[WHY_BYTES];
+    struct text why;
+    int err = check_controls(b, value);
+
+    if (err < 0)
+        return err;
+    text_init(&why, buf, sizeof buf);
+    err = set(member, value, &why);
+    return err < 0 ? complain(b, buf, NULL, NULL) : 0;
 }
 
 static int bind_bool(const struct binding *b, const char *value, void *member)
@@ -112,18 +191,37 @@ static int bind_bool(const struct binding *b, const char *value, void *member)
     return 0;
 }
 
-/** Numbers of one sort: parsed, within their bounds, stored as 64 bits (the signed and the unsigned
- * members alike). */
+/** Into an integer of that many bytes, whichever end comes first. */
+static void store(void *member, unsigned size, int64_t v)
+{
+    const uint8_t v8 = (uint8_t)v;
+    const uint16_t v16 = (uint16_t)v;
+    const uint32_t v32 = (uint32_t)v;
+
+    if (size == 1)
+        memcpy(member, &v8, sizeof v8);
+    else if (size == 2)
+        memcpy(member, &v16, sizeof v16);
+    else if (size == 4)
+        memcpy(member, &v32, sizeof v32);
+    else
+        memcpy(member, &v, sizeof v);
+}
+
+/** Numbers of one sort: parsed, within their bounds. What a smaller member than 4 bytes holds is the
+ * bounds' to say. */
 static int bind_number(const struct binding *b, const char *value, void *member, int parsed,
                        int64_t v, const char *sort)
 {
-    if (parsed == NEFIA_ETOOBIG)
+    unsigned size = int_size(b->field);
+
+    if (parsed == NEFIA_ETOOBIG || (size < sizeof v && v > UINT32_MAX))
         return refuse_value(b, value, "is too large", "");
     if (parsed < 0)
         return refuse_value(b, value, "is not ", sort);
     if (!within(b->field, v))
         return refuse_range(b, value);
-    memcpy(member, &v, sizeof v);
+    store(member, size, v);
     return 0;
 }
 
@@ -176,54 +274,12 @@ static int bind_word(const struct binding *b, const char *value, void *member)
         text_str(&list, f->words[i]);
         if (!str_eq(value, f->words[i]))
             continue;
-        memcpy(member, &i, sizeof i);
+        store(member, int_size(f), i);
         return 0;
     }
-    if (value[0] == '\0' && f->def == NULL && !f->required)
+    if (value[0] == '\0' && !f->required)
         return 0; /* "" says the same as leaving it out */
     return refuse_value(b, value, "is not one of ", buf);
-}
-
-static int bind_strings(const struct binding *b, void *member)
-{
-    const struct node *n = b->node;
-    struct string_list list = {n, 1};
-
-    if (n->type == NODE_MAP)
-        return refuse_value(b, NULL, HINTED("is a map of keys", "; a list of texts is wanted"), "");
-    if (n->type == NODE_LIST) {
-        list = (struct string_list){node_first(b->c, n), n->children};
-        for (const struct node *item = list.first; item != NULL; item = node_next(b->c, item)) {
-            struct binding at = {b->c, item, b->where, b->field};
-            if (item->type == NODE_REFUSED)
-                return NEFIA_EINVAL;
-            if (item->type != NODE_SCALAR)
-                return refuse_value(&at, NULL, "has an item that is no text", "");
-        }
-    }
-    if (!within(b->field, list.count))
-        return refuse_range(b, NULL);
-    memcpy(member, &list, sizeof list);
-    return 0;
-}
-
-/* ---- defaults, and the choice between them and the file ---- */
-
-static size_t member_size(enum field_type type)
-{
-    switch (type) {
-    case FIELD_BOOL:
-        return sizeof(bool);
-    case FIELD_WORD:
-        return sizeof(int);
-    case FIELD_STRINGS:
-        return sizeof(struct string_list);
-    case FIELD_STRING:
-    case FIELD_NODE:
-        return sizeof(void *);
-    default:
-        return sizeof(int64_t);
-    }
 }
 
 static int bind_scalar(const struct binding *b, const char *value, void *member)
@@ -231,6 +287,10 @@ static int bind_scalar(const struct binding *b, const char *value, void *member)
     switch (b->field->type) {
     case FIELD_STRING:
         return bind_string(b, value, member);
+    case FIELD_TEXT:
+        return bind_text(b, value, member);
+    case FIELD_SECRET:
+        return bind_secret(b, value, member);
     case FIELD_BOOL:
         return bind_bool(b, value, member);
     case FIELD_INT:
@@ -241,41 +301,107 @@ static int bind_scalar(const struct binding *b, const char *value, void *member)
         return bind_tenths(b, value, member);
     case FIELD_WORD:
         return bind_word(b, value, member);
+    case FIELD_SET:
+        return bind_set(b, b->field->set, value, member);
     default:
         return 0;
     }
 }
 
-/** A default list of one item needs a node to stand in. */
-static void default_list(const struct binding *b, void *member)
-{
-    struct config *c = b->c;
+/* ---- lists ---- */
 
-    if (c->nodes_len >= c->nodes_cap) {
-        config_error(c, NULL, b->where, "more values than this build has room for",
-                     HINT("; raise CONFIG_"), c->program, "_CONFIG_NODES", (char *)0);
-        return;
-    }
-    struct node *n = &c->nodes[c->nodes_len++];
-    *n = (struct node){.type = NODE_SCALAR, .quoted = 1, .value = b->field->def};
-    struct string_list list = {n, 1};
-    memcpy(member, &list, sizeof list);
+static void *list_item(const struct field *f, void *out, unsigned i)
+{
+    return (char *)out + f->offset + i * (f->list->size ? f->list->size : sizeof(char *));
 }
 
-static void set_default(const struct binding *b, void *member)
+static unsigned *list_count(const struct field *f, void *out)
+{
+    return (unsigned *)(void *)((char *)out + f->list->count);
+}
+
+/** One more text of a list. */
+static void bind_item(const struct binding *b, const char *value, void *out)
+{
+    unsigned *count = list_count(b->field, out);
+    void *item = list_item(b->field, out, *count);
+    int err;
+
+    if (b->field->list->set != NULL) {
+        err = bind_set(b, b->field->list->set, value, item);
+    } else {
+        err = check_controls(b, value);
+        memcpy(item, &value, sizeof value);
+    }
+    *count += err == 0;
+}
+
+static bool list_fits(const struct binding *b, unsigned items)
+{
+    if (items >= (unsigned)b->field->min && items <= b->field->list->cap)
+        return true;
+    refuse_range(b, NULL);
+    return false;
+}
+
+/** A list of texts, or one text. */
+static void bind_texts(const struct binding *b, void *out)
+{
+    const struct node *n = b->node;
+    struct binding at = *b;
+
+    if (n->type == NODE_MAP) {
+        refuse_value(b, NULL, HINTED("is a map of keys", "; a list of texts is wanted"), "");
+    } else if (n->type == NODE_SCALAR) {
+        bind_item(b, n->value, out);
+    } else if (list_fits(b, n->children)) {
+        for (at.node = node_first(b->c, n); at.node != NULL; at.node = node_next(b->c, at.node)) {
+            at.item++;
+            if (at.node->type == NODE_SCALAR)
+                bind_item(&at, at.node->value, out);
+            else if (at.node->type != NODE_REFUSED)
+                refuse_value(&at, NULL, "is not a text", "");
+        }
+    }
+}
+
+/* ---- defaults, and the choice between them and the file ---- */
+
+static size_t member_size(const struct field *f)
+{
+    switch (f->type) {
+    case FIELD_BOOL:
+        return sizeof(bool);
+    case FIELD_STRING:
+    case FIELD_TEXT:
+    case FIELD_SECRET:
+    case FIELD_NODE:
+        return sizeof(void *);
+    case FIELD_INT:
+    case FIELD_DURATION:
+    case FIELD_TENTHS:
+    case FIELD_WORD:
+        return int_size(f);
+    default:
+        return 0;
+    }
+}
+
+static void set_default(const struct binding *b, void *out)
 {
     const struct field *f = b->field;
-    const int none = -1;
+    struct binding none = {b->c, NULL, b->where, f, -1};
+    void *member = (char *)out + f->offset;
 
-    memset(member, 0, member_size(f->type));
-    if (f->type == FIELD_WORD)
-        memcpy(member, &none, sizeof none);
+    memset(member, f->type == FIELD_WORD ? 0xFF : 0, member_size(f));
+    if (f->type == FIELD_LIST)
+        *list_count(f, out) = 0;
     if (f->def == NULL)
         return;
-    if (f->type == FIELD_STRINGS)
-        default_list(b, member);
+    if (f->type == FIELD_LIST)
+        bind_item(&none, f->def, out);
     else
-        bind_scalar(b, f->def, member);
+        bind_scalar(&none, f->def, member);
 }
 
 static bool is_empty(const struct node *n)
@@ -285,49 +411,56 @@ static bool is_empty(const struct node *n)
 
 static bool is_structure(enum field_type type)
 {
-    return type == FIELD_NODE || type == FIELD_STRINGS;
+    return type == FIELD_NODE || type == FIELD_LIST || type == FIELD_OWNED;
 }
 
 static int refuse_missing(const struct binding *b, const struct node *map)
 {
-    struct binding at = {b->c, map, b->where, b->field};
+    struct binding at = {b->c, map, b->where, b->field, -1};
 
     return refuse_value(&at, NULL, b->field->help != NULL ? "missing: " : "missing",
                         b->field->help != NULL ? b->field->help : "");
 }
 
 /** A key that is not there, or there without a value. */
-static void bind_absent(const struct binding *b, const struct node *map, void *member)
+static void bind_absent(const struct binding *b, const struct node *map, void *out)
 {
-    set_default(b, member);
+    set_default(b, out);
     if (b->field->required && (map == NULL || map->type != NODE_REFUSED))
         refuse_missing(b, map);
 }
 
-static void bind_field(const struct binding *b, const struct node *map, void *member)
+static void bind_field(const struct binding *b, const struct node *map, void *out)
 {
     const struct node *n = b->node;
     const struct field *f = b->field;
+    void *member = (char *)out + f->offset;
 
     if (is_empty(n) && is_structure(f->type)) {
-        bind_absent(b, map, member);
+        bind_absent(b, map, out);
         return;
     }
-    set_default(b, member);
+    set_default(b, out);
     if (n->type == NODE_REFUSED)
         return;
-    if (f->type == FIELD_NODE)
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS) && f->type == FIELD_ABSENT) {
+        complain(b, "not in this build", f->help, NULL);
+    } else if (f->type == FIELD_LIST && f->list->fields == NULL) {
+        *list_count(f, out) = 0;
+        bind_texts(b, out);
+    } else if (f->type == FIELD_NODE) {
         memcpy(member, &n, sizeof n);
-    else if (f->type == FIELD_STRINGS)
-        bind_strings(b, member);
-    else if (n->type != NODE_SCALAR)
+    } else if (is_structure(f->type)) {
+        return; /* its owner's, or config_bind_maps' */
+    } else if (n->type != NODE_SCALAR) {
         refuse_value(b, NULL, n->type == NODE_MAP ? "is a map of keys" : "is a list",
                      HINT("; one value is wanted"));
-    else if (is_empty(n))
+    } else if (is_empty(n)) {
         refuse_value(b, NULL, HINTED("empty", "; give a value or remove the line"),
-                     f->type == FIELD_STRING ? HINT(", or write \"\" for an empty text") : "");
-    else
+                     is_text(f->type) ? HINT(", or write \"\" for an empty text") : "");
+    } else {
         bind_scalar(b, n->value, member);
+    }
 }
 
 /* ---- unknown keys ---- */
@@ -361,19 +494,39 @@ static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_le
     return above[b_len];
 }
 
-static const char *nearest(const char *key, const struct field *fields)
+/** The i-th key that the tables know, or null. Those of FIELD_ABSENT are not offered. */
+static const char *known_key(const struct field *const *tables, unsigned i)
 {
-    const char *best = NULL;
+    for (; *tables != NULL; tables++) {
+        for (const struct field *f = *tables; f->name != NULL; f++) {
+            if (f->type == FIELD_ABSENT)
+                continue;
+            if (f->type != FIELD_OWNED || f->names == NULL) {
+                if (i-- == 0)
+                    return f->name;
+                continue;
+            }
+            for (unsigned k = 0; f->names(k) != NULL; k++)
+                if (i-- == 0)
+                    return f->names(k);
+        }
+    }
+    return NULL;
+}
+
+static const char *nearest(const char *key, const struct field *const *tables)
+{
+    const char *best = NULL, *name;
     size_t len = strlen(key);
     unsigned bound = (unsigned)len / 3 + 1;
 
     if (len > NAME_MOST)
         return NULL;
-    for (const struct field *f = fields; f->name != NULL; f++) {
-        size_t name_len = strlen(f->name);
-        unsigned d = name_len > NAME_MOST ? bound : distance(key, len, f->name, name_len);
+    for (unsigned i = 0; (name = known_key(tables, i)) != NULL; i++) {
+        size_t name_len = strlen(name);
+        unsigned d = name_len > NAME_MOST ? bound : distance(key, len, name, name_len);
         if (d < bound || (d == bound && best == NULL && d < len)) {
-            best = f->name;
+            best = name;
             bound = d;
         }
     }
@@ -381,10 +534,11 @@ static const char *nearest(const char *key, const struct field *fields)
 }
 
 static void refuse_unknown(struct config *c, const struct node *n, const char *where,
-                           const struct field *fields)
+                           const struct field *const *tables)
 {
     char buf[WHERE_BYTES], list[LIST_BYTES];
-    const char *near = IS_ENABLED(CONFIG_CONFIG_HINTS) ? nearest(n->key, fields) : NULL;
+    const char *near = IS_ENABLED(CONFIG_CONFIG_HINTS) ? nearest(n->key, tables) : NULL;
+    const char *name;
     struct text path, known;
 
     text_init(&path, buf, sizeof buf);
@@ -394,23 +548,34 @@ static void refuse_unknown(struct config *c, const struct node *n, const char *w
         return;
     }
     if (!IS_ENABLED(CONFIG_CONFIG_HINTS)) {
-        config_error(c, n, buf, "unknown key", (char *)0);
+        config_error(c, n, buf, "unknown key, or not in this build", (char *)0);
         return;
     }
     text_init(&known, list, sizeof list);
-    for (const struct field *f = fields; f->name != NULL; f++) {
-        text_str(&known, f > fields ? ", " : "");
-        text_str(&known, f->name);
+    for (unsigned i = 0; (name = known_key(tables, i)) != NULL; i++) {
+        text_str(&known, i > 0 ? ", " : "");
+        text_str(&known, name);
     }
     config_error(c, n, buf, "unknown key; known here: ", list, known.truncated ? "..." : "",
                  (char *)0);
 }
 
-static const struct field *find_field(const struct field *fields, const char *key)
+static bool takes_key(const struct field *f, const char *key)
 {
-    for (const struct field *f = fields; f->name != NULL; f++)
-        if (str_eq(f->name, key))
-            return f;
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS) && f->type == FIELD_ABSENT)
+        return word_index(f->name, (struct slice){key, strlen(key)}) >= 0;
+    for (unsigned i = 0; f->type == FIELD_OWNED && f->names != NULL && f->names(i) != NULL; i++)
+        if (str_eq(f->names(i), key))
+            return true;
+    return str_eq(f->name, key);
+}
+
+static const struct field *find_field(const struct field *const *tables, const char *key)
+{
+    for (; *tables != NULL; tables++)
+        for (const struct field *f = *tables; f->name != NULL; f++)
+            if (takes_key(f, key))
+                return f;
     return NULL;
 }
 
@@ -427,29 +592,95 @@ bool config_is(struct config *c, const struct node *n, const char *where, enum n
     struct node at = {.line = n->line};
     if (n->type == NODE_SCALAR)
         at.line = (uint16_t)(at.line + n->children); /* where a colon may be missing */
-    config_error(c, &at, where, "is ", word_at(words, n->type), "; ", word_at(words, type), " is wanted", (char *)0);
+    config_error(c, &at, where, "is ", word_at(words, n->type), "; ", word_at(words, type),
+                 " is wanted", (char *)0);
     return false;
 }
 
-int config_bind(struct config *c, const struct node *n, const char *where,
-                const struct field *fields, void *out)
+bool config_given(const struct config *c, const struct node *map, const char *key)
+{
+    const struct node *n = node_child(c, map, key);
+
+    return n != NULL && !is_empty(n) && (n->type != NODE_LIST || n->children > 0);
+}
+
+/** All but the lists of maps. */
+static void bind_map(struct config *c, const struct node *n, const char *where,
+                     const struct field *const *tables, void *out)
 {
     static const struct node refused = {.type = NODE_REFUSED};
     unsigned errors = c->errors;
     const struct node *map = config_is(c, n, where, NODE_MAP) ? n : NULL;
     bool wrong = c->errors > errors;
 
-    for (const struct field *f = fields; f->name != NULL; f++) {
-        struct binding b = {c, NULL, where, f};
-        if (node_child(c, map, f->name) == NULL)
-            bind_absent(&b, wrong ? &refused : n, (char *)out + f->offset);
+    for (const struct field *const *table = tables; *table != NULL; table++) {
+        for (const struct field *f = *table; f->name != NULL; f++) {
+            struct binding b = {c, NULL, where, f, -1};
+            if (node_child(c, map, f->name) == NULL)
+                bind_absent(&b, wrong ? &refused : n, out);
+        }
     }
     for (const struct node *m = map ? node_first(c, map) : NULL; m != NULL; m = node_next(c, m)) {
-        struct binding b = {c, m, where, find_field(fields, m->key)};
+        struct binding b = {c, m, where, find_field(tables, m->key), -1};
         if (b.field == NULL && m->type != NODE_REFUSED)
-            refuse_unknown(c, m, where, fields);
+            refuse_unknown(c, m, where, tables);
         else if (b.field != NULL && node_child(c, map, m->key) == m) /* a second one was reported */
-            bind_field(&b, map, (char *)out + b.field->offset);
+            bind_field(&b, map, out);
     }
+}
+
+int config_bind_tables(struct config *c, const struct node *n, const char *where,
+                       const struct field *const *tables, void *out)
+{
+    unsigned errors = c->errors;
+
+    bind_map(c, n, where, tables, out);
+    return c->errors > errors ? NEFIA_EINVAL : 0;
+}
+
+int config_bind(struct config *c, const struct node *n, const char *where,
+                const struct field *fields, void *out)
+{
+    const struct field *const tables[] = {fields, NULL};
+
+    return config_bind_tables(c, n, where, tables, out);
+}
+
+static void bind_maps(struct config *c, const struct node *list, const char *where,
+                      const struct field *f, void *out)
+{
+    const struct field_list *l = f->list;
+    const struct field *const tables[] = {l->fields, NULL};
+    struct binding b = {c, list, where, f, -1};
+    char buf[WHERE_BYTES];
+    unsigned *count = list_count(f, out), index = 0;
+    struct text path;
+
+    text_init(&path, buf, sizeof buf);
+    put_where(&path, &b);
+    size_t len = path.len;
+    if (!config_is(c, list, buf, NODE_LIST) || !list_fits(&b, list->children))
+        return;
+    for (const struct node *n = node_first(c, list); n != NULL; n = node_next(c, n)) {
+        void *item = list_item(f, out, *count);
+        text_rewind(&path, len);
+        config_where_item(&path, "", index++);
+        memset(item, 0, l->size);
+        bind_map(c, n, buf, tables, item);
+        if (l->keep == NULL || l->keep(c, n, buf, item, out))
+            ++*count;
+        else
+            wipe(item, l->size); /* it may hold a key */
+    }
+}
+
+int config_bind_maps(struct config *c, const struct node *n, const char *where,
+                     const struct field *fields, void *out)
+{
+    unsigned errors = c->errors;
+
+    for (const struct field *f = fields; f->name != NULL; f++)
+        if (f->type == FIELD_LIST && f->list->fields != NULL)
+            bind_maps(c, node_child(c, n, f->name), where, f, out);
     return c->errors > errors ? NEFIA_EINVAL : 0;
 }

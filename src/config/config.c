@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tree.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
+#include "nefia/base/wipe.h"
 
 void config_init(struct config *c, const char *program, struct node *nodes, unsigned nodes_cap,
                  void (*report)(void *, const char *), void *report_arg)
@@ -24,44 +26,78 @@ void config_init(struct config *c, const char *program, struct node *nodes, unsi
 
 /* ---- reports ---- */
 
-static void send_report(struct config *c, struct text *message)
-{
-    if (message->truncated) {
-        text_rewind(message, utf8_cut(message->buf, message->len, CONFIG_MESSAGE_BYTES - 4));
-        text_str(message, "...");
-    }
-    c->report(c->report_arg, message->buf);
-}
-
-void config_error(struct config *c, const struct node *n, const char *where, ...)
+static void put_report(struct config *c, bool warning, const struct node *n, const char *where,
+                   va_list parts)
 {
     char buf[CONFIG_MESSAGE_BYTES];
+    bool apart = warning && c->warn != NULL; /* it is said what they are */
     struct text message;
-    va_list parts;
 
-    if (++c->errors > CONFIG_MOST_REPORTS)
-        return;
     text_init(&message, buf, sizeof buf);
     text_printable(&message, c->path, strlen(c->path));
     if (n != NULL && n->line > 0) {
         text_char(&message, ':');
         text_u64(&message, n->line);
     }
-    text_str(&message, ": ");
+    text_str(&message, warning && !apart ? ": warning: " : ": ");
     if (where != NULL && where[0] != '\0') {
         text_printable(&message, where, strlen(where));
         text_str(&message, ": ");
     }
-    va_start(parts, where);
     for (const char *part; (part = va_arg(parts, const char *)) != NULL;)
         text_printable(&message, part, strlen(part));
+    if (message.truncated) {
+        text_rewind(&message, utf8_cut(message.buf, message.len, CONFIG_MESSAGE_BYTES - 4));
+        text_str(&message, "...");
+    }
+    (apart ? c->warn : c->report)(c->report_arg, message.buf);
+}
+
+void config_error(struct config *c, const struct node *n, const char *where, ...)
+{
+    va_list parts;
+
+    if (++c->errors > CONFIG_MOST_REPORTS)
+        return;
+    va_start(parts, where);
+    put_report(c, false, n, where, parts);
     va_end(parts);
-    send_report(c, &message);
+}
+
+void config_warn(struct config *c, const struct node *n, const char *where, ...)
+{
+    va_list parts;
+
+    va_start(parts, where);
+    put_report(c, true, n, where, parts);
+    va_end(parts);
+}
+
+/* ---- secrets ---- */
+
+bool config_is_secret(const char *key)
+{
+#define SECRET_WORD(key) #key "\0"
+    static const char words[] = CONFIG_SECRETS(SECRET_WORD);
+
+    return word_index(words, (struct slice){key, strlen(key)}) >= 0;
+}
+
+/** Those that are still in the tree. */
+static void wipe_secrets(struct config *c)
+{
+    for (unsigned i = 0; c->secrets && i < c->nodes_len; i++) {
+        const struct node *n = &c->nodes[i];
+        if (n->type == NODE_SCALAR && n->key != NULL && config_is_secret(n->key))
+            wipe((void *)(uintptr_t)n->value, strlen(n->value)); /* the arena's */
+    }
 }
 
 int config_done(struct config *c)
 {
     unsigned errors = c->errors;
+
+    wipe_secrets(c);
 
     if (errors > CONFIG_MOST_REPORTS) {
         c->errors = 0; /* this one is shown */
@@ -146,12 +182,18 @@ static int load(struct config *c, struct config_source *s, struct config_arena *
     int err;
 
     c->arena = arena;
+    c->secrets = false;
     arena->strings_len = 0;
     tree_init(&t, c);
     if (is_json(c->path))
         err = config_read_json(&t, s, work, work_cap);
     else
         err = config_read_yaml(&t, s, work, work_cap);
+    /* Before an error a secret may have been read. */
+    if (err < 0)
+        wipe(arena->strings, arena->strings_len);
+    if (err < 0 || c->secrets)
+        wipe(work, work_cap);
     if (err < 0)
         return err;
     if (c->nodes_len == 0)
@@ -166,6 +208,7 @@ int config_load_text(struct config *c, const char *name, const char *text, size_
 
     c->path = name;
     c->errors = 0;
+    c->mode = 0;
     return load(c, &s, arena, work, work_cap);
 }
 
@@ -173,14 +216,20 @@ int config_load(struct config *c, const char *path, struct config_arena *arena, 
                 size_t work_cap)
 {
     struct config_source s = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
+    struct stat st;
 
     c->path = path;
     c->errors = 0;
+    c->mode = 0;
     c->nodes_len = 0;
     if (s.fd < 0) {
         config_error(c, NULL, NULL, ERRNO(errno), HINT("; -c FILE names another configuration"),
                      (char *)0);
         return NEFIA_EIO;
+    }
+    if (fstat(s.fd, &st) == 0) {
+        c->mode = (uint16_t)st.st_mode;
+        c->owner = st.st_uid;
     }
     int err = load(c, &s, arena, work, work_cap);
     close(s.fd);

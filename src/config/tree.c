@@ -106,18 +106,24 @@ static uint32_t take_recent(const struct config_arena *a, uint32_t bucket[4], co
     return found;
 }
 
-/** Copy into the arena, ended by NUL; most texts that repeat are kept once. Return: the copy, or
- * null when the arena is full or the text refused (reported, with *err set). */
+/** Copy into the arena, ended by NUL; most texts that repeat are kept once, but never the value of a
+ * secret: it is wiped one day. Return: the copy, or null when the arena is full or the text refused
+ * (reported, with *err set). */
 static const char *keep_text(struct config_tree *t, const char *s, size_t len, unsigned line,
                              int *err)
 {
     struct config_arena *a = t->c->arena;
     uint32_t *bucket = t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)];
+    uint32_t unshared[4] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
     if (memchr(s, '\0', len) != NULL) {
         tree_error(t, line, "a NUL character", HINT("; remove it"));
         *err = NEFIA_EINVAL;
         return NULL;
+    }
+    if (t->has_key && config_is_secret(t->key)) {
+        bucket = unshared;
+        t->c->secrets = true;
     }
     bucket[0] = take_recent(a, bucket, s, len);
     if (bucket[0] != UINT32_MAX)

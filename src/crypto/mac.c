@@ -123,16 +123,6 @@ int mac_key_load(struct mac_key *k, const char *path, struct text *why)
     return err;
 }
 
-int mac_key_inline(struct mac_key *k, const char *key, const char *path, struct text *why)
-{
-    int fd = open_private(path, why);
-
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return mac_key_set(k, key, strlen(key));
-}
-
 void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES])
 {
     br_hmac_context ctx;

@@ -1,47 +1,33 @@
 #include "nefia/event/settings.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "nefia/base/wipe.h"
 #include "nefia/event/event.h"
 
-static const struct field root_fields[] = {
+const struct field settings_root_fields[] = {
     {.name = "host_id",
      .type = FIELD_STRING,
-     .offset = offsetof(struct settings_root, host_id),
+     FIELD_AT(struct settings_root, host_id),
      .min = 1,
      .max = EVENT_HOST_MAX,
      .help = FIELD_NOTE("name of this device in its events; default: the hostname")},
-    {.name = "beacons", .type = FIELD_NODE, .offset = offsetof(struct settings_root, beacons)},
-    {.name = "reactor", .type = FIELD_NODE, .offset = offsetof(struct settings_root, reactor)},
-    {.name = "policy", .type = FIELD_NODE, .offset = offsetof(struct settings_root, policy)},
+    {.name = "beacons", .type = FIELD_NODE, FIELD_AT(struct settings_root, beacons)},
+    {.name = "reactor", .type = FIELD_NODE, FIELD_AT(struct settings_root, reactor)},
+    FIELD_NOT("policy\0", "") /* ignored, it would not be enforced */
     {.name = NULL},
 };
 
 void settings_bind_root(struct settings_root *r, struct config *c)
 {
-    config_bind(c, c->nodes, "", root_fields, r);
+    config_bind(c, c->nodes, "", settings_root_fields, r);
 }
 
-/** Of both programs: one file may be for both. Return: whether there were any. */
-static bool wipe_keys(struct config *c)
-{
-    static const char *const sections[] = {"beacons", "reactor"};
-    bool any = false;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(sections); i++) {
-        const struct node *n = node_child(c, node_child(c, c->nodes, sections[i]), "hmac_key");
-
-        if (!n || n->type != NODE_SCALAR)
-            continue;
-        wipe((void *)(uintptr_t)n->value, strlen(n->value));
-        any = true;
-    }
-    return any;
-}
-
-bool settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
-                       const char *key)
+void settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
+                       char *key)
 {
     const char *name = file ? "hmac_key_file" : "hmac_key";
     char why_buf[320], where_buf[32];
@@ -50,17 +36,60 @@ bool settings_load_key(struct mac_key *k, struct config *c, const char *section,
     text_init(&why, why_buf, sizeof why_buf);
     text_init(&where, where_buf, sizeof where_buf);
     config_where_key(&where, section, name);
-    mac_key_wipe(k);
-    if (file && key)
-        text_str(&why, "hmac_key is given too; remove one of them");
-    else if (file)
-        mac_key_load(k, file, &why);
-    else if (key)
-        mac_key_inline(k, key, c->path, &why);
+    if (k) {
+        mac_key_wipe(k);
+        if (file && key)
+            text_str(&why, "hmac_key is given too; remove one of them");
+        else if (file)
+            mac_key_load(k, file, &why);
+        else if (key)
+            mac_key_set(k, key, strlen(key)); /* the table has its bounds */
+    }
+    if (key)
+        wipe(key, strlen(key));
     if (why.len)
         config_error(c, node_child(c, node_child(c, c->nodes, section), name), where.buf, why.buf,
                      (char *)0);
-    return wipe_keys(c);
+}
+
+/** Neither root's nor ours: whoever it belongs to can read it, and put something else in its place. */
+static void warn_of_owner(struct config *c, const struct node *n, const char *where,
+                          const char *path, uint32_t owner)
+{
+    if (owner != 0 && owner != geteuid())
+        config_warn(c, n, where, path, " belongs to user ", DEC(owner), HINT("; run: chown root "),
+                    path, (char *)0);
+}
+
+void settings_warn_key_file(struct config *c, const struct node *n, const char *where,
+                            const struct privileges *user)
+{
+    struct stat st;
+    /* As the key itself is opened: a FIFO must not hang the start. What fails was reported. */
+    int fd = n && n->value ? open(n->value, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && !(user->name && st.st_uid == user->uid))
+        warn_of_owner(c, n, where, n->value, st.st_uid);
+    close(fd);
+}
+
+void settings_warn(struct config *c, const char *section, const struct privileges *user)
+{
+    char where_buf[32];
+    struct text where;
+
+    text_init(&where, where_buf, sizeof where_buf);
+    config_where_key(&where, section, "hmac_key_file");
+    settings_warn_key_file(c, node_child(c, node_child(c, c->nodes, section), "hmac_key_file"),
+                           where_buf, user);
+    if (!S_ISREG(c->mode))
+        return;
+    warn_of_owner(c, NULL, NULL, c->path, c->owner);
+    if (c->mode & 022)
+        config_warn(c, NULL, NULL, "other users can write this file",
+                    HINT("; run: chmod go-w "), c->path, (char *)0);
 }
 
 void settings_bind_user(struct privileges *p, struct config *c, const char *section, void *work,

@@ -90,15 +90,12 @@ int action_bind(struct action *a, struct config *c, const struct node *n, const 
     *a = (struct action){0};
     if (word < 0)
         return word;
-    a->word = (uint16_t)word;
-    a->class = find_class(action_words[word]);
-    if (!a->class)
-        return NEFIA_ENOTSUP;
-    int err = config_bind(c, n, where, a->class->fields, &f);
+    f.action.word = (uint16_t)word;
+    f.action.class = find_class(action_words[word]);
+    int err = f.action.class ? config_bind(c, n, where, f.action.class->fields, &f) : NEFIA_ENOTSUP;
+    *a = f.action;
     if (err < 0)
         return err;
-    a->command = f.command;
-    a->timeout_ms = (uint32_t)f.timeout_ms;
     if (f.webhook_name)
         return bind_webhook(a, c, n, where, hooks, f.webhook_name);
     if (f.target == TARGET_HOST) {

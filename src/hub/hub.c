@@ -183,8 +183,9 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
         settings_bind_user(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     const struct webhooks hooks = {s->hooks, s->hook_count};
     rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
-    if (settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key))
-        wipe(pool_receive, sizeof pool_receive);
+    settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key);
+    s->hmac_key = NULL;
+    hub_settings_warn(s, c, rules_staged_able(&h->rules));
     err = config_done(c);
     if (err < 0)
         rules_abort(&h->rules);

@@ -33,48 +33,49 @@ const char *rules_pattern_text(const struct rules *r, uint16_t pattern)
 
 /* ---- Reading the configuration ---- */
 
-struct rule_fields {
-    const char *name, *event_pattern, *host_pattern;
-    int severity;
-    bool idempotent;
+/** What a rule's fields are bound into: the rule itself, and what becomes part of it. */
+struct rule_input {
+    struct rule rule;
+    const char *event_pattern, *host_pattern;
     const struct node *action;
 };
 
-static const struct field rule_table[] = {
+const struct field rule_fields[] = {
     {.name = "name",
      .type = FIELD_STRING,
-     .offset = offsetof(struct rule_fields, name),
+     FIELD_AT(struct rule_input, rule.name),
      .min = 1,
      .max = RULE_NAME_MAX,
      .required = true,
      .help = "unique name, used in logs and status"},
     {.name = "event_pattern",
      .type = FIELD_STRING,
-     .offset = offsetof(struct rule_fields, event_pattern),
+     FIELD_AT(struct rule_input, event_pattern),
      .min = 0,
      .max = CONFIG_PATTERN_BYTES,
      .def = "",
      .help = "regular expression (RE2) on the event's type; empty: all"},
     {.name = "host_pattern",
      .type = FIELD_STRING,
-     .offset = offsetof(struct rule_fields, host_pattern),
+     FIELD_AT(struct rule_input, host_pattern),
      .min = 0,
      .max = CONFIG_PATTERN_BYTES,
      .def = "",
      .help = "regular expression (RE2) on the event's host_id; empty: all"},
     {.name = "severity",
      .type = FIELD_WORD,
-     .offset = offsetof(struct rule_fields, severity),
+     FIELD_AT(struct rule_input, rule.least),
      .words = severity_words,
+     .def = "info",
      .help = "least severity that matches; empty: all"},
     {.name = "idempotent",
      .type = FIELD_BOOL,
-     .offset = offsetof(struct rule_fields, idempotent),
+     FIELD_AT(struct rule_input, rule.idempotent),
      .def = "false",
      .help = "true: run an action interrupted by a crash again"},
     {.name = "action",
      .type = FIELD_NODE,
-     .offset = offsetof(struct rule_fields, action),
+     FIELD_AT(struct rule_input, action),
      .required = true,
      .help = "the action"},
     {0},
@@ -174,27 +175,23 @@ static int stage_action(struct staging *s, struct rule *rule, const struct node 
 static int stage_rule(struct staging *s, const struct node *n, const char *where)
 {
     unsigned errors = s->c->errors;
-    struct rule_fields f;
-    struct rule rule = {0};
+    struct rule_input f = {0};
 
-    config_bind(s->c, n, where, rule_table, &f);
+    config_bind(s->c, n, where, rule_fields, &f);
     int event_pattern = stage_pattern(s, node_child(s->c, n, "event_pattern"), where,
                                       "event_pattern", f.event_pattern);
     int host_pattern = stage_pattern(s, node_child(s->c, n, "host_pattern"), where, "host_pattern",
                                      f.host_pattern);
-    int action = stage_action(s, &rule, f.action, where);
-    if (f.name && name_taken(s->set, f.name))
-        config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.name,
+    int action = stage_action(s, &f.rule, f.action, where);
+    if (f.rule.name && name_taken(s->set, f.rule.name))
+        config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.rule.name,
                      "\" is already used by an earlier rule", (char *)0);
-    if (!f.name)
+    if (!f.rule.name)
         return 0;
     /* Kept even with errors, to check later names against it; the set is dropped in the end. */
-    rule.name = f.name;
-    rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
-    rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
-    rule.idempotent = f.idempotent;
-    rule.least = (uint8_t)(f.severity < 0 ? SEVERITY_INFO : f.severity);
-    s->set->rules[s->set->count++] = rule;
+    f.rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
+    f.rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
+    s->set->rules[s->set->count++] = f.rule;
     return s->c->errors != errors ? 0 : action;
 }
 
@@ -258,6 +255,16 @@ static void forget_memos(struct rules *r)
         r->types[i].len = 0;
     for (unsigned i = 0; i < r->host_cap; i++)
         r->hosts[i].len = 0;
+}
+
+unsigned rules_staged_able(const struct rules *r)
+{
+    const struct rule_set *set = &r->sets[!r->active];
+    unsigned able = 0;
+
+    for (unsigned i = 0; i < set->count; i++)
+        able += set->rules[i].action.class != NULL;
+    return able;
 }
 
 void rules_commit(struct rules *r)

@@ -8,53 +8,149 @@
 
 #define SOCKET_DEFAULT "/run/nefia/reactor.sock"
 
-/** `reactor:` as the binder sees it. */
-struct section {
-    bool enabled;
-    const char *listen_address;
-    int64_t listen_port;
-    struct string_list peers;
-    const char *hmac_key, *hmac_key_file, *state_dir, *control_socket, *peers_from, *user;
-    int64_t max_connections_per_peer, max_events_per_sec, journal_kb;
-    bool greeting, require_nonce, journal_sync;
-    const struct node *keys, *rules, *webhooks;
+/** The port is listen_port's, bound before or after. */
+static int set_listen(void *member, const char *value, struct text *why)
+{
+    struct addr *a = member;
+    uint16_t port = a->port;
+
+    /* One that is given is not both of the defaults. */
+    for (uint16_t given = 1; given <= 2; given++) {
+        int err = addr_parse(a, value, strlen(value), given, why);
+        if (err < 0)
+            return err;
+        if (a->port == given)
+            continue;
+        text_str(why, "an address without a port is wanted; the port is listen_port's");
+        return NEFIA_EINVAL;
+    }
+    a->port = port;
+    return 0;
+}
+
+__attribute__((unused)) /* in a build without WireGuard */
+static int set_peers_from(void *member, const char *value, struct text *why)
+{
+    const char *interface = wireguard_interface(value);
+
+    if (!interface) {
+        text_char(why, '"');
+        text_str(why, value);
+        text_str(why, "\" is not wireguard:INTERFACE, such as wireguard:wg0");
+        return NEFIA_ESYNTAX;
+    }
+    memcpy(member, &interface, sizeof interface);
+    return 0;
+}
+
+static int set_url(void *member, const char *value, struct text *why)
+{
+    return http_url_parse(member, value, why);
+}
+
+/* ---- reactor.webhooks ---- */
+
+#define HOOK(name) FIELD_AT(struct webhook, name)
+static const struct field hook_fields[] = {
+    {.name = "name",
+     .type = FIELD_STRING,
+     HOOK(name),
+     .min = 1,
+     .max = WEBHOOK_NAME_MAX,
+     .required = true,
+     .help = "what `webhook_name` of an alert says"},
+    {.name = "url",
+     .type = FIELD_SET,
+     HOOK(url),
+     .required = true,
+     .set = set_url,
+     .help = "where events are posted to: http://host[:port]/path"},
+    {FIELD_SECRET_KEY(secret),
+     HOOK(secret),
+     .min = 0,
+     .max = MAC_KEY_MAX,
+     .help = "signs the event in X-Nefia-Signature; empty: no signature"},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     HOOK(timeout_ms),
+     .min = 100,
+     .max = 300000,
+     .def = "10s",
+     .help = "of one try"},
+    {.name = "retries",
+     .type = FIELD_INT,
+     HOOK(retries),
+     .min = 0,
+     .max = 10,
+     .def = "3",
+     .help = "tries after the first one"},
+    {.name = NULL},
 };
 
-#define MEMBER(name) .offset = offsetof(struct section, name)
-static const struct field section_fields[] = {
+/** Also one with an error is kept: rules that name it are right. */
+static bool keep_hook(struct config *c, const struct node *n, const char *where, void *item,
+                      void *out)
+{
+    const struct webhook *hook = item;
+    const struct hub_settings *s = out;
+
+    for (unsigned i = 0; hook->name && i < s->hook_count; i++)
+        if (str_eq(s->hooks[i].name, hook->name))
+            config_error(c, node_child(c, n, "name"), where, "name: \"", hook->name,
+                         "\" is the name of an earlier webhook", (char *)0);
+    return hook->name;
+}
+
+/* ---- reactor ---- */
+
+__attribute__((unused)) /* in a build without alerts */
+static const struct field_list hook_list = {
+    .count = offsetof(struct hub_settings, hook_count),
+    .size = sizeof(struct webhook),
+    .cap = CONFIG_WEBHOOKS,
+    .remedy = "; raise CONFIG_WEBHOOKS",
+    .fields = hook_fields,
+    .keep = keep_hook,
+};
+
+static const struct field_list peer_list = {
+    .count = offsetof(struct hub_settings, peer_count),
+    .size = sizeof(struct addr_net),
+    .cap = CONFIG_PEERS,
+    .remedy = "; raise CONFIG_PEERS",
+    .set = hub_set_net,
+};
+
+#define MEMBER(name) FIELD_AT(struct hub_settings, name)
+const struct field reactor_fields[] = {
     {.name = "enabled",
      .type = FIELD_BOOL,
      MEMBER(enabled),
      .def = "true",
      .help = "false: `reactor run` refuses to start"},
     {.name = "listen_address",
-     .type = FIELD_STRING,
-     MEMBER(listen_address),
+     .type = FIELD_SET,
+     MEMBER(listen),
      .def = "0.0.0.0",
+     .set = set_listen,
      .help = "address to listen on; `::` takes IPv6 and IPv4"},
     {.name = "listen_port",
      .type = FIELD_INT,
-     MEMBER(listen_port),
+     MEMBER(listen.port),
      .min = 1,
      .max = 65535,
      .def = "9500",
      .help = "TCP port to listen on"},
     {.name = "peers",
-     .type = FIELD_STRINGS,
+     .type = FIELD_LIST,
      MEMBER(peers),
+     .list = &peer_list,
      .help = "addresses and networks that may connect; empty: all"},
-    {.name = "peers_from",
-     .type = FIELD_STRING,
-     MEMBER(peers_from),
-     .help = "wireguard:INTERFACE: its peers may connect"},
-    {.name = "user",
-     .type = FIELD_STRING,
-     MEMBER(user),
-     .min = 1,
-     .max = 64,
-     .help = "who to become after the start; not given: nobody"},
-    {.name = "hmac_key",
-     .type = FIELD_STRING,
+    FIELD_IF(CONFIG_WIREGUARD_PEERS, "peers_from", .type = FIELD_SET, MEMBER(peers_from),
+             .set = set_peers_from, .help = "wireguard:INTERFACE: its peers may connect")
+    FIELD_IF(CONFIG_PRIVILEGES, "user", .type = FIELD_STRING, MEMBER(user.name), .min = 1,
+             .max = 64, .help = "who to become after the start; not given: nobody")
+    {FIELD_SECRET_KEY(hmac_key),
      MEMBER(hmac_key),
      .min = MAC_KEY_MIN,
      .max = MAC_KEY_MAX,
@@ -109,162 +205,30 @@ static const struct field section_fields[] = {
      .max = 1000000,
      .def = "0",
      .help = "of one connection, which is slowed to it; 0: no bound"},
-    {.name = "keys", .type = FIELD_NODE, MEMBER(keys), .help = "a list of keys, each of one host"},
-    {.name = "rules", .type = FIELD_NODE, MEMBER(rules), .help = "a list of rules"},
-    {.name = "webhooks", .type = FIELD_NODE, MEMBER(webhooks), .help = "a list of webhooks"},
+    {.name = "keys",
+     .type = FIELD_LIST,
+     MEMBER(keys),
+     .list = &hub_key_list,
+     .help = "a list of keys, each of one host"},
+    {.name = "rules", .type = FIELD_OWNED, .help = "a list of rules"},
+    FIELD_IF(CONFIG_ACTION_ALERT, "webhooks", .type = FIELD_LIST, MEMBER(hooks),
+             .list = &hook_list, .help = "a list of webhooks")
     {.name = NULL},
 };
 
-/** One item of `webhooks:`. */
-struct hook_fields {
-    const char *name, *url, *secret;
-    uint64_t timeout_ms;
-    int64_t retries;
-};
-
-#define HOOK(name) .offset = offsetof(struct hook_fields, name)
-static const struct field hook_table[] = {
-    {.name = "name",
-     .type = FIELD_STRING,
-     HOOK(name),
-     .min = 1,
-     .max = WEBHOOK_NAME_MAX,
-     .required = true,
-     .help = "what `webhook_name` of an alert says"},
-    {.name = "url",
-     .type = FIELD_STRING,
-     HOOK(url),
-     .min = 1,
-     .max = HTTP_URL_MAX,
-     .required = true,
-     .help = "where events are posted to: http://host[:port]/path"},
-    {.name = "secret",
-     .type = FIELD_STRING,
-     HOOK(secret),
-     .min = 0,
-     .max = MAC_KEY_MAX,
-     .def = "",
-     .help = "signs the event in X-Nefia-Signature; empty: no signature"},
-    {.name = "timeout",
-     .type = FIELD_DURATION,
-     HOOK(timeout_ms),
-     .min = 100,
-     .max = 300000,
-     .def = "10s",
-     .help = "of one try"},
-    {.name = "retries",
-     .type = FIELD_INT,
-     HOOK(retries),
-     .min = 0,
-     .max = 10,
-     .def = "3",
-     .help = "tries after the first one"},
-    {.name = NULL},
-};
-
-static void bind_hook(struct hub_settings *s, struct config *c, const struct node *n,
-                      const char *where)
+static void check_section(const struct hub_settings *s, struct config *c, const struct node *n)
 {
-    struct hook_fields f;
-    struct webhook *hook = &s->hooks[s->hook_count];
-    char why_buf[160], path_buf[64];
-    struct text why, path;
+    static const char *const guards[] = {"hmac_key", "hmac_key_file", "keys", "peers", "peers_from"};
+    unsigned guarded = 0;
 
-    text_init(&why, why_buf, sizeof why_buf);
-    text_init(&path, path_buf, sizeof path_buf);
-    config_bind(c, n, where, hook_table, &f);
-    if (f.url && http_url_parse(&hook->url, f.url, &why) < 0) {
-        config_where_key(&path, where, "url");
-        config_error(c, node_child(c, n, "url"), path.buf, why.buf, (char *)0);
-    }
-    for (unsigned i = 0; f.name && i < s->hook_count; i++)
-        if (str_eq(s->hooks[i].name, f.name))
-            config_error(c, node_child(c, n, "name"), where, "name: \"", f.name,
-                         "\" is the name of an earlier webhook", (char *)0);
-    /* Also one with an error: rules that name it are right. */
-    if (!f.name)
-        return;
-    hook->name = f.name;
-    hook->secret = f.secret ? f.secret : "";
-    hook->timeout_ms = (uint32_t)f.timeout_ms;
-    hook->retries = (uint32_t)f.retries;
-    s->hook_count++;
-}
-
-static void bind_hooks(struct hub_settings *s, struct config *c, const struct node *list)
-{
-    unsigned index = 0;
-
-    if (!config_is(c, list, "reactor.webhooks", NODE_LIST))
-        return;
-    for (const struct node *n = node_first(c, list); n; n = node_next(c, n), index++) {
-        char buf[48];
-        struct text where;
-
-        text_init(&where, buf, sizeof buf);
-        config_where_item(&where, "reactor.webhooks", index);
-        if (s->hook_count == CONFIG_WEBHOOKS) {
-            config_error(c, n, where.buf,
-                         "more webhooks than this build takes; raise CONFIG_WEBHOOKS", (char *)0);
-            return;
-        }
-        bind_hook(s, c, n, where.buf);
-    }
-}
-
-static void bind_peers(struct hub_settings *s, struct config *c, const struct string_list *list)
-{
-    const struct node *n = list->first;
-    char buf[160], where_buf[48];
-    struct text why, where;
-
-    for (unsigned i = 0; i < list->count; i++, n = node_next(c, n)) {
-        text_init(&why, buf, sizeof buf);
-        text_init(&where, where_buf, sizeof where_buf);
-        config_where_item(&where, "reactor.peers", i);
-        if (s->peer_count == CONFIG_PEERS) {
-            config_error(c, n, where.buf, "more peers than this build takes; raise CONFIG_PEERS",
-                         (char *)0);
-            return;
-        }
-        if (addr_net_parse(&s->peers[s->peer_count], n->value, strlen(n->value), &why) < 0)
-            config_error(c, n, where.buf, why.buf, (char *)0);
-        else
-            s->peer_count++;
-    }
-}
-
-static void bind_peers_from(struct hub_settings *s, struct config *c, const struct node *n,
-                            const char *value)
-{
-    if (!value)
-        return;
-    s->peers_from = wireguard_interface(value);
-    if (!IS_ENABLED(CONFIG_WIREGUARD_PEERS))
-        config_error(c, node_child(c, n, "peers_from"), "reactor.peers_from",
-                     "not in this build (CONFIG_WIREGUARD_PEERS)", (char *)0);
-    else if (!s->peers_from)
-        config_error(c, node_child(c, n, "peers_from"), "reactor.peers_from", "\"", value,
-                     "\" is not wireguard:INTERFACE, such as wireguard:wg0", (char *)0);
-}
-
-static void bind_user(struct hub_settings *s, struct config *c, const struct node *n,
-                      const char *value)
-{
-    s->user.name = value;
-    if (value && !IS_ENABLED(CONFIG_PRIVILEGES))
-        config_error(c, node_child(c, n, "user"), "reactor.user",
-                     "not in this build (CONFIG_PRIVILEGES)", (char *)0);
-}
-
-static void check_section(struct config *c, const struct node *n, const struct section *b)
-{
-    if (!b->hmac_key && !b->hmac_key_file && !b->keys && b->peers.count == 0 && !b->peers_from)
+    for (unsigned i = 0; i < ARRAY_SIZE(guards); i++)
+        guarded += config_given(c, n, guards[i]);
+    if (!guarded)
         config_error(
             c, n, "reactor",
             "anybody could send events; set hmac_key_file, or list `peers` that may connect",
             (char *)0);
-    if (b->require_nonce && !b->greeting)
+    if (s->require_nonce && !s->greeting)
         config_error(c, node_child(c, n, "require_nonce"), "reactor.require_nonce",
                      "without a greeting nobody has a nonce; remove `greeting: false`", (char *)0);
 }
@@ -272,41 +236,50 @@ static void check_section(struct config *c, const struct node *n, const struct s
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules)
 {
     unsigned errors = c->errors;
-    char buf[160];
     struct settings_root root;
-    struct section b;
-    struct text why;
 
     memset(s, 0, sizeof *s);
-    text_init(&why, buf, sizeof buf);
     settings_bind_root(&root, c);
-    config_bind(c, root.reactor, "reactor", section_fields, &b);
-    s->enabled = b.enabled;
-    s->hmac_key = b.hmac_key;
-    s->hmac_key_file = b.hmac_key_file;
-    s->state_dir = b.state_dir;
-    s->control_socket = b.control_socket;
-    if (addr_parse(&s->listen, b.listen_address, strlen(b.listen_address), (uint16_t)b.listen_port,
-                   &why) < 0)
-        config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address",
-                     why.buf, (char *)0);
-    else if (s->listen.port != b.listen_port)
-        config_error(c, node_child(c, root.reactor, "listen_address"), "reactor.listen_address",
-                     "an address without a port is wanted; the port is listen_port's", (char *)0);
-    bind_peers(s, c, &b.peers);
-    bind_peers_from(s, c, root.reactor, b.peers_from);
-    bind_user(s, c, root.reactor, b.user);
-    bind_hooks(s, c, b.webhooks);
-    hub_keys_bind(s, c, b.keys);
-    s->greeting = b.greeting;
-    s->require_nonce = b.require_nonce;
-    s->journal_kb = (uint32_t)b.journal_kb;
-    s->journal_sync = b.journal_sync;
-    s->max_connections_per_peer = (uint32_t)b.max_connections_per_peer;
-    s->max_events_per_sec = (uint32_t)b.max_events_per_sec;
-    check_section(c, root.reactor, &b);
-    *rules = b.rules;
+    config_bind(c, root.reactor, "reactor", reactor_fields, s);
+    config_bind_maps(c, root.reactor, "reactor", reactor_fields, s);
+    check_section(s, c, root.reactor);
+    *rules = node_child(c, root.reactor, "rules");
     return c->errors == errors ? 0 : NEFIA_EINVAL;
+}
+
+/** The files that `keys` names, as in hub_key_list. */
+static void warn_key_files(const struct hub_settings *s, struct config *c, const struct node *keys)
+{
+    static const char *const names[] = {"file", "next_file"};
+    char item_buf[48], buf[64];
+    struct text item, where;
+    unsigned index = 0;
+
+    for (const struct node *n = node_first(c, keys); n; n = node_next(c, n), index++) {
+        text_init(&item, item_buf, sizeof item_buf);
+        config_where_item(&item, "reactor.keys", index);
+        for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+            text_init(&where, buf, sizeof buf);
+            config_where_key(&where, item_buf, names[i]);
+            settings_warn_key_file(c, node_child(c, n, names[i]), buf, &s->user);
+        }
+    }
+}
+
+void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned able)
+{
+    const struct node *n = node_child(c, c->nodes, "reactor");
+    const struct node *keys = node_child(c, n, "keys"), *rules = node_child(c, n, "rules");
+
+    settings_warn(c, "reactor", &s->user);
+    if (keys)
+        warn_key_files(s, c, keys);
+    if (!n || !s->enabled || able > 0 || c->errors > 0)
+        return;
+    config_warn(c, rules ? rules : n, "reactor.rules",
+                config_given(c, n, "rules") ? "no rule has an action that this build can do"
+                                            : "there is no rule",
+                "; events are accepted, and nothing is done", (char *)0);
 }
 
 const char *hub_settings_socket(struct config *c)

@@ -80,6 +80,12 @@ void cli_report_log(void *arg, const char *message)
     LOG_ERROR(message);
 }
 
+void cli_warn_log(void *arg, const char *message)
+{
+    (void)arg;
+    LOG_WARN(message);
+}
+
 void cli_report_stderr(void *arg, const char *message)
 {
     (void)arg;

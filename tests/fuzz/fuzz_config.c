@@ -31,10 +31,13 @@ struct all {
     int64_t number, tenths;
     uint64_t duration;
     int word;
-    struct string_list list;
+    const char *list[4];
+    unsigned count;
+    char *secret;
     const struct node *map, *maps;
 };
 
+static const struct field_list paths = {.count = offsetof(struct all, count), .cap = 4};
 static const char *const words[] = {"info", "warning", "critical", NULL};
 #define ROW(key, sort, member) \
     .name = key, .type = FIELD_##sort, .offset = offsetof(struct all, member)
@@ -45,22 +48,22 @@ static const struct field fields[] = {
     {ROW("warning_percent", TENTHS, tenths), .max = 1000, .def = "80"},
     {ROW("interval", DURATION, duration), .min = 1000, .max = -1, .def = "5m"},
     {ROW("severity", WORD, word), .words = words},
-    {ROW("paths", STRINGS, list), .min = 1, .max = 4, .def = "/"},
+    {ROW("paths", LIST, list), .min = 1, .list = &paths, .def = "/"},
+    {ROW("secret", SECRET, secret), .max = 16},
     {ROW("beacons", NODE, map)},
     {ROW("rules", NODE, maps)},
     {0},
 };
 
-static void check_bound(struct config *c, const struct all *a)
+static void check_bound(const struct all *a)
 {
-    const struct node *n = a->list.first;
-
     MUST(a->string != NULL && strlen(a->string) >= 1 && strlen(a->string) <= 8);
     MUST(a->number >= 1 && a->number <= 65535 && a->tenths >= 0 && a->tenths <= 1000);
     MUST(a->duration >= 1000 && a->word >= -1 && a->word <= 2);
-    MUST(a->list.count <= 4);
-    for (unsigned i = 0; i < a->list.count; i++, n = node_next(c, n))
-        MUST(n->value != NULL);
+    MUST(a->count <= 4);
+    for (unsigned i = 0; i < a->count; i++)
+        MUST(a->list[i] != NULL);
+    MUST(a->secret == NULL || strlen(a->secret) <= 16);
 }
 
 static void bind(struct config *c)
@@ -68,14 +71,14 @@ static void bind(struct config *c)
     struct all a, item;
 
     config_bind(c, c->nodes, "", fields, &a);
-    check_bound(c, &a);
+    check_bound(&a);
     config_bind(c, a.map, "beacons", fields, &item);
-    check_bound(c, &item);
+    check_bound(&item);
     if (!config_is(c, a.maps, "rules", NODE_LIST))
         return;
     for (const struct node *n = node_first(c, a.maps); n != NULL; n = node_next(c, n)) {
         config_bind(c, n, "rules[]", fields, &item);
-        check_bound(c, &item);
+        check_bound(&item);
     }
 }
 

@@ -121,8 +121,6 @@ static inline void fix_report(void *arg, const char *message)
  * fix.reports. */
 static inline int fix_load(const char *beacons)
 {
-    const struct node *nodes[SENSOR_COUNT + 1];
-
     text_init(&fix.report, fix.reports, sizeof fix.reports);
     fix.arena = (struct config_arena){.strings = fix.strings, .strings_cap = sizeof fix.strings};
     config_init(&fix.config, "BEACON", fix.nodes, ARRAY_SIZE(fix.nodes), fix_report, &fix);
@@ -130,9 +128,7 @@ static inline int fix_load(const char *beacons)
                                fix.work, sizeof fix.work);
     if (err < 0)
         return err;
-    for (unsigned i = 0; sensor_table[i]; i++)
-        nodes[i] = node_child(&fix.config, fix.config.nodes, sensor_table[i]->name);
-    return sensor_runner_load(&fix.sensor_runner, &fix.config, nodes);
+    return sensor_runner_load(&fix.sensor_runner, &fix.config, fix.config.nodes);
 }
 
 /** Load, and run each sensor once as `once` does, including its command. Return: sensors;

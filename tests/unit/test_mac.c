@@ -217,26 +217,6 @@ TEST(partially_read_key_is_wiped)
     unlink(path);
 }
 
-TEST(inline_key_needs_a_private_file)
-{
-    struct mac_key k = {0};
-    char buf[200];
-    struct text why;
-
-    make_dir();
-    text_init(&why, buf, sizeof buf);
-    put_file(path, "hmac_key: 0123456789abcdef", 26, 0640);
-    CHECK_INT(mac_key_inline(&k, "0123456789abcdef", path, &why), 0);
-    CHECK(k.set);
-    CHECK_STR(buf, "");
-    mac_key_wipe(&k);
-    chmod(path, 0604);
-    CHECK_INT(mac_key_inline(&k, "0123456789abcdef", path, &why), NEFIA_EAUTH);
-    CHECK(!k.set);
-    CHECK(strstr(buf, "run: chmod 600 /tmp/nefia-mac-"));
-    unlink(path);
-}
-
 TEST(cleaned_up)
 {
     if (path[0]) {
@@ -248,4 +228,4 @@ TEST(cleaned_up)
 
 TEST_MAIN(rfc4231_vectors, refuses_malformed_signatures, key_length_is_bounded,
           loads_a_key_from_a_file, follows_links_and_refuses_other_file_types,
-          partially_read_key_is_wiped, inline_key_needs_a_private_file, cleaned_up)
+          partially_read_key_is_wiped, cleaned_up)

@@ -89,7 +89,7 @@ TEST(mistakes_are_named)
     fix_refused("{\"disk_usage\": {\"hysteresis_percent\": 45, \"warning_percent\": 45}}",
             "hysteresis_percent must be below warning_percent");
     fix_refused("{\"disk_usage\": {\"paths\": [\"/\",\n \"tmp\"]}}",
-            "t.json:2: beacons.disk_usage: path \"tmp\"");
+            "t.json:2: beacons.disk_usage.paths[1]: path \"tmp\"");
     fix_refused("{\"disk_usage\": {\"paths\": [\"/\", \"/\"]}}", "duplicate path");
     fix_refused("{\"disk_usage\": {\"critical_percent\": 101}}", "critical_percent");
     fix_refused("{\"disk_usage\": {\"interval\": \"10\"}}", "beacons.disk_usage.interval");

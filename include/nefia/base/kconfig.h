@@ -14,6 +14,12 @@
  * and thereby moves the 1 into second place. */
 #define IS_ENABLED(symbol) NEFIA_KCONFIG_VALUE(symbol)
 
+/** One of two macros, by the same means: `yes` where the symbol is y. For tables. */
+#define KCONFIG_CHOOSE(symbol, yes, no) NEFIA_KCONFIG_WITH(symbol, yes, no)
+#define NEFIA_KCONFIG_WITH(value, yes, no) NEFIA_KCONFIG_PICK(NEFIA_KCONFIG_##value, yes, no)
+#define NEFIA_KCONFIG_PICK(inserted, yes, no) NEFIA_KCONFIG_EITHER(inserted yes, no, 0)
+#define NEFIA_KCONFIG_EITHER(first, second, ...) second
+
 #define NEFIA_KCONFIG_1 0,
 #define NEFIA_KCONFIG_VALUE(value) NEFIA_KCONFIG_PASTE(value)
 #define NEFIA_KCONFIG_PASTE(value) NEFIA_KCONFIG_CALL(NEFIA_KCONFIG_##value)

@@ -24,14 +24,17 @@ struct sensor_common {
     int64_t for_checks;   /* `for`: consecutive checks before a condition is entered, default 1 */
 };
 
-/** A kind of sensor. All members const; what changes is in the state. */
+/** Their table; `interval` has the class's default. */
+extern const struct field sensor_common_fields[], sensor_interval_field;
+
+/** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
     const char *name;     /* configuration key under `beacons:`, also used in the log */
     const char *source;   /* source of its events, such as "disk-beacon" */
     const char *interval; /* default, "5m" */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     const struct field *
-        fields; /* further fields, bound into the state; at most 12; null: none */
+        fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
     uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read

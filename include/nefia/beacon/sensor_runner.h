@@ -56,9 +56,9 @@ struct sensor_runner {
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
                     struct condition_table *conditions, struct emitter *items, max_align_t *states,
                     char *outputs);
-/** Open the sensors of the nodes (parallel to sensor_table), in the inactive set.
+/** Open the sensors of the section `beacons:` (null: nothing) asks for, in the inactive set.
  * Return: 0, or NEFIA_EINVAL after reports. */
-int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *const *nodes);
+int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *section);
 /** Activate the loaded set: the previous one stops, its commands are killed. Sensors present in
  * both keep their schedule and counters; new ones start at a random phase within their interval (30
  * s at most). */

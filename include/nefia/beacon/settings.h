@@ -19,23 +19,30 @@ struct beacon_settings {
     const char *host_id; /* default: the hostname */
     struct uplink_hub reactors[CONFIG_BEACON_REACTORS];
     unsigned reactor_count;
-    const char *hmac_key, *hmac_key_file;   /* at most one is set */
+    char *hmac_key;                         /* null, or settings_load_key's to take and wipe */
+    const char *hmac_key_file;              /* at most one is set */
     const char *state_dir, *control_socket; /* null or "": none */
     const char *spool_file;                 /* null or "": none */
-    enum severity spool_file_least;         /* least severity kept there */
-    uint32_t spool_file_bytes, spool_file_daily;
-    struct privileges user;                 /* only its name until settings_bind_user */
-    int64_t max_events_per_min;
+    int spool_file_events;                  /* enum spool_file_events */
+    uint32_t spool_file_kb, spool_file_daily_kb;
+    struct privileges user;                 /* only its name, until settings_bind_user */
+    uint32_t max_events_per_min;
     bool require_ack;
     uint64_t dedup_window_ms;
     unsigned dedup_parts; /* enum dedup_part */
     char hostname[sizeof((struct utsname *)0)->nodename];
 };
 
-/** Bind a loaded tree. sensors[i] gets the node of sensor class i of the table (null if not
- * given). needs_hub: is a file without beacons.reactor an error? Strings stay the arena's;
- * s->host_id may point into s, so s must be bound in place and not copied. Return: 0,
- * or NEFIA_EINVAL after reports. */
-int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub,
-                         const struct node **sensors);
+/** Which events are kept in spool_file. */
+enum spool_file_events { SPOOL_FILE_ALL, SPOOL_FILE_CRITICAL };
+
+/** Of `beacons:`; the tables of the sensors are in their classes. */
+extern const struct field beacon_fields[];
+
+/** Bind a loaded tree. needs_hub: is a file without beacons.reactor an error? Strings stay the
+ * arena's; s->host_id may point into s, so s must be bound in place and not copied. The
+ * sensors are bound by sensor_runner_load.
+ * Return: 0, or NEFIA_EINVAL after reports. */
+int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub);
+
 #endif

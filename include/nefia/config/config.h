@@ -52,8 +52,14 @@ struct config {
     unsigned nodes_cap, nodes_len;
     struct config_arena *arena;
     unsigned errors; /* how many were found */
+    uint32_t owner;  /* of the file; mode is its type and permissions, 0 where it came from memory */
+    uint16_t mode;
+    bool secrets; /* values of secret keys were read */
     /* One call for each error: "nefia.yaml:14: reactor.rules[2]…" */
     void (*report)(void *arg, const char *message);
+    /* One call for each warning; null, as config_init leaves it: they are reported as errors are, and
+     * say what they are. */
+    void (*warn)(void *arg, const char *message);
     void *report_arg;
 };
 
@@ -81,8 +87,9 @@ int config_load(struct config *c, const char *path, struct config_arena *arena, 
 /** The same from memory; name decides the format. */
 int config_load_text(struct config *c, const char *name, const char *text, size_t len,
                      struct config_arena *arena, void *work, size_t work_cap);
-/** After load and bind: tells how many errors there were beyond those shown.
- * Return: 0, or NEFIA_EINVAL when there was any. */
+/** After load and bind: reports how many errors there were beyond those shown, and wipes every secret
+ * that no FIELD_SECRET has taken (those of the other program's section, those that were refused).
+ * Return: 0, or NEFIA_EINVAL when there was any error. */
 int config_done(struct config *c);
 
 /** The member of that name, or null (also when map is null or no map). */
@@ -90,38 +97,92 @@ const struct node *node_child(const struct config *c, const struct node *map, co
 const struct node *node_first(const struct config *c, const struct node *n);
 const struct node *node_next(const struct config *c, const struct node *n);
 
+/* ---- secrets ---- */
+
+/** The keys whose values are secret, wherever in the file they stand: both programs read one file, and
+ * neither has the other's tables. The text of such a value is never shared with an equal one, never
+ * repeated in a report, and wiped unless a FIELD_SECRET takes it; what config_load worked in is wiped
+ * too when there was one. A new secret is named here first: FIELD_SECRET_KEY does not compile without. */
+#define CONFIG_SECRETS(X) X(hmac_key) X(secret)
+
+#define CONFIG_SECRET_NAME(key) CONFIG_SECRET_##key,
+enum config_secret { CONFIG_SECRETS(CONFIG_SECRET_NAME) CONFIG_SECRET_COUNT };
+bool config_is_secret(const char *key);
+
+/* ---- fields ---- */
+
 enum field_type {
-    FIELD_STRING,   /* const char *; null when not given and without default */
+    FIELD_STRING,   /* const char *, without control characters; null when not given */
+    FIELD_TEXT,     /* the same with any character but NUL: a command, of several lines too */
+    FIELD_SECRET,   /* char * (FIELD_SECRET_KEY): its owner wipes it when it is no longer needed */
     FIELD_BOOL,     /* bool: true, false, yes, no, on, off */
-    FIELD_INT,      /* int64_t within min..max */
-    FIELD_DURATION, /* uint64_t milliseconds within min..max */
-    FIELD_TENTHS,   /* int64_t: "80" or "80.5" to 800, 805; within min..max (in tenths) */
-    FIELD_WORD,     /* int: index in words[]; -1 when not given (or "") and without default */
-    FIELD_STRINGS,  /* struct string_list: a list of scalars, or one scalar */
+    FIELD_INT,      /* an integer within min..max */
+    FIELD_DURATION, /* an integer, milliseconds within min..max */
+    FIELD_TENTHS,   /* an integer: "80" or "80.5" to 800, 805; within min..max (in tenths) */
+    FIELD_WORD,     /* an integer: index in words[]; -1 when not given (or "") and without default */
+    FIELD_SET,      /* whatever set() makes of the text; left alone when not given and without default */
+    FIELD_LIST,     /* an array and its count: a list of texts, or one; or a list of maps */
     FIELD_NODE,     /* const struct node *: bound later by its owner; null when not given */
+    FIELD_OWNED,    /* no member: its owner finds it with node_child. Also several, by names() */
+    FIELD_ABSENT,   /* keys of what is not in this build (FIELD_IF): giving one is an error */
 };
 
-/** Walk by count, since a lone scalar has siblings that are none of it:
- *     const struct node *n = list.first;
- *     for (unsigned i = 0; i < list.count; i++, n = node_next(c, n)) use(n->value);
- * The nodes are valid until the next load; the texts as long as the arena. */
-struct string_list {
-    const struct node *first;
-    unsigned count;
+struct field;
+
+/** What FIELD_LIST binds into an array of the same struct. */
+struct field_list {
+    uint32_t count;     /* offsetof the unsigned that gets how many there are */
+    uint32_t size;      /* of one item; 0: they are const char * and bound as FIELD_STRING */
+    uint16_t cap;       /* how many there may be */
+    const char *remedy; /* what to do about more: "; raise CONFIG_PEERS" */
+    /* Items that are texts: as field.set. */
+    int (*set)(void *item, const char *value, struct text *why);
+    /* Items that are maps: their table, which has no such list itself. */
+    const struct field *fields;
+    /* After binding an item that is a map; earlier ones are counted. out: the struct that holds the
+     * array. Checks what no table can say, and reports. Return: is the item kept? null: all are. */
+    bool (*keep)(struct config *c, const struct node *n, const char *where, void *item, void *out);
 };
 
 struct field {
-    const char *name;         /* at most 32 characters */
-    uint8_t type;             /* enum field_type */
-    bool required;            /* not given is an error */
-    uint16_t offset;          /* offsetof the member */
-    int32_t min, max;         /* of numbers, durations (ms), tenths; of the length of strings and
-                               * the items of lists. 0,0: no bounds; max < min: only the least.
-                               * No duration is longer than 366 days in any case */
-    const char *def;          /* default as written (a list: its one item); null: none */
-    const char *const *words; /* FIELD_WORD, ended by null */
-    const char *help;         /* one line, for the reference and for the report of a missing one */
+    const char *name;      /* at most 32 characters; of FIELD_ABSENT, a list of them for word_at */
+    uint32_t offset : 22;  /* of the member: FIELD_AT sets both */
+    uint32_t size : 4;     /* of an integer, in bytes; 0: 8, of FIELD_WORD 4 */
+    uint32_t type : 4;     /* enum field_type */
+    uint32_t required : 1; /* not given is an error */
+    int32_t min, max;      /* of numbers, durations (ms), tenths; of the length of texts; min also of
+                            * the items of lists. 0,0: no bounds; max < min: only the least.
+                            * No duration is longer than 366 days in any case */
+    const char *def;       /* default as written (a list: its one text); null: none */
+    union {
+        const char *const *words; /* FIELD_WORD, ended by null */
+        /* FIELD_SET: the value into the member. Return: 0; or negative with a sentence in why. */
+        int (*set)(void *member, const char *value, struct text *why);
+        const struct field_list *list;        /* FIELD_LIST */
+        const char *(*names)(unsigned index); /* FIELD_OWNED: more keys than name; null ends them */
+    };
+    const char *help; /* one line, for the reference and for the report of a missing one */
 };
+
+/** The member of the struct that a table is for. */
+#define FIELD_AT(type, member)                                                                     \
+    .offset = offsetof(type, member),                                                              \
+    .size = sizeof(((type *)0)->member) <= 8 ? sizeof(((type *)0)->member) : 0
+#define FIELD_SECRET_KEY(key) .name = #key, .type = FIELD_SECRET + 0 * CONFIG_SECRET_##key
+
+/** An entry of a table, without a comma behind it, for a key that only a build with this bool symbol
+ * has:
+ *     FIELD_IF(CONFIG_PRIVILEGES, "user", .type = FIELD_STRING, …)
+ * In the others the key is refused, by the name of the symbol. Without CONFIG_HINTS the table does not
+ * have it at all, and the report of an unknown key says what else it may be. */
+#define FIELD_IF(symbol, key, ...)                                                                 \
+    KCONFIG_CHOOSE(symbol, FIELD_PRESENT, FIELD_REFUSED)(key, " (" #symbol ")", __VA_ARGS__)
+#define FIELD_PRESENT(key, symbol, ...) {.name = (key), __VA_ARGS__},
+#define FIELD_REFUSED(key, symbol, ...) FIELD_NOT(key "\0", symbol)
+/** Keys of what this build never has, as for word_at. */
+#define FIELD_NOT(keys, symbol) KCONFIG_CHOOSE(CONFIG_CONFIG_HINTS, FIELD_SAID, FIELD_UNSAID)(keys, symbol)
+#define FIELD_SAID(keys, symbol) {.name = (keys), .type = FIELD_ABSENT, .help = (symbol)},
+#define FIELD_UNSAID(keys, symbol)
 
 /** Help is a hint: without CONFIG_HINTS it takes no flash. */
 #define FIELD_HELP(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : NULL)
@@ -131,21 +192,33 @@ struct field {
 /** Bind map n against a table ended by a field with a null name, into `out`. Every member named in
  * the table is set: from the file, else from its default, else zero, null or -1 as at field_type.
  * Every problem is reported, none stops the others: unknown key with the nearest known one, wrong
- * type, out of range, missing, bad word. A value that is refused leaves the default.
- * An empty value (`key:`, ~, null) counts as not given for FIELD_NODE and FIELD_STRINGS and is an
- * error for the others. Values of keys named hmac_key and secret are never repeated in a report.
+ * type, out of range, missing, bad word, control characters, a secret in a file that all users can
+ * read. A value that is refused leaves the default.
+ * An empty value (`key:`, ~, null) counts as not given for FIELD_NODE and FIELD_LIST and is an
+ * error for the others.
  * where: the dotted path of n for messages ("reactor.rules[2]"; "" at the root). n null, or empty:
  * all defaults.
  * Return: 0, or NEFIA_EINVAL when anything was reported. */
 int config_bind(struct config *c, const struct node *n, const char *where,
                 const struct field *fields, void *out);
+/** Then the lists of maps of the table, which config_bind leaves empty. */
+int config_bind_maps(struct config *c, const struct node *n, const char *where,
+                     const struct field *fields, void *out);
+/** config_bind with several tables, ended by a null pointer. */
+int config_bind_tables(struct config *c, const struct node *n, const char *where,
+                       const struct field *const *tables, void *out);
 
+/** Does the map have this key with something in it? Not so for an empty value or an empty list. */
+bool config_given(const struct config *c, const struct node *map, const char *key);
 /** Is n what its owner can read? Null, empty and refused nodes are not, quietly; the wrong type is
  * reported. Use it on a FIELD_NODE before walking it. */
 bool config_is(struct config *c, const struct node *n, const char *where, enum node_type type);
 /** Report an error at node n in the same form: FILE:LINE: WHERE: parts…  Parts end with a null
  * pointer. n null: no line. where null or "": left out. */
 void config_error(struct config *c, const struct node *n, const char *where, ...)
+    __attribute__((sentinel));
+/** What is no error, in the same form; with "warning: " before WHERE where c->warn is null. */
+void config_warn(struct config *c, const struct node *n, const char *where, ...)
     __attribute__((sentinel));
 /** Paths for `where`: appends "where.key", or "where[index]". t is not reset. */
 void config_where_key(struct text *t, const char *where, const char *key);

@@ -32,9 +32,6 @@ void mac_key_wipe(struct mac_key *k);
  * Return: 0, NEFIA_EIO (errno), NEFIA_EINVAL (not a regular file, or bad length), NEFIA_EAUTH
  * (mode). */
 int mac_key_load(struct mac_key *k, const char *path, struct text *why);
-/** A key given inline in the configuration file at path, whose mode is checked in the same way.
- * Returns as mac_key_load. */
-int mac_key_inline(struct mac_key *k, const char *key, const char *path, struct text *why);
 /** Signing and verifying need k->set. Data may have any length, including 0. */
 void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES]);
 /** hex is not NUL-terminated. */

@@ -9,18 +9,26 @@
 
 struct settings_root {
     const char *host_id; /* null: not given */
-    const struct node *beacons, *reactor, *policy;
+    const struct node *beacons, *reactor;
 };
+
+/** The tables of a program are public for what reads them all: the reference, and tests. */
+extern const struct field settings_root_fields[];
 
 /** Bind the top level of a loaded tree; problems are reported. */
 void settings_bind_root(struct settings_root *r, struct config *c);
 /** The key that section ("beacons") names in hmac_key_file, or holds itself in hmac_key (null: not
- * given). With neither k->set is false. Reported: a key that cannot be had, both at once, and a file,
- * be it the configuration, that holds a key and that others can read. Every hmac_key of the tree is
- * wiped. Return: whether there was one: what config_load worked in has it still, and is the caller's
- * to wipe. */
-bool settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
-                       const char *key);
+ * given), which is wiped. With neither k->set is false. Reported: a key that cannot be had, both at
+ * once, a key file that others can read. k null: only wiped. */
+void settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
+                       char *key);
+/** Warn of what makes the configuration, or the key file that section names, somebody else's: a
+ * configuration that others can write, or that belongs neither to root nor to us. user: whom the
+ * daemon becomes. */
+void settings_warn(struct config *c, const char *section, const struct privileges *user);
+/** The same of one file with a key, the value of n: it may also be the user's. Null nodes are fine. */
+void settings_warn_key_file(struct config *c, const struct node *n, const char *where,
+                            const struct privileges *user);
 /** Find the account that section's `user` names (p->name; null: none) in this system's files, which
  * must fit into work. A problem is reported. */
 void settings_bind_user(struct privileges *p, struct config *c, const char *section, void *work,

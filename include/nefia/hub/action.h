@@ -22,7 +22,7 @@ struct action_class;
 /** A destination of alerts. Strings belong to the configuration. */
 struct webhook {
     const char *name;
-    const char *secret; /* "" : not signed */
+    char *secret; /* nobody else's; wiped by hub_settings_wipe. Null or "": not signed */
     struct http_url url;
     uint32_t timeout_ms;
     uint32_t retries;
@@ -94,22 +94,18 @@ struct action_class {
                                  uint64_t timeout_ms, struct text *error);
 };
 
-/** Target of the fields of all actions. */
+/** Target of the fields of all actions are bound into: the action itself, and what is looked up. */
 struct action_fields {
-    int type;
-    const char *command;
-    int target;
+    struct action action;
     const char *webhook_name;
-    const char *playbook;
-    uint64_t timeout_ms;
-    const struct node *params;
+    int target;
 };
 
 /** First field of each class; action_bind has already checked it. */
-#define ACTION_TYPE_FIELD(word)                                                                    \
+#define ACTION_TYPE_FIELD(kind)                                                                    \
     {                                                                                              \
-        .name = "type", .type = FIELD_WORD, .offset = offsetof(struct action_fields, type),        \
-        .words = action_words, .required = true, .help = (word)                                    \
+        .name = "type", .type = FIELD_WORD, FIELD_AT(struct action_fields, action.word),           \
+        .words = action_words, .required = true, .help = (kind)                                    \
     }
 
 /** Backoff after attempt number `attempt`: 1 s, 2 s, 4 s … at most 60 s. */

@@ -87,7 +87,11 @@ static inline const struct rule_set *rules_active(const struct rules *r)
 int rules_stage(struct rules *r, struct config *c, const struct node *list,
                 const struct webhooks *hooks,
                 void (*notice)(void *arg, const char *rule, const char *action), void *arg);
-/** Activate the other generation: hit counters are taken over by name, unused patterns freed,
+/** Activate the table of one rule; that of its action is the class's. */
+extern const struct field rule_fields[];
+/** Of the other generation: how many rules have an action that this build can do. */
+unsigned rules_staged_able(const struct rules *r);
+/** The other generation: hit counters are taken over by name, unused patterns freed,
  * caches emptied. The strings of the previous generation are not used afterwards. */
 void rules_commit(struct rules *r);
 /** Drop the inactive generation; caches are emptied too, since their memory may have been used to

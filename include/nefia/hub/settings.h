@@ -24,10 +24,11 @@ struct host_key {
 struct hub_settings {
     bool enabled;
     struct addr listen;
-    const char *hmac_key, *hmac_key_file; /* null: not given */
+    char *hmac_key;            /* null, or settings_load_key's to take and wipe */
+    const char *hmac_key_file; /* null: not given */
     const char *state_dir, *control_socket;
     const char *peers_from; /* name of a WireGuard interface; null: not given */
-    struct privileges user; /* only its name until settings_bind_user */
+    struct privileges user; /* only its name, until settings_bind_user */
     struct addr_net peers[CONFIG_PEERS];
     unsigned peer_count;
     struct webhook hooks[CONFIG_WEBHOOKS];
@@ -38,18 +39,27 @@ struct hub_settings {
     bool greeting, require_nonce, journal_sync;
 };
 
-/** Bind the loaded tree. *rules is set to `reactor.rules`, for rules_stage (null:
- * none). All problems are reported. Return: 0 or NEFIA_EINVAL. */
+/** Of `reactor:`; those of its lists hang below it. rule_fields are in hub/rules.h. */
+extern const struct field reactor_fields[];
+
+/** Bind the loaded, and read the keys of `reactor.keys`. *rules is set to
+ * `reactor.rules`, for rules_stage (null: none). All problems are reported. Return: 0 or
+ * NEFIA_EINVAL. */
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules);
+/** Warn as settings_warn does, also of the files in `reactor.keys`; and of rules that can do nothing:
+ * `able` of them have an action that this build has. */
+void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned able);
 /** Only the path of the daemon's control socket, as far as the file can be read: for verbs that
  * query a daemon. Reports only errors that make it unreadable. */
 const char *hub_settings_socket(struct config *c);
-/** Bind `reactor.keys` and read the keys. Part of hub_settings_bind. */
-void hub_keys_bind(struct hub_settings *s, struct config *c, const struct node *list);
+/** The list `reactor.keys`, into hub_settings: a file is read as it is bound. */
+extern const struct field_list hub_key_list;
+/** An address or a network, for a field_list of struct addr_net. */
+int hub_set_net(void *item, const char *value, struct text *why);
 /** The host's entry in `keys`, or null. */
 const struct host_key *hub_settings_host(const struct hub_settings *s,
                                              struct slice host_id);
-/** Wipe its keys. */
+/** Wipe keys and the secrets of its webhooks are not in keys. */
 void hub_settings_wipe(struct hub_settings *s);
 /** Does `peers` permit this peer? Without `peers` and peers_from everybody may connect (the key
  * decides). */

@@ -78,8 +78,9 @@ int cli_log(const struct cli_args *a, const char *program);
 const char *cli_version(void);
 const char *cli_board(void);
 
-/** Sinks for configuration errors (config_init): the log, or stderr. */
+/** Sinks for configuration errors (config_init): the log, or stderr; and its warnings. */
 void cli_report_log(void *arg, const char *message);
+void cli_warn_log(void *arg, const char *message);
 void cli_report_stderr(void *arg, const char *message);
 
 /** Write everything, retrying short writes and EINTR. Return: 0 or NEFIA_EIO. */

@@ -13,7 +13,6 @@
 struct disk {
     struct sensor_common common;
     int64_t warning, critical, hysteresis; /* tenths of a percent */
-    struct string_list list;               /* only while the configuration is read */
     const char *paths[CONFIG_DISK_PATHS];
     unsigned count;
 };
@@ -24,14 +23,33 @@ struct usage {
     int64_t used;                     /* tenths of a percent */
 };
 
-#define MEMBER(name) .offset = offsetof(struct disk, name)
+static int set_path(void *item, const char *value, struct text *why)
+{
+    if (value[0] == '/') {
+        memcpy(item, &value, sizeof value);
+        return 0;
+    }
+    text_str(why, "the path \"");
+    text_str(why, value);
+    text_str(why, "\" does not begin with /");
+    return NEFIA_EINVAL;
+}
+
+static const struct field_list path_list = {
+    .count = offsetof(struct disk, count),
+    .cap = CONFIG_DISK_PATHS,
+    .remedy = FIELD_HELP("; raise CONFIG_DISK_PATHS"),
+    .set = set_path,
+};
+
+#define MEMBER(name) FIELD_AT(struct disk, name)
 static const struct field disk_fields[] = {
     {.name = "paths",
-     .type = FIELD_STRINGS,
-     MEMBER(list),
+     .type = FIELD_LIST,
+     MEMBER(paths),
      .min = 1,
-     .max = CONFIG_DISK_PATHS,
      .def = "/",
+     .list = &path_list,
      .help = FIELD_NOTE("any path on each file system to watch")},
     {.name = "warning_percent",
      .type = FIELD_TENTHS,
@@ -78,19 +96,14 @@ static void check_thresholds(struct disk *d, struct config *c, const struct node
 static int disk_open(void *state, struct config *c, const struct node *n, const char *where)
 {
     struct disk *d = state;
-    const struct node *item = d->list.first;
     unsigned errors = c->errors;
 
     check_thresholds(d, c, n, where);
-    for (unsigned i = 0; i < d->list.count; i++, item = node_next(c, item)) {
-        if (item->value[0] != '/')
-            config_error(c, item, where, "path \"", item->value, "\" is not absolute",
-                         NULL);
+    for (unsigned i = 0; i < d->count; i++)
         for (unsigned j = 0; j < i; j++)
-            if (str_eq(d->paths[j], item->value))
-                config_error(c, item, where, "duplicate path \"", item->value, "\"", NULL);
-        d->paths[d->count++] = item->value;
-    }
+            if (str_eq(d->paths[j], d->paths[i]))
+                config_error(c, node_child(c, n, "paths"), where, "duplicate path \"", d->paths[i],
+                             "\"", NULL);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 

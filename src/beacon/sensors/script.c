@@ -16,10 +16,10 @@ struct script {
     bool always;
 };
 
-#define MEMBER(name) .offset = offsetof(struct script, name)
+#define MEMBER(name) FIELD_AT(struct script, name)
 static const struct field script_fields[] = {
     {.name = "command",
-     .type = FIELD_STRING,
+     .type = FIELD_TEXT,
      MEMBER(command),
      .min = 1,
      .required = true,
