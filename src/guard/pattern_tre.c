@@ -617,11 +617,11 @@ static int prepare(struct pattern *p, struct tree *t, unsigned mode)
             return err;
     }
     reckon(p, &t->s->nodes[t->root]);
-    if (p->heap_bytes > CONFIG_PATTERN_KB * 1024u)
-        return tree_refuse(
-            t, NEFIA_ETOOBIG, 0, 0,
-            "pattern needs more than " LITERAL(
-                CONFIG_PATTERN_KB) " KiB (CONFIG_PATTERN_KB); use smaller counts and classes");
+    /* What TRE keeps is made of pointers and numbers of their size. */
+    if (p->heap_bytes > CONFIG_PATTERN_KB * 1024u / 4 * sizeof(void *))
+        return tree_refuse(t, NEFIA_ETOOBIG, 0, 0,
+                           "pattern needs more memory than CONFIG_PATTERN_KB=" LITERAL(
+                               CONFIG_PATTERN_KB) " allows; use smaller counts and classes");
     return 1;
 }
 

@@ -29,9 +29,9 @@ static int set_path(void *item, const char *value, struct text *why)
         memcpy(item, &value, sizeof value);
         return 0;
     }
-    text_str(why, "the path \"");
+    text_str(why, "path \"");
     text_str(why, value);
-    text_str(why, "\" does not begin with /");
+    text_str(why, "\" is not absolute");
     return NEFIA_EINVAL;
 }
 
