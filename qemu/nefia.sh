@@ -86,10 +86,9 @@ make_machines() {
     make_hub
 }
 
-# Does the webhook's last signature hold?  Judged on this side, by openssl.
+# Does the signature of the last webhook hold?  Judged on this side, by openssl.  The next one's may be there already.
 signature_holds() {
     body=$(tr -d '\r' <"$run/hub.log" | sed -n 's/^webhook-body: //p' | tail -n 1)
-    given=$(tr -d '\r' <"$run/hub.log" | sed -n 's/^webhook: .*sha256=//p' | tail -n 1)
     wanted=$(printf '%s' "$body" | openssl dgst -sha256 -hmac "$secret" | sed 's/.* //')
-    [ -n "$body" ] && [ "$given" = "$wanted" ]
+    [ -n "$body" ] && tr -d '\r' <"$run/hub.log" | grep -q "^webhook: .*sha256=$wanted\$"
 }

@@ -66,10 +66,13 @@ disk_fills() {
     on router 'rm /mnt/disk/logs && sync'
     on hub 'await sh -c "nefia reactor status | grep -q \"disk.usage  *router  *info\""' || true
     on hub 'nefia reactor status' || true
-    case $answer in
-    *disk-full*exec*" 1"*disk.usage*critical*disk.usage*info*) ok "status shows rule, hit, event, recovery" ;;
-    *) bad "status shows rule, hit, event, recovery: $answer" ;;
-    esac
+    check "status shows rule, hit, event, recovery" story_is_told
+}
+
+# While the disk fills slowly, there is more than one hit.
+story_is_told() {
+    echo "$answer" | grep -q '^  disk-full .* exec  *[1-9]' || return 1
+    case $answer in *disk.usage*critical*disk.usage*info*) return 0 ;; *) return 1 ;; esac
 }
 
 unsigned_is_refused() {

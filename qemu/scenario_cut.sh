@@ -172,6 +172,11 @@ boot() {
     say "$delivered delivered"
 }
 
+nothing_comes() {
+    last=$delivered
+    ask_beacons && [ "$delivered" -eq "$last" ]
+}
+
 # cable_is_pulled NAME: at the router the kernel says so; pulled at the hub, the beacons talk to nobody.
 cable_is_pulled() {
     mark
@@ -179,7 +184,8 @@ cable_is_pulled() {
     must "the hub is busy" until_true acted "$((3 + $(random 12)))"
     cable "$1" off
     must "the $1 sees that its cable is pulled" on "$1" 'await grep 0 /sys/class/net/eth0/carrier'
-    ask_beacons
+    delivered=-1
+    must "what was on its way is there" until_true nothing_comes
     before=$delivered
     must "events are emitted meanwhile" seen router '^load: done'
     ask_beacons
