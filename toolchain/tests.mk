@@ -125,7 +125,7 @@ bench: out/.deps/test ## Benchmark throughput, reaction time, idle load, start-u
 # ---- what the linked programs must hold ---------------------------------------------------------------
 PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
 
-.PHONY: check-linked budget
+.PHONY: check-linked budget costs
 check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and floating point
 	$(Q)toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)
 	$(Q)case $(ARCH) in mips*) toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS) ;; esac
@@ -138,6 +138,10 @@ budget: ## Compare flash, RAM and worst-case stack with the promises; pools of B
 	        $(SUBMAKE) $(JOBS) BOARD=$$board CONFIG=$$profile "out/$$board$${profile:+-$$profile}/$$program" || exit 1; \
 	    done
 	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD)
+	$(Q)python3 toolchain/costs.py --check --some 2
+
+costs: out/.deps/build ## Measure what each feature costs and write it into its help
+	$(Q)python3 toolchain/costs.py --write
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check
