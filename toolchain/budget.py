@@ -170,10 +170,11 @@ class Graph:
         self.frame, self.edges, self.facts, self.layout = {}, collections.defaultdict(set), facts, layout
         self.problems = []
         self.address, self.named_at = {}, collections.defaultdict(set)
+        mode_bit = 1 if cross.startswith(("arm", "mips")) else 0  # Thumb and MIPS16 are odd to a caller
         for line in run(cross + "nm", "--defined-only", elf).splitlines():
             words = line.split()  # address, kind, name; a weak symbol nobody defined has no address
             if len(words) == 3 and words[1] in "tTwWiV":
-                name, where = LTO_SUFFIX.sub("", words[2]), int(words[0], 16) & ~1
+                name, where = LTO_SUFFIX.sub("", words[2]), int(words[0], 16) & ~mode_bit
                 self.address.setdefault(name, where)
                 self.named_at[where].add(name)
         for path in ci_files:
@@ -389,7 +390,7 @@ def read_promises(path):
         if words:
             board, profile, program = words[:3]
             build = board if profile == "-" else f"{board}-{profile}"
-            promises[build, program] = tuple(int(w) * 1024 for w in words[3:])
+            promises[build, program] = tuple(None if w == "-" else int(w) * 1024 for w in words[3:])
     return promises
 
 
