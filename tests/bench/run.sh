@@ -321,4 +321,4 @@ done
 make --no-print-directory BOARD=arm-virt CONFIG=minimal all >"$dir/make.log" 2>&1 && built="$built arm-virt-minimal"
 # shellcheck disable=SC2086 # a list of words
 python3 toolchain/budget.py --details none $built 2>/dev/null |
-    awk '$2 ~ /^nefia/ && NF >= 8 { printf "| %s | %s | %s KiB | %s KiB |\n", $1, $2, $7, $8 ~ /^[0-9.]+$/ ? $8 : $10 }' || true
+    awk '$2 ~ /^nefia/ && NF >= 12 { printf "| %s | %s | %s KiB | %s KiB |\n", $1, $2, $7, $10 }' || true
