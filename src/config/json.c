@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "source.h"
 #include "tree.h"
 #include "nefia/base/err.h"
 #include "nefia/json/json.h"

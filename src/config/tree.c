@@ -7,6 +7,14 @@
 
 enum { WHERE_BYTES = 256 };
 
+bool config_is_secret(const char *key)
+{
+#define SECRET_WORD(key) #key "\0"
+    static const char words[] = CONFIG_SECRETS(SECRET_WORD);
+
+    return word_index(words, (struct slice){key, strlen(key)}) >= 0;
+}
+
 void tree_init(struct config_tree *t, struct config *c)
 {
     *t = (struct config_tree){.c = c};
@@ -250,4 +258,26 @@ int tree_open(struct config_tree *t, enum node_type type, unsigned line)
 void tree_close(struct config_tree *t)
 {
     t->depth--;
+}
+
+/* ---- walking ---- */
+
+const struct node *node_first(const struct config *c, const struct node *n)
+{
+    return n->first != 0 ? &c->nodes[n->first] : NULL;
+}
+
+const struct node *node_next(const struct config *c, const struct node *n)
+{
+    return n->next != 0 ? &c->nodes[n->next] : NULL;
+}
+
+const struct node *node_child(const struct config *c, const struct node *map, const char *key)
+{
+    if (map == NULL || map->type != NODE_MAP)
+        return NULL;
+    for (const struct node *n = node_first(c, map); n != NULL; n = node_next(c, n))
+        if (str_eq(n->key, key))
+            return n;
+    return NULL;
 }

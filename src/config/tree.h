@@ -16,16 +16,6 @@ struct config_tree {
     uint32_t recent[32][4]; /* by hash, latest first, where in the arena a text is */
 };
 
-/** Where a file's bytes come from: a descriptor, or memory when fd < 0. */
-struct config_source {
-    int fd;
-    const char *text;
-    size_t len, pos;
-};
-
-/** Up to cap bytes. Return: how many (0: the end), or NEFIA_EIO. */
-int config_source_read(struct config_source *s, char *buf, size_t cap);
-
 void tree_init(struct config_tree *t, struct config *c);
 /** Is the next scalar a key? */
 bool tree_wants_key(const struct config_tree *t);
@@ -43,7 +33,8 @@ void tree_error(struct config_tree *t, unsigned line, const char *what, const ch
 /** Report that reading needs more than work_cap bytes. Return: NEFIA_EFULL. */
 int tree_no_work(struct config_tree *t, size_t work_cap);
 
-/** The readers. Return: 0, or a negative error already reported. work is theirs until they return.
+struct config_source;
+/** The readers (source.h). Return: 0, or a negative error already reported. work is theirs until they return.
  */
 int config_read_json(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);
 int config_read_yaml(struct config_tree *t, struct config_source *s, void *work, size_t work_cap);

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "source.h"
 #include "tree.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
