@@ -97,7 +97,7 @@ signed() {
     grep -q '"data":{"charge":"93 %","quote":"\\""}' "$dir/event"
     result "emit: the data" $?
     expect "emit: a repetition is suppressed" 1 emit ups.on_battery critical 'charge=93 %' 'quote="'
-    says "emit: and why" 'suppressed: a repetition' out
+    says "emit: and why" 'suppressed: duplicate' out
     expect "emit: other data is no repetition" 0 emit ups.on_battery critical 'charge=92 %'
     expect "emit: bad severity" 2 emit a.b bad
     expect "emit: bad type" 2 emit 'a b' info
@@ -109,7 +109,7 @@ signed() {
     says "status: what was lost" '^  Lost .* 0 critical$' out
     "$beacon" status --json -c "$dir/nefia.yaml" | python3 -c 'import json, sys
 s = json.load(sys.stdin)
-assert s["uplink"]["state"] == "up" and s["heard"]["critical"] == 2 and s["sensors"] == [], s'
+assert s["uplink"]["state"] == "up" and s["accepted"]["critical"] == 2 and s["sensors"] == [], s'
     result "status --json" $?
     "$beacon" run -c "$dir/nefia.yaml" >"$dir/out" 2>"$dir/err"
     [ $? -eq 1 ]
@@ -131,7 +131,7 @@ reload() {
     result "reload: a new sensor" $?
     emit ups.on_battery critical 'charge=92 %'
     emit ups.on_battery critical 'charge=92 %'
-    says "reload: accepted events are remembered" 'suppressed: a repetition' out
+    says "reload: accepted events are remembered" 'suppressed: duplicate' out
 }
 
 ending() {

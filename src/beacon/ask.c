@@ -19,7 +19,7 @@ const struct show_section beacon_status_sections[] = {
              "[{state=waiting}, next attempt in {~next_try_ms}]\n"
              "  Delivered\t{delivered} events, signed: {signed}\n"
              "\nEvents:<>\n"
-             "  Accepted\t{heard}\n"
+             "  Accepted\t{accepted}\n"
              "  Suppressed\t{repeated} (repetitions)\n"
              "  Suppressed\t{over_rate} (over the rate)\n"
              "  Lost\t{lost}\n"

@@ -110,14 +110,14 @@ const struct field beacon_fields[] = {
              .def = BEACON_CONTROL_SOCKET,
              .help = FIELD_NOTE("for status and emit; empty: none"))
     FIELD_IF(CONFIG_PRIVILEGES, "user", .type = FIELD_STRING, MEMBER(user.name), .min = 1,
-             .max = 64, .help = FIELD_NOTE("who to become after the start; not given: nobody"))
+             .max = 64, .help = FIELD_NOTE("user to run as after start-up; unset: keep the current user"))
     {.name = "max_events_per_min",
      .type = FIELD_INT,
      MEMBER(max_events_per_min),
      .min = 1,
      .max = CONFIG_RATE_MAX,
      .def = "10",
-     .help = FIELD_NOTE("more are held back and reported")},
+     .help = FIELD_NOTE("more are suppressed, counted and reported")},
     {.name = "dedup_window",
      .type = FIELD_DURATION,
      MEMBER(dedup_window_ms),
@@ -135,7 +135,7 @@ const struct field beacon_fields[] = {
      .type = FIELD_BOOL,
      MEMBER(require_ack),
      .def = "false",
-     .help = FIELD_NOTE("true: nothing is sent to a hub that acknowledges nothing")},
+     .help = FIELD_NOTE("true: send only to a hub that acknowledges")},
     FIELD_IF(CONFIG_SPOOL_FILE, "spool_file", .type = FIELD_STRING, MEMBER(spool_file),
              .max = FILE_PATH_MAX - 16,
              .help = FIELD_NOTE("where events are kept that survive a power cut; empty: nowhere"))
@@ -147,7 +147,7 @@ const struct field beacon_fields[] = {
              .help = FIELD_NOTE("size of that file"))
     FIELD_IF(CONFIG_SPOOL_FILE, "spool_file_daily_kb", .type = FIELD_INT,
              MEMBER(spool_file_daily_kb), .min = 1, .max = 1 << 20, .def = "1024",
-             .help = FIELD_NOTE("most that is written a day"))
+             .help = FIELD_NOTE("most KiB written to it per day"))
     {.name = "", .type = FIELD_OWNED, .names = sensor_key},
     FIELD_NOT(NEFIA_ABSENT_SENSORS, "")
     {.name = NULL},

@@ -104,7 +104,7 @@ static void put_program(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "reloads", b->reloads);
     json_put_u64(w, "failed_reloads", b->failed_reloads);
     put_uplink(b, w);
-    put_by_severity(w, "heard", p->accepted);
+    put_by_severity(w, "accepted", p->accepted);
     put_by_severity(w, "repeated", p->repeated);
     put_by_severity(w, "over_rate", p->over_rate);
     put_by_severity(w, "lost", p->spool.lost_total);
@@ -236,9 +236,9 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
         text_str(&t, ", seq ");
         text_u64(&t, cursor->seq);
     } else if (cursor->step == PIPELINE_REPEATED) {
-        text_str(&t, "suppressed: a repetition within dedup_window");
+        text_str(&t, "suppressed: duplicate within dedup_window");
     } else {
-        text_str(&t, "suppressed: more than max_events_per_min");
+        text_str(&t, "suppressed: over max_events_per_min");
     }
     json_begin(&w, out);
     json_put_bytes(&w, NULL, t.buf, t.len);

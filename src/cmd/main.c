@@ -9,16 +9,16 @@ static const struct cli_option status_options[] = {
     {"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
 static const struct cli_option events_options[] = {
     {"--json", NULL, "one JSON object a line, with the whole event"},
-    {"--follow", NULL, "go on: each event, when the actions it set off have ended"},
+    {"--follow", NULL, "follow: each event, once its actions have ended"},
     {.name = NULL},
 };
 
 static const struct cli_verb verbs[] = {
     {.name = "reactor run",
      .options = run_options,
-     .help = "take events and act on them until SIGTERM; SIGHUP reloads",
+     .help = "accept events and act on them until SIGTERM; SIGHUP reloads",
      .run = reactor_run},
-    {.name = "reactor check", .help = "is the configuration fine?", .run = reactor_check},
+    {.name = "reactor check", .help = "check the configuration file", .run = reactor_check},
     {.name = "reactor status",
      .options = status_options,
      .help = "rules, their hits, and recent events",
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_program program = {
         .name = "nefia",
-        .summary = "takes the events of beacons, and acts on them by rules",
+        .summary = "accepts events from beacons and runs the actions of matching rules",
         .features = NEFIA_HUB_FEATURES,
         .config = "/etc/nefia/nefia.yaml",
         .verbs = verbs,

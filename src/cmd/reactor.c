@@ -43,7 +43,7 @@ int reactor_check(const struct cli_args *a)
     if (hub_load(hub, print_notice) < 0)
         return CLI_WRONG;
     const struct hub_settings *s = hub_loaded(hub);
-    CLI_OUT(a->config, ": fine; listens on ", ADDR(&s->listen), ", ",
+    CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
             DEC(hub->rules.sets[!hub->rules.active].count), " rules, ", DEC(s->hook_count),
             " webhooks, ", hub->staged_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;

@@ -95,7 +95,7 @@ static int refuse_json(struct config_tree *t, struct work *w, int err, const str
     char *name = w->text + e->offset;
     char *quote = memchr(name, '"', w->len - e->offset); /* an escaped one only cuts the message */
     *quote = '\0';
-    tree_error(t, e->line, name, ": given twice in one object");
+    tree_error(t, e->line, name, ": duplicate key");
     return err;
 }
 

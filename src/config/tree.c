@@ -165,7 +165,7 @@ int tree_key(struct config_tree *t, const char *s, size_t len, unsigned line)
     for (uint16_t i = top(t)->first; i != 0; i = nodes[i].next) {
         if (!str_eq(nodes[i].key, t->key))
             continue;
-        tree_error(t, line, "given twice, first on line ", DEC(nodes[i].line));
+        tree_error(t, line, "duplicate key, first on line ", DEC(nodes[i].line));
         break;
     }
     return 0;

@@ -45,7 +45,7 @@ static const struct field key_fields[] = {
      .type = FIELD_SET,
      MEMBER(keys[1]),
      .set = set_key,
-     .help = "a file with a second key that is good too, while it is being changed"},
+     .help = "a file with a second key that is also accepted, during rotation"},
     {.name = "addresses",
      .type = FIELD_LIST,
      MEMBER(nets),
@@ -65,7 +65,7 @@ static bool keep_key(struct config *c, const struct node *n, const char *where, 
     if (!hub_settings_host(s, (struct slice){k->host_id, strlen(k->host_id)}))
         return true;
     config_error(c, node_child(c, n, "host_id"), where, "host_id: \"", k->host_id,
-                 "\" has a key already; a second one is its next_file", (char *)0);
+                 "\" already has a key; a second one is its next_file", (char *)0);
     return false;
 }
 

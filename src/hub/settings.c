@@ -149,7 +149,7 @@ const struct field reactor_fields[] = {
     FIELD_IF(CONFIG_WIREGUARD_PEERS, "peers_from", .type = FIELD_SET, MEMBER(peers_from),
              .set = set_peers_from, .help = "wireguard:INTERFACE: its peers may connect")
     FIELD_IF(CONFIG_PRIVILEGES, "user", .type = FIELD_STRING, MEMBER(user.name), .min = 1,
-             .max = 64, .help = "who to become after the start; not given: nobody")
+             .max = 64, .help = "user to run as after start-up; unset: keep the current user")
     {FIELD_SECRET_KEY(hmac_key),
      MEMBER(hmac_key),
      .min = MAC_KEY_MIN,
@@ -185,7 +185,7 @@ const struct field reactor_fields[] = {
      .type = FIELD_BOOL,
      MEMBER(greeting),
      .def = "true",
-     .help = "false: say nothing to who connects; nothing is acknowledged then"},
+     .help = "false: send no greeting; nothing is then acknowledged"},
     {.name = "require_nonce",
      .type = FIELD_BOOL,
      MEMBER(require_nonce),
@@ -226,11 +226,11 @@ static void check_section(const struct hub_settings *s, struct config *c, const 
     if (!guarded)
         config_error(
             c, n, "reactor",
-            "anybody could send events; set hmac_key_file, or list `peers` that may connect",
+            "anyone could send events; set hmac_key_file, or list `peers` that may connect",
             (char *)0);
     if (s->require_nonce && !s->greeting)
         config_error(c, node_child(c, n, "require_nonce"), "reactor.require_nonce",
-                     "without a greeting nobody has a nonce; remove `greeting: false`", (char *)0);
+                     "no nonce is sent without a greeting; remove `greeting: false`", (char *)0);
 }
 
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules)

@@ -437,7 +437,7 @@ TEST(the_hub_binds_straight)
         says("reactor.listen_address: an address without a port is wanted");
     }
     CHECK(!load_hub("{\"reactor\":{\"keys\":[]}}")); /* none of them guards anything */
-    says("anybody could send events");
+    says("anyone could send events");
 }
 
 TEST(the_beacon_binds_straight)

@@ -203,7 +203,7 @@ TEST(json_of_others_moves_no_cursor)
     "{\"version\":\"0.1.0\",\"board\":\"host\",\"host_id\":\"web-01\",\"uptime_ms\":3661999,"      \
     "\"boot\":7,\"seq\":42,\"config\":\"/etc/nefia/nefia.yaml\",\"seccomp\":\"commands\","         \
     "\"reloads\":2,\"failed_reloads\":1,\"uplink\":{" uplink "\"delivered\":40,\"connects\":3,"    \
-    "\"failures\":2,\"signed\":true},\"heard\":" COUNTS ",\"repeated\":" COUNTS                    \
+    "\"failures\":2,\"signed\":true},\"accepted\":" COUNTS ",\"repeated\":" COUNTS                    \
     ",\"over_rate\":" COUNTS ",\"lost\":" COUNTS ",\"spool\":{\"events\":2,\"bytes\":400,"         \
     "\"size\":32768,\"collapsed\":5}," more "\"wakeups\":24}"
 #define UP                                                                                         \
@@ -271,7 +271,7 @@ TEST(members_may_be_missing_or_unknown)
     CHECK_STR(printed, "\nSensors:\n"
                        "  SENSOR  NAME  INTERVAL  LAST RUN  RESULT  RUNS  FAILED  EVENTS\n"
                        "  s       -     1.5       -1 ago    yes     - a   -       -\n");
-    CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, "{\"version\":1,\"uplink\":3,\"heard\":{}}"),
+    CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, "{\"version\":1,\"uplink\":3,\"accepted\":{}}"),
               0);
     CHECK(strstr(printed, "  Version        1 (-), up -, - wake-ups\n") != NULL);
     CHECK(strstr(printed, "  Address        -\n  Connection     - for -\n") != NULL);

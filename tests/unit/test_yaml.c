@@ -125,8 +125,8 @@ static const struct {
     {"{a: 1}\nb: 2\n", 2, "text after the end of the map"},
     {"just text\n", 1, "the file is not a map of keys"},
     {"- a\n", 1, "the file is not a map of keys"},
-    {"a: 1\nb: 2\na: 3\n", 3, "a: given twice, first on line 1"},
-    {"a: {b: 1, b: 2}\n", 1, "a.b: given twice"},
+    {"a: 1\nb: 2\na: 3\n", 3, "a: duplicate key, first on line 1"},
+    {"a: {b: 1, b: 2}\n", 1, "a.b: duplicate key"},
     {"'': 1\n", 1, "an empty key"},
     /* ---- characters ---- */
     {"a: 1\nb: \x01\n", 2, "a control or invisible character"},

@@ -17,7 +17,7 @@
 enum pipeline_verdict {
     PIPELINE_REPEATED = 0,  /* suppressed: duplicate within the dedup window */
     PIPELINE_ACCEPTED = 1,     /* accepted: in the spool, or printed */
-    PIPELINE_OVER_RATE = 2, /* suppressed: more than max_events_per_min */
+    PIPELINE_OVER_RATE = 2, /* suppressed: over max_events_per_min */
 };
 
 /** An event as the caller sees it; strings are borrowed for the call. */
