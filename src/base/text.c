@@ -53,9 +53,10 @@ void text_u64_pad(struct text *t, uint64_t v, unsigned width)
     char digits[20];
     size_t at = sizeof digits;
 
-    do {
-        digits[--at] = (char)('0' + (int)(v % 10));
-        v /= 10;
+    do { /* no %: the remainder of 64 bits is another kilobyte of libgcc on MIPS */
+        uint64_t rest = v / 10;
+        digits[--at] = (char)('0' + (int)(v - rest * 10));
+        v = rest;
     } while (v > 0);
     while (at > 0 && sizeof digits - at < width)
         digits[--at] = '0';
@@ -105,9 +106,10 @@ void text_tenths(struct text *t, int64_t tenths)
 
     if (tenths < 0)
         text_char(t, '-');
-    text_u64(t, v / 10);
+    uint64_t whole = v / 10;
+    text_u64(t, whole);
     text_char(t, '.');
-    text_u64(t, v % 10);
+    text_char(t, (char)('0' + (int)(v - whole * 10)));
 }
 
 void text_printable(struct text *t, const char *s, size_t len)

@@ -27,6 +27,7 @@ static const char boot_name[] = "boot";
 
 /* ---- Wiring ---- */
 
+/** n at most UINT32_MAX. */
 static uint64_t random_below(uint64_t n)
 {
     uint64_t v = 0;
@@ -34,7 +35,7 @@ static uint64_t random_below(uint64_t n)
     if (getrandom(&v, sizeof v, GRND_NONBLOCK) != (ssize_t)sizeof v)
         v = clock_ms(&clock_system) *
             2654435761u; /* kernel not seeded yet: phases and backoff need no secret */
-    return n ? v % n : 0;
+    return (v & UINT32_MAX) * n >> 32;
 }
 
 static void event_queued(void *arg)
@@ -122,7 +123,7 @@ int beacon_load(struct beacon *b, unsigned needs)
         settings_bind_user(&s->user, c, "beacons", pool_work, sizeof pool_work);
     settings_load_key(for_run ? &b->next_key : NULL, c, "beacons", s->hmac_key_file, s->hmac_key);
     s->hmac_key = NULL;
-    if (for_run)
+    if (for_run && IS_ENABLED(CONFIG_CONFIG_HINTS))
         settings_warn(c, "beacons", &s->user);
     return config_done(c);
 }

@@ -96,24 +96,6 @@ int tree_no_work(struct config_tree *t, size_t work_cap)
     return NEFIA_EFULL;
 }
 
-/** Where in the arena a text is that was there lately; UINT32_MAX: nowhere known. Either way the
- * first place of its bucket is free for where it is now. */
-static uint32_t take_recent(const struct config_arena *a, uint32_t bucket[4], const char *s,
-                            size_t len)
-{
-    uint32_t found = UINT32_MAX;
-    unsigned i = 0;
-
-    for (; i < 4; i++) {
-        found = bucket[i];
-        if (found < a->strings_len && slice_eq((struct slice){s, len}, a->strings + found))
-            break;
-        found = UINT32_MAX;
-    }
-    memmove(bucket + 1, bucket, (i < 3 ? i : 3) * sizeof bucket[0]);
-    return found;
-}
-
 /** Copy into the arena, ended by NUL; most texts that repeat are kept once, but never the value of a
  * secret: it is wiped one day. Return: the copy, or null when the arena is full or the text refused
  * (reported, with *err set). */
@@ -121,21 +103,18 @@ static const char *keep_text(struct config_tree *t, const char *s, size_t len, u
                              int *err)
 {
     struct config_arena *a = t->c->arena;
-    uint32_t *bucket = t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)];
-    uint32_t unshared[4] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    uint32_t *seen = &t->recent[hash_bytes(HASH_START, s, len) % ARRAY_SIZE(t->recent)];
 
     if (memchr(s, '\0', len) != NULL) {
         tree_error(t, line, "a NUL character", HINT("; remove it"));
         *err = NEFIA_EINVAL;
         return NULL;
     }
-    if (t->has_key && config_is_secret(t->key)) {
-        bucket = unshared;
+    bool secret = t->has_key && config_is_secret(t->key);
+    if (secret)
         t->c->secrets = true;
-    }
-    bucket[0] = take_recent(a, bucket, s, len);
-    if (bucket[0] != UINT32_MAX)
-        return a->strings + bucket[0];
+    else if (*seen < a->strings_len && slice_eq((struct slice){s, len}, a->strings + *seen))
+        return a->strings + *seen;
     if (a->strings_cap - a->strings_len <= len) {
         *err = refuse_full(t, line, a->strings_cap, " bytes of text", "_CONFIG_TEXT_KB");
         return NULL;
@@ -143,7 +122,8 @@ static const char *keep_text(struct config_tree *t, const char *s, size_t len, u
     char *copy = a->strings + a->strings_len;
     memcpy(copy, s, len);
     copy[len] = '\0';
-    bucket[0] = (uint32_t)a->strings_len;
+    if (!secret)
+        *seen = (uint32_t)a->strings_len;
     a->strings_len += len + 1;
     return copy;
 }

@@ -13,7 +13,7 @@ struct config_tree {
     bool has_key; /* a key waits for its value */
     const char *key;
     unsigned key_line;
-    uint32_t recent[32][4]; /* by hash, latest first, where in the arena a text is */
+    uint32_t recent[128]; /* by hash, where in the arena a text was put last */
 };
 
 void tree_init(struct config_tree *t, struct config *c);

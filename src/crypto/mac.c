@@ -54,10 +54,8 @@ static int open_private(const char *path, struct text *why)
     struct stat st;
     int err;
 
-    if (fd < 0)
-        return complain_errno(why, path, "cannot open the key file: ");
-    if (fstat(fd, &st) < 0) {
-        err = complain_errno(why, path, "cannot stat the key file: ");
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        err = complain_errno(why, path, "cannot open the key file: ");
     } else if (st.st_mode & 007) {
         err = complain(why, path, HINTED("holds a key but is accessible to all users", "; run: chmod 600 "),
                        NEFIA_EAUTH);
@@ -68,7 +66,8 @@ static int open_private(const char *path, struct text *why)
     } else {
         return fd;
     }
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     return err;
 }
 

@@ -164,7 +164,7 @@ static const struct timespec *wait_time(const struct loop *l, int max_wait_ms, s
     if (wait > INT32_MAX) /* fits a 32-bit time_t */
         wait = INT32_MAX;
     ts->tv_sec = (time_t)(wait / 1000);
-    ts->tv_nsec = (long)(wait % 1000) * 1000000;
+    ts->tv_nsec = (long)(wait - wait / 1000 * 1000) * 1000000;
     return ts;
 }
 
