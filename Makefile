@@ -214,7 +214,7 @@ $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolc
 	$(link)
 $(O)/nefia-beacon $(O)/nefia: %: %.elf
 	$(call say,STRIP $@)
-	$(Q)$(STRIP_BOARD) -s -R .comment -R .ARM.attributes -R .gnu.attributes -o $@ $<
+	$(Q)$(STRIP_BOARD) -s -R .comment -R .mdebug.abi32 -R .ARM.attributes -R .gnu.attributes -o $@ $<
 
 include toolchain/install.mk
 include toolchain/tests.mk

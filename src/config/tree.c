@@ -90,10 +90,7 @@ static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const c
 
 int tree_no_work(struct config_tree *t, size_t work_cap)
 {
-    config_error(t->c, NULL, NULL, "needs more than the ", DEC(work_cap),
-                 " bytes for reading of this build", HINT("; raise CONFIG_"), t->c->program,
-                 "_CONFIG_FILE_KB", (char *)0);
-    return NEFIA_EFULL;
+    return refuse_full(t, 0, work_cap, " bytes for reading", "_CONFIG_FILE_KB");
 }
 
 /** Copy into the arena, ended by NUL; most texts that repeat are kept once, but never the value of a

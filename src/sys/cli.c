@@ -153,8 +153,11 @@ static int wrong(const struct parse *p, const char *what, const char *word, cons
     const struct cli_verb *v = p->args.verb;
 
     CLI_ERR(p->program->name, ": ", what, word ? " \"" : "", word ? word : "", word ? "\"" : "",
-            remedy ? "; " : "", remedy ? remedy : "", "; see `", p->program->name, v ? " " : "",
-            v ? v->name : "", " --help`\n");
+            remedy ? "; " : "", remedy ? remedy : "");
+    if (IS_ENABLED(CONFIG_HELP))
+        CLI_ERR("; see `", p->program->name, v ? " " : "", v ? v->name : "", " --help`\n");
+    else
+        CLI_ERR("; see --help\n");
     return CLI_WRONG;
 }
 
@@ -224,7 +227,7 @@ static int take_option(struct parse *p)
 
     if (str_eq(word, "-c")) {
         p->args.config = take_value(p, word, 2);
-        return p->args.config ? CLI_FINE : wrong(p, "-c requires a file name", NULL, NULL);
+        return p->args.config ? CLI_FINE : wrong(p, "missing value for", "-c", NULL);
     }
     for (unsigned i = 0; options && options[i].name; i++) {
         if (strlen(options[i].name) != len || memcmp(word, options[i].name, len) != 0)
