@@ -100,7 +100,7 @@ within grep -q 'configuration reloaded' "$dir/beacon.log"
 result "it reads configuration and key again" $?
 chmod 600 "$dir/key"
 kill -HUP "$beacon"
-within grep -q "$dir/key: cannot open the key file: Permission denied" "$dir/beacon.log"
+within grep -q "$dir/key: cannot read the key file: Permission denied" "$dir/beacon.log"
 result "a key it may not read any more is named" $?
 grep -q 'the running configuration stays in force' "$dir/beacon.log"
 result "and changes nothing" $?

@@ -55,7 +55,7 @@ static int open_private(const char *path, struct text *why)
     int err;
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        err = complain_errno(why, path, "cannot open the key file: ");
+        err = complain_errno(why, path, "cannot read the key file: ");
     } else if (st.st_mode & 007) {
         err = complain(why, path, HINTED("holds a key but is accessible to all users", "; run: chmod 600 "),
                        NEFIA_EAUTH);
@@ -105,9 +105,7 @@ static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text 
     if (!err)
         return 0;
     return complain(why, path,
-                    len < MAC_KEY_MIN ? HINTED("key is shorter than 16 bytes",
-                                               "; create one with: openssl rand -hex 32")
-                                      : "key is longer than 256 bytes",
+                    HINTED("key is not 16 to 256 bytes long", "; create one with: openssl rand -hex 32"),
                     err);
 }
 

@@ -153,10 +153,10 @@ TEST(loads_a_key_from_a_file)
     check_load("0123456789abcdef", 16, 0600, 0, NULL);
     check_load("0123456789abcdef\n", 17, 0400, 0, NULL);
     check_load("0123456789abcdef\r\n", 18, 0640, 0, NULL);
-    check_load("0123456789abcde\n", 16, 0600, NEFIA_EINVAL, "shorter than 16");
-    check_load("", 0, 0600, NEFIA_EINVAL, "shorter than 16");
+    check_load("0123456789abcde\n", 16, 0600, NEFIA_EINVAL, "not 16 to 256 bytes");
+    check_load("", 0, 0600, NEFIA_EINVAL, "not 16 to 256 bytes");
     check_load(long_key, MAC_KEY_MAX, 0600, 0, NULL);
-    check_load(long_key, MAC_KEY_MAX + 1, 0600, NEFIA_EINVAL, "longer than 256");
+    check_load(long_key, MAC_KEY_MAX + 1, 0600, NEFIA_EINVAL, "not 16 to 256 bytes");
     check_load("0123456789abcdef", 16, 0644, NEFIA_EAUTH, "chmod 600 /tmp/nefia-mac-");
     check_load("0123456789abcdef", 16, 0601, NEFIA_EAUTH, "chmod 600");
 
