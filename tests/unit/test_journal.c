@@ -13,6 +13,7 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/file.h"
 #include "nefia/sys/frames.h"
+#include "tempdir.h"
 
 enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
 enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME };
@@ -64,7 +65,8 @@ static struct seen seen;
 static uint8_t buf[JOURNAL_BYTES_MIN];
 static struct journal journal;
 static char line[CONFIG_EVENT_BYTES], why_text[256];
-static char dir[] = "/tmp/nefia-store-XXXXXX";
+static char memory_dir[] = "/dev/shm/nefia-journal-XXXXXX", disk_dir[] = "/tmp/nefia-journal-XXXXXX";
+static char *dir;
 static char paths[2][FILE_PATH_MAX], kept[FILE_PATH_MAX], lock[FILE_PATH_MAX];
 static uint64_t rows;
 static unsigned line_lost;
@@ -152,7 +154,8 @@ static void make_paths(void)
 {
     if (paths[0][0])
         return;
-    REQUIRE(mkdtemp(dir));
+    dir = make_tempdir(memory_dir, disk_dir);
+    REQUIRE(dir);
     file_join(paths[0], dir, "journal.0");
     file_join(paths[1], dir, "journal.1");
     file_join(kept, dir, "kept");

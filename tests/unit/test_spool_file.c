@@ -12,6 +12,7 @@
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
 #include "nefia/base/text.h"
+#include "tempdir.h"
 
 enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4, ALL = 256 };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
@@ -59,7 +60,8 @@ static struct spool spool;
 static struct spool_file file;
 static struct clock_fake fake;
 static uint64_t boot, seq;
-static char dir[] = "/tmp/nefia-spool-XXXXXX";
+static char memory_dir[] = "/dev/shm/nefia-spool-XXXXXX", disk_dir[] = "/tmp/nefia-spool-XXXXXX";
+static char *dir;
 static char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX];
 
 static void leave(void)
@@ -72,7 +74,8 @@ static void leave(void)
 static int begin(size_t size)
 {
     if (!path[0]) {
-        CHECK(mkdtemp(dir) != NULL);
+        dir = make_tempdir(memory_dir, disk_dir);
+        CHECK(dir != NULL);
         file_join(path, dir, "spool");
         file_join(temporary, dir, "spool.nefia-new");
         atexit(leave);

@@ -1,0 +1,14 @@
+/* Directories for tests that make thousands of files: on a disk it is the disk that they wait for. */
+#ifndef NEFIA_TESTS_TEMPDIR_H
+#define NEFIA_TESTS_TEMPDIR_H
+
+#include <stdlib.h>
+
+/** Both are templates of mkdtemp(3); in_memory is used where it can be, on_disk otherwise. Return: the
+ * one that became a directory, or NULL. */
+static inline char *make_tempdir(char *in_memory, char *on_disk)
+{
+    return mkdtemp(in_memory) ? in_memory : mkdtemp(on_disk);
+}
+
+#endif
