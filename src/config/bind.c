@@ -121,10 +121,10 @@ static int refuse_range(const struct binding *b, const char *value)
  * break. */
 static int check_controls(const struct binding *b, const char *value)
 {
-    const char *at = value;
+    uint32_t cp;
+    size_t skip;
+    const char *at = value + utf8_harmless(value, strlen(value), &cp, &skip);
 
-    while ((unsigned char)*at >= ' ' && *at != 0x7F)
-        at++;
     if (*at == '\0')
         return 0;
     if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))

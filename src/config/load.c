@@ -33,11 +33,10 @@ static int load(struct config *c, struct config_source *s, struct config_arena *
         err = config_read_json(&t, s, work, work_cap);
     else
         err = config_read_yaml(&t, s, work, work_cap);
-    /* Before an error a secret may have been read. */
+    /* Before an error a secret may have been read; below a mistyped key, too. */
     if (err < 0)
         wipe(arena->strings, arena->strings_len);
-    if (err < 0 || c->secrets)
-        wipe(work, work_cap);
+    wipe(work, work_cap);
     if (err < 0)
         return err;
     if (c->nodes_len == 0)
@@ -66,6 +65,8 @@ int config_load(struct config *c, const char *path, struct config_arena *arena, 
     c->errors = 0;
     c->mode = 0;
     c->nodes_len = 0;
+    c->arena = arena; /* config_done wipes it */
+    arena->strings_len = 0;
     if (s.fd < 0) {
         config_error(c, NULL, NULL, ERRNO(errno), HINT("; -c FILE names another configuration"),
                      (char *)0);
@@ -94,7 +95,10 @@ int config_done(struct config *c)
 {
     unsigned errors = c->errors;
 
-    wipe_secrets(c);
+    if (errors > 0) /* nobody uses it: a mistyped key or a list may hold a secret */
+        wipe(c->arena->strings, c->arena->strings_len);
+    else
+        wipe_secrets(c);
     if (errors > CONFIG_MOST_REPORTS) {
         c->errors = 0; /* this one is shown */
         config_error(c, NULL, NULL, DEC(errors - CONFIG_MOST_REPORTS), " more errors", (char *)0);

@@ -37,6 +37,18 @@ enum node_type tree_top(const struct config_tree *t)
     return top(t)->type;
 }
 
+/** The open container that stands in a secret's place, such as a list or a map: what is below it may
+ * be the secret's text. 0: there is none. */
+static unsigned secret_depth(const struct config_tree *t)
+{
+    for (unsigned i = 1; i < t->depth; i++) {
+        const char *key = t->c->nodes[t->open[i]].key;
+        if (key != NULL && config_is_secret(key))
+            return i;
+    }
+    return 0;
+}
+
 static void add_step(struct text *where, const char *key, unsigned index)
 {
     if (key == NULL) {
@@ -55,13 +67,15 @@ void tree_error(struct config_tree *t, unsigned line, const char *what, const ch
     struct node at = {.line = line < UINT16_MAX ? (uint16_t)line : UINT16_MAX};
 
     text_init(&where, buf, sizeof buf);
-    for (unsigned i = 1; i < t->depth; i++) {
+    unsigned secret = secret_depth(t); /* the path ends there */
+    unsigned shown = secret > 0 ? secret + 1 : t->depth;
+    for (unsigned i = 1; i < shown; i++) {
         const struct node *parent = &t->c->nodes[t->open[i - 1]];
         add_step(&where, t->c->nodes[t->open[i]].key, parent->children - 1u);
     }
-    if (t->depth > 0 && top(t)->type == NODE_LIST)
+    if (secret == 0 && t->depth > 0 && top(t)->type == NODE_LIST)
         add_step(&where, NULL, top(t)->children);
-    else if (t->has_key)
+    else if (secret == 0 && t->has_key)
         add_step(&where, t->key, 0);
     config_error(t->c, &at, buf, what, remedy, (char *)0);
 }
@@ -107,7 +121,7 @@ static const char *keep_text(struct config_tree *t, const char *s, size_t len, u
         *err = NEFIA_EINVAL;
         return NULL;
     }
-    bool secret = t->has_key && config_is_secret(t->key);
+    bool secret = (t->has_key && config_is_secret(t->key)) || secret_depth(t) > 0;
     if (secret)
         t->c->secrets = true;
     else if (*seen < a->strings_len && slice_eq((struct slice){s, len}, a->strings + *seen))

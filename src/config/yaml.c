@@ -31,6 +31,7 @@ struct yaml {
     bool started, finished; /* --- and ... were there */
     int err;
     unsigned line, column; /* of the next byte; from 1, from 0 */
+    unsigned quote_line;   /* where the last scalar opened, if it is quoted and of several lines */
     unsigned min;          /* least column of the continuation lines of what is being read */
     struct text text;      /* the scalar being read */
     bool quoted;
@@ -375,6 +376,7 @@ static void read_quoted(struct yaml *y)
     for (int c; (c = peek(y, 0)) != END;) {
         if (c == quote && (quote == '"' || peek(y, 1) != quote)) {
             next(y);
+            y->quote_line = y->line != line ? line : 0;
             return;
         }
         if (is_break(c)) {
@@ -442,6 +444,7 @@ static void read_plain(struct yaml *y, bool flow)
 
     text_reset(&y->text);
     y->quoted = false;
+    y->quote_line = 0;
     if (problem != NONE)
         refuse_here(y, problem);
     for (int c; !is_eol(c = peek(y, 0)) && !at_colon(y);) {
@@ -491,6 +494,9 @@ static void add_key(struct yaml *y, unsigned line, unsigned column)
         refuse(y, line, LONG_KEY);
     if (!y->quoted && str_eq(y->text.buf, "<<"))
         complain(y, line, MERGE);
+    for (const char *c = y->text.buf; !y->quoted && *c != '\0'; c++)
+        if (c[0] == ' ' && (c[1] == '{' || c[1] == '['))
+            refuse(y, line, NO_COLON);
     if (y->err == 0)
         did(y, tree_key(y->t, y->text.buf, y->text.len, line));
 }
@@ -594,6 +600,14 @@ static void refuse_no_comma(struct yaml *y, int c)
 {
     unsigned line = y->line;
 
+    if (y->quote_line > 0) {
+        refuse(y, y->quote_line, QUOTE);
+        return;
+    }
+    if (c == '{' && tree_top(y->t) == NODE_MAP) {
+        refuse_bracket(y);
+        return;
+    }
     if (c == ':') {
         refuse_here(y, PAIR);
         return;
@@ -619,6 +633,7 @@ static void read_flow(struct yaml *y)
         if (c == (tree_top(t) == NODE_MAP ? '}' : ']')) {
             next(y);
             tree_close(t);
+            y->quote_line = 0;
             comma = false;
         } else if (!comma && c == ',') {
             next(y);
@@ -629,6 +644,8 @@ static void read_flow(struct yaml *y)
             refuse_no_comma(y, c);
         } else {
             if (tree_wants_key(t)) {
+                if (c == '{' && y->line != y->line_of[t->depth - 1])
+                    refuse_bracket(y);
                 read_flow_key(y);
                 c = flow_token(y);
             }

@@ -53,6 +53,13 @@ static const struct {
     /* ---- quotes ---- */
     {"a: 1\nb: \"c\nd: 2\n", 2, "the quote that opens here is not closed"},
     {"a: 1\nb: 'c\n", 2, "the quote that opens here is not closed"},
+    {"a: [\n  \"b,\n  \"c\",\n  \"d\"\n  ]\n", 2, "the quote that opens here is not closed"},
+    {"a: [\n  {b: 'c},\n  {b: 'd'}\n  ]\n", 2, "the quote that opens here is not closed"},
+    {"a: [\n  {b: {c: d},\n  {b: {c: d}}\n  ]\n", 2, "the { that opens here is not closed"},
+    {"a: [\n  {b: c\n  {b: d}\n  ]\n", 2, "the { that opens here is not closed"},
+    {"secret: {b: 1, b: 2}\n", 1, ": secret: duplicate key"},
+    {"a: 1\nb {c: d}\n", 2, "a key without a colon"},
+    {"a: 1\nb [\"c: d\"]\n", 2, "a key without a colon"},
     {"a:\n  b: \"c\n  d: \"e\"\n", 2, "the quote that opens here is not closed"},
     {"a: [\"b, c]\nd: 1\n", 1, "the quote that opens here is not closed"},
     {"a: \"b\n...\n c\"\n", 1, "the quote that opens here is not closed"},
