@@ -3,6 +3,10 @@
 VERSION := 0.1.0
 .DEFAULT_GOAL := all
 
+ifneq ($(word 2,$(CURDIR)),)
+$(error $(CURDIR): this path has a space, which neither make nor the build of the C library can handle; move the tree)
+endif
+
 include toolchain/given.mk
 # These mean something else in this file than on the command line of a package's build.
 override undefine CFLAGS
@@ -98,6 +102,10 @@ KCONFIGS   := Kconfig $(wildcard src/Kconfig src/*/Kconfig src/*/*/Kconfig)
 FRAGMENT   := $(if $(CONFIG),$(firstword $(wildcard board/$(BOARD)/$(CONFIG).config board/profiles/$(CONFIG).config) \
                 $(if $(findstring /,$(CONFIG)),$(CONFIG))))
 SEED       := $(if $(or $(FRAGMENT),$(if $(CONFIG),,y)),board/$(BOARD)/defconfig $(FRAGMENT),$(CONFIG))
+ifeq ($(filter allno allyes random,$(SEED))$(wildcard $(SEED) $(O)/.config),)
+$(error CONFIG=$(CONFIG): no such configuration; there are allno, allyes, random, \
+  $(sort $(basename $(notdir $(wildcard board/$(BOARD)/*.config board/profiles/*.config)))), and any file (a name with a slash))
+endif
 # Any Kconfig implementation serves: that of a kernel or of Buildroot (scripts/kconfig/conf and mconf) as well as Debian's.
 ## KCONFIG_CONF the Kconfig program, such as scripts/kconfig/conf of a kernel tree (default: kconfig-conf)
 ## KCONFIG_MCONF the same for make menuconfig, such as scripts/kconfig/mconf (default: kconfig-mconf)

@@ -34,6 +34,14 @@ sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' out/host/.config | tr '[:upper:]_' '[:
 sort -u "$dir/beacon" "$dir/hub" | diff "$dir/chosen" - >"$log"
 result "no feature is missing, and none is listed that cannot be selected" $?
 
+if build CONFIG=no-such-file; then false; else grep -q 'CONFIG=no-such-file: no such configuration; there are ' "$log"; fi
+result "a configuration that is not there is named" $?
+printf 'CONFIG_SENSOR_DISC=y\n' >"$dir/misspelled.config"
+build CONFIG="$dir/misspelled.config" out/host-misspelled/gen/auto.conf &&
+    grep -q 'misspelled.config: CONFIG_SENSOR_DISC is not a symbol of this tree; ignored' "$log"
+result "a misspelled symbol is named" $?
+rm -rf out/host-misspelled
+
 for config in allno allyes; do
     build BOARD=host CONFIG=$config
     result "$config builds" $?

@@ -45,6 +45,17 @@ last_of_each()
          END { for (n in said) print said[n] }' "$@"
 }
 
+# report_unknown FILE…: Kconfig drops a symbol that it does not know without a word.
+report_unknown()
+{
+    find Kconfig src -name Kconfig -exec cat {} + |
+        awk '$1 == "config" || $1 == "menuconfig" { known["CONFIG_" $2] }
+             { name = $1 == "#" ? $2 : $1; sub(/=.*/, "", name) }
+             FILENAME != "-" && name ~ /^CONFIG_/ && !(name in known) {
+                 print "config: " FILENAME ": " name " is not a symbol of this tree; ignored"
+             }' - "$@" >&2
+}
+
 seed()
 {
     if edited; then
@@ -58,6 +69,7 @@ seed()
     random) kconfig --randconfig ;;
     *)
         mkdir -p "$out"
+        report_unknown "$@"
         last_of_each "$@" >"$seeded.files"
         kconfig "--defconfig=$seeded.files"
         ;;
@@ -110,6 +122,7 @@ menu()
 {
     choices=$out/.config.choices
     kconfig "--savedefconfig=$choices"
+    trap 'rm -f "$choices" "$choices.before" "$choices.old"' EXIT
     cp "$choices" "$choices.before"
     KCONFIG_CONFIG=$choices "$1" Kconfig
     if ! cmp -s "$choices" "$choices.before"; then
@@ -141,6 +154,7 @@ sync()
     was_edited=no
     if edited; then
         was_edited=yes
+        report_unknown "$config"
     elif [ -e "$seeded.from" ] && [ "$(cat "$seeded.from")" != random ]; then
         # A default that changed in a Kconfig file reaches a configuration nobody touched.
         # shellcheck disable=SC2046 # a list of files
@@ -177,7 +191,10 @@ sync()
 case $1 in
 seed) shift 2; seed "$@" ;;
 menu) menu "$3" ;;
-old) kconfig --olddefconfig ;;
+old)
+    report_unknown "$config"
+    kconfig --olddefconfig
+    ;;
 sync) sync "$3" "$4" ;;
 *) echo "usage: config.sh seed OUT FROM… | menu OUT MCONF | old OUT | sync OUT BOARD VERSION" >&2; exit 2 ;;
 esac

@@ -65,7 +65,8 @@ static const char *control_socket(const struct cli_args *a)
 
     log_init(program_name, LOG_LEVEL_WARN);
     if (load(a, count_report, 0) < 0)
-        CLI_ERR(program_name, ": ", a->config, " has errors, see `", program_name, " check`\n");
+        CLI_ERR(program_name, ": ", a->config, " is missing or has errors, see `", program_name,
+                " check -c ", a->config, "`\n");
     path = beacon_loaded(&beacon)->control_socket;
     if (!path)
         path = BEACON_CONTROL_SOCKET;
@@ -118,8 +119,8 @@ static const struct cli_verb verbs[] = {
      .most = 64,
      .help = CLI_HELP("send a custom event through the running beacon"),
      .more = CLI_HELP("SEVERITY is info, warning or critical. Values are strings.\n"
-             "Exit status 1: suppressed (duplicate, or over the rate limit), or daemon cannot "
-             "reachable.\n"),
+             "Exit status 1: suppressed (duplicate, or over the rate limit), or the daemon cannot "
+             "be reached.\n"),
      .run = CONTROL(emit)},
     {.name = NULL},
 };

@@ -56,6 +56,8 @@ static int open_private(const char *path, struct text *why)
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         err = complain_errno(why, path, "cannot read the key file: ");
+        if (why && IS_ENABLED(CONFIG_CONFIG_HINTS) && errno == ENOENT)
+            text_str(why, "; create one with: openssl rand -hex 32");
     } else if (st.st_mode & 007) {
         err = complain(why, path, HINTED("holds a key but is accessible to all users", "; run: chmod 600 "),
                        NEFIA_EAUTH);
