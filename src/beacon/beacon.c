@@ -210,6 +210,7 @@ static void reload(struct beacon *b)
     if (beacon_load(b, BEACON_NEEDS_HUB | BEACON_NEEDS_KEY) < 0) {
         b->failed_reloads++;
         mac_key_wipe(&b->next_key);
+        config_drop(&b->config);
         LOG_ERROR("reload failed; the running configuration stays in force");
         return;
     }

@@ -65,7 +65,7 @@ int config_load(struct config *c, const char *path, struct config_arena *arena, 
     c->errors = 0;
     c->mode = 0;
     c->nodes_len = 0;
-    c->arena = arena; /* config_done wipes it */
+    c->arena = arena; /* config_drop wipes it */
     arena->strings_len = 0;
     if (s.fd < 0) {
         config_error(c, NULL, NULL, ERRNO(errno), HINT("; -c FILE names another configuration"),
@@ -95,14 +95,16 @@ int config_done(struct config *c)
 {
     unsigned errors = c->errors;
 
-    if (errors > 0) /* nobody uses it: a mistyped key or a list may hold a secret */
-        wipe(c->arena->strings, c->arena->strings_len);
-    else
-        wipe_secrets(c);
+    wipe_secrets(c);
     if (errors > CONFIG_MOST_REPORTS) {
         c->errors = 0; /* this one is shown */
         config_error(c, NULL, NULL, DEC(errors - CONFIG_MOST_REPORTS), " more errors", (char *)0);
         c->errors = errors;
     }
     return errors > 0 ? NEFIA_EINVAL : 0;
+}
+
+void config_drop(struct config *c)
+{
+    wipe(c->arena->strings, c->arena->strings_len);
 }

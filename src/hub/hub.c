@@ -268,6 +268,7 @@ static void follow_peers(struct hub *h)
 /** Discard what was loaded. */
 static void drop_staged(struct hub *h)
 {
+    config_drop(&h->config);
     rules_abort(&h->rules);
     mac_key_wipe(&h->staged_key);
     hub_settings_wipe(staged(h));

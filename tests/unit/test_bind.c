@@ -308,9 +308,11 @@ TEST(a_secret_is_taken_out_of_the_tree)
     CHECK(bind("{\"secret\":[\"XYZZY\"]}") < 0);
     CHECK(strstr(reports, "XYZZY") == NULL);
     CHECK(config_done(&config) < 0);
+    config_drop(&config);
     CHECK(memmem(arena.strings, arena.strings_cap, "XYZZY", 5) == NULL);
     CHECK(bind("{\"secert\":\"XYZZY\"}") < 0);
     CHECK(config_done(&config) < 0);
+    config_drop(&config);
     CHECK(memmem(arena.strings, arena.strings_cap, "XYZZY", 5) == NULL);
     CHECK(bind("{\"line\":\"a\\u0085b\"}") < 0);
     CHECK(bind("{\"line\":\"a\\u2029b\"}") < 0);

@@ -91,6 +91,9 @@ int config_load_text(struct config *c, const char *name, const char *text, size_
  * that no FIELD_SECRET has taken (those of the other program's section, those that were refused).
  * Return: 0, or NEFIA_EINVAL when there was any error. */
 int config_done(struct config *c);
+/** For a daemon that refused what it loaded: wipe all its texts, since a mistyped key may hold a
+ * secret. Nothing that was bound to them may be used any more. */
+void config_drop(struct config *c);
 
 /** The member of that name, or null (also when map is null or no map). */
 const struct node *node_child(const struct config *c, const struct node *map, const char *key);
