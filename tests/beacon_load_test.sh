@@ -21,7 +21,7 @@ restarts() {
         fi
         sleep 0.05
     done
-    within status_has '^spool  *0 events'
+    within status_has '^  In memory  *0 events'
     grep -o '"n":"[0-9]*"' "$dir/hub.log" | sort -u >"$dir/out"
     [ "$(wc -l <"$dir/out")" -eq 90 ]
     result "a hub that restarts while events flow loses none of 90" $?
@@ -50,7 +50,7 @@ scripts() {
         within heard "$word"
         result "scripts: $word" $?
     done
-    within status_has '^scripts endless .*running'
+    within status_has '^  scripts  *endless .*running'
     result "scripts: the endless one runs, and status does not wait for it" $?
     stop_beacon
     result "scripts: nor at the end" $?
@@ -89,7 +89,7 @@ no_heap() {
     done
     kill -HUP "$beacon_pid"
     within grep -q 'reloaded' "$dir/run.log"
-    within status_has '^disk_usage .* ok'
+    within status_has '^  disk_usage .* ok'
     kill "$beacon_pid"
     wait $strace_pid
     beacon_pid=
@@ -115,7 +115,7 @@ idle() {
     config idle '  disk_usage: {interval: 1h}'
     start_hub
     start_beacon
-    within status_has '^spool  *0 events'
+    within status_has '^  In memory  *0 events'
     within three_quiet_seconds
     result "idle: three seconds without a wake-up" $?
     stop_beacon

@@ -137,7 +137,7 @@ says "https" 'bad:12: reactor.webhooks\[0\].url: https:// is not in this build' 
 config nokey </dev/null
 printf 'reactor: {peers: [10.0.0.0/8], greeting: false, require_nonce: true, listen_address: "127.0.0.1:9501"}\n' >"$dir/odd"
 expect "settings that contradict each other" 2 "$nefia" reactor check -c "$dir/odd"
-says "a nonce without a greeting" 'odd:1: reactor.require_nonce: without a greeting' err
+says "a nonce without a greeting" 'odd:1: reactor.require_nonce: no nonce is sent' err
 says "a port in the address" 'odd:1: reactor.listen_address: .*listen_port' err
 expect "neither key nor peers" 2 "$nefia" reactor check -c "$dir/nokey"
 says "neither key nor peers: the remedy" 'set hmac_key_file' err
@@ -274,9 +274,9 @@ expect_within "exec: one that never ends" row_is slow failed 'timed out after 1s
 expect_within "exec on the host is not in this build" row_is on-host failed 'not in this build'
 send "$(event impatient h info '{}')"
 expect_within "alert: a webhook that hangs times out" row_is impatient failed 'timed out after 1s'
-row_is hang failed 'closed without an answer'
+row_is hang failed 'connection closed without a response'
 [ $? -eq 1 ] && touch "$dir/hook/release"
-expect_within "alert: a webhook that hangs is waited for until then" row_is hang failed 'closed without an answer'
+expect_within "alert: a webhook that hangs is waited for until then" row_is hang failed 'connection closed without a response'
 expect_within "alert: 503 is tried again until it is taken" row_is later 'done' -
 [ "$(grep -c '^/later' "$dir/hook/log")" = 3 ] && [ "$(grep -c '^/gone' "$dir/hook/log")" = 1 ]
 result "alert: as many tries as it takes, and no more" $?
