@@ -26,7 +26,7 @@ with Rig("fleet") as rig:
             os.symlink(os.path.abspath(os.path.join(sysroot, "include", name)), os.path.join(include, name))
     subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-Iinclude", "-isystem", include, "-include", "out/host/gen/autoconf.h",
                     "-o", fleet, "tests/fault/fleet.c", "src/crypto/mac.c", "src/base/text.c", "src/base/utf8.c",
-                    "src/base/err.c", "src/sys/file.c", sysroot + "/lib/libbearssl.a"], check=True)
+                    "src/base/err.c", "src/base/wipe.c", "src/sys/file.c", sysroot + "/lib/libbearssl.a"], check=True)
     with open(os.open(rig.path("key"), os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
         f.write(KEY)
 
