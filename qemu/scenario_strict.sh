@@ -76,7 +76,7 @@ nothing_refused() {
 }
 
 day() {
-    on router 'chown -R 1200:1200 /etc/nefia && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
+    on router 'chown 1200:1200 /etc/nefia/key && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
     on router 'httpd -p 127.0.0.1:8080 -h /www; dd if=/dev/zero of=/run/fill bs=1k count=100 2>/dev/null'
     on router 'daemon reactor nefia reactor run'
     on router 'await nefia reactor status >/dev/null'
