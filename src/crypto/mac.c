@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
 #include "nefia/base/text.h"
 #include "nefia/base/wipe.h"
@@ -122,42 +123,83 @@ int mac_key_load(struct mac_key *k, const char *path, struct text *why)
     return err;
 }
 
-void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES])
+static void compute(const struct mac_key *k, const void *head, size_t head_len, const void *data,
+                    size_t len, uint8_t mac[MAC_BYTES])
 {
     br_hmac_context ctx;
 
     br_hmac_init(&ctx, &k->ctx, 0);
+    br_hmac_update(&ctx, head, head_len);
     br_hmac_update(&ctx, data, len);
     br_hmac_out(&ctx, mac);
 }
 
-void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char hex[MAC_HEX])
+static void to_hex(const uint8_t mac[MAC_BYTES], char hex[MAC_HEX])
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t mac[MAC_BYTES];
 
-    mac_sign(k, data, len, mac);
     for (size_t i = 0; i < MAC_BYTES; i++) {
         hex[2 * i] = digits[mac[i] >> 4];
         hex[2 * i + 1] = digits[mac[i] & 15];
     }
 }
 
-int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
-                   size_t hex_len)
+/** Does mac read like this? Digits are compared, not bytes: a match needs no syntax check. */
+static int compare(uint8_t mac[MAC_BYTES], const char *hex, size_t hex_len)
 {
-    char mac[MAC_HEX];
-    uint8_t digits[MAC_BYTES];
+    char want[MAC_HEX];
     unsigned differs = 0;
 
     if (hex_len != MAC_HEX)
         return NEFIA_EINVAL;
-    /* Compare digits, not bytes: a match needs no syntax check. */
-    mac_sign_hex(k, data, len, mac);
+    to_hex(mac, want);
     for (size_t i = 0; i < MAC_HEX; i++)
-        differs |= (unsigned)(hex[i] ^ mac[i]);
-    wipe(mac, sizeof mac);
+        differs |= (unsigned)(hex[i] ^ want[i]);
+    wipe(want, sizeof want);
+    wipe(mac, MAC_BYTES);
     if (!differs)
         return 0;
-    return parse_hex(hex, hex_len, digits, sizeof digits) < 0 ? NEFIA_EINVAL : NEFIA_EAUTH;
+    return parse_hex(hex, hex_len, mac, MAC_BYTES) < 0 ? NEFIA_EINVAL : NEFIA_EAUTH;
+}
+
+void mac_sign(const struct mac_key *k, const void *data, size_t len, uint8_t mac[MAC_BYTES])
+{
+    compute(k, NULL, 0, data, len, mac);
+}
+
+void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char hex[MAC_HEX])
+{
+    uint8_t mac[MAC_BYTES];
+
+    mac_sign(k, data, len, mac);
+    to_hex(mac, hex);
+}
+
+int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
+                   size_t hex_len)
+{
+    uint8_t mac[MAC_BYTES];
+
+    mac_sign(k, data, len, mac);
+    return compare(mac, hex, hex_len);
+}
+
+void mac_sign_line(const struct mac_key *k, uint64_t number, const void *data, size_t len,
+                   char hex[MAC_HEX])
+{
+    uint8_t mac[MAC_BYTES], head[8];
+
+    put_be64(head, number);
+    compute(k, head, sizeof head, data, len, mac);
+    to_hex(mac, hex);
+}
+
+int mac_verify_line(const struct mac_key *k, uint64_t number, const void *data, size_t len,
+                    const char *hex, size_t hex_len)
+{
+    uint8_t mac[MAC_BYTES], head[8];
+
+    put_be64(head, number);
+    compute(k, head, sizeof head, data, len, mac);
+    return compare(mac, hex, hex_len);
 }

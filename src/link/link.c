@@ -1,178 +1,288 @@
 #include "nefia/link/link.h"
 
+#include <bearssl_hash.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/base/wipe.h"
 
-enum { MOST_WINDOW = 65535, MOST_BYTES = 1 << 24, DEPTH = 4, DIGITS = 20 };
+#include "link_int.h"
 
-static const char *const auth_words[] = {"none", "shared", "host"};
+/* ---- Lines ---- */
 
-/* ---- writing ---- */
-
-static void put_members(struct json_writer *w, const struct link_message *m)
+void link_init(struct link *l, bool is_signed, uint64_t deadline_ms)
 {
-    if (m->kind == LINK_GREETING) {
-        json_put_u64(w, "nefia", LINK_VERSION);
-    } else {
-        json_object(w, m->kind == LINK_ACK ? "ack" : "refused");
-        if (m->kind == LINK_ACK) {
-            json_put_u64(w, "boot", m->boot);
-            json_put_u64(w, "seq", m->seq);
-        }
-        json_put_u64(w, "count", m->count);
-        json_end_object(w);
-    }
-    json_put_string(w, "nonce", m->nonce);
-    json_put_u64(w, "window", m->window);
-    if (m->kind == LINK_GREETING) {
-        json_put_u64(w, "span", LINK_SPAN);
-        json_put_u64(w, "bytes", CONFIG_EVENT_BYTES);
-        json_put_string(w, "auth", auth_words[m->auth]);
-    }
+    *l = (struct link){.is_signed = is_signed, .deadline_ms = deadline_ms};
 }
 
-void link_put(struct text *out, const struct link_message *m, const struct mac_key *key)
+void link_wipe(struct link *l)
+{
+    mac_key_wipe(&l->in);
+    mac_key_wipe(&l->out);
+    l->state = LINK_OVER;
+}
+
+long link_cut(const char *s, size_t len, size_t most, bool with_signature, struct link_unit *u)
+{
+    const size_t limit = len < most + 1 ? len : most + 1;
+    const char *end = memchr(s, '\n', limit);
+
+    if (!end)
+        return limit > most ? NEFIA_ETOOBIG : 0;
+    *u = (struct link_unit){.line = {s, (size_t)(end - s)}};
+    if (!with_signature)
+        return (long)u->line.len + 1;
+    const char *sig = end + 1;
+    const size_t rest = len - u->line.len - 1, wanted = rest < MAC_HEX + 1 ? rest : MAC_HEX + 1;
+    end = memchr(sig, '\n', wanted);
+    if (!end && wanted < MAC_HEX + 1)
+        return 0;
+    u->sig = (struct slice){sig, end ? (size_t)(end - sig) : wanted};
+    return (long)(u->line.len + 1 + u->sig.len + (end ? 1 : 0));
+}
+
+int link_verify(struct link *l, const struct link_unit *u)
+{
+    int err = 0;
+
+    if (l->is_signed)
+        err = mac_verify_line(&l->in, l->lines_in + 1, u->line.ptr, u->line.len, u->sig.ptr,
+                              u->sig.len);
+    if (err < 0)
+        l->state = LINK_OVER;
+    else
+        l->lines_in++;
+    return err;
+}
+
+/* ---- Keys ---- */
+
+static void sha256(struct slice s, uint8_t out[br_sha256_SIZE])
+{
+    br_sha256_context sha;
+
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, s.ptr, s.len);
+    br_sha256_out(&sha, out);
+}
+
+void link_greeted(struct link *l, struct slice greeting)
+{
+    sha256(greeting, l->greeting);
+}
+
+/** The label's NUL is part of what is signed. */
+static void derive(struct mac_key *to, const struct mac_key *key, const char *label,
+                   const uint8_t hashes[2 * br_sha256_SIZE])
+{
+    uint8_t input[16 + 2 * br_sha256_SIZE], secret[MAC_BYTES];
+    const size_t len = strlen(label) + 1;
+
+    memcpy(input, label, len);
+    memcpy(input + len, hashes, 2 * br_sha256_SIZE);
+    mac_sign(key, input, len + 2 * br_sha256_SIZE, secret);
+    (void)mac_key_set(to, secret, sizeof secret); /* its length is in range */
+    wipe(secret, sizeof secret);
+}
+
+void link_derive(const struct link *l, const struct mac_key *key, struct slice hello,
+                 struct mac_key *up, struct mac_key *down)
+{
+    uint8_t hashes[2 * br_sha256_SIZE];
+
+    memcpy(hashes, l->greeting, sizeof l->greeting);
+    sha256(hello, hashes + br_sha256_SIZE);
+    derive(up, key, "nefia 2 up", hashes);
+    derive(down, key, "nefia 2 down", hashes);
+}
+
+/* ---- Writing ---- */
+
+size_t link_end(struct link *l, char *buf, size_t len)
+{
+    const bool is_signed = l->out.set;
+
+    l->lines_out++;
+    if (is_signed)
+        mac_sign_line(&l->out, l->lines_out, buf, len, buf + len + 1);
+    buf[len++] = '\n';
+    if (!is_signed)
+        return len;
+    len += MAC_HEX;
+    buf[len++] = '\n';
+    return len;
+}
+
+struct json_writer link_begin(struct text *out)
 {
     struct json_writer w;
-    size_t start = out->len;
-    char hex[MAC_HEX];
 
     json_begin(&w, out);
     json_object(&w, NULL);
-    put_members(&w, m);
+    return w;
+}
+
+void link_finish(struct link *l, struct json_writer *w, size_t start)
+{
+    struct text *out = w->out;
+
+    json_end_object(w);
+    out->len = start + link_end(l, out->buf + start, out->len - start);
+    out->buf[out->len] = '\0';
+}
+
+/** Append a reason: our own words, or cut and made harmless. */
+void link_put_reason(struct json_writer *w, const char *reason)
+{
+    size_t len = strlen(reason);
+
+    json_put_bytes(w, "reason", reason, utf8_cut(reason, len, LINK_REASON_MAX));
+}
+
+void link_put_error(struct link *l, const char *reason, struct text *out)
+{
+    const size_t start = out->len;
+    struct json_writer w = link_begin(out);
+
+    json_object(&w, "error");
+    link_put_reason(&w, reason);
     json_end_object(&w);
-    size_t len = out->len - start;
-    text_char(out, '\n');
-    if (m->kind == LINK_GREETING && m->auth == LINK_AUTH_HOST)
-        text_str(out, "-\n");
-    if (!key || !key->set)
-        return;
-    mac_sign_hex(key, out->buf + start, len, hex);
-    text_bytes(out, hex, sizeof hex);
-    text_char(out, '\n');
+    link_finish(l, &w, start);
+    l->state = LINK_OVER;
 }
 
-/** Write v in decimal at p. Return: the end. */
-static char *put_number(char *p, uint64_t v)
-{
-    struct text t;
+/* ---- Reading ---- */
 
-    text_init(&t, p, DIGITS + 1);
-    text_u64(&t, v);
-    return p + t.len;
-}
-
-static char *put(char *p, const char *s)
-{
-    size_t len = strlen(s);
-
-    memcpy(p, s, len);
-    return p + len;
-}
-
-size_t link_stamp(char *buf, size_t len, const char *nonce, uint64_t count, uint64_t low)
-{
-    char *p = buf + len - 1; /* overwrites the closing brace */
-
-    p = put(p, ",\"link\":{\"nonce\":\"");
-    p = put(p, nonce);
-    p = put(p, "\",\"count\":");
-    p = put_number(p, count);
-    p = put(p, ",\"low\":");
-    p = put_number(p, low);
-    p = put(p, "}}");
-    return (size_t)(p - buf);
-}
-
-/* ---- reading ---- */
-
-static bool is_nonce(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'f')))
-            return false;
-    return s.len == LINK_NONCE_HEX;
-}
-
-static bool read_number(const struct json_doc *d, unsigned object, const char *name, uint64_t *v)
+bool link_read_number(const struct json_doc *d, unsigned object, const char *name, uint64_t most,
+                      uint64_t *v)
 {
     int i = json_member(d, object, name);
 
     if (i < 0 || json_at(d, (unsigned)i)->type != JSON_NUMBER)
         return false;
     struct slice s = json_raw(d, (unsigned)i);
-    return parse_u64(s.ptr, s.len, v) >= 0;
+    return parse_u64(s.ptr, s.len, v) >= 0 && *v <= most;
 }
 
-static bool read_nonce(const struct json_doc *d, unsigned object, struct slice *nonce)
+bool link_read_hex(const struct json_doc *d, unsigned object, const char *name, uint8_t *out,
+                   size_t n)
 {
-    int i = json_member(d, object, "nonce");
+    int i = json_member(d, object, name);
 
     if (i < 0 || json_at(d, (unsigned)i)->type != JSON_STRING)
         return false;
-    *nonce = json_raw(d, (unsigned)i);
-    return is_nonce(*nonce);
+    struct slice s = json_raw(d, (unsigned)i);
+    return s.len == 2 * n && parse_hex(s.ptr, s.len, out, n) >= 0;
 }
 
-bool link_stamp_read(struct link_stamp *s, const struct event *e)
+int link_parse(struct json_doc *d, struct slice line, struct json_token *tokens, unsigned cap)
 {
-    const struct json_doc *d = &e->doc;
-
-    return e->has_seq && e->link_token != 0 && read_nonce(d, e->link_token, &s->nonce) &&
-           read_number(d, e->link_token, "count", &s->count) &&
-           read_number(d, e->link_token, "low", &s->low);
+    if (json_parse(d, line.ptr, line.len, tokens, cap, LINK_DEPTH, NULL) < 0 ||
+        json_at(d, 0)->type != JSON_OBJECT)
+        return NEFIA_ESYNTAX;
+    return 0;
 }
 
-static int read_greeting(struct link_message *m, const struct json_doc *d)
+static void read_reason(struct link_message *m, const struct json_doc *d, unsigned object)
 {
-    uint64_t version, span, bytes;
-    int auth = json_member(d, 0, "auth");
+    char raw[LINK_REASON_MAX + 1];
+    int i = json_member(d, object, "reason");
+    struct text t;
 
-    if (!read_number(d, 0, "nefia", &version))
-        return NEFIA_EINVAL;
-    if (version != LINK_VERSION)
-        return NEFIA_ENOTSUP;
-    if (!read_number(d, 0, "span", &span) || span < 1 || span > MOST_WINDOW)
-        return NEFIA_EINVAL;
-    if (!read_number(d, 0, "bytes", &bytes) || bytes < 1 || bytes > MOST_BYTES)
-        return NEFIA_EINVAL;
-    m->version = (unsigned)version;
-    m->span = (unsigned)span;
-    m->bytes = (unsigned)bytes;
-    for (unsigned i = 0; auth >= 0 && i < ARRAY_SIZE(auth_words); i++)
-        if (slice_eq(json_raw(d, (unsigned)auth), auth_words[i])) {
-            m->auth = (enum link_auth)i;
-            return 0;
-        }
-    return NEFIA_EINVAL;
+    m->reason[0] = '\0';
+    text_init(&t, raw, sizeof raw);
+    if (i < 0 || json_string(d, (unsigned)i, &t) == NEFIA_EINVAL)
+        return;
+    size_t len = t.len;
+    text_init(&t, m->reason, sizeof m->reason);
+    text_printable(&t, raw, len);
 }
 
-int link_read(struct link_message *m, const char *line, size_t len, struct json_token *tokens)
+/** [boot, highest, "name"] */
+static bool read_start(struct link_start *s, const struct json_doc *d, unsigned array)
 {
-    struct json_doc d;
-    struct slice nonce;
+    struct slice raw[3];
+
+    if (json_at(d, array)->type != JSON_ARRAY || json_at(d, array)->size != 3)
+        return false;
+    for (unsigned k = 0; k < 3; k++) {
+        if (json_at(d, array + 1 + k)->type != (k < 2 ? JSON_NUMBER : JSON_STRING))
+            return false;
+        raw[k] = json_raw(d, array + 1 + k);
+    }
+    return parse_u64(raw[0].ptr, raw[0].len, &s->boot) >= 0 &&
+           parse_u64(raw[1].ptr, raw[1].len, &s->highest) >= 0 &&
+           parse_hex(raw[2].ptr, raw[2].len, s->name, LINK_NAME) >= 0;
+}
+
+static bool read_starts(struct link_welcome *w, const struct json_doc *d, unsigned object)
+{
+    int list = json_member(d, object, "starts");
+
+    if (list < 0 || json_at(d, (unsigned)list)->type != JSON_ARRAY ||
+        json_at(d, (unsigned)list)->size > LINK_STARTS)
+        return false;
+    const unsigned end = json_at(d, (unsigned)list)->next;
+    for (unsigned i = (unsigned)list + 1; i < end; i = json_at(d, i)->next)
+        if (!read_start(&w->starts[w->start_count++], d, i))
+            return false;
+    return true;
+}
+
+static bool read_window(struct link_message *m, const struct json_doc *d, unsigned object)
+{
     uint64_t window;
 
-    *m = (struct link_message){.kind = LINK_GREETING};
-    if (json_parse(&d, line, len, tokens, LINK_TOKENS, DEPTH, NULL) < 0)
-        return NEFIA_ESYNTAX;
-    if (!read_nonce(&d, 0, &nonce) || !read_number(&d, 0, "window", &window) ||
-        window > MOST_WINDOW)
-        return NEFIA_EINVAL;
-    memcpy(m->nonce, nonce.ptr, nonce.len);
+    if (!link_read_number(d, object, "window", LINK_WINDOW_MAX, &window))
+        return false;
     m->window = (unsigned)window;
-    int ack = json_member(&d, 0, "ack"), refused = json_member(&d, 0, "refused");
-    if (ack < 0 && refused < 0)
-        return read_greeting(m, &d);
-    if (ack < 0) {
-        m->kind = LINK_REFUSAL;
-        return read_number(&d, (unsigned)refused, "count", &m->count) ? 0 : NEFIA_EINVAL;
+    return true;
+}
+
+static bool read_welcome(struct link_message *m, const struct json_doc *d, unsigned object)
+{
+    struct link_welcome *w = &m->welcome;
+    uint64_t bytes;
+
+    if (!read_starts(w, d, object) || !read_window(m, d, object) ||
+        !link_read_number(d, object, "bytes", LINK_BYTES_MAX, &bytes) || bytes < LINK_BYTES_MIN)
+        return false;
+    w->window = m->window;
+    w->bytes = (unsigned)bytes;
+    return true;
+}
+
+/** An acknowledgement or a refusal; object is its inner one. */
+static bool read_verdict(struct link_message *m, const struct json_doc *d, unsigned object)
+{
+    read_reason(m, d, object);
+    return link_read_number(d, object, "line", UINT64_MAX, &m->line) && read_window(m, d, 0);
+}
+
+int link_read(struct link_message *m, struct slice line, struct json_token *tokens, unsigned cap)
+{
+    static const char names[] = "unsure\0welcome\0ack\0refused\0error\0"; /* from LINK_UNSURE on */
+    struct json_doc d;
+    int object = NEFIA_ENOTFOUND;
+
+    *m = (struct link_message){.kind = LINK_UNKNOWN};
+    int err = link_parse(&d, line, tokens, cap);
+    if (err < 0)
+        return err;
+    for (unsigned i = 0; object < 0 && i < 5; i++) {
+        object = json_member(&d, 0, word_at(names, i));
+        if (object >= 0)
+            m->kind = (enum link_kind)(LINK_UNSURE + i);
     }
-    m->kind = LINK_ACK;
-    if (!read_number(&d, (unsigned)ack, "boot", &m->boot) ||
-        !read_number(&d, (unsigned)ack, "seq", &m->seq) ||
-        !read_number(&d, (unsigned)ack, "count", &m->count))
+    if (m->kind == LINK_UNKNOWN)
+        return 0;
+    const unsigned o = (unsigned)object;
+    if (json_at(&d, o)->type != JSON_OBJECT)
         return NEFIA_EINVAL;
-    return 0;
+    if (m->kind == LINK_ERROR)
+        read_reason(m, &d, o);
+    bool right = m->kind == LINK_WELCOME                          ? read_welcome(m, &d, o)
+                 : m->kind == LINK_ACK || m->kind == LINK_REFUSED ? read_verdict(m, &d, o)
+                                                                  : true;
+    return right ? 0 : NEFIA_EINVAL;
 }

@@ -2,171 +2,441 @@
 
 #include "check.h"
 #include "nefia/base/err.h"
-#include "nefia/event/event.h"
 
-#define NONCE "0123456789abcdef0123456789abcdef"
-#define SIX                                                                                        \
-    "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"c\",\"timestamp\":\"2026-"                     \
-    "03-10T15:30:00Z\","                                                                           \
-    "\"severity\":\"info\",\"data\":{}"
-#define EVENT SIX ",\"seq\":1,\"boot\":2}"
-#define STAMP "\"link\":{\"nonce\":\"" NONCE "\",\"count\":3,\"low\":5}"
+/* Both ends of the link, back to back. The fixed nonces and keys are those of docs/wire.md. */
+
+#define KEY "0123456789abcdef0123456789abcdef"
+#define EVENT                                                                                      \
+    "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"r1\",\"timestamp\":\"2026-03-10T15:30:00Z\","  \
+    "\"severity\":\"info\",\"data\":{},\"seq\":1,\"boot\":7}"
 
 static struct json_token tokens[LINK_TOKENS];
-static char buf[LINK_LINE_MAX + MAC_HEX + 3];
+static struct mac_key key, other_key, none;
+static struct link hub, beacon;
+static char to_hub[LINK_HELLO_MAX + MAC_HEX + 3], to_beacon[LINK_SENT_MAX + MAC_HEX + 3];
+static struct text up, down;
+static struct link_hello hello;
+static struct link_unit unit;
 static struct link_message got;
+static const char *why;
 
-static int read_back(const char *line)
+static struct slice slice_of(const char *s)
 {
-    return link_read(&got, line, strlen(line), tokens);
+    return (struct slice){s, strlen(s)};
 }
 
-static size_t put(const struct link_message *m, const struct mac_key *key)
+static void begin(bool is_signed)
 {
-    struct text t;
-
-    text_init(&t, buf, sizeof buf);
-    link_put(&t, m, key);
-    CHECK(!t.truncated);
-    return t.len;
+    mac_key_set(&key, KEY, strlen(KEY));
+    mac_key_set(&other_key, "another key, 16+", 16);
+    link_init(&hub, is_signed, 5000);
+    link_init(&beacon, is_signed, 2000);
+    text_init(&up, to_hub, sizeof to_hub);
+    text_init(&down, to_beacon, sizeof to_beacon);
+    hello = (struct link_hello){.host_id = "r1", .boot = 7};
 }
 
-/** The line that was put, without its newline. */
-static int read_put(void)
+/** The first unit of t is cut off. */
+static long cut(struct text *t, bool is_signed)
 {
-    return link_read(&got, buf, strcspn(buf, "\n"), tokens);
+    return link_cut(t->buf, t->len, LINK_HELLO_MAX, is_signed, &unit);
 }
 
-TEST(greeting_round_trips)
+static void greet(uint8_t first)
 {
-    struct link_message m = {
-        .kind = LINK_GREETING, .nonce = NONCE, .window = 32, .auth = LINK_AUTH_HOST};
+    uint8_t nonce[LINK_NONCE];
 
-    put(&m, NULL);
-    CHECK_STR(buf, "{\"nefia\":1,\"nonce\":\"" NONCE
-                   "\",\"window\":32,\"span\":256,\"bytes\":8192,\"auth\":\"host\"}\n-\n");
-    CHECK_INT(read_put(), 0);
-    CHECK_INT(got.kind, LINK_GREETING);
-    CHECK_STR(got.nonce, NONCE);
-    CHECK_INT(got.window, 32);
-    CHECK_INT(got.span, LINK_SPAN);
-    CHECK_INT(got.bytes, CONFIG_EVENT_BYTES);
-    CHECK_INT(got.auth, LINK_AUTH_HOST);
+    for (size_t i = 0; i < sizeof nonce; i++)
+        nonce[i] = (uint8_t)(first + i);
+    text_reset(&down);
+    link_hub_greet(&hub, nonce, &down);
 }
 
-TEST(longest_acknowledgement_fits_and_is_signed)
+static void send_hello(const struct mac_key *k)
 {
-    struct link_message m = {
-        .kind = LINK_ACK, .nonce = NONCE, .window = 65535, .boot = UINT64_MAX, .seq = UINT64_MAX, .count = UINT64_MAX};
-    struct mac_key key = {.set = false};
+    memset(hello.nonce, 0xb0, sizeof hello.nonce);
+    text_reset(&up);
+    CHECK_INT(link_beacon_greeting(&beacon, (struct slice){down.buf, down.len - 1}), 0);
+    link_beacon_hello(&beacon, k, &hello, 20000, &up);
+    CHECK_INT(beacon.state, LINK_HELLO);
+}
 
-    CHECK_INT(mac_key_set(&key, "0123456789abcdef", 16), 0);
-    size_t len = put(&m, &key), line = strcspn(buf, "\n");
-    CHECK(line <= LINK_LINE_MAX);
-    CHECK_INT(len, line + 1 + MAC_HEX + 1);
-    CHECK_INT(mac_verify_hex(&key, buf, line, buf + line + 1, MAC_HEX), 0);
-    CHECK_INT(read_put(), 0);
+static int take_hello(const struct mac_key *k)
+{
+    struct link_hello h;
+
+    CHECK(cut(&up, k != NULL) == (long)up.len);
+    CHECK(link_is_hello(unit.line));
+    CHECK_INT(link_hub_hello(&h, unit.line, tokens, LINK_TOKENS, &why), 0);
+    CHECK_STR(h.host_id, hello.host_id);
+    CHECK(h.boot == hello.boot);
+    CHECK_MEM(h.nonce, hello.nonce, LINK_NONCE);
+    CHECK_INT(h.plain, hello.plain);
+    return link_hub_prove(&hub, k, &unit);
+}
+
+static void welcome(void)
+{
+    const struct link_welcome w = {.starts = {{7, 41, {0xaa, 1, 2, 3, 4, 5, 6, 7}}, {6, 12, {9}}},
+                                   .start_count = 2,
+                                   .window = 32,
+                                   .bytes = 8192};
+
+    text_reset(&down);
+    link_hub_welcome(&hub, &w, &down);
+    CHECK_INT(hub.state, LINK_OPEN);
+}
+
+static int take_down(void)
+{
+    CHECK(cut(&down, beacon.is_signed) == (long)down.len);
+    return link_beacon_line(&beacon, &unit, &got, &why);
+}
+
+static void open_session(bool is_signed)
+{
+    begin(is_signed);
+    greet(1);
+    send_hello(is_signed ? &key : &none);
+    CHECK_INT(take_hello(is_signed ? &key : NULL), 0);
+    CHECK_INT(hub.state, LINK_HELLO);
+    welcome();
+    CHECK_INT(take_down(), 0);
+    CHECK_INT(beacon.state, LINK_OPEN);
+}
+
+/** The beacon's event, in to_hub and unit. Return: its number. */
+static uint64_t send_event(void)
+{
+    memcpy(to_hub, EVENT, strlen(EVENT));
+    up.len = link_beacon_end(&beacon, to_hub, strlen(EVENT));
+    CHECK(cut(&up, beacon.is_signed) == (long)up.len);
+    return beacon.lines_out;
+}
+
+TEST(a_session_is_opened)
+{
+    open_session(true);
+    CHECK_INT(got.kind, LINK_WELCOME);
+    CHECK_MEM(got.welcome.starts[0].name, "\xaa\1\2\3\4\5\6\7", LINK_NAME);
+    CHECK_INT(got.welcome.start_count, 2);
+    CHECK(got.welcome.starts[0].boot == 7 && got.welcome.starts[0].highest == 41);
+    CHECK(got.welcome.starts[1].boot == 6 && got.welcome.starts[1].highest == 12);
+    CHECK_INT(got.welcome.window, 32);
+    CHECK_INT(got.welcome.bytes, 8192);
+}
+
+TEST(without_a_key_the_same_messages_go_unsigned)
+{
+    open_session(false);
+    CHECK(send_event() == 2);
+    CHECK_INT(link_verify(&hub, &unit), 0);
+    CHECK(hub.lines_in == 2);
+    text_reset(&down);
+    link_hub_ack(&hub, 2, 32, &down);
+    CHECK_STR(to_beacon, "{\"ack\":{\"line\":2},\"window\":32}\n");
+    CHECK_INT(take_down(), 0);
+    CHECK(beacon.settled == 2);
+}
+
+TEST(events_are_acknowledged_by_line)
+{
+    open_session(true);
+    CHECK(send_event() == 2);
+    CHECK_INT(link_verify(&hub, &unit), 0);
+    CHECK(unit.line.len == strlen(EVENT));
+    up.len = link_beacon_unsure(&beacon, to_hub);
+    CHECK_INT(up.len, LINK_UNSURE_BYTES);
+    CHECK(cut(&up, true) == (long)up.len);
+    CHECK_INT(link_verify(&hub, &unit), 0);
+    CHECK_INT(link_read(&got, unit.line, tokens, LINK_TOKENS), 0);
+    CHECK_INT(got.kind, LINK_UNSURE);
+    CHECK(send_event() == 4);
+    CHECK_INT(link_verify(&hub, &unit), 0);
+    text_reset(&down);
+    link_hub_refuse(&hub, 4, "not an event", 31, &down);
+    CHECK_INT(take_down(), 0);
+    CHECK_INT(got.kind, LINK_REFUSED);
+    CHECK(got.line == 4);
+    CHECK_STR(got.reason, "not an event");
+    CHECK_INT(got.window, 31);
+    text_reset(&down);
+    link_hub_ack(&hub, 4, 0, &down);
+    CHECK_INT(take_down(), 0);
     CHECK_INT(got.kind, LINK_ACK);
-    CHECK(got.boot == UINT64_MAX && got.seq == UINT64_MAX);
-    CHECK_INT(got.window, 65535);
+    CHECK_INT(got.window, 0);
+    CHECK(beacon.settled == 4);
 }
 
-TEST(refusal_round_trips)
+TEST(another_key_proves_nothing_and_a_second_may_be_tried)
 {
-    struct link_message m = {.kind = LINK_REFUSAL, .nonce = NONCE, .window = 1, .count = 9};
-
-    put(&m, NULL);
-    CHECK_INT(read_put(), 0);
-    CHECK_INT(got.kind, LINK_REFUSAL);
-    CHECK_INT(got.count, 9);
-    CHECK_INT(read_back("{\"refused\":{},\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
+    begin(true);
+    greet(1);
+    send_hello(&key);
+    CHECK_INT(take_hello(&other_key), NEFIA_EAUTH);
+    CHECK_INT(hub.state, LINK_NEW);
+    CHECK(!hub.in.set && !hub.out.set);
+    CHECK_INT(link_hub_prove(&hub, &key, &unit), 0);
 }
 
-TEST(refuses_unknown_messages)
+TEST(a_recorded_hello_is_worthless_in_another_session)
 {
-    CHECK_INT(read_back("{"), NEFIA_ESYNTAX);
-    CHECK_INT(read_back("{}"), NEFIA_EINVAL);
-    CHECK_INT(read_back("[]"), NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"nefia\":2,\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_ENOTSUP);
-    CHECK_INT(
-        read_back("{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":1,\"span\":256,\"bytes\":8192,\"auth\":\"x\"}"),
-        NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"nefia\":1,\"nonce\":\"" NONCE
-                        "\",\"window\":1,\"span\":0,\"bytes\":8192,\"auth\":\"none\"}"),
-              NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"ack\":{\"boot\":1},\"nonce\":\"" NONCE "\",\"window\":1}"),
-              NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"ack\":7,\"nonce\":\"" NONCE "\",\"window\":1}"), NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"count\":1,\"seq\":-2},\"nonce\":\"" NONCE "\",\"window\":1}"),
-              NEFIA_EINVAL);
-    CHECK_INT(read_back("{\"ack\":{\"boot\":1,\"seq\":2,\"count\":1},\"nonce\":"
-                        "\"ABCDEF6789abcdef0123456789abcdef\","
-                        "\"window\":1}"),
-              NEFIA_EINVAL);
-    CHECK_INT(
-        read_back("{\"ack\":{\"boot\":1,\"seq\":2,\"count\":1},\"nonce\":\"" NONCE "\",\"window\":65536}"),
-        NEFIA_EINVAL);
+    begin(true);
+    greet(1);
+    send_hello(&key);
+    link_init(&hub, true, 0);
+    greet(2); /* another nonce of the hub */
+    CHECK_INT(take_hello(&key), NEFIA_EAUTH);
 }
 
-TEST(stamp_is_read_by_the_decoder)
+TEST(a_line_is_good_for_one_place)
 {
-    static struct json_token event_tokens[CONFIG_JSON_TOKENS];
-    static char scratch[EVENT_SCRATCH], line[sizeof EVENT + LINK_STAMP_MAX];
-    struct event e;
-    struct link_stamp stamp;
-
-    memcpy(line, EVENT, sizeof EVENT);
-    size_t len = link_stamp(line, sizeof EVENT - 1, NONCE, UINT64_MAX, UINT64_MAX);
-    CHECK(len - (sizeof EVENT - 1) <= LINK_STAMP_MAX);
-    CHECK_INT(event_decode(&e, line, len, event_tokens, CONFIG_JSON_TOKENS, scratch, NULL), 0);
-    CHECK(link_stamp_read(&stamp, &e));
-    CHECK(slice_eq(stamp.nonce, NONCE));
-    CHECK(stamp.count == UINT64_MAX && stamp.low == UINT64_MAX);
-    CHECK_INT(e.seq, 1);
+    open_session(true);
+    send_event();
+    struct link before = hub;
+    CHECK_INT(link_verify(&hub, &unit), 0);
+    CHECK_INT(link_verify(&hub, &unit), NEFIA_EAUTH); /* repeated */
+    CHECK_INT(hub.state, LINK_OVER);
+    hub = before;
+    send_event(); /* the first was cut out */
+    CHECK_INT(link_verify(&hub, &unit), NEFIA_EAUTH);
 }
 
-/** Is there a stamp in an event with these members beside the six? */
-static bool has_stamp(const char *members)
+TEST(a_line_is_good_for_one_direction)
 {
-    static struct json_token event_tokens[CONFIG_JSON_TOKENS];
-    static char scratch[EVENT_SCRATCH];
-    char line[512];
-    struct event e;
-    struct link_stamp stamp;
+    open_session(true);
+    text_reset(&down);
+    link_hub_ack(&hub, 1, 32, &down); /* number 2, as the beacon's next one */
+    CHECK(cut(&down, true) == (long)down.len);
+    CHECK_INT(link_verify(&hub, &unit), NEFIA_EAUTH);
+}
+
+TEST(an_acknowledgement_of_another_session_is_refused)
+{
+    static char recorded[sizeof to_beacon];
+
+    open_session(true);
+    send_event();
+    text_reset(&down);
+    link_hub_ack(&hub, 2, 32, &down);
+    memcpy(recorded, to_beacon, sizeof recorded);
+    const size_t len = down.len;
+    begin(true);
+    greet(9); /* the hub's nonce is new, the beacon's is not */
+    send_hello(&key);
+    CHECK_INT(take_hello(&key), 0);
+    welcome();
+    CHECK_INT(take_down(), 0);
+    send_event();
+    text_reset(&down);
+    text_bytes(&down, recorded, len);
+    CHECK_INT(take_down(), NEFIA_EAUTH);
+    CHECK_INT(beacon.state, LINK_OVER);
+}
+
+TEST(the_greeting_is_in_every_signature)
+{
+    begin(true);
+    greet(1);
+    to_beacon[strlen("{\"nefia\":2,\"nonce\":\"")] = 'f'; /* changed on its way */
+    send_hello(&key);
+    CHECK_INT(take_hello(&key), NEFIA_EAUTH);
+}
+
+TEST(an_unsigned_error_is_read_before_the_welcome_only)
+{
+    begin(true);
+    greet(1);
+    send_hello(&key);
+    text_reset(&down);
+    link_put_error(&hub, "wrong signature", &down);
+    CHECK_STR(to_beacon, "{\"error\":{\"reason\":\"wrong signature\"}}\n");
+    unit = (struct link_unit){.line = {down.buf, down.len - 1}};
+    CHECK_INT(link_beacon_line(&beacon, &unit, &got, &why), NEFIA_EAUTH);
+    CHECK_INT(got.kind, LINK_ERROR);
+    CHECK_STR(got.reason, "wrong signature");
+
+    open_session(true);
+    unit = (struct link_unit){.line = slice_of("{\"error\":{\"reason\":\"forged\"}}")};
+    CHECK(link_beacon_line(&beacon, &unit, &got, &why) < 0);
+    CHECK_INT(got.kind, LINK_UNKNOWN);
+}
+
+TEST(a_signed_error_ends_the_session)
+{
+    open_session(true);
+    text_reset(&down);
+    link_put_error(&hub, "another session of this host", &down);
+    CHECK_INT(take_down(), 0);
+    CHECK_INT(got.kind, LINK_ERROR);
+    CHECK_STR(got.reason, "another session of this host");
+    CHECK_INT(beacon.state, LINK_OVER);
+}
+
+TEST(an_unknown_message_counts_and_is_ignored)
+{
+    static const char line[] = "{\"later\":{\"line\":1}}";
+
+    open_session(true);
+    memcpy(to_beacon, line, sizeof line - 1);
+    hub.lines_out++;
+    mac_sign_line(&hub.out, hub.lines_out, line, sizeof line - 1, to_beacon + sizeof line);
+    unit = (struct link_unit){{to_beacon, sizeof line - 1}, {to_beacon + sizeof line, MAC_HEX}};
+    CHECK_INT(link_beacon_line(&beacon, &unit, &got, &why), 0);
+    CHECK_INT(got.kind, LINK_UNKNOWN);
+    send_event();
+    text_reset(&down);
+    link_hub_ack(&hub, 2, 32, &down);
+    CHECK_INT(take_down(), 0);
+}
+
+TEST(only_what_was_sent_and_is_unsettled_is_settled)
+{
+    open_session(true);
+    send_event();
+    text_reset(&down);
+    link_hub_ack(&hub, 3, 32, &down);
+    CHECK_INT(take_down(), NEFIA_EINVAL);
+
+    open_session(true);
+    send_event();
+    text_reset(&down);
+    link_hub_ack(&hub, 2, 32, &down);
+    CHECK_INT(take_down(), 0);
+    text_reset(&down);
+    link_hub_refuse(&hub, 2, "late", 32, &down);
+    CHECK_INT(take_down(), NEFIA_EINVAL);
+}
+
+TEST(a_greeting_of_another_version_or_none)
+{
+    begin(true);
+    CHECK_INT(link_beacon_greeting(&beacon, slice_of("{\"nefia\":1,\"nonce\":\"" KEY "\"}")),
+              NEFIA_ENOTSUP);
+    CHECK_INT(link_beacon_greeting(&beacon, slice_of("{\"nefia\":2,\"nonce\":\"00\"}")), NEFIA_EINVAL);
+    CHECK_INT(link_beacon_greeting(&beacon, slice_of("{\"nonce\":\"" KEY "\"}")), NEFIA_EINVAL);
+    CHECK_INT(link_beacon_greeting(&beacon, slice_of("220 mail ESMTP")), NEFIA_ESYNTAX);
+    CHECK_INT(link_beacon_greeting(&beacon, slice_of("{\"nefia\":2,\"nonce\":\"" KEY "\",\"more\":[]}")), 0);
+}
+
+static int read_hello(const char *line)
+{
+    struct link_hello h;
+
+    return link_hub_hello(&h, slice_of(line), tokens, LINK_TOKENS, &why);
+}
+
+#define HELLO(host, nonce, rest)                                                                   \
+    "{\"hello\":{\"host_id\":\"" host "\",\"nonce\":\"" nonce "\"" rest "}}"
+
+TEST(a_hello_is_checked)
+{
+    CHECK_INT(read_hello(HELLO("r1", KEY, ",\"boot\":7,\"plain\":false")), 0);
+    CHECK_INT(read_hello(HELLO("r1", KEY, ",\"boot\":9007199254740991,\"plain\":true,\"x\":[{}]")), 0);
+    CHECK_INT(read_hello(HELLO("r1", KEY, ",\"boot\":9007199254740992,\"plain\":true")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("r1", KEY, ",\"boot\":0,\"plain\":true")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("r1", KEY, ",\"boot\":7")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("", KEY, ",\"boot\":7,\"plain\":true")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("a\\u0007b", KEY, ",\"boot\":7,\"plain\":true")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("a\\u0000b", KEY, ",\"boot\":7,\"plain\":true")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("r1", "0", ",\"boot\":7,\"plain\":true")), NEFIA_EINVAL);
+    CHECK_INT(read_hello(HELLO("r1", KEY, ",\"boot\":7,\"boot\":7,\"plain\":true")), NEFIA_ESYNTAX);
+    CHECK_INT(read_hello("{\"hello\":7}"), NEFIA_EINVAL);
+    CHECK_INT(read_hello("{\"hello\":"), NEFIA_ESYNTAX);
+    CHECK(!link_is_hello(slice_of("{\"hell")));
+    CHECK(!link_is_hello(slice_of(EVENT)));
+}
+
+static int read_message(const char *line)
+{
+    return link_read(&got, slice_of(line), tokens, LINK_TOKENS);
+}
+
+#define WELCOME(starts, window, bytes)                                                             \
+    "{\"welcome\":{\"starts\":" starts ",\"window\":" window ",\"bytes\":" bytes "}}"
+#define START "[1,2,\"0123456789abcdef\"]"
+
+TEST(a_welcome_is_checked)
+{
+    CHECK_INT(read_message(WELCOME("[]", "0", "1024")), 0);
+    CHECK_INT(read_message(WELCOME("[" START "," START "]", "65535", "1024")), 0);
+    CHECK_INT(read_message(WELCOME("[" START "," START "," START "]", "0", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("[[1,2]]", "0", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("[[1,-2,\"0123456789abcdef\"]]", "0", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("[[1,2,\"0123456789abcde\"]]", "0", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("[[1,2,3]]", "0", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("{}", "0", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("[]", "65536", "1024")), NEFIA_EINVAL);
+    CHECK_INT(read_message(WELCOME("[]", "1", "100")), NEFIA_EINVAL);
+    CHECK_INT(read_message("{\"ack\":{\"line\":1}}"), NEFIA_EINVAL);
+    CHECK_INT(read_message("{\"ack\":{\"line\":1.5},\"window\":1}"), NEFIA_EINVAL);
+    CHECK_INT(read_message("{\"ack\":7,\"window\":1}"), NEFIA_EINVAL);
+    CHECK_INT(read_message("[]"), NEFIA_ESYNTAX);
+}
+
+TEST(a_reason_is_cut_and_harmless)
+{
+    static char line[300];
     struct text t;
 
     text_init(&t, line, sizeof line);
-    text_bytes(&t, SIX, sizeof SIX - 1);
-    text_str(&t, members);
-    text_char(&t, '}');
-    CHECK_INT(event_decode(&e, line, t.len, event_tokens, CONFIG_JSON_TOKENS, scratch, NULL), 0);
-    return link_stamp_read(&stamp, &e);
+    text_str(&t, "{\"error\":{\"reason\":\"\\u001b[2J");
+    for (unsigned i = 0; i < LINK_REASON_MAX; i++)
+        text_char(&t, 'x');
+    text_str(&t, "\"}}");
+    CHECK_INT(read_message(line), 0);
+    CHECK_INT(got.kind, LINK_ERROR);
+    CHECK(strncmp(got.reason, "?[2Jxxx", 7) == 0);
+    CHECK_INT(strlen(got.reason), LINK_REASON_MAX);
 }
 
-TEST(a_member_of_another_form_is_no_stamp)
+TEST(units_are_cut_in_any_pieces)
 {
-    static const char *const others[] = {
-        "\"link\":\"http://example.net/\"",
-        "\"link\":{}",
-        "\"link\":null",
-        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":-1,\"low\":0}",
-        "\"link\":{\"nonce\":\"0123\",\"count\":1,\"low\":0}",
-        "\"link\":{\"nonce\":\"" NONCE "\",\"count\":1}",
-    };
-    char members[256];
-    struct text t;
-
-    CHECK(has_stamp(",\"seq\":1,\"boot\":2," STAMP));
-    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
-        text_init(&t, members, sizeof members);
-        text_str(&t, ",\"seq\":1,\"boot\":2,");
-        text_str(&t, others[i]);
-        CHECK(!has_stamp(members));
-    }
-    CHECK(!has_stamp("," STAMP)); /* nothing to acknowledge */
+    open_session(true);
+    send_event();
+    const size_t whole = up.len;
+    for (size_t n = 0; n < whole; n++)
+        CHECK_INT(link_cut(to_hub, n, LINK_HELLO_MAX, true, &unit), 0);
+    CHECK(link_cut(to_hub, whole, LINK_HELLO_MAX, true, &unit) == (long)whole);
+    CHECK_INT(link_cut(to_hub, whole, 20, true, &unit), NEFIA_ETOOBIG);
+    CHECK_INT(link_cut(to_hub, 20, 20, true, &unit), 0);
+    /* What cannot be a signature is not waited for. */
+    memset(to_hub + strlen(EVENT) + 1, 'x', MAC_HEX + 1);
+    CHECK(link_cut(to_hub, strlen(EVENT) + 1 + MAC_HEX + 1, LINK_HELLO_MAX, true, &unit) > 0);
+    CHECK_INT(link_verify(&hub, &unit), NEFIA_EINVAL);
 }
 
-TEST_MAIN(a_member_of_another_form_is_no_stamp, greeting_round_trips, longest_acknowledgement_fits_and_is_signed,
-          refusal_round_trips, refuses_unknown_messages,
-          stamp_is_read_by_the_decoder)
+TEST(the_longest_messages_fit)
+{
+    struct link_welcome w = {.start_count = 2, .window = LINK_WINDOW_MAX, .bytes = LINK_BYTES_MAX};
+    static char reason[200];
+
+    open_session(true);
+    w.starts[0] = w.starts[1] = (struct link_start){LINK_BOOT_END - 1, UINT64_MAX, {0}};
+    text_reset(&down);
+    link_hub_welcome(&hub, &w, &down);
+    CHECK(!down.truncated);
+    CHECK(down.len <= LINK_SENT_MAX + MAC_HEX + 2);
+    memset(reason, 'r', sizeof reason - 1);
+    text_reset(&down);
+    link_hub_refuse(&hub, UINT64_MAX, reason, LINK_WINDOW_MAX, &down);
+    CHECK(!down.truncated);
+    memset(hello.host_id, '"', EVENT_HOST_MAX);
+    hello.boot = LINK_BOOT_END - 1;
+    begin(true);
+    memset(hello.host_id, '"', EVENT_HOST_MAX);
+    greet(1);
+    send_hello(&key);
+    CHECK(!up.truncated);
+    CHECK_INT(take_hello(&key), 0);
+}
+
+TEST_MAIN(a_session_is_opened, without_a_key_the_same_messages_go_unsigned,
+          events_are_acknowledged_by_line, another_key_proves_nothing_and_a_second_may_be_tried,
+          a_recorded_hello_is_worthless_in_another_session, a_line_is_good_for_one_place,
+          a_line_is_good_for_one_direction, an_acknowledgement_of_another_session_is_refused,
+          the_greeting_is_in_every_signature, an_unsigned_error_is_read_before_the_welcome_only,
+          a_signed_error_ends_the_session, an_unknown_message_counts_and_is_ignored,
+          only_what_was_sent_and_is_unsettled_is_settled, a_greeting_of_another_version_or_none,
+          a_hello_is_checked, a_welcome_is_checked, a_reason_is_cut_and_harmless,
+          units_are_cut_in_any_pieces, the_longest_messages_fit)

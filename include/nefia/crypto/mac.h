@@ -40,5 +40,10 @@ void mac_sign_hex(const struct mac_key *k, const void *data, size_t len, char he
  * (mismatch). */
 int mac_verify_hex(const struct mac_key *k, const void *data, size_t len, const char *hex,
                    size_t hex_len);
+/** The same of number, as eight big-endian bytes, followed by the data: a line at its place. */
+void mac_sign_line(const struct mac_key *k, uint64_t number, const void *data, size_t len,
+                   char hex[MAC_HEX]);
+int mac_verify_line(const struct mac_key *k, uint64_t number, const void *data, size_t len,
+                    const char *hex, size_t hex_len);
 
 #endif

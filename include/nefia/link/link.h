@@ -5,80 +5,176 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/base/bytes.h"
+#include "nefia/base/text.h"
+#include "nefia/crypto/mac.h"
 #include "nefia/event/event.h"
 #include "nefia/json/json.h"
-#include "nefia/crypto/mac.h"
-#include "nefia/base/text.h"
 
-/** Acknowledged delivery (README, "Wire format"): the messages between hub and beacon around the
- * events. Plain senders do not use it.
+/** Link 2: what beacon and hub say to each other (docs/wire.md, "Acknowledged delivery"). One
+ * connection is one session, and one struct link is one end of it: an engine without I/O, which gets
+ * lines and the time, and returns messages, the bytes to send and the next deadline.
  *
- *     hub     {"nefia":1,"nonce":"…","window":32,"span":256,"bytes":8192,"auth":"shared"}
- *                                                                               greeting, at once
- *     beacon  {…the event…,"link":{"nonce":"…","count":1,"low":41}}             stamped events
- *     hub     {"ack":{"boot":7,"seq":41,"count":1},"nonce":"…","window":32}     acknowledgement
- *     hub     {"refused":{"count":2},"nonce":"…","window":32}                   and closes
+ *     hub     {"nefia":2,"nonce":"…"}                                greeting, at once, unsigned
+ *     beacon  {"hello":{"host_id":"r1","nonce":"…","boot":7,…}}      signed from here on
+ *     hub     {"welcome":{"starts":[[7,41,"…"]],"window":32,"bytes":8192,…}}
+ *     beacon  events, {"unsure":{}}
+ *     hub     {"ack":{"line":4},"window":32}, {"refused":{"line":5,"reason":"…"},"window":32}
+ *     either  {"error":{"reason":"…"}}
  *
- * Each line is followed by its signature line if there is a key. A refusal says that the event with
- * that number will never be accepted, however often it is sent; all before it are acknowledged. An
- * acknowledgement covers every event sent on this connection up to the one it names, in sending
- * order. `count` is the number of the stamped event on this connection, from 1, without gaps: a
- * recorded event is worthless on any other connection, and a second time on this one. `low`: the
- * sender no longer holds any event with the same boot and a lower seq. */
-#define LINK_VERSION 1
+ * The session keys are HMAC(K, label ‖ 00 ‖ SHA-256(greeting) ‖ SHA-256(hello)), one for each
+ * direction; a line's signature covers its number in its direction, so that no line is accepted in
+ * another session, direction or place than the one it was sent in. */
+#define LINK_VERSION 2
 #define LINK_NONCE 16
 #define LINK_NONCE_HEX 32
-/** A sender keeps the seq of its unacknowledged events below low + LINK_SPAN, the range in which
- * the hub remembers what it has received. */
-#define LINK_SPAN 256
-/** Longest greeting or acknowledgement, without its newline. */
-#define LINK_LINE_MAX 224
-/** Most bytes that a stamp adds to a line: an event that is to be stamped must be that much shorter
- * than CONFIG_EVENT_BYTES. */
-#define LINK_STAMP_MAX 112
+#define LINK_NAME 8        /* bytes of a window's name: the first of the nonce in the hello that made it */
+#define LINK_NAME_HEX 16
+#define LINK_SPAN 256      /* width of a start's window of seq */
+#define LINK_STARTS 2      /* windows that a hub keeps for each host */
+#define LINK_HELLO_MAX 2048
+#define LINK_LINE_MAX 1024 /* longest line accepted from a hub, without its newline */
+#define LINK_SENT_MAX 320  /* longest line that our hub sends, without its newline */
+#define LINK_REASON_MAX 120
+#define LINK_WINDOW_MAX 65535
+#define LINK_BYTES_MIN 1024 /* a hub's line limit is within these */
+#define LINK_BYTES_MAX (1 << 24)
+#define LINK_TOKENS 64 /* of a message from the hub */
+/** A start's number is below this: JSON numbers are exact to 53 bits in every reader. */
+#define LINK_BOOT_END (UINT64_C(1) << 53)
 
-/** Which of the hub's messages are signed, and with which key. */
-enum link_auth {
-    LINK_AUTH_NONE,   /* no key: no line is signed */
-    LINK_AUTH_SHARED, /* greeting and acknowledgements, with the shared key */
-    LINK_AUTH_HOST,   /* the greeting's signature line is "-", because the hub does not yet know who
-                         is calling; everything after is signed with the key of the host addressed */
+/** Milliseconds that a state may last. */
+#define LINK_GREETING_MS 2000u /* beacon: for the greeting */
+#define LINK_WELCOME_MS 20000u /* beacon: for the welcome; the hub's disk may be slow */
+#define LINK_ACK_MS 60000u     /* beacon: for the next acknowledgement, while something is unsettled */
+#define LINK_PROVE_MS 5000u    /* hub: for a hello, or a valid event */
+
+enum link_state {
+    LINK_NEW,   /* hub: no hello yet; beacon: no greeting yet */
+    LINK_HELLO, /* the hello was sent, or accepted: the welcome is due */
+    LINK_OPEN,  /* welcomed */
+    LINK_OVER,  /* an error was sent, or received: the connection is to be closed */
 };
 
+struct link {
+    enum link_state state;
+    bool is_signed;              /* lines come in pairs, with their signatures: there is a key */
+    struct mac_key in, out;      /* the session's keys of both directions, from the hello on */
+    uint64_t lines_in, lines_out; /* number of the last line received, and sent */
+    uint64_t settled;            /* beacon: all its lines up to this one are acknowledged */
+    uint64_t deadline_ms;        /* 0: none */
+    uint8_t greeting[32];        /* SHA-256 of that line */
+};
+
+/** One line and its signature line, both without their newlines. */
+struct link_unit {
+    struct slice line, sig; /* sig: ptr null where lines are unsigned */
+};
+
+struct link_hello {
+    char host_id[EVENT_HOST_MAX + 1];
+    uint8_t nonce[LINK_NONCE];
+    uint64_t boot;
+    bool plain; /* it may also deliver without the link */
+};
+
+/** A window that the hub keeps: of a start, up to the highest seq received. Its name tells it from
+ * one of the same start that was made anew after the first was forgotten: only within one window
+ * does the hub recognise a repetition. */
+struct link_start {
+    uint64_t boot, highest;
+    uint8_t name[LINK_NAME];
+};
+
+struct link_welcome {
+    struct link_start starts[LINK_STARTS];
+    unsigned start_count;
+    unsigned window, bytes;
+};
+
+enum link_kind {
+    LINK_UNKNOWN, /* ignored; its line counts */
+    LINK_UNSURE,  /* to the hub: the next event may have acted */
+    LINK_WELCOME,
+    LINK_ACK,
+    LINK_REFUSED,
+    LINK_ERROR,
+};
+
+/** A message that is neither greeting, hello nor event. */
 struct link_message {
-    enum { LINK_GREETING, LINK_ACK, LINK_REFUSAL } kind;
-    char nonce[LINK_NONCE_HEX + 1];
-    unsigned window;     /* events that may be unacknowledged at a time; 0: wait */
-    unsigned version;    /* greeting */
-    unsigned span;       /* greeting */
-    unsigned bytes;      /* greeting: longest line the hub accepts */
-    enum link_auth auth; /* greeting */
-    uint64_t boot, seq;  /* acknowledgement: of the last event that is durable, */
-    uint64_t count;      /* and its number on this connection; or that of the refused event */
+    enum link_kind kind;
+    uint64_t line;   /* acknowledgement, refusal */
+    unsigned window; /* the same */
+    struct link_welcome welcome;
+    char reason[LINK_REASON_MAX + 1]; /* refusal, error: printable, cut */
 };
 
-/** Append one line with its newline and, with a key, its signature and newline. nonce is in hex.
- * Needs LINK_LINE_MAX + MAC_HEX + 3 bytes in all. */
-void link_put(struct text *out, const struct link_message *m, const struct mac_key *key);
-#define LINK_TOKENS 48
-/** Parse one line, without its newline; the caller has verified the signature. tokens: LINK_TOKENS.
- * Unknown members are ignored.
- * Return: 0; NEFIA_ESYNTAX (not JSON), NEFIA_EINVAL (neither greeting nor acknowledgement, or a value
- * out of range: nonce 32 lower-case hex digits, window 0..65535, span 1..65535), NEFIA_ENOTSUP (a
- * greeting of another version). */
-int link_read(struct link_message *m, const char *line, size_t len, struct json_token *tokens);
+/* ---- both ends ---- */
 
-/** Stamp an encoded event (an object of at least one member, as event_encode writes it)
- * in place. buf has room for len + LINK_STAMP_MAX. Return: the new length. */
-size_t link_stamp(char *buf, size_t len, const char *nonce, uint64_t count, uint64_t low);
+/** A new connection. is_signed: there is a key. deadline_ms: 0, or when state NEW has lasted too
+ * long. */
+void link_init(struct link *l, bool is_signed, uint64_t deadline_ms);
+/** Wipe the session's keys; the link is over. */
+void link_wipe(struct link *l);
+/** Cut the first unit off s. most: longest line, without its newline. with_signature: two lines are
+ * wanted; a second one that cannot be a signature is cut as it is, and fails to verify.
+ * Return: bytes of the unit with its newlines; 0: incomplete; NEFIA_ETOOBIG. */
+long link_cut(const char *s, size_t len, size_t most, bool with_signature, struct link_unit *u);
+/** Check a line from the other end, and count it. After the hello only.
+ * Return: 0; NEFIA_EAUTH (wrong signature), NEFIA_EINVAL (not 64 lower-case hex digits): the state
+ * is OVER then. */
+int link_verify(struct link *l, const struct link_unit *u);
+/** Parse a verified line that is no event. tokens: cap of them.
+ * Return: 0; NEFIA_ESYNTAX (not JSON, or not an object); NEFIA_EINVAL (a member missing or out of
+ * range). */
+int link_read(struct link_message *m, struct slice line, struct json_token *tokens, unsigned cap);
+/** Append {"error":…}, signed once the session has keys; the state is OVER afterwards. reason: at
+ * most LINK_REASON_MAX bytes. Needs LINK_SENT_MAX + MAC_HEX + 3 bytes, as every append of the hub. */
+void link_put_error(struct link *l, const char *reason, struct text *out);
 
-/** What link_stamp wrote. */
-struct link_stamp {
-    struct slice nonce; /* in the event's line */
-    uint64_t count, low;
-};
-/** The stamp of a decoded event. Return: false when there is no whole one, or when the event has no
- * seq and boot that could be acknowledged; a member "link" of another form is its sender's own. */
-bool link_stamp_read(struct link_stamp *s, const struct event *e);
+/* ---- the hub's end ---- */
+
+/** Append the greeting. */
+void link_hub_greet(struct link *l, const uint8_t nonce[LINK_NONCE], struct text *out);
+/** Is the line a hello, by its beginning? Nothing is parsed. */
+bool link_is_hello(struct slice line);
+/** Parse a hello, which is not verified yet: only its host_id may be used, to pick the key.
+ * tokens: cap of them. Return: 0; NEFIA_ETOOBIG, NEFIA_ESYNTAX, NEFIA_EINVAL, with a sentence. */
+int link_hub_hello(struct link_hello *h, struct slice line, struct json_token *tokens,
+                   unsigned cap, const char **why);
+/** Is the hello signed with this key? Then the session has keys, and its state is HELLO. key null:
+ * there is none, and nothing is verified. Two HMACs and two hashes of the hello at most.
+ * Return: 0; NEFIA_EAUTH, NEFIA_EINVAL as link_verify: another key may be tried. */
+int link_hub_prove(struct link *l, const struct mac_key *key, const struct link_unit *u);
+/** Append the welcome: what it names is in the journal. State OPEN. */
+void link_hub_welcome(struct link *l, const struct link_welcome *w, struct text *out);
+/** Append: all lines up to this one are in the journal, or were refused before. */
+void link_hub_ack(struct link *l, uint64_t line, unsigned window, struct text *out);
+void link_hub_refuse(struct link *l, uint64_t line, const char *reason, unsigned window,
+                     struct text *out);
+
+/* ---- the beacon's end ---- */
+
+/** Take the greeting. Return: 0; NEFIA_ENOTSUP (another version), NEFIA_ESYNTAX or NEFIA_EINVAL
+ * (not a greeting): nothing has changed. */
+int link_beacon_greeting(struct link *l, struct slice line);
+/** Append the hello with its signature, after the greeting; key not set: unsigned. Needs
+ * LINK_HELLO_MAX + MAC_HEX + 3 bytes. h->nonce: random, new for each session. State HELLO until
+ * deadline_ms. */
+void link_beacon_hello(struct link *l, const struct mac_key *key, const struct link_hello *h,
+                       uint64_t deadline_ms, struct text *out);
+/** Take one line of the hub. Before the welcome, an unsigned error is read too (m->kind LINK_ERROR,
+ * NEFIA_EAUTH returned: nobody proved to have said it).
+ * Return: 0: m is verified, in the place it was sent, and in range (an ack or refusal names a line
+ * that was sent and is unsettled); else negative with a sentence: the state is OVER. */
+int link_beacon_line(struct link *l, const struct link_unit *u, struct link_message *m,
+                     const char **why);
+/** End the line of len bytes in buf: newline, and signature line. buf: MAC_HEX + 2 bytes more.
+ * Return: the whole length; l->lines_out is its number. */
+size_t link_beacon_end(struct link *l, char *buf, size_t len);
+/** Write {"unsure":{}} with its ending to buf. Return: the length. */
+#define LINK_UNSURE_BYTES (13 + MAC_HEX + 2)
+size_t link_beacon_unsure(struct link *l, char *buf);
 
 #endif
