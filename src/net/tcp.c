@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -258,3 +259,41 @@ int tcp_local(int fd, struct addr *a)
         return NEFIA_EIO;
     return addr_from_sockaddr(a, &ss);
 }
+
+/* ---- As a stream ---- */
+
+static int stream_send(const struct stream *s, const void *data, size_t len)
+{
+    return tcp_send(s->fd, data, len);
+}
+
+static int stream_receive(const struct stream *s, void *buf, size_t cap)
+{
+    errno = 0;
+    return tcp_recv(s->fd, buf, cap);
+}
+
+static int stream_unacknowledged(const struct stream *s)
+{
+    return tcp_queued(s->fd);
+}
+
+static int stream_shut(const struct stream *s)
+{
+    return shutdown(s->fd, SHUT_WR) < 0 ? NEFIA_EIO : 0;
+}
+
+static void stream_close(struct stream *s)
+{
+    close(s->fd);
+    *s = (struct stream){.fd = -1};
+}
+
+static void stream_refuse(struct stream *s)
+{
+    tcp_refuse(s->fd);
+    stream_close(s);
+}
+
+const struct stream_class tcp_stream = {stream_send, stream_receive, stream_unacknowledged,
+                                        stream_shut, stream_refuse,  stream_close};

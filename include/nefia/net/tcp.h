@@ -6,6 +6,7 @@
 
 #include "nefia/net/addr.h"
 #include "nefia/base/text.h"
+#include "nefia/net/stream.h"
 
 /** Non-blocking TCP sockets, all close-on-exec. The descriptor belongs to the caller, who closes
  * it. */
@@ -47,5 +48,7 @@ int tcp_queued(int fd);
 void tcp_refuse(int fd);
 /** Address and port the socket is bound to. Return: 0, NEFIA_EIO. */
 int tcp_local(int fd, struct addr *a);
+/** A connected socket as a stream: {&tcp_stream, fd}. */
+extern const struct stream_class tcp_stream;
 
 #endif
