@@ -1,0 +1,40 @@
+#ifndef NEFIA_HUB_SESSION_H
+#define NEFIA_HUB_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nefia/link/link.h"
+#include "nefia/net/addr.h"
+
+#define SESSION_HOST 16 /* bytes that identify a host: of the SHA-256 of its host_id (seen.h) */
+
+/** What a connection has to do at the end of the turn, once the journal is written. */
+enum session_due {
+    SESSION_IDLE,    /* nothing */
+    SESSION_WELCOME, /* its hello is accepted */
+    SESSION_ACK,     /* events, or a window */
+    SESSION_REFUSE,  /* the last line was refused; all before it are acknowledged first */
+    SESSION_ERROR,   /* `reason`, and the end */
+};
+
+/** One connection as the pipeline sees it. Zeroed on accept, except peer and link. */
+struct session {
+    struct addr peer;
+    struct link link;          /* state NEW: plain, or nothing was said yet */
+    enum session_due due;
+    const char *reason;        /* SESSION_REFUSE, SESSION_ERROR: a constant phrase */
+    uint64_t acked;            /* number of the last line acknowledged, or refused */
+    unsigned unsettled;        /* events since, which count in the window */
+    uint8_t host[SESSION_HOST]; /* of the hello; zero before */
+    uint64_t boot;             /* the same */
+    bool plain;                /* the hello said so, and is to unpin the host with the next line */
+    bool unsure;               /* the next event may have acted */
+    bool proven;               /* a verified hello, or a valid event that was new */
+    bool overdue;              /* the listener's: the unit was deferred for HOLD_MOST_MS, take it now */
+    uint16_t key;              /* index of its host in `hosts` + 1, 0: the shared key */
+    uint32_t tokens;           /* of max_events_per_sec */
+    uint64_t tokens_ms, over_ms;
+};
+
+#endif
