@@ -141,7 +141,6 @@ enum member {
     SEQ = REQUIRED,
     BOOT,
     CLOCK,
-    LINK,
     MEMBERS
 };
 
@@ -165,7 +164,6 @@ static const struct {
     [SEQ] = {"seq", 3, NULL, NULL},
     [BOOT] = {"boot", 4, NULL, NULL},
     [CLOCK] = {"clock", 5, NULL, NULL},
-    [LINK] = {"link", 4, NULL, NULL},
 };
 
 struct decoder {
@@ -304,9 +302,6 @@ static int take_member(struct decoder *d, unsigned m, unsigned value)
     case BOOT:
         take_count(d, m, value, &e->boot);
         return 0;
-    case LINK:
-        e->link_token = value;
-        return 0;
     default:
         e->unsynced = json_at(&e->doc, value)->type == JSON_STRING &&
                       slice_eq(json_raw(&e->doc, value), "unsynced");
@@ -334,6 +329,7 @@ static int take_members(struct decoder *d, const char **why)
         if (m == MEMBERS)
             continue;
         d->seen |= 1u << m;
+        d->out->has_type |= m == TYPE;
         err = take_member(d, m, key + 1);
         if (err < 0)
             return refuse(why, members[m].malformed, err);

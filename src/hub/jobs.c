@@ -134,31 +134,52 @@ static struct job *free_job(struct job_queue *q)
     return NULL;
 }
 
-static bool has_room(const struct job_queue *q, uint16_t lane, size_t len, unsigned before)
+/** One host's share of a lane's slots. */
+static unsigned host_share(const struct job_queue *q)
+{
+    return (lane_share(q->count) + 1) / 2;
+}
+
+/** Jobs of that host in the lane: all, or those that run. */
+static unsigned host_used(const struct job_queue *q, uint16_t lane, uint32_t host, bool running)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < q->count; i++) {
+        const struct job *job = &q->slots[i];
+        n += job->lane == lane && job->host == host &&
+             job->state >= (running ? JOB_STARTING : JOB_QUEUED);
+    }
+    return n;
+}
+
+static bool has_room(const struct job_queue *q, uint16_t lane, uint32_t host, size_t len,
+                     unsigned before)
 {
     size_t blocks = (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
 
     return q->used + before < q->count && blocks * (before + 1) <= q->blocks_free &&
-           lane_used(q, lane, false) + before < lane_share(q->count);
+           lane_used(q, lane, false) + before < lane_share(q->count) &&
+           host_used(q, lane, host, false) < host_share(q);
 }
 
-bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, size_t len,
-                    unsigned before)
+bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host,
+                    size_t len, unsigned before)
 {
     const struct job_queue *q = queue_of(j, a->class);
 
-    return !q || has_room(q, lane_of(a, rule), len, before);
+    return !q || has_room(q, lane_of(a, rule), host, len, before);
 }
 
-int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t row, const char *line,
-              size_t len)
+int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host, uint64_t row,
+              const char *line, size_t len)
 {
     struct job_queue *q = queue_of(j, a->class);
 
     if (!q)
         return NEFIA_ENOTSUP;
     uint16_t lane = lane_of(a, rule);
-    if (j->draining || len > CONFIG_EVENT_BYTES || !has_room(q, lane, len, 0)) {
+    if (j->draining || len > CONFIG_EVENT_BYTES || !has_room(q, lane, host, len, 0)) {
         q->overflowed++;
         return NEFIA_EFULL;
     }
@@ -168,6 +189,7 @@ int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t ro
         .state = JOB_QUEUED,
         .rule = rule,
         .lane = lane,
+        .host = host,
         .first_block = journal_line(q, line, len),
         .len = (uint32_t)len,
         .row = row,
@@ -197,7 +219,9 @@ static void end_job(struct job *job, bool done, const char *error, const struct 
 
 static void timer_fired(void *arg)
 {
-    jobs_start(arg);
+    struct jobs *j = arg;
+
+    j->hooks.ready(j->hooks.arg);
 }
 
 /** Arm the timer for the next waiting job. */
@@ -255,7 +279,7 @@ static void child_ended(void *arg, const struct child_result *r)
     } else {
         end_job(job, outcome == ACTION_DONE, outcome == ACTION_DONE ? "" : error.buf, r, output);
     }
-    jobs_start(q->jobs);
+    q->jobs->hooks.ready(q->jobs->hooks.arg);
 }
 
 static uint8_t take_output(struct job_queue *q)
@@ -324,10 +348,11 @@ static void start_job(struct job *job)
         end_job(job, false, "cannot start process", NULL, NULL);
 }
 
-/** Oldest job that may start now, or null. */
+/** The job to start next, or null. */
 static struct job *next_job(struct job_queue *q, uint64_t now)
 {
     struct job *best = NULL;
+    unsigned fewest = 0;
 
     if (q->used == q->running || q->running == q->limit)
         return NULL;
@@ -335,14 +360,18 @@ static struct job *next_job(struct job_queue *q, uint64_t now)
         struct job *job = &q->slots[i];
         bool ready = job->state == JOB_QUEUED || (job->state == JOB_WAITING && job->at_ms <= now);
 
-        if (ready && (!best || job->order < best->order) &&
-            lane_used(q, job->lane, true) < lane_share(q->limit))
+        if (!ready || lane_used(q, job->lane, true) >= lane_share(q->limit))
+            continue;
+        const unsigned running = host_used(q, job->lane, job->host, true);
+        if (!best || running < fewest || (running == fewest && job->order < best->order)) {
             best = job;
+            fewest = running;
+        }
     }
     return best;
 }
 
-static void choose(struct jobs *j)
+void jobs_choose(struct jobs *j)
 {
     uint64_t now = clock_ms(j->loop->clock);
 
@@ -355,8 +384,7 @@ static void choose(struct jobs *j)
         }
 }
 
-/** Start all chosen jobs, or put them back. */
-static void start_chosen(struct jobs *j, bool now)
+void jobs_begin(struct jobs *j, bool recorded)
 {
     for (unsigned i = 0; i < j->queue_count; i++)
         for (unsigned k = 0; k < j->queues[i].count; k++) {
@@ -364,21 +392,13 @@ static void start_chosen(struct jobs *j, bool now)
 
             if (job->state != JOB_STARTING)
                 continue;
-            if (now) {
+            if (recorded) {
                 start_job(job);
             } else {
                 job->state = JOB_QUEUED;
                 job->queue->running--;
             }
         }
-}
-
-void jobs_start(struct jobs *j)
-{
-    choose(j);
-    start_chosen(j, !j->hooks.safe || j->hooks.safe(j->hooks.arg) >= 0);
-    if (j->hooks.safe)
-        j->hooks.safe(j->hooks.arg); /* also records those that could not start */
     arm_timer(j);
 }
 
@@ -420,7 +440,7 @@ void jobs_rebind(struct jobs *j, uint16_t (*rule_now)(void *arg, uint16_t rule),
             if (job->state != JOB_FREE)
                 rebind_job(job, job->rule == JOB_NO_RULE ? JOB_NO_RULE : rule_now(arg, job->rule));
         }
-    jobs_start(j);
+    j->hooks.ready(j->hooks.arg);
 }
 
 unsigned jobs_left(const struct jobs *j)

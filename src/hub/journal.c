@@ -18,11 +18,15 @@ enum kind {
     KIND_JOB = 4,
     KIND_START = 5,
     KIND_END = 6,
-    KIND_COMMIT = 7
+    KIND_COMMIT = 7,
+    KIND_HELLO = 8,
+    KIND_UNPIN = 9,
+    KIND_FORGET = 10,
 };
 enum {
     EVENT_HEAD = 8,
-    SEEN_BYTES = HOST_ID + 24,
+    SEEN_BYTES = SESSION_HOST + 1 + LINK_NAME + 16,
+    HELLO_BYTES = SESSION_HOST + 1 + LINK_NAME + 8,
     JOB_HEAD = 16,
     START_BYTES = 8,
     END_BYTES = 9,
@@ -96,16 +100,43 @@ void journal_event(struct journal *s, uint64_t row, const char *line, size_t len
     put(s, KIND_EVENT, head, sizeof head, line, len);
 }
 
-void journal_seen(struct journal *s, const uint8_t id[HOST_ID], uint64_t boot, uint64_t seq,
-                uint64_t low)
+/** id, one byte, name, boot: the beginning of SEEN, and a HELLO. */
+static void put_start(uint8_t bytes[HELLO_BYTES], const uint8_t id[SESSION_HOST], uint8_t byte,
+                      const uint8_t name[LINK_NAME], uint64_t boot)
+{
+    memcpy(bytes, id, SESSION_HOST);
+    bytes[SESSION_HOST] = byte;
+    memcpy(bytes + SESSION_HOST + 1, name, LINK_NAME);
+    put_be64(bytes + SESSION_HOST + 1 + LINK_NAME, boot);
+}
+
+void journal_seen(struct journal *s, const uint8_t id[SESSION_HOST], enum window_kind kind,
+                  const uint8_t name[LINK_NAME], uint64_t boot, uint64_t seq)
 {
     uint8_t bytes[SEEN_BYTES];
 
-    memcpy(bytes, id, HOST_ID);
-    put_be64(bytes + HOST_ID, boot);
-    put_be64(bytes + HOST_ID + 8, seq);
-    put_be64(bytes + HOST_ID + 16, low);
+    put_start(bytes, id, (uint8_t)kind, name, boot);
+    put_be64(bytes + HELLO_BYTES, seq);
     put(s, KIND_SEEN, bytes, sizeof bytes, NULL, 0);
+}
+
+void journal_hello(struct journal *s, const uint8_t id[SESSION_HOST], bool plain,
+                   const uint8_t name[LINK_NAME], uint64_t boot)
+{
+    uint8_t bytes[HELLO_BYTES];
+
+    put_start(bytes, id, plain, name, boot);
+    put(s, KIND_HELLO, bytes, sizeof bytes, NULL, 0);
+}
+
+void journal_unpin(struct journal *s, const uint8_t id[SESSION_HOST])
+{
+    put(s, KIND_UNPIN, id, SESSION_HOST, NULL, 0);
+}
+
+void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST])
+{
+    put(s, KIND_FORGET, id, SESSION_HOST, NULL, 0);
 }
 
 void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule)
@@ -176,12 +207,10 @@ static void put_seen(struct journal *s)
 {
     uint8_t bytes[HOST_BYTES];
 
-    for (uint32_t i = s->seen->oldest; i; i = s->seen->slots[i - 1].newer)
-        for (unsigned mark = 2; mark-- > 0;)
-            if (host_is_marked(&s->seen->slots[i - 1], mark)) {
-                host_store(&s->seen->slots[i - 1], mark, bytes);
-                put(s, KIND_HOST, bytes, sizeof bytes, NULL, 0);
-            }
+    for (uint32_t i = s->seen->oldest; i; i = s->seen->slots[i - 1].newer) {
+        host_store(&s->seen->slots[i - 1], bytes);
+        put(s, KIND_HOST, bytes, sizeof bytes, NULL, 0);
+    }
 }
 
 /** Write a complete new file and sync it. Return: 0 or NEFIA_EIO (s->error). */
@@ -330,22 +359,34 @@ static int survey(struct journal *s, struct source *f)
     return more;
 }
 
-static int replay_marks(struct journal *s, const struct source *f)
+/** Do again what was done to the hosts. */
+static void replay_host(struct seen *h, const struct frame *frame)
+{
+    const uint8_t *p = frame->bytes, *byte = p + SESSION_HOST, *name = byte + 1,
+                  *numbers = name + LINK_NAME;
+
+    if (frame->kind == KIND_HOST)
+        seen_restore(h, p, frame->len);
+    else if (frame->kind == KIND_SEEN && frame->len == SEEN_BYTES)
+        seen_take(h, seen_get(h, p), *byte == WINDOW_LINK ? WINDOW_LINK : WINDOW_PLAIN, name,
+                  get_be64(numbers), get_be64(numbers + 8));
+    else if (frame->kind == KIND_HELLO && frame->len == HELLO_BYTES)
+        seen_hello(h, seen_get(h, p), get_be64(numbers), name, *byte);
+    else if (frame->kind == KIND_UNPIN && frame->len == SESSION_HOST)
+        seen_unpin(seen_get(h, p));
+    else if (frame->kind == KIND_FORGET && frame->len == SESSION_HOST)
+        seen_forget(h, p);
+}
+
+static int replay_hosts(struct journal *s, const struct source *f)
 {
     struct frame_reader r;
     struct frame frame;
     int more;
 
     read_from(s, &r, f);
-    while ((more = next_frame(&r, f, &frame)) > 0) {
-        const uint8_t *p = frame.bytes;
-
-        if (frame.kind == KIND_HOST)
-            seen_restore(s->seen, p, frame.len);
-        else if (frame.kind == KIND_SEEN && frame.len == SEEN_BYTES)
-            host_take(s->seen, seen_get(s->seen, p), get_be64(p + HOST_ID),
-                      get_be64(p + HOST_ID + 8), get_be64(p + HOST_ID + 16));
-    }
+    while ((more = next_frame(&r, f, &frame)) > 0)
+        replay_host(s->seen, &frame);
     return more;
 }
 
@@ -596,7 +637,7 @@ static int replay(struct journal *s, struct source files[2], struct text *why)
         return 0;
     }
     note_row(s, f->last_row);
-    if (replay_marks(s, f) == 0 && replay_jobs(s, f) == 0)
+    if (replay_hosts(s, f) == 0 && replay_jobs(s, f) == 0)
         return 0;
     return cannot(s, "read", file_names[s->file], why);
 }

@@ -71,8 +71,7 @@ const struct field rule_fields[] = {
     {.name = "idempotent",
      .type = FIELD_BOOL,
      FIELD_AT(struct rule_input, rule.idempotent),
-     .def = "false",
-     .help = "true: run an action interrupted by a crash again"},
+     .help = "may it act twice for one event? Default: true for alerts, false for commands"},
     {.name = "action",
      .type = FIELD_NODE,
      FIELD_AT(struct rule_input, action),
@@ -188,6 +187,8 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
                      "\" is already used by an earlier rule", (char *)0);
     if (!f.rule.name)
         return 0;
+    if (!config_given(s->c, n, "idempotent"))
+        f.rule.idempotent = str_eq(action_word(&f.rule.action), "alert");
     /* Kept even with errors, to check later names against it; the set is dropped in the end. */
     f.rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
     f.rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);

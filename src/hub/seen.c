@@ -5,7 +5,9 @@
 
 #include "nefia/base/err.h"
 
-_Static_assert(LINK_SPAN % 32 == 0, "a mark's bits are whole words");
+_Static_assert(LINK_SPAN % 32 == 0, "a window's bits are whole words");
+
+enum { SPARE_AMONG = 16 }; /* of the oldest hosts, a pinned one is not evicted if another can be */
 
 void seen_init(struct seen *h, struct host *slots, uint32_t *chains, unsigned count)
 {
@@ -13,7 +15,7 @@ void seen_init(struct seen *h, struct host *slots, uint32_t *chains, unsigned co
     memset(chains, 0, count * sizeof chains[0]);
 }
 
-void host_id_of(uint8_t id[HOST_ID], struct slice host_id)
+void host_id_of(uint8_t id[SESSION_HOST], struct slice host_id)
 {
     br_sha256_context sha;
     uint8_t sum[br_sha256_SIZE];
@@ -21,13 +23,13 @@ void host_id_of(uint8_t id[HOST_ID], struct slice host_id)
     br_sha256_init(&sha);
     br_sha256_update(&sha, host_id.ptr, host_id.len);
     br_sha256_out(&sha, sum);
-    memcpy(id, sum, HOST_ID);
+    memcpy(id, sum, SESSION_HOST);
 }
 
 /* ---- The table ---- */
 
 /** Ids are hashes already: any bytes of them serve as table hash. */
-static uint32_t *chain_of(struct seen *h, const uint8_t id[HOST_ID])
+static uint32_t *chain_of(const struct seen *h, const uint8_t id[SESSION_HOST])
 {
     return &h->chains[get_be32(id) % h->count];
 }
@@ -49,136 +51,250 @@ static void order_append(struct seen *h, struct host *host)
     h->newest = i;
 }
 
-/** A slot in no chain and not in the LRU list. */
-static struct host *free_slot(struct seen *h)
+static void touch(struct seen *h, struct host *host)
 {
-    if (h->used < h->count)
-        return &h->slots[h->used++];
-    struct host *host = &h->slots[h->oldest - 1];
+    order_remove(h, host);
+    order_append(h, host);
+}
+
+static void unlink_host(struct seen *h, struct host *host)
+{
+    const uint32_t i = (uint32_t)(host - h->slots) + 1;
     uint32_t *link = chain_of(h, host->id);
 
-    while (*link != h->oldest)
+    while (*link != i)
         link = &h->slots[*link - 1].next;
     *link = host->next;
     order_remove(h, host);
+}
+
+static struct host *choose_victim(const struct seen *h)
+{
+    uint32_t i = h->oldest;
+
+    for (unsigned n = 0; i && n < SPARE_AMONG; n++, i = h->slots[i - 1].newer)
+        if (!h->slots[i - 1].pinned)
+            return &h->slots[i - 1];
+    return &h->slots[h->oldest - 1];
+}
+
+/** A slot in no chain and not in the LRU list. */
+static struct host *free_slot(struct seen *h)
+{
+    if (h->free) {
+        struct host *host = &h->slots[h->free - 1];
+        h->free = host->next;
+        h->used++;
+        return host;
+    }
+    if (h->used < h->count)
+        return &h->slots[h->used++];
+    struct host *host = choose_victim(h);
+    unlink_host(h, host);
     h->forgotten++;
     return host;
 }
 
-struct host *seen_get(struct seen *h, const uint8_t id[HOST_ID])
+struct host *seen_find(const struct seen *h, const uint8_t id[SESSION_HOST])
 {
-    uint32_t *chain = chain_of(h, id);
-
-    for (uint32_t i = *chain; i; i = h->slots[i - 1].next)
-        if (memcmp(h->slots[i - 1].id, id, HOST_ID) == 0)
+    for (uint32_t i = *chain_of(h, id); i; i = h->slots[i - 1].next)
+        if (memcmp(h->slots[i - 1].id, id, SESSION_HOST) == 0)
             return &h->slots[i - 1];
-    struct host *host = free_slot(h);
+    return NULL;
+}
+
+struct host *seen_get(struct seen *h, const uint8_t id[SESSION_HOST])
+{
+    struct host *host = seen_find(h, id);
+
+    if (host)
+        return host;
+    host = free_slot(h);
+    uint32_t *chain = chain_of(h, id);
     *host = (struct host){.next = *chain};
-    memcpy(host->id, id, HOST_ID);
+    memcpy(host->id, id, SESSION_HOST);
     *chain = (uint32_t)(host - h->slots) + 1;
     order_append(h, host);
     return host;
 }
 
-/* ---- Marks ---- */
-
-/** Move the mark of that boot to the front, and its host to the end of the LRU list. */
-static struct host_mark *mark_of(struct seen *h, struct host *host, uint64_t boot)
+bool seen_forget(struct seen *h, const uint8_t id[SESSION_HOST])
 {
-    order_remove(h, host);
-    order_append(h, host);
-    if (host->marks[0].boot == boot)
-        return &host->marks[0];
-    struct host_mark other = host->marks[1];
-    host->marks[1] = host->marks[0];
-    host->marks[0] = other.boot == boot ? other : (struct host_mark){.boot = boot};
-    return &host->marks[0];
-}
+    struct host *host = seen_find(h, id);
 
-/** Advance the base; base > m->base. */
-static void move_base(struct host_mark *m, uint64_t base)
-{
-    uint64_t by = base - m->base;
-
-    m->base = base;
-    if (by >= LINK_SPAN) {
-        memset(m->bits, 0, sizeof m->bits);
-        return;
-    }
-    unsigned words = (unsigned)by / 32, bits = (unsigned)by % 32;
-    for (unsigned i = 0; i < HOST_WORDS; i++) {
-        uint64_t pair = i + words < HOST_WORDS ? m->bits[i + words] : 0;
-
-        if (i + words + 1 < HOST_WORDS)
-            pair |= (uint64_t)m->bits[i + words + 1] << 32;
-        m->bits[i] = (uint32_t)(pair >> bits);
-    }
-}
-
-/** Query only. */
-static bool was_received(const struct host *host, uint64_t boot, uint64_t seq)
-{
-    for (unsigned k = 0; k < 2; k++) {
-        const struct host_mark *m = &host->marks[k];
-
-        if (m->boot != boot)
-            continue;
-        if (seq < m->base)
-            return true;
-        uint64_t i = seq - m->base;
-        return i < LINK_SPAN && m->bits[i / 32] >> i % 32 & 1;
-    }
-    return false;
-}
-
-bool host_take(struct seen *h, struct host *host, uint64_t boot, uint64_t seq, uint64_t low)
-{
-    if (was_received(host, boot, seq))
+    if (!host)
         return false;
-    struct host_mark *m = mark_of(h, host, boot);
-    if (low > m->base && low <= seq)
-        move_base(m, low);
-    if (seq - m->base >= LINK_SPAN)
-        move_base(m, seq - (LINK_SPAN - 1));
-    unsigned i = (unsigned)(seq - m->base);
-    m->bits[i / 32] |= UINT32_C(1) << i % 32;
+    unlink_host(h, host);
+    *host = (struct host){.next = h->free};
+    h->free = (uint32_t)(host - h->slots) + 1;
+    h->used--;
     return true;
+}
+
+/* ---- Windows ---- */
+
+static int window_of(const struct host *host, uint64_t boot)
+{
+    for (int i = 0; i < 2; i++)
+        if (host->windows[i].kind != WINDOW_FREE && host->windows[i].boot == boot)
+            return i;
+    return NEFIA_ENOTFOUND;
+}
+
+static struct window new_window(enum window_kind kind, uint64_t boot, const uint8_t name[LINK_NAME])
+{
+    struct window w = {.kind = (uint8_t)kind, .boot = boot};
+
+    if (name)
+        memcpy(w.name, name, LINK_NAME);
+    return w;
+}
+
+static void swap(struct host *host)
+{
+    const struct window other = host->windows[1];
+
+    host->windows[1] = host->windows[0];
+    host->windows[0] = other;
+}
+
+struct hello_found seen_hello(struct seen *h, struct host *host, uint64_t boot,
+                              const uint8_t name[LINK_NAME], bool plain)
+{
+    struct hello_found found = {0};
+    struct window *first = &host->windows[0];
+    const int i = window_of(host, boot);
+
+    touch(h, host);
+    found.known = i >= 0 && host->windows[i].kind == WINDOW_LINK;
+    found.returning = i == 1 && found.known && host->windows[1].by_hello && first->by_hello;
+    /* The other window is that of the hello before; a plain one gives way first. */
+    if (i == 1 || (i < 0 && (first->kind == WINDOW_LINK || host->windows[1].kind != WINDOW_LINK)))
+        swap(host);
+    if (i < 0)
+        *first = new_window(WINDOW_LINK, boot, name);
+    if (first->kind == WINDOW_PLAIN) {
+        first->kind = WINDOW_LINK; /* what it has received without the link stays received */
+        memcpy(first->name, name, LINK_NAME);
+    }
+    first->by_hello = true;
+    if (!plain)
+        host->pinned = true;
+    return found;
+}
+
+void seen_unpin(struct host *host)
+{
+    host->pinned = false;
+}
+
+static bool has_bit(const struct window *w, uint64_t seq)
+{
+    return w->bits[seq / 32 % HOST_WORDS] >> seq % 32 & 1;
+}
+
+static enum seen_verdict judge(const struct window *w, uint64_t seq)
+{
+    if (seq > w->highest)
+        return SEEN_NEW;
+    if (w->highest - seq >= LINK_SPAN)
+        return SEEN_BELOW;
+    return has_bit(w, seq) ? SEEN_DUPLICATE : SEEN_NEW;
+}
+
+enum seen_verdict seen_judge(const struct host *host, enum window_kind kind, uint64_t boot,
+                             uint64_t seq)
+{
+    const int i = window_of(host, boot);
+
+    if (i >= 0)
+        return judge(&host->windows[i], seq);
+    const bool taken =
+        host->windows[0].kind == WINDOW_LINK && host->windows[1].kind == WINDOW_LINK;
+    return kind == WINDOW_PLAIN && taken ? SEEN_UNREMEMBERED : SEEN_NEW;
+}
+
+/** The window of a start that has none yet. Those of plain senders are in the order of their use. */
+static struct window *add_window(struct host *host, enum window_kind kind,
+                                 const uint8_t name[LINK_NAME], uint64_t boot)
+{
+    struct window *w = &host->windows[1];
+
+    if (kind == WINDOW_PLAIN && w->kind != WINDOW_FREE && host->windows[0].kind != WINDOW_LINK) {
+        if (w->kind == WINDOW_PLAIN)
+            swap(host);
+        w = &host->windows[w->kind == WINDOW_LINK ? 0 : 1];
+    }
+    *w = new_window(kind, boot, name);
+    return w;
+}
+
+/** Raise the highest seq; what was skipped has not been received. */
+static void raise(struct window *w, uint64_t seq)
+{
+    const uint64_t by = seq - w->highest;
+
+    if (by >= LINK_SPAN)
+        memset(w->bits, 0, sizeof w->bits);
+    else
+        for (uint64_t s = w->highest + 1; s < seq; s++)
+            w->bits[s / 32 % HOST_WORDS] &= ~(UINT32_C(1) << s % 32);
+    w->highest = seq;
+}
+
+void seen_take(struct seen *h, struct host *host, enum window_kind kind,
+               const uint8_t name[LINK_NAME], uint64_t boot, uint64_t seq)
+{
+    const int i = window_of(host, boot);
+    struct window *w = i >= 0 ? &host->windows[i] : add_window(host, kind, name, boot);
+
+    touch(h, host);
+    if (seq > w->highest)
+        raise(w, seq);
+    w->bits[seq / 32 % HOST_WORDS] |= UINT32_C(1) << seq % 32;
 }
 
 /* ---- As bytes ---- */
 
-bool host_is_marked(const struct host *host, unsigned mark)
+static uint8_t *put_window(uint8_t *p, const struct window *w)
 {
-    const struct host_mark *m = &host->marks[mark];
-    uint32_t any = 0;
-
-    for (unsigned i = 0; i < HOST_WORDS; i++)
-        any |= m->bits[i];
-    return m->boot || m->base || any;
+    *p++ = w->kind;
+    *p++ = w->by_hello;
+    put_be64(p, w->boot);
+    put_be64(p + 8, w->highest);
+    memcpy(p + 16, w->name, LINK_NAME);
+    p += 16 + LINK_NAME;
+    for (unsigned i = 0; i < HOST_WORDS; i++, p += 4)
+        put_be32(p, w->bits[i]);
+    return p;
 }
 
-void host_store(const struct host *host, unsigned mark, uint8_t out[HOST_BYTES])
+static const uint8_t *get_window(const uint8_t *p, struct window *w)
 {
-    const struct host_mark *m = &host->marks[mark];
+    *w = (struct window){.kind = p[0] > WINDOW_LINK ? WINDOW_FREE : p[0], .by_hello = p[1]};
+    w->boot = get_be64(p + 2);
+    w->highest = get_be64(p + 10);
+    memcpy(w->name, p + 18, LINK_NAME);
+    p += 18 + LINK_NAME;
+    for (unsigned i = 0; i < HOST_WORDS; i++, p += 4)
+        w->bits[i] = get_be32(p);
+    return p;
+}
 
-    memcpy(out, host->id, HOST_ID);
-    put_be64(out + HOST_ID, m->boot);
-    put_be64(out + HOST_ID + 8, m->base);
-    for (unsigned i = 0; i < HOST_WORDS; i++)
-        put_be32(out + HOST_ID + 16 + (size_t)4 * i, m->bits[i]);
+void host_store(const struct host *host, uint8_t out[HOST_BYTES])
+{
+    memcpy(out, host->id, SESSION_HOST);
+    out[SESSION_HOST] = host->pinned;
+    put_window(put_window(out + SESSION_HOST + 1, &host->windows[0]), &host->windows[1]);
 }
 
 int seen_restore(struct seen *h, const uint8_t *bytes, size_t len)
 {
-    uint8_t any = 0;
-
-    for (size_t i = HOST_ID; i < HOST_BYTES && len == HOST_BYTES; i++)
-        any |= bytes[i];
-    if (!any)
+    if (len != HOST_BYTES)
         return NEFIA_EINVAL;
-    struct host_mark *m = mark_of(h, seen_get(h, bytes), get_be64(bytes + HOST_ID));
-    m->base = get_be64(bytes + HOST_ID + 8);
-    for (unsigned i = 0; i < HOST_WORDS; i++)
-        m->bits[i] = get_be32(bytes + HOST_ID + 16 + (size_t)4 * i);
+    struct host *host = seen_get(h, bytes);
+    touch(h, host);
+    host->pinned = bytes[SESSION_HOST];
+    get_window(get_window(bytes + SESSION_HOST + 1, &host->windows[0]), &host->windows[1]);
     return 0;
 }

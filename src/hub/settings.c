@@ -121,6 +121,12 @@ static const struct field_list peer_list = {
     .set = hub_set_net,
 };
 
+static const struct field_list plain_list = {
+    .count = offsetof(struct hub_settings, plain_host_count),
+    .cap = CONFIG_PLAIN_HOSTS,
+    .remedy = "; raise CONFIG_PLAIN_HOSTS",
+};
+
 #define MEMBER(name) FIELD_AT(struct hub_settings, name)
 const struct field reactor_fields[] = {
     {.name = "enabled",
@@ -181,11 +187,6 @@ const struct field reactor_fields[] = {
      MEMBER(journal_sync),
      .def = "true",
      .help = "false: acknowledge what the kernel has, before it is on the disk"},
-    {.name = "greeting",
-     .type = FIELD_BOOL,
-     MEMBER(greeting),
-     .def = "true",
-     .help = "false: send no greeting; nothing is then acknowledged"},
     {.name = "require_nonce",
      .type = FIELD_BOOL,
      MEMBER(require_nonce),
@@ -195,9 +196,16 @@ const struct field reactor_fields[] = {
      .type = FIELD_INT,
      MEMBER(max_connections_per_peer),
      .min = 0,
-     .max = CONFIG_CONNECTIONS,
-     .def = "0",
-     .help = "from one address at the same time; 0: as many as there are"},
+     .max = 1024,
+     .def = "8",
+     .help = "from one address (IPv6: /64) at the same time; 0: as many as there are"},
+    {.name = "reserved_connections",
+     .type = FIELD_INT,
+     MEMBER(reserved_connections),
+     .min = 0,
+     .max = 1024,
+     .def = "8",
+     .help = "places for addresses whose hosts have proved themselves within a day"},
     {.name = "max_events_per_sec",
      .type = FIELD_INT,
      MEMBER(max_events_per_sec),
@@ -205,11 +213,16 @@ const struct field reactor_fields[] = {
      .max = 1000000,
      .def = "0",
      .help = "of one connection, which is slowed to it; 0: no bound"},
-    {.name = "keys",
+    {.name = "hosts",
      .type = FIELD_LIST,
-     MEMBER(keys),
-     .list = &hub_key_list,
-     .help = "a list of keys, each of one host"},
+     MEMBER(hosts),
+     .list = &hub_host_list,
+     .help = "what is known of single hosts: key, addresses"},
+    {.name = "plain_hosts",
+     .type = FIELD_LIST,
+     MEMBER(plain_hosts),
+     .list = &plain_list,
+     .help = "host_ids whose plain events are taken after they have spoken the link"},
     {.name = "rules", .type = FIELD_OWNED, .help = "a list of rules"},
     FIELD_IF(CONFIG_ACTION_ALERT, "webhooks", .type = FIELD_LIST, MEMBER(hooks),
              .list = &hook_list, .help = "a list of webhooks")
@@ -218,19 +231,16 @@ const struct field reactor_fields[] = {
 
 static void check_section(const struct hub_settings *s, struct config *c, const struct node *n)
 {
-    static const char *const guards[] = {"hmac_key", "hmac_key_file", "keys", "peers", "peers_from"};
+    static const char *const guards[] = {"hmac_key", "hmac_key_file", "peers", "peers_from"};
     unsigned guarded = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(guards); i++)
         guarded += config_given(c, n, guards[i]);
-    if (!guarded)
+    if (!guarded && !hub_settings_keyed(s))
         config_error(
             c, n, "reactor",
             "anyone could send events; set hmac_key_file, or list `peers` that may connect",
             (char *)0);
-    if (s->require_nonce && !s->greeting)
-        config_error(c, node_child(c, n, "require_nonce"), "reactor.require_nonce",
-                     "no nonce is sent without a greeting; remove `greeting: false`", (char *)0);
 }
 
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules)
@@ -247,17 +257,17 @@ int hub_settings_bind(struct hub_settings *s, struct config *c, const struct nod
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
-/** The files that `keys` names, as in hub_key_list. */
-static void warn_key_files(const struct hub_settings *s, struct config *c, const struct node *keys)
+/** The files that `hosts` names, as in hub_host_list. */
+static void warn_key_files(const struct hub_settings *s, struct config *c, const struct node *hosts)
 {
-    static const char *const names[] = {"file", "next_file"};
+    static const char *const names[] = {"key_file", "next_key_file"};
     char item_buf[48], buf[64];
     struct text item, where;
     unsigned index = 0;
 
-    for (const struct node *n = node_first(c, keys); n; n = node_next(c, n), index++) {
+    for (const struct node *n = node_first(c, hosts); n; n = node_next(c, n), index++) {
         text_init(&item, item_buf, sizeof item_buf);
-        config_where_item(&item, "reactor.keys", index);
+        config_where_item(&item, "reactor.hosts", index);
         for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
             text_init(&where, buf, sizeof buf);
             config_where_key(&where, item_buf, names[i]);
@@ -269,11 +279,11 @@ static void warn_key_files(const struct hub_settings *s, struct config *c, const
 void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned able)
 {
     const struct node *n = node_child(c, c->nodes, "reactor");
-    const struct node *keys = node_child(c, n, "keys"), *rules = node_child(c, n, "rules");
+    const struct node *hosts = node_child(c, n, "hosts"), *rules = node_child(c, n, "rules");
 
     settings_warn(c, "reactor", &s->user);
-    if (keys)
-        warn_key_files(s, c, keys);
+    if (hosts)
+        warn_key_files(s, c, hosts);
     if (!n || !s->enabled || able > 0 || c->errors > 0)
         return;
     config_warn(c, rules ? rules : n, "reactor.rules",

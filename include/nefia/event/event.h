@@ -62,7 +62,7 @@ struct event {
     bool has_seq;        /* seq and boot are both present and unsigned integers */
     uint64_t seq, boot;
     bool unsynced; /* "clock":"unsynced" */
-    unsigned link_token; /* of the member "link" in doc, for link_stamp_read; 0: there is none */
+    bool has_type;         /* also of one that is refused for a member further on */
     struct json_doc doc;
 };
 

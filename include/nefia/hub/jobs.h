@@ -11,8 +11,9 @@
 /** Actions that are queued, running or waiting for a retry. One queue for each action class, with
  * fixed slots and fixed memory for the events, so that one kind of action never displaces another.
  * Within a queue each `lane` (a webhook; for commands, a rule) may use at most three quarters of
- * the slots and of the children, so that one that hangs leaves room for the rest. FIFO within a
- * lane. */
+ * the slots and of the children, so that one that hangs leaves room for the rest; and of a lane's slots
+ * each host at most half, so that one that floods it leaves room for the others. Of a lane the jobs
+ * of hosts with the fewest running begin first, then the oldest. */
 
 #define JOB_BLOCK 256  /* events are stored in chains of such blocks */
 #define JOB_OUTPUT 512 /* bytes of a child's output kept */
@@ -30,6 +31,7 @@ struct job {
     uint16_t rule;   /* index in the active set; JOB_NO_RULE: removed by a reload while it ran */
     uint16_t lane;
     uint16_t first_block;
+    uint32_t host; /* hash of its event's host_id */
     uint32_t len;
     uint32_t timeout_ms;
     uint64_t row; /* row of the recent events that gets the outcome */
@@ -66,11 +68,10 @@ struct job_hooks {
     /** The job has finally ended; error is "" on success. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);
-    /** starting: the job is about to start. safe: called once after all of them (also if there are
-     * none): make durable what was announced. Negative: that failed, and none starts; they wait for
-     * the next jobs_start. May be null. */
+    /** The job is about to start: to be recorded before jobs_begin. May be null. */
     void (*starting)(void *arg, const struct job *job);
-    int (*safe)(void *arg);
+    /** Jobs may be started: a child ended, or a retry is due. Calls jobs_choose and jobs_begin. */
+    void (*ready)(void *arg);
     /** For `rule`: decode an event of the hub again, into out (tokens and scratch are the owner's).
      * Return: 0 or negative. */
     int (*decode)(void *arg, const char *line, size_t len, struct event *out);
@@ -98,20 +99,22 @@ void jobs_init(struct jobs *j, struct loop *loop, struct children *children,
 void jobs_add_queue(struct jobs *j, const struct action_class *class, struct job *slots,
                     unsigned count, struct job_block *blocks, unsigned block_count, char *outputs,
                     unsigned limit);
-/** Queue a job; the event is copied. Nothing starts before jobs_start.
+/** Queue a job; the event is copied. Nothing starts before jobs_begin. host: hash of its host_id.
  * Return: 0; NEFIA_EFULL (counted); NEFIA_ENOTSUP (no queue of that class). */
-int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint64_t row, const char *line,
-              size_t len);
+int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host, uint64_t row,
+              const char *line, size_t len);
 /** Would jobs_push accept it, after `before` others of the same event? */
-bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, size_t len,
-                    unsigned before);
+bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host,
+                    size_t len, unsigned before);
 /** Visit all unfinished jobs, in order of arrival within each queue's slots. line is valid
  * during the call. */
 void jobs_each(struct jobs *j, void (*fn)(void *arg, const struct job *job, const char *line),
                void *arg);
-/** Start as many jobs as there are free children. May call `decode` and, if a job cannot start at
- * all, `settled`. */
-void jobs_start(struct jobs *j);
+/** Choose as many jobs as there are free children; `starting` is called for each. */
+void jobs_choose(struct jobs *j);
+/** Begin the chosen ones, or put them back if recording them failed. May call `decode` and, if a job
+ * cannot begin at all, `settled`. */
+void jobs_begin(struct jobs *j, bool recorded);
 /** After a reload. rule_now maps an old index to the new one, or JOB_NO_RULE; jobs that have not
  * started and lost their rule end with "rule removed". */
 void jobs_rebind(struct jobs *j, uint16_t (*rule_now)(void *arg, uint16_t rule), void *arg);

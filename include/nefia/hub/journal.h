@@ -11,19 +11,22 @@
 #include "nefia/base/text.h"
 
 /** State of the hub that survives a power cut: events acknowledged but not finished, which actions
- * were about to start, had started, had ended, and the marks of its hosts.
+ * were about to start, had started, had ended, and the windows of its hosts.
  *
  * Two files of frames (nefia/sys/frames.h) in state_dir, journal.0 and journal.1, used alternately:
  * when one has reached its limit, the other is started with a copy of everything still relevant,
  * and takes over once that is on disk. The frames of one turn of the loop end with a COMMIT.
  *
- *     1 HOST    a host's mark                    (copy)
+ *     1 HOST    a host with its windows          (copy)
  *     2 EVENT   be64 row, line                   an event was accepted; a JOB follows for each action
- *     3 SEEN    host mark change: id, boot, seq, low
+ *     3 SEEN    an event was received: id, u8 window_kind, window's name, be64 boot, be64 seq
  *     4 JOB     be64 row, be64 event, rule name  an action to run; event: row of the last EVENT
  *     5 START   be64 row                         it is about to start
  *     6 END     be64 row, u8 state               it ended (recent_state)
  *     7 COMMIT  be64 generation, be64 last row, be32 bytes of its turn before this frame
+ *     8 HELLO   a host's hello: id, u8 plain, window's name, be64 boot
+ *     9 UNPIN   id: it may deliver plainly again
+ *    10 FORGET  id: an operator cleared what was known of it
  *
  * The file with the higher generation is valid, once it has one complete turn. Its last committed
  * turn is valid only as a whole, if each of its bytes is intact: otherwise it may never have been
@@ -80,7 +83,7 @@ struct journal {
 void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
                 const struct journal_hooks *hooks);
 /** Open the files in dir (created, mode 0700, if missing; null or "": store nothing) and replay
- * them: marks into hosts, jobs through the hook, last_row. Then start a fresh file with everything
+ * them: windows into hosts, jobs through the hook, last_row. Then start a fresh file with everything
  * still relevant. bound: bytes of one file (64 KiB or more makes sense). sync: see journal_commit;
  * new files are synced before they take over in any case.
  * Bounds: unfinished jobs are searched in rounds of (cap - CONFIG_EVENT_BYTES - 512) / 9, each of
@@ -92,8 +95,12 @@ int journal_open(struct journal *s, const char *dir, uint64_t bound, bool sync, 
 /** Append; what does not fit the buffer is written out. Errors are reported by journal_commit.
  * line: at most CONFIG_EVENT_BYTES; rule: at most 255 bytes. */
 void journal_event(struct journal *s, uint64_t row, const char *line, size_t len);
-void journal_seen(struct journal *s, const uint8_t id[HOST_ID], uint64_t boot, uint64_t seq,
-                uint64_t low);
+void journal_seen(struct journal *s, const uint8_t id[SESSION_HOST], enum window_kind kind,
+                  const uint8_t name[LINK_NAME], uint64_t boot, uint64_t seq);
+void journal_hello(struct journal *s, const uint8_t id[SESSION_HOST], bool plain,
+                   const uint8_t name[LINK_NAME], uint64_t boot);
+void journal_unpin(struct journal *s, const uint8_t id[SESSION_HOST]);
+void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST]);
 void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule);
 void journal_start(struct journal *s, uint64_t row);
 void journal_end(struct journal *s, uint64_t row, uint8_t state);

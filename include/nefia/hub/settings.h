@@ -9,14 +9,15 @@
 #include "nefia/crypto/mac.h"
 #include "nefia/sys/privileges.h"
 
-#define HOST_KEY_NETS 4
+#define HOST_NETS 4
 
-/** A host with a key of its own. */
-struct host_key {
+/** What is configured of one host. */
+struct host_item {
     const char *host_id;
-    struct mac_key keys[2];              /* both valid: rotation without a gap */
-    struct addr_net nets[HOST_KEY_NETS]; /* the only permitted source networks; none: any */
+    struct mac_key keys[2];          /* both valid: rotation without a gap. [0] not set: the shared key */
+    struct addr_net nets[HOST_NETS]; /* the only permitted source networks; none: any */
     unsigned net_count;
+    bool plain; /* plain events are taken, although it has a key of its own */
 };
 
 /** The hub's part of the configuration, except the rules. Strings belong to the arena it was read
@@ -33,32 +34,36 @@ struct hub_settings {
     unsigned peer_count;
     struct webhook hooks[CONFIG_WEBHOOKS];
     unsigned hook_count;
-    struct host_key keys[CONFIG_HOST_KEYS];
-    unsigned key_count;
+    struct host_item hosts[CONFIG_HOST_ITEMS];
+    unsigned host_count;
+    const char *plain_hosts[CONFIG_PLAIN_HOSTS]; /* may always be plain */
+    unsigned plain_host_count;
     uint32_t journal_kb, max_connections_per_peer, max_events_per_sec; /* 0: no bound */
-    bool greeting, require_nonce, journal_sync;
+    uint32_t reserved_connections;
+    bool require_nonce, journal_sync;
 };
 
 /** Of `reactor:`; those of its lists hang below it. rule_fields are in hub/rules.h. */
 extern const struct field reactor_fields[];
 
-/** Bind the loaded, and read the keys of `reactor.keys`. *rules is set to
+/** Bind the loaded, and read the keys of `reactor.hosts`. *rules is set to
  * `reactor.rules`, for rules_stage (null: none). All problems are reported. Return: 0 or
  * NEFIA_EINVAL. */
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules);
-/** Warn as settings_warn does, also of the files in `reactor.keys`; and of rules that can do nothing:
+/** Warn as settings_warn does, also of the files in `reactor.hosts`; and of rules that can do nothing:
  * `able` of them have an action that this build has. */
 void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned able);
 /** Only the path of the daemon's control socket, as far as the file can be read: for verbs that
  * query a daemon. Reports only errors that make it unreadable. */
 const char *hub_settings_socket(struct config *c);
-/** The list `reactor.keys`, into hub_settings: a file is read as it is bound. */
-extern const struct field_list hub_key_list;
+/** The list `reactor.hosts`, into hub_settings: a file is read as it is bound. */
+extern const struct field_list hub_host_list;
 /** An address or a network, for a field_list of struct addr_net. */
 int hub_set_net(void *item, const char *value, struct text *why);
-/** The host's entry in `keys`, or null. */
-const struct host_key *hub_settings_host(const struct hub_settings *s,
-                                             struct slice host_id);
+/** The host's item in `hosts`, or null. */
+const struct host_item *hub_settings_host(const struct hub_settings *s, struct slice host_id);
+/** Has any host a key of its own? */
+bool hub_settings_keyed(const struct hub_settings *s);
 /** Wipe keys and the secrets of its webhooks are not in keys. */
 void hub_settings_wipe(struct hub_settings *s);
 /** Does `peers` permit this peer? Without `peers` and peers_from everybody may connect (the key
