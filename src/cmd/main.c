@@ -27,6 +27,12 @@ static const struct cli_verb verbs[] = {
      .options = events_options,
      .help = "recent events, oldest first",
      .run = reactor_events},
+    {.name = "reactor forget",
+     .operands = "HOST",
+     .least = 1,
+     .most = 1,
+     .help = "forget what was received from a host, and that it speaks the link",
+     .run = reactor_forget},
     {.name = NULL},
 };
 

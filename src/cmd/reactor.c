@@ -1,5 +1,7 @@
 #include "nefia/cmd/reactor.h"
 
+#include <string.h>
+
 #include "nefia/base/err.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
@@ -93,7 +95,7 @@ static int ask(const struct cli_args *a, struct show_question q)
     hub_wire(hub, a->config, cli_report_stderr);
     q.program = program_name;
     q.socket = hub_socket(hub);
-    q.json = cli_option(a, "--json") != NULL;
+    q.json = a->verb->options && cli_option(a, "--json") != NULL;
     q.tokens = pool_tokens;
     q.token_cap = HUB_TOKENS;
     q.buf = (char *)pool_receive;
@@ -117,4 +119,21 @@ int reactor_events(const struct cli_args *a)
                                          .request = follow ? "events follow" : "events",
                                          .measure = "events",
                                          .timeout_ms = follow ? 0 : ANSWER_MS});
+}
+
+int reactor_forget(const struct cli_args *a)
+{
+    static const struct show_section sections[] = {{.record = "", .text = "{}\n"}, {.text = NULL}};
+    char request[EVENT_HOST_MAX + 16];
+    struct text t;
+
+    text_init(&t, request, sizeof request);
+    text_str(&t, "forget ");
+    text_str(&t, a->operands[0]);
+    if (t.truncated || strchr(request, '\n')) {
+        CLI_ERR("nefia: reactor forget: not a host_id\n");
+        return CLI_WRONG;
+    }
+    return ask(a, (struct show_question){
+                      .sections = sections, .request = request, .timeout_ms = ANSWER_MS});
 }

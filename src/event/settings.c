@@ -26,6 +26,17 @@ void settings_bind_root(struct settings_root *r, struct config *c)
     config_bind(c, c->nodes, "", settings_root_fields, r);
 }
 
+const char *settings_host_id(const struct settings_root *r, char name[SETTINGS_HOSTNAME])
+{
+    struct utsname u;
+
+    if (r->host_id)
+        return r->host_id;
+    uname(&u);
+    memcpy(name, u.nodename, SETTINGS_HOSTNAME);
+    return name[0] ? name : "localhost";
+}
+
 void settings_load_key(struct mac_key *k, struct config *c, const char *section, const char *file,
                        char *key)
 {

@@ -21,6 +21,7 @@
 
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
+#define SEED_MS 500u
 #define LISTEN_STEP_MS 50
 #define LISTEN_WAIT_MS 1000 /* at start-up, if the port is in use */
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to finish */
@@ -63,7 +64,7 @@ static void all_safe(void *arg)
 {
     struct hub *h = arg;
 
-    listener_acknowledge(&h->listener);
+    listener_answer(&h->listener);
 }
 
 static void try_again(void *arg)
@@ -95,6 +96,15 @@ static int random_bytes(void *buf, size_t len)
     return getrandom(buf, len, GRND_NONBLOCK) == (ssize_t)len ? 0 : NEFIA_EIO;
 }
 
+/** n at most UINT32_MAX; 0 without random numbers. */
+static uint64_t random_below(uint64_t n)
+{
+    uint64_t v = 0;
+
+    (void)random_bytes(&v, sizeof v);
+    return (v & UINT32_MAX) * n >> 32;
+}
+
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
 {
     union hub_work *work = pool_work;
@@ -109,6 +119,13 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, pool_pattern_scratch);
+}
+
+static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
+{
+    struct hub *h = arg;
+
+    listener_each(&h->listener, fn, fn_arg);
 }
 
 static void peers_changed(void *arg)
@@ -134,20 +151,26 @@ static void wire_daemon(struct hub *h)
     h->pipeline.acknowledge = all_safe;
     h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
-    h->pipeline.random = random_bytes;
+    h->pipeline.own_line = work->run.own_line;
     h->pipeline.arg = h;
+    ingress_init(&h->ingress, &clock_system, &h->pipeline);
+    h->ingress.random = random_bytes;
+    h->ingress.each = each_session;
+    h->ingress.arg = h;
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&h->pipeline);
     journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &journal_hooks);
     const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
     add_queues(h);
-    const struct listener_hooks listener_hooks = pipeline_listener_hooks(&h->pipeline);
-    listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS,
-                  (char *)pool_receive, sizeof pool_receive, &listener_hooks);
+    const struct listener_hooks listener_hooks = ingress_listener_hooks(&h->ingress);
+    listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS, pool_admission,
+                  CONFIG_ADMISSION, &listener_hooks);
+    h->listener.random_below = random_below;
     peers_init(&h->peers, &h->loop, pool_wireguard_nets, CONFIG_WIREGUARD_NETS, pool_receive,
                peers_changed, h);
-    h->pipeline.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
-    h->view = (struct status_view){.pipeline = &h->pipeline, .listener = &h->listener};
+    h->ingress.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
+    h->view = (struct status_view){
+        .pipeline = &h->pipeline, .ingress = &h->ingress, .listener = &h->listener};
 }
 
 /* ---- Configuration ---- */
@@ -207,9 +230,12 @@ static void commit(struct hub *h)
     rules_commit(&h->rules);
     h->active = !h->active;
     hub_settings_wipe(&pool_settings[!h->active]);
-    h->pipeline.settings = &pool_settings[h->active];
-    h->listener.per_peer = h->pipeline.settings->max_connections_per_peer;
-    h->pipeline.key = h->staged_key;
+    const struct hub_settings *s = &pool_settings[h->active];
+    h->pipeline.settings = h->ingress.settings = s;
+    h->pipeline.host_id = s->host_id;
+    h->listener.per_peer = s->max_connections_per_peer;
+    h->listener.reserved = s->reserved_connections;
+    h->ingress.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
     jobs_rebind(&h->jobs, rule_now, h);
 }
@@ -229,7 +255,7 @@ static void log_serving(const struct hub *h, const char *what)
 
     LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ",
              DEC(s->hook_count), " webhooks, ",
-             pipeline_signed(&h->pipeline)
+             ingress_signed(&h->ingress)
                  ? "events are signed"
                  : "events are unsigned: every address in reactor.peers is trusted");
 }
@@ -303,8 +329,10 @@ static void reload(struct hub *h)
         LOG_WARN("reload: setting reactor.enabled to false requires a restart");
     commit(h);
     if (fd >= 0)
-        listener_open(&h->listener, fd, pipeline_signed(&h->pipeline));
-    listener_recheck(&h->listener, pipeline_signed(&h->pipeline));
+        listener_open(&h->listener, fd, ingress_signed(&h->ingress));
+    listener_recheck(&h->listener, ingress_signed(&h->ingress));
+    ingress_recheck(&h->ingress);
+    pipeline_turn_end(&h->pipeline);
     follow_peers(h);
     log_serving(h, "reloaded: ");
 }
@@ -426,13 +454,33 @@ static void end(struct hub *h)
     listener_close(&h->listener);
     children_kill_all(&h->children);
     control_close(&h->control);
-    mac_key_wipe(&h->pipeline.key);
+    mac_key_wipe(&h->ingress.key);
     hub_settings_wipe(&pool_settings[h->active]);
     journal_close(&h->journal);
     if (left > 0)
         LOG_WARN("stopped with ", DEC(left), " unfinished actions");
     LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
     log_flush();
+}
+
+/** Accept connections once nonces can be made: early after boot the kernel may have no random
+ * numbers yet, and a predictable nonce would let recorded sessions be replayed. */
+static void begin_serving(void *arg)
+{
+    struct hub *h = arg;
+    uint8_t probe[LINK_NONCE];
+
+    if (random_bytes(probe, sizeof probe) < 0) {
+        if (h->seed.fire == NULL)
+            LOG_WARN("waiting for the kernel's random number generator to be seeded; "
+                     "no connection is accepted before");
+        timer_start(&h->loop, &h->seed, SEED_MS, begin_serving, h);
+        return;
+    }
+    if (listener_open(&h->listener, h->listen_fd, ingress_signed(&h->ingress)) < 0)
+        LOG_ERROR("out of loop watches");
+    h->listen_fd = -1;
+    log_serving(h, "listening on ");
 }
 
 int hub_run(struct hub *h)
@@ -452,12 +500,14 @@ int hub_run(struct hub *h)
         end(h);
         return CLI_NO;
     }
-    if (open_journal(h) < 0 || listener_open(&h->listener, fd, pipeline_signed(&h->pipeline)) < 0) {
+    h->listen_fd = fd;
+    if (open_journal(h) < 0) {
+        close(fd);
         end(h);
         return CLI_NO;
     }
     follow_peers(h);
-    log_serving(h, "listening on ");
+    begin_serving(h);
     pipeline_turn_end(&h->pipeline);
     int err = loop_run(&h->loop);
     if (err < 0)

@@ -6,8 +6,6 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/log.h"
 
-enum { OVER_RATE_MS = 60 * 1000 };
-
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
                    struct recent *recent, struct jobs *jobs, struct seen *seen,
                    struct journal *journal, struct json_token *tokens)
@@ -24,200 +22,8 @@ void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *
     };
 }
 
-/* ---- Rejections ---- */
-
-static const char *reject_sentence(enum reject why)
-{
-    static const char *const sentences[REJECT_COUNT] = {
-        [REJECT_PEER] = "not in reactor.peers",
-        [REJECT_FULL] = "too many connections (CONFIG_CONNECTIONS)",
-        [REJECT_PEER_FULL] = "too many connections from this address (reactor.max_connections_per_peer)",
-        [REJECT_TOO_LONG] = "line longer than CONFIG_EVENT_BYTES",
-        [REJECT_UNFINISHED] = "closed in the middle of a line",
-        [REJECT_TIMEOUT] = "incomplete line, timed out after 30 s",
-        [REJECT_UNSIGNED] = "signature missing",
-        [REJECT_MALFORMED] = "signature is not 64 lower-case hex digits",
-        [REJECT_WRONG] = "wrong signature",
-        [REJECT_UTF8] = "not UTF-8",
-        [REJECT_JSON] = "not JSON",
-        [REJECT_EVENT] = "not an event",
-        [REJECT_HOST] = "host_id does not belong to this key or address (reactor.keys)",
-        [REJECT_REPLAY] = "stamp of another connection, or out of order",
-        [REJECT_WINDOW] = "more unacknowledged events than the window allows",
-        [REJECT_PLAIN] = "event without the connection's nonce (reactor.require_nonce)",
-        [REJECT_RATE] = "over the rate limit for a minute (reactor.max_events_per_sec)",
-    };
-
-    return sentences[why];
-}
-
-/** Log up to PIPELINE_CLOSED_LINES a minute: rejected senders may reconnect at once, and a router's
- * log is small. */
-static bool may_tell(struct pipeline *p)
-{
-    uint64_t now = clock_ms(p->clock);
-
-    if (now - p->closed_since_ms >= 60 * 1000) {
-        if (p->closed > PIPELINE_CLOSED_LINES)
-            LOG_WARN(DEC(p->closed - PIPELINE_CLOSED_LINES),
-                     " closed connections were not logged");
-        p->closed_since_ms = now;
-        p->closed = 0;
-    }
-    if (++p->closed == PIPELINE_CLOSED_LINES + 1)
-        LOG_WARN("more than ", DEC(PIPELINE_CLOSED_LINES),
-                 " connections closed within a minute: further ones are only counted");
-    return p->closed <= PIPELINE_CLOSED_LINES;
-}
-
-static void rejected(void *arg, const struct addr *peer, enum reject why, const char *what)
-{
-    struct pipeline *p = arg;
-
-    p->rejected[why]++;
-    if (may_tell(p))
-        LOG_WARN("connection from ", ADDR(peer), " closed: ", reject_sentence(why),
-                 what ? ": " : "", what ? what : "");
-}
-
-static int reject(struct pipeline *p, const struct addr *peer, enum reject why, const char *what,
-                  int err)
-{
-    rejected(p, peer, why, what);
-    return err;
-}
-
-/** Keys are numbered: 0 none yet, 1 the shared one, then two for each host's. */
-static const struct mac_key *key_number(const struct pipeline *p, unsigned n)
-{
-    return n == 0 ? NULL : n == 1 ? &p->key : &p->settings->keys[(n - 2) / 2].keys[n % 2];
-}
-
-/* ---- Authentication and rate ---- */
-
-bool pipeline_signed(const struct pipeline *p)
-{
-    return p->key.set || p->settings->key_count > 0;
-}
-
-/** Refill the token bucket, which holds two seconds' worth. */
-static bool rate_allows(const struct pipeline *p, struct session *s)
-{
-    uint64_t rate = (uint64_t)p->settings->max_events_per_sec, most = 2 * rate;
-
-    if (rate == 0)
-        return true;
-    if (s->tokens > most)
-        s->tokens = (uint32_t)most; /* left from a higher rate before a reload */
-    uint64_t now = clock_ms(p->clock), gained = (now - s->tokens_ms) * rate / 1000;
-    if (gained > 0) {
-        s->tokens = (uint32_t)(gained > most - s->tokens ? most : s->tokens + gained);
-        s->tokens_ms = now;
-    }
-    if (s->tokens == most)
-        s->over_ms = 0;
-    return s->tokens > 0;
-}
-
-static void rate_take(const struct pipeline *p, struct session *s)
-{
-    if (p->settings->max_events_per_sec > 0)
-        s->tokens--;
-}
-
-/** Slow the sender down; one that stays over the rate is disconnected. */
-static int over_rate(struct pipeline *p, struct session *s)
-{
-    uint64_t now = clock_ms(p->clock);
-
-    if (s->over_ms == 0)
-        s->over_ms = now;
-    if (now - s->over_ms >= OVER_RATE_MS)
-        return reject(p, &s->peer, REJECT_RATE, NULL, NEFIA_EFULL);
-    p->held++;
-    return NEFIA_EAGAIN;
-}
-
-/** Only the bytes of the line are examined, so all keys are tried, starting with the one that
- * signed the previous line. */
-static int verify_any(const struct pipeline *p, struct session *s, const char *line, size_t len,
-                      const char *sig, size_t sig_len)
-{
-    unsigned count = 2 + 2 * p->settings->key_count, first = s->key < count ? s->key : 0;
-    int err = NEFIA_EAUTH;
-
-    for (unsigned i = 0; i < count && err == NEFIA_EAUTH; i++) {
-        unsigned n = i == 0 ? first : i == first ? 0 : i;
-        const struct mac_key *key = key_number(p, n);
-
-        if (!key || !key->set)
-            continue;
-        err = mac_verify_hex(key, line, len, sig, sig_len);
-        if (err >= 0)
-            s->key = (uint16_t)n;
-    }
-    return err;
-}
-
-static int verify(struct pipeline *p, struct session *s, const char *line, size_t len,
-                  const char *sig, size_t sig_len)
-{
-    if (!pipeline_signed(p))
-        return 0;
-    int err = verify_any(p, s, line, len, sig, sig_len);
-    if (err >= 0)
-        return 0;
-    if (err == NEFIA_EAUTH)
-        return reject(p, &s->peer, REJECT_WRONG, NULL, err);
-    /* The next event, or nothing, in place of the signature. */
-    bool missing = sig_len == 0 || sig[0] == '{';
-    return reject(p, &s->peer, missing ? REJECT_UNSIGNED : REJECT_MALFORMED, NULL, err);
-}
-
-/** A host with a key of its own must use that key, and its configured addresses. */
-static int check_host(struct pipeline *p, const struct session *s, const struct event *e)
-{
-    const struct host_key *own = hub_settings_host(p->settings, e->host_id);
-    unsigned spoke = s->key >= 2 ? (s->key - 2u) / 2 : UINT16_MAX;
-    bool right = own ? spoke == (unsigned)(own - p->settings->keys) : spoke == UINT16_MAX;
-
-    if (right && own && own->net_count > 0)
-        right = addr_nets_match(own->nets, own->net_count, &s->peer);
-    if (right)
-        return 0;
-    return reject(p, &s->peer, REJECT_HOST, NULL, NEFIA_EAUTH);
-}
-
-/** A stamp is good for one place in one connection. */
-static int check_stamp(struct pipeline *p, const struct session *s, const struct link_stamp *stamp)
-{
-    if (!stamp)
-        return p->settings->require_nonce ? reject(p, &s->peer, REJECT_PLAIN, NULL, NEFIA_EAUTH)
-                                          : 0;
-    if (!slice_eq(stamp->nonce, s->nonce) || stamp->count != s->count + 1)
-        return reject(p, &s->peer, REJECT_REPLAY, NULL, NEFIA_EAUTH);
-    if (s->count - s->acked >= PIPELINE_WINDOW)
-        return reject(p, &s->peer, REJECT_WINDOW, NULL, NEFIA_EAUTH);
-    return 0;
-}
-
-static enum reject reason_of(int err)
-{
-    switch (err) {
-    case NEFIA_EUTF8:
-        return REJECT_UTF8;
-    case NEFIA_ESYNTAX:
-    case NEFIA_EDEPTH:
-        return REJECT_JSON;
-    case NEFIA_ETOOBIG:
-        return REJECT_TOO_LONG;
-    default:
-        return REJECT_EVENT;
-    }
-}
-
-static int decode(struct pipeline *p, const char *line, size_t len, struct event *e,
-                  const char **why)
+int pipeline_decode(struct pipeline *p, const char *line, size_t len, struct event *e,
+                    const char **why)
 {
     return event_decode(e, line, len, p->tokens, CONFIG_JSON_TOKENS, p->scratch, why);
 }
@@ -255,9 +61,14 @@ static void tell_match(const struct pipeline *p, const struct rule *rule, const 
     LOG_INFO("rule ", rule->name, ": ", action_word(&rule->action), ": ", t.buf);
 }
 
-/** Handle one matching rule. */
+static uint32_t host_hash(const struct event *e)
+{
+    return hash_bytes(HASH_START, e->host_id.ptr, e->host_id.len);
+}
+
+/** Handle one matching rule. unsure: the event may have acted before. */
 static void act(struct pipeline *p, unsigned index, const struct event *e,
-                const struct recent_mark *mark, uint64_t event_row)
+                const struct recent_mark *mark, uint64_t event_row, bool unsure)
 {
     struct rule *rule = &p->rules->sets[p->rules->active].rules[index];
     const char *word = action_word(&rule->action);
@@ -269,8 +80,14 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
         recent_add(p->recent, mark, rule->name, word, RECENT_FAILED, err_text(NEFIA_ENOTSUP));
         return;
     }
+    if (unsure && !rule->idempotent) {
+        recent_add(p->recent, mark, rule->name, word, RECENT_FAILED,
+                   "may have acted before: not run again");
+        return;
+    }
     uint64_t row = recent_add(p->recent, mark, rule->name, word, RECENT_PENDING, NULL);
-    int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, row, e->line.ptr, e->line.len);
+    int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, host_hash(e), row, e->line.ptr,
+                        e->line.len);
     if (err >= 0) {
         journal_job(p->journal, row, event_row, rule->name);
         tell_match(p, rule, e);
@@ -291,7 +108,8 @@ static bool has_room(struct pipeline *p, const struct event *e)
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++) {
         const struct action *a = &set->rules[i].action;
 
-        if (a->class && !jobs_have_room(p->jobs, a, (uint16_t)i, e->line.len, before++))
+        if (a->class &&
+            !jobs_have_room(p->jobs, a, (uint16_t)i, host_hash(e), e->line.len, before++))
             return false;
     }
     return true;
@@ -307,7 +125,18 @@ static bool match(struct pipeline *p, const struct event *e)
     return any;
 }
 
-static void decide(struct pipeline *p, const struct event *e, bool any)
+/** Does a rule match that must not act twice? */
+static bool acts_once(const struct pipeline *p)
+{
+    const struct rule_set *set = rules_active(p->rules);
+
+    for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
+        if (!set->rules[i].idempotent)
+            return true;
+    return false;
+}
+
+static void decide(struct pipeline *p, const struct event *e, bool any, bool unsure)
 {
     const struct rule_set *set = rules_active(p->rules);
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
@@ -316,13 +145,12 @@ static void decide(struct pipeline *p, const struct event *e, bool any)
     if (any)
         journal_event(p->journal, row, e->line.ptr, e->line.len);
     for (int i = 0; any && (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
-        act(p, (unsigned)i, e, &mark, row);
+        act(p, (unsigned)i, e, &mark, row, unsure);
     if (!any)
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
 }
 
-/** Id of the host in `seen`; valid until the next call. */
-static const uint8_t *host_key(struct pipeline *p, struct slice host_id)
+const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id)
 {
     uint32_t hash = hash_bytes(HASH_START, host_id.ptr, host_id.len);
     struct known_host *k = &p->known[hash % PIPELINE_KNOWN];
@@ -338,160 +166,234 @@ static const uint8_t *host_key(struct pipeline *p, struct slice host_id)
     return k->key;
 }
 
-/** Had the hub it already? Then its sender missed the acknowledgement, or somebody replays it. */
-static bool is_new(struct pipeline *p, const struct event *e, uint64_t low)
+static void count_taken(struct pipeline *p, const struct event *e)
 {
-    if (!e->has_seq)
-        return true;
-    const uint8_t *id = host_key(p, e->host_id);
-    if (!host_take(p->seen, seen_get(p->seen, id), e->boot, e->seq, low)) {
-        p->duplicates++;
-        return false;
-    }
-    journal_seen(p->journal, id, e->boot, e->seq, low);
-    return true;
-}
-
-static void take(struct pipeline *p, struct session *s, const struct event *e,
-                 const struct link_stamp *stamp, bool any)
-{
-    if (p->events_in_turn++ == 0)
+    if (!p->changes)
         p->now_s = clock_unix(p->clock);
+    p->changes = p->unwritten = true;
     p->events++;
     p->bytes += e->line.len;
-    s->proven = true;
-    if (is_new(p, e, stamp ? stamp->low : 0))
-        decide(p, e, any);
-    if (!stamp)
-        return;
-    s->count++;
-    s->boot = e->boot;
-    s->seq = e->seq;
-    s->due = true;
 }
 
-/** Is the nonce of LINK_NONCE_HEX characters somewhere in the line? */
-static bool repeats(const char *line, size_t len, const char *nonce)
+/** It is not known whether it has acted, and it does not act now. */
+static void take_unknown(struct pipeline *p, const struct event *e)
 {
-    for (; len >= LINK_NONCE_HEX; line++, len--)
-        if (memcmp(line, nonce, LINK_NONCE_HEX) == 0)
-            return true;
-    return false;
+    count_taken(p, e);
+    p->unknown++;
+    struct recent_mark mark = recent_put(p->recent, e, p->now_s);
+    recent_add(p->recent, &mark, NULL, NULL, RECENT_FAILED,
+               "below the window: unknown whether it acted");
+    pipeline_report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq);
 }
 
-int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_t len,
-                  const char *sig, size_t sig_len)
+static void record(struct pipeline *p, const struct event *e, const struct event_source *from,
+                   const uint8_t id[SESSION_HOST])
 {
-    struct event e;
-    struct link_stamp read;
-    const char *why = NULL;
+    const uint64_t forgotten = p->seen->forgotten;
 
-    if (!rate_allows(p, s))
-        return over_rate(p, s);
-    int err = verify(p, s, line, len, sig, sig_len);
-    if (err < 0)
-        return err;
-    err = decode(p, line, len, &e, &why);
-    if (err < 0) {
-        /* Only a sender that understands the greeting repeats its nonce. */
-        s->refused = s->nonce[0] && repeats(line, len, s->nonce);
-        return reject(p, &s->peer, reason_of(err), why, err);
+    seen_take(p->seen, seen_get(p->seen, id), from->kind, from->name, e->boot, e->seq);
+    journal_seen(p->journal, id, from->kind, from->name, e->boot, e->seq);
+    if (p->seen->forgotten != forgotten)
+        pipeline_report(p, REPORT_EVICTED, e->host_id, e->boot, e->seq);
+}
+
+int pipeline_take(struct pipeline *p, const struct event *e, const struct event_source *from)
+{
+    enum seen_verdict v = SEEN_UNREMEMBERED;
+    const uint8_t *id = pipeline_host(p, e->host_id);
+
+    if (e->has_seq) {
+        const struct host *host = seen_find(p->seen, id);
+        v = host ? seen_judge(host, from->kind, e->boot, e->seq) : SEEN_NEW;
     }
-    err = pipeline_signed(p) ? check_host(p, s, &e) : 0;
-    const struct link_stamp *stamp = link_stamp_read(&read, &e) ? &read : NULL;
-    err = err < 0 ? err : check_stamp(p, s, stamp);
-    if (err < 0)
-        return err;
-    bool any = match(p, &e);
-    if (any && !s->overdue && !has_room(p, &e)) {
+    if (v == SEEN_DUPLICATE) {
+        count_taken(p, e);
+        p->duplicates++;
+        return v;
+    }
+    if (v == SEEN_BELOW) {
+        take_unknown(p, e);
+        return v;
+    }
+    const bool any = match(p, e);
+    if (any && !from->overdue && !has_room(p, e)) {
         p->held++;
         return NEFIA_EAGAIN;
     }
-    rate_take(p, s);
-    take(p, s, &e, stamp, any);
+    count_taken(p, e);
+    if (v == SEEN_NEW)
+        record(p, e, from, id);
+    if (any && from->unsure && acts_once(p)) {
+        p->unknown++;
+        pipeline_report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq);
+    }
+    decide(p, e, any, from->unsure);
+    return v;
+}
+
+/* ---- Hosts ---- */
+
+struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h)
+{
+    const struct slice host_id = {h->host_id, strlen(h->host_id)};
+    const uint8_t *id = pipeline_host(p, host_id);
+    const uint64_t forgotten = p->seen->forgotten;
+    struct hello_found found =
+        seen_hello(p->seen, seen_get(p->seen, id), h->boot, h->nonce, h->plain);
+
+    journal_hello(p->journal, id, h->plain, h->nonce, h->boot);
+    p->unwritten = true;
+    if (p->seen->forgotten != forgotten)
+        pipeline_report(p, REPORT_EVICTED, host_id, h->boot, 0);
+    if (found.returning) {
+        p->conflicts++;
+        pipeline_report(p, REPORT_CONFLICT, host_id, h->boot, 0);
+    }
+    return found;
+}
+
+void pipeline_unpin(struct pipeline *p, const uint8_t id[SESSION_HOST])
+{
+    struct host *host = seen_find(p->seen, id);
+
+    if (!host || !host->pinned)
+        return;
+    seen_unpin(host);
+    journal_unpin(p->journal, id);
+    p->unwritten = true;
+}
+
+bool pipeline_forget(struct pipeline *p, struct slice host_id)
+{
+    const uint8_t *id = pipeline_host(p, host_id);
+
+    if (!seen_forget(p->seen, id))
+        return false;
+    journal_forget(p->journal, id);
+    p->unwritten = true;
+    return true;
+}
+
+const struct host *pipeline_find(struct pipeline *p, struct slice host_id)
+{
+    return seen_find(p->seen, pipeline_host(p, host_id));
+}
+
+/* ---- What the hub says of itself ---- */
+
+void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
+                     uint64_t seq)
+{
+    struct pending_report *r = p->reports;
+    struct text name;
+
+    while (r < &p->reports[PIPELINE_REPORTS - 1] && r->count > 0 &&
+           (r->kind != kind || !slice_eq(host, r->host)))
+        r++;
+    if (r->count++ > 0)
+        return;
+    r->kind = kind;
+    r->boot = boot;
+    r->seq = seq;
+    text_init(&name, r->host, sizeof r->host);
+    text_bytes(&name, host.ptr, host.len);
+}
+
+static void emit_report(struct pipeline *p, const struct pending_report *r)
+{
+    static const char *const types[] = {"hub.unknown", "hub.host_conflict", "hub.hosts_evicted"};
+    char data_buf[EVENT_HOST_MAX * 6 + 128];
+    const struct event_head head = {
+        .type = types[r->kind],
+        .source = "hub",
+        .host_id = p->host_id,
+        .severity = SEVERITY_WARNING,
+        .unix_s = clock_unix(p->clock),
+        .synced = clock_synced(p->clock),
+        .seq = ++p->own_seq,
+        .uptime_ms = clock_ms(p->clock) - p->started_ms,
+    };
+    struct text data, line;
+    struct json_writer w;
+    struct event e;
+
+    text_init(&data, data_buf, sizeof data_buf);
+    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
+    json_begin(&w, &data);
+    json_object(&w, NULL);
+    json_put_string(&w, "host", r->host);
+    json_put_u64(&w, "boot", r->boot);
+    json_put_u64(&w, "seq", r->seq);
+    json_put_u64(&w, "count", r->count);
+    json_end_object(&w);
+    LOG_WARN(types[r->kind], ": ", r->host, ", boot ", DEC(r->boot), ", seq ", DEC(r->seq), ", ",
+             DEC(r->count), " in this turn");
+    if (event_encode(&line, &head, data.buf, data.len) < 0 ||
+        pipeline_decode(p, line.buf, line.len, &e, NULL) < 0)
+        return;
+    p->changes = p->unwritten = true;
+    p->now_s = head.unix_s;
+    decide(p, &e, match(p, &e), false);
+}
+
+static void emit_reports(struct pipeline *p)
+{
+    for (unsigned i = 0; i < PIPELINE_REPORTS; i++)
+        if (p->reports[i].count > 0) {
+            emit_report(p, &p->reports[i]);
+            p->reports[i].count = 0;
+        }
+}
+
+/* ---- The end of a turn ---- */
+
+static int not_written(struct pipeline *p, int err)
+{
+    if (!p->unsafe)
+        LOG_ERROR("cannot write the journal in ", p->journal->dir, ": ", ERRNO(errno),
+                  "; events are not acknowledged and actions not started until this is fixed");
+    p->unsafe = true;
+    p->unsafe_ms = clock_ms(p->clock);
+    if (p->refused)
+        p->refused(p->arg);
+    return err;
+}
+
+static int write_journal(struct pipeline *p)
+{
+    /* A retry after a failure rewrites everything. */
+    if (p->unsafe && clock_ms(p->clock) - p->unsafe_ms < PIPELINE_RETRY_MS)
+        return NEFIA_EIO;
+    int err = journal_commit(p->journal);
+    if (err < 0)
+        return not_written(p, err);
+    if (p->unsafe)
+        LOG_INFO("the journal is writable again");
+    p->unsafe = p->unwritten = false;
     return 0;
 }
 
 void pipeline_turn_end(struct pipeline *p)
 {
-    jobs_start(p->jobs);
-    if (p->events_in_turn > 0 && p->changed)
+    emit_reports(p);
+    jobs_choose(p->jobs);
+    bool written = write_journal(p) >= 0;
+    if (written && p->acknowledge)
+        p->acknowledge(p->arg);
+    jobs_begin(p->jobs, written);
+    if (written && journal_dirty(p->journal))
+        write_journal(p); /* those that could not begin have ended */
+    if (p->changes && p->changed)
         p->changed(p->arg);
-    p->events_in_turn = 0;
+    p->changes = false;
 }
 
-/* ---- Hooks of the listener and the jobs ---- */
-
-static int hook_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
-                     size_t sig_len)
+bool pipeline_is_written(const struct pipeline *p)
 {
-    return pipeline_line(arg, s, line, len, sig, sig_len);
+    return !p->unwritten && !p->unsafe;
 }
 
-static void greet(struct pipeline *p, struct session *s, struct text *out)
-{
-    struct link_message m = {.kind = LINK_GREETING, .window = PIPELINE_WINDOW};
-    uint8_t nonce[LINK_NONCE];
-    struct text hex;
-
-    if (!p->settings->greeting || !p->random || p->random(nonce, sizeof nonce) < 0)
-        return;
-    text_init(&hex, m.nonce, sizeof m.nonce);
-    text_hex(&hex, nonce, sizeof nonce);
-    memcpy(s->nonce, m.nonce, sizeof s->nonce);
-    /* A host with a key of its own need not know the shared one. */
-    m.auth = p->settings->key_count > 0 ? LINK_AUTH_HOST
-             : p->key.set               ? LINK_AUTH_SHARED
-                                        : LINK_AUTH_NONE;
-    link_put(out, &m, m.auth == LINK_AUTH_SHARED ? &p->key : NULL);
-}
-
-static void hook_respond(void *arg, struct session *s, struct text *out)
-{
-    struct pipeline *p = arg;
-    struct link_message m = {.kind = LINK_ACK,
-                             .window = PIPELINE_WINDOW,
-                             .boot = s->boot,
-                             .seq = s->seq,
-                             .count = s->count};
-
-    if (!s->nonce[0] && s->count == 0)
-        greet(p, s, out);
-    if (!s->due && !s->refused)
-        return;
-    if (s->refused) {
-        m.kind = LINK_REFUSAL;
-        m.count = s->count + 1;
-    }
-    s->due = false;
-    s->acked = s->count;
-    memcpy(m.nonce, s->nonce, sizeof m.nonce);
-    link_put(out, &m, key_number(p, s->key));
-}
-
-static void hook_turn_end(void *arg)
-{
-    pipeline_turn_end(arg);
-}
-
-static bool hook_allowed(void *arg, const struct addr *peer)
-{
-    const struct pipeline *p = arg;
-
-    return hub_settings_allow(p->settings, peer) || (p->peers && peers_have(p->peers, peer));
-}
-
-struct listener_hooks pipeline_listener_hooks(struct pipeline *p)
-{
-    return (struct listener_hooks){
-        .line = hook_line,
-        .turn_end = hook_turn_end,
-        .respond = hook_respond,
-        .rejected = rejected,
-        .allowed = hook_allowed,
-        .arg = p,
-    };
-}
+/* ---- Hooks of the jobs ---- */
 
 static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
 {
@@ -509,7 +411,7 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
 
 static int hook_decode(void *arg, const char *line, size_t len, struct event *out)
 {
-    return decode(arg, line, len, out, NULL);
+    return pipeline_decode(arg, line, len, out, NULL);
 }
 
 /** Rule name of a job; if a reload removed the rule, the recorded one. */
@@ -563,34 +465,9 @@ static void hook_starting(void *arg, const struct job *job)
     journal_start(p->journal, job->row);
 }
 
-static int not_safe(struct pipeline *p, int err)
+static void hook_ready(void *arg)
 {
-    if (!p->unsafe)
-        LOG_ERROR("cannot write the journal in ", p->journal->dir, ": ", ERRNO(errno),
-                  "; events are not acknowledged and actions not started until this is fixed");
-    p->unsafe = true;
-    p->unsafe_ms = clock_ms(p->clock);
-    if (p->refused)
-        p->refused(p->arg);
-    return err;
-}
-
-static int hook_safe(void *arg)
-{
-    struct pipeline *p = arg;
-
-    /* A retry after a failure rewrites everything. */
-    if (p->unsafe && clock_ms(p->clock) - p->unsafe_ms < PIPELINE_RETRY_MS)
-        return NEFIA_EIO;
-    int err = journal_commit(p->journal);
-    if (err < 0)
-        return not_safe(p, err);
-    if (p->unsafe)
-        LOG_INFO("the journal is writable again");
-    p->unsafe = false;
-    if (p->acknowledge)
-        p->acknowledge(p->arg);
-    return 0;
+    pipeline_turn_end(arg);
 }
 
 struct job_hooks pipeline_job_hooks(struct pipeline *p)
@@ -598,7 +475,7 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
     return (struct job_hooks){.rule = hook_rule,
                               .settled = hook_settled,
                               .starting = hook_starting,
-                              .safe = hook_safe,
+                              .ready = hook_ready,
                               .decode = hook_decode,
                               .arg = p};
 }
@@ -659,7 +536,8 @@ static void resume(struct pipeline *p, struct event *e, int index, bool begun)
         return;
     }
     uint64_t row = recent_add(p->recent, &mark, rule->name, word, RECENT_PENDING, NULL);
-    int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, row, e->line.ptr, e->line.len);
+    int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, host_hash(e), row, e->line.ptr,
+                        e->line.len);
     if (err < 0)
         recent_settle(p->recent, row, RECENT_FAILED,
                        err == NEFIA_EFULL ? "queue full" : err_text(err));
@@ -679,7 +557,7 @@ static void hook_job(void *arg, uint64_t row, struct slice rule, const char *lin
     text_init(&t, name, sizeof name);
     text_bytes(&t, rule.ptr, rule.len);
     int index = rules_find(p->rules, name);
-    if (index < 0 || decode(p, line, len, &e, NULL) < 0) {
+    if (index < 0 || pipeline_decode(p, line, len, &e, NULL) < 0) {
         p->unfinished++;
         LOG_WARN("rule ", name, ": its action ", begun ? "was running" : "was queued",
                  " when the hub stopped, and ",

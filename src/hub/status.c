@@ -4,6 +4,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/sys/heap.h"
+#include "nefia/sys/log.h"
 
 enum { STEP_RULES, STEP_RECENT, STEP_COUNTERS, STEP_END };
 
@@ -86,7 +87,7 @@ static void put_connections(const struct status_view *v, struct json_writer *w)
     json_end_object(w);
     json_object(w, "rejected");
     for (int i = 0; i < REJECT_COUNT; i++)
-        json_put_u64(w, reject_name((enum reject)i), v->pipeline->rejected[i]);
+        json_put_u64(w, reject_name((enum reject)i), v->ingress->rejected[i]);
     json_end_object(w);
 }
 
@@ -152,8 +153,10 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "matches", p->matched);
     json_put_u64(&w, "not_in_this_build", p->unsupported);
     json_put_u64(&w, "duplicates", p->duplicates);
+    json_put_u64(&w, "unknown", p->unknown);
+    json_put_u64(&w, "host_conflicts", p->conflicts);
     json_put_u64(&w, "unfinished", p->unfinished);
-    json_put_u64(&w, "held", p->held);
+    json_put_u64(&w, "held", p->held + v->ingress->over_rate);
     put_connections(v, &w);
     put_recent(p, &w);
     put_queues(p->jobs, &w);
@@ -301,8 +304,44 @@ static int produce_events(void *arg, struct control_cursor *c, struct text *out)
                    : produce_rows(v->pipeline->recent, c, out);
 }
 
+/* ---- forget ---- */
+
+static int begin_forget(void *arg, struct control_cursor *c, const char *args, struct text *why)
+{
+    const struct status_view *v = arg;
+    const struct slice host_id = {args, strlen(args)};
+
+    (void)c;
+    if (host_id.len == 0) {
+        text_str(why, "forget takes a host_id");
+        return NEFIA_EINVAL;
+    }
+    if (!pipeline_forget(v->pipeline, host_id)) {
+        text_str(why, "no host of that name is remembered");
+        return NEFIA_ENOTFOUND;
+    }
+    LOG_INFO("forgotten by an operator: ", args);
+    pipeline_turn_end(v->pipeline);
+    return 0;
+}
+
+static int produce_forgotten(void *arg, struct control_cursor *c, struct text *out)
+{
+    static const char said[] = "forgotten: its plain events are taken again, and events it sends again act again";
+    struct json_writer w;
+
+    (void)arg;
+    if (c->flag)
+        return 0;
+    c->flag = true;
+    json_begin(&w, out);
+    json_put_bytes(&w, NULL, said, sizeof said - 1);
+    return 1;
+}
+
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "events", .begin = begin_events, .produce = produce_events},
+    {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
     {0},
 };

@@ -82,6 +82,21 @@ static void put_signature(struct text *t, const struct http_request *r)
     text_str(t, "\r\n");
 }
 
+/** The first half of SHA-256(rule ‖ 00 ‖ body). */
+static void put_id(struct text *t, const struct http_request *r)
+{
+    br_sha256_context sha;
+    uint8_t sum[br_sha256_SIZE];
+
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, r->rule, strlen(r->rule) + 1);
+    br_sha256_update(&sha, r->body, r->body_len);
+    br_sha256_out(&sha, sum);
+    text_str(t, "X-Nefia-Id: ");
+    text_hex(t, sum, sizeof sum / 2);
+    text_str(t, "\r\n");
+}
+
 int http_put_head(struct text *t, const struct http_request *r)
 {
     const struct http_url *u = r->url;
@@ -97,6 +112,7 @@ int http_put_head(struct text *t, const struct http_request *r)
     text_str(t, "\r\nContent-Type: application/json\r\nContent-Length: ");
     text_u64(t, r->body_len);
     text_str(t, "\r\nConnection: close\r\n");
+    put_id(t, r);
     if (*r->secret)
         put_signature(t, r);
     text_str(t, "\r\n");

@@ -10,6 +10,7 @@ int reactor_run(const struct cli_args *a);
 int reactor_check(const struct cli_args *a);
 int reactor_status(const struct cli_args *a);
 int reactor_events(const struct cli_args *a);
+int reactor_forget(const struct cli_args *a);
 
 /** What `status` and `events` show of the running hub's answers. */
 extern const struct show_section reactor_status_sections[];

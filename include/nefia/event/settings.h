@@ -1,6 +1,8 @@
 #ifndef NEFIA_EVENT_SETTINGS_H
 #define NEFIA_EVENT_SETTINGS_H
 
+#include <sys/utsname.h>
+
 #include "nefia/config/config.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/sys/privileges.h"
@@ -17,6 +19,9 @@ extern const struct field settings_root_fields[];
 
 /** Bind the top level of a loaded tree; problems are reported. */
 void settings_bind_root(struct settings_root *r, struct config *c);
+/** host_id, or else the hostname, copied to name. */
+#define SETTINGS_HOSTNAME sizeof(((struct utsname *)0)->nodename)
+const char *settings_host_id(const struct settings_root *r, char name[SETTINGS_HOSTNAME]);
 /** The key that section ("beacons") names in hmac_key_file, or holds itself in hmac_key (null: not
  * given), which is wiped. With neither k->set is false. Reported: a key that cannot be had, both at
  * once, a key file that others can read. k null: only wiped. */

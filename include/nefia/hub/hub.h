@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/control/control.h"
+#include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/status.h"
 
@@ -18,14 +19,14 @@ union hub_work {
         struct rule_host_memo seen[CONFIG_RULE_HOSTS];
         struct action_scratch action;
         char line[CONFIG_EVENT_BYTES];
+        char own_line[CONFIG_EVENT_BYTES + 1];
     } run;
 };
 
 #define HUB_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/** Shared by all connections; holds a JSON file while a configuration is read. */
-#define HUB_RECEIVE_BYTES \
-    HUB_MAX(1024 * HUB_MAX(CONFIG_RECEIVE_KB, CONFIG_HUB_CONFIG_FILE_KB), 2 * CONNECTION_BYTES)
+/** The configuration while it is read; the answer while a running hub is asked. */
+#define HUB_RECEIVE_BYTES HUB_MAX(1024 * CONFIG_HUB_CONFIG_FILE_KB, WIREGUARD_WORK)
 
 /** At least two events of maximum size. */
 #define HUB_RECENT_BYTES \
@@ -73,12 +74,13 @@ struct hub {
     struct config config;
     struct config_arena arenas[2];
     unsigned active; /* index of the active settings and arena */
-    struct mac_key key, staged_key;
+    struct mac_key staged_key;
     struct loop loop;
     struct children children;
     struct control_server control;
     struct status_view view;
     struct listener listener;
+    struct ingress ingress;
     struct pipeline pipeline;
     struct peers peers;
     struct rules rules;
@@ -88,6 +90,8 @@ struct hub {
     struct journal journal;
     struct timer again; /* retry of deferred lines, and of a failed journal */
     struct timer drain;
+    struct timer seed; /* waiting for the kernel's random number generator */
+    int listen_fd;     /* of the socket while it waits; -1: none */
     uint64_t drain_began_ms;
     enum hub_state state;
 };

@@ -5,17 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nefia/net/addr.h"
-#include "nefia/sys/clock.h"
-#include "nefia/hub/seen.h"
 #include "nefia/hub/jobs.h"
-#include "nefia/hub/recent.h"
-#include "nefia/crypto/mac.h"
-#include "nefia/hub/listener.h"
-#include "nefia/hub/peers.h"
-#include "nefia/hub/settings.h"
 #include "nefia/hub/journal.h"
+#include "nefia/hub/recent.h"
 #include "nefia/hub/rules.h"
+#include "nefia/hub/seen.h"
+#include "nefia/hub/settings.h"
+#include "nefia/sys/clock.h"
 
 /** Cache of recent host_ids with their ids in `seen`: lines come in runs, and a SHA-256 for each is
  * expensive. Longer ones are computed each time. */
@@ -24,23 +20,36 @@
 struct known_host {
     uint8_t len;
     char host_id[KNOWN_HOST_MAX];
-    uint8_t key[HOST_ID];
+    uint8_t key[SESSION_HOST];
 };
 
-/** The path of an event through the hub, and the only place that knows the order:
+/** What the hub says of itself, as an event of its own (source "hub"). */
+enum hub_report {
+    REPORT_UNKNOWN,  /* hub.unknown: it is not known whether an event has acted; it did not act (again) */
+    REPORT_CONFLICT, /* hub.host_conflict: two devices share a host_id */
+    REPORT_EVICTED,  /* hub.hosts_evicted: more hosts than are remembered (CONFIG_HOSTS) */
+};
+
+/** Those of one kind and host that came in one turn. */
+struct pending_report {
+    enum hub_report kind;
+    uint32_t count; /* 0: free */
+    uint64_t boot, seq; /* of the first */
+    char host[EVENT_HOST_MAX + 1];
+};
+#define PIPELINE_REPORTS 4 /* in one turn; those of further hosts are counted with the last */
+
+/** The path of an authenticated event through the hub, and the only place that knows the order:
  *
- *     line → verify → decode → stamp → marks → journal → rules → jobs
- *                                                            └ durable → acknowledgements, actions
+ *     event → seen → rules → jobs
+ *     turn's end: choose jobs → write the journal → acknowledge → begin jobs
  *
- * The signature is verified over the raw bytes before anything parses them. The events of a turn
- * are committed to the journal once, at its end; only then are they acknowledged and their actions
- * started. */
+ * What comes before, from the bytes to the event, is ingress.h. */
 struct pipeline {
     const struct clock *clock;
-    struct mac_key key;                      /* shared by all; set false: none */
-    const struct hub_settings *settings; /* the active ones */
-    const struct peers *peers;               /* of peers_from; null: none */
+    const char *host_id; /* the hub's own */
     struct rules *rules;
+    const struct hub_settings *settings; /* the active ones: their webhooks */
     struct recent *recent;
     struct jobs *jobs;
     struct seen *seen;
@@ -49,51 +58,72 @@ struct pipeline {
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the current event */
     struct known_host known[PIPELINE_KNOWN]; /* indexed by hash of host_id */
-    unsigned events_in_turn;
+    struct pending_report reports[PIPELINE_REPORTS];
+    uint64_t own_seq;
+    char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */
+    bool changes;               /* in this turn */
+    bool unwritten;             /* something was taken since the last commit */
     int64_t now_s;              /* wall time of this turn */
     bool overflow_reported;     /* a full queue is logged once, until it has room again */
     bool unsafe;                /* the last commit failed, which was logged */
     uint64_t unsafe_ms;         /* time of that attempt */
     void (*changed)(void *arg); /* the ring of recent events has changed */
-    void (*acknowledge)(void *arg); /* everything accepted so far is durable */
+    void (*acknowledge)(void *arg); /* everything taken so far is durable */
     void (*refused)(void *arg);     /* it is not: call pipeline_turn_end after PIPELINE_RETRY_MS */
     void (*room)(void *arg);        /* an action ended */
-    /** Random bytes for a nonce. Return: 0, or negative: none yet (early at boot). */
-    int (*random)(void *buf, size_t len);
     void *arg;
     uint64_t started_ms;
-    uint64_t events, bytes, matched, unsupported, unmatchable;
+    uint64_t events, bytes, matched, unsupported;
     uint64_t duplicates;   /* duplicate events */
+    uint64_t unknown;      /* events of which it is not known whether they have acted */
+    uint64_t conflicts;    /* two devices under one name */
     uint64_t unfinished;   /* actions started before a restart, result unknown */
     uint64_t held;         /* events deferred because action queues were full */
-    uint64_t rejected[REJECT_COUNT];
-    uint64_t closed_since_ms, closed; /* start of the current minute, and connections closed in it */
 };
 
-/** Most unacknowledged stamped events of a sender. */
-#define PIPELINE_WINDOW 32
 /** Interval between attempts to write a failed journal. */
 #define PIPELINE_RETRY_MS 1000
-/** Log lines per minute about closed connections. All of them are counted. */
-#define PIPELINE_CLOSED_LINES 60
 
 /** All memory is the caller's and must persist; the caller sets the other members afterwards. */
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
                    struct recent *recent, struct jobs *jobs, struct seen *seen,
                    struct journal *journal, struct json_token *tokens);
-/** For listener_init, jobs_init and journal_init. */
-struct listener_hooks pipeline_listener_hooks(struct pipeline *p);
+/** For jobs_init and journal_init. */
 struct job_hooks pipeline_job_hooks(struct pipeline *p);
 struct journal_hooks pipeline_journal_hooks(struct pipeline *p);
 
-/** Must lines be followed by a signature? */
-bool pipeline_signed(const struct pipeline *p);
-/** One line, with its signature line if a key is set.
- * Return: 0; NEFIA_EAGAIN: no room for its actions, or its sender is over its rate: nothing
- * was done; otherwise negative: rejected, counted and logged. */
-int pipeline_line(struct pipeline *p, struct session *s, const char *line, size_t len,
-                  const char *sig, size_t sig_len);
-/** Commit what was accepted since the last call, then acknowledge it and start its actions. */
+/** event_decode with the pipeline's memory; e is valid until the next call, and the turn's end. */
+int pipeline_decode(struct pipeline *p, const char *line, size_t len, struct event *e,
+                    const char **why);
+/** Id of the host in `seen`; valid until the next call. */
+const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id);
+
+/** How an event came. */
+struct event_source {
+    enum window_kind kind;
+    const uint8_t *name; /* LINK_NAME bytes for a window that it makes; plain: zeros */
+    bool unsure;         /* it may have acted before: only idempotent rules act */
+    bool overdue;        /* a full queue is no reason to defer it any more */
+};
+/** Take an event that is authenticated: record it, match it, queue its actions.
+ * Return: enum seen_verdict (SEEN_BELOW: nothing acts, and it is reported as unknown; SEEN_UNREMEMBERED also
+ * for one without boot and seq); NEFIA_EAGAIN: no room for its actions, nothing was done. */
+int pipeline_take(struct pipeline *p, const struct event *e, const struct event_source *from);
+/** A verified hello: record it. */
+struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h);
+/** The host has shown that its last hello, which said `plain`, is no old one. */
+void pipeline_unpin(struct pipeline *p, const uint8_t id[SESSION_HOST]);
+/** Clear what is known of a host. Return: false if nothing is. */
+bool pipeline_forget(struct pipeline *p, struct slice host_id);
+/** The host's record, or null. */
+const struct host *pipeline_find(struct pipeline *p, struct slice host_id);
+/** Report at the turn's end. */
+void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
+                     uint64_t seq);
+/** Is everything that was taken in the journal? */
+bool pipeline_is_written(const struct pipeline *p);
+/** The end of a turn: choose jobs, commit what was taken since the last call, acknowledge it, begin
+ * the jobs. */
 void pipeline_turn_end(struct pipeline *p);
 
 #endif

@@ -27,12 +27,13 @@ struct session {
     uint64_t acked;            /* number of the last line acknowledged, or refused */
     unsigned unsettled;        /* events since, which count in the window */
     uint8_t host[SESSION_HOST]; /* of the hello; zero before */
-    uint64_t boot;             /* the same */
+    uint8_t name[LINK_NAME];   /* of the windows that it makes: the beginning of the hello's nonce */
+    bool known;                /* the hello's start had a window before */
     bool plain;                /* the hello said so, and is to unpin the host with the next line */
     bool unsure;               /* the next event may have acted */
     bool proven;               /* a verified hello, or a valid event that was new */
     bool overdue;              /* the listener's: the unit was deferred for HOLD_MOST_MS, take it now */
-    uint16_t key;              /* index of its host in `hosts` + 1, 0: the shared key */
+    uint32_t key;              /* tells the key that signed the hello from others */
     uint32_t tokens;           /* of max_events_per_sec */
     uint64_t tokens_ms, over_ms;
 };

@@ -7,6 +7,7 @@
 #include "nefia/net/addr.h"
 #include "nefia/config/config.h"
 #include "nefia/crypto/mac.h"
+#include "nefia/event/settings.h"
 #include "nefia/sys/privileges.h"
 
 #define HOST_NETS 4
@@ -23,6 +24,8 @@ struct host_item {
 /** The hub's part of the configuration, except the rules. Strings belong to the arena it was read
  * into. */
 struct hub_settings {
+    const char *host_id; /* the hub's own, in events of its own */
+    char hostname[SETTINGS_HOSTNAME];
     bool enabled;
     struct addr listen;
     char *hmac_key;            /* null, or settings_load_key's to take and wipe */

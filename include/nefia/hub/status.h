@@ -2,14 +2,18 @@
 #define NEFIA_HUB_STATUS_H
 
 #include "nefia/control/control.h"
+#include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 
 /** What the running hub returns over its control socket, one JSON record at a time.
  *
  * status:          {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
- * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent */
+ * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent
+ * forget HOST:     {"forgotten":"HOST"}, or an error
+ */
 struct status_view {
-    const struct pipeline *pipeline;
+    struct pipeline *pipeline;
+    const struct ingress *ingress;
     const struct listener *listener;
     const char *seccomp; /* the word for it; null: off */
 };

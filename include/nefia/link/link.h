@@ -37,6 +37,7 @@
 #define LINK_SENT_MAX 320  /* longest line that our hub sends, without its newline */
 #define LINK_REASON_MAX 120
 #define LINK_WINDOW_MAX 65535
+#define LINK_BELOW "below the window" /* reason of a refusal: whether it has acted is unknown */
 #define LINK_BYTES_MIN 1024 /* a hub's line limit is within these */
 #define LINK_BYTES_MAX (1 << 24)
 #define LINK_TOKENS 64 /* of a message from the hub */

@@ -25,6 +25,7 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why);
 struct http_request {
     const struct http_url *url;
     const char *secret; /* "": no X-Nefia-Signature */
+    const char *rule;   /* in X-Nefia-Id, which is the same for each delivery of one event by one rule */
     const char *body;
     size_t body_len;
     const char *version; /* for User-Agent */

@@ -40,6 +40,7 @@ static int post(void *arg)
     const struct http_request request = {
         .url = &r->hook->url,
         .secret = r->hook->secret ? r->hook->secret : "",
+        .rule = r->rule,
         .body = r->event->line.ptr,
         .body_len = r->event->line.len,
         .version = cli_version(),
