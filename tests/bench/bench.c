@@ -5,7 +5,7 @@
  *       compute the HMAC of COUNT events, nothing else: "NS_CPU NS_WALL" for each
  *   bench load  KEYFILE PORT COUNT
  *       send COUNT signed events to 127.0.0.1, wait until the hub has taken them all: NS_WALL for
- * each bench acked KEYFILE PORT COUNT CONNECTIONS the same with stamped events, over so many
+ * each bench acked KEYFILE PORT COUNT CONNECTIONS the same over the link, over so many
  * connections, until all are acknowledged bench react KEYFILE PORT COUNT FIFO send COUNT events one
  * by one; each time, wait for the byte that the action writes: microseconds bench lines KEYFILE
  * COUNT print COUNT events with their signatures bench bytes KEYFILE 0 mean length of an event
@@ -28,8 +28,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nefia/crypto/mac.h"
 #include "nefia/base/text.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/link/link.h"
 
 #define EVENTS 4096 /* stored, to compute their HMACs repeatedly */
 #define HOSTS 64
@@ -205,44 +206,58 @@ enum { MOST_CONNECTIONS = 64, WINDOW = 32 };
 
 struct sender {
     int fd;
-    char said[1024], nonce[33];
+    struct link link;
+    char said[1024];
     size_t said_len;
-    long sent, acked, count; /* count: to be sent */
+    long sent, acked, count; /* events; count: to be sent */
     int host;
 };
 
-/** The number after `name` in a line. */
-static long number_behind(const char *said, const char *name)
+/** Answer the greeting. */
+static void say_hello(struct sender *s, const struct mac_key *key, struct slice greeting)
 {
-    const char *at = strstr(said, name);
+    static char out[LINK_HELLO_MAX + MAC_HEX + 3];
+    struct link_hello hello = {.boot = (uint64_t)boot % LINK_BOOT_END};
+    struct text t;
 
-    return at ? atol(at + strlen(name)) : -1;
+    if (link_beacon_greeting(&s->link, greeting) < 0)
+        die("greeting");
+    snprintf(hello.host_id, sizeof hello.host_id, "site-%02d-router", s->host);
+    memset(hello.nonce, s->host, sizeof hello.nonce);
+    text_init(&t, out, sizeof out);
+    link_beacon_hello(&s->link, key, &hello, 0, &t);
+    send_all(s->fd, out, t.len);
 }
 
-/** Read the hub's output: a greeting or acknowledgements. */
-static void listen_to(struct sender *s)
+/** Read the hub's output. */
+static void listen_to(struct sender *s, const struct mac_key *key)
 {
-    ssize_t n = recv(s->fd, s->said + s->said_len, sizeof s->said - 1 - s->said_len, 0);
-    char *end;
+    ssize_t n = recv(s->fd, s->said + s->said_len, sizeof s->said - s->said_len, 0);
+    struct link_message m;
+    struct link_unit u;
+    const char *why;
+    size_t at = 0;
+    long len;
 
     if (n <= 0)
         die("the hub closed early");
     s->said_len += (size_t)n;
-    s->said[s->said_len] = '\0';
-    while ((end = strchr(s->said, '\n')) != NULL) {
-        *end = '\0';
-        long count = strstr(s->said, "\"ack\"") ? number_behind(s->said, "\"count\":") : -1;
-        if (count >= 0)
-            s->acked = count;
-        if (strstr(s->said, "\"nefia\""))
-            memcpy(s->nonce, strstr(s->said, "\"nonce\":\"") + 9, 32);
-        s->said_len -= (size_t)(end + 1 - s->said);
-        memmove(s->said, end + 1, s->said_len + 1);
+    while ((len = link_cut(s->said + at, s->said_len - at, LINK_LINE_MAX,
+                           s->link.state != LINK_NEW, &u)) > 0) {
+        at += (size_t)len;
+        if (s->link.state == LINK_NEW)
+            say_hello(s, key, u.line);
+        else if (link_beacon_line(&s->link, &u, &m, &why) < 0 || m.kind == LINK_ERROR)
+            die(m.kind == LINK_ERROR ? m.reason : why);
+        else if (m.kind == LINK_ACK)
+            s->acked = (long)m.line - 1; /* the hello is line 1 */
     }
+    s->said_len -= at;
+    memmove(s->said, s->said + at, s->said_len);
 }
 
 /** As many as the window allows, in one piece. */
-static void send_window(struct sender *s, const struct mac_key *key)
+static void send_window(struct sender *s)
 {
     static char out[WINDOW * (EVENT_ROOM + 256)];
     size_t len = 0;
@@ -253,14 +268,7 @@ static void send_window(struct sender *s, const struct mac_key *key)
         char *host = strstr(to, "site-");
         host[5] = (char)('0' + s->host / 10); /* one host per connection */
         host[6] = (char)('0' + s->host % 10);
-        n += (size_t)snprintf(to + n - 1, 256,
-                              ",\"link\":{\"nonce\":\"%s\",\"count\":%ld,\"low\":%ld}}", s->nonce,
-                              s->sent + 1, s->acked + 1) -
-             1;
-        to[n] = '\n';
-        mac_sign_hex(key, to, n, to + n + 1);
-        to[n + 1 + MAC_HEX] = '\n';
-        len += n + MAC_HEX + 2;
+        len += link_beacon_end(&s->link, to, n);
     }
     if (len > 0)
         send_all(s->fd, out, len);
@@ -276,6 +284,7 @@ static void acked(const struct mac_key *key, int port, long count, int connectio
     for (int i = 0; i < connections; i++) {
         senders[i] =
             (struct sender){.fd = connect_to(port), .count = count / connections, .host = i};
+        link_init(&senders[i].link, true, 0);
         fds[i] = (struct pollfd){.fd = senders[i].fd, .events = POLLIN};
     }
     long long began = now_ns(CLOCK_MONOTONIC);
@@ -287,9 +296,9 @@ static void acked(const struct mac_key *key, int port, long count, int connectio
 
             if (!(fds[i].revents & (POLLIN | POLLERR | POLLHUP)))
                 continue;
-            listen_to(s);
-            if (s->nonce[0])
-                send_window(s, key);
+            listen_to(s, key);
+            if (s->link.state == LINK_OPEN)
+                send_window(s);
             if (s->acked == s->count) {
                 fds[i].fd = -1;
                 left--;

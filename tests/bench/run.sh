@@ -21,9 +21,9 @@ sender_core=$((cores > 1 ? 1 : 0))
 
 bench=out/bench/bench
 mkdir -p out/bench/include
-cp $out/sysroot/include/bearssl*.h out/bench/include/
-cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench tests/bench/bench.c src/crypto/mac.c \
-    src/base/text.c src/base/utf8.c src/base/err.c src/sys/file.c $out/sysroot/lib/libbearssl.a
+cp $out/sysroot/include/bearssl*.h $out/sysroot/include/jsmn.h out/bench/include/
+cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench -Isrc tests/bench/bench.c src/link/*.c src/json/*.c \
+    src/crypto/mac.c src/base/*.c src/sys/file.c $out/sysroot/lib/libbearssl.a
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 openssl rand -hex 32 >"$dir/key"
@@ -57,6 +57,7 @@ rules() {
     echo "  listen_port: $port"
     echo "  control_socket: $dir/hub.sock"
     echo "  hmac_key_file: $dir/key"
+    echo "  max_connections_per_peer: 0"
     echo "  rules:"
     i=0
     while [ $i -lt "$1" ]; do

@@ -18,8 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nefia/crypto/mac.h"
 #include "nefia/base/text.h"
+#include "nefia/crypto/mac.h"
+#include "nefia/link/link.h"
 
 enum {
     AT_ONCE = 800, /* connections this program may have open */
@@ -41,7 +42,8 @@ struct beacon {
 
 struct slot {
     struct beacon *beacon; /* null: free */
-    char said[1024];
+    struct link link;
+    char said[2048];
     size_t len;
 };
 
@@ -101,6 +103,7 @@ static void dial(struct beacon *b, int slot)
 
     b->slot = slot;
     slots[slot] = (struct slot){.beacon = b};
+    link_init(&slots[slot].link, true, 0);
     fds[slot] = (struct pollfd){.fd = fd, .events = POLLIN};
     b->state = CONNECTING;
     b->at_ms = now_ms() + GREETING_MS;
@@ -109,8 +112,27 @@ static void dial(struct beacon *b, int slot)
         wait_again(b);
 }
 
-/** All its events, stamped and signed, in one piece. */
-static void send_all(struct beacon *b, const char *nonce)
+/** Answer the greeting. */
+static void say_hello(struct beacon *b, struct slice greeting)
+{
+    static char out[LINK_HELLO_MAX + MAC_HEX + 3];
+    struct link_hello hello = {.boot = 7};
+    struct text t;
+
+    text_init(&t, out, sizeof out);
+    snprintf(hello.host_id, sizeof hello.host_id, "router-%05d", (int)(b - beacons));
+    for (size_t i = 0; i < sizeof hello.nonce; i++)
+        hello.nonce[i] = (uint8_t)random_below(256);
+    if (link_beacon_greeting(&slots[b->slot].link, greeting) == 0)
+        link_beacon_hello(&slots[b->slot].link, &key, &hello, 0, &t);
+    if (t.len == 0 || send(fds[b->slot].fd, out, t.len, MSG_NOSIGNAL) != (ssize_t)t.len)
+        wait_again(b);
+    else
+        b->state = GREETED;
+}
+
+/** All its events, in one piece. */
+static void send_all(struct beacon *b)
 {
     static char out[32 * LINE];
     size_t len = 0;
@@ -120,13 +142,9 @@ static void send_all(struct beacon *b, const char *nonce)
         int n = snprintf(line, LINE,
                          "{\"type\":\"disk.usage\",\"source\":\"disk-beacon\",\"host_id\":\"router-%05d\","
                          "\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"%s\",\"data\":{\"path\":"
-                         "\"/overlay\",\"used_percent\":\"91.5\",\"n\":%d},\"seq\":%d,\"boot\":7,\"link\":{"
-                         "\"nonce\":\"%.32s\",\"count\":%d,\"low\":1}}",
-                         (int)(b - beacons), i % 4 ? "warning" : "critical", i, i, nonce, i);
-        line[n] = '\n';
-        mac_sign_hex(&key, line, (size_t)n, line + n + 1);
-        line[n + 1 + MAC_HEX] = '\n';
-        len += (size_t)n + MAC_HEX + 2;
+                         "\"/overlay\",\"used_percent\":\"91.5\",\"n\":%d},\"seq\":%d,\"boot\":7}",
+                         (int)(b - beacons), i % 4 ? "warning" : "critical", i, i);
+        len += link_beacon_end(&slots[b->slot].link, line, (size_t)n);
     }
     if (send(fds[b->slot].fd, out, len, MSG_NOSIGNAL) != (ssize_t)len)
         wait_again(b);
@@ -134,12 +152,37 @@ static void send_all(struct beacon *b, const char *nonce)
         b->state = SENT;
 }
 
-/** Parse the hub's output; the buffer holds whole lines. */
+/** Handle one unit of the hub. */
+static void take(struct beacon *b, const struct link_unit *u)
+{
+    struct link *l = &slots[b->slot].link;
+    struct link_message m;
+    const char *why;
+
+    if (l->state == LINK_NEW) {
+        say_hello(b, u->line);
+        return;
+    }
+    if (link_beacon_line(l, u, &m, &why) < 0 || m.kind == LINK_ERROR) {
+        wait_again(b);
+        return;
+    }
+    if (m.kind == LINK_WELCOME)
+        send_all(b);
+    if (b->state == SENT && m.kind == LINK_ACK && m.line == l->lines_out) {
+        leave(b);
+        b->state = DONE;
+    }
+}
+
+/** Read the hub's output. */
 static void listen_to(struct slot *s)
 {
     struct beacon *b = s->beacon;
-    ssize_t n = recv(fds[b->slot].fd, s->said + s->len, sizeof s->said - 1 - s->len, 0);
-    char all[64];
+    ssize_t n = recv(fds[b->slot].fd, s->said + s->len, sizeof s->said - s->len, 0);
+    struct link_unit u;
+    size_t at = 0;
+    long len;
 
     if (n <= 0) {
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -147,21 +190,15 @@ static void listen_to(struct slot *s)
         return;
     }
     s->len += (size_t)n;
-    s->said[s->len] = '\0';
-    const char *nonce = strstr(s->said, "\"nonce\":\"");
-    if (b->state == CONNECTING && nonce && strchr(s->said, '\n')) {
-        b->state = GREETED;
-        send_all(b, nonce + 9);
+    while (s->beacon == b && (len = link_cut(s->said + at, s->len - at, LINK_LINE_MAX,
+                                             s->link.state != LINK_NEW, &u)) > 0) {
+        at += (size_t)len;
+        take(b, &u);
+    }
+    if (s->beacon != b)
         return;
-    }
-    snprintf(all, sizeof all, "\"seq\":%d,\"count\":%d}", events, events);
-    if (b->state == SENT && strstr(s->said, all)) {
-        leave(b);
-        b->state = DONE;
-    } else if (s->len > sizeof s->said / 2) { /* acknowledgements in between */
-        memmove(s->said, s->said + s->len - 256, 257);
-        s->len = 256;
-    }
+    s->len -= at;
+    memmove(s->said, s->said + at, s->len);
 }
 
 /** Start due attempts, as far as there are connections. Return: time of the next one. */
