@@ -1,18 +1,12 @@
-/* Arbitrary bytes from a hub. Each line by itself: reading, writing and reading it again gives the
- * same. All of them to an uplink with events in its spool, in pieces: the first byte selects their size,
- * and whether there is a key, lines are signed, and plain hubs are served. Each new connection of the
- * uplink continues with the next line. No event counts as delivered that was not sent, every event is
- * accounted for, and no event leaves the spool without a line that permits it. */
+/* Whole sessions: both ends of the link back to back, and between them somebody who keeps, repeats,
+ * drops, reorders, reflects and changes lines of this session and of earlier ones. The input is his
+ * script, and what the ends do. With a key, an end accepts only what the other one sent in this session,
+ * in this direction, in this place; what is settled was acknowledged by the hub. Then the rest of the
+ * input, as bytes from a hub and from a beacon, to every reader. */
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "nefia/base/err.h"
-#include "nefia/net/tcp.h"
-
-static int make_connection(void);
-#define tcp_connect_start(peer, timeout) make_connection()
-#include "../../src/beacon/uplink.c" /* to give it one end of a pair of sockets */
+#include "nefia/link/link.h"
 
 #define MUST(condition) \
     do { \
@@ -20,185 +14,246 @@ static int make_connection(void);
             __builtin_trap(); \
     } while (0)
 
-enum { INPUT = 8 * 1024, EVENTS = 6, SPOOL = 8 * 1024, LONG = 300 };
-enum { WITH_KEY = 1, SIGNED = 2, REQUIRE_ACK = 4 };
+enum { LINES = 48, ROOM = LINK_HELLO_MAX + MAC_HEX + 3, INPUT = 4096 };
 
-static struct clock_fake fake;
-static struct loop loop;
-static struct pollfd pollfds[2];
-static struct watch *polled[2];
-static struct spool spool;
-static uint8_t memory[SPOOL];
-static struct uplink uplink;
-static struct mac_key key;
-static char line[UPLINK_LINE_BYTES];
-static int hub = -1;      /* the other end */
-static unsigned sent;     /* complete events received by the hub, over all connections */
-static unsigned newlines; /* of this connection */
-static unsigned reported; /* events delivered, as reported to the owner */
+struct kept {
+    char bytes[ROOM];
+    size_t len;
+};
 
-static uint64_t random_below(uint64_t n)
+/** Hashes of what one end has sent in this session, by number. */
+struct sent {
+    uint32_t hash[LINES + 1];
+    uint64_t count;
+};
+
+static struct kept lines[LINES]; /* all that were on the wire, of all sessions */
+static unsigned kept_count;
+static struct link hub, beacon;
+static struct sent up, down;
+static uint64_t acknowledged; /* by the hub, in this session */
+static struct mac_key key, none;
+static bool with_key;
+static uint8_t chance;
+
+static const char event[] = "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"r1\",\"timestamp\":"
+                            "\"2026-03-10T15:30:00Z\",\"severity\":\"info\",\"data\":{},\"seq\":1,\"boot\":7}";
+
+static struct kept *keep(const char *bytes, size_t len)
 {
-    return n / 2;
+    struct kept *k = &lines[kept_count < LINES ? kept_count++ : chance++ % LINES];
+
+    MUST(len <= sizeof k->bytes);
+    memcpy(k->bytes, bytes, len);
+    k->len = len;
+    return k;
 }
 
-static void on_delivered(void *arg, unsigned events)
+static void note(struct sent *s, const struct kept *k)
 {
-    (void)arg;
-    reported += events;
+    const char *end = memchr(k->bytes, '\n', k->len);
+
+    MUST(end);
+    if (s->count < LINES)
+        s->hash[++s->count] = hash_bytes(HASH_START, k->bytes, (size_t)(end - k->bytes));
 }
 
-static int make_connection(void)
+/** An end accepted line number n. */
+static void check_place(const struct sent *s, uint64_t n, struct slice line)
 {
-    int ends[2];
-
-    if (hub >= 0)
-        close(hub);
-    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-    hub = ends[1];
-    newlines = 0;
-    return ends[0];
+    MUST(!with_key || (n <= s->count && s->hash[n] == hash_bytes(HASH_START, line.ptr, line.len)));
 }
 
-/** Time passes; the hub reads its input. */
-static void turn(uint64_t ms)
+static void to_hub(const struct kept *k)
 {
-    char got[1024];
-    ssize_t n;
-
-    fake.now_ms += ms;
-    loop_turn(&loop, 0);
-    while (hub >= 0 && (n = recv(hub, got, sizeof got, 0)) > 0)
-        for (ssize_t i = 0; i < n; i++)
-            if (got[i] == '\n' && (!key.set || ++newlines % 2 == 0))
-                sent++;
-}
-
-static unsigned lost(void)
-{
-    unsigned sum = 0;
-
-    for (int i = 0; i < SEVERITY_COUNT; i++)
-        sum += (unsigned)spool.lost_total[i];
-    return sum;
-}
-
-static void check(void)
-{
-    MUST(reported == uplink.delivered && reported <= sent);
-    MUST(reported + spool.events + lost() == EVENTS);
-}
-
-static void start(unsigned how)
-{
-    static const struct uplink_hub hubs[1];
-    char event[LONG] = "{\"a\":\"";
-
-    memset(&key, 0, sizeof key);
-    if (how & WITH_KEY)
-        MUST(mac_key_set(&key, "a key of twenty bytes", 20) == 0);
-    clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 2);
-    spool_init(&spool, memory, sizeof memory);
-    uplink_init(&uplink, &loop, &spool, line);
-    uplink.random_below = random_below;
-    uplink.on_delivered = on_delivered;
-    uplink.require_ack = how & REQUIRE_ACK;
-    sent = reported = 0;
-    memset(event + 6, 'x', sizeof event - 8);
-    memcpy(event + sizeof event - 2, "\"}", 2);
-    for (unsigned i = 1; i <= EVENTS; i++)
-        MUST(spool_push(&spool, &(struct spool_event){.id = {1, i * i},
-                                                      .severity = (enum severity)(i % 3),
-                                                      .line = i == 3 ? event : "{\"b\":1}",
-                                                      .len = i == 3 ? sizeof event : 7}) == 0);
-    uplink_start(&uplink, hubs, 1, &key, true);
-}
-
-/** Send it in pieces. Return: false if the connection ended. */
-static bool say(const char *bytes, size_t len, size_t piece)
-{
-    uint64_t connects = uplink.connects;
-
-    for (size_t at = 0; at < len; at += piece) {
-        (void)send(hub, bytes + at, len - at < piece ? len - at : piece, MSG_NOSIGNAL);
-        turn(1);
-        check();
-        if (uplink.state != UPLINK_UP || uplink.connects != connects)
-            return false;
-    }
-    return true;
-}
-
-/** One line with its newline, and its signature if the input selects one. */
-static void say_line(const char *bytes, size_t len, size_t piece, unsigned how)
-{
-    char hex[MAC_HEX + 1];
-
-    for (int i = 0; i < 8 && uplink.state != UPLINK_UP; i++) {
-        uplink_retry(&uplink);
-        turn(1);
-    }
-    MUST(uplink.state == UPLINK_UP);
-    if (!say(bytes, len, piece) || !key.set || !(how & SIGNED) || bytes[len - 1] != '\n')
-        return;
-    mac_sign_hex(&key, bytes, len - 1, hex);
-    hex[MAC_HEX] = '\n';
-    say(hex, sizeof hex, piece);
-}
-
-/** Read, write and read again. Return: whether it may remove an event from the spool. */
-static bool check_line(const char *bytes, size_t len)
-{
-    char buf[LINK_LINE_MAX + MAC_HEX + 3];
     struct json_token tokens[LINK_TOKENS];
-    struct link_message m, again;
+    struct link_hello h;
+    struct link_message m;
+    struct link_unit u;
+    const char *why;
+    long n = link_cut(k->bytes, k->len, LINK_HELLO_MAX, with_key, &u);
+
+    if (n <= 0)
+        return;
+    if (hub.state == LINK_NEW) {
+        if (!link_is_hello(u.line) ||
+            link_hub_hello(&h, u.line, tokens, LINK_TOKENS, &why) < 0 ||
+            link_hub_prove(&hub, with_key ? &key : NULL, &u) < 0)
+            return;
+        check_place(&up, 1, u.line);
+        return;
+    }
+    if (hub.state == LINK_OVER || link_verify(&hub, &u) < 0)
+        return;
+    check_place(&up, hub.lines_in, u.line);
+    (void)link_read(&m, u.line, tokens, LINK_TOKENS);
+}
+
+static void to_beacon(const struct kept *k)
+{
+    struct link_message m;
+    struct link_unit u;
+    const char *why = NULL;
+    long n = link_cut(k->bytes, k->len, LINK_HELLO_MAX, with_key && beacon.state != LINK_NEW, &u);
+
+    if (n <= 0 || beacon.state == LINK_OVER)
+        return;
+    if (beacon.state == LINK_NEW) {
+        if (link_beacon_greeting(&beacon, u.line) < 0)
+            return;
+        static char out[ROOM];
+        struct link_hello h = {.host_id = "r1", .boot = 7};
+        struct text t;
+        memset(h.nonce, chance++, sizeof h.nonce);
+        text_init(&t, out, sizeof out);
+        link_beacon_hello(&beacon, with_key ? &key : &none, &h, 0, &t);
+        note(&up, keep(t.buf, t.len));
+        return;
+    }
+    if (link_beacon_line(&beacon, &u, &m, &why) < 0) {
+        MUST(why && beacon.state == LINK_OVER);
+        return;
+    }
+    check_place(&down, beacon.lines_in, u.line);
+    MUST(!with_key || m.kind != LINK_ACK || m.line <= acknowledged);
+    MUST(beacon.settled <= beacon.lines_out);
+}
+
+static void begin_session(void)
+{
+    static char out[ROOM];
+    uint8_t nonce[LINK_NONCE];
     struct text t;
 
-    if (link_read(&m, bytes, len, tokens) < 0)
-        return false;
-    text_init(&t, buf, sizeof buf);
-    link_put(&t, &m, NULL);
-    const char *end = memchr(t.buf, '\n', t.len);
-    MUST(!t.truncated && end && end - t.buf <= LINK_LINE_MAX);
-    MUST(link_read(&again, t.buf, (size_t)(end - t.buf), tokens) == 0);
-    MUST(again.kind == m.kind && again.window == m.window && again.version == m.version);
-    MUST(again.auth == m.auth && again.boot == m.boot && again.seq == m.seq);
-    MUST(again.count == m.count && memcmp(again.nonce, m.nonce, sizeof m.nonce) == 0);
-    /* A greeting is written with our own limits. */
-    MUST(m.kind != LINK_GREETING ||
-         (again.span == LINK_SPAN && again.bytes == CONFIG_EVENT_BYTES && m.span > 0));
-    return m.kind != LINK_GREETING || m.bytes < CONFIG_EVENT_BYTES;
+    link_init(&hub, with_key, 0);
+    link_init(&beacon, with_key, 0);
+    up = down = (struct sent){0};
+    acknowledged = 0;
+    memset(nonce, 0x80 | chance++, sizeof nonce);
+    text_init(&t, out, sizeof out);
+    link_hub_greet(&hub, nonce, &t);
+    to_beacon(keep(t.buf, t.len));
+}
+
+static void hub_says(unsigned what)
+{
+    static char out[ROOM];
+    struct link_welcome w = {.window = 32, .bytes = 8192, .start_count = what & 1};
+    struct text t;
+
+    if (hub.state == LINK_NEW || hub.state == LINK_OVER)
+        return;
+    text_init(&t, out, sizeof out);
+    if (hub.state == LINK_HELLO)
+        link_hub_welcome(&hub, &w, &t);
+    else if (what % 5 == 4)
+        link_put_error(&hub, "another session of this host", &t);
+    else if (what % 5 == 3)
+        link_hub_refuse(&hub, hub.lines_in, "not an event", 32, &t);
+    else
+        link_hub_ack(&hub, acknowledged = hub.lines_in, 32, &t);
+    note(&down, keep(t.buf, t.len));
+}
+
+static void beacon_says(unsigned what)
+{
+    static char out[ROOM];
+    size_t len;
+
+    if (beacon.state != LINK_OPEN)
+        return;
+    if (what & 1) {
+        len = link_beacon_unsure(&beacon, out);
+    } else {
+        memcpy(out, event, sizeof event - 1);
+        len = link_beacon_end(&beacon, out, sizeof event - 1);
+    }
+    note(&up, keep(out, len));
+}
+
+/** Change one byte of a kept line; the newest greeting may be it. */
+static void change(unsigned which, uint8_t by)
+{
+    struct kept *k = &lines[which % kept_count];
+
+    k->bytes[(size_t)by * 7 % k->len] ^= (char)(by | 1);
+}
+
+static void step(uint8_t op, uint8_t arg)
+{
+    const struct kept *newest = &lines[(kept_count - 1) % LINES], *any = &lines[arg % kept_count];
+
+    switch (op % 9) {
+    case 0:
+        to_hub(newest);
+        break;
+    case 1:
+        to_beacon(newest);
+        break;
+    case 2:
+        to_hub(any);
+        break;
+    case 3:
+        to_beacon(any);
+        break;
+    case 4:
+        beacon_says(arg);
+        break;
+    case 5:
+        hub_says(arg);
+        break;
+    case 6:
+        change(arg, op);
+        break;
+    case 7:
+        begin_session();
+        break;
+    default: /* an undisturbed exchange */
+        to_hub(newest);
+        hub_says(arg);
+        to_beacon(&lines[(kept_count - 1) % LINES]);
+        beacon_says(arg);
+    }
+}
+
+/** Bytes that nobody signed, to every reader. */
+static void read_raw(const char *bytes, size_t len)
+{
+    struct json_token tokens[LINK_TOKENS];
+    struct link_message m;
+    struct link_hello h;
+    struct link_unit u;
+    const char *why = NULL;
+
+    for (long n; (n = link_cut(bytes, len, LINK_HELLO_MAX, len & 1, &u)) > 0;
+         bytes += n, len -= (size_t)n) {
+        struct link l;
+
+        if (link_read(&m, u.line, tokens, LINK_TOKENS) == 0)
+            MUST(m.window <= LINK_WINDOW_MAX && m.welcome.start_count <= LINK_STARTS &&
+                 strlen(m.reason) <= LINK_REASON_MAX);
+        link_init(&l, false, 0);
+        (void)link_beacon_greeting(&l, u.line);
+        if (link_is_hello(u.line) && link_hub_hello(&h, u.line, tokens, LINK_TOKENS, &why) == 0)
+            MUST(h.host_id[0] && strlen(h.host_id) <= EVENT_HOST_MAX && h.boot > 0 &&
+                 h.boot < LINK_BOOT_END);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-    if (size < 1 || size > INPUT)
+    if (size < 2 || size > INPUT)
         return 0;
-    unsigned how = data[0] & 7;
-    size_t piece = (data[0] >> 3) + 1u;
-    const char *at = (const char *)data + 1, *end = (const char *)data + size;
-    bool may_leave = !(how & REQUIRE_ACK);
-
-    start(how);
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t len = (size_t)((newline ? newline + 1 : end) - at);
-        bool takes = check_line(at, len - (newline != NULL));
-        /* With a key only signed lines are trusted. */
-        may_leave |= takes && newline && (!key.set || how & SIGNED);
-        say_line(at, len, piece, how);
-        at += len;
-    }
-    for (int i = 0; i < 8; i++) {
-        turn(i % 4 ? 100 : 31 * 1000);
-        check();
-    }
-    MUST(may_leave || (reported == 0 && spool.events == EVENTS));
-    uplink_stop(&uplink);
-    MUST(loop.watches == 0 && !loop.first_timer && spool.unsent == spool.events);
-    close(hub);
-    hub = -1;
+    with_key = data[0] & 1;
+    chance = data[0];
+    kept_count = 0;
+    if (!key.set)
+        MUST(mac_key_set(&key, "a key of twenty bytes", 20) == 0);
+    begin_session();
+    const size_t steps = size < 400 ? size : 400;
+    for (size_t i = 1; i + 1 < steps; i += 2)
+        step(data[i], data[i + 1]);
+    read_raw((const char *)data + 1, size - 1);
     return 0;
 }
