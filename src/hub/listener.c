@@ -769,9 +769,11 @@ void listener_recheck(struct listener *l, bool with_signatures)
     for (unsigned i = 0; i < l->count; i++) {
         struct connection *c = &l->connections[i];
 
+        c->has_unit = c->used > c->at; /* its owner may have changed what a unit is */
         if (c->state != CONNECTION_FREE && !l->hooks.allowed(l->hooks.arg, &c->session.peer))
             reject(c, REJECT_PEER, NULL);
     }
+    turn_soon(l);
 }
 
 unsigned listener_drain(struct listener *l)

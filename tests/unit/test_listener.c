@@ -369,6 +369,12 @@ TEST(signatures_are_expected_where_they_were_when_it_came)
     say_str(later, digits);
     say_str(later, "\n");
     CHECK_STR(lines, "event;signed/0123;");
+    /* Its owner may change that: what was half a unit is one. */
+    say_str(later, "now unsigned\n");
+    connections[1].session.link.is_signed = false;
+    listener_recheck(&listener, false);
+    turn(2);
+    CHECK_STR(lines, "event;signed/0123;now unsigned;");
     close(fd);
     close(later);
 }
