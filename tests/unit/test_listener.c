@@ -585,6 +585,22 @@ TEST(what_is_left_is_served_in_the_next_turn)
     close(fd);
 }
 
+TEST(waiting_earns_no_share)
+{
+    setup(false);
+    int fd = dial();
+    full = true;
+    make_endless(0, fd, 100);
+    turn(2);
+    CHECK_INT(listener.held, 1);
+    for (int i = 0; i < 20; i++) {
+        listener_resume(&listener);
+        turn(1);
+    }
+    CHECK_INT(connections[0].deficit, 100);
+    close(fd);
+}
+
 /* ---- Deferred units ---- */
 
 TEST(a_deferred_line_is_offered_again)
@@ -1524,7 +1540,8 @@ TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           rejection_resets_the_connection, what_a_sender_sent_before_it_closed_is_taken,
           large_and_small_lines_have_the_same_share, four_take_the_same_share_and_take_turns,
           a_busy_sender_does_not_delay_the_others, a_share_is_not_saved_up,
-          what_is_left_is_served_in_the_next_turn, a_deferred_line_is_offered_again,
+          what_is_left_is_served_in_the_next_turn, waiting_earns_no_share,
+          a_deferred_line_is_offered_again,
           a_deferred_line_is_offered_after_a_while, waiting_connections_take_turns,
           a_line_is_deferred_for_a_bounded_time, a_deferred_connection_keeps_nothing_busy,
           a_deferred_connection_may_end, sends_what_is_due,
