@@ -1,7 +1,6 @@
 #include "nefia/hub/listener.h"
 
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "nefia/base/bytes.h"
@@ -16,6 +15,8 @@ const char *reject_name(enum reject r)
         [REJECT_PEER] = "peer_not_allowed",
         [REJECT_FULL] = "too_many_connections",
         [REJECT_PEER_FULL] = "too_many_of_peer",
+        [REJECT_PEER_FAST] = "too_often_from_peer",
+        [REJECT_UNPROVEN] = "unproven",
         [REJECT_TOO_LONG] = "line_too_long",
         [REJECT_UNFINISHED] = "line_unfinished",
         [REJECT_TIMEOUT] = "line_timeout",
@@ -25,18 +26,19 @@ const char *reject_name(enum reject r)
         [REJECT_UTF8] = "not_utf8",
         [REJECT_JSON] = "not_json",
         [REJECT_EVENT] = "not_an_event",
+        [REJECT_HELLO] = "not_a_hello",
         [REJECT_HOST] = "wrong_host",
-        [REJECT_REPLAY] = "replayed",
         [REJECT_WINDOW] = "over_window",
-        [REJECT_PLAIN] = "not_stamped",
+        [REJECT_PLAIN] = "plain_not_allowed",
         [REJECT_RATE] = "over_rate",
+        [REJECT_REPLACED] = "replaced",
     };
 
     return names[r];
 }
 
 void listener_init(struct listener *l, struct loop *loop, struct connection *connections,
-                   unsigned count, char *buffer, size_t buffer_size,
+                   unsigned count, struct admission_entry *entries, unsigned entry_count,
                    const struct listener_hooks *hooks)
 {
     *l = (struct listener){
@@ -44,386 +46,675 @@ void listener_init(struct listener *l, struct loop *loop, struct connection *con
         .fd = -1,
         .connections = connections,
         .count = count,
-        .buffer = buffer,
-        .buffer_size = buffer_size,
         .hooks = *hooks,
     };
+    admission_init(&l->admission, entries, entry_count);
     for (unsigned i = 0; i < count; i++)
         connections[i].listener = l;
 }
 
-/* ---- One connection ---- */
+static uint64_t now_of(const struct listener *l)
+{
+    return clock_ms(l->loop->clock);
+}
 
-static void close_connection(struct connection *c)
+/* ---- States ---- */
+
+/** Are its units still taken? */
+static bool takes_units(const struct connection *c)
+{
+    return c->state == CONNECTION_OPEN || c->state == CONNECTION_CLOSING ||
+           c->state == CONNECTION_ENDED;
+}
+
+static bool is_over(const struct connection *c)
+{
+    return c->state == CONNECTION_FLUSHING || c->state == CONNECTION_DISCARDING;
+}
+
+/** Must something be said before its next unit? */
+static bool owes_answer(const struct connection *c)
+{
+    return c->session.due != SESSION_IDLE && c->session.due != SESSION_ACK;
+}
+
+/** Can a unit be offered now? */
+static bool can_serve(const struct connection *c, uint64_t now_ms)
+{
+    return c->has_unit && takes_units(c) && !owes_answer(c) && now_ms >= c->retry_ms;
+}
+
+/** Does the unit that `bytes` begins with lack its end? */
+static bool is_incomplete(const struct connection *c)
+{
+    return takes_units(c) && c->used > c->at && !c->has_unit;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/** When c must have proved itself. A deferred unit may be what does. */
+static uint64_t prove_deadline(const struct connection *c)
+{
+    return c->came_ms + LINK_PROVE_MS + (c->held_ms ? HOLD_MOST_MS : 0);
+}
+
+/** When c is to be looked at again, if nothing happens before. */
+static uint64_t deadline(const struct connection *c)
+{
+    const bool is_open = c->state == CONNECTION_OPEN;
+    const uint64_t active_ms = c->input_ms > c->came_ms ? c->input_ms : c->came_ms;
+    uint64_t at = active_ms + (is_open ? IDLE_TIMEOUT_MS : CLOSING_TIMEOUT_MS);
+
+    if (is_over(c))
+        return at;
+    if (c->held_ms)
+        return c->retry_ms;
+    if (!c->session.proven)
+        at = earlier(at, prove_deadline(c));
+    return is_incomplete(c) ? earlier(at, c->unit_ms + LINE_TIMEOUT_MS) : at;
+}
+
+/* ---- The next turn ---- */
+
+static void turn(void *arg);
+
+static void turn_at(struct listener *l, uint64_t at_ms)
+{
+    const uint64_t now = now_of(l), delay = at_ms > now ? at_ms - now : 0;
+
+    if (!timer_active(&l->turn) || l->turn.at_ms > now + delay)
+        timer_start(l->loop, &l->turn, delay, turn, l);
+}
+
+static void turn_soon(struct listener *l)
+{
+    turn_at(l, 0);
+}
+
+/* ---- The end of a connection ---- */
+
+static void release(struct connection *c)
+{
+    if (c->held_ms)
+        c->listener->held--;
+    c->held_ms = c->retry_ms = 0;
+    c->session.overdue = false;
+}
+
+/** Take it out of the listener; its stream is the caller's. */
+static void forget(struct connection *c)
 {
     struct listener *l = c->listener;
 
     loop_unwatch(l->loop, &c->watch);
-    timer_stop(&c->timer);
-    close(c->watch.fd);
-    c->open = false;
-    c->used = 0;
-    if (c->held_ms)
-        l->held--;
-    c->held_ms = 0;
+    release(c);
+    l->hooks.closed(l->hooks.arg, &c->session);
+    link_wipe(&c->session.link);
+    c->state = CONNECTION_FREE;
+    c->has_unit = false;
     l->open--;
 }
 
+static void close_connection(struct connection *c)
+{
+    if (c->session.proven)
+        admission_proved(&c->listener->admission, &c->session.peer, now_of(c->listener));
+    c->stream.class->close(&c->stream);
+    forget(c);
+}
+
+/** A reset, so that a plain sender does not take what it sent for delivered. */
 static void refuse(struct connection *c)
 {
-    tcp_refuse(c->watch.fd);
-    close_connection(c);
+    c->stream.class->refuse(&c->stream);
+    forget(c);
+}
+
+/** It ends through its own fault, which costs an address that has proved nothing. */
+static void charge(const struct connection *c)
+{
+    if (!c->session.proven)
+        admission_failed(&c->listener->admission, &c->session.peer, now_of(c->listener));
+}
+
+static void report(struct listener *l, const struct addr *peer, enum reject why, const char *what)
+{
+    const bool quiet = !admission_may_log(&l->admission, peer, now_of(l));
+
+    l->hooks.rejected(l->hooks.arg, peer, why, what, quiet);
 }
 
 static void reject(struct connection *c, enum reject why, const char *what)
 {
-    c->listener->hooks.rejected(c->listener->hooks.arg, &c->session.peer, why, what);
+    report(c->listener, &c->session.peer, why, what);
     refuse(c);
 }
 
-static void arm(struct connection *c);
-
-/** Shut our side down, so that the peer closes; data in flight is not lost. */
-static void begin_closing(struct connection *c)
+static void reject_and_charge(struct connection *c, enum reject why)
 {
-    shutdown(c->watch.fd, SHUT_WR);
-    c->closing = true;
-    c->last_input_ms = clock_ms(c->listener->loop->clock);
-    arm(c);
-}
-
-/** Deadline for activity on this connection. */
-static uint64_t deadline(const struct connection *c)
-{
-    uint64_t at = c->last_input_ms + (c->closing ? CLOSING_TIMEOUT_MS : IDLE_TIMEOUT_MS);
-
-    return c->used > 0 && c->line_ms + LINE_TIMEOUT_MS < at ? c->line_ms + LINE_TIMEOUT_MS : at;
-}
-
-static void read_lines(struct connection *c);
-
-static void timed_out(void *arg)
-{
-    struct connection *c = arg;
-
-    if (c->held_ms)
-        read_lines(c);
-    else if (clock_ms(c->listener->loop->clock) < deadline(c))
-        arm(c);
-    else if (c->used > 0)
-        reject(c, c->closing ? REJECT_UNFINISHED : REJECT_TIMEOUT, NULL);
-    else if (c->closing)
-        close_connection(c);
-    else
-        begin_closing(c);
-}
-
-/** Re-arm only if the timer would fire too late: firing too early is harmless. */
-static void arm(struct connection *c)
-{
-    uint64_t now = clock_ms(c->listener->loop->clock);
-    uint64_t at = c->held_ms ? now + HOLD_STEP_MS : deadline(c);
-
-    if (!timer_active(&c->timer) || c->timer.at_ms > at)
-        timer_start(c->listener->loop, &c->timer, at > now ? at - now : 0, timed_out, c);
+    charge(c);
+    reject(c, why, NULL);
 }
 
 /* ---- Sending ---- */
 
 static void ready(void *arg, short revents);
 
-/** While a line is deferred nothing is watched: a closed peer would be reported in every turn. */
-static void wait_for(struct connection *c)
+/** Watch for what c can use. */
+static void watch(struct connection *c)
 {
     struct loop *loop = c->listener->loop;
-    short events = (short)(POLLIN | (c->out_sent < c->out_len ? POLLOUT : 0));
+    const bool reads = is_over(c) || (c->state != CONNECTION_ENDED &&
+                                      c->used - c->at < sizeof c->bytes);
+    const short events = (short)((reads ? POLLIN : 0) | (c->out_sent < c->out_len ? POLLOUT : 0));
 
-    if (c->held_ms)
+    if (!events || c->state == CONNECTION_ENDED)
         loop_unwatch(loop, &c->watch);
     else if (!c->watch.link)
-        (void)loop_watch(loop, &c->watch, c->watch.fd, events, ready, c); /* cannot fail: its slot is free */
+        (void)loop_watch(loop, &c->watch, c->stream.fd, events, ready, c); /* its slot is free */
     else
         loop_watch_events(&c->watch, events);
 }
 
-/** Send pending output, as much as the kernel accepts. A closed peer is noticed when reading
- * from it. */
-static void respond(struct connection *c)
+/** Send what is in `out`. A closed peer is noticed when reading from it. Return: is it empty? */
+static bool send_out(struct connection *c)
+{
+    while (c->out_sent < c->out_len) {
+        int n = c->stream.class->send(&c->stream, c->out + c->out_sent,
+                                      (size_t)(c->out_len - c->out_sent));
+        if (n == NEFIA_EAGAIN)
+            return false;
+        c->out_sent = n < 0 ? c->out_len : (uint16_t)(c->out_sent + n);
+    }
+    c->out_len = c->out_sent = 0;
+    return true;
+}
+
+/** Have what is due appended to the empty `out`. Return: was anything? */
+static bool ask_answer(struct connection *c)
 {
     const struct listener_hooks *hooks = &c->listener->hooks;
     struct text t;
 
-    if (c->out_sent == c->out_len && !c->closing) {
-        text_init(&t, c->out, sizeof c->out);
-        hooks->respond(hooks->arg, &c->session, &t);
-        c->out_len = (uint16_t)t.len;
-        c->out_sent = 0;
-    }
-    if (c->out_sent == c->out_len)
-        return;
-    int n = tcp_send(c->watch.fd, c->out + c->out_sent, (size_t)(c->out_len - c->out_sent));
-    if (n > 0)
-        c->out_sent = (uint16_t)(c->out_sent + n);
-    else if (n != NEFIA_EAGAIN)
-        c->out_len = c->out_sent = 0;
-    wait_for(c);
+    if (c->session.due == SESSION_IDLE)
+        return false;
+    text_init(&t, c->out, sizeof c->out);
+    hooks->answer(hooks->arg, &c->session, &t);
+    c->out_len = (uint16_t)t.len;
+    return c->out_len > 0;
 }
 
-void listener_acknowledge(struct listener *l)
+/** Nothing more is said: the peer reads our end, and we wait for its own. */
+static void shut(struct connection *c, enum connection_state next)
+{
+    (void)c->stream.class->shut(&c->stream);
+    c->state = next;
+    c->input_ms = now_of(c->listener);
+}
+
+static void shut_when_flushed(struct connection *c)
+{
+    if (c->state == CONNECTION_FLUSHING && c->out_len == 0 && c->session.due == SESSION_IDLE)
+        shut(c, CONNECTION_DISCARDING);
+}
+
+static void answer(struct connection *c)
+{
+    while (send_out(c) && ask_answer(c))
+        ;
+    shut_when_flushed(c);
+    watch(c);
+}
+
+/** Take no more of its units; send what is due, and shut our side. Closing at once could be a reset,
+ * which would destroy what was said on its way. */
+static void flush(struct connection *c)
+{
+    const bool is_shut = c->state == CONNECTION_CLOSING;
+
+    release(c);
+    c->state = is_shut ? CONNECTION_DISCARDING : CONNECTION_FLUSHING;
+    c->at = c->used = 0;
+    c->has_unit = false;
+    c->input_ms = now_of(c->listener);
+    if (c->session.due == SESSION_ERROR)
+        answer(c);
+    else if (send_out(c))
+        shut_when_flushed(c);
+    watch(c);
+    turn_at(c->listener, deadline(c));
+}
+
+void listener_answer(struct listener *l)
 {
     for (unsigned i = 0; i < l->count; i++) {
         struct connection *c = &l->connections[i];
 
-        if (!c->open || !c->session.due)
+        if (c->session.due == SESSION_IDLE || c->state == CONNECTION_FREE)
             continue;
-        respond(c);
-        if (c->session.refused && !c->session.due && !c->closing)
-            begin_closing(c);
+        if (c->session.due == SESSION_ERROR && takes_units(c))
+            flush(c);
+        else if (c->state != CONNECTION_CLOSING && c->state != CONNECTION_DISCARDING)
+            answer(c);
+        if (c->has_unit)
+            turn_soon(l);
     }
 }
 
-/* ---- Lines ---- */
-
-/** Length of the first unit in s (a line, and its signature line if there is one), with both slices
- * set. Return: 0 if it is incomplete, NEFIA_ETOOBIG if its first line is too long.
- */
-static long cut_unit(const struct listener *l, const char *s, size_t len, struct slice *line,
-                     struct slice *sig)
+/** Our side has had enough. A plain sender may have sent more; one of the link sends again what was
+ * not acknowledged. */
+static void begin_closing(struct connection *c)
 {
-    size_t most = len < CONFIG_EVENT_BYTES + 1 ? len : CONFIG_EVENT_BYTES + 1;
-    const char *end = memchr(s, '\n', most);
-
-    if (!end)
-        return most > CONFIG_EVENT_BYTES ? NEFIA_ETOOBIG : 0;
-    *line = (struct slice){s, (size_t)(end - s)};
-    *sig = (struct slice){NULL, 0};
-    if (!l->with_signatures)
-        return (long)line->len + 1;
-    size_t rest = len - line->len - 1;
-    const char *second = end + 1;
-    /* A longer line cannot be a signature: no need to wait for its end. */
-    most = rest < 65 ? rest : 65;
-    end = memchr(second, '\n', most);
-    if (!end && most < 65)
-        return 0;
-    *sig = (struct slice){second, end ? (size_t)(end - second) : most};
-    return (long)(line->len + 1 + sig->len + (end ? 1 : 0));
-}
-
-/** Refuse a stamped event. Its sender takes everything before it as acknowledged, so the refusal is
- * sent once that is durable. */
-static void refuse_in_words(struct connection *c)
-{
-    c->session.due = true;
-    c->discarding = true;
-    c->used = 0;
-    c->last_input_ms = clock_ms(c->listener->loop->clock);
-    arm(c);
-}
-
-/** Process all complete units in s; *held: one of them is deferred. Return: bytes consumed; or
- * negative: the connection is closed. */
-static long take_units(struct connection *c, const char *s, size_t len, bool *held)
-{
-    const struct listener *l = c->listener;
-    size_t at = 0;
-
-    *held = false;
-    while (at < len && !*held) {
-        struct slice line, sig;
-        long n = cut_unit(l, s + at, len - at, &line, &sig);
-
-        if (n == 0)
-            break;
-        if (n < 0) {
-            reject(c, REJECT_TOO_LONG, NULL);
-            return n;
-        }
-        int err = l->hooks.line(l->hooks.arg, &c->session, line.ptr, line.len, sig.ptr, sig.len);
-        *held = err == NEFIA_EAGAIN;
-        if (err < 0 && !*held) {
-            if (c->session.refused)
-                refuse_in_words(c);
-            else
-                refuse(c);
-            return err;
-        }
-        c->session.overdue = false;
-        at += *held ? 0 : (size_t)n;
-    }
-    return (long)at;
-}
-
-static void end_of_stream(struct connection *c)
-{
-    if (c->used > 0)
-        reject(c, REJECT_UNFINISHED, NULL);
+    if (c->session.link.state == LINK_NEW)
+        shut(c, CONNECTION_CLOSING);
     else
-        close_connection(c);
+        flush(c);
 }
 
-/** Consume `taken` bytes of the buffer, `had` of which were there before; a deferred line follows
- * them and stays in place. */
-static void hold(struct connection *c, size_t had, size_t taken)
-{
-    uint64_t now = clock_ms(c->listener->loop->clock);
+/* ---- Reading ---- */
 
-    if (taken >= had) {
-        tcp_consume(c->watch.fd, c->listener->buffer + had, taken - had);
-        c->used = 0;
-    }
-    if (!c->held_ms || taken > 0) {
-        c->listener->held += !c->held_ms;
-        c->held_ms = now;
-    }
-    c->last_input_ms = now;
-    c->line_ms = now;
-    timer_stop(&c->timer);
-    arm(c);
-    wait_for(c);
-}
-
-static void keep_rest(struct connection *c, size_t had, size_t taken, size_t len)
+/** Read once, as much as there is room for. */
+static void fill(struct connection *c)
 {
     struct listener *l = c->listener;
 
-    tcp_consume(c->watch.fd, l->buffer + had, len - had);
-    l->bytes += len - had;
-    c->last_input_ms = clock_ms(l->loop->clock);
-    if (taken > 0 || had == 0)
-        c->line_ms = c->last_input_ms;
-    c->used = (uint32_t)(len - taken);
-    memcpy(c->bytes, l->buffer + taken, c->used);
-    if (c->held_ms) {
-        c->held_ms = 0;
-        l->held--;
-        wait_for(c);
+    if (c->at > 0) {
+        memmove(c->bytes, c->bytes + c->at, c->used - c->at);
+        c->used -= c->at;
+        c->at = 0;
     }
-    arm(c);
-}
-
-static void read_lines(struct connection *c)
-{
-    struct listener *l = c->listener;
-    size_t had = c->used;
-    bool held = false;
-
-    memcpy(l->buffer, c->bytes, had);
-    int n = tcp_peek(c->watch.fd, l->buffer + had, l->buffer_size - had);
-    if (n < 0 && n != NEFIA_EAGAIN) {
-        end_of_stream(c);
+    if (c->used == sizeof c->bytes)
+        return;
+    int n = c->stream.class->receive(&c->stream, c->bytes + c->used, sizeof c->bytes - c->used);
+    if (n == NEFIA_EAGAIN)
+        return;
+    if (n < 0) {
+        c->state = CONNECTION_ENDED;
         return;
     }
-    size_t len = had + (n > 0 ? (size_t)n : 0);
-    /* A sender that waits for acknowledgements gets no more of them and will send the rest
-     * again. */
-    bool discarding = c->discarding || (c->closing && c->session.count > 0);
-    c->session.overdue = c->held_ms && clock_ms(l->loop->clock) - c->held_ms >= HOLD_MOST_MS;
-    long taken = discarding ? (long)len : take_units(c, l->buffer, len, &held);
-    if (taken >= 0 && held)
-        hold(c, had, (size_t)taken);
-    else if (taken >= 0)
-        keep_rest(c, had, (size_t)taken, len);
-    l->hooks.turn_end(l->hooks.arg);
+    c->input_ms = now_of(l);
+    if (c->used == 0)
+        c->unit_ms = c->input_ms;
+    c->used += (uint32_t)n;
+    c->has_unit = true;
+    l->bytes += (uint64_t)n;
+}
+
+static void discard(struct connection *c)
+{
+    int n = c->stream.class->receive(&c->stream, c->bytes, sizeof c->bytes);
+
+    if (n < 0 && n != NEFIA_EAGAIN)
+        close_connection(c);
 }
 
 static void ready(void *arg, short revents)
 {
     struct connection *c = arg;
 
-    if (revents & POLLOUT)
-        respond(c);
-    if (revents & (POLLIN | POLLERR | POLLHUP))
-        read_lines(c);
+    if (revents & (POLLOUT | POLLERR | POLLHUP) && send_out(c)) {
+        if (c->session.due == SESSION_ERROR && is_over(c))
+            answer(c);
+        shut_when_flushed(c);
+    }
+    if (revents & (POLLIN | POLLERR | POLLHUP)) {
+        if (is_over(c))
+            discard(c);
+        else
+            fill(c);
+    }
+    if (c->state != CONNECTION_FREE)
+        watch(c);
+    turn_soon(c->listener);
+}
+
+/* ---- Serving ---- */
+
+static void hold(struct connection *c, uint64_t now)
+{
+    if (!c->held_ms) {
+        c->listener->held++;
+        c->held_ms = now;
+    }
+    c->retry_ms = now + HOLD_STEP_MS;
+}
+
+/** Move on behind a unit of n bytes that was taken. */
+static void advance(struct connection *c, uint32_t n)
+{
+    release(c);
+    c->at += n;
+    c->deficit -= n;
+    c->unit_ms = c->input_ms; /* what follows came with the last input, or not long before */
+    c->has_unit = c->used > c->at;
+}
+
+/** The hook has refused a unit. */
+static void end_by_unit(struct connection *c)
+{
+    charge(c);
+    if (c->session.due == SESSION_ERROR)
+        flush(c);
+    else
+        refuse(c);
+}
+
+/** Offer a unit of n bytes. */
+static void offer(struct connection *c, const struct link_unit *u, uint32_t n, uint64_t now)
+{
+    struct listener *l = c->listener;
+    const bool was_proven = c->session.proven;
+
+    c->session.overdue = c->held_ms && now - c->held_ms >= HOLD_MOST_MS;
+    int err = l->hooks.unit(l->hooks.arg, &c->session, u);
+    if (c->session.proven && !was_proven)
+        admission_proved(&l->admission, &c->session.peer, now);
+    if (err == NEFIA_EAGAIN) {
+        c->deficit = n; /* waiting earns no more than the unit itself */
+        hold(c, now);
+    } else if (err < 0) {
+        end_by_unit(c);
+    } else {
+        advance(c, n);
+        if (c->state == CONNECTION_CLOSING && c->session.link.state != LINK_NEW)
+            flush(c); /* a late hello: there is nobody left to welcome it */
+    }
+}
+
+/** Offer the units that c's deficit pays for. Return: bytes taken. */
+static size_t serve(struct connection *c, uint64_t now)
+{
+    size_t served = 0;
+
+    while (can_serve(c, now)) {
+        struct link_unit u;
+        const uint32_t at = c->at;
+        long n = link_cut(c->bytes + at, c->used - at, CONFIG_EVENT_BYTES,
+                          c->session.link.is_signed, &u);
+
+        if (n == 0)
+            c->has_unit = false;
+        else if (n < 0)
+            reject_and_charge(c, REJECT_TOO_LONG);
+        else if ((uint32_t)n > c->deficit)
+            return served;
+        else {
+            offer(c, &u, (uint32_t)n, now);
+            served += (size_t)n;
+        }
+    }
+    return served;
+}
+
+/** The connections that can be served, linked in their order of this turn. */
+static struct connection *gather(struct listener *l, uint64_t now)
+{
+    struct connection *first = NULL, **end = &first;
+    const unsigned from = l->next;
+
+    for (unsigned n = 0; n < l->count; n++) {
+        const unsigned i = (from + n) % l->count;
+        struct connection *c = &l->connections[i];
+
+        if (!can_serve(c, now))
+            continue;
+        if (!first)
+            l->next = (i + 1) % l->count;
+        *end = c;
+        end = &c->after;
+    }
+    *end = NULL;
+    return first;
+}
+
+/** Give each its quantum, round after round, until nothing is left or the turn has had its bytes. */
+static void serve_all(struct listener *l, uint64_t now)
+{
+    struct connection *first = gather(l, now);
+    size_t served = 0;
+
+    while (first && served < SERVE_BYTES) {
+        for (struct connection **at = &first; *at;) {
+            struct connection *c = *at;
+
+            c->deficit += can_serve(c, now) ? SERVE_QUANTUM : 0;
+            served += serve(c, now);
+            if (c->state == CONNECTION_OPEN && !c->has_unit && c->used == sizeof c->bytes)
+                fill(c); /* it came as full as it could: there may be more */
+            if (!c->has_unit)
+                c->deficit = 0; /* a share is not saved up */
+            if (can_serve(c, now))
+                at = &c->after;
+            else
+                *at = c->after;
+        }
+    }
+}
+
+/** The deadline of c has come. */
+static void expire(struct connection *c)
+{
+    if (is_over(c))
+        close_connection(c);
+    else if (is_incomplete(c))
+        reject_and_charge(c, c->state == CONNECTION_OPEN ? REJECT_TIMEOUT : REJECT_UNFINISHED);
+    else if (c->state == CONNECTION_OPEN)
+        begin_closing(c);
+    else
+        close_connection(c);
+}
+
+/** The peer has closed, and nothing that could be served is left. */
+static void end(struct connection *c)
+{
+    if (is_incomplete(c)) {
+        reject_and_charge(c, REJECT_UNFINISHED);
+        return;
+    }
+    if (c->input_ms != 0) /* else a port scan or a health check */
+        charge(c);
+    close_connection(c);
+}
+
+/** After the units of a turn: what has ended, what is late, when the next turn is. */
+static void settle(struct connection *c, uint64_t now)
+{
+    const bool waits = can_serve(c, now);
+
+    if (!is_over(c) && !c->session.proven && now >= prove_deadline(c))
+        reject_and_charge(c, REJECT_UNPROVEN); /* also if it waits: it has had its share */
+    else if (c->state == CONNECTION_ENDED && !waits && !c->held_ms)
+        end(c);
+    else if (!waits && !c->held_ms && now >= deadline(c))
+        expire(c);
+    if (c->state == CONNECTION_FREE)
+        return;
+    watch(c);
+    turn_at(c->listener, waits ? 0 : deadline(c));
+}
+
+static void turn(void *arg)
+{
+    struct listener *l = arg;
+    const uint64_t now = now_of(l);
+
+    serve_all(l, now);
+    l->hooks.turn_end(l->hooks.arg);
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->connections[i].state != CONNECTION_FREE)
+            settle(&l->connections[i], now);
 }
 
 void listener_resume(struct listener *l)
 {
-    const unsigned from = l->turn;
-    bool first = true;
-
-    for (unsigned n = 0; n < l->count && l->held > 0; n++) {
-        const unsigned i = (from + n) % l->count;
-
-        if (!l->connections[i].open || !l->connections[i].held_ms)
-            continue;
-        if (first)
-            l->turn = i + 1;
-        first = false;
-        read_lines(&l->connections[i]);
-    }
+    for (unsigned i = 0; i < l->count && l->held > 0; i++)
+        l->connections[i].retry_ms = 0;
+    turn_soon(l);
 }
 
-/* ---- Accepting ---- */
+void listener_each(struct listener *l, void (*fn)(void *arg, struct session *s), void *arg)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        if (takes_units(&l->connections[i]))
+            fn(arg, &l->connections[i].session);
+}
+
+/* ---- Places ---- */
+
+/** May c give up its place for another? */
+static bool is_expendable(const struct connection *c)
+{
+    return c->state != CONNECTION_FREE &&
+           (!c->session.proven || c->state == CONNECTION_DISCARDING);
+}
+
+/** Its end says nothing about its address, which is not charged. */
+static void displace(struct connection *c)
+{
+    if (is_over(c))
+        close_connection(c); /* why it is over has been reported */
+    else
+        reject(c, REJECT_UNPROVEN, "evicted for a new connection");
+}
+
+/** Close an expendable connection, chosen at random: of this address (null: of any), and of a known
+ * one only if known_too. Return: was there one? */
+static bool evict(struct listener *l, const struct addr *peer, bool known_too)
+{
+    unsigned candidates = 0, chosen = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < l->count; i++) {
+            struct connection *c = &l->connections[i];
+
+            if (!is_expendable(c) || (c->known && !known_too) ||
+                (peer && !admission_same(&c->session.peer, peer)))
+                continue;
+            if (pass == 0) {
+                candidates++;
+            } else if (chosen-- == 0) {
+                displace(c);
+                return true;
+            }
+        }
+        if (candidates == 0)
+            return false;
+        chosen = (unsigned)l->random_below(candidates);
+    }
+    return false;
+}
+
+/** Is there room for one more of this address? The devices of a network share a /64: those that have
+ * proved themselves count for their own address only. */
+static bool peer_has_room(struct listener *l, const struct addr *peer, uint64_t now)
+{
+    unsigned n = 0;
+    bool proven = false;
+
+    for (unsigned i = 0; i < l->count; i++) {
+        const struct connection *c = &l->connections[i];
+
+        if (c->state == CONNECTION_FREE || !admission_same(&c->session.peer, peer))
+            continue;
+        proven |= c->session.proven;
+        n += !c->session.proven || addr_same_host(&c->session.peer, peer);
+    }
+    if (proven) /* a connection may last longer than an address stays known */
+        admission_proved(&l->admission, peer, now);
+    return l->per_peer == 0 || n < l->per_peer || evict(l, peer, true);
+}
+
+/** A bucket has room for all of an address to come back, twice. */
+static bool peer_may_enter(struct listener *l, const struct addr *peer, uint64_t now)
+{
+    const uint64_t tokens = earlier(2 * (uint64_t)l->per_peer, ADMISSION_FULL_MS);
+
+    if (l->per_peer == 0)
+        return true;
+    l->admission.bucket = (int16_t)(tokens > ADMISSION_TOKENS ? tokens : ADMISSION_TOKENS);
+    return admission_enter(&l->admission, peer, now);
+}
+
+static bool is_room(struct listener *l, bool known)
+{
+    const unsigned kept = known ? 0 : (unsigned)earlier(l->reserved, l->count - 1);
+
+    return l->open < l->count - kept || evict(l, NULL, false) || (known && evict(l, NULL, true));
+}
 
 static struct connection *free_connection(const struct listener *l)
 {
     for (unsigned i = 0; i < l->count; i++)
-        if (!l->connections[i].open)
+        if (l->connections[i].state == CONNECTION_FREE)
             return &l->connections[i];
     return NULL;
 }
 
-static bool peer_has_room(const struct listener *l, const struct addr *peer)
+/** Find a place for a connection from there. Return: null with *why. */
+static struct connection *find_place(struct listener *l, const struct addr *peer, enum reject *why)
 {
-    unsigned n = 0;
+    const uint64_t now = now_of(l);
 
-    for (unsigned i = 0; l->per_peer > 0 && i < l->count; i++)
-        n += l->connections[i].open && addr_same_host(&l->connections[i].session.peer, peer);
-    return l->per_peer == 0 || n < l->per_peer;
+    if (!l->hooks.allowed(l->hooks.arg, peer))
+        *why = REJECT_PEER;
+    else if (!peer_may_enter(l, peer, now))
+        *why = REJECT_PEER_FAST;
+    else if (!peer_has_room(l, peer, now))
+        *why = REJECT_PEER_FULL;
+    else if (!is_room(l, admission_known(&l->admission, peer, now)))
+        *why = REJECT_FULL;
+    else
+        return free_connection(l);
+    return NULL;
 }
 
-/** The oldest connection without a valid event, or null: an idle sender cannot keep others
- * out. */
-static struct connection *unproven(struct listener *l)
+static void begin(struct connection *c, struct stream stream, const struct addr *peer)
 {
-    uint64_t now = clock_ms(l->loop->clock);
-    struct connection *oldest = NULL;
+    struct listener *l = c->listener;
+    const uint64_t now = now_of(l);
+    struct text t;
 
-    for (unsigned i = 0; i < l->count; i++) {
-        struct connection *c = &l->connections[i];
-
-        if (!c->session.proven && now - c->came_ms >= PROVE_MS &&
-            (!oldest || c->came_ms < oldest->came_ms))
-            oldest = c;
-    }
-    return oldest;
-}
-
-static struct connection *make_room(struct listener *l)
-{
-    struct connection *c = l->open == l->count ? unproven(l) : NULL;
-
-    if (c)
-        reject(c, REJECT_FULL, "evicted without a valid event, for a new connection");
-    return free_connection(l);
-}
-
-static void welcome(struct listener *l, int fd, const struct addr *peer)
-{
-    bool allowed = l->hooks.allowed(l->hooks.arg, peer), room = peer_has_room(l, peer);
-    struct connection *c = allowed && room ? make_room(l) : NULL;
-    enum reject why = !allowed ? REJECT_PEER : !room ? REJECT_PEER_FULL : REJECT_FULL;
-
-    if (!c || loop_watch(l->loop, &c->watch, fd, POLLIN, ready, c) < 0) {
-        l->hooks.rejected(l->hooks.arg, peer, why, NULL);
-        tcp_refuse(fd);
-        close(fd);
-        return;
-    }
-    c->session = (struct session){.peer = *peer};
-    c->open = true;
-    c->closing = c->discarding = false;
-    c->used = 0;
-    c->out_len = c->out_sent = 0;
-    c->came_ms = c->last_input_ms = clock_ms(l->loop->clock);
+    memset(&c->session, 0, sizeof c->session);
+    c->session.peer = *peer;
+    link_init(&c->session.link, l->with_signatures, now + LINK_PROVE_MS);
+    c->stream = stream;
+    c->state = CONNECTION_OPEN;
+    c->known = admission_known(&l->admission, peer, now);
+    c->has_unit = false;
+    c->came_ms = now;
+    c->input_ms = c->held_ms = c->retry_ms = 0;
+    c->at = c->used = c->deficit = 0;
+    c->out_sent = 0;
     l->open++;
     l->accepted++;
-    arm(c);
-    respond(c);
+    text_init(&t, c->out, sizeof c->out);
+    l->hooks.opened(l->hooks.arg, &c->session, &t);
+    c->out_len = (uint16_t)t.len;
+    (void)send_out(c);
+    watch(c);
+    turn_at(l, deadline(c));
 }
 
-static void resume(void *arg)
+static void arrive(struct listener *l, int fd, const struct addr *peer)
+{
+    struct stream stream = {&tcp_stream, fd};
+    enum reject why = REJECT_FULL;
+    struct connection *c = find_place(l, peer, &why);
+
+    if (!c || loop_watch(l->loop, &c->watch, fd, POLLIN, ready, c) < 0) {
+        report(l, peer, why, NULL);
+        stream.class->refuse(&stream);
+        return;
+    }
+    begin(c, stream, peer);
+}
+
+/* ---- Accepting ---- */
+
+static void resume_accepting(void *arg)
 {
     struct listener *l = arg;
 
@@ -443,12 +734,12 @@ static void incoming(void *arg, short revents)
         if (fd == NEFIA_EFULL) {
             /* The listener stays readable: retry later instead of spinning. */
             loop_watch_events(&l->watch, 0);
-            timer_start(l->loop, &l->pause, ACCEPT_PAUSE_MS, resume, l);
+            timer_start(l->loop, &l->pause, ACCEPT_PAUSE_MS, resume_accepting, l);
             return;
         }
         if (fd < 0)
             return;
-        welcome(l, fd, &peer);
+        arrive(l, fd, &peer);
     }
 }
 
@@ -477,9 +768,12 @@ void listener_recheck(struct listener *l, bool with_signatures)
     l->with_signatures = with_signatures;
     for (unsigned i = 0; i < l->count; i++) {
         struct connection *c = &l->connections[i];
-        if (c->open && !l->hooks.allowed(l->hooks.arg, &c->session.peer))
+
+        c->has_unit = c->used > c->at; /* its owner may have changed what a unit is */
+        if (c->state != CONNECTION_FREE && !l->hooks.allowed(l->hooks.arg, &c->session.peer))
             reject(c, REJECT_PEER, NULL);
     }
+    turn_soon(l);
 }
 
 unsigned listener_drain(struct listener *l)
@@ -489,8 +783,9 @@ unsigned listener_drain(struct listener *l)
         incoming(l, POLLIN);
     stop_listening(l);
     for (unsigned i = 0; i < l->count; i++)
-        if (l->connections[i].open && !l->connections[i].closing)
+        if (l->connections[i].state == CONNECTION_OPEN)
             begin_closing(&l->connections[i]);
+    turn_soon(l);
     return l->open;
 }
 
@@ -498,6 +793,7 @@ void listener_close(struct listener *l)
 {
     stop_listening(l);
     for (unsigned i = 0; i < l->count; i++)
-        if (l->connections[i].open)
+        if (l->connections[i].state != CONNECTION_FREE)
             close_connection(&l->connections[i]);
+    timer_stop(&l->turn);
 }
