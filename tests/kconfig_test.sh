@@ -139,6 +139,8 @@ result "a configuration that was edited by hand is kept" $?
 # make help names every target that has a comment.
 make help >"$log" 2>&1 && grep -q '^budget ' "$log" && grep -q '^menuconfig ' "$log" && grep -q '^DESTDIR ' "$log" && grep -q '^CC ' "$log"
 result "make help lists targets and variables" $?
+make -q BOARD=host >"$log" 2>&1
+result "and leaves what is built alone" $?
 
 if make BOARD=nonsense >"$log" 2>&1; then false; else grep -q 'no such board' "$log"; fi
 result "an unknown board is named" $?
