@@ -17,17 +17,15 @@ struct work {
 static int read_all(struct config_tree *t, struct config_source *s, struct work *w, char *work,
                     size_t cap)
 {
-    w->text = work;
-    for (int n = 1; n > 0; w->len += (size_t)n) {
-        if (w->len == cap)
-            return tree_no_work(t, cap);
-        n = config_source_read(s, work + w->len, cap - w->len);
-        if (n < 0) {
-            config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
-            return n;
-        }
+    int n = config_source_read(s, work, cap);
+    if (n < 0) {
+        config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
+        return n;
     }
-    size_t used = w->len;
+    size_t used = w->len = (size_t)n;
+    if (used == cap)
+        return tree_no_work(t, cap);
+    w->text = work;
     if (w->len >= 3 && memcmp(work, "\xEF\xBB\xBF", 3) == 0) {
         w->text += 3; /* a byte order mark, which a reader may ignore (RFC 8259, 8.1) */
         w->len -= 3;
