@@ -272,11 +272,15 @@ static bool skip_space(struct yaml *y, unsigned least)
     return peek(y, 0) != END;
 }
 
-/** Does the line begin with this mark of a document's start or end? */
-static bool at_mark(struct yaml *y, char c)
+/** Does the line begin with the mark of a document's start (-) or end (.)? Return: it, or 0. */
+static int at_mark(struct yaml *y)
 {
-    return y->column == 0 && peek(y, 0) == c && peek(y, 1) == c && peek(y, 2) == c &&
-           is_gap(peek(y, 3));
+    int c = peek(y, 0);
+
+    return y->column == 0 && (c == '-' || c == '.') && peek(y, 1) == c && peek(y, 2) == c &&
+                   is_gap(peek(y, 3))
+               ? c
+               : 0;
 }
 
 static bool at_dash(struct yaml *y)
@@ -301,7 +305,7 @@ static void fold(struct yaml *y, unsigned line, bool escaped)
         next_line(y);
         skip_blanks(y, y->min);
     }
-    if (y->column < y->min || at_mark(y, '-') || at_mark(y, '.'))
+    if (y->column < y->min || at_mark(y))
         refuse(y, line, QUOTE);
     if (breaks == 1 && !escaped)
         text_char(&y->text, ' ');
@@ -317,15 +321,12 @@ static void read_code(struct yaml *y, unsigned digits)
 
     next(y);
     while (digits-- > 0) {
-        int c = peek(y, 0) | 0x20; /* turns END into itself */
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)c - '0'
-                         : c >= 'a' && c <= 'f' ? (unsigned)c - 'a' + 10
-                                                : 16;
-        if (digit == 16 || cp > 0xFFFFFF) {
+        int digit = hex_digit(peek(y, 0));
+        if (digit < 0 || cp > 0xFFFFFF) {
             refuse_here(y, CODE);
             return;
         }
-        cp = cp << 4 | digit;
+        cp = cp << 4 | (unsigned)digit;
         next(y);
     }
     int n = utf8_encode(cp, utf8);
@@ -460,6 +461,13 @@ static void read_plain(struct yaml *y, bool flow)
         text_rewind(&y->text, end);
 }
 
+/** Of what was read last: did it fit? */
+static void check_room(struct yaml *y)
+{
+    if (y->text.truncated)
+        did(y, tree_no_work(y->t, y->work_cap));
+}
+
 static void read_scalar(struct yaml *y, bool flow)
 {
     int c = peek(y, 0);
@@ -468,8 +476,7 @@ static void read_scalar(struct yaml *y, bool flow)
         read_quoted(y);
     else
         read_plain(y, flow);
-    if (y->text.truncated)
-        did(y, tree_no_work(y->t, y->work_cap));
+    check_room(y);
 }
 
 /* ---- what goes into the tree ---- */
@@ -481,11 +488,12 @@ static void add_scalar(struct yaml *y, unsigned line)
     y->waits = false;
 }
 
+/** No value: the text that was read last is done with. */
 static void add_null(struct yaml *y, unsigned line)
 {
-    if (y->err == 0)
-        did(y, tree_scalar(y->t, "", 0, line, false));
-    y->waits = false;
+    text_reset(&y->text);
+    y->quoted = false;
+    add_scalar(y, line);
 }
 
 static void add_key(struct yaml *y, unsigned line, unsigned column)
@@ -544,7 +552,7 @@ static int flow_token(struct yaml *y)
     bool closes = c == ']' || c == '}';
 
     if (!more ||
-        (y->line != line && (y->column + closes < y->min || at_mark(y, '-') || at_mark(y, '.'))))
+        (y->line != line && (y->column + closes < y->min || at_mark(y))))
         refuse_bracket(y);
     return peek(y, 0);
 }
@@ -738,8 +746,7 @@ static void read_block_text(struct yaml *y)
         breaks = 0;
     for (; breaks > 0; breaks = chomping == CLIP ? 0 : breaks - 1)
         text_char(&y->text, '\n');
-    if (y->text.truncated)
-        did(y, tree_no_work(y->t, y->work_cap));
+    check_room(y);
     add_scalar(y, line);
 }
 
@@ -936,13 +943,14 @@ static void read_line(struct yaml *y)
 /** Is the line at hand a mark around the document, and not in it? */
 static bool read_mark(struct yaml *y)
 {
-    bool start = at_mark(y, '-');
+    int mark = at_mark(y);
+    bool start = mark == '-';
 
     if (y->finished || (start && (y->started || y->t->c->nodes_len > 0))) {
         refuse_here(y, SECOND);
         return true;
     }
-    if (!start && !at_mark(y, '.'))
+    if (mark == 0)
         return false;
     if (!start && !y->started && y->t->c->nodes_len == 0)
         refuse_here(y, NO_DOCUMENT);
