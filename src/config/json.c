@@ -79,21 +79,15 @@ static int add_tokens(struct config_tree *t, const struct work *w, const struct 
     return 0;
 }
 
-static int refuse_json(struct config_tree *t, struct work *w, int err, const struct json_error *e)
+static int refuse_json(struct config_tree *t, int err, const struct json_error *e)
 {
-    if (err != NEFIA_EEXIST) {
-        struct node at = {.line = e->line < UINT16_MAX ? (uint16_t)e->line : UINT16_MAX};
-        config_error(t->c, &at, NULL, "not JSON: ", e->what,
-                     err == NEFIA_EUTF8        ? HINT("; save the file as UTF-8 text")
-                     : IS_ENABLED(CONFIG_YAML) ? NULL
-                                               : HINT("; this build reads JSON only"),
-                     (char *)0);
-        return err;
-    }
-    char *name = w->text + e->offset;
-    char *quote = memchr(name, '"', w->len - e->offset); /* an escaped one only cuts the message */
-    *quote = '\0';
-    tree_error(t, e->line, name, ": duplicate key");
+    struct node at = {.line = e->line < UINT16_MAX ? (uint16_t)e->line : UINT16_MAX};
+
+    config_error(t->c, &at, NULL, "not JSON: ", e->what,
+                 err == NEFIA_EUTF8        ? HINT("; save the file as UTF-8 text")
+                 : IS_ENABLED(CONFIG_YAML) ? NULL
+                                           : HINT("; this build reads JSON only"),
+                 (char *)0);
     return err;
 }
 
@@ -109,7 +103,7 @@ int config_read_json(struct config_tree *t, struct config_source *s, void *work,
     err = json_parse(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
     if (err == NEFIA_EFULL)
         return tree_no_work(t, work_cap);
-    if (err < 0)
-        return refuse_json(t, &w, err, &e);
+    if (err < 0 && err != NEFIA_EEXIST) /* the tree reports all of those */
+        return refuse_json(t, err, &e);
     return add_tokens(t, &w, &d);
 }

@@ -182,13 +182,13 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
                            "more values than there is room for");
     for (unsigned i = (unsigned)count; i-- > 0;)
         convert(text, tokens, i);
+    *d = (struct json_doc){.text = text, .tokens = tokens, .count = (unsigned)count};
     for (unsigned i = 0; i < (unsigned)count; i++) {
         const struct json_token *twice =
             tokens[i].type == JSON_OBJECT ? find_duplicate(text, tokens, &tokens[i]) : NULL;
         if (twice != NULL)
             return json_failed(err, text, text + twice->start, NEFIA_EEXIST, "duplicate member");
     }
-    *d = (struct json_doc){.text = text, .tokens = tokens, .count = (unsigned)count};
     return 0;
 }
 

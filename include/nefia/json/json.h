@@ -49,7 +49,7 @@ struct json_error {
  * Bounds: O(len), but for names: an object of n members costs up to n*n/2 comparisons of two.
  * Return: 0; NEFIA_ESYNTAX, NEFIA_EUTF8, NEFIA_EDEPTH, NEFIA_EEXIST (duplicate member), NEFIA_EFULL
  * (more than `cap` tokens), NEFIA_ETOOBIG (len beyond INT32_MAX). err may be null; it is set only
- * on failure. */
+ * on failure. After NEFIA_EEXIST the document can be read: nothing else is wrong with it. */
 int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
                unsigned cap, unsigned max_depth, struct json_error *err);
 
