@@ -73,9 +73,14 @@ void tree_error(struct config_tree *t, unsigned line, const char *what, const ch
         const struct node *parent = &t->c->nodes[t->open[i - 1]];
         add_step(&where, t->c->nodes[t->open[i]].key, parent->children - 1u);
     }
-    if (secret == 0 && t->depth > 0 && top(t)->type == NODE_LIST)
+    bool last = IS_ENABLED(CONFIG_YAML) && t->place == PLACE_LAST; /* JSON has no look back */
+    if (secret > 0 || t->depth == 0 || (IS_ENABLED(CONFIG_YAML) && t->place == PLACE_OPEN))
+        ; /* where has it all */
+    else if (last && top(t)->children > 0)
+        add_step(&where, t->c->nodes[t->last[t->depth - 1]].key, top(t)->children - 1u);
+    else if (top(t)->type == NODE_LIST)
         add_step(&where, NULL, top(t)->children);
-    else if (secret == 0 && t->has_key)
+    else if (t->has_key)
         add_step(&where, t->key, 0);
     config_error(t->c, &at, buf, what, remedy, (char *)0);
 }

@@ -132,6 +132,13 @@ static void refuse(struct yaml *y, unsigned line, enum problem problem)
         y->err = NEFIA_ESYNTAX;
 }
 
+/** What was read last is what is wrong, and not what comes next. */
+static void refuse_last(struct yaml *y, unsigned line, enum problem problem)
+{
+    y->t->place = PLACE_LAST;
+    refuse(y, line, problem);
+}
+
 static void refuse_here(struct yaml *y, enum problem problem)
 {
     refuse(y, y->line, problem);
@@ -539,6 +546,7 @@ static void add_alias(struct yaml *y)
 
 static void refuse_bracket(struct yaml *y)
 {
+    y->t->place = PLACE_OPEN;
     refuse(y, y->line_of[y->t->depth - 1], tree_top(y->t) == NODE_MAP ? BRACE : BRACKET);
 }
 
@@ -609,7 +617,7 @@ static void refuse_no_comma(struct yaml *y, int c)
     unsigned line = y->line;
 
     if (y->quote_line > 0) {
-        refuse(y, y->quote_line, QUOTE);
+        refuse_last(y, y->quote_line, QUOTE);
         return;
     }
     if (c == '{' && tree_top(y->t) == NODE_MAP) {
@@ -617,7 +625,7 @@ static void refuse_no_comma(struct yaml *y, int c)
         return;
     }
     if (c == ':') {
-        refuse_here(y, PAIR);
+        refuse_last(y, line, PAIR);
         return;
     }
     if (tree_top(y->t) == NODE_LIST && wrong_start(y, c, true) == NONE)
@@ -658,7 +666,8 @@ static void read_flow(struct yaml *y)
                 c = flow_token(y);
             }
             skip_extras(y);
-            read_flow_value(y, flow_token(y));
+            c = flow_token(y);
+            read_flow_value(y, c);
             comma = y->err == 0 && (c == '[' || c == '{');
         }
     }
@@ -767,11 +776,11 @@ static void refuse_place(struct yaml *y, bool dash, bool closed)
     if (column == y->column)
         refuse_here(y, dash ? ITEM : NO_DASH);
     else if (column > y->column || closed)
-        refuse_here(y, COLUMN);
+        refuse_last(y, y->line, COLUMN);
     else if (y->lone_line > 0 && (!dash || tree_top(y->t) == NODE_MAP))
-        refuse(y, y->lone_line, y->lone_problem);
+        refuse_last(y, y->lone_line, y->lone_problem);
     else
-        refuse_here(y, DEEPER);
+        refuse_last(y, y->line, DEEPER);
 }
 
 /** Close what the line at hand, which begins with a dash or not, is no part of. */
@@ -847,7 +856,9 @@ static bool read_other(struct yaml *y, bool entry)
         add_alias(y);
     else
         read_flow(y);
+    y->t->place = PLACE_LAST;
     end_value(y, line, entry);
+    y->t->place = PLACE_NEXT;
     return true;
 }
 
@@ -866,8 +877,8 @@ static void read_value(struct yaml *y)
     if (y->waits || read_other(y, false))
         return;
     read_scalar(y, false);
-    add_scalar(y, line);
     end_value(y, line, false);
+    add_scalar(y, line);
 }
 
 /** The scalar that was read is no key. */
@@ -879,8 +890,8 @@ static void read_lone(struct yaml *y, unsigned line)
                                                               : NO_COLON;
 
     if (y->waits) {
-        add_scalar(y, line);
         end_value(y, line, true);
+        add_scalar(y, line);
         y->lone_line = line;
         y->lone_problem = (unsigned char)problem;
         return;

@@ -223,7 +223,7 @@ void config_error(struct config *c, const struct node *n, const char *where, ...
 /** What is no error, in the same form; with "warning: " before WHERE where c->warn is null. */
 void config_warn(struct config *c, const struct node *n, const char *where, ...)
     __attribute__((sentinel));
-/** Paths for `where`: appends "where.key", or "where[index]". t is not reset. */
+/** Paths for `where`: appends "where.key", or "where[index]", which counts from 0. t is not reset. */
 void config_where_key(struct text *t, const char *where, const char *key);
 void config_where_item(struct text *t, const char *where, unsigned index);
 
