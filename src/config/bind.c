@@ -344,6 +344,12 @@ static bool list_fits(const struct binding *b, unsigned items)
     return false;
 }
 
+/** A plain scalar below its key, as only YAML has it, where a map or a list was to begin. */
+static bool is_lone(const struct node *n)
+{
+    return IS_ENABLED(CONFIG_YAML) && n->type == NODE_SCALAR && n->children > 0 && !n->quoted;
+}
+
 /** A list of texts, or one text. */
 static void bind_texts(const struct binding *b, void *out)
 {
@@ -352,6 +358,13 @@ static void bind_texts(const struct binding *b, void *out)
 
     if (n->type == NODE_MAP) {
         refuse_value(b, NULL, HINTED("is a map of keys", "; a list of texts is wanted"), "");
+    } else if (is_lone(n) && n->value[0] == '-') {
+        char buf[WHERE_BYTES];
+        struct text where;
+
+        text_init(&where, buf, sizeof buf);
+        put_where(&where, b);
+        config_is(b->c, n, buf, NODE_LIST);
     } else if (n->type == NODE_SCALAR) {
         bind_item(b, n->value, out);
     } else if (list_fits(b, n->children)) {
@@ -593,7 +606,11 @@ bool config_is(struct config *c, const struct node *n, const char *where, enum n
     if (n->type == NODE_SCALAR)
         at.line = (uint16_t)(at.line + n->children); /* where a colon may be missing */
     config_error(c, &at, where, "is ", word_at(words, n->type), "; ", word_at(words, type),
-                 " is wanted", (char *)0);
+                 " is wanted",
+                 !is_lone(n)        ? NULL
+                 : type == NODE_MAP ? HINT("; write `key: value`")
+                                    : HINT("; write `- item`"),
+                 (char *)0);
     return false;
 }
 
