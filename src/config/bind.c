@@ -117,22 +117,52 @@ static int refuse_range(const struct binding *b, const char *value)
 
 /* ---- one value of each type: 0, or an error already reported ---- */
 
-/** What can be typed only by mistake: in double quotes \b is a backspace, and a block ends in a line
- * break. */
-static int check_controls(const struct binding *b, const char *value)
+/** Spaces that are not U+0020, and what takes no room at all; but for the two joiners, which some
+ * scripts need inside a word. */
+static bool is_invisible(uint32_t cp)
 {
-    uint32_t cp;
-    size_t skip;
-    const char *at = value + utf8_harmless(value, strlen(value), &cp, &skip);
+    return cp == 0xA0 || cp == 0xAD || (cp >= 0x2000 && cp <= 0x200B) || cp == 0x202F ||
+           (cp >= 0x205F && cp <= 0x2064) || cp == 0xFEFF;
+}
 
-    if (*at == '\0')
-        return 0;
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))
-        return refuse_value(b, value, "has a line break",
-                            HINT("; write the value on the line of its key"));
-    return refuse_value(b, value, "has a control character",
-                        HINT("; in double quotes \\b is a backspace: use single quotes for "
-                             "patterns, in JSON \\\\b"));
+/** "…: "VALUE" has a control character, U+0008; remedy" */
+static int refuse_character(const struct binding *b, const char *value, uint32_t cp)
+{
+    bool control = cp < 0xA0;
+    char buf[160];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS)) {
+        text_str(&t, ", U+");
+        for (unsigned shift = 16; shift > 0;)
+            text_char(&t, "0123456789ABCDEF"[cp >> (shift -= 4) & 15]);
+        text_str(&t, control ? "; in double quotes \\b is a backspace: use single quotes for patterns, in "
+                               "JSON \\\\b"
+                             : "; remove it (in double quotes \\_ is one: use single quotes for patterns, "
+                               "and \\x{HHHH} to match one)");
+    }
+    return refuse_value(b, value, control ? "has a control character" : "has an invisible character", buf);
+}
+
+/** What can be typed only by mistake: in double quotes \b is a backspace, and a block ends in a line
+ * break. An item of a list may be a path, which has what it has. */
+static int check_characters(const struct binding *b, const char *value)
+{
+    bool visible = b->field->type == FIELD_STRING;
+    const char *end = value + strlen(value);
+    uint32_t cp;
+    int n;
+
+    for (const char *at = value; at < end; at += n > 0 ? n : 1) { /* readers refuse what is not UTF-8 */
+        n = utf8_decode(at, (size_t)(end - at), &cp);
+        if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))
+            return refuse_value(b, value, "has a line break",
+                                HINT("; write the value on the line of its key"));
+        if (n > 0 && (utf8_is_control(cp) || (visible && is_invisible(cp))))
+            return refuse_character(b, value, cp);
+    }
+    return 0;
 }
 
 static int bind_text(const struct binding *b, const char *value, void *member)
@@ -145,7 +175,7 @@ static int bind_text(const struct binding *b, const char *value, void *member)
 
 static int bind_string(const struct binding *b, const char *value, void *member)
 {
-    int err = check_controls(b, value);
+    int err = check_characters(b, value);
 
     return err < 0 ? err : bind_text(b, value, member);
 }
@@ -170,7 +200,7 @@ static int bind_set(const struct binding *b, int (*set)(void *, const char *, st
 {
     char buf[WHY_BYTES];
     struct text why;
-    int err = check_controls(b, value);
+    int err = check_characters(b, value);
 
     if (err < 0)
         return err;
@@ -330,7 +360,7 @@ static void bind_item(const struct binding *b, const char *value, void *out)
     if (b->field->list->set != NULL) {
         err = bind_set(b, b->field->list->set, value, item);
     } else {
-        err = check_controls(b, value);
+        err = check_characters(b, value);
         memcpy(item, &value, sizeof value);
     }
     *count += err == 0;

@@ -115,7 +115,7 @@ bool config_is_secret(const char *key);
 /* ---- fields ---- */
 
 enum field_type {
-    FIELD_STRING,   /* const char *, without control characters; null when not given */
+    FIELD_STRING,   /* const char *, without control or invisible characters; null when not given */
     FIELD_TEXT,     /* the same with any character but NUL: a command, of several lines too */
     FIELD_SECRET,   /* char * (FIELD_SECRET_KEY): its owner wipes it when it is no longer needed */
     FIELD_BOOL,     /* bool: true, false, yes, no, on, off */
@@ -195,8 +195,8 @@ struct field {
 /** Bind map n against a table ended by a field with a null name, into `out`. Every member named in
  * the table is set: from the file, else from its default, else zero, null or -1 as at field_type.
  * Every problem is reported, none stops the others: unknown key with the nearest known one, wrong
- * type, out of range, missing, bad word, control characters, a secret in a file that all users can
- * read. A value that is refused leaves the default.
+ * type, out of range, missing, bad word, control or invisible characters, a secret in a file that all
+ * users can read. A value that is refused leaves the default.
  * An empty value (`key:`, ~, null) counts as not given for FIELD_NODE and FIELD_LIST and is an
  * error for the others.
  * where: the dotted path of n for messages ("reactor.rules[2]"; "" at the root). n null, or empty:
