@@ -59,8 +59,8 @@ static bool may_tell(struct pipeline *p)
 
     if (now - p->closed_since_ms >= 60 * 1000) {
         if (p->closed > PIPELINE_CLOSED_LINES)
-            LOG_WARN(DEC(p->closed - PIPELINE_CLOSED_LINES),
-                     " closed connections were not logged");
+            LOG_WARN("closed connections that were not logged: ",
+                     DEC(p->closed - PIPELINE_CLOSED_LINES));
         p->closed_since_ms = now;
         p->closed = 0;
     }

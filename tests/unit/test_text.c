@@ -32,6 +32,11 @@ TEST(builds_from_pieces)
     text_reset(&t);
     CHECK_STR(buf, "");
     CHECK_STR(DEC(-42), "-42");
+    for (int n = 0; n <= 2; n++) {
+        const char *const parts[] = {COUNT(n, "event")};
+        CHECK_STR(parts[1], " event");
+        CHECK_STR(parts[2], n == 1 ? "" : "s");
+    }
     CHECK_STR(DEC(INT64_MIN), "-9223372036854775808");
 }
 

@@ -84,6 +84,8 @@ struct decimal {
 };
 struct decimal text_dec(int64_t v);
 #define DEC(v) (text_dec((int64_t)(v)).text)
+/** "1 event", "2 events", for the same lists: COUNT(n, "event"). */
+#define COUNT(n, noun) DEC(n), " " noun, (n) == 1 ? "" : "s"
 /** A macro's expansion as a string literal: "at most " LITERAL(CONFIG_X) " of them". */
 #define LITERAL(macro) LITERAL_OF(macro)
 #define LITERAL_OF(tokens) #tokens
