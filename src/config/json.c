@@ -86,7 +86,7 @@ static int refuse_json(struct config_tree *t, int err, const struct json_error *
     config_error(t->c, &at, NULL, "not JSON: ", e->what,
                  err == NEFIA_EUTF8        ? HINT("; save the file as UTF-8 text")
                  : IS_ENABLED(CONFIG_YAML) ? NULL
-                                           : HINT("; this build reads JSON only"),
+                                           : "; this build reads JSON only: convert the file, or select CONFIG_YAML",
                  (char *)0);
     return err;
 }
@@ -100,10 +100,11 @@ int config_read_json(struct config_tree *t, struct config_source *s, void *work,
     int err = read_all(t, s, &w, work, work_cap);
     if (err < 0)
         return err;
-    err = json_parse(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
+    /* The tree reports duplicate members, all of them. */
+    err = json_parse_lax(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
     if (err == NEFIA_EFULL)
         return tree_no_work(t, work_cap);
-    if (err < 0 && err != NEFIA_EEXIST) /* the tree reports all of those */
+    if (err < 0)
         return refuse_json(t, err, &e);
     return add_tokens(t, &w, &d);
 }

@@ -49,11 +49,16 @@ struct json_error {
  * Bounds: O(len), but for names: an object of n members costs up to n*n/2 comparisons of two.
  * Return: 0; NEFIA_ESYNTAX, NEFIA_EUTF8, NEFIA_EDEPTH, NEFIA_EEXIST (duplicate member), NEFIA_EFULL
  * (more than `cap` tokens), NEFIA_ETOOBIG (len beyond INT32_MAX). err may be null; it is set only
- * on failure. After NEFIA_EEXIST the document can be read: nothing else is wrong with it. */
+ * on failure. */
 int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
                unsigned cap, unsigned max_depth, struct json_error *err);
 
-/** The same result, and the same tokens, in one pass over the text; all names of an object are
+/** The same, but nobody looks for duplicate members: that is left to a caller who has to look at all of
+ * them anyway. */
+int json_parse_lax(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
+                   unsigned cap, unsigned max_depth, struct json_error *err);
+
+/** The same result as json_parse, and the same tokens, in one pass over the text; all names of an object are
  * compared only where they were made to collide. Of several mistakes it may name another one first.
  * With JSON_FAST only: for the hub's events. */
 int json_parse_fast(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
