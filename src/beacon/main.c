@@ -130,7 +130,7 @@ int main(int argc, char **argv)
         .name = program_name,
         .summary = CLI_HELP("monitors this device and sends signed events to a hub"),
         .features = NEFIA_BEACON_FEATURES,
-        .config = "/etc/nefia/nefia.yaml",
+        .config = CONFIG_DEFAULT_FILE,
         .verbs = verbs,
     };
 

@@ -319,6 +319,59 @@ TEST(yaml_and_json_bind_equally)
     }
 }
 
+/** Every line of `list` is one of `of`. */
+static void check_lines_within(char *list, const char *of)
+{
+    for (char *line; (line = next_line(&list)) != NULL;) {
+        const char *at = of;
+        size_t len = strlen(line);
+        while ((at = strstr(at, line)) != NULL && !((at == of || at[-1] == '\n') && at[len] == '\n'))
+            at++;
+        if (at == NULL)
+            check_str(line, "a line of the YAML example", __FILE__, __LINE__, "the example in JSON");
+    }
+}
+
+/** "beacons.disk_usage.interval=5m", a line each; the items of a list are not told apart. */
+static void list_values(struct text *t, const struct node *n, const char *path)
+{
+    char buf[128];
+    struct text where;
+
+    text_init(&where, buf, sizeof buf);
+    if (n->key != NULL)
+        config_where_key(&where, path, n->key);
+    else
+        text_str(&where, path);
+    for (const struct node *m = node_first(&config, n); m != NULL; m = node_next(&config, m))
+        list_values(t, m, buf);
+    if (n->type != NODE_SCALAR)
+        return;
+    text_str(t, buf);
+    text_char(t, '=');
+    text_str(t, n->value);
+    text_char(t, '\n');
+}
+
+/* What a build without YAML installs has nothing that the other example has not. */
+TEST(the_example_in_json_is_part_of_the_one_in_yaml)
+{
+    struct text list;
+
+    setup();
+    REQUIRE(config_load(&config, "rootfs-overlay/etc/nefia/nefia.json", &arena, work, sizeof work) == 0);
+    text_init(&list, twin, sizeof twin);
+    list_values(&list, config.nodes, "");
+    CHECK(strstr(twin, "beacons.disk_usage.interval=5m\n") != NULL);
+    if (!IS_ENABLED(CONFIG_YAML))
+        return;
+    setup();
+    REQUIRE(config_load(&config, "rootfs-overlay/etc/nefia/nefia.yaml", &arena, work, sizeof work) == 0);
+    text_init(&list, bound, sizeof bound);
+    list_values(&list, config.nodes, "");
+    check_lines_within(twin, bound);
+}
+
 TEST(binds_values)
 {
     REQUIRE(load_file("tests/configs/example.json") == 0);
@@ -521,7 +574,8 @@ TEST(every_prefix_is_survived)
     }
 }
 
-TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally, binds_values,
+TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally,
+          the_example_in_json_is_part_of_the_one_in_yaml, binds_values,
           what_is_not_given_has_its_default, a_refused_value_leaves_the_default,
           secrets_are_never_repeated, tenths, integers_and_bools_and_words,
           a_file_that_does_not_fit_names_what_to_raise, a_file_that_is_not_there_says_why,

@@ -34,6 +34,13 @@ struct node {
     uint16_t first;    /* index of the first child, 0: none */
 };
 
+/** The file of a program that is given none. */
+#ifdef CONFIG_YAML
+#define CONFIG_DEFAULT_FILE "/etc/nefia/nefia.yaml"
+#else
+#define CONFIG_DEFAULT_FILE "/etc/nefia/nefia.json"
+#endif
+
 #define CONFIG_MAX_DEPTH 16
 #define CONFIG_MESSAGE_BYTES 512 /* longest report, with its NUL; a longer one is cut */
 #define CONFIG_MOST_REPORTS 20   /* further errors are only counted; config_done tells how many */
