@@ -45,7 +45,8 @@ int reactor_check(const struct cli_args *a)
     const struct hub_settings *s = hub_loaded(hub);
     CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
             COUNT(hub->rules.sets[!hub->rules.active].count, "rule"), ", ",
-            COUNT(s->hook_count, "webhook"), ", ", hub->staged_key.set ? "signed\n" : "not signed\n");
+            COUNT(s->hook_count, "webhook"), ", ",
+            hub->staged_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;
 }
 

@@ -137,12 +137,15 @@ static int refuse_character(const struct binding *b, const char *value, uint32_t
         text_str(&t, ", U+");
         for (unsigned shift = 16; shift > 0;)
             text_char(&t, "0123456789ABCDEF"[cp >> (shift -= 4) & 15]);
-        text_str(&t, control ? "; in double quotes \\b is a backspace: use single quotes for patterns, in "
-                               "JSON \\\\b"
-                             : "; remove it (in double quotes \\_ is one: use single quotes for patterns, "
-                               "and \\x{HHHH} to match one)");
+        text_str(&t,
+                 control
+                     ? "; in double quotes \\b is a backspace: use single quotes for patterns, in "
+                       "JSON \\\\b"
+                     : "; remove it (in double quotes \\_ is one: use single quotes for patterns, "
+                       "and \\x{HHHH} to match one)");
     }
-    return refuse_value(b, value, control ? "has a control character" : "has an invisible character", buf);
+    return refuse_value(b, value,
+                        control ? "has a control character" : "has an invisible character", buf);
 }
 
 /** What can be typed only by mistake: in double quotes \b is a backspace, and a block ends in a line
@@ -152,15 +155,15 @@ static int check_characters(const struct binding *b, const char *value)
     bool visible = b->field->type == FIELD_STRING;
     const char *end = value + strlen(value);
     uint32_t cp;
-    int n;
 
-    for (const char *at = value; at < end; at += n > 0 ? n : 1) { /* readers refuse what is not UTF-8 */
-        n = utf8_decode(at, (size_t)(end - at), &cp);
+    for (const char *at = value; at < end;) {
+        int n = utf8_decode(at, (size_t)(end - at), &cp);
         if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))
             return refuse_value(b, value, "has a line break",
                                 HINT("; write the value on the line of its key"));
         if (n > 0 && (utf8_is_control(cp) || (visible && is_invisible(cp))))
             return refuse_character(b, value, cp);
+        at += n > 0 ? n : 1; /* the readers refuse what is not UTF-8 */
     }
     return 0;
 }

@@ -84,9 +84,10 @@ static int refuse_json(struct config_tree *t, int err, const struct json_error *
     struct node at = {.line = e->line < UINT16_MAX ? (uint16_t)e->line : UINT16_MAX};
 
     config_error(t->c, &at, NULL, "not JSON: ", e->what,
-                 err == NEFIA_EUTF8        ? HINT("; save the file as UTF-8 text")
-                 : IS_ENABLED(CONFIG_YAML) ? NULL
-                                           : "; this build reads JSON only: convert the file, or select CONFIG_YAML",
+                 err == NEFIA_EUTF8 ? HINT("; save the file as UTF-8 text")
+                 : IS_ENABLED(CONFIG_YAML)
+                     ? NULL
+                     : "; this build reads JSON only: convert the file, or select CONFIG_YAML",
                  (char *)0);
     return err;
 }

@@ -14,7 +14,7 @@ struct config_tree {
     uint16_t open[CONFIG_MAX_DEPTH]; /* the containers around the next node */
     uint16_t last[CONFIG_MAX_DEPTH]; /* and the child each got last, 0: none */
     unsigned depth;
-    bool has_key; /* a key waits for its value */
+    bool has_key;  /* a key waits for its value */
     uint8_t place; /* enum tree_place */
     const char *key;
     unsigned key_line;

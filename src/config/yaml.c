@@ -559,8 +559,7 @@ static int flow_token(struct yaml *y)
     int c = peek(y, 0);
     bool closes = c == ']' || c == '}';
 
-    if (!more ||
-        (y->line != line && (y->column + closes < y->min || at_mark(y))))
+    if (!more || (y->line != line && (y->column + closes < y->min || at_mark(y))))
         refuse_bracket(y);
     return peek(y, 0);
 }
