@@ -662,7 +662,7 @@ static void read_flow(struct yaml *y)
                 if (c == '{' && y->line != y->line_of[t->depth - 1])
                     refuse_bracket(y);
                 read_flow_key(y);
-                c = flow_token(y);
+                (void)flow_token(y);
             }
             skip_extras(y);
             c = flow_token(y);
