@@ -52,6 +52,7 @@ NO_CONFIG := help boards clean distclean menuconfig defconfig olddefconfig saved
              test-san test-cross test-qemu demo bench fuzz kernel budget costs sources uninstall format
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
+CONFIGURED := y
 endif
 
 # The libraries of a board serve all of its configurations; those of programs at a fixed address are others.
@@ -180,7 +181,7 @@ hub-src    := $(foreach m,guard hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src
 lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
 
 # What is linked changes when a source goes, too.
-ifneq ($(wildcard $(O)/gen/auto.conf),)
+ifneq ($(and $(CONFIGURED),$(wildcard $(O)/gen/auto.conf)),)
 ifneq ($(strip $(lib-src)),$(strip $(file <$(O)/gen/sources.list)))
 $(file >$(O)/gen/sources.list,$(lib-src))
 endif

@@ -213,7 +213,7 @@ hub_power_is_cut() {
     say "the hub is up again; it found $(count hub 'resumed after the restart') actions that waited, \
 $(count hub 'was running when the hub stopped') that had begun"
     check "the hub took its journal up" [ "$(count hub 'after the restart|was running when')" -gt 0 ]
-    check "its journal has no damage" [ "$(count hub 'journal in .* and [1-9][0-9]* damaged bytes')" -eq 0 ]
+    check "its journal has no damage" [ "$(count hub 'journal in .* and [1-9][0-9]* damaged byte')" -eq 0 ]
     check "after the power cut all arrives" until_true drained
     say "$delivered delivered, $duplicates came to the hub again and counted once"
 }

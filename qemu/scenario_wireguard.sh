@@ -92,7 +92,7 @@ peers_come_and_go() {
         seen hub '^reactor: .*connection from 10.77.0.2.*not in reactor.peers'
     mark
     on hub "wg set wg0 peer $router_key allowed-ips 10.77.0.2/32; signal HUP reactor"
-    must "the reactor reads the peers again" seen hub '^reactor: .*wg0 has 1 peer networks'
+    must "the reactor reads the peers again" seen hub '^reactor: .*wg0 has 1 peer network'
     # It was not told, for nothing passes between who are no peers: what it sends now is answered with a reset.
     on router 'nefia-beacon emit test.again info'
     check "one that is a peer again is let in" connected

@@ -16,6 +16,8 @@ command_line() {
     expect "no verb" 2 "$beacon"
     expect "unknown verb" 2 "$beacon" rnu
     says "unknown verb: the remedy" 'see .nefia-beacon --help' err
+    expect "option before the verb" 2 "$beacon" -c "$dir/none.yaml" check
+    says "option before the verb: the reason" 'missing verb before "-c"; options come after the verb' err
     expect "unknown option" 2 "$beacon" once --fast
     expect "no configuration" 2 "$beacon" check -c "$dir/none.yaml"
     says "no configuration: the reason" 'none.yaml.*No such file' err
@@ -147,7 +149,7 @@ ending() {
     emit lost.word warning
     emit lost.word critical
     stop_beacon
-    grep -q 'stopped: 3 events undelivered' "$dir/run.log"
+    grep -q 'stopped; undelivered events: 3' "$dir/run.log"
     result "SIGTERM without a hub: how many were not sent" $?
 }
 

@@ -84,6 +84,27 @@ grep -q '^# CONFIG_YAML is not set' out/host-profile-minimal/.config &&
     grep -q '^CONFIG_CONNECTIONS=16$' out/host-profile-minimal-hub/.config
 result "profiles set features and sizes" $?
 
+# ---- without YAML ----
+echo 0123456789abcdef0123456789abcdef >"$dir/hmac.key"
+chmod 600 "$dir/hmac.key"
+sed "s|/etc/nefia/hmac.key|$dir/hmac.key|" rootfs-overlay/etc/nefia/nefia.json >"$dir/nefia.json"
+for name in profile-minimal profile-minimal-hub; do
+    out/host-$name/nefia-beacon check -c "$dir/nefia.json" >"$log" 2>&1 &&
+        out/host-$name/nefia reactor check -c "$dir/nefia.json" >>"$log" 2>&1
+    result "$name: both programs accept the example in JSON" $?
+done
+! out/host-profile-minimal/nefia-beacon check -c rootfs-overlay/etc/nefia/nefia.yaml >"$log" 2>&1 &&
+    grep -q 'nefia.yaml:1: not JSON: .*; this build reads JSON only: convert the file' "$log"
+result "a YAML file is answered with what to do" $?
+make BOARD=host CONFIG="$dir/profile-minimal.config" INIT=procd DESTDIR="$dir/root" install >"$log" 2>&1 &&
+    cmp rootfs-overlay/etc/nefia/nefia.json "$dir/root/etc/nefia/nefia.json.example" >>"$log" 2>&1 &&
+    [ ! -e "$dir/root/etc/nefia/nefia.yaml.example" ] &&
+    [ "$(grep -x 'CONF=.*' "$dir/root/etc/init.d/nefia-beacon")" = CONF=/etc/nefia/nefia.json ]
+result "such a build installs the example in JSON, and starts with such a file" $?
+make BOARD=host CONFIG="$dir/profile-minimal.config" INIT=procd DESTDIR="$dir/root" uninstall >"$log" 2>&1 &&
+    [ -z "$(find "$dir/root" -type f)" ]
+result "and removes it again" $?
+
 # Choosing another profile in the menu brings its defaults, and keeps what was chosen beside the old one.
 cat >"$dir/mconf" <<'EOF'
 #!/bin/sh
@@ -139,6 +160,8 @@ result "a configuration that was edited by hand is kept" $?
 # make help names every target that has a comment.
 make help >"$log" 2>&1 && grep -q '^budget ' "$log" && grep -q '^menuconfig ' "$log" && grep -q '^DESTDIR ' "$log" && grep -q '^CC ' "$log"
 result "make help lists targets and variables" $?
+make -q BOARD=host >"$log" 2>&1
+result "and leaves what is built alone" $?
 
 if make BOARD=nonsense >"$log" 2>&1; then false; else grep -q 'no such board' "$log"; fi
 result "an unknown board is named" $?

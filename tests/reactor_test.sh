@@ -97,6 +97,10 @@ expect "no verb" 2 "$nefia"
 expect "a wrong option" 2 "$nefia" reactor run --fast
 expect "incomplete verb" 2 "$nefia" reactor
 says "incomplete verb: reports the missing word" 'missing verb after "reactor"' err
+expect "option before the verb's second word" 2 "$nefia" reactor -c "$dir/none.yaml" check
+says "option before the verb's second word: the reason" 'missing verb before "-c"; options come after' err
+expect "unknown second word" 2 "$nefia" reactor frob
+says "unknown second word: names it" 'unknown verb "frob"' err
 expect "incomplete verb, and --help" 0 "$nefia" reactor --help
 says "incomplete verb, and --help: the verbs" '^  reactor check' out
 expect "a missing file" 2 "$nefia" reactor check -c "$dir/none.yaml"
@@ -110,6 +114,7 @@ config good <<END
     - {name: book, action: {type: playbook, playbook: restart-nginx}}
 END
 expect "check: a good file" 0 "$nefia" reactor check -c "$dir/good"
+says "check: what it has" 'good: OK; listens on .*, 3 rules, 0 webhooks, signed' out
 says "check: exec on the host is reported as not in this build" 'notice: rule "later".*not in this build' err
 says "check: a playbook, too" 'notice: rule "book".*not in this build' err
 

@@ -2,7 +2,7 @@
 
 ## DESTDIR directory that stands for the device's root (default: empty)
 ## PREFIX where programs and licences go (default: /usr/local); SBINDIR, DOCDIR to say it of one
-## SYSCONFDIR where nefia/nefia.yaml and init.d are (default: /etc)
+## SYSCONFDIR where nefia/nefia.yaml (nefia.json) and init.d are (default: /etc)
 ## INIT init scripts to install: sysv (BusyBox, Buildroot), procd (OpenWrt), none (default)
 ## INSTALL_PROGRAMS nefia-beacon, nefia or both (default)
 PREFIX     ?= /usr/local
@@ -33,22 +33,25 @@ $(if $(filter none,$(INIT)),,$(error INIT=$(INIT): there are init scripts for sy
 endif
 endif
 
+# A build without the YAML reader has a configuration and an example in JSON.
+CONFIG_FILE = nefia.$(if $(CONFIG_YAML),yaml,json)
+
 .PHONY: install uninstall
 install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DESTDIR
 	$(Q)mkdir -p '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' '$(DESTDIR)$(DOCDIR)'
 	$(Q)for p in $(INSTALL_PROGRAMS); do install -m 755 $(O)/$$p '$(DESTDIR)$(SBINDIR)/'$$p || exit 1; done
-	$(Q)install -m 644 rootfs-overlay/etc/nefia/nefia.yaml '$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.yaml.example'
+	$(Q)install -m 644 rootfs-overlay/etc/nefia/$(CONFIG_FILE) '$(DESTDIR)$(SYSCONFDIR)/nefia/$(CONFIG_FILE).example'
 	$(Q)install -m 644 LICENSE '$(DESTDIR)$(DOCDIR)/LICENSE'
 	$(Q)$(foreach l,$(LICENCES),install -m 644 $(SOURCES)/$(l)/$(licence-$(l)) '$(DESTDIR)$(DOCDIR)/LICENSE.$(l)' &&) true
 	$(Q)[ -z '$(strip $(INIT_FILES))' ] || mkdir -p '$(DESTDIR)$(SYSCONFDIR)/init.d'
 	$(Q)for f in $(INIT_FILES); do \
-	    sed 's|^PROG=.*/|PROG=$(SBINDIR)/|; s|^CONF=/etc/|CONF=$(SYSCONFDIR)/|' rootfs-overlay/etc/init.d/$$f \
+	    sed 's|^PROG=.*/|PROG=$(SBINDIR)/|; s|^CONF=/etc/.*|CONF=$(SYSCONFDIR)/nefia/$(CONFIG_FILE)|' rootfs-overlay/etc/init.d/$$f \
 	        >'$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f && chmod 755 '$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f || exit 1; \
 	done
 
 # Configurations and keys of its user stay.
 uninstall: ## Remove what `make install` with the same variables has put there
-	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') '$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.yaml.example' \
+	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.%.example',yaml json) \
 	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') \
 	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)')
 	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia'; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

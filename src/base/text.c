@@ -315,6 +315,14 @@ int parse_duration_ms(const char *s, size_t len, uint64_t *out)
     return 0;
 }
 
+int hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /** Value of a lower-case hex digit. Branch-free: on random digits half of the branches would be
  * mispredicted. Sets a bit in *bad if c is not one. */
 static unsigned hex_value(char c, unsigned *bad)

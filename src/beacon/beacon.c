@@ -224,7 +224,7 @@ static void reload(struct beacon *b)
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
     b->reloads++;
-    LOG_INFO("configuration reloaded: ", DEC(sensor_runner_current(&b->sensor_runner)->count), " sensors");
+    LOG_INFO("configuration reloaded; sensors: ", DEC(sensor_runner_current(&b->sensor_runner)->count));
 }
 
 /* ---- Start ---- */
@@ -267,8 +267,8 @@ static void open_file(struct beacon *b, const struct beacon_settings *s)
         LOG_ERROR("cannot open ", s->spool_file, ": ", ERRNO(errno),
                   "; events will not survive a restart (beacons.spool_file)");
     else if (f->damaged || spool->events)
-        LOG_INFO(s->spool_file, ": ", DEC(spool->events), " events restored, ", DEC(f->damaged),
-                 " damaged bytes skipped");
+        LOG_INFO(s->spool_file, ": ", COUNT(spool->events, "event"), " restored, ",
+                 COUNT(f->damaged, "damaged byte"), " skipped");
 }
 
 /** A boot number the hub has not seen: wall clock plus random bits. The clock keeps an erased flash
@@ -368,7 +368,7 @@ static void say_stopped(const struct beacon *b)
     unsigned left = b->pipeline.spool.events;
 
     if (left)
-        LOG_WARN("stopped: ", DEC(left), " events undelivered");
+        LOG_WARN("stopped; undelivered events: ", DEC(left));
     else
         LOG_INFO("stopped: all events delivered");
 }
@@ -397,7 +397,7 @@ int beacon_run(struct beacon *b)
     loop_on_signal(&b->loop, on_signal, b);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
-             DEC(b->pipeline.boot), ", ", DEC(sensor_runner_current(&b->sensor_runner)->count), " sensors",
+             DEC(b->pipeline.boot), ", sensors: ", DEC(sensor_runner_current(&b->sensor_runner)->count),
              b->key.set ? "" : ", events are unsigned");
     say_started(b);
     err = loop_run(&b->loop);

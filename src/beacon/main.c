@@ -44,9 +44,8 @@ static int check(const struct cli_args *a)
         return CLI_WRONG;
     const struct beacon_settings *s = beacon_loaded(&beacon);
     unsigned sensors = beacon.sensor_runner.sets[!beacon.sensor_runner.current].count;
-    CLI_OUT(a->config, ": OK; host ", s->host_id, ", ", DEC(sensors),
-            sensors == 1 ? " sensor, " : " sensors, ",
-            DEC(s->reactor_count), s->reactor_count == 1 ? " hub, " : " hubs, ",
+    CLI_OUT(a->config, ": OK; host ", s->host_id, ", ", COUNT(sensors, "sensor"), ", ",
+            COUNT(s->reactor_count, "hub"), ", ",
             beacon.next_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;
 }
@@ -131,7 +130,7 @@ int main(int argc, char **argv)
         .name = program_name,
         .summary = CLI_HELP("monitors this device and sends signed events to a hub"),
         .features = NEFIA_BEACON_FEATURES,
-        .config = "/etc/nefia/nefia.yaml",
+        .config = CONFIG_DEFAULT_FILE,
         .verbs = verbs,
     };
 

@@ -124,8 +124,8 @@ void uplink_lost(struct uplink *u, const char *why, int error)
     /* A hub that greets sends refusals instead. */
     if (error != ECONNRESET || u->state != UPLINK_UP || u->mode != UPLINK_PLAIN)
         in_flight = 0;
-    LOG_WARN("connection to ", ADDR(&u->peer), " ended: ", why, "; ", DEC(u->spool->events),
-             " events queued");
+    LOG_WARN("connection to ", ADDR(&u->peer), " ended: ", why, "; events queued: ",
+             DEC(u->spool->events));
     spool_sent(u->spool, &first);
     drop_connection(u);
     if (in_flight > 0)
@@ -458,7 +458,7 @@ static void connect_ready(void *arg, short revents)
     loop_unwatch(u->loop, &u->watch);
     set_state(u, UPLINK_UP);
     u->connects++;
-    LOG_INFO("connected to ", ADDR(&u->peer), "; ", DEC(u->spool->events), " events queued");
+    LOG_INFO("connected to ", ADDR(&u->peer), "; events queued: ", DEC(u->spool->events));
     u->delivered_before = u->delivered;
     if (IS_ENABLED(CONFIG_BEACON_ACK) && u->hub > 0)
         timer_start(u->loop, &u->home, u->return_ms + u->random_below(u->return_ms / 4), try_first,

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
         .name = "nefia",
         .summary = "accepts events from beacons and runs the actions of matching rules",
         .features = NEFIA_HUB_FEATURES,
-        .config = "/etc/nefia/nefia.yaml",
+        .config = CONFIG_DEFAULT_FILE,
         .verbs = verbs,
     };
 

@@ -46,8 +46,9 @@ int reactor_check(const struct cli_args *a)
         return CLI_WRONG;
     const struct hub_settings *s = hub_loaded(hub);
     CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
-            DEC(hub->rules.sets[!hub->rules.active].count), " rules, ", DEC(s->hook_count),
-            " webhooks, ", hub->staged_key.set ? "signed\n" : "not signed\n");
+            COUNT(hub->rules.sets[!hub->rules.active].count, "rule"), ", ",
+            COUNT(s->hook_count, "webhook"), ", ",
+            hub->staged_key.set ? "signed\n" : "not signed\n");
     return CLI_FINE;
 }
 

@@ -117,22 +117,55 @@ static int refuse_range(const struct binding *b, const char *value)
 
 /* ---- one value of each type: 0, or an error already reported ---- */
 
-/** What can be typed only by mistake: in double quotes \b is a backspace, and a block ends in a line
- * break. */
-static int check_controls(const struct binding *b, const char *value)
+/** Spaces that are not U+0020, and what takes no room at all; but for the two joiners, which some
+ * scripts need inside a word. */
+static bool is_invisible(uint32_t cp)
 {
-    uint32_t cp;
-    size_t skip;
-    const char *at = value + utf8_harmless(value, strlen(value), &cp, &skip);
+    return cp == 0xA0 || cp == 0xAD || (cp >= 0x2000 && cp <= 0x200B) || cp == 0x202F ||
+           (cp >= 0x205F && cp <= 0x2064) || cp == 0xFEFF;
+}
 
-    if (*at == '\0')
-        return 0;
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))
-        return refuse_value(b, value, "has a line break",
-                            HINT("; write the value on the line of its key"));
-    return refuse_value(b, value, "has a control character",
-                        HINT("; in double quotes \\b is a backspace: use single quotes for "
-                             "patterns, in JSON \\\\b"));
+/** "…: "VALUE" has a control character, U+0008; remedy" */
+static int refuse_character(const struct binding *b, const char *value, uint32_t cp)
+{
+    bool control = cp < 0xA0;
+    char buf[160];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS)) {
+        text_str(&t, ", U+");
+        for (unsigned shift = 16; shift > 0;)
+            text_char(&t, "0123456789ABCDEF"[cp >> (shift -= 4) & 15]);
+        text_str(&t,
+                 control
+                     ? "; in double quotes \\b is a backspace: use single quotes for patterns, in "
+                       "JSON \\\\b"
+                     : "; remove it (in double quotes \\_ is one: use single quotes for patterns, "
+                       "and \\x{HHHH} to match one)");
+    }
+    return refuse_value(b, value,
+                        control ? "has a control character" : "has an invisible character", buf);
+}
+
+/** What can be typed only by mistake: in double quotes \b is a backspace, and a block ends in a line
+ * break. An item of a list may be a path, which has what it has. */
+static int check_characters(const struct binding *b, const char *value)
+{
+    bool visible = b->field->type == FIELD_STRING;
+    const char *end = value + strlen(value);
+    uint32_t cp;
+
+    for (const char *at = value; at < end;) {
+        int n = utf8_decode(at, (size_t)(end - at), &cp);
+        if (IS_ENABLED(CONFIG_CONFIG_HINTS) && (*at == '\n' || *at == '\r'))
+            return refuse_value(b, value, "has a line break",
+                                HINT("; write the value on the line of its key"));
+        if (n > 0 && (utf8_is_control(cp) || (visible && is_invisible(cp))))
+            return refuse_character(b, value, cp);
+        at += n > 0 ? n : 1; /* the readers refuse what is not UTF-8 */
+    }
+    return 0;
 }
 
 static int bind_text(const struct binding *b, const char *value, void *member)
@@ -145,7 +178,7 @@ static int bind_text(const struct binding *b, const char *value, void *member)
 
 static int bind_string(const struct binding *b, const char *value, void *member)
 {
-    int err = check_controls(b, value);
+    int err = check_characters(b, value);
 
     return err < 0 ? err : bind_text(b, value, member);
 }
@@ -170,7 +203,7 @@ static int bind_set(const struct binding *b, int (*set)(void *, const char *, st
 {
     char buf[WHY_BYTES];
     struct text why;
-    int err = check_controls(b, value);
+    int err = check_characters(b, value);
 
     if (err < 0)
         return err;
@@ -330,7 +363,7 @@ static void bind_item(const struct binding *b, const char *value, void *out)
     if (b->field->list->set != NULL) {
         err = bind_set(b, b->field->list->set, value, item);
     } else {
-        err = check_controls(b, value);
+        err = check_characters(b, value);
         memcpy(item, &value, sizeof value);
     }
     *count += err == 0;
@@ -344,6 +377,12 @@ static bool list_fits(const struct binding *b, unsigned items)
     return false;
 }
 
+/** A plain scalar below its key, as only YAML has it, where a map or a list was to begin. */
+static bool is_lone(const struct node *n)
+{
+    return IS_ENABLED(CONFIG_YAML) && n->type == NODE_SCALAR && n->children > 0 && !n->quoted;
+}
+
 /** A list of texts, or one text. */
 static void bind_texts(const struct binding *b, void *out)
 {
@@ -352,6 +391,13 @@ static void bind_texts(const struct binding *b, void *out)
 
     if (n->type == NODE_MAP) {
         refuse_value(b, NULL, HINTED("is a map of keys", "; a list of texts is wanted"), "");
+    } else if (is_lone(n) && n->value[0] == '-') {
+        char buf[WHERE_BYTES];
+        struct text where;
+
+        text_init(&where, buf, sizeof buf);
+        put_where(&where, b);
+        config_is(b->c, n, buf, NODE_LIST);
     } else if (n->type == NODE_SCALAR) {
         bind_item(b, n->value, out);
     } else if (list_fits(b, n->children)) {
@@ -593,7 +639,11 @@ bool config_is(struct config *c, const struct node *n, const char *where, enum n
     if (n->type == NODE_SCALAR)
         at.line = (uint16_t)(at.line + n->children); /* where a colon may be missing */
     config_error(c, &at, where, "is ", word_at(words, n->type), "; ", word_at(words, type),
-                 " is wanted", (char *)0);
+                 " is wanted",
+                 !is_lone(n)        ? NULL
+                 : type == NODE_MAP ? HINT("; write `key: value`")
+                                    : HINT("; write `- item`"),
+                 (char *)0);
     return false;
 }
 

@@ -17,17 +17,15 @@ struct work {
 static int read_all(struct config_tree *t, struct config_source *s, struct work *w, char *work,
                     size_t cap)
 {
-    w->text = work;
-    for (int n = 1; n > 0; w->len += (size_t)n) {
-        if (w->len == cap)
-            return tree_no_work(t, cap);
-        n = config_source_read(s, work + w->len, cap - w->len);
-        if (n < 0) {
-            config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
-            return n;
-        }
+    int n = config_source_read(s, work, cap);
+    if (n < 0) {
+        config_error(t->c, NULL, NULL, ERRNO(errno), (char *)0);
+        return n;
     }
-    size_t used = w->len;
+    size_t used = w->len = (size_t)n;
+    if (used == cap)
+        return tree_no_work(t, cap);
+    w->text = work;
     if (w->len >= 3 && memcmp(work, "\xEF\xBB\xBF", 3) == 0) {
         w->text += 3; /* a byte order mark, which a reader may ignore (RFC 8259, 8.1) */
         w->len -= 3;
@@ -81,21 +79,16 @@ static int add_tokens(struct config_tree *t, const struct work *w, const struct 
     return 0;
 }
 
-static int refuse_json(struct config_tree *t, struct work *w, int err, const struct json_error *e)
+static int refuse_json(struct config_tree *t, int err, const struct json_error *e)
 {
-    if (err != NEFIA_EEXIST) {
-        struct node at = {.line = e->line < UINT16_MAX ? (uint16_t)e->line : UINT16_MAX};
-        config_error(t->c, &at, NULL, "not JSON: ", e->what,
-                     err == NEFIA_EUTF8        ? HINT("; save the file as UTF-8 text")
-                     : IS_ENABLED(CONFIG_YAML) ? NULL
-                                               : HINT("; this build reads JSON only"),
-                     (char *)0);
-        return err;
-    }
-    char *name = w->text + e->offset;
-    char *quote = memchr(name, '"', w->len - e->offset); /* an escaped one only cuts the message */
-    *quote = '\0';
-    tree_error(t, e->line, name, ": duplicate key");
+    struct node at = {.line = e->line < UINT16_MAX ? (uint16_t)e->line : UINT16_MAX};
+
+    config_error(t->c, &at, NULL, "not JSON: ", e->what,
+                 err == NEFIA_EUTF8 ? HINT("; save the file as UTF-8 text")
+                 : IS_ENABLED(CONFIG_YAML)
+                     ? NULL
+                     : "; this build reads JSON only: convert the file, or select CONFIG_YAML",
+                 (char *)0);
     return err;
 }
 
@@ -108,10 +101,11 @@ int config_read_json(struct config_tree *t, struct config_source *s, void *work,
     int err = read_all(t, s, &w, work, work_cap);
     if (err < 0)
         return err;
-    err = json_parse(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
+    /* The tree reports duplicate members, all of them. */
+    err = json_parse_lax(&d, w.text, w.len, w.tokens, w.tokens_cap, CONFIG_MAX_DEPTH, &e);
     if (err == NEFIA_EFULL)
         return tree_no_work(t, work_cap);
     if (err < 0)
-        return refuse_json(t, &w, err, &e);
+        return refuse_json(t, err, &e);
     return add_tokens(t, &w, &d);
 }

@@ -98,7 +98,8 @@ int config_done(struct config *c)
     wipe_secrets(c);
     if (errors > CONFIG_MOST_REPORTS) {
         c->errors = 0; /* this one is shown */
-        config_error(c, NULL, NULL, DEC(errors - CONFIG_MOST_REPORTS), " more errors", (char *)0);
+        config_error(c, NULL, NULL, "further errors: ", DEC(errors - CONFIG_MOST_REPORTS),
+                     (char *)0);
         c->errors = errors;
     }
     return errors > 0 ? NEFIA_EINVAL : 0;

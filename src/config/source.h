@@ -10,7 +10,7 @@ struct config_source {
     size_t len, pos;
 };
 
-/** Up to cap bytes. Return: how many (0: the end), or NEFIA_EIO. */
+/** The next cap bytes, fewer only at the end. Return: how many, or NEFIA_EIO (errno). */
 int config_source_read(struct config_source *s, char *buf, size_t cap);
 
 #endif

@@ -60,6 +60,21 @@ static void add_step(struct text *where, const char *key, unsigned index)
     text_str(where, key);
 }
 
+/** The step from the innermost open container to t->place. JSON does not look back. */
+static void add_place(struct text *where, const struct config_tree *t)
+{
+    enum tree_place place = IS_ENABLED(CONFIG_YAML) ? (enum tree_place)t->place : PLACE_NEXT;
+
+    if (place == PLACE_OPEN)
+        return;
+    if (place == PLACE_LAST && top(t)->children > 0)
+        add_step(where, t->c->nodes[t->last[t->depth - 1]].key, top(t)->children - 1u);
+    else if (top(t)->type == NODE_LIST)
+        add_step(where, NULL, top(t)->children);
+    else if (t->has_key)
+        add_step(where, t->key, 0);
+}
+
 void tree_error(struct config_tree *t, unsigned line, const char *what, const char *remedy)
 {
     char buf[WHERE_BYTES];
@@ -73,10 +88,8 @@ void tree_error(struct config_tree *t, unsigned line, const char *what, const ch
         const struct node *parent = &t->c->nodes[t->open[i - 1]];
         add_step(&where, t->c->nodes[t->open[i]].key, parent->children - 1u);
     }
-    if (secret == 0 && t->depth > 0 && top(t)->type == NODE_LIST)
-        add_step(&where, NULL, top(t)->children);
-    else if (secret == 0 && t->has_key)
-        add_step(&where, t->key, 0);
+    if (secret == 0 && t->depth > 0)
+        add_place(&where, t);
     config_error(t->c, &at, buf, what, remedy, (char *)0);
 }
 

@@ -3,6 +3,10 @@
 
 #include "nefia/config/config.h"
 
+/** What a report is about, seen from the innermost open container: its next child, the child it got
+ * last, or the container itself. */
+enum tree_place { PLACE_NEXT, PLACE_LAST, PLACE_OPEN };
+
 /** What both readers build the node tree with: a stream of keys, scalars, openings and closings in
  * file order. */
 struct config_tree {
@@ -10,7 +14,8 @@ struct config_tree {
     uint16_t open[CONFIG_MAX_DEPTH]; /* the containers around the next node */
     uint16_t last[CONFIG_MAX_DEPTH]; /* and the child each got last, 0: none */
     unsigned depth;
-    bool has_key; /* a key waits for its value */
+    bool has_key;  /* a key waits for its value */
+    uint8_t place; /* enum tree_place */
     const char *key;
     unsigned key_line;
     uint32_t recent[128]; /* by hash, where in the arena a text was put last */
@@ -27,7 +32,7 @@ int tree_scalar(struct config_tree *t, const char *s, size_t len, unsigned line,
 int tree_refused(struct config_tree *t, unsigned line);
 int tree_open(struct config_tree *t, enum node_type type, unsigned line);
 void tree_close(struct config_tree *t);
-/** Report at the place the tree has reached. */
+/** Report at the place the tree has reached; a reader that looks back sets t->place. */
 void tree_error(struct config_tree *t, unsigned line, const char *what, const char *remedy);
 
 /** Report that reading needs more than work_cap bytes. Return: NEFIA_EFULL. */

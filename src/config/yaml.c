@@ -132,6 +132,13 @@ static void refuse(struct yaml *y, unsigned line, enum problem problem)
         y->err = NEFIA_ESYNTAX;
 }
 
+/** What was read last is what is wrong, and not what comes next. */
+static void refuse_last(struct yaml *y, unsigned line, enum problem problem)
+{
+    y->t->place = PLACE_LAST;
+    refuse(y, line, problem);
+}
+
 static void refuse_here(struct yaml *y, enum problem problem)
 {
     refuse(y, y->line, problem);
@@ -272,11 +279,15 @@ static bool skip_space(struct yaml *y, unsigned least)
     return peek(y, 0) != END;
 }
 
-/** Does the line begin with this mark of a document's start or end? */
-static bool at_mark(struct yaml *y, char c)
+/** Does the line begin with the mark of a document's start (-) or end (.)? Return: it, or 0. */
+static int at_mark(struct yaml *y)
 {
-    return y->column == 0 && peek(y, 0) == c && peek(y, 1) == c && peek(y, 2) == c &&
-           is_gap(peek(y, 3));
+    int c = peek(y, 0);
+
+    return y->column == 0 && (c == '-' || c == '.') && peek(y, 1) == c && peek(y, 2) == c &&
+                   is_gap(peek(y, 3))
+               ? c
+               : 0;
 }
 
 static bool at_dash(struct yaml *y)
@@ -301,7 +312,7 @@ static void fold(struct yaml *y, unsigned line, bool escaped)
         next_line(y);
         skip_blanks(y, y->min);
     }
-    if (y->column < y->min || at_mark(y, '-') || at_mark(y, '.'))
+    if (y->column < y->min || at_mark(y))
         refuse(y, line, QUOTE);
     if (breaks == 1 && !escaped)
         text_char(&y->text, ' ');
@@ -317,15 +328,12 @@ static void read_code(struct yaml *y, unsigned digits)
 
     next(y);
     while (digits-- > 0) {
-        int c = peek(y, 0) | 0x20; /* turns END into itself */
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)c - '0'
-                         : c >= 'a' && c <= 'f' ? (unsigned)c - 'a' + 10
-                                                : 16;
-        if (digit == 16 || cp > 0xFFFFFF) {
+        int digit = hex_digit(peek(y, 0));
+        if (digit < 0 || cp > 0xFFFFFF) {
             refuse_here(y, CODE);
             return;
         }
-        cp = cp << 4 | digit;
+        cp = cp << 4 | (unsigned)digit;
         next(y);
     }
     int n = utf8_encode(cp, utf8);
@@ -460,6 +468,13 @@ static void read_plain(struct yaml *y, bool flow)
         text_rewind(&y->text, end);
 }
 
+/** Of what was read last: did it fit? */
+static void check_room(struct yaml *y)
+{
+    if (y->text.truncated)
+        did(y, tree_no_work(y->t, y->work_cap));
+}
+
 static void read_scalar(struct yaml *y, bool flow)
 {
     int c = peek(y, 0);
@@ -468,8 +483,7 @@ static void read_scalar(struct yaml *y, bool flow)
         read_quoted(y);
     else
         read_plain(y, flow);
-    if (y->text.truncated)
-        did(y, tree_no_work(y->t, y->work_cap));
+    check_room(y);
 }
 
 /* ---- what goes into the tree ---- */
@@ -481,11 +495,12 @@ static void add_scalar(struct yaml *y, unsigned line)
     y->waits = false;
 }
 
+/** No value: the text that was read last is done with. */
 static void add_null(struct yaml *y, unsigned line)
 {
-    if (y->err == 0)
-        did(y, tree_scalar(y->t, "", 0, line, false));
-    y->waits = false;
+    text_reset(&y->text);
+    y->quoted = false;
+    add_scalar(y, line);
 }
 
 static void add_key(struct yaml *y, unsigned line, unsigned column)
@@ -531,6 +546,7 @@ static void add_alias(struct yaml *y)
 
 static void refuse_bracket(struct yaml *y)
 {
+    y->t->place = PLACE_OPEN;
     refuse(y, y->line_of[y->t->depth - 1], tree_top(y->t) == NODE_MAP ? BRACE : BRACKET);
 }
 
@@ -543,8 +559,7 @@ static int flow_token(struct yaml *y)
     int c = peek(y, 0);
     bool closes = c == ']' || c == '}';
 
-    if (!more ||
-        (y->line != line && (y->column + closes < y->min || at_mark(y, '-') || at_mark(y, '.'))))
+    if (!more || (y->line != line && (y->column + closes < y->min || at_mark(y))))
         refuse_bracket(y);
     return peek(y, 0);
 }
@@ -601,7 +616,7 @@ static void refuse_no_comma(struct yaml *y, int c)
     unsigned line = y->line;
 
     if (y->quote_line > 0) {
-        refuse(y, y->quote_line, QUOTE);
+        refuse_last(y, y->quote_line, QUOTE);
         return;
     }
     if (c == '{' && tree_top(y->t) == NODE_MAP) {
@@ -609,7 +624,7 @@ static void refuse_no_comma(struct yaml *y, int c)
         return;
     }
     if (c == ':') {
-        refuse_here(y, PAIR);
+        refuse_last(y, line, PAIR);
         return;
     }
     if (tree_top(y->t) == NODE_LIST && wrong_start(y, c, true) == NONE)
@@ -647,10 +662,11 @@ static void read_flow(struct yaml *y)
                 if (c == '{' && y->line != y->line_of[t->depth - 1])
                     refuse_bracket(y);
                 read_flow_key(y);
-                c = flow_token(y);
+                (void)flow_token(y);
             }
             skip_extras(y);
-            read_flow_value(y, flow_token(y));
+            c = flow_token(y);
+            read_flow_value(y, c);
             comma = y->err == 0 && (c == '[' || c == '{');
         }
     }
@@ -738,8 +754,7 @@ static void read_block_text(struct yaml *y)
         breaks = 0;
     for (; breaks > 0; breaks = chomping == CLIP ? 0 : breaks - 1)
         text_char(&y->text, '\n');
-    if (y->text.truncated)
-        did(y, tree_no_work(y->t, y->work_cap));
+    check_room(y);
     add_scalar(y, line);
 }
 
@@ -760,11 +775,11 @@ static void refuse_place(struct yaml *y, bool dash, bool closed)
     if (column == y->column)
         refuse_here(y, dash ? ITEM : NO_DASH);
     else if (column > y->column || closed)
-        refuse_here(y, COLUMN);
+        refuse_last(y, y->line, COLUMN);
     else if (y->lone_line > 0 && (!dash || tree_top(y->t) == NODE_MAP))
-        refuse(y, y->lone_line, y->lone_problem);
+        refuse_last(y, y->lone_line, y->lone_problem);
     else
-        refuse_here(y, DEEPER);
+        refuse_last(y, y->line, DEEPER);
 }
 
 /** Close what the line at hand, which begins with a dash or not, is no part of. */
@@ -840,7 +855,9 @@ static bool read_other(struct yaml *y, bool entry)
         add_alias(y);
     else
         read_flow(y);
+    y->t->place = PLACE_LAST;
     end_value(y, line, entry);
+    y->t->place = PLACE_NEXT;
     return true;
 }
 
@@ -859,8 +876,8 @@ static void read_value(struct yaml *y)
     if (y->waits || read_other(y, false))
         return;
     read_scalar(y, false);
-    add_scalar(y, line);
     end_value(y, line, false);
+    add_scalar(y, line);
 }
 
 /** The scalar that was read is no key. */
@@ -872,8 +889,8 @@ static void read_lone(struct yaml *y, unsigned line)
                                                               : NO_COLON;
 
     if (y->waits) {
-        add_scalar(y, line);
         end_value(y, line, true);
+        add_scalar(y, line);
         y->lone_line = line;
         y->lone_problem = (unsigned char)problem;
         return;
@@ -936,13 +953,14 @@ static void read_line(struct yaml *y)
 /** Is the line at hand a mark around the document, and not in it? */
 static bool read_mark(struct yaml *y)
 {
-    bool start = at_mark(y, '-');
+    int mark = at_mark(y);
+    bool start = mark == '-';
 
     if (y->finished || (start && (y->started || y->t->c->nodes_len > 0))) {
         refuse_here(y, SECOND);
         return true;
     }
-    if (!start && !at_mark(y, '.'))
+    if (mark == 0)
         return false;
     if (!start && !y->started && y->t->c->nodes_len == 0)
         refuse_here(y, NO_DOCUMENT);

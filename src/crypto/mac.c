@@ -10,6 +10,7 @@
 #include "nefia/base/err.h"
 #include "nefia/base/text.h"
 #include "nefia/base/wipe.h"
+#include "nefia/sys/file.h"
 
 int mac_key_set(struct mac_key *k, const void *key, size_t len)
 {
@@ -74,34 +75,15 @@ static int open_private(const char *path, struct text *why)
     return err;
 }
 
-/** Return: bytes read, at most cap, or NEFIA_EIO. */
-static int read_up_to(int fd, char *buf, size_t cap)
-{
-    size_t len = 0;
-
-    while (len < cap) {
-        ssize_t n = read(fd, buf + len, cap - len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return NEFIA_EIO;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (int)len;
-}
-
 static int key_from_fd(struct mac_key *k, int fd, const char *path, struct text *why)
 {
     char buf[MAC_KEY_MAX + 3]; /* room for CR LF, and one byte more to detect an overlong key */
-    int n = read_up_to(fd, buf, sizeof buf);
+    long n = file_fill(fd, buf, sizeof buf);
     size_t len = n < 0 ? 0 : (size_t)n;
 
     if (len > 0 && buf[len - 1] == '\n')
         len -= len > 1 && buf[len - 2] == '\r' ? 2 : 1;
-    int err = n < 0 ? n : mac_key_set(k, buf, len);
+    int err = n < 0 ? (int)n : mac_key_set(k, buf, len);
     wipe(buf, sizeof buf); /* even after an error: part of the key may have been read */
     if (n < 0)
         return complain_errno(why, path, "cannot read the key file: ");

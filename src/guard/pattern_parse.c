@@ -248,15 +248,6 @@ static int literal(struct parser *p)
 
 /* ---- escapes --------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static int bad_hex(struct parser *p, size_t at)
 {
     return refuse(p, at, p->at - at + 1,

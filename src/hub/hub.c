@@ -253,8 +253,8 @@ static void log_serving(const struct hub *h, const char *what)
 {
     const struct hub_settings *s = h->pipeline.settings;
 
-    LOG_INFO(what, ADDR(&s->listen), ", ", DEC(rules_active(&h->rules)->count), " rules, ",
-             DEC(s->hook_count), " webhooks, ",
+    LOG_INFO(what, ADDR(&s->listen), ", ", COUNT(rules_active(&h->rules)->count, "rule"), ", ",
+             COUNT(s->hook_count, "webhook"), ", ",
              ingress_signed(&h->ingress)
                  ? "events are signed"
                  : "events are unsigned: every address in reactor.peers is trusted");
@@ -397,9 +397,9 @@ static int open_journal(struct hub *h)
     if (err < 0 || why.len > 0)
         LOG_ERROR(why.buf);
     if (h->journal.stats.damaged + h->journal.stats.torn > 0)
-        LOG_WARN("journal in ", s->state_dir, ": ", DEC(h->journal.stats.torn),
-                 " bytes of an incomplete last turn and ", DEC(h->journal.stats.damaged),
-                 " damaged bytes skipped; their contents are lost");
+        LOG_WARN("journal in ", s->state_dir, ": ", COUNT(h->journal.stats.torn, "byte"),
+                 " of an incomplete last turn and ", COUNT(h->journal.stats.damaged, "damaged byte"),
+                 " skipped; their contents are lost");
     return err;
 }
 
@@ -458,8 +458,8 @@ static void end(struct hub *h)
     hub_settings_wipe(&pool_settings[h->active]);
     journal_close(&h->journal);
     if (left > 0)
-        LOG_WARN("stopped with ", DEC(left), " unfinished actions");
-    LOG_INFO("stopped after ", DEC(h->pipeline.events), " events");
+        LOG_WARN("stopped with ", COUNT(left, "unfinished action"));
+    LOG_INFO("stopped after ", COUNT(h->pipeline.events, "event"));
     log_flush();
 }
 

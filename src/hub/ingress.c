@@ -21,7 +21,7 @@ static const char *reject_sentence(enum reject why)
         [REJECT_FULL] = "too many connections (CONFIG_CONNECTIONS, reactor.reserved_connections)",
         [REJECT_PEER_FULL] = "too many connections from this address (reactor.max_connections_per_peer)",
         [REJECT_PEER_FAST] = "too many new connections from this address",
-        [REJECT_UNPROVEN] = "no hello and no valid event within 5 s",
+        [REJECT_UNPROVEN] = "no hello and no valid event yet",
         [REJECT_TOO_LONG] = "line longer than CONFIG_EVENT_BYTES",
         [REJECT_UNFINISHED] = "closed in the middle of a line",
         [REJECT_TIMEOUT] = "incomplete line, timed out after 30 s",
@@ -50,7 +50,8 @@ static bool may_log(struct ingress *in)
 
     if (now - in->closed_since_ms >= 60 * 1000) {
         if (in->closed > INGRESS_CLOSED_LINES)
-            LOG_WARN(DEC(in->closed - INGRESS_CLOSED_LINES), " closed connections were not logged");
+            LOG_WARN("closed connections that were not logged: ",
+                     DEC(in->closed - INGRESS_CLOSED_LINES));
         in->closed_since_ms = now;
         in->closed = 0;
     }

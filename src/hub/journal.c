@@ -8,6 +8,7 @@
 
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
+#include "nefia/sys/file.h"
 #include "nefia/sys/frames.h"
 
 /* On-disk format: never renumber. */
@@ -458,25 +459,6 @@ struct line_at {
     size_t len; /* 0: none */
 };
 
-/** Read the line again: there may be more between it and the job than the buffer holds. */
-static int read_line(int fd, const struct line_at *line, uint8_t *to)
-{
-    size_t len = 0;
-
-    while (len < line->len) {
-        ssize_t n = pread(fd, to + len, line->len - len, (off_t)(line->at + len));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return NEFIA_EIO;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return 0;
-}
-
 /** Overwrites the buffer, which the reader must refill. */
 static int report_job(struct journal *s, const struct source *f, const struct frame *frame,
                       const struct line_at *event, bool begun)
@@ -490,9 +472,10 @@ static int report_job(struct journal *s, const struct source *f, const struct fr
     if (event->row == event_row)
         line = *event;
     memmove(s->buf, frame->bytes + JOB_HEAD, rule_len);
-    int err = read_line(f->fd, &line, s->buf + rule_len);
-    if (err < 0)
-        return err;
+    /* Again: there may be more between it and the job than the buffer holds. */
+    long n = file_fill_at(f->fd, line.at, s->buf + rule_len, line.len);
+    if (n < 0)
+        return (int)n;
     s->hooks.job(s->hooks.arg, row, (struct slice){(const char *)s->buf, rule_len},
                  (const char *)s->buf + rule_len, line.len, begun);
     return 0;

@@ -23,13 +23,14 @@ static void tell(struct peers *p, int err, const char *why)
     if (err < 0 && err != p->last)
         LOG_ERROR("peers_from: no connections accepted from ", p->interface, ": ", why);
     else if (err == 0 && p->last != 0)
-        LOG_INFO("peers_from: ", p->interface, " has ", DEC(r->count), " peer networks");
+        LOG_INFO("peers_from: ", p->interface, " has ", COUNT(r->count, "peer network"));
     if (r->left_out > 0 && r->left_out != p->last_left_out)
-        LOG_WARN("peers_from: ", DEC(r->left_out), " networks of ", p->interface,
-                 " do not fit; raise CONFIG_WIREGUARD_NETS");
+        LOG_WARN("peers_from: networks of ", p->interface, " that do not fit: ", DEC(r->left_out),
+                 "; raise CONFIG_WIREGUARD_NETS");
     if (r->too_wide > 0 && r->too_wide != p->last_too_wide)
-        LOG_WARN("peers_from: ", DEC(r->too_wide), " networks of ", p->interface,
-                 " are ignored: too wide to identify a sender (over /8, IPv6 /16)");
+        LOG_WARN("peers_from: networks of ", p->interface,
+                 " that are ignored, too wide to identify a sender (over /8, IPv6 /16): ",
+                 DEC(r->too_wide));
     p->last = err;
     p->last_left_out = r->left_out;
     p->last_too_wide = r->too_wide;

@@ -165,8 +165,8 @@ static int tokenise(jsmn_parser *jsmn, const struct json_scan *s, jsmntok_t *tok
     return 1;
 }
 
-int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
-               unsigned cap, unsigned max_depth, struct json_error *err)
+int json_parse_lax(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
+                   unsigned cap, unsigned max_depth, struct json_error *err)
 {
     struct json_scan s;
     jsmn_parser jsmn;
@@ -182,13 +182,23 @@ int json_parse(struct json_doc *d, const char *text, size_t len, struct json_tok
                            "more values than there is room for");
     for (unsigned i = (unsigned)count; i-- > 0;)
         convert(text, tokens, i);
-    for (unsigned i = 0; i < (unsigned)count; i++) {
+    *d = (struct json_doc){.text = text, .tokens = tokens, .count = (unsigned)count};
+    return 0;
+}
+
+int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
+               unsigned cap, unsigned max_depth, struct json_error *err)
+{
+    int failed = json_parse_lax(d, text, len, tokens, cap, max_depth, err);
+
+    if (failed < 0)
+        return failed;
+    for (unsigned i = 0; i < d->count; i++) {
         const struct json_token *twice =
             tokens[i].type == JSON_OBJECT ? find_duplicate(text, tokens, &tokens[i]) : NULL;
         if (twice != NULL)
             return json_failed(err, text, text + twice->start, NEFIA_EEXIST, "duplicate member");
     }
-    *d = (struct json_doc){.text = text, .tokens = tokens, .count = (unsigned)count};
     return 0;
 }
 

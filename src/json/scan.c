@@ -72,14 +72,6 @@ static bool is_digit(const struct json_scan *s, const char *p)
     return p < s->end && *p >= '0' && *p <= '9';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int32_t json_hex4(const char *p)
 {
     int32_t v = 0;

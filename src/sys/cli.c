@@ -201,10 +201,18 @@ static int find_verb(struct parse *p)
             return CLI_FINE;
         }
     }
-    for (const struct cli_verb *v = p->program->verbs; v->name; v++)
-        if (begins_verb(v, word))
-            return asks_for_help(p) ? print_program_help(p->program)
-                                    : wrong(p, "missing verb after", word, NULL);
+    for (const struct cli_verb *v = p->program->verbs; v->name; v++) {
+        if (!begins_verb(v, word))
+            continue;
+        if (asks_for_help(p))
+            return print_program_help(p->program);
+        if (p->at + 1 == p->argc)
+            return wrong(p, "missing verb after", word, NULL);
+        word = p->argv[p->at + 1];
+        break;
+    }
+    if (word[0] == '-')
+        return wrong(p, "missing verb before", word, CLI_HELP("options come after the verb"));
     return wrong(p, "unknown verb", word, NULL);
 }
 

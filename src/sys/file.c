@@ -56,26 +56,49 @@ int file_lock(int fd)
 
 /* ---- Reading ---- */
 
-static long read_all(int fd, char *buf, size_t cap)
+long file_fill(int fd, void *buf, size_t cap)
 {
     size_t len = 0;
-    char beyond;
 
-    for (;;) {
-        /* With the buffer full, try one byte more to detect a longer file. */
-        bool full = len == cap;
-        ssize_t n = full ? read(fd, &beyond, 1) : read(fd, buf + len, cap - len);
+    while (len < cap) {
+        ssize_t n = read(fd, (char *)buf + len, cap - len);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return NEFIA_EIO;
         if (n == 0)
-            return (long)len;
-        if (full)
-            return NEFIA_ETOOBIG;
+            break;
         len += (size_t)n;
     }
+    return (long)len;
+}
+
+long file_fill_at(int fd, uint64_t at, void *buf, size_t cap)
+{
+    size_t len = 0;
+
+    while (len < cap) {
+        ssize_t n = pread(fd, (char *)buf + len, cap - len, (off_t)(at + len));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return NEFIA_EIO;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    return (long)len;
+}
+
+static long read_all(int fd, void *buf, size_t cap)
+{
+    char beyond;
+    long n = file_fill(fd, buf, cap);
+    long more = n < 0 || (size_t)n < cap ? 0 : file_fill(fd, &beyond, 1);
+
+    return more == 0 ? n : more > 0 ? NEFIA_ETOOBIG : more;
 }
 
 long file_read(const char *path, void *buf, size_t cap)

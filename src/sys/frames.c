@@ -1,11 +1,11 @@
 #include "nefia/sys/frames.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
+#include "nefia/sys/file.h"
 
 /* ---- CRC-32 ---- */
 
@@ -95,17 +95,10 @@ static int fill(struct frame_reader *r, size_t need)
     r->at += r->pos;
     r->len -= r->pos;
     r->pos = 0;
-    while (r->len < need) {
-        ssize_t n = pread(r->fd, r->buf + r->len, r->cap - r->len, (off_t)(r->at + r->len));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return NEFIA_EIO;
-        if (n == 0)
-            return 0;
-        r->len += (size_t)n;
-    }
+    long n = file_fill_at(r->fd, r->at + r->len, r->buf + r->len, r->cap - r->len);
+    if (n < 0)
+        return (int)n;
+    r->len += (size_t)n;
     return 0;
 }
 

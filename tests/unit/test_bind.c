@@ -258,6 +258,31 @@ TEST(lists_of_maps)
     CHECK_INT(bind("{\"points\":[]}"), 0);
 }
 
+TEST(invisible_characters_are_named)
+{
+    static const struct {
+        const char *written;
+        bool invisible;
+    } characters[] = {
+        {"\\u00a0", true},  {"\\u00ad", true},  {"\\u2000", true},  {"\\u200b", true},
+        {"\\u202f", true},  {"\\u2064", true},  {"\\ufeff", true},  {"\\u2028", true},
+        {"\\u2029", true},  {"\\u00a1", false}, {"\\u200c", false}, {"\\u200d", false},
+        {"\\u3000", false}, {"\\ufefe", false}, {"\\ud83d\\ude00", false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(characters); i++) {
+        char doc[64];
+        struct text t;
+        text_init(&t, doc, sizeof doc);
+        text_str(&t, "{\"line\":\"a");
+        text_str(&t, characters[i].written);
+        text_str(&t, "\"}");
+        check_int(bind(doc) < 0, characters[i].invisible, __FILE__, __LINE__, characters[i].written);
+        if (characters[i].invisible)
+            says("has an invisible character");
+    }
+    CHECK_INT(bind("{\"names\":[\"a\\u00a0b\"]}"), 0); /* it may be a path */
+}
+
 TEST(one_line_and_several)
 {
     CHECK_INT(bind("{\"text\":\"a\\nb\\tc\\b\",\"line\":\"\xC3\xA9 ~\"}"), 0);
@@ -344,6 +369,6 @@ TEST(given_means_with_something_in_it)
 }
 
 TEST_MAIN(members_of_every_size, what_is_not_given, converters_say_why, lists_of_texts,
-          lists_of_maps, one_line_and_several, keys_that_are_not_ours,
+          lists_of_maps, invisible_characters_are_named, one_line_and_several, keys_that_are_not_ours,
           a_secret_is_taken_out_of_the_tree, warnings_are_no_errors,
           given_means_with_something_in_it)

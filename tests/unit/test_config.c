@@ -270,7 +270,8 @@ TEST(reports_what_the_golden_files_say)
         "wrong-types", "secrets",        "unsupported", "two-documents", "tab",
         "unclosed",    "unclosed-quote", "colon",       "latin1",        "nul",
         "list",        "scalar",         "odd-key",     "empty-key",     "deep",
-        "broken",      "twice",          "many-errors", "controls",
+        "broken",      "twice",          "many-errors", "controls",      "secrets-twice",
+        "lone",
     };
     char buf[96];
     struct text path;
@@ -286,7 +287,7 @@ TEST(reports_what_the_golden_files_say)
             files++;
         }
     }
-    CHECK(files >= (IS_ENABLED(CONFIG_YAML) ? 35 : 14));
+    CHECK(files >= (IS_ENABLED(CONFIG_YAML) ? 38 : 15));
 }
 
 TEST(yaml_and_json_bind_equally)
@@ -316,6 +317,59 @@ TEST(yaml_and_json_bind_equally)
         describe(&tree, config.nodes);
         CHECK_STR(twin, bound);
     }
+}
+
+/** Every line of `list` is one of `of`. */
+static void check_lines_within(char *list, const char *of)
+{
+    for (char *line; (line = next_line(&list)) != NULL;) {
+        const char *at = of;
+        size_t len = strlen(line);
+        while ((at = strstr(at, line)) != NULL && !((at == of || at[-1] == '\n') && at[len] == '\n'))
+            at++;
+        if (at == NULL)
+            check_str(line, "a line of the YAML example", __FILE__, __LINE__, "the example in JSON");
+    }
+}
+
+/** "beacons.disk_usage.interval=5m", a line each; the items of a list are not told apart. */
+static void list_values(struct text *t, const struct node *n, const char *path)
+{
+    char buf[128];
+    struct text where;
+
+    text_init(&where, buf, sizeof buf);
+    if (n->key != NULL)
+        config_where_key(&where, path, n->key);
+    else
+        text_str(&where, path);
+    for (const struct node *m = node_first(&config, n); m != NULL; m = node_next(&config, m))
+        list_values(t, m, buf);
+    if (n->type != NODE_SCALAR)
+        return;
+    text_str(t, buf);
+    text_char(t, '=');
+    text_str(t, n->value);
+    text_char(t, '\n');
+}
+
+/* What a build without YAML installs has nothing that the other example has not. */
+TEST(the_example_in_json_is_part_of_the_one_in_yaml)
+{
+    struct text list;
+
+    setup();
+    REQUIRE(config_load(&config, "rootfs-overlay/etc/nefia/nefia.json", &arena, work, sizeof work) == 0);
+    text_init(&list, twin, sizeof twin);
+    list_values(&list, config.nodes, "");
+    CHECK(strstr(twin, "beacons.disk_usage.interval=5m\n") != NULL);
+    if (!IS_ENABLED(CONFIG_YAML))
+        return;
+    setup();
+    REQUIRE(config_load(&config, "rootfs-overlay/etc/nefia/nefia.yaml", &arena, work, sizeof work) == 0);
+    text_init(&list, bound, sizeof bound);
+    list_values(&list, config.nodes, "");
+    check_lines_within(twin, bound);
 }
 
 TEST(binds_values)
@@ -520,7 +574,8 @@ TEST(every_prefix_is_survived)
     }
 }
 
-TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally, binds_values,
+TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally,
+          the_example_in_json_is_part_of_the_one_in_yaml, binds_values,
           what_is_not_given_has_its_default, a_refused_value_leaves_the_default,
           secrets_are_never_repeated, tenths, integers_and_bools_and_words,
           a_file_that_does_not_fit_names_what_to_raise, a_file_that_is_not_there_says_why,

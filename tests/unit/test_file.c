@@ -88,6 +88,36 @@ TEST(writes_and_reads_whole_files)
     check_content("two");
 }
 
+TEST(fills_a_buffer)
+{
+    char buf[8] = "-------";
+
+    make_dir();
+    CHECK_INT(file_write_atomic(path, "0123456789", 10), 0);
+    int fd = open(path, O_RDONLY);
+    CHECK_INT(file_fill_at(fd, 2, buf, 3), 3);
+    CHECK_STR(buf, "234----");
+    CHECK_INT(file_fill_at(fd, 8, buf, 7), 2); /* the file ends */
+    CHECK_STR(buf, "894----");
+    CHECK_INT(file_fill_at(fd, 11, buf, 7), 0);
+    CHECK_INT(file_fill_at(fd, 0, buf, 0), 0);
+    CHECK_INT(file_fill(fd, buf, 3), 3); /* the position is another matter */
+    CHECK_STR(buf, "012----");
+    CHECK_INT(file_fill(fd, buf, 7), 7);
+    CHECK_INT(file_fill(fd, buf, 7), 0);
+    CHECK_STR(buf, "3456789");
+    close(fd);
+    CHECK_INT(unlink(path), 0);
+    fd = open(dir, O_RDONLY | O_DIRECTORY);
+    errno = 0;
+    CHECK_INT(file_fill_at(fd, 0, buf, 7), NEFIA_EIO);
+    CHECK_INT(errno, EISDIR);
+    errno = 0;
+    CHECK_INT(file_fill(fd, buf, 7), NEFIA_EIO);
+    CHECK_INT(errno, EISDIR);
+    close(fd);
+}
+
 TEST(relative_paths_work)
 {
     char here[FILE_PATH_MAX], buf[8];
@@ -257,6 +287,6 @@ TEST(locking_waits_for_release)
 }
 
 TEST_MAIN(a_lock_is_exclusive, locking_waits_for_release, joins_paths_within_bounds,
-          writes_and_reads_whole_files, relative_paths_work, failed_write_leaves_the_old_file,
-          failed_rename_leaves_nothing, numbers_are_restored, damage_at_every_byte_reads_as_zero,
-          state_knows_its_name, cleaned_up)
+          writes_and_reads_whole_files, fills_a_buffer, relative_paths_work,
+          failed_write_leaves_the_old_file, failed_rename_leaves_nothing, numbers_are_restored,
+          damage_at_every_byte_reads_as_zero, state_knows_its_name, cleaned_up)

@@ -119,7 +119,7 @@ TEST(peers_come_and_go)
     CHECK_INT(changes, 2);
     CHECK(!has("10.77.0.2"));
     CHECK(has("10.77.0.3"));
-    CHECK_INT(logged("has 1 peer networks"), 1);
+    CHECK_INT(logged("has 1 peer network"), 1);
 }
 
 TEST(unreadable_list_is_empty_and_logged_once)
@@ -139,7 +139,7 @@ TEST(unreadable_list_is_empty_and_logged_once)
     refusal = 0;
     half_a_minute();
     CHECK(has("10.77.0.2"));
-    CHECK_INT(logged("wg0 has 1 peer networks"), 2);
+    CHECK_INT(logged("wg0 has 1 peer network"), 2);
 }
 
 TEST(overflow_is_logged_once)
@@ -152,7 +152,7 @@ TEST(overflow_is_logged_once)
     half_a_minute();
     CHECK(has("10.0.0.2"));
     CHECK(!has("10.0.0.3"));
-    CHECK_INT(logged("1 networks of wg0 do not fit; raise CONFIG_WIREGUARD_NETS"), 1);
+    CHECK_INT(logged("networks of wg0 that do not fit: 1; raise CONFIG_WIREGUARD_NETS"), 1);
 }
 
 TEST(a_reload_follows_another_or_none)

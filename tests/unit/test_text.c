@@ -32,6 +32,11 @@ TEST(builds_from_pieces)
     text_reset(&t);
     CHECK_STR(buf, "");
     CHECK_STR(DEC(-42), "-42");
+    for (int n = 0; n <= 2; n++) {
+        const char *const parts[] = {COUNT(n, "event")};
+        CHECK_STR(parts[1], " event");
+        CHECK_STR(parts[2], n == 1 ? "" : "s");
+    }
     CHECK_STR(DEC(INT64_MIN), "-9223372036854775808");
 }
 
@@ -277,6 +282,7 @@ TEST(integers)
 
 TEST(hex)
 {
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
     uint8_t out[3];
 
     CHECK_INT(parse_hex("00ff1a", 6, out, 3), 0);
@@ -286,6 +292,11 @@ TEST(hex)
     CHECK_INT(parse_hex("00FF1A", 6, out, 3), NEFIA_EINVAL);
     CHECK_INT(parse_hex("00fg1a", 6, out, 3), NEFIA_EINVAL);
     CHECK_INT(parse_hex("", 0, out, 0), 0);
+    for (int c = -1; c < 256; c++) {
+        const char *at = c > 0 ? strchr(digits, c) : NULL;
+        int digit = at ? (int)(at - digits) % 16 : -1;
+        CHECK_INT(hex_digit(c), digit);
+    }
 }
 
 TEST(utf8_every_character)

@@ -98,7 +98,7 @@ static const struct {
     {"a: [\n\tb]\n", 2, "a tab in the indentation"},
     {"a: |\n\tb\n", 2, "a tab in the indentation"},
     {"a: 1\n  b: 2\n", 2, "indented deeper than the line above"},
-    {"a:\n  b: 1\n    c: 2\n", 3, "a: indented deeper than the line above"},
+    {"a:\n  b: 1\n    c: 2\n", 3, "a.b: indented deeper than the line above"},
     {"a:\n    b: 1\n  c: 2\n", 3, "the indentation matches no line above"},
     {"  a: 1\nb: 2\n", 2, "the indentation matches no line above"},
     {"reactor: hub:1\n  - hub:2\n", 2, "indented deeper than the line above"},
@@ -150,6 +150,27 @@ static const struct {
     {"\xFF\xFE"
      "a",
      1, "the file is UTF-16"},
+    /* ---- the item it is in, from 0 ---- */
+    {"a:\n  - b c\n    d: e\n", 2, ": a[0]: a key without a colon"},
+    {"a:\n  - b: c\n  - d e\n    f: g\n", 3, ": a[1]: a key without a colon"},
+    {"a:\n  - b\n  - c\n    d: e\n", 3, ": a[1]: a key without a colon"},
+    {"a:\n  - 'b' c\n", 2, ": a[0]: text after the closing quote"},
+    {"a:\n  - b: 'c' d\n", 2, ": a[0].b: text after the closing quote"},
+    {"a:\n  - [b] c\n", 2, ": a[0]: text after the closing quote"},
+    {"a:\n  - [b]\n  - [c] d\n", 3, ": a[1]: text after the closing quote"},
+    {"a:\n  - b: [c] d\n", 2, ": a[0].b: text after the closing quote"},
+    {"a:\n  - b: c\n    d:\n      e: f\n     g: h\n", 5, ": a[0].d: the indentation matches no"},
+    {"a: [b: c]\n", 1, ": a[0]: a colon in a list"},
+    {"a: [b, 'c' 'd']\n", 1, ": a[2]: no comma before this"},
+    {"a: [\n  'b,\n  'c'\n  ]\n", 2, ": a[0]: the quote that opens here"},
+    {"a: [b, [c]\n", 1, ": a: the [ that opens here"},
+    {"a: [[b, c\n", 1, ": a[0]: the [ that opens here"},
+    {"a:\n  - b\n  - {c: d\n", 3, ": a[1]: the { that opens here"},
+    {"a:\n  - b: [c, d\n", 2, ": a[0].b: the [ that opens here"},
+    {"a: [@b]\n", 1, ": a[0]: text that begins with"},
+    {"a: [b, \"\\d\"]\n", 1, ": a[1]: an unknown escape"},
+    {"secret:\n  - [b] c\n", 2, ".yaml:2: secret: text after the closing quote"},
+    {"secret: {b: [c] d}\n", 1, ".yaml:1: secret: no comma before this"},
 };
 
 TEST(names_the_line_and_the_mistake)

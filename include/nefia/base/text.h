@@ -52,6 +52,8 @@ int parse_i64(const char *s, size_t len, int64_t *out);
 /** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is rejected for want of a
  * unit. Limit: 366 days. */
 int parse_duration_ms(const char *s, size_t len, uint64_t *out);
+/** Value of a hex digit of either case, -1 of anything else. */
+int hex_digit(int c);
 /** n bytes from 2n lower-case hex digits; NEFIA_EINVAL for anything else. */
 int parse_hex(const char *s, size_t len, uint8_t *out, size_t n);
 /** RFC 3339 with `Z` or an offset, to seconds since 1970; a fraction is ignored. */
@@ -82,6 +84,8 @@ struct decimal {
 };
 struct decimal text_dec(int64_t v);
 #define DEC(v) (text_dec((int64_t)(v)).text)
+/** "1 event", "2 events", for the same lists: COUNT(n, "event"). */
+#define COUNT(n, noun) DEC(n), " " noun, (n) == 1 ? "" : "s"
 /** A macro's expansion as a string literal: "at most " LITERAL(CONFIG_X) " of them". */
 #define LITERAL(macro) LITERAL_OF(macro)
 #define LITERAL_OF(tokens) #tokens

@@ -34,6 +34,13 @@ struct node {
     uint16_t first;    /* index of the first child, 0: none */
 };
 
+/** The file of a program that is given none. */
+#ifdef CONFIG_YAML
+#define CONFIG_DEFAULT_FILE "/etc/nefia/nefia.yaml"
+#else
+#define CONFIG_DEFAULT_FILE "/etc/nefia/nefia.json"
+#endif
+
 #define CONFIG_MAX_DEPTH 16
 #define CONFIG_MESSAGE_BYTES 512 /* longest report, with its NUL; a longer one is cut */
 #define CONFIG_MOST_REPORTS 20   /* further errors are only counted; config_done tells how many */
@@ -115,7 +122,7 @@ bool config_is_secret(const char *key);
 /* ---- fields ---- */
 
 enum field_type {
-    FIELD_STRING,   /* const char *, without control characters; null when not given */
+    FIELD_STRING,   /* const char *, without control or invisible characters; null when not given */
     FIELD_TEXT,     /* the same with any character but NUL: a command, of several lines too */
     FIELD_SECRET,   /* char * (FIELD_SECRET_KEY): its owner wipes it when it is no longer needed */
     FIELD_BOOL,     /* bool: true, false, yes, no, on, off */
@@ -195,8 +202,8 @@ struct field {
 /** Bind map n against a table ended by a field with a null name, into `out`. Every member named in
  * the table is set: from the file, else from its default, else zero, null or -1 as at field_type.
  * Every problem is reported, none stops the others: unknown key with the nearest known one, wrong
- * type, out of range, missing, bad word, control characters, a secret in a file that all users can
- * read. A value that is refused leaves the default.
+ * type, out of range, missing, bad word, control or invisible characters, a secret in a file that all
+ * users can read. A value that is refused leaves the default.
  * An empty value (`key:`, ~, null) counts as not given for FIELD_NODE and FIELD_LIST and is an
  * error for the others.
  * where: the dotted path of n for messages ("reactor.rules[2]"; "" at the root). n null, or empty:
@@ -223,7 +230,7 @@ void config_error(struct config *c, const struct node *n, const char *where, ...
 /** What is no error, in the same form; with "warning: " before WHERE where c->warn is null. */
 void config_warn(struct config *c, const struct node *n, const char *where, ...)
     __attribute__((sentinel));
-/** Paths for `where`: appends "where.key", or "where[index]". t is not reset. */
+/** Paths for `where`: appends "where.key", or "where[index]", which counts from 0. t is not reset. */
 void config_where_key(struct text *t, const char *where, const char *key);
 void config_where_item(struct text *t, const char *where, unsigned index);
 

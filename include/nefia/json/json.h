@@ -53,7 +53,12 @@ struct json_error {
 int json_parse(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
                unsigned cap, unsigned max_depth, struct json_error *err);
 
-/** The same result, and the same tokens, in one pass over the text; all names of an object are
+/** The same, but nobody looks for duplicate members: that is left to a caller who has to look at all of
+ * them anyway. */
+int json_parse_lax(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,
+                   unsigned cap, unsigned max_depth, struct json_error *err);
+
+/** The same result as json_parse, and the same tokens, in one pass over the text; all names of an object are
  * compared only where they were made to collide. Of several mistakes it may name another one first.
  * With JSON_FAST only: for the hub's events. */
 int json_parse_fast(struct json_doc *d, const char *text, size_t len, struct json_token *tokens,

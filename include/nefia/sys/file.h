@@ -16,6 +16,10 @@ int file_join(char out[FILE_PATH_MAX], const char *dir, const char *name);
 /** Read at most cap bytes. Return: bytes; NEFIA_ENOTFOUND; NEFIA_EIO (errno); NEFIA_ETOOBIG if the
  * file is longer; NEFIA_EINVAL if it is not a regular file. */
 long file_read(const char *path, void *buf, size_t cap);
+/** Read cap bytes, fewer only where the file ends: from the descriptor's position, or from byte `at`,
+ * which leaves that position alone. Return: bytes, or NEFIA_EIO (errno). */
+long file_fill(int fd, void *buf, size_t cap);
+long file_fill_at(int fd, uint64_t at, void *buf, size_t cap);
 /** Replace a file atomically, mode 0600: temporary file beside it, fsync, rename, fsync of the
  * directory. After a power cut either the old or the new content is there. On error the old file
  * stays and the temporary one is removed (if only the last fsync failed with NEFIA_EIO, the new
