@@ -20,7 +20,7 @@ static struct loop loop;
 static struct pollfd pollfds[2];
 static struct watch *polled[2];
 static struct connection connections[1];
-static char buffer[2 * CONNECTION_BYTES];
+static struct admission_entry entries[4];
 static struct listener listener;
 
 /** Result of one run. */
@@ -31,30 +31,30 @@ struct outcome {
 static struct outcome now;
 static unsigned line_number;
 
-static void on_speak(void *arg, struct session *s, struct text *out)
+static void on_output(void *arg, struct session *s, struct text *out)
 {
     (void)arg;
     (void)s;
     (void)out;
 }
 
-static int on_line(void *arg, struct session *s, const char *line, size_t len, const char *sig,
-                   size_t sig_len)
+static int on_unit(void *arg, struct session *s, const struct link_unit *u)
 {
     (void)arg;
     /* Some are deferred. */
     if (!s->overdue && line_number++ % 7 == 3)
         return NEFIA_EAGAIN;
-    MUST(len <= CONFIG_EVENT_BYTES && !memchr(line, '\n', len));
-    MUST((sig != NULL) == listener.with_signatures);
-    MUST(sig == NULL || (sig_len <= 65 && !memchr(sig, '\n', sig_len)));
+    MUST(u->line.len <= CONFIG_EVENT_BYTES && !memchr(u->line.ptr, '\n', u->line.len));
+    MUST((u->sig.ptr != NULL) == listener.with_signatures);
+    MUST(!u->sig.ptr || (u->sig.len <= 65 && !memchr(u->sig.ptr, '\n', u->sig.len)));
     now.lines++;
-    now.hash = hash_bytes(now.hash, line, len);
+    now.hash = hash_bytes(now.hash, u->line.ptr, u->line.len);
     now.hash = hash_bytes(now.hash, "\n", 1);
-    if (sig)
-        now.hash = hash_bytes(now.hash, sig, sig_len);
+    if (u->sig.ptr)
+        now.hash = hash_bytes(now.hash, u->sig.ptr, u->sig.len);
+    s->proven = true;
     /* As in the pipeline: malformed input ends the connection. */
-    return sig && sig_len != 64 ? NEFIA_EAUTH : 0;
+    return u->sig.ptr && u->sig.len != 64 ? NEFIA_EAUTH : 0;
 }
 
 static void on_turn_end(void *arg)
@@ -62,11 +62,19 @@ static void on_turn_end(void *arg)
     (void)arg;
 }
 
-static void on_rejected(void *arg, const struct addr *peer, enum reject why, const char *what)
+static void on_closed(void *arg, struct session *s)
+{
+    (void)arg;
+    (void)s;
+}
+
+static void on_rejected(void *arg, const struct addr *peer, enum reject why, const char *what,
+                        bool quiet)
 {
     (void)arg;
     (void)peer;
     (void)what;
+    (void)quiet;
     now.rejected = now.rejected * REJECT_COUNT + (unsigned)why + 1;
 }
 
@@ -77,12 +85,19 @@ static bool on_allowed(void *arg, const struct addr *peer)
     return true;
 }
 
+static uint64_t random_below(uint64_t n)
+{
+    return n / 2;
+}
+
 static struct outcome run(const unsigned char *data, size_t size, size_t piece,
                           bool with_signatures)
 {
-    const struct listener_hooks hooks = {.line = on_line,
+    const struct listener_hooks hooks = {.opened = on_output,
+                                         .unit = on_unit,
                                          .turn_end = on_turn_end,
-                                         .respond = on_speak,
+                                         .answer = on_output,
+                                         .closed = on_closed,
                                          .rejected = on_rejected,
                                          .allowed = on_allowed};
     const struct addr peer = {.family = AF_INET};
@@ -92,10 +107,11 @@ static struct outcome run(const unsigned char *data, size_t size, size_t piece,
     line_number = 0;
     clock_fake_init(&fake, 1000, 0);
     loop_init(&loop, &fake.clock, pollfds, polled, 2);
-    listener_init(&listener, &loop, connections, 1, buffer, sizeof buffer, &hooks);
+    listener_init(&listener, &loop, connections, 1, entries, ARRAY_SIZE(entries), &hooks);
+    listener.random_below = random_below;
     listener.with_signatures = with_signatures;
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-    welcome(&listener, ends[0], &peer);
+    arrive(&listener, ends[0], &peer);
     for (size_t at = 0; at < size && listener.open;) {
         size_t n = size - at < piece ? size - at : piece;
         ssize_t sent = send(ends[1], data + at, n, MSG_NOSIGNAL);
@@ -110,7 +126,10 @@ static struct outcome run(const unsigned char *data, size_t size, size_t piece,
         listener_resume(&listener);
     }
     MUST(listener.held == 0);
-    MUST(listener.open == 0 && loop.watches == 0 && !loop.first_timer);
+    MUST(listener.open == 0 && loop.watches == 0);
+    fake.now_ms += IDLE_TIMEOUT_MS;
+    loop_turn(&loop, 0);
+    MUST(!loop.first_timer);
     return now;
 }
 
