@@ -222,7 +222,7 @@ static void say_hello(struct sender *s, const struct mac_key *key, struct slice 
 
     if (link_beacon_greeting(&s->link, greeting) < 0)
         die("greeting");
-    snprintf(hello.host_id, sizeof hello.host_id, "site-%02d-router", s->host);
+    snprintf(hello.host_id, sizeof hello.host_id, "site-%02d-gw", s->host);
     memset(hello.nonce, s->host, sizeof hello.nonce);
     text_init(&t, out, sizeof out);
     link_beacon_hello(&s->link, key, &hello, 0, &t);
