@@ -4,7 +4,7 @@
     docs.py block NAME              print the fenced block with test=NAME, wrong=NAME or output=NAME
     docs.py fences NAME...          every block says how it is tested; the names are the tests that there are
     docs.py configurations DIR      write every YAML block into DIR, with DIR for /etc/nefia
-    docs.py json | links | paths | defaults | limits | events | messages | bench
+    docs.py json | links | paths | defaults | limits | events | messages | bench | wire
     docs.py symbols | targets FILE  FILE: what `make help` prints
     docs.py keys | verbs BIN        BIN: the directory with both programs
     docs.py status BEACON HUB TEXT  files: what `status --json` of both programs prints, and the hub's `status`
@@ -389,6 +389,17 @@ def messages():
         if heading == "When something is wrong":
             for code in CODE.findall(row[0]):
                 check(code in everything, "docs/operations.md", f"no program says: {code}")
+
+
+def wire():
+    """The session of docs/wire.md, as tests/fake/link2.py computes it and tests/unit/test_link.c checks it."""
+    sys.path.append("tests/fake")
+    import link2
+    for name, text in (("session", link2.session_text()), ("session-keys", link2.keys_text())):
+        block = block_of(name)
+        check(block.text == text, block, "not what `tests/fake/link2.py` computes")
+    golden = pathlib.Path("tests/golden/link.h")
+    check(golden.read_text() == link2.header_text(), golden, "not what `tests/fake/link2.py header` prints")
 
 
 def bench():
