@@ -412,7 +412,7 @@ def bench():
 
 CHECKS = {"fences": fences, "configurations": configurations, "json": json_blocks, "links": links, "paths": paths,
           "symbols": symbols, "targets": targets, "defaults": defaults, "keys": keys, "limits": limits, "verbs": verbs, "status": status,
-          "events": events, "messages": messages, "bench": bench}
+          "events": events, "messages": messages, "bench": bench, "wire": wire}
 
 if __name__ == "__main__":
     if sys.argv[1] == "block":
