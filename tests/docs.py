@@ -28,7 +28,7 @@ CELL = re.compile(r"(?<!\\)\|")
 # Made by a reader of docs/extending.md.
 EXAMPLES = {"src/beacon/sensors/load.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
-VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|Z|"
+VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
                        r"AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
                        r"KERNEL_HEADERS|LDFLAGS|LIBC|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
 
