@@ -16,8 +16,11 @@ in FILE), `error`, `unknown {...}`, `over REASON`. Modes:
     withhold    link, but acknowledges nothing while there is a file FILE.withhold
     refuse=TYPE link, but refuses events of that type
     forget      link, with a memory that lasts for one connection
+    once        link, as a hub whose rules are not idempotent: an unsure event that is new goes to FILE.link as `maybe {...}`
     window=N    link, with that window
     cut=N       link, but closes each connection after that many events, the last of which is not acknowledged
+    mutant=WHAT link, weakened as link2.mutate does; early: acknowledges events that it does not keep, now and then; sessions: a
+                hello does not end the host's other sessions
     error=TEXT  answers a hello with an unsigned error
 
 SIGTERM ends it as a real hub ends: it closes its sending side, reads what is still under way, and leaves."""
@@ -53,7 +56,7 @@ class Peer:
         key = hub.options.key
         self.end = link2.HubEnd((lambda _: [key]) if key else None)
         self.memory = link2.HubMemory() if "forget" in hub.options else hub.memory
-        self.greeted = False
+        self.greeted = self.unsure = False
         self.acked = self.events = 0
         options = hub.options
         if "rubbish" in options:
@@ -107,6 +110,7 @@ class Peer:
             return self.event(line)
         if line.said is not None and ("unsure" in line.said or "error" in line.said):
             self.hub.note(next(iter(line.said)))
+            self.unsure = "unsure" in line.said
         elif line.said is None:
             self.send(self.end.refuse(line.number, "not JSON", options.window))
         else:
@@ -122,6 +126,7 @@ class Peer:
             return True
         if "wrong-key" in options:
             self.end.key_out = bytes(32)
+        self.hub.end_others(self)
         if "mute" not in options:
             self.send(self.end.welcome(self.memory.hello(line.said["hello"]), options.window))
             self.acked = 1
@@ -136,8 +141,13 @@ class Peer:
             self.refuse(line, "another host_id")
         else:
             verdict = self.memory.take(self.end.hello, line.said) if line.number else "new"
+            unsure, self.unsure = self.unsure, False
             if verdict == "below":
                 self.refuse(line, "below the window")
+            elif verdict == "new" and unsure and "once" in options:
+                self.hub.note("maybe %s" % line.bytes.decode())
+            elif verdict == "new" and options.set.get("mutant") == "early" and self.events % 16 == 15:
+                pass
             elif verdict == "new":
                 self.hub.out.write(line.bytes + b"\n")
             else:
@@ -180,7 +190,21 @@ class Hub:
             except OSError:
                 pass
 
+    def end_others(self, peer):
+        """A verified hello ends the other sessions of its host, before anything more of theirs is read."""
+        if self.options.set.get("mutant") == "sessions":
+            return
+        for connection, other in list(self.peers.items()):
+            if other is not peer and other.end.hello and other.end.hello["host_id"] == peer.end.hello["host_id"]:
+                try:
+                    other.send(other.end.error("another session of this host"))
+                except OSError:
+                    pass
+                self.close(connection)
+
     def close(self, connection):
+        if connection not in self.peers:
+            return
         self.waiting.unregister(connection)
         connection.close()
         self.peers.pop(connection, None)
@@ -209,7 +233,7 @@ class Hub:
             for key, _ in self.waiting.select(0.05):
                 if key.fileobj is self.listener:
                     self.accept()
-                else:
+                elif key.fileobj in self.peers:
                     self.serve(key.fileobj)
             for connection, peer in list(self.peers.items()):
                 try:
@@ -220,5 +244,6 @@ class Hub:
 
 if __name__ == "__main__":
     hub = Hub(Options(sys.argv[1:]))
+    link2.mutate(hub.options.set.get("mutant"))
     signal.signal(signal.SIGTERM, hub.end)
     hub.run()

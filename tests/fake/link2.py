@@ -79,6 +79,16 @@ class End:
         self.data = lines.pop()
         return lines
 
+    def split(self, data, count):
+        """One by one what take() makes of whole units of count() lines, so that the caller may answer in between."""
+        self.data += data
+        while (lines := self.cut(count())) is not None:
+            try:
+                said = self.take(*lines)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise LinkError("malformed: %r" % lines[0][:80]) from None
+            yield said
+
     def verify(self, line, signature):
         if self.key_in and not hmac.compare_digest(line_mac(self.key_in, self.lines_in + 1, line), signature):
             raise LinkError("wrong signature")
@@ -86,7 +96,7 @@ class End:
 
 
 class BeaconEnd(End):
-    """feed() returns what the hub said, verified; the first is its greeting, which hello() answers."""
+    """feed() yields what the hub said, verified; the first is its greeting, which hello() answers before the next is asked for."""
 
     def __init__(self, key, host, boot, plain=False, nonce=None):
         super().__init__()
@@ -103,13 +113,7 @@ class BeaconEnd(End):
         return self.nonce[:8].hex()
 
     def feed(self, data):
-        self.data += data
-        found = []
-        while True:
-            lines = self.cut(1 if self.greeting is None or not self.key else 2)
-            if lines is None:
-                return found
-            found.append(self.take(*lines))
+        return self.split(data, lambda: 1 if self.greeting is None or not self.key else 2)
 
     def end(self):
         """The hub has closed. Before the welcome it may say why in a line that nobody signed: believed only as a reason to log."""
@@ -123,6 +127,8 @@ class BeaconEnd(End):
                 raise LinkError("not a greeting of version 2")
             self.greeting = line
             return said
+        if self.key and not self.key_in:
+            raise LinkError("a line before the hello")
         self.verify(line, signature)
         said = parse(line)
         if "welcome" in said:
@@ -156,7 +162,7 @@ Line = collections.namedtuple("Line", "number bytes said")  # number 0: of a pla
 
 
 class HubEnd(End):
-    """feed() returns Lines, verified. keys(host_id): the keys that the host may have, [] if it is refused; keys None: no signatures.
+    """feed() yields Lines, verified. keys(host_id): the keys that the host may have, [] if it is refused; keys None: no signatures.
     After a hello, welcome() is due."""
 
     def __init__(self, keys, nonce=None):
@@ -171,11 +177,7 @@ class HubEnd(End):
         return self.greeting + b"\n"
 
     def feed(self, data):
-        self.data += data
-        found = []
-        while lines := self.cut(2 if self.keys else 1):
-            found.append(self.take(*lines))
-        return found
+        return self.split(data, lambda: 2 if self.keys else 1)
 
     def take(self, line, signature=b""):
         if self.hello is not None:
@@ -374,6 +376,18 @@ class Delivery:
         return out
 
 
+# ---- faults on purpose ----
+
+def mutate(what):
+    """Weaken both ends, to see that the tests of attacks notice: "counter": lines are not numbered; "nonce": the hello is not part of
+    the keys. ("early" is the fake hub's.)"""
+    whole_mac, whole_key = line_mac, session_key
+    if what == "counter":
+        globals()["line_mac"] = lambda key, number, line: whole_mac(key, 0, line)
+    elif what == "nonce":
+        globals()["session_key"] = lambda key, label, greeting, hello: whole_key(key, label, greeting, b"")
+
+
 # ---- golden bytes ----
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -390,7 +404,7 @@ def golden():
     def send(who, data):
         lines = data.split(b"\n")[:-1]
         said.extend((who, *(lines[i:i + 2] + [b""])[:2]) for i in range(0, len(lines), 2))
-        (hub if who == "beacon" else beacon).feed(data)
+        list((hub if who == "beacon" else beacon).feed(data))
 
     send("hub", hub.greet())
     send("beacon", beacon.hello())
