@@ -83,7 +83,7 @@ class Session:
         self.sender, self.hub = sender, None
         self.recording = Recording()
         self.flows = {UP: Flow(self, UP, None), DOWN: Flow(self, DOWN, sender)}
-        self.whole = "clean" if self.mitm.honest else choose(self.chance, WHOLE)
+        self.whole = "clean" if self.mitm.honest or way.script else choose(self.chance, WHOLE)
         self.acts, self.played = {}, []
         if self.whole == "acts":
             for _ in range(self.chance.choice((1, 1, 1, 2, 3))):
@@ -97,7 +97,7 @@ class Session:
 
     def expire(self):
         """Unless lines are held back: then release() ends it."""
-        if not self.mitm.honest and self.flows[UP].held is None:
+        if not self.mitm.honest and not self.way.script and self.flows[UP].held is None:
             self.close()
 
     # ---- beginning ----
@@ -146,6 +146,10 @@ class Session:
 
     def unit(self, flow, unit):
         if flow.swallowing:
+            return
+        if self.way.script:
+            for other in self.way.script(self, flow, unit):
+                self.pass_on(flow, other)
             return
         if flow.held is not None:
             flow.held.append(unit)
@@ -317,10 +321,12 @@ class Session:
 
 
 class Way:
-    """A port of his, and the hub behind it. One for each sender, so that recordings are of the same host."""
+    """A port of his, and the hub behind it. One for each sender, so that recordings are of the same host. script(session, flow, unit):
+    what goes over in place of the unit, as a list; then nothing is drawn. The greeting is unit 0 of its flow."""
 
     def __init__(self, mitm, label, hub, port=0, pairs=True):
         self.mitm, self.label, self.hub, self.pairs = mitm, label, hub, pairs
+        self.script = None
         self.sessions = 0
         self.recordings = []
         self.late = []

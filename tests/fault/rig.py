@@ -195,11 +195,11 @@ class Daemon:
 class Hub(Daemon):
     """Its one rule acts on every event, by appending it to the file `acted`, after `command` where one is given."""
 
-    def __init__(self, rig, name="hub", prefix=(), address="127.0.0.1", command=None, state_dir=None, **more):
+    def __init__(self, rig, name="hub", prefix=(), address="127.0.0.1", command=None, state_dir=None, acted="acted", **more):
         [self.port] = free_ports()
         self.address = address
         self.state_dir = state_dir or rig.path(name + ".state")
-        self.acted = rig.path("acted")
+        self.acted = rig.path(acted)
         command = (command or "") + "printf '%%s\\n' \"$NEFIA_EVENT\" >>%s" % self.acted
         self.reactor = {
             "listen_address": address, "listen_port": self.port, "hmac_key": KEY, "state_dir": self.state_dir,

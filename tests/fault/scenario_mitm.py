@@ -148,7 +148,7 @@ class Beacons:
 
     def __init__(self, rig, man, hub, count):
         self.rig = rig
-        self.all, self.emitted, self.killed = [], set(), 0
+        self.all, self.emitted, self.boots, self.killed = [], set(), set(), 0
         for i in range(count):
             way = man.way("beacon-%d" % i, (hub.address, hub.port))
             self.all.append(Beacon(rig, "beacon-%d" % i, hub, address="127.0.0.1", flash=i == count - 1,
@@ -169,6 +169,7 @@ class Beacons:
             b.signal(signal.SIGHUP)
         if self.all and self.rig.random.random() < 0.02 and self.all[-1].status():
             self.emitted |= self.all[-1].emitted()
+            self.boots.add(self.all[-1].status()["boot"])
             self.all[-1].kill()
             self.all[-1].start()
             self.all[-1].ready()
@@ -225,6 +226,10 @@ def run(rig, sessions, fake, mutant, acts):
         v.join()
     rig.check("every action ends", within(hub.idle))
     emitted = beacons.emitted.union(*(v.emitted for v in volume), *(b.emitted() for b in beacons.all))
+    # What the killed beacon said of its own between its last answer and its end.
+    beyond = {e for e in hub.acts() if beacons.all and e[0] == beacons.all[-1].host and e[1] in beacons.boots} - emitted
+    rig.check("at most one event of a life is one it could not tell us of", len({e[1] for e in beyond}) == len(beyond), sorted(beyond))
+    emitted |= beyond
     lost = sum(sum(b.status()["lost"].values()) for b in beacons.all)
     rig.check("the hub stops in order", hub.stop() == 0)
 
