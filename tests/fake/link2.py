@@ -281,6 +281,7 @@ class Spool:
         self.acked = {}    # (boot, name): highest seq
         self.settled = []  # in order
         self.refused = {}  # (boot, seq): reason
+        self.doubted = set()  # were sent as unsure
 
     def add(self, seq, line):
         self.waiting[self.boot, seq] = line
@@ -369,6 +370,7 @@ class Delivery:
         if written is not None and (written != name or self.known.get(boot) != name):
             out += self.end.unsure()
             self.unsure += 1
+            self.spool.doubted.add(event)
         self.spool.written[event] = name if written in (None, name) else SEVERAL
         out += self.end.put(self.spool.waiting[event])
         self.under_way[self.end.lines_out] = event
