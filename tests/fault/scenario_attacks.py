@@ -374,16 +374,16 @@ def replayed_plain(rig):
     for boot in (101, 102, 103):  # so that the old start is no longer among those remembered
         talk(hub, spool_of("grown", boot, (1,)))
     within(hub.idle)
-    before = rejected(hub, "plain")
+    before = rejected(hub, "plain_not_allowed")
     for _ in range(3):
         send_plain(hub, recorded)
-    rig.check("replayed_plain: refused once it speaks the link", within(lambda: rejected(hub, "plain") >= before + 3), hub.status()["rejected"])
+    rig.check("replayed_plain: refused once it speaks the link", within(lambda: rejected(hub, "plain_not_allowed") >= before + 3), hub.status()["rejected"])
     hub.kill()
     hub.start()
     rig.check("replayed_plain: the hub comes back", hub.ready())
     for _ in range(3):
         send_plain(hub, recorded)
-    rig.check("replayed_plain: and still refused", within(lambda: rejected(hub, "plain") >= 3), hub.status()["rejected"])
+    rig.check("replayed_plain: and still refused", within(lambda: rejected(hub, "plain_not_allowed") >= 3), hub.status()["rejected"])
     forgotten = subprocess.run([rig.path("nefia"), "reactor", "forget", "grown", "-c", hub.config], capture_output=True, text=True)
     send_plain(hub, [sign(event("grown", 6, 1))])
     rig.check("replayed_plain: until it is forgotten", forgotten.returncode == 0 and taken(hub, ("grown", 6, 1)), forgotten.stderr)
@@ -416,7 +416,7 @@ class Crowd:
     def live(self, what, number):
         while not self.over:
             try:
-                what(number)
+                what(self, number)
             except OSError:
                 time.sleep(0.01)
 
@@ -434,7 +434,7 @@ def proof_by_repetition(rig):
     rig.check("proof_by_repetition: the event acts", taken(hub, ("recorded", 5, 1)))
     addresses = [own_address() for _ in range(64)]
 
-    def repeat(number):
+    def repeat(crowd, number):
         with connect(hub, addresses[number]) as s:
             s.settimeout(0.5)
             for _ in range(600):
@@ -460,7 +460,7 @@ def flood_of_connects(rig):
     hub = the_hub(rig, "flood_of_connects")
     address = own_address()
 
-    def knock(_):
+    def knock(crowd, _):
         with connect(hub, address) as s:
             s.settimeout(0.1)
             try:
