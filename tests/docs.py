@@ -4,7 +4,7 @@
     docs.py block NAME              print the fenced block with test=NAME, wrong=NAME or output=NAME
     docs.py fences NAME...          every block says how it is tested; the names are the tests that there are
     docs.py configurations DIR      write every YAML block into DIR, with DIR for /etc/nefia
-    docs.py json | links | paths | defaults | limits | events | messages | bench
+    docs.py json | links | paths | defaults | limits | events | messages | bench | wire
     docs.py symbols | targets FILE  FILE: what `make help` prints
     docs.py keys | verbs BIN        BIN: the directory with both programs
     docs.py status BEACON HUB TEXT  files: what `status --json` of both programs prints, and the hub's `status`
@@ -28,7 +28,7 @@ CELL = re.compile(r"(?<!\\)\|")
 # Made by a reader of docs/extending.md.
 EXAMPLES = {"src/beacon/sensors/load.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
-VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|Z|"
+VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
                        r"AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
                        r"KERNEL_HEADERS|LDFLAGS|LIBC|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
 
@@ -391,6 +391,17 @@ def messages():
                 check(code in everything, "docs/operations.md", f"no program says: {code}")
 
 
+def wire():
+    """The session of docs/wire.md, as tests/fake/link2.py computes it and tests/unit/test_link.c checks it."""
+    sys.path.append("tests/fake")
+    import link2
+    for name, text in (("session", link2.session_text()), ("session-keys", link2.keys_text())):
+        block = block_of(name)
+        check(block.text == text, block, "not what `tests/fake/link2.py` computes")
+    golden = pathlib.Path("tests/golden/link.h")
+    check(golden.read_text() == link2.header_text(), golden, "not what `tests/fake/link2.py header` prints")
+
+
 def bench():
     text = pathlib.Path("docs/measured.md").read_text()
     for script in pathlib.Path("tests/bench").glob("*.sh"):
@@ -401,7 +412,7 @@ def bench():
 
 CHECKS = {"fences": fences, "configurations": configurations, "json": json_blocks, "links": links, "paths": paths,
           "symbols": symbols, "targets": targets, "defaults": defaults, "keys": keys, "limits": limits, "verbs": verbs, "status": status,
-          "events": events, "messages": messages, "bench": bench}
+          "events": events, "messages": messages, "bench": bench, "wire": wire}
 
 if __name__ == "__main__":
     if sys.argv[1] == "block":

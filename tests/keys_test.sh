@@ -290,8 +290,8 @@ within acted_as_emitted turns
 result "only keys of hosts: each acted once" $?
 hub_says "c['duplicates'] == 0 and c['events'] >= $(count_of emitted)"
 result "only keys of hosts: nothing came twice" $?
-expect "a foreign sender understands it, too" 0 python3 tests/fake/stamped.py "$port" "$dir/only.key" only key.rec 3 "$dir/record"
-says "a foreign sender: all responses are signed with the host's key" '^host 3 open$' out
+expect "a foreign sender understands it, too" 0 python3 tests/fake/linked.py "$port" "$dir/only.key" only key.rec 3 "$dir/record"
+says "a foreign sender: all responses are signed with the host's key" '^3 0 open$' out
 
 # ---- replay ----------------------------------------------------------------------------------------------------------
 within hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
@@ -301,7 +301,7 @@ before=$(lines ' closed: ' hub.log)
 [ "$(python3 tests/fake/sender.py raw "$port" "$dir/record")" = closed ]
 result "a recorded stream: the connection is closed" $?
 within more_lines ' closed: ' hub.log "$before" && [ "$(lines ' closed: ' hub.log)" = $((before + 1)) ] &&
-    tail -n 1 "$dir/hub.log" | grep -q 'closed: stamp of another connection'
+    tail -n 1 "$dir/hub.log" | grep -q 'closed: wrong signature'
 result "a recorded stream: one line in the log" $?
 [ "$(lines '^only key.rec$' acted)" = 3 ] && hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
 result "a recorded stream: nothing acts" $?
@@ -314,8 +314,8 @@ YAML
 reload_hub strict
 refuses "require_nonce: a plain sender" "event without the connection's nonce (reactor.require_nonce)" only plain only
 refuses "require_nonce: a plain sender with the shared key" "event without the connection's nonce" free plain shared
-expect "require_nonce: one that stamps" 0 python3 tests/fake/stamped.py "$port" "$dir/shared.key" free key.strict 2
-says "require_nonce: a stamping sender is acknowledged" '^host 2 open$' out
+expect "require_nonce: one that speaks the link" 0 python3 tests/fake/linked.py "$port" "$dir/shared.key" free key.strict 2
+says "require_nonce: it is acknowledged" '^2 0 open$' out
 
 # ---- no key shows ----------------------------------------------------------------------------------------------------
 "$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/shown"

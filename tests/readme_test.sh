@@ -156,5 +156,6 @@ documented "every verb and option is there" verbs out/host
 documented "every event type and its data are there" events
 documented "the messages that are explained exist" messages
 documented "the tables of make bench are there" bench
+documented "the session of the wire is what both ends of it compute" wire
 
 finish

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""hostile.py PORT COUNT: so many slow or hostile clients, each with a connection that it opens again when it is closed, until
-this process is ended. Those that say something valid say one and the same event, again and again."""
-import json
+"""hostile.py PORT COUNT: so many slow or hostile clients, each with an address and a connection that it opens again when it is
+closed, until this process is ended. Those that say something valid say one and the same event, again and again."""
 import os
 import socket
 import struct
@@ -9,7 +8,7 @@ import sys
 import threading
 import time
 
-from rig import event, sign, stamp
+from rig import KEY, event, link2, sign
 
 port, count = int(sys.argv[1]), int(sys.argv[2])
 
@@ -28,10 +27,17 @@ def dribble(s, _):
 
 
 def deaf(s, who):
-    """Reads the greeting, and not one acknowledgement."""
-    nonce = json.loads(s.makefile("rb").readline())["nonce"].encode()
-    for n in range(1, 100000):
-        s.sendall(sign(stamp(event(who, 1, 1), nonce, n, 1)))
+    """Reads the welcome, and not one acknowledgement."""
+    end = link2.BeaconEnd(KEY.encode(), who, 1)
+    while end.welcome is None:
+        got = s.recv(1 << 16)
+        if not got:
+            return
+        for said in end.feed(got):
+            if "nefia" in said:
+                s.sendall(end.hello())
+    for _ in range(100000):
+        s.sendall(end.put(event(who, 1, 1)))
         time.sleep(0.002)
 
 
@@ -66,6 +72,7 @@ def live(number):
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
                 s.settimeout(10)
+                s.bind(("127.2.0.%d" % (1 + number), 0))
                 s.connect(("127.0.0.1", port))
                 kind(s, "hostile-%d" % number)
         except (OSError, ValueError):

@@ -13,7 +13,7 @@ import struct
 import time
 import zlib
 
-from rig import ANSWER, KEY, Beacon, Hub, Rig, account, event, sign, stamp, within
+from rig import ANSWER, KEY, Beacon, Hub, Rig, account, event, link2, within
 
 HOST, EVENTS = "h", 40
 EVENT, JOB, START, END, COMMIT = 2, 4, 5, 6, 7
@@ -21,13 +21,17 @@ EVENT, JOB, START, END, COMMIT = 2, 4, 5, 6, 7
 
 def deliver(hub, numbers):
     """One after the other, each when the one before is acknowledged: so each is a turn of its own."""
-    with socket.create_connection((hub.address, hub.port), timeout=ANSWER) as s, s.makefile("rb") as said:
-        nonce = json.loads(said.readline())["nonce"].encode()
-        said.readline()
-        for count, seq in enumerate(numbers, 1):
-            s.sendall(sign(stamp(event(HOST, 1, seq), nonce, count, seq)))
-            assert json.loads(said.readline())["ack"]["count"] == count
-            said.readline()
+    spool = link2.Spool(HOST, 1)
+    with socket.create_connection((hub.address, hub.port), timeout=ANSWER) as s:
+        d = link2.Delivery(spool, KEY.encode())
+        for seq in numbers:
+            spool.add(seq, event(HOST, 1, seq))
+            s.sendall(d.more())
+            while spool.waiting:
+                got = s.recv(1 << 16)
+                assert got
+                s.sendall(d.feed(got))
+    assert not spool.refused
 
 
 def key_of(line):

@@ -3,6 +3,8 @@
 #include "check.h"
 #include "nefia/base/err.h"
 
+#include "../golden/link.h"
+
 /* Both ends of the link, back to back. The fixed nonces and keys are those of docs/wire.md. */
 
 #define KEY "0123456789abcdef0123456789abcdef"
@@ -431,7 +433,98 @@ TEST(the_longest_messages_fit)
     CHECK_INT(take_hello(&key), 0);
 }
 
-TEST_MAIN(a_session_is_opened, without_a_key_the_same_messages_go_unsigned,
+/** The beacon's or the hub's next line is the golden one of that number; up or down has it. */
+static void check_golden(unsigned i, const struct text *said)
+{
+    const char *sig = golden[i].sig;
+    struct text expected;
+    static char buf[512];
+
+    text_init(&expected, buf, sizeof buf);
+    text_str(&expected, golden[i].line);
+    text_char(&expected, '\n');
+    text_str(&expected, sig);
+    if (sig[0])
+        text_char(&expected, '\n');
+    CHECK_INT(said->len, expected.len);
+    CHECK_MEM(said->buf, expected.buf, expected.len);
+}
+
+/** The beacon sends the golden line as it is, and the hub takes it. */
+static void golden_up(unsigned i)
+{
+    const size_t len = strlen(golden[i].line);
+
+    memcpy(to_hub, golden[i].line, len);
+    up.len = link_beacon_end(&beacon, to_hub, len);
+    check_golden(i, &up);
+    CHECK(cut(&up, true) == (long)up.len);
+    CHECK_INT(link_verify(&hub, &unit), 0);
+}
+
+static void golden_down(unsigned i)
+{
+    check_golden(i, &down);
+    CHECK_INT(take_down(), 0);
+    text_reset(&down);
+}
+
+static void golden_keys(void)
+{
+    static const char *const hex[] = {GOLDEN_UP, GOLDEN_DOWN};
+    const unsigned line[] = {1, 2}; /* the first of each direction */
+
+    for (unsigned i = 0; i < 2; i++) {
+        const char *text = golden[line[i]].line;
+        uint8_t secret[MAC_BYTES];
+        char sig[MAC_HEX];
+        struct mac_key k;
+
+        CHECK(parse_hex(hex[i], strlen(hex[i]), secret, sizeof secret) >= 0);
+        CHECK_INT(mac_key_set(&k, secret, sizeof secret), 0);
+        mac_sign_line(&k, 1, text, strlen(text), sig);
+        CHECK_MEM(sig, golden[line[i]].sig, MAC_HEX);
+    }
+}
+
+TEST(the_session_of_the_documentation)
+{
+    const struct link_welcome w = {
+        .starts = {{6, 12, {0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8}}},
+        .start_count = 1,
+        .window = 32,
+        .bytes = 8192};
+
+    CHECK_INT(sizeof golden / sizeof golden[0], 11);
+    golden_keys();
+    begin(true);
+    greet(1);
+    check_golden(0, &down);
+    send_hello(&key);
+    check_golden(1, &up);
+    CHECK_INT(take_hello(&key), 0);
+    text_reset(&down);
+    link_hub_welcome(&hub, &w, &down);
+    golden_down(2);
+    golden_up(3);
+    up.len = link_beacon_unsure(&beacon, to_hub);
+    check_golden(4, &up);
+    CHECK(cut(&up, true) == (long)up.len);
+    CHECK_INT(link_verify(&hub, &unit), 0);
+    golden_up(5);
+    golden_up(6);
+    link_hub_ack(&hub, 4, 32, &down);
+    golden_down(7);
+    link_hub_refuse(&hub, 5, "not an event", 32, &down);
+    golden_down(8);
+    link_hub_ack(&hub, 5, 32, &down);
+    golden_down(9);
+    link_put_error(&hub, "another session of this host", &down);
+    golden_down(10);
+    CHECK_INT(beacon.state, LINK_OVER);
+}
+
+TEST_MAIN(a_session_is_opened, the_session_of_the_documentation, without_a_key_the_same_messages_go_unsigned,
           events_are_acknowledged_by_line, another_key_proves_nothing_and_a_second_may_be_tried,
           a_recorded_hello_is_worthless_in_another_session, a_line_is_good_for_one_place,
           a_line_is_good_for_one_direction, an_acknowledgement_of_another_session_is_refused,
