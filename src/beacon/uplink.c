@@ -332,8 +332,6 @@ static void check_end(struct uplink *u)
 
 static void hub_ended(struct uplink *u)
 {
-    if (ACK && u->state == UPLINK_WELCOME)
-        session_closed(u->session, now_ms(u));
     if (ACK && u->state != UPLINK_PLAIN) {
         lost(u, "closed by the hub", 0); /* unacknowledged events are sent again */
         return;
@@ -415,7 +413,11 @@ static void receive(struct uplink *u)
             take_input(u);
         }
     } else if (n != NEFIA_EAGAIN) {
-        if (errno)
+        const int error = errno;
+        if (ACK && u->state == UPLINK_WELCOME)
+            session_closed(s, now_ms(u));
+        errno = error;
+        if (error)
             broken(u);
         else
             hub_ended(u);
