@@ -13,15 +13,12 @@ void session_init(struct session *s, struct spool *spool)
 void session_begin(struct session *s, bool is_signed)
 {
     link_init(&s->link, is_signed, 0);
-    s->hub.start_count = 0;
-    s->window = s->unsettled = 0;
     s->received_len = 0;
 }
 
 void session_end(struct session *s)
 {
     link_wipe(&s->link);
-    s->link.deadline_ms = 0;
     s->window = s->unsettled = 0;
 }
 
@@ -77,8 +74,7 @@ static void check_memory(struct session *s, const struct link_start *start)
 
     if (!is_of(h, start->boot, start->name) || start->highest >= h->seq)
         return;
-    LOG_WARN("the hub has forgotten events that it acknowledged, up to ", DEC(h->seq),
-             ": what it may have had is sent as unsure");
+    LOG_WARN("the hub has forgotten events that it acknowledged; what it may have had is sent as unsure");
     spool_doubt(s->spool, h->boot);
     h->seq = start->highest;
 }
@@ -219,8 +215,7 @@ static bool next_event(struct session *s, struct spool_item *item)
     while (spool_next(s->spool, item)) {
         if (item->event.len <= s->hub.bytes)
             return true;
-        LOG_WARN("event ", DEC(item->event.id.seq), " exceeds the hub's line limit of ",
-                 DEC(s->hub.bytes), " bytes: dropped");
+        LOG_WARN("event ", DEC(item->event.id.seq), " exceeds the hub's line limit: dropped");
         spool_give_up(s->spool, item->event.id);
     }
     return false;

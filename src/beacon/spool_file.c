@@ -93,6 +93,11 @@ static int put_lost(struct spool_file *f, int fd)
 
 static const uint8_t several[LINK_NAME];
 
+static bool same_name(const uint8_t *a, const uint8_t *b)
+{
+    return memcmp(a, b, LINK_NAME) == 0;
+}
+
 static struct spool_note *find_note(struct spool_file *f, uint64_t boot)
 {
     for (unsigned i = 0; i < f->note_count; i++)
@@ -133,7 +138,7 @@ static void take_note(struct spool_file *f, uint64_t boot, const uint8_t *name)
     if (!n) {
         n = &f->notes[f->note_count++];
         n->boot = boot;
-    } else if (memcmp(n->name, name, LINK_NAME) != 0) {
+    } else if (!same_name(n->name, name)) {
         name = several;
     }
     memcpy(n->name, name, LINK_NAME);
@@ -376,7 +381,7 @@ static void event_written(void *arg, uint64_t boot, const uint8_t *name)
 
     if (!name)
         name = several;
-    if (n ? memcmp(n->name, name, LINK_NAME) == 0 || memcmp(n->name, several, LINK_NAME) == 0
+    if (n ? same_name(n->name, name) || same_name(n->name, several)
           : f->all_several)
         return;
     if (!n && f->note_count == SPOOL_FILE_NOTES)
@@ -439,7 +444,7 @@ static void apply_notes(struct spool_file *f)
         const struct spool_note *n = find_note(f, item.event.id.boot);
         if (n || f->all_several)
             spool_written(f->spool, item.at,
-                          n && memcmp(n->name, several, LINK_NAME) != 0 ? n->name : NULL);
+                          n && !same_name(n->name, several) ? n->name : NULL);
     }
     prune_notes(f);
 }

@@ -350,8 +350,6 @@ static void hub_ended(struct uplink *u)
 /** The hub greets: whatever was sent plainly on this connection is sent again. */
 static void greeted(struct uplink *u)
 {
-    if (u->state == UPLINK_PLAIN)
-        LOG_INFO("hub ", ADDR(&u->peer), " has greeted after all");
     u->plain.suspects = 0;
     plain_begin(&u->plain);
     spool_rewind(u->spool);
