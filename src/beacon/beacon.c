@@ -68,7 +68,8 @@ static void events_delivered(void *arg, unsigned events)
 
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         spool_file_settle(b->pipeline.flash);
-    if (!IS_ENABLED(CONFIG_BEACON_ACK) || events > 0) /* a hub that refuses events would refuse the report */
+    /* A hub that only refuses would refuse the report. */
+    if (!IS_ENABLED(CONFIG_BEACON_ACK) || events > 0)
         beacon_pipeline_report_lost(&b->pipeline);
     if (b->stopping && uplink_drained(&b->uplink))
         loop_stop(&b->loop);

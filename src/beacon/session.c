@@ -74,7 +74,8 @@ static void check_memory(struct session *s, const struct link_start *start)
 
     if (!is_of(h, start->boot, start->name) || start->highest >= h->seq)
         return;
-    LOG_WARN("the hub has forgotten events that it acknowledged; what it may have had is sent as unsure");
+    LOG_WARN("the hub has forgotten events that it acknowledged; what it may have had is sent as "
+             "unsure");
     spool_doubt(s->spool, h->boot);
     h->seq = start->highest;
 }
@@ -168,8 +169,8 @@ enum session_result session_take(struct session *s, uint64_t now_ms)
     const bool greeted = s->link.state != LINK_NEW;
     enum session_result result;
     struct link_unit unit;
-    long n = link_cut(s->received, s->received_len, LINK_LINE_MAX, greeted && s->link.is_signed,
-                      &unit);
+    long n =
+        link_cut(s->received, s->received_len, LINK_LINE_MAX, greeted && s->link.is_signed, &unit);
 
     if (n == 0)
         return SESSION_NOTHING;

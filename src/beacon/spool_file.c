@@ -381,8 +381,7 @@ static void event_written(void *arg, uint64_t boot, const uint8_t *name)
 
     if (!name)
         name = several;
-    if (n ? same_name(n->name, name) || same_name(n->name, several)
-          : f->all_several)
+    if (n ? same_name(n->name, name) || same_name(n->name, several) : f->all_several)
         return;
     if (!n && f->note_count == SPOOL_FILE_NOTES)
         prune_notes(f);
@@ -443,8 +442,7 @@ static void apply_notes(struct spool_file *f)
     for (size_t at = 0; spool_walk(f->spool, &at, &item);) {
         const struct spool_note *n = find_note(f, item.event.id.boot);
         if (n || f->all_several)
-            spool_written(f->spool, item.at,
-                          n && !same_name(n->name, several) ? n->name : NULL);
+            spool_written(f->spool, item.at, n && !same_name(n->name, several) ? n->name : NULL);
     }
     prune_notes(f);
 }

@@ -10,17 +10,17 @@
 
 enum {
     CONNECT_MS = 10 * 1000,
-    UNACKNOWLEDGED_MS =
-        60 * 1000, /* sent bytes unacknowledged for this long: the link is dead */
+    UNACKNOWLEDGED_MS = 60 * 1000, /* sent bytes unacknowledged for this long: the link is dead */
     CLOSING_MS = 10 * 1000,
     WAIT_LEAST_MS = 1000,
     WAIT_FIRST_MS = 2 * 1000,
     WAIT_MOST_MS = 5 * 60 * 1000,
-    SEED_MS = 1000,          /* interval of asking for random numbers */
-    BUSY_MS = 1000,          /* the first hub is not retried while something is in flight: ask again */
+    SEED_MS = 1000, /* interval of asking for random numbers */
+    BUSY_MS = 1000, /* the first hub is not retried while something is in flight: ask again */
     RETURN_MS = 5 * 60 * 1000, /* retry of the first hub while connected to another one */
     RETURN_MOST_MS = 60 * 60 * 1000,
-    ADMIT_MS = 1000, /* after a rejection: a hub that rejects us altogether resets before data is sent */
+    ADMIT_MS =
+        1000, /* after a rejection: a hub that rejects us altogether resets before data is sent */
 };
 
 #define ACK IS_ENABLED(CONFIG_BEACON_ACK)
@@ -31,7 +31,8 @@ static void tick(void *arg);
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, struct session *session,
                  char *line)
 {
-    *u = (struct uplink){.loop = loop, .spool = spool, .line = line, .fd = -1, .return_ms = RETURN_MS};
+    *u = (struct uplink){
+        .loop = loop, .spool = spool, .line = line, .fd = -1, .return_ms = RETURN_MS};
     plain_init(&u->plain, spool);
     u->session = session;
     if (ACK)
@@ -48,7 +49,9 @@ const char *uplink_state_text(enum uplink_state s)
 
 const char *uplink_delivery_text(enum uplink_state s)
 {
-    return s == UPLINK_UP ? "acknowledged" : s == UPLINK_PLAIN || s == UPLINK_CLOSING ? "plain" : "-";
+    return s == UPLINK_UP                             ? "acknowledged"
+           : s == UPLINK_PLAIN || s == UPLINK_CLOSING ? "plain"
+                                                      : "-";
 }
 
 /** What carries the connection: TCP is all there is, and a constant makes direct calls of these, which
@@ -359,8 +362,8 @@ static void greeted(struct uplink *u)
 static void welcomed(struct uplink *u)
 {
     set_state(u, UPLINK_UP, 0);
-    LOG_INFO("hub ", ADDR(&u->peer), " acknowledges events", u->key->set ? ", signed" : ", unsigned",
-             "; window ", DEC(u->session->window));
+    LOG_INFO("hub ", ADDR(&u->peer), " acknowledges events",
+             u->key->set ? ", signed" : ", unsigned", "; window ", DEC(u->session->window));
 }
 
 /** Handle what the session has received. */
@@ -570,7 +573,9 @@ static void deadline_over(struct uplink *u)
     case UPLINK_WELCOME:
     case UPLINK_UP:
         if (ACK)
-            lost(u, u->state == UPLINK_UP ? "no acknowledgement within 60 s" : "no welcome within 20 s",
+            lost(u,
+                 u->state == UPLINK_UP ? "no acknowledgement within 60 s"
+                                       : "no welcome within 20 s",
                  0);
         break;
     case UPLINK_PLAIN:

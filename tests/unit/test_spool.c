@@ -18,10 +18,9 @@ static int push(enum severity s, int letter, size_t len)
     char line[SIZE];
 
     memset(line, letter, sizeof line);
-    return spool_push(&spool, &(struct spool_event){.id = {1, (uint64_t)letter},
-                                                    .severity = s,
-                                                    .line = line,
-                                                    .len = len});
+    return spool_push(&spool,
+                      &(struct spool_event){
+                          .id = {1, (uint64_t)letter}, .severity = s, .line = line, .len = len});
 }
 
 /** Record `at`, in the order in which they lie. */
@@ -104,8 +103,8 @@ static int push_at(uint64_t boot, int letter, uint64_t key, enum severity s)
 {
     char c = (char)letter;
 
-    return spool_push(
-        &spool, &(struct spool_event){{boot, (uint64_t)letter}, key, s, &c, 1, false});
+    return spool_push(&spool,
+                      &(struct spool_event){{boot, (uint64_t)letter}, key, s, &c, 1, false});
 }
 
 static int push_numbered(uint64_t boot, uint64_t seq, enum severity s)
@@ -257,7 +256,10 @@ TEST(an_event_of_any_length_keeps_its_fields)
     memset(line, 'q', sizeof line);
     spool_init(&spool, large, sizeof large);
     for (size_t len = 65535; len <= 65536; len++)
-        CHECK_INT(spool_push(&spool, &(struct spool_event){{1, len}, 0, SEVERITY_CRITICAL, line, len, true}), 0);
+        CHECK_INT(
+            spool_push(&spool,
+                       &(struct spool_event){{1, len}, 0, SEVERITY_CRITICAL, line, len, true}),
+            0);
     for (size_t at = 0; spool_walk(&spool, &at, &item);) {
         CHECK_INT(item.event.len, item.event.id.seq);
         spool_written(&spool, item.at, NULL);
@@ -565,8 +567,7 @@ TEST(agrees_with_a_simple_model)
             char line[1200];
 
             memset(line, letter, sizeof line);
-            REQUIRE(spool_push(&spool,
-                               &(struct spool_event){{0, seq}, 0, s, line, len, false}) ==
+            REQUIRE(spool_push(&spool, &(struct spool_event){{0, seq}, 0, s, line, len, false}) ==
                     model_push((struct model_item){seq, len + SPOOL_HEADER, s, false, letter}));
         } else if (dice < 14) {
             model_send();
@@ -684,9 +685,10 @@ TEST(kept_events_are_notified)
     CHECK_STR(who_left, "gfdcAae");
 }
 
-TEST_MAIN(losses_have_their_range, kept_events_are_notified, most_severe_and_newest_first, events_in_flight_stay_within_the_span,
-          one_earlier_start_at_a_time, sure_is_what_was_written_under_the_hubs_name_alone,
-          names_beyond_the_table_are_several, an_event_of_any_length_keeps_its_fields, newer_event_supersedes_older_of_the_same_condition,
-          giving_up_one, lines_of_events_in_flight, partial_delivery,
-          evicts_least_severe_oldest_first, evicts_unsent_before_sent,
-          oversized_event_evicts_nothing, agrees_with_a_simple_model)
+TEST_MAIN(losses_have_their_range, kept_events_are_notified, most_severe_and_newest_first,
+          events_in_flight_stay_within_the_span, one_earlier_start_at_a_time,
+          sure_is_what_was_written_under_the_hubs_name_alone, names_beyond_the_table_are_several,
+          an_event_of_any_length_keeps_its_fields,
+          newer_event_supersedes_older_of_the_same_condition, giving_up_one,
+          lines_of_events_in_flight, partial_delivery, evicts_least_severe_oldest_first,
+          evicts_unsent_before_sent, oversized_event_evicts_nothing, agrees_with_a_simple_model)

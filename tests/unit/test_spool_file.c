@@ -14,7 +14,15 @@
 #include "nefia/base/text.h"
 #include "tempdir.h"
 
-enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4, ALL = 256 };
+enum {
+    SIZE = 8192,
+    MOST = 4096,
+    LINE_MOST = 1000,
+    IMAGE = 64 * 1024,
+    FRAMES = 512,
+    GONE = 4,
+    ALL = 256
+};
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /* ---- The disk: syncs are counted, and fail on demand ---- */
@@ -82,8 +90,7 @@ static int begin(size_t size)
         atexit(leave);
     }
     spool_init(&spool, mem, size);
-    file = (struct spool_file){
-        .least = SEVERITY_CRITICAL, .cap = 64 * 1024, .daily = 1 << 20};
+    file = (struct spool_file){.least = SEVERITY_CRITICAL, .cap = 64 * 1024, .daily = 1 << 20};
     int err = spool_file_open(&file, &spool, &fake.clock, path, buf, sizeof buf);
     boot++;
     seq = 0;
@@ -280,7 +287,8 @@ TEST(lost_gone_frames_cost_a_repetition)
     CHECK_STR(all(), "7R7S7T");
     CHECK_INT(syncs, at + 1); /* before the hub sees this start */
     deliver(3);
-    CHECK_INT(file_size(), before + 20 * SPOOL_FILE_GONE + 2 * lost_frame); /* small enough to stay */
+    CHECK_INT(file_size(),
+              before + 20 * SPOOL_FILE_GONE + 2 * lost_frame); /* small enough to stay */
     restart();
     CHECK_STR(all(), "");
     CHECK_INT(file.size, file_size());
@@ -516,7 +524,7 @@ TEST(unknown_frames_are_skipped)
 
     fresh();
     emit(SEVERITY_CRITICAL, 50);
-    for (unsigned kind = 1; kind < 256; kind += kind > 6 ? 50 : 1)
+    for (unsigned kind = 1; kind<256; kind += kind> 6 ? 50 : 1)
         for (size_t len = 0; len <= sizeof bytes; len++) {
             uint8_t header[FRAME_HEADER];
             if (kind == GONE || (kind < GONE && len > SPOOL_FILE_HEAD))
@@ -875,7 +883,8 @@ TEST(removed_directory)
 
 /* ---- Notes of what was written under which name ---- */
 
-static const uint8_t name_a[LINK_NAME] = {0xA}, name_b[LINK_NAME] = {0xB}, name_c[LINK_NAME] = {0xC};
+static const uint8_t name_a[LINK_NAME] = {0xA}, name_b[LINK_NAME] = {0xB},
+                     name_c[LINK_NAME] = {0xC};
 
 static bool find_event(struct spool_id id, struct spool_item *item)
 {
@@ -1035,7 +1044,10 @@ TEST(notes_cut_at_every_byte)
     for (size_t len = 0; len <= image_len; len++) {
         save_image(len);
         CHECK_INT(begin(SIZE), 0);
-        CHECK_STR(state_of(first), len < ends[0] ? "gone" : len < ends[1] ? "-" : len < ends[4] ? "a" : "s");
+        CHECK_STR(state_of(first), len < ends[0]   ? "gone"
+                                   : len < ends[1] ? "-"
+                                   : len < ends[4] ? "a"
+                                                   : "s");
         CHECK_STR(state_of(second), len < ends[2] ? "gone" : len < ends[3] ? "-" : "b");
         close(file.fd);
     }
@@ -1276,13 +1288,11 @@ TEST(power_cuts_at_random)
 TEST_MAIN(severe_events_are_restored_with_their_ids, removed_events_do_not_come_back,
           lost_gone_frames_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
           successor_is_written_before_the_superseded_is_removed,
-          unkept_successor_leaves_the_superseded,
-          successor_below_the_threshold,
-          unknown_frames_are_skipped, evicted_events_are_lost_once,
-          losses_outlive_the_beacon, a_day_has_its_budget,
-          a_full_file_is_replaced, severe_and_new_events_are_kept,
+          unkept_successor_leaves_the_superseded, successor_below_the_threshold,
+          unknown_frames_are_skipped, evicted_events_are_lost_once, losses_outlive_the_beacon,
+          a_day_has_its_budget, a_full_file_is_replaced, severe_and_new_events_are_kept,
           replacing_a_full_file_stays_within_the_budget, a_full_disk, sync_failure,
           what_was_written_is_known_after_a_restart, a_note_comes_before_the_next_event,
           notes_outlive_a_replaced_file_and_end_with_a_truncated_one, notes_cut_at_every_byte,
-          more_starts_than_notes, a_note_that_cannot_be_written,
-          invalid_path, removed_directory, power_cuts_at_random)
+          more_starts_than_notes, a_note_that_cannot_be_written, invalid_path, removed_directory,
+          power_cuts_at_random)

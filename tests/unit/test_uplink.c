@@ -334,8 +334,7 @@ TEST(steady_traffic_is_confirmed)
 
     init(NULL);
     connect_plain();
-    for (; pushed < 100;
-         pushed++) { /* one every 20 ms: never idle long enough to settle */
+    for (; pushed < 100; pushed++) { /* one every 20 ms: never idle long enough to settle */
         push("steady");
         for (int i = 0; i < 20; i++)
             turn();
@@ -657,10 +656,9 @@ static struct link_welcome knows(uint8_t name, uint64_t highest)
 
 static void push_of(uint64_t boot, uint64_t seq, enum severity severity, const char *text)
 {
-    spool_push(&spool, &(struct spool_event){.id = {boot, seq},
-                                             .severity = severity,
-                                             .line = text,
-                                             .len = strlen(text)});
+    spool_push(&spool,
+               &(struct spool_event){
+                   .id = {boot, seq}, .severity = severity, .line = text, .len = strlen(text)});
     uplink_kick(&uplink);
 }
 
@@ -824,7 +822,8 @@ TEST(lines_of_the_hub_are_verified)
         "0000000000000000000000000000000000000000000000000000000000000000\n",
         "{\"error\":{\"reason\":\"go\"}}\n"
         "0000000000000000000000000000000000000000000000000000000000000000\n",
-        "{\"ack\":{\"line\":2},\"window\":2}\n{\"ack\":{\"line\":2},\"window\":2}\n-----------------------\n",
+        "{\"ack\":{\"line\":2},\"window\":2}\n{\"ack\":{\"line\":2},\"window\":2}\n----------------"
+        "-------\n",
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -930,8 +929,9 @@ TEST(a_silent_hub_is_disconnected)
 
 TEST(require_ack_sends_nothing_to_a_hub_that_does_not_greet)
 {
-    static const char *const noise[] = {"", "hello\n", "{\"nefia\":1,\"nonce\":\"00\"}\n",
-                                        "{\"nefia\":3,\"nonce\":\"00112233445566778899aabbccddeeff\"}\n"};
+    static const char *const noise[] = {
+        "", "hello\n", "{\"nefia\":1,\"nonce\":\"00\"}\n",
+        "{\"nefia\":3,\"nonce\":\"00112233445566778899aabbccddeeff\"}\n"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(noise); i++) {
         init_acked(i % 2 ? NULL : "0123456789abcdefghij");
@@ -1026,7 +1026,8 @@ TEST(a_greeting_that_comes_while_a_line_is_sent)
         taken = got_len = 0;
         if (!has_unit())
             continue;
-        while (!found && link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, false, &unit) > 0) {
+        while (!found &&
+               link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, false, &unit) > 0) {
             found = link_is_hello(unit.line);
             CHECK(found || unit.line.len <= sizeof big - 1);
             taken += unit.line.len + 1;

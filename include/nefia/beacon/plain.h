@@ -22,12 +22,12 @@
 
 struct plain {
     struct spool *spool;
-    unsigned suspects;      /* number of oldest events, one of which was rejected */
-    uint64_t deadline_ms;   /* of the next check; 0: nothing is in flight */
-    uint32_t check_ms;      /* until then, from the last one */
-    unsigned settling;      /* events delivered if the connection is still up at the next check */
-    uint32_t losses;        /* the spool's losses at the last one */
-    unsigned refusals;      /* consecutive rejections of `refused`, sent alone */
+    unsigned suspects;    /* number of oldest events, one of which was rejected */
+    uint64_t deadline_ms; /* of the next check; 0: nothing is in flight */
+    uint32_t check_ms;    /* until then, from the last one */
+    unsigned settling;    /* events delivered if the connection is still up at the next check */
+    uint32_t losses;      /* the spool's losses at the last one */
+    unsigned refusals;    /* consecutive rejections of `refused`, sent alone */
     struct spool_id refused;
 };
 

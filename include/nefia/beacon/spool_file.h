@@ -60,25 +60,25 @@ struct spool_note {
 struct spool_file {
     struct spool *spool;
     const struct clock *clock;
-    int fd;              /* -1: open failed; every event to be kept counts as failed */
-    enum severity least; /* set by the owner, as the next two: least severity kept */
-    uint32_t cap, daily; /* limits in bytes: file size, and writes per day; at most 2^30 */
-    uint32_t size;       /* of the file, including the GONEs of live events */
+    int fd;                 /* -1: open failed; every event to be kept counts as failed */
+    enum severity least;    /* set by the owner, as the next two: least severity kept */
+    uint32_t cap, daily;    /* limits in bytes: file size, and writes per day; at most 2^30 */
+    uint32_t size;          /* of the file, including the GONEs of live events */
     uint32_t events, alive; /* live events, and their bytes */
     uint32_t today;         /* bytes written today; see spool_file_today */
     uint64_t day_ends_ms;
-    uint64_t damaged;    /* bytes at start-up that were not frames */
+    uint64_t damaged;         /* bytes at start-up that were not frames */
     uint32_t skipped, failed; /* events severe enough that are not in the file; those of them that
                                * failed because of a disk error */
-    uint32_t unreported; /* of `skipped`; the owner's to reset */
+    uint32_t unreported;      /* of `skipped`; the owner's to reset */
     bool replaying;
     bool stale;               /* it holds a superseded event whose successor is not in it */
     struct spool_id replaced; /* superseded by the event about to be kept; seq 0: none */
-    struct spool_lost found; /* at start-up: losses the previous start had not reported */
+    struct spool_lost found;  /* at start-up: losses the previous start had not reported */
     uint32_t unreported_lost; /* losses recorded in the file; UINT32_MAX: unknown */
     struct spool_note notes[SPOOL_FILE_NOTES];
     unsigned note_count;
-    bool all_several;   /* starts without a note were written under several names */
+    bool all_several; /* starts without a note were written under several names */
     uint32_t gone_len;
     uint8_t gone[SPOOL_FILE_BATCH * SPOOL_FILE_GONE]; /* pending frames */
     char path[FILE_PATH_MAX];

@@ -71,7 +71,7 @@ struct uplink {
     int fd;     /* of the connection; -1: none */
     char *line; /* the caller's UPLINK_LINE_BYTES: what is being sent */
     size_t line_len, line_sent;
-    unsigned attempts;       /* backoffs since the last delivered event */
+    unsigned attempts; /* backoffs since the last delivered event */
     const struct uplink_hub *hubs;
     unsigned hub_count, hub; /* hub: index of the one in use, or last tried */
     unsigned next_hub;       /* where to start after the backoff */
@@ -86,9 +86,9 @@ struct uplink {
     const char *host_id;     /* set by the owner before uplink_start */
     bool require_ack;        /* the same: send nothing to plain hubs */
     bool unseeded;           /* that we wait for random numbers was logged */
-    uint64_t home_ms;        /* connected to another hub than the first: when to retry that; 0: never */
-    uint64_t return_ms;      /* from one such retry to the next */
-    uint64_t delivered_before; /* before this connection */
+    uint64_t home_ms;   /* connected to another hub than the first: when to retry that; 0: never */
+    uint64_t return_ms; /* from one such retry to the next */
+    uint64_t delivered_before;                       /* before this connection */
     uint64_t delivered, connects, failures, ignored; /* ignored: bytes received from plain hubs */
     uint64_t (*random_below)(uint64_t n);
     /** BEACON_ACK: random bytes. Return: 0, or negative while the kernel has none. */
