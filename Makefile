@@ -166,11 +166,11 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk too
 config-$(CONFIG_YAML) += src/config/yaml.c
 json-$(CONFIG_JSON_FAST) += src/json/fast.c
 beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
-beacon-$(CONFIG_BEACON_ACK) += src/beacon/uplink_ack.c
+beacon-$(CONFIG_BEACON_ACK) += src/beacon/session.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
 OPTIONAL := src/config/yaml.c src/json/fast.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c \
-            src/beacon/resolve.c src/beacon/uplink_ack.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
+            src/beacon/resolve.c src/beacon/session.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/sys/cli.h"
@@ -20,6 +21,8 @@
 
 enum {
     DRAIN_MS = 5 * 1000,
+    BOOT_RANDOM_BITS = 33,
+    BOOT_COUNT_MASK = (1 << 20) - 1,
     WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
 };
 
@@ -27,15 +30,29 @@ static const char boot_name[] = "boot";
 
 /* ---- Wiring ---- */
 
+/** For nonces: none before the kernel's generator is seeded. */
+static int random_bytes(void *buf, size_t len)
+{
+    return getrandom(buf, len, GRND_NONBLOCK) == (ssize_t)len ? 0 : NEFIA_EIO;
+}
+
+/** For what needs no secret: before that, the clocks serve. */
+static uint64_t random_number(void)
+{
+    struct timespec t;
+    uint64_t v;
+
+    if (random_bytes(&v, sizeof v) == 0)
+        return v;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)(uint32_t)t.tv_nsec * 2654435769u +
+           ((uint64_t)clock_unix(&clock_system) << 32);
+}
+
 /** n at most UINT32_MAX. */
 static uint64_t random_below(uint64_t n)
 {
-    uint64_t v = 0;
-
-    if (getrandom(&v, sizeof v, GRND_NONBLOCK) != (ssize_t)sizeof v)
-        v = clock_ms(&clock_system) *
-            2654435761u; /* kernel not seeded yet: phases and backoff need no secret */
-    return (v & UINT32_MAX) * n >> 32;
+    return (random_number() & UINT32_MAX) * n >> 32;
 }
 
 static void event_queued(void *arg)
@@ -49,10 +66,11 @@ static void events_delivered(void *arg, unsigned events)
 {
     struct beacon *b = arg;
 
-    (void)events;
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         spool_file_settle(b->pipeline.flash);
-    beacon_pipeline_report_lost(&b->pipeline);
+    /* A hub that only refuses would refuse the report. */
+    if (!IS_ENABLED(CONFIG_BEACON_ACK) || events > 0)
+        beacon_pipeline_report_lost(&b->pipeline);
     if (b->stopping && uplink_drained(&b->uplink))
         loop_stop(&b->loop);
 }
@@ -96,8 +114,10 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     sensor_runner_init(&b->sensor_runner, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
     b->sensor_runner.random_below = random_below;
-    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_uplink_line);
+    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_uplink_line);
     b->uplink.random_below = random_below;
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        b->uplink.random = random_bytes;
     b->uplink.on_delivered = events_delivered;
     b->uplink.on_wait = uplink_waits;
     if (IS_ENABLED(CONFIG_BEACON_RESOLVE))
@@ -162,11 +182,21 @@ static void limit_file(struct spool_file *f, const struct beacon_settings *s)
     f->daily = s->spool_file_daily_kb * 1024;
 }
 
+/** Does a connection with the running settings serve the loaded ones? */
+static bool same_session(const struct beacon *b, const struct beacon_settings *s)
+{
+    const struct uplink *u = &b->uplink;
+
+    return same_key(&b->key, &b->next_key) &&
+           (!IS_ENABLED(CONFIG_BEACON_ACK) ||
+            (u->host_id && str_eq(u->host_id, s->host_id) && u->require_ack == s->require_ack));
+}
+
 /** Activate the loaded settings. */
 static void apply(struct beacon *b)
 {
     const struct beacon_settings *s = beacon_loaded(b);
-    bool same = same_key(&b->key, &b->next_key);
+    const bool same = same_session(b, s);
 
     b->pipeline.host_id = s->host_id;
     b->pipeline.dedup.parts = s->dedup_parts;
@@ -175,7 +205,10 @@ static void apply(struct beacon *b)
     sensor_runner_switch(&b->sensor_runner);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         limit_file(b->pipeline.flash, s);
-    b->uplink.require_ack = s->require_ack;
+    if (IS_ENABLED(CONFIG_BEACON_ACK)) {
+        b->uplink.host_id = s->host_id;
+        b->uplink.require_ack = s->require_ack;
+    }
     b->key = b->next_key;
     mac_key_wipe(&b->next_key);
     uplink_start(&b->uplink, s->reactors, s->reactor_count, &b->key, same);
@@ -263,7 +296,7 @@ static void open_file(struct beacon *b, const struct beacon_settings *s)
     b->pipeline.flash = f;
     limit_file(f, s);
     if (spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_work,
-                        FRAME_HEADER + SPOOL_FILE_HEAD + UPLINK_EVENT_BYTES) < 0)
+                        FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES) < 0)
         LOG_ERROR("cannot open ", s->spool_file, ": ", ERRNO(errno),
                   "; events will not survive a restart (beacons.spool_file)");
     else if (f->damaged || spool->events)
@@ -271,48 +304,42 @@ static void open_file(struct beacon *b, const struct beacon_settings *s)
                  COUNT(f->damaged, "damaged byte"), " skipped");
 }
 
-/** A boot number the hub has not seen: wall clock plus random bits. The clock keeps an erased flash
- * from starting over at 1, the random bits keep two starts within a second apart. Without a
- * plausible clock, random bits alone. */
-static uint64_t fresh_boot(void)
+/** Count the starts, where that is kept; it orders them. Return: the count, 0: none. */
+static uint64_t count_start(const char *dir)
 {
-    if (!clock_synced(&clock_system))
-        return 1 + random_below(INT32_MAX);
-    return (uint64_t)clock_unix(&clock_system) << 16 | random_below(1 << 16);
-}
-
-/** Count the starts, if that can be stored: the hub takes events of two starts with the same number
- * for those of one. In any case above the number of every event on flash. */
-static uint64_t take_boot(const struct beacon_settings *s, uint64_t before)
-{
-    bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
-    uint64_t boot = 0;
-    int err = kept ? state_load_u64(s->state_dir, boot_name, &boot) : NEFIA_ENOTFOUND;
+    uint64_t count = 0;
+    const int err = state_load_u64(dir, boot_name, &count);
 
     if (err < 0 && err != NEFIA_ENOTFOUND)
-        LOG_WARN("boot counter in ", s->state_dir, " is ",
-                 err == NEFIA_ESYNTAX ? "damaged" : "unreadable", "; starting over");
-    boot = err == 0 ? boot + 1 : fresh_boot();
-    if (IS_ENABLED(CONFIG_SPOOL_FILE) && boot <= before)
-        boot = before + 1;
-    if (kept && state_store_u64(s->state_dir, boot_name, boot) < 0) {
-        LOG_WARN("cannot store the boot counter in ", s->state_dir);
-        boot = fresh_boot();
-    }
-    return boot;
+        LOG_WARN("boot counter in ", dir, " is ", err == NEFIA_ESYNTAX ? "damaged" : "unreadable",
+                 "; starting over");
+    count++;
+    if (state_store_u64(dir, boot_name, count) == 0)
+        return count;
+    LOG_WARN("cannot store the boot counter in ", dir);
+    return 0;
 }
 
-static uint64_t begin_state(struct beacon *b, const struct beacon_settings *s)
+/** The number of this start, 1 to 2^53 - 1: a count of 20 bits above 33 random ones. The hub takes
+ * events of two starts with the same number for those of one, and a restored backup counts twice the
+ * same. */
+static uint64_t take_boot(uint64_t count)
 {
-    uint64_t before = 0;
+    const uint64_t chance = random_number() >> (64 - BOOT_RANDOM_BITS);
 
-    if (IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0])
+    return (count & BOOT_COUNT_MASK) << BOOT_RANDOM_BITS | (chance ? chance : 1);
+}
+
+static void begin_state(struct beacon *b, const struct beacon_settings *s)
+{
+    const bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
+
+    if (kept)
         (void)mkdir(s->state_dir, 0700); /* if only that level is missing */
-    if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
+    if (IS_ENABLED(CONFIG_SPOOL_FILE))
         open_file(b, s);
-        before = pool_spool_file->boot;
-    }
-    return take_boot(s, before);
+    b->pipeline.boot = take_boot(kept ? count_start(s->state_dir) : 0);
+    b->pipeline.spool.own = b->pipeline.boot;
 }
 
 static void say_started(struct beacon *b)
@@ -393,7 +420,7 @@ int beacon_run(struct beacon *b)
         close_control(b);
         return CLI_NO;
     }
-    b->pipeline.boot = begin_state(b, beacon_loaded(b));
+    begin_state(b, beacon_loaded(b));
     loop_on_signal(&b->loop, on_signal, b);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "nefia/beacon/uplink.h"
 #include "nefia/base/err.h"
 #include "nefia/sys/log.h"
 
@@ -110,7 +109,7 @@ static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, st
     const char *data = p->data.truncated ? cut_data : p->data.buf;
 
     h->seq = p->seq + 1;
-    text_init(&p->line, p->line_buf, UPLINK_EVENT_BYTES + 1);
+    text_init(&p->line, p->line_buf, CONFIG_EVENT_BYTES + 1);
     int len = event_encode(&p->line, h, data, strlen(data));
     if (len < 0) {
         LOG_ERROR("event ", h->type, " cannot be encoded: ", err_text(len));
@@ -199,8 +198,10 @@ void beacon_pipeline_report_lost(struct beacon_pipeline *p)
         json_put_u64(w, "first_boot", lost.first.boot);
         json_put_u64(w, "last_boot", lost.last.boot);
     }
-    if (IS_ENABLED(CONFIG_BEACON_ACK))
+    if (IS_ENABLED(CONFIG_BEACON_ACK)) {
+        json_put_u64(w, "unknown", lost.unknown);
         json_put_u64(w, "collapsed", lost.collapsed);
+    }
     /* If the report is lost itself (and counted), what it reported is left for the next one. */
     p->spool.reporting = &lost;
     int err = beacon_pipeline_end(p, &e);

@@ -134,8 +134,8 @@ const struct field beacon_fields[] = {
     {.name = "require_ack",
      .type = FIELD_BOOL,
      MEMBER(require_ack),
-     .def = "false",
-     .help = FIELD_NOTE("true: send only to a hub that acknowledges")},
+     .def = "true",
+     .help = FIELD_NOTE("false: deliver also to a hub that does not acknowledge")},
     FIELD_IF(CONFIG_SPOOL_FILE, "spool_file", .type = FIELD_STRING, MEMBER(spool_file),
              .max = FILE_PATH_MAX - 16,
              .help = FIELD_NOTE("where events are kept that survive a power cut; empty: nowhere"))
@@ -162,9 +162,11 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     settings_bind_root(&root, c);
     bind_host(s, root.host_id);
     config_bind(c, root.beacons, "beacons", beacon_fields, s);
-    if (s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
+    if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
         config_error(c, node_child(c, root.beacons, "require_ack"), "beacons.require_ack",
-                     "not in this build", HINT(" (CONFIG_BEACON_ACK)"), NULL);
+                     HINTED("must be false in this build",
+                            ": it cannot wait for acknowledgements (CONFIG_BEACON_ACK)"),
+                     NULL);
     if (needs_hub && !config_given(c, root.beacons, "reactor"))
         config_error(c, root.beacons, "beacons.reactor",
                      HINTED("missing", ": the address of the hub, such as \"10.99.0.1:9500\""),

@@ -13,9 +13,15 @@ _Static_assert(CONFIG_SPOOL_KB * 1024 / 5 * 4 >= CONFIG_EVENT_BYTES + SPOOL_HEAD
 /** No record. */
 #define NOWHERE SIZE_MAX
 #define LENGTH_MAX 65536
-/** Fields of a record's first word. */
+/** Fields of a record's first word: severity, kept, index of a name, length. */
 #define KEPT UINT32_C(0x800000)
-#define LENGTH (IS_ENABLED(CONFIG_SPOOL_FILE) ? KEPT - 1 : UINT32_C(0xFFFFFF))
+#define NAME_SHIFT 17
+#define LENGTH (ORDERED ? (UINT32_C(1) << NAME_SHIFT) - 1 : UINT32_C(0xFFFFFF))
+/** Under which name a record was written: never; one of the table, from 1; or several, or one that
+ * is not known. */
+enum { NEVER = 0, SEVERAL = 63 };
+
+_Static_assert(LENGTH_MAX < 1 << NAME_SHIFT && SPOOL_NAMES < 31, "the fields of a record overlap");
 
 static size_t record_size(const struct spool *s, size_t at)
 {
@@ -207,14 +213,98 @@ int spool_push(struct spool *s, const struct spool_event *e)
     return 0;
 }
 
-struct spool_id spool_low(const struct spool *s)
-{
-    struct spool_id low = record_id(s, 0);
+/* ---- Names ---- */
 
+static unsigned record_name(const struct spool *s, size_t at)
+{
+    return get_be32(s->mem + at) >> NAME_SHIFT & SEVERAL;
+}
+
+static void set_name(struct spool *s, size_t at, unsigned name)
+{
+    const uint32_t word = get_be32(s->mem + at) & ~((uint32_t)SEVERAL << NAME_SHIFT);
+
+    put_be32(s->mem + at, word | (uint32_t)name << NAME_SHIFT);
+}
+
+/** Index of a name, which is put into the table in place of one that no record has. */
+static unsigned index_of(struct spool *s, const uint8_t *name)
+{
+    uint32_t used = 0;
+
+    for (unsigned i = 0; i < SPOOL_NAMES; i++)
+        if (memcmp(s->names[i], name, LINK_NAME) == 0)
+            return i + 1;
     for (size_t at = 0; at < s->used; at += record_size(s, at))
-        if (older(record_id(s, at), low))
-            low = record_id(s, at);
+        used |= UINT32_C(1) << (record_name(s, at) & 31);
+    for (unsigned i = 0; i < SPOOL_NAMES; i++)
+        if (!(used >> (i + 1) & 1)) {
+            memcpy(s->names[i], name, LINK_NAME);
+            return i + 1;
+        }
+    return SEVERAL;
+}
+
+void spool_written(struct spool *s, size_t at, const uint8_t *name)
+{
+    const unsigned before = record_name(s, at);
+    unsigned now = name ? index_of(s, name) : SEVERAL;
+
+    if (before != NEVER && before != now)
+        now = SEVERAL;
+    set_name(s, at, now);
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && s->written && get_be32(s->mem + at) & KEPT)
+        s->written(s->left_arg, record_id(s, at).boot, now == SEVERAL ? NULL : name);
+}
+
+bool spool_sure(const struct spool *s, const struct spool_item *item, const uint8_t *name)
+{
+    const unsigned before = record_name(s, item->at);
+
+    return before == NEVER || (before != SEVERAL && name &&
+                               memcmp(s->names[before - 1], name, LINK_NAME) == 0);
+}
+
+void spool_doubt(struct spool *s, uint64_t boot)
+{
+    for (size_t at = 0; at < s->used; at += record_size(s, at))
+        if (record_id(s, at).boot == boot && record_name(s, at) != NEVER)
+            spool_written(s, at, NULL);
+}
+
+/* ---- Sending ---- */
+
+/** The lowest seq of a start. */
+static uint64_t lowest(const struct spool *s, uint64_t boot)
+{
+    uint64_t low = UINT64_MAX;
+
+    for (size_t at = 0; at < s->used; at += record_size(s, at)) {
+        const struct spool_id id = record_id(s, at);
+        if (id.boot == boot && id.seq < low)
+            low = id.seq;
+    }
     return low;
+}
+
+bool spool_has(const struct spool *s, uint64_t boot)
+{
+    return lowest(s, boot) != UINT64_MAX;
+}
+
+/** Keep to the earlier start that is being sent; once it is settled, take the lowest. */
+static void choose_earlier(struct spool *s)
+{
+    uint64_t low = UINT64_MAX;
+
+    for (size_t at = 0; at < s->used; at += record_size(s, at)) {
+        const uint64_t boot = record_id(s, at).boot;
+        if (boot == s->earlier)
+            return;
+        if (boot != s->own && boot < low)
+            low = boot;
+    }
+    s->earlier = low;
 }
 
 /** Should the record at `at` be sent before the one at `before`? */
@@ -225,9 +315,8 @@ static bool first(const struct spool *s, size_t at, size_t before)
     return a != b ? a > b : older(record_id(s, before), record_id(s, at));
 }
 
-int spool_next(const struct spool *s, struct spool_item *out, unsigned span)
+int spool_next(struct spool *s, struct spool_item *out)
 {
-    struct spool_id low = {0};
     size_t best = NOWHERE;
 
     if (s->unsent == 0)
@@ -236,12 +325,13 @@ int spool_next(const struct spool *s, struct spool_item *out, unsigned span)
         get_item(s, s->sent, out);
         return 1;
     }
-    if (span)
-        low = spool_low(s);
+    choose_earlier(s);
+    const uint64_t own = lowest(s, s->own), earlier = lowest(s, s->earlier);
     for (size_t at = s->sent; at < s->used; at += record_size(s, at)) {
-        struct spool_id id = record_id(s, at);
+        const struct spool_id id = record_id(s, at);
 
-        if (span && (id.boot != low.boot || id.seq - low.seq >= span))
+        if ((id.boot != s->own && id.boot != s->earlier) ||
+            id.seq - (id.boot == s->own ? own : earlier) >= LINK_SPAN)
             continue;
         if (best == NOWHERE || first(s, at, best))
             best = at;
@@ -262,11 +352,14 @@ static void reverse(uint8_t *p, size_t n)
     }
 }
 
-void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t count)
+void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t line,
+                     const uint8_t *name)
 {
     size_t size = SPOOL_HEADER + item->event.len, skipped = item->at - s->sent;
     uint8_t *p = s->mem + s->sent;
 
+    if (ORDERED)
+        spool_written(s, item->at, name);
     /* Move it after those already sent, in place, past the records it overtook. */
     if (ORDERED && skipped > 0) {
         reverse(p, skipped);
@@ -274,7 +367,7 @@ void spool_mark_sent(struct spool *s, const struct spool_item *item, uint32_t co
         reverse(p, skipped + size);
     }
     if (ORDERED)
-        put_be32(p + 28, count);
+        put_be32(p + 28, line);
     s->sent += size;
     s->unsent--;
 }
@@ -287,14 +380,24 @@ int spool_sent(const struct spool *s, struct spool_item *out)
     return 1;
 }
 
-unsigned spool_numbered(const struct spool *s, uint32_t count)
+unsigned spool_up_to(const struct spool *s, uint32_t line)
 {
     unsigned n = 0;
 
     for (size_t at = 0; at < s->sent; at += record_size(s, at), n++)
-        if (get_be32(s->mem + at + 28) > count)
+        if (get_be32(s->mem + at + 28) > line)
             break;
     return n;
+}
+
+int spool_at_line(const struct spool *s, uint32_t line, struct spool_item *out)
+{
+    for (size_t at = 0; at < s->sent; at += record_size(s, at))
+        if (get_be32(s->mem + at + 28) == line) {
+            get_item(s, at, out);
+            return 1;
+        }
+    return 0;
 }
 
 unsigned spool_arrived(const struct spool *s, size_t missing, size_t extra)
@@ -352,8 +455,16 @@ void spool_give_up(struct spool *s, struct spool_id id)
         evict(s, at);
 }
 
+void spool_unknown(struct spool *s, struct spool_id id)
+{
+    s->unknown++;
+    s->lost.unknown++;
+    spool_give_up(s, id);
+}
+
 void spool_rewind(struct spool *s)
 {
+    s->earlier = 0;
     s->sent = 0;
     s->unsent = s->events;
 }
@@ -380,6 +491,7 @@ void spool_put_lost(struct spool *s, const struct spool_lost *lost)
     for (int i = 0; i < SEVERITY_COUNT; i++)
         l->count[i] += lost->count[i];
     l->collapsed += lost->collapsed;
+    l->unknown += lost->unknown;
     l->first = lost->first;
     if (l->last.seq == 0)
         l->last = lost->last;

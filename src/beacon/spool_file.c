@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <string.h>
+
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
+#include "nefia/sys/log.h"
 
 /* On-disk format: never renumber. */
-enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT, KIND_LOST };
-enum { LOST_BYTES = 4 * SEVERITY_COUNT + 32 };
+enum { KIND_EVENT = 1, KIND_GONE = KIND_EVENT + SEVERITY_COUNT, KIND_LOST, KIND_WROTE };
+enum { LOST_BYTES = 4 * SEVERITY_COUNT + 4 + 32, WROTE_BYTES = 8 + LINK_NAME };
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /** Bytes of an event, including its GONE. */
@@ -76,14 +79,97 @@ static int put_lost(struct spool_file *f, int fd)
 
     for (int i = 0; i < SEVERITY_COUNT; i++, p += 4)
         put_be32(p, l->count[i]);
-    put_id(p, l->first);
-    put_id(p + 16, l->last);
+    put_be32(p, l->unknown);
+    put_id(p + 4, l->first);
+    put_id(p + 20, l->last);
     frame_header(b, KIND_LOST, b + FRAME_HEADER, LOST_BYTES, NULL, 0);
     f->unreported_lost = losses(l);
     f->size += sizeof b;
     f->today += sizeof b;
     return file_append(fd, b, sizeof b);
 }
+
+/* ---- Notes: which start was written under which name ---- */
+
+static const uint8_t several[LINK_NAME];
+
+static bool same_name(const uint8_t *a, const uint8_t *b)
+{
+    return memcmp(a, b, LINK_NAME) == 0;
+}
+
+static struct spool_note *find_note(struct spool_file *f, uint64_t boot)
+{
+    for (unsigned i = 0; i < f->note_count; i++)
+        if (f->notes[i].boot == boot)
+            return &f->notes[i];
+    return NULL;
+}
+
+static bool has_live(const struct spool_file *f, uint64_t boot)
+{
+    struct spool_item item;
+
+    for (size_t at = 0; spool_walk(f->spool, &at, &item);)
+        if (item.event.kept && item.event.id.boot == boot)
+            return true;
+    return false;
+}
+
+/** Forget starts that have no event in the file, and get no more. */
+static void prune_notes(struct spool_file *f)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < f->note_count; i++)
+        if (f->notes[i].boot == f->spool->own || has_live(f, f->notes[i].boot))
+            f->notes[kept++] = f->notes[i];
+    f->note_count = kept;
+}
+
+static void take_note(struct spool_file *f, uint64_t boot, const uint8_t *name)
+{
+    struct spool_note *n = find_note(f, boot);
+
+    if (!n && f->note_count == SPOOL_FILE_NOTES) {
+        f->all_several = true;
+        return;
+    }
+    if (!n) {
+        n = &f->notes[f->note_count++];
+        n->boot = boot;
+    } else if (!same_name(n->name, name)) {
+        name = several;
+    }
+    memcpy(n->name, name, LINK_NAME);
+}
+
+/** n null: all starts that have no note. */
+static int put_note(struct spool_file *f, int fd, const struct spool_note *n)
+{
+    uint8_t b[FRAME_HEADER + WROTE_BYTES] = {0}, *p = b + FRAME_HEADER;
+
+    if (n) {
+        put_be64(p, n->boot);
+        memcpy(p + 8, n->name, LINK_NAME);
+    }
+    frame_header(b, KIND_WROTE, p, WROTE_BYTES, NULL, 0);
+    f->size += sizeof b;
+    f->today += sizeof b;
+    return file_append(fd, b, sizeof b);
+}
+
+static int put_notes(struct spool_file *f, int fd)
+{
+    int err = f->all_several ? put_note(f, fd, NULL) : 0;
+
+    prune_notes(f);
+    for (unsigned i = 0; err == 0 && i < f->note_count; i++)
+        err = put_note(f, fd, &f->notes[i]);
+    return err;
+}
+
+/* ---- Appending ---- */
 
 static void flush(struct spool_file *f)
 {
@@ -128,6 +214,18 @@ static void event_left(void *arg, const struct spool_event *e)
         put_gone(f, e->id);
 }
 
+/** It holds no live events. */
+static void empty_file(struct spool_file *f)
+{
+    f->gone_len = f->unreported_lost = 0;
+    f->stale = false;
+    f->today += SPOOL_FILE_BLOCK;
+    if (ftruncate(f->fd, 0) < 0)
+        return;
+    f->size = f->note_count = 0;
+    f->all_several = false;
+}
+
 void spool_file_settle(struct spool_file *f)
 {
     const uint32_t lost = losses(&f->spool->lost);
@@ -140,11 +238,7 @@ void spool_file_settle(struct spool_file *f)
             (void)put_lost(f, f->fd);
         return;
     }
-    f->gone_len = f->unreported_lost = 0;
-    f->stale = false;
-    f->today += SPOOL_FILE_BLOCK;
-    if (ftruncate(f->fd, 0) == 0)
-        f->size = 0;
+    empty_file(f);
 }
 
 static int append(struct spool_file *f, const struct spool_event *e, struct spool_id replaced)
@@ -225,9 +319,12 @@ static int replace(struct spool_file *f)
     f->today += bytes + SPOOL_FILE_BLOCK;
     int fd = file_replace_begin(f->path);
     int err = 0;
-    f->unreported_lost = 0;
+    const uint32_t size = f->size;
+    f->unreported_lost = f->size = 0;
     if (fd >= 0 && losses(&f->spool->lost) > 0)
         err = put_lost(f, fd);
+    if (fd >= 0 && err == 0)
+        err = put_notes(f, fd);
     for (size_t at = 0; fd >= 0 && err == 0 && spool_walk(f->spool, &at, &item);)
         if (item.event.kept && below(&cut, &item.event))
             err = put_event(fd, &item.event);
@@ -235,6 +332,7 @@ static int replace(struct spool_file *f)
         err = file_replace_end(f->path, fd, err);
     if (fd < 0 || err == NEFIA_EIO) {
         close(fd);
+        f->size = size;
         f->unreported_lost = UINT32_MAX; /* what the file records is unknown: write it again */
         return NEFIA_EIO;
     }
@@ -244,8 +342,52 @@ static int replace(struct spool_file *f)
     f->stale = false;
     drop_below(f, &cut);
     f->alive = bytes;
-    f->size = bytes + (f->unreported_lost > 0 ? FRAME_HEADER + LOST_BYTES : 0);
+    f->size += bytes;
     return 0;
+}
+
+/* ---- What was written ---- */
+
+static int append_note(struct spool_file *f, const struct spool_note *n)
+{
+    const uint32_t size = f->size;
+    const off_t end = lseek(f->fd, 0, SEEK_END);
+
+    if (put_note(f, f->fd, n) == 0 && fdatasync(f->fd) == 0)
+        return 0;
+    (void)!ftruncate(f->fd, end);
+    f->size = size;
+    return NEFIA_EIO;
+}
+
+/** Rather no event in the file than one that may act twice. */
+static void give_up_file(struct spool_file *f)
+{
+    const struct spool_event all = {.severity = SEVERITY_COUNT};
+
+    LOG_ERROR("cannot write ", f->path, ": its ", DEC(f->events), " events remain in memory only");
+    f->failed += f->events;
+    f->alive = 0;
+    drop_below(f, &all);
+    empty_file(f);
+    (void)fdatasync(f->fd);
+}
+
+/** Hook called by the spool. */
+static void event_written(void *arg, uint64_t boot, const uint8_t *name)
+{
+    struct spool_file *f = arg;
+    const struct spool_note *n = find_note(f, boot);
+
+    if (!name)
+        name = several;
+    if (n ? same_name(n->name, name) || same_name(n->name, several) : f->all_several)
+        return;
+    if (!n && f->note_count == SPOOL_FILE_NOTES)
+        prune_notes(f);
+    take_note(f, boot, name);
+    if (append_note(f, find_note(f, boot)) < 0 && replace(f) < 0)
+        give_up_file(f);
 }
 
 void spool_file_keep(struct spool_file *f, const struct spool_event *e)
@@ -287,8 +429,32 @@ static void replay_lost(struct spool_file *f, const uint8_t *p)
 
     for (int i = 0; i < SEVERITY_COUNT; i++, p += 4)
         l->count[i] = get_be32(p);
-    l->first = get_id(p);
-    l->last = get_id(p + 16);
+    l->unknown = get_be32(p);
+    l->first = get_id(p + 4);
+    l->last = get_id(p + 20);
+}
+
+/** Tell the spool what the notes say of the events. */
+static void apply_notes(struct spool_file *f)
+{
+    struct spool_item item;
+
+    for (size_t at = 0; spool_walk(f->spool, &at, &item);) {
+        const struct spool_note *n = find_note(f, item.event.id.boot);
+        if (n || f->all_several)
+            spool_written(f->spool, item.at, n && !same_name(n->name, several) ? n->name : NULL);
+    }
+    prune_notes(f);
+}
+
+static void replay_note(struct spool_file *f, const uint8_t *p)
+{
+    const uint64_t boot = get_be64(p);
+
+    if (boot)
+        take_note(f, boot, p + 8);
+    else
+        f->all_several = true;
 }
 
 static void replay(struct spool_file *f, const struct frame *frame)
@@ -298,14 +464,14 @@ static void replay(struct spool_file *f, const struct frame *frame)
 
     if (frame->kind == KIND_LOST && frame->len == LOST_BYTES)
         replay_lost(f, frame->bytes);
+    if (frame->kind == KIND_WROTE && frame->len == WROTE_BYTES)
+        replay_note(f, frame->bytes);
     if (frame->kind > KIND_GONE || frame->len < head)
         return;
     struct spool_event e = {
         .id = get_id(frame->bytes),
         .kept = true,
     };
-    if (e.id.boot > f->boot)
-        f->boot = e.id.boot;
     if (is_gone) {
         f->replaying = true;
         spool_remove(f->spool, e.id);
@@ -333,6 +499,12 @@ static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
         replay(f, &frame);
     f->replaced.seq = 0; /* its successor is there */
     f->damaged = r.damaged + r.torn;
+    if (r.damaged) {
+        /* There may have been notes. */
+        f->note_count = 0;
+        f->all_several = true;
+    }
+    apply_notes(f);
     f->size = f->today = (uint32_t)(r.end + r.torn) + f->events * SPOOL_FILE_GONE;
     /* Write pending GONE frames before the hub sees another start: it remembers only two. */
     if (more == 0 && f->size > 0)
@@ -363,6 +535,7 @@ int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *c
     f->unreported_lost = losses(&f->found);
     if (f->unreported_lost > 0)
         spool_put_lost(s, &f->found);
+    s->written = event_written;
     /* Count a loss once: at the next start, its event would be read before its GONE. */
     if (lost)
         (void)replace(f);

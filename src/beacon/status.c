@@ -47,7 +47,13 @@ static void put_uplink(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "delivered", u->delivered);
     json_put_u64(w, "connects", u->connects);
     json_put_u64(w, "failures", u->failures);
+    json_put_string(w, "delivery", uplink_delivery_text(u->state));
     json_put_bool(w, "signed", u->key && u->key->set);
+    if (IS_ENABLED(CONFIG_BEACON_ACK)) {
+        json_put_u64(w, "window", u->session->window);
+        json_put_u64(w, "unsettled", u->session->unsettled);
+        json_put_u64(w, "unknown", u->spool->unknown);
+    }
     json_end_object(w);
 }
 

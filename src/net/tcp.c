@@ -161,19 +161,27 @@ int tcp_connect_start(const struct addr *a, unsigned timeout_ms)
     return fd;
 }
 
+/** Return: 0, or NEFIA_EIO (errno: also an error pending on the socket). */
+static int check_error(int fd)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+        return NEFIA_EIO;
+    if (err == 0)
+        return 0;
+    errno = err;
+    return NEFIA_EIO;
+}
+
 int tcp_connect_result(int fd)
 {
     struct sockaddr_storage ss;
     socklen_t len = sizeof ss;
-    int err = 0;
-    socklen_t err_len = sizeof err;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &err_len) < 0)
+    if (check_error(fd) < 0)
         return NEFIA_EIO;
-    if (err != 0) {
-        errno = err;
-        return NEFIA_EIO;
-    }
     if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
         return 0;
     return errno == ENOTCONN ? NEFIA_EAGAIN : NEFIA_EIO;
@@ -275,7 +283,10 @@ static int stream_receive(const struct stream *s, void *buf, size_t cap)
 
 static int stream_unacknowledged(const struct stream *s)
 {
-    return tcp_queued(s->fd);
+    /* In this order: a reset empties the queue, and then shows as an error. */
+    const int queued = tcp_queued(s->fd);
+
+    return check_error(s->fd) < 0 ? NEFIA_EIO : queued;
 }
 
 static int stream_shut(const struct stream *s)

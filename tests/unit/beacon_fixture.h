@@ -90,17 +90,18 @@ static inline void fix_print_lines(void)
 /** Take the oldest unsent event of the spool into fix.printed[0]. Return: whether there was one. */
 static inline int fix_take(void)
 {
-    struct spool_item item;
+    struct spool_item item, next;
 
     if (fix.pipeline.spool.unsent == 0)
         return 0;
     spool_delivered(&fix.pipeline.spool);
-    /* Only the lowest seq may be sent, so it is. */
-    if (!spool_next(&fix.pipeline.spool, &item, 1))
-        return 0;
+    item.event.id.seq = UINT64_MAX;
+    for (size_t at = 0; spool_walk(&fix.pipeline.spool, &at, &next);)
+        if (next.event.id.seq < item.event.id.seq)
+            item = next;
     memcpy(fix.printed[0], item.event.line, item.event.len);
     fix.printed[0][item.event.len] = '\0';
-    spool_mark_sent(&fix.pipeline.spool, &item, 0);
+    spool_mark_sent(&fix.pipeline.spool, &item, 0, NULL);
     return 1;
 }
 

@@ -132,7 +132,7 @@ TEST(losses_are_counted_and_reported)
     CHECK(fix_has(0, "\"type\":\"beacon.events_lost\""));
     CHECK(fix_has(0, "\"info\":0,\"warning\":"));
     CHECK(fix_has(0, "\"critical\":0,\"first_seq\":1,\"last_seq\":"));
-    CHECK(fix_has(0, ",\"collapsed\":0}"));
+    CHECK(fix_has(0, ",\"unknown\":0,\"collapsed\":0}"));
     CHECK(!fix_has(0, "first_boot"));
     beacon_pipeline_report_lost(&fix.pipeline);
     CHECK(!fix_take());
@@ -143,12 +143,12 @@ TEST(losses_of_an_earlier_start_are_marked)
     fix_init();
     spool_push(&fix.pipeline.spool,
                &(struct spool_event){{6, 41}, 0, SEVERITY_CRITICAL, "{}", 2, false});
-    spool_give_up(&fix.pipeline.spool, (struct spool_id){6, 41});
+    spool_unknown(&fix.pipeline.spool, (struct spool_id){6, 41});
     beacon_pipeline_report_lost(&fix.pipeline);
     REQUIRE(fix_take());
     CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"lost\":1,\"info\":0,\"warning\":0,"
                      "\"critical\":1,\"first_seq\":41,\"last_seq\":41,\"first_boot\":6,"
-                     "\"last_boot\":6,\"collapsed\":0}"));
+                     "\"last_boot\":6,\"unknown\":1,\"collapsed\":0}"));
 }
 
 static struct spool_file flash;

@@ -449,12 +449,14 @@ TEST(the_beacon_binds_straight)
     CHECK_STR(ADDR(&beacon.reactors[1].addr), "[::1]:7");
     CHECK_INT(beacon.max_events_per_min, 20);
     CHECK_INT(beacon.dedup_window_ms, 7 * 86400000);
-    CHECK(!beacon.require_ack && beacon.dedup_parts != 0);
+    CHECK(beacon.require_ack && beacon.dedup_parts != 0);
     if (IS_ENABLED(CONFIG_SPOOL_FILE)) {
         CHECK_INT(beacon.spool_file_kb, 64);
         CHECK_INT(beacon.spool_file_daily_kb, 1024);
         CHECK_INT(beacon.spool_file_events, SPOOL_FILE_CRITICAL);
     }
+    CHECK(load_beacon("{\"beacons\":{\"reactor\":\"10.0.0.1\",\"require_ack\":false}}"));
+    CHECK(!beacon.require_ack);
     CHECK(!load_beacon("{\"beacons\":{\"dedup_key\":\"type|colour\",\"reactor\":[\"a b\"]}}"));
     says("beacons.dedup_key: \"type|colour\" is not a dedup key");
     says("beacons.reactor[0]: ");

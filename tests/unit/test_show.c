@@ -203,14 +203,15 @@ TEST(json_of_others_moves_no_cursor)
     "{\"version\":\"0.1.0\",\"board\":\"host\",\"host_id\":\"web-01\",\"uptime_ms\":3661999,"      \
     "\"boot\":7,\"seq\":42,\"config\":\"/etc/nefia/nefia.yaml\",\"seccomp\":\"commands\","         \
     "\"reloads\":2,\"failed_reloads\":1,\"uplink\":{" uplink "\"delivered\":40,\"connects\":3,"    \
-    "\"failures\":2,\"signed\":true},\"accepted\":" COUNTS ",\"repeated\":" COUNTS                    \
+    "\"failures\":2,\"signed\":true,\"window\":32,\"unsettled\":3,\"unknown\":4},\"accepted\":" COUNTS ",\"repeated\":" COUNTS                    \
     ",\"over_rate\":" COUNTS ",\"lost\":" COUNTS ",\"spool\":{\"events\":2,\"bytes\":400,"         \
     "\"size\":32768,\"collapsed\":5}," more "\"wakeups\":24}"
 #define UP                                                                                         \
     "\"state\":\"up\",\"hub\":\"hub.example:9500\",\"address\":\"10.0.0.1:9500\","                 \
-    "\"since_ms\":999,\"next_try_ms\":0,"
+    "\"since_ms\":999,\"next_try_ms\":0,\"delivery\":\"acknowledged\","
 #define WAITING                                                                                    \
-    "\"state\":\"waiting\",\"hub\":\"10.0.0.1:9500\",\"since_ms\":61000,\"next_try_ms\":90500,"
+    "\"state\":\"waiting\",\"hub\":\"10.0.0.1:9500\",\"since_ms\":61000,\"next_try_ms\":90500,"     \
+    "\"delivery\":\"-\","
 #define FLASH                                                                                      \
     "\"spool_file\":{\"events\":16,\"bytes\":1,\"size\":2,\"today\":4096,\"daily\":1048576,"       \
     "\"skipped\":3,\"failed\":0,\"damaged\":0},"
@@ -226,7 +227,7 @@ TEST(json_of_others_moves_no_cursor)
     "  Seccomp        commands\n"                                                                  \
     "\nHub:\n"
 #define BEACON_EVENTS                                                                              \
-    "  Delivered      40 events, signed: yes\n"                                                    \
+    "  Delivered      40 events, 4 unknown\n"                                                     \
     "\nEvents:\n"                                                                                  \
     "  Accepted       1 info, 20 warning, 300 critical\n"                                          \
     "  Suppressed     1 info, 20 warning, 300 critical (repetitions)\n"                            \
@@ -242,7 +243,8 @@ TEST(a_beacon)
               0);
     CHECK_STR(printed, BEACON_HEAD
               "  Address        hub.example:9500\n"
-              "  Connection     up for 0s\n" BEACON_EVENTS
+              "  Connection     up for 0s\n"
+              "  Delivery       acknowledged, signed: yes, 3 in flight, window 32\n" BEACON_EVENTS
               "  On flash       16 events, 4096 of 1048576 bytes today, 3 skipped\n"
               "\nSensors:\n"
               "  SENSOR      NAME        INTERVAL  LAST RUN  RESULT       RUNS  FAILED  EVENTS\n"
@@ -255,7 +257,8 @@ TEST(a_beacon_without_sensors_that_waits)
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, BEACON(WAITING, "")), 0);
     CHECK_STR(printed, BEACON_HEAD
               "  Address        10.0.0.1:9500\n"
-              "  Connection     waiting for 1m1s, next attempt in 1m30s\n" BEACON_EVENTS
+              "  Connection     waiting for 1m1s, next attempt in 1m30s\n"
+              "  Delivery       -, signed: yes\n" BEACON_EVENTS
               "\nSensors:\n"
               "  SENSOR  NAME  INTERVAL  LAST RUN  RESULT  RUNS  FAILED  EVENTS\n");
 }

@@ -14,7 +14,15 @@
 #include "nefia/base/text.h"
 #include "tempdir.h"
 
-enum { SIZE = 8192, MOST = 4096, LINE_MOST = 1000, IMAGE = 64 * 1024, FRAMES = 512, GONE = 4, ALL = 256 };
+enum {
+    SIZE = 8192,
+    MOST = 4096,
+    LINE_MOST = 1000,
+    IMAGE = 64 * 1024,
+    FRAMES = 512,
+    GONE = 4,
+    ALL = 256
+};
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /* ---- The disk: syncs are counted, and fail on demand ---- */
@@ -63,6 +71,7 @@ static uint64_t boot, seq;
 static char memory_dir[] = "/dev/shm/nefia-spool-XXXXXX", disk_dir[] = "/tmp/nefia-spool-XXXXXX";
 static char *dir;
 static char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX];
+static bool noting; /* tests of anything else do without notes */
 
 static void leave(void)
 {
@@ -81,11 +90,13 @@ static int begin(size_t size)
         atexit(leave);
     }
     spool_init(&spool, mem, size);
-    file = (struct spool_file){
-        .least = SEVERITY_CRITICAL, .cap = 64 * 1024, .daily = 1 << 20};
+    file = (struct spool_file){.least = SEVERITY_CRITICAL, .cap = 64 * 1024, .daily = 1 << 20};
     int err = spool_file_open(&file, &spool, &fake.clock, path, buf, sizeof buf);
     boot++;
     seq = 0;
+    spool.own = boot;
+    if (!noting)
+        spool.written = NULL;
     return err;
 }
 
@@ -138,8 +149,13 @@ static void deliver(unsigned n)
 {
     struct spool_item item;
 
-    for (unsigned i = 0; i < n && spool_next(&spool, &item, 0); i++)
-        spool_mark_sent(&spool, &item, i);
+    while (n > 0 && spool.events > 0)
+        if (spool_next(&spool, &item)) {
+            spool_mark_sent(&spool, &item, 0, NULL);
+            n--;
+        } else {
+            spool_delivered(&spool); /* one earlier start at a time */
+        }
     spool_delivered(&spool);
     spool_file_settle(&file);
 }
@@ -172,7 +188,7 @@ static void keep_words(char out[ALL], const char *words, const char *more)
     text_str(&t, more);
 }
 
-static const off_t lost_frame = FRAME_HEADER + 12 + 32; /* sum of losses */
+static const off_t lost_frame = FRAME_HEADER + 16 + 32; /* sum of losses */
 
 static off_t file_size(void)
 {
@@ -189,7 +205,6 @@ TEST(severe_events_are_restored_with_their_ids)
     size_t at = 0;
 
     fresh();
-    CHECK_INT(file.boot, 0);
     emit(SEVERITY_CRITICAL, 100);
     emit(SEVERITY_INFO, 20);
     emit(SEVERITY_WARNING, 20);
@@ -201,7 +216,6 @@ TEST(severe_events_are_restored_with_their_ids)
     CHECK_INT(file.size, file_size() + 2 * SPOOL_FILE_GONE);
     restart();
     CHECK_STR(all(), "7A7D");
-    CHECK_INT(file.boot, 7);
     CHECK_INT(file.events, 2);
     CHECK_INT(file.alive, file.size);
     CHECK_INT(file.damaged, 0);
@@ -211,7 +225,6 @@ TEST(severe_events_are_restored_with_their_ids)
     emit(SEVERITY_CRITICAL, 100);
     restart();
     CHECK_STR(all(), "7A7D8A");
-    CHECK_INT(file.boot, 8);
     file.least = SEVERITY_INFO;
     emit(SEVERITY_INFO, 10);
     restart();
@@ -274,7 +287,8 @@ TEST(lost_gone_frames_cost_a_repetition)
     CHECK_STR(all(), "7R7S7T");
     CHECK_INT(syncs, at + 1); /* before the hub sees this start */
     deliver(3);
-    CHECK_INT(file_size(), before + 20 * SPOOL_FILE_GONE + 2 * lost_frame); /* small enough to stay */
+    CHECK_INT(file_size(),
+              before + 20 * SPOOL_FILE_GONE + 2 * lost_frame); /* small enough to stay */
     restart();
     CHECK_STR(all(), "");
     CHECK_INT(file.size, file_size());
@@ -408,7 +422,6 @@ TEST(cut_at_every_byte)
         CHECK_INT(file_size() + file.events * SPOOL_FILE_GONE, file.size);
         restart();
         CHECK_STR(all(), want);
-        CHECK_INT(file.boot, 9);
         close(file.fd);
     }
 }
@@ -511,7 +524,7 @@ TEST(unknown_frames_are_skipped)
 
     fresh();
     emit(SEVERITY_CRITICAL, 50);
-    for (unsigned kind = 1; kind < 256; kind += kind > 5 ? 50 : 1)
+    for (unsigned kind = 1; kind<256; kind += kind> 6 ? 50 : 1)
         for (size_t len = 0; len <= sizeof bytes; len++) {
             uint8_t header[FRAME_HEADER];
             if (kind == GONE || (kind < GONE && len > SPOOL_FILE_HEAD))
@@ -522,7 +535,6 @@ TEST(unknown_frames_are_skipped)
         }
     restart();
     CHECK_STR(all(), "7A");
-    CHECK_INT(file.boot, 7);
 }
 
 /* ---- A spool that is smaller than what is on flash ---- */
@@ -559,6 +571,7 @@ TEST(losses_outlive_the_beacon)
     struct spool_lost lost;
 
     fresh();
+    spool.lost.unknown = 1;
     for (unsigned i = 0; i < 12; i++)
         emit(SEVERITY_CRITICAL, 900);
     CHECK_INT(spool.lost.count[SEVERITY_CRITICAL], 4);
@@ -571,6 +584,7 @@ TEST(losses_outlive_the_beacon)
     deliver(2);
     CHECK_INT(spool_take_lost(&spool, &lost), 4);
     CHECK_INT(lost.count[SEVERITY_CRITICAL], 4);
+    CHECK_INT(lost.unknown, 1);
     restart(); /* before the report */
     CHECK_INT(spool_take_lost(&spool, &lost), 4);
     emit(SEVERITY_CRITICAL, 100); /* this event */
@@ -867,6 +881,267 @@ TEST(removed_directory)
     CHECK_STR(all(), "7F");
 }
 
+/* ---- Notes of what was written under which name ---- */
+
+static const uint8_t name_a[LINK_NAME] = {0xA}, name_b[LINK_NAME] = {0xB},
+                     name_c[LINK_NAME] = {0xC};
+
+static bool find_event(struct spool_id id, struct spool_item *item)
+{
+    for (size_t at = 0; spool_walk(&spool, &at, item);)
+        if (same(item->event.id, id))
+            return true;
+    return false;
+}
+
+/** Write it, without an acknowledgement. */
+static void write_under(struct spool_id id, const uint8_t *name)
+{
+    struct spool_item item;
+
+    REQUIRE(find_event(id, &item));
+    spool_written(&spool, item.at, name);
+}
+
+/** "-": never written; "a", "b": under that name; "s": several. */
+static const char *state_of(struct spool_id id)
+{
+    struct spool_item item;
+
+    if (!find_event(id, &item))
+        return "gone";
+    if (spool_sure(&spool, &item, NULL))
+        return "-";
+    return spool_sure(&spool, &item, name_a) ? "a" : spool_sure(&spool, &item, name_b) ? "b" : "s";
+}
+
+static unsigned notes_in_file(void)
+{
+    unsigned n = 0;
+
+    load_image();
+    find_frames();
+    for (unsigned i = 0; i < frame_count; i++)
+        n += frames[i].kind == 6;
+    return n;
+}
+
+TEST(what_was_written_is_known_after_a_restart)
+{
+    noting = true;
+    fresh();
+    const struct spool_id first = emit(SEVERITY_CRITICAL, 10), second = emit(SEVERITY_CRITICAL, 10);
+    restart();
+    CHECK_STR(state_of(first), "-");
+    unsigned at = syncs;
+    write_under(first, name_a);
+    CHECK_INT(syncs, at + 1);
+    CHECK_INT(on_disk, file_size());
+    write_under(second, name_a); /* noted already */
+    write_under(first, name_a);
+    CHECK_INT(syncs, at + 1);
+    restart();
+    CHECK_STR(state_of(first), "a");
+    CHECK_STR(state_of(second), "a"); /* a note is of the whole start */
+    const struct spool_id own = emit(SEVERITY_CRITICAL, 10);
+    restart();
+    CHECK_STR(state_of(own), "-");
+    at = syncs;
+    write_under(second, name_b);
+    CHECK_STR(state_of(second), "s");
+    CHECK_INT(syncs, at + 1);
+    write_under(first, name_c);
+    CHECK_INT(syncs, at + 1); /* two notes at most */
+    CHECK_INT(notes_in_file(), 2);
+    write_under(own, NULL); /* plainly */
+    CHECK_INT(notes_in_file(), 3);
+    restart();
+    CHECK_STR(state_of(first), "s");
+    CHECK_STR(state_of(own), "s");
+    CHECK_INT(file.size, file_size() + 3 * SPOOL_FILE_GONE);
+    CHECK_INT(file.damaged, 0);
+    /* What is not in the file needs no note. */
+    at = syncs;
+    write_under(emit(SEVERITY_INFO, 10), name_a);
+    CHECK_INT(syncs, at);
+    noting = false;
+}
+
+/** An event that was never written, of a start with a note, is not sure either. */
+TEST(a_note_comes_before_the_next_event)
+{
+    noting = true;
+    fresh();
+    const struct spool_id first = emit(SEVERITY_CRITICAL, 10);
+    write_under(first, name_a);
+    spool_remove(&spool, first);
+    spool_file_settle(&file);
+    const struct spool_id second = emit(SEVERITY_CRITICAL, 10);
+    write_under(second, name_a); /* no new note */
+    CHECK_INT(notes_in_file(), 1);
+    restart();
+    CHECK_STR(state_of(second), "a");
+    noting = false;
+}
+
+TEST(notes_outlive_a_replaced_file_and_end_with_a_truncated_one)
+{
+    noting = true;
+    fresh();
+    file.cap = 2000;
+    const struct spool_id first = emit(SEVERITY_CRITICAL, 10), second = emit(SEVERITY_CRITICAL, 10);
+    write_under(first, name_a);
+    restart();
+    file.cap = 2000;
+    write_under(emit(SEVERITY_CRITICAL, 10), name_b);
+    write_under((struct spool_id){boot, 1}, name_a);
+    uint64_t own = boot;
+    for (unsigned i = 0; i < 12; i++) {
+        spool_remove(&spool, (struct spool_id){own, 1 + i + (i == 0)});
+        emit(SEVERITY_CRITICAL, 200);
+    }
+    CHECK(file_size() < 2000); /* so it was replaced */
+    CHECK_INT(file.skipped, 0);
+    CHECK_STR(state_of(first), "a");
+    CHECK_INT(file.size, file_size() + (long long)(file.events * SPOOL_FILE_GONE + file.gone_len));
+    restart();
+    CHECK_STR(state_of(first), "a");
+    CHECK_STR(state_of(second), "a");
+    CHECK_STR(state_of((struct spool_id){own, 1}), "s");
+    for (unsigned i = 0; i < 8; i++)
+        emit(SEVERITY_CRITICAL, 900);
+    deliver(99);
+    CHECK_INT(spool.events, 0);
+    CHECK_INT(file_size(), 0);
+    CHECK_INT(file.note_count, 0);
+    const struct spool_id fourth = emit(SEVERITY_CRITICAL, 10);
+    write_under(fourth, name_b); /* noted anew */
+    CHECK_INT(notes_in_file(), 1);
+    restart();
+    CHECK_STR(state_of(fourth), "b");
+    noting = false;
+}
+
+TEST(notes_cut_at_every_byte)
+{
+    noting = true;
+    fresh();
+    const struct spool_id first = emit(SEVERITY_CRITICAL, 20);
+    size_t ends[5];
+    unsigned n = 0;
+    ends[n++] = (size_t)file_size();
+    write_under(first, name_a);
+    ends[n++] = (size_t)file_size();
+    restart();
+    const struct spool_id second = emit(SEVERITY_CRITICAL, 20);
+    ends[n++] = (size_t)file_size();
+    write_under(second, name_b);
+    ends[n++] = (size_t)file_size();
+    write_under(first, name_b);
+    ends[n++] = (size_t)file_size();
+    close(file.fd);
+    load_image();
+    for (size_t len = 0; len <= image_len; len++) {
+        save_image(len);
+        CHECK_INT(begin(SIZE), 0);
+        CHECK_STR(state_of(first), len < ends[0]   ? "gone"
+                                   : len < ends[1] ? "-"
+                                   : len < ends[4] ? "a"
+                                                   : "s");
+        CHECK_STR(state_of(second), len < ends[2] ? "gone" : len < ends[3] ? "-" : "b");
+        close(file.fd);
+    }
+    /* A note may be what is damaged. */
+    for (size_t at = 0; at < ends[3]; at++) { /* the last frame would be taken for torn */
+        image[at] ^= 0x40;
+        save_image(image_len);
+        image[at] ^= 0x40;
+        CHECK_INT(begin(SIZE), 0);
+        CHECK(file.damaged > 0);
+        CHECK(strchr("gs", state_of(first)[0]) && strchr("gs", state_of(second)[0]));
+        close(file.fd);
+    }
+    noting = false;
+}
+
+TEST(more_starts_than_notes)
+{
+    struct spool_id ids[SPOOL_FILE_NOTES + 2];
+
+    noting = true;
+    fresh();
+    for (unsigned i = 0; i < ARRAY_SIZE(ids); i++) {
+        ids[i] = emit(SEVERITY_CRITICAL, 10);
+        write_under(ids[i], name_a);
+        restart();
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(ids); i++)
+        CHECK_STR(state_of(ids[i]), i < SPOOL_FILE_NOTES ? "a" : "s");
+    CHECK(file.all_several);
+    /* Settled starts make room. */
+    fresh();
+    for (unsigned i = 0; i < 3 * SPOOL_FILE_NOTES; i++) {
+        const struct spool_id id = emit(SEVERITY_CRITICAL, 10);
+        write_under(id, name_a);
+        restart();
+        CHECK_STR(state_of(id), i < SPOOL_FILE_NOTES ? "a" : "s");
+        if (i % 2) {
+            spool_remove(&spool, id);
+            spool_file_settle(&file);
+        }
+        if (i == SPOOL_FILE_NOTES)
+            break;
+    }
+    noting = false;
+}
+
+TEST(a_note_that_cannot_be_written)
+{
+    struct spool_id first, second;
+
+    noting = true;
+    for (int way = 0; way < 4; way++) {
+        fresh();
+        first = emit(SEVERITY_CRITICAL, 10);
+        second = emit(SEVERITY_CRITICAL, 10);
+        const unsigned events = file.events;
+        if (way == 0)
+            failing_sync = syncs + 1; /* a new file serves */
+        if (way == 1)
+            limit_files((rlim_t)file_size() + 10); /* no room: the new one is as large */
+        if (way == 2)
+            file.daily = 0; /* but a note is always written */
+        if (way == 3) {
+            failing_sync = syncs + 1;
+            file.daily = 0;
+        }
+        write_under(first, name_a);
+        limit_files(RLIM_INFINITY);
+        failing_sync = 0;
+        CHECK_INT(spool.events, 2);
+        if (way == 0 || way == 2) {
+            CHECK_INT(file.events, events);
+            restart();
+            CHECK_STR(state_of(first), "a");
+            CHECK_STR(state_of(second), "a");
+        } else {
+            CHECK_INT(file.events + file.alive, 0);
+            CHECK_INT(file.skipped, 2);
+            CHECK_INT(file.failed, 2);
+            CHECK_INT(file_size(), 0);
+            CHECK_STR(state_of(first), "a");
+            /* And it goes on. */
+            file.daily = 1 << 20;
+            const struct spool_id third = emit(SEVERITY_CRITICAL, 10);
+            write_under(third, name_b);
+            restart();
+            CHECK_STR(state_of(first), "gone");
+            CHECK_STR(state_of(third), "b");
+        }
+    }
+    noting = false;
+}
+
 /* ---- Power cuts, at random ---- */
 
 static uint32_t seed;
@@ -880,6 +1155,7 @@ static unsigned random_below(unsigned n)
 static struct {
     struct spool_id id;
     bool over;
+    unsigned names; /* it was written under: bits */
 } truth[MOST];
 static unsigned truth_count;
 
@@ -897,18 +1173,46 @@ static void note_over(void)
     }
 }
 
+static const uint8_t *const names[] = {name_a, name_b, name_c, NULL};
+
+/** Write the next few under a name, mostly the same. */
+static void random_write(void)
+{
+    const unsigned which = random_below(3) ? 0 : random_below(ARRAY_SIZE(names));
+    struct spool_item item;
+
+    for (unsigned n = random_below(4); n > 0 && spool_next(&spool, &item); n--) {
+        for (unsigned i = 0; i < truth_count; i++)
+            if (same(truth[i].id, item.event.id))
+                truth[i].names |= 1u << which;
+        spool_mark_sent(&spool, &item, 1, names[which]);
+    }
+    spool_rewind(&spool);
+}
+
+/** Nothing may be sure that was written under another name. */
+static void check_sure(unsigned i, const struct spool_item *item)
+{
+    for (unsigned k = 0; k < 3; k++)
+        CHECK(!spool_sure(&spool, item, names[k]) || (truth[i].names & ~(1u << k)) == 0);
+    CHECK(!spool_sure(&spool, item, NULL) || truth[i].names == 0);
+}
+
 static void random_work(void)
 {
     for (unsigned n = random_below(30) + 1; n > 0; n--) {
-        unsigned what = random_below(5);
+        unsigned what = random_below(6);
 
         if (what == 0)
             deliver(random_below(3) + 1);
         else if (what == 1)
             spool_give_up(&spool, (struct spool_id){boot, random_below(20)});
+        else if (what == 5)
+            random_write();
         else if (truth_count < MOST) {
             enum severity severity = (enum severity)random_below(SEVERITY_COUNT);
             unsigned len = random_below(300) + 1, key = random_below(20);
+            truth[truth_count].names = 0;
             truth[truth_count++].id = emit_key(severity, len, key > 2 ? 0 : key);
         }
         fake.now_ms += random_below(1000000);
@@ -945,6 +1249,7 @@ TEST(power_cuts_at_random)
     struct spool_id kept[256];
     struct spool_item item;
 
+    noting = true;
     seed = 3;
     fresh();
     truth_count = 0;
@@ -964,7 +1269,10 @@ TEST(power_cuts_at_random)
         for (size_t at = 0; spool_walk(&spool, &at, &item);) {
             bool known = false;
             for (unsigned i = 0; i < truth_count; i++)
-                known |= same(truth[i].id, item.event.id);
+                if (same(truth[i].id, item.event.id)) {
+                    known = true;
+                    check_sure(i, &item);
+                }
             CHECK(known); /* was emitted */
             CHECK_MEM(item.event.line, line_of(item.event.id, item.event.len), item.event.len);
             CHECK(item.event.severity >= SEVERITY_WARNING && item.event.kept);
@@ -974,15 +1282,17 @@ TEST(power_cuts_at_random)
         note_over();
     }
     CHECK(truth_count > 1000);
+    noting = false;
 }
 
 TEST_MAIN(severe_events_are_restored_with_their_ids, removed_events_do_not_come_back,
           lost_gone_frames_cost_a_repetition, cut_at_every_byte, damaged_at_every_byte,
           successor_is_written_before_the_superseded_is_removed,
-          unkept_successor_leaves_the_superseded,
-          successor_below_the_threshold,
-          unknown_frames_are_skipped, evicted_events_are_lost_once,
-          losses_outlive_the_beacon, a_day_has_its_budget,
-          a_full_file_is_replaced, severe_and_new_events_are_kept,
+          unkept_successor_leaves_the_superseded, successor_below_the_threshold,
+          unknown_frames_are_skipped, evicted_events_are_lost_once, losses_outlive_the_beacon,
+          a_day_has_its_budget, a_full_file_is_replaced, severe_and_new_events_are_kept,
           replacing_a_full_file_stays_within_the_budget, a_full_disk, sync_failure,
-          invalid_path, removed_directory, power_cuts_at_random)
+          what_was_written_is_known_after_a_restart, a_note_comes_before_the_next_event,
+          notes_outlive_a_replaced_file_and_end_with_a_truncated_one, notes_cut_at_every_byte,
+          more_starts_than_notes, a_note_that_cannot_be_written, invalid_path, removed_directory,
+          power_cuts_at_random)

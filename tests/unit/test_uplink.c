@@ -8,7 +8,7 @@
 #include "nefia/net/tcp.h"
 
 /* An uplink against a minimal fake hub, over loopback, with a clock moved by the test. */
-enum { WATCHES = 8, SPOOL = 64 * 1024, KEY_BYTES = 20 };
+enum { WATCHES = 8, SPOOL = 64 * 1024, KEY_BYTES = 20, OWN = 7 };
 
 static struct clock_fake fake_time;
 static struct loop loop;
@@ -17,6 +17,7 @@ static struct watch *polled[WATCHES];
 static struct spool spool;
 static uint8_t memory[SPOOL];
 static struct uplink uplink;
+static struct session session;
 static struct mac_key key;
 static char line[UPLINK_LINE_BYTES];
 static struct uplink_hub hub[2];
@@ -28,6 +29,18 @@ static uint64_t chance; /* result of random_below, limited to its range */
 static uint64_t random_below(uint64_t n)
 {
     return chance < n ? chance : n - 1;
+}
+
+static bool seeded;
+static uint8_t last_random;
+
+/** Each nonce another. */
+static int random_bytes(void *buf, size_t len)
+{
+    if (!seeded)
+        return NEFIA_EAGAIN;
+    memset(buf, ++last_random, len);
+    return 0;
 }
 
 static void on_delivered(void *arg, unsigned events)
@@ -65,8 +78,12 @@ static void init(const char *secret)
     if (secret != NULL)
         mac_key_set(&key, secret, KEY_BYTES);
     memset(hub, 0, sizeof hub);
-    uplink_init(&uplink, &loop, &spool, line);
+    spool.own = OWN;
+    uplink_init(&uplink, &loop, &spool, &session, line);
     uplink.random_below = random_below;
+    uplink.random = random_bytes;
+    uplink.host_id = "r1";
+    seeded = true;
     uplink.on_delivered = on_delivered;
     delivered = 0;
     chance = 0;
@@ -86,10 +103,15 @@ static void init(const char *secret)
 /** Waiting for a plain hub's greeting uses the fake clock. */
 static void turn(void)
 {
-    bool waits = plain_hub && uplink.state == UPLINK_UP && uplink.mode == UPLINK_ASKED;
+    bool waits = plain_hub && uplink.state == UPLINK_GREETING;
 
     fake_time.now_ms += waits ? 500 : 1;
     loop_turn(&loop, waits ? 0 : 1);
+}
+
+static bool is_connected(void)
+{
+    return uplink.state >= UPLINK_GREETING && uplink.state <= UPLINK_PLAIN;
 }
 
 static bool accepted(void)
@@ -105,7 +127,7 @@ static void push(const char *text)
 {
     static uint64_t seq;
 
-    spool_push(&spool, &(struct spool_event){.id = {1, ++seq},
+    spool_push(&spool, &(struct spool_event){.id = {OWN, ++seq},
                                              .severity = SEVERITY_WARNING,
                                              .line = text,
                                              .len = strlen(text)});
@@ -140,14 +162,14 @@ static void connect_up(void)
     got_len = 0;
     peer = -1;
     uplink_start(&uplink, hub, 1, &key, true);
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(uplink.state == UPLINK_GREETING && accepted());
 }
 
 /** Connect to a plain hub, recognised as such. */
 static void connect_plain(void)
 {
     connect_up();
-    WAIT_FOR(uplink.mode == UPLINK_PLAIN);
+    WAIT_FOR(uplink.state == UPLINK_PLAIN);
 }
 
 TEST(events_are_signed_and_confirmed)
@@ -175,7 +197,7 @@ TEST(without_a_key_lines_are_plain)
     push("{\"b\":2}");
     WAIT_FOR(received("{}\n{\"b\":2}\n"));
     WAIT_FOR(delivered == 2);
-    CHECK(!timer_active(&uplink.check));
+    CHECK(!timer_active(&uplink.timer));
     uplink_stop(&uplink);
 }
 
@@ -205,7 +227,7 @@ TEST(rejected_after_arrival_is_resent)
     connect_plain();
     push("refused");
     WAIT_FOR(received("refused\n"));
-    WAIT_FOR(uplink.settling == 1);
+    WAIT_FOR(uplink.plain.settling == 1);
     reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(delivered, 0);
@@ -242,7 +264,7 @@ TEST(a_permanently_rejected_event_is_dropped)
     push("good first");
     uplink_start(&uplink, hub, 1, &key, true);
     /* Once with the others, then alone. */
-    CHECK_INT(refuse("bad\n"), 1 + UPLINK_REFUSALS);
+    CHECK_INT(refuse("bad\n"), 1 + PLAIN_REFUSALS);
     CHECK_INT(delivered, 2);
     CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
     CHECK(received("good last\n"));
@@ -259,12 +281,12 @@ TEST(consecutive_rejections_count)
     init(NULL);
     connect_plain();
     push("late");
-    for (int i = 1; i < UPLINK_REFUSALS; i++) {
+    for (int i = 1; i < PLAIN_REFUSALS; i++) {
         WAIT_FOR(accepted() && received("late\n"));
         reset_peer();
         got_len = 0;
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-        CHECK_INT(uplink.refusals, i);
+        CHECK_INT(uplink.plain.refusals, i);
         fake_time.now_ms += 300000;
     }
     WAIT_FOR(accepted() && delivered == 1); /* the hub accepts it now */
@@ -272,7 +294,7 @@ TEST(consecutive_rejections_count)
     WAIT_FOR(received("next\n"));
     reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(uplink.refusals, 1);
+    CHECK_INT(uplink.plain.refusals, 1);
     CHECK_INT(spool.events, 1);
     uplink_stop(&uplink);
 }
@@ -284,21 +306,21 @@ TEST(a_hub_that_rejects_us_rejects_no_event)
     push("x");
     WAIT_FOR(received("x\n"));
     reset_peer(); /* this may be one */
-    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) {
+    for (int i = 0; i < 2 * PLAIN_REFUSALS; i++) {
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
         fake_time.now_ms += 300000;
-        WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+        WAIT_FOR(is_connected() && accepted());
         reset_peer(); /* not a rejection of the event: it is full, or we are not permitted */
     }
     uint16_t port = hub[0].addr.port;
     close(listener);
-    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) { /* not a rejection: no hub is listening */
+    for (int i = 0; i < 2 * PLAIN_REFUSALS; i++) { /* not a rejection: no hub is listening */
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
         fake_time.now_ms += 300000;
         WAIT_FOR(uplink.state != UPLINK_BACKOFF);
     }
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(uplink.refusals, 1);
+    CHECK_INT(uplink.plain.refusals, 1);
     CHECK_INT(spool.events, 1);
     listener = listen_at(&hub[0].addr, port);
     fake_time.now_ms += 300000;
@@ -312,8 +334,7 @@ TEST(steady_traffic_is_confirmed)
 
     init(NULL);
     connect_plain();
-    for (; pushed < 100;
-         pushed++) { /* one every 20 ms: never idle long enough to settle */
+    for (; pushed < 100; pushed++) { /* one every 20 ms: never idle long enough to settle */
         push("steady");
         for (int i = 0; i < 20; i++)
             turn();
@@ -332,7 +353,7 @@ TEST(orderly_close_confirms_and_reconnects)
     push("one");
     WAIT_FOR(received("one\n"));
     shutdown(peer, SHUT_WR);
-    WAIT_FOR(uplink.state != UPLINK_UP);
+    WAIT_FOR(!is_connected());
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(delivered, 1);
     char c;
@@ -404,7 +425,7 @@ TEST(backoff_grows_to_five_minutes_and_delivery_resets_it)
     REQUIRE(listener >= 0);
     WAIT_FOR(uplink.state == UPLINK_BACKOFF || accepted());
     fake_time.now_ms += 300000;
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     CHECK(uplink.attempts > 8); /* connecting alone does not reset it */
     push("x");
     WAIT_FOR(delivered == 1);
@@ -431,12 +452,12 @@ TEST(second_address_when_the_first_is_dead)
     REQUIRE(dead >= 0);
     close(dead);
     uplink_start(&uplink, hub, 2, &key, true);
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     CHECK_INT(uplink.hub, 1);
     /* A reload in which that address stays keeps the connection. */
     hub[0] = hub[1];
     uplink_start(&uplink, hub, 1, &key, true);
-    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK(is_connected());
     uplink_start(&uplink, hub, 1, &key, false);
     CHECK_INT(uplink.state, UPLINK_CONNECTING);
     uplink_stop(&uplink);
@@ -462,7 +483,7 @@ TEST(name_is_resolved_each_time)
     asked = NULL;
     uplink_start(&uplink, hub, 1, &key, true);
     CHECK_STR(asked, "hub.example:9500");
-    CHECK_INT(uplink.state, UPLINK_CONNECTING);
+    CHECK_INT(uplink.state, UPLINK_RESOLVING);
     uplink_resolved(&uplink, NULL, 0, "host not found");
     CHECK_INT(uplink.state, UPLINK_BACKOFF);
     uplink_resolved(&uplink, &where, 1, NULL); /* late, and not being waited for */
@@ -471,7 +492,7 @@ TEST(name_is_resolved_each_time)
     fake_time.now_ms += 2000;
     WAIT_FOR(asked != NULL);
     uplink_resolved(&uplink, &where, 1, NULL);
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     uplink_stop(&uplink);
     uplink.resolve = NULL;
     uplink_start(&uplink, hub, 1, &key, true);
@@ -489,181 +510,388 @@ TEST(chatty_hub_is_ignored)
         turn();
     }
     WAIT_FOR(uplink.ignored == 20000);
-    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK(is_connected());
     push("x");
     WAIT_FOR(received("x\n"));
     uplink_stop(&uplink);
     stop_hub();
 }
 
-/* ---- a hub that acknowledges ---- */
+/* ---- A hub that acknowledges ---- */
 
-#define NONCE "0123456789abcdef0123456789abcdef"
+static struct link hub_end;
+static struct link_unit unit;
+static size_t taken; /* of `got` */
+static char last_line[UPLINK_LINE_BYTES];
+static char said[LINK_SENT_MAX + MAC_HEX + 3]; /* by the hub, last */
+static struct text saying;
+static struct link_hello hello;
+static struct link_welcome generous;
+static struct json_token tokens[LINK_TOKENS];
 
-static void hub_says(struct link_message m)
+static struct text *say(void)
 {
-    char said[LINK_LINE_MAX + MAC_HEX + 3];
-    struct text t;
-
-    memcpy(m.nonce, NONCE, sizeof NONCE);
-    text_init(&t, said, sizeof said);
-    link_put(&t, &m, &key);
-    CHECK(tcp_send(peer, t.buf, t.len) == (int)t.len);
+    text_init(&saying, said, sizeof said);
+    return &saying;
 }
 
-static void acknowledge(uint64_t count)
+static void send_it(void)
 {
-    hub_says((struct link_message){.kind = LINK_ACK, .window = 2, .count = count});
+    CHECK(tcp_send(peer, saying.buf, saying.len) == (int)saying.len);
+}
+
+static void say_raw(const char *text)
+{
+    CHECK(tcp_send(peer, text, strlen(text)) == (int)strlen(text));
+}
+
+static bool has_unit(void)
+{
+    received("");
+    return link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, key.set, &unit) > 0;
+}
+
+/** Wait for the next line of the beacon. */
+static void take_unit(void)
+{
+    WAIT_FOR(has_unit());
+    taken += (size_t)link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, key.set, &unit);
+    memcpy(last_line, unit.line.ptr, unit.line.len);
+    last_line[unit.line.len] = '\0';
+}
+
+static const char *next_line(void)
+{
+    take_unit();
+    CHECK_INT(link_verify(&hub_end, &unit), 0);
+    return last_line;
+}
+
+static void expect_silence(void)
+{
+    for (int i = 0; i < 30; i++)
+        turn();
+    CHECK(!has_unit());
 }
 
 static void greet(void)
 {
-    hub_says((struct link_message){
-        .kind = LINK_GREETING, .window = 2, .auth = key.set ? LINK_AUTH_SHARED : LINK_AUTH_NONE});
+    static uint8_t nonce[LINK_NONCE];
+
+    nonce[0]++;
+    link_init(&hub_end, key.set, 0);
+    link_hub_greet(&hub_end, nonce, say());
+    send_it();
 }
 
-static void connect_greeted(void)
+static void take_hello(void)
+{
+    const char *why;
+
+    take_unit();
+    REQUIRE(link_is_hello(unit.line));
+    CHECK_INT(link_hub_hello(&hello, unit.line, tokens, LINK_TOKENS, &why), 0);
+    CHECK_INT(link_hub_prove(&hub_end, key.set ? &key : NULL, &unit), 0);
+    CHECK_STR(hello.host_id, "r1");
+    CHECK_INT((long long)hello.boot, OWN);
+}
+
+static void welcome(const struct link_welcome *w)
+{
+    link_hub_welcome(&hub_end, w, say());
+    send_it();
+}
+
+static void acknowledge(uint64_t number)
+{
+    link_hub_ack(&hub_end, number, generous.window, say());
+    send_it();
+}
+
+static void refuse_line(uint64_t number, const char *reason)
+{
+    link_hub_refuse(&hub_end, number, reason, generous.window, say());
+    send_it();
+}
+
+/** Connect again at once. */
+static void connect_next(void)
 {
     plain_hub = false;
-    connect_up();
+    if (peer >= 0)
+        close(peer);
+    taken = got_len = 0;
+    peer = -1;
+    uplink_stop(&uplink);
+    uplink_start(&uplink, hub, 1, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_GREETING && accepted());
     greet();
-    WAIT_FOR(uplink.mode == UPLINK_ACKED);
+    take_hello();
+}
+
+static void connect_welcomed(const struct link_welcome *w)
+{
+    connect_next();
+    welcome(w);
+    WAIT_FOR(uplink.state == UPLINK_UP);
+}
+
+static void init_acked(const char *secret)
+{
+    init(secret);
+    uplink.require_ack = true;
+    generous = (struct link_welcome){.window = 2, .bytes = CONFIG_EVENT_BYTES};
+}
+
+/** The hub's windows: the running start's with this name, unless name is 0. */
+static struct link_welcome knows(uint8_t name, uint64_t highest)
+{
+    struct link_welcome w = generous;
+
+    w.start_count = name ? 1 : 0;
+    w.starts[0] = (struct link_start){.boot = OWN, .highest = highest};
+    memset(w.starts[0].name, name, LINK_NAME);
+    return w;
+}
+
+static void push_of(uint64_t boot, uint64_t seq, enum severity severity, const char *text)
+{
+    spool_push(&spool,
+               &(struct spool_event){
+                   .id = {boot, seq}, .severity = severity, .line = text, .len = strlen(text)});
+    uplink_kick(&uplink);
+}
+
+static uint64_t lowest_seq(void)
+{
+    struct spool_item item;
+    uint64_t low = UINT64_MAX;
+
+    for (size_t at = 0; spool_walk(&spool, &at, &item);)
+        low = item.event.id.seq < low ? item.event.id.seq : low;
+    return low;
 }
 
 TEST(only_an_acknowledgement_delivers)
 {
-    init("0123456789abcdefghij");
+    init_acked("0123456789abcdefghij");
     push("{\"a\":1}");
     push("{\"b\":1}");
     push("{\"c\":1}");
-    uint64_t low = spool_low(&spool).seq;
-    connect_greeted();
-    WAIT_FOR(received("{\"b\":1,\"link\"")); /* a window of two: the newest */
-    CHECK(received("{\"c\":1,\"link\""));
+    connect_welcomed(&generous);
+    CHECK_INT(hello.plain, 0);
+    CHECK_STR(next_line(), "{\"c\":1}"); /* a window of two: the newest */
+    CHECK_STR(next_line(), "{\"b\":1}");
     for (int i = 0; i < 300; i++)
         turn();
     CHECK_INT(delivered, 0); /* receipt by its kernel is not enough */
-    CHECK(!received("{\"a\":1"));
-    CHECK_INT(spool_low(&spool).seq, low);
-    acknowledge(1);
+    expect_silence();
+    CHECK_INT(session.unsettled, 2);
+    acknowledge(2);
     WAIT_FOR(delivered == 1);
-    WAIT_FOR(received("{\"a\":1,\"link\""));
-    acknowledge(3);
+    CHECK_STR(next_line(), "{\"a\":1}");
+    acknowledge(4);
     WAIT_FOR(delivered == 3);
     CHECK(uplink_drained(&uplink));
-    CHECK(!timer_active(&uplink.check));
+    CHECK(!timer_active(&uplink.timer));
+    CHECK_INT(uplink.attempts, 0);
     uplink_stop(&uplink);
 }
 
-TEST(stamps_count_up)
+TEST(without_a_key_the_link_is_unsigned)
 {
-    init(NULL);
-    connect_greeted();
+    init_acked(NULL);
     push("{\"a\":1}");
-    WAIT_FOR(received("\"count\":1,"));
-    acknowledge(1);
+    connect_welcomed(&generous);
+    CHECK_STR(next_line(), "{\"a\":1}");
+    acknowledge(2);
     WAIT_FOR(delivered == 1);
+    uplink_stop(&uplink);
+}
+
+TEST(unacknowledged_events_are_sent_again)
+{
+    init_acked(NULL);
+    push("{\"a\":1}");
     push("{\"b\":1}");
-    WAIT_FOR(received("\"count\":2,"));
+    connect_welcomed(&generous);
+    CHECK_STR(next_line(), "{\"b\":1}");
+    CHECK_STR(next_line(), "{\"a\":1}");
+    acknowledge(2);
+    WAIT_FOR(delivered == 1);
+    close(peer); /* a close settles nothing */
+    peer = -1;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 1);
+    CHECK_INT(spool.unsent, 1);
+    /* In the same window of the hub: it will recognise it. */
+    struct link_welcome w = knows(hello.nonce[0], 99);
+    connect_welcomed(&w);
+    CHECK_STR(next_line(), "{\"a\":1}");
     acknowledge(2);
     WAIT_FOR(delivered == 2);
     uplink_stop(&uplink);
 }
 
-TEST(unacknowledged_events_are_resent)
+TEST(a_refusal_settles_one_event)
 {
-    init(NULL);
-    connect_greeted();
+    init_acked("0123456789abcdefghij");
     push("{\"a\":1}");
     push("{\"b\":1}");
-    WAIT_FOR(received("{\"b\":1"));
-    acknowledge(1);
+    push("{\"c\":1}");
+    connect_welcomed(&generous);
+    CHECK_STR(next_line(), "{\"c\":1}");
+    CHECK_STR(next_line(), "{\"b\":1}");
+    refuse_line(3, "not an event");
+    CHECK_STR(next_line(), "{\"a\":1}"); /* it has left the window */
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
+    CHECK_INT(spool.unknown, 0);
+    CHECK_INT(delivered, 0);
+    refuse_line(2, "below the window");
+    acknowledge(4);
     WAIT_FOR(delivered == 1);
-    close(peer);
-    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(spool.unsent, 1);
-    fake_time.now_ms += 300000;
-    peer = -1;
-    got_len = 0;
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
-    greet();
-    WAIT_FOR(received("{\"b\":1,\"link\":{\"nonce\":\"" NONCE "\",\"count\":1"));
-    acknowledge(1);
-    WAIT_FOR(delivered == 2);
+    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK_INT(spool.events, 0);
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 2);
+    CHECK_INT(spool.unknown, 1);
+    CHECK_INT(spool.lost.unknown, 1);
+    CHECK_INT(session.unsettled, 0);
     uplink_stop(&uplink);
 }
 
-TEST(a_refusal_drops_one_event)
+TEST(a_smaller_window_binds_later_lines)
 {
-    init("0123456789abcdefghij");
+    init_acked(NULL);
+    for (int i = 0; i < 4; i++)
+        push("{\"a\":1}");
+    connect_welcomed(&generous);
+    next_line();
+    next_line();
+    generous.window = 1;
+    acknowledge(2);
+    WAIT_FOR(delivered == 1);
+    expect_silence(); /* one is in flight */
+    acknowledge(3);
+    next_line();
+    expect_silence();
+    generous.window = 0;
+    acknowledge(4);
+    WAIT_FOR(delivered == 3);
+    expect_silence();
+    uplink_stop(&uplink);
+}
+
+TEST(removed_events_still_count_for_the_window)
+{
+    struct spool_item item;
+
+    init_acked(NULL);
     push("{\"a\":1}");
     push("{\"b\":1}");
-    connect_greeted();
-    WAIT_FOR(received("{\"a\":1"));
-    acknowledge(1);
-    hub_says((struct link_message){.kind = LINK_REFUSAL, .window = 2, .count = 2});
-    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(delivered, 1);
-    CHECK_INT(spool.events, 0);
-    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
+    connect_welcomed(&generous);
+    next_line();
+    next_line();
+    CHECK(spool_sent(&spool, &item));
+    spool_give_up(&spool, item.event.id);
+    push("{\"c\":1}");
+    expect_silence();
+    acknowledge(3);
+    CHECK_STR(next_line(), "{\"c\":1}");
     uplink_stop(&uplink);
 }
 
 TEST(resets_lose_nothing_with_an_acknowledging_hub)
 {
-    init(NULL);
+    init_acked(NULL);
     push("{\"a\":1}");
-    for (int i = 0; i < 2 * UPLINK_REFUSALS; i++) {
-        connect_greeted();
-        WAIT_FOR(received("{\"a\":1"));
+    for (int i = 0; i < 2 * PLAIN_REFUSALS; i++) {
+        connect_welcomed(&generous);
+        next_line();
         reset_peer();
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-        uplink_stop(&uplink);
     }
     CHECK_INT(spool.events, 1);
-    CHECK_INT(uplink.refusals, 0);
+    CHECK_INT(uplink.plain.refusals, 0);
+    uplink_stop(&uplink);
 }
 
-TEST(wrongly_signed_messages_are_not_trusted)
+TEST(lines_of_the_hub_are_verified)
 {
-    struct mac_key right;
+    static const char *const bad[] = {
+        "{\"ack\":{\"line\":2},\"window\":2}\n"
+        "0000000000000000000000000000000000000000000000000000000000000000\n",
+        "{\"error\":{\"reason\":\"go\"}}\n"
+        "0000000000000000000000000000000000000000000000000000000000000000\n",
+        "{\"ack\":{\"line\":2},\"window\":2}\n{\"ack\":{\"line\":2},\"window\":2}\n----------------"
+        "-------\n",
+    };
 
-    init("0123456789abcdefghij");
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        init_acked("0123456789abcdefghij");
+        push("{\"a\":1}");
+        connect_welcomed(&generous);
+        next_line();
+        say_raw(bad[i]);
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        CHECK_INT(delivered, 0);
+        CHECK_INT(spool.events, 1);
+        uplink_stop(&uplink);
+    }
+}
+
+TEST(a_welcome_with_a_wrong_signature)
+{
+    init_acked("0123456789abcdefghij");
     push("{\"a\":1}");
-    connect_greeted();
-    WAIT_FOR(received("{\"a\":1"));
-    right = key;
-    CHECK_INT(mac_key_set(&key, "another key, as long", KEY_BYTES), 0);
-    acknowledge(1);
-    key = right;
+    connect_next();
+    link_hub_welcome(&hub_end, &generous, say());
+    said[saying.len - 2] ^= 1;
+    send_it();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(delivered, 0);
+    CHECK(!has_unit());
     CHECK_INT(spool.events, 1);
     uplink_stop(&uplink);
 }
 
-TEST(an_unsigned_greeting_drops_no_event)
+TEST(an_acknowledgement_of_another_session)
 {
-    static const char greeting[] = "{\"nefia\":1,\"nonce\":\"" NONCE "\",\"window\":2,"
-                                   "\"span\":1,\"bytes\":1,\"auth\":\"host\"}\n-\n";
+    static char kept[sizeof said];
+    size_t len;
 
-    init("0123456789abcdefghij");
+    init_acked("0123456789abcdefghij");
     push("{\"a\":1}");
-    connect_up();
-    CHECK(tcp_send(peer, greeting, sizeof greeting - 1) > 0);
-    WAIT_FOR(received("{\"a\":1,\"link\""));
-    CHECK_INT(spool.events, 1);
-    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 0);
-    uplink_stop(&uplink);
-}
-
-TEST(acknowledgement_of_unsent_event_is_an_error)
-{
-    init(NULL);
-    push("{\"a\":1}");
-    connect_greeted();
-    WAIT_FOR(received("{\"a\":1"));
+    push("{\"b\":1}");
+    connect_welcomed(&generous);
+    next_line();
     acknowledge(2);
+    len = saying.len;
+    memcpy(kept, said, len);
+    WAIT_FOR(delivered == 1);
+    connect_welcomed(&generous);
+    next_line(); /* unsure */
+    next_line();
+    CHECK(tcp_send(peer, kept, len) == (int)len);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 1);
+    CHECK_INT(spool.events, 1);
+    /* And one that comes twice. */
+    connect_welcomed(&generous);
+    next_line();
+    next_line();
+    acknowledge(1); /* the hello's */
+    send_it();
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 1);
+    uplink_stop(&uplink);
+}
+
+TEST(acknowledgement_of_an_unsent_line_is_an_error)
+{
+    init_acked(NULL);
+    push("{\"a\":1}");
+    connect_welcomed(&generous);
+    next_line();
+    acknowledge(3);
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(delivered, 0);
     uplink_stop(&uplink);
@@ -671,27 +899,394 @@ TEST(acknowledgement_of_unsent_event_is_an_error)
 
 TEST(a_silent_hub_is_disconnected)
 {
-    init(NULL);
+    init_acked(NULL);
     push("{\"a\":1}");
-    connect_greeted();
-    WAIT_FOR(received("{\"a\":1"));
-    fake_time.now_ms += 60000;
+    connect_next();
+    fake_time.now_ms += LINK_WELCOME_MS - 100;
+    for (int i = 0; i < 20; i++)
+        turn();
+    CHECK_INT(uplink.state, UPLINK_WELCOME);
+    fake_time.now_ms += 100;
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    connect_welcomed(&generous);
+    next_line();
+    fake_time.now_ms += LINK_ACK_MS - 1000;
+    for (int i = 0; i < 20; i++)
+        turn();
+    CHECK_INT(uplink.state, UPLINK_UP);
+    acknowledge(1); /* it is alive */
+    for (int i = 0; i < 20; i++)
+        turn();
+    fake_time.now_ms += LINK_ACK_MS - 1000;
+    for (int i = 0; i < 20; i++)
+        turn();
+    CHECK_INT(uplink.state, UPLINK_UP);
+    fake_time.now_ms += 1000;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(spool.events, 1);
     uplink_stop(&uplink);
 }
 
-TEST(require_ack_sends_nothing_to_a_plain_hub)
+TEST(require_ack_sends_nothing_to_a_hub_that_does_not_greet)
 {
-    init(NULL);
-    uplink.require_ack = true;
+    static const char *const noise[] = {
+        "", "hello\n", "{\"nefia\":1,\"nonce\":\"00\"}\n",
+        "{\"nefia\":3,\"nonce\":\"00112233445566778899aabbccddeeff\"}\n"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(noise); i++) {
+        init_acked(i % 2 ? NULL : "0123456789abcdefghij");
+        push("{\"a\":1}");
+        plain_hub = i == 0;
+        connect_up();
+        say_raw(noise[i]);
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        CHECK(!received("a"));
+        CHECK_INT(spool.events, 1);
+        uplink_stop(&uplink);
+    }
+    /* A line without an end. */
+    init_acked(NULL);
     push("{\"a\":1}");
+    plain_hub = false;
     connect_up();
+    memset(got, 'x', 3000);
+    CHECK(tcp_send(peer, got, 3000) == 3000);
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK(!received("a"));
     CHECK_INT(spool.events, 1);
     uplink_stop(&uplink);
 }
+
+TEST(noise_instead_of_the_greeting_is_a_plain_hub)
+{
+    init("0123456789abcdefghij");
+    push("{\"a\":1}");
+    plain_hub = false;
+    connect_up();
+    say_raw("220 welcome\n");
+    WAIT_FOR(received("{\"a\":1}\n"));
+    CHECK_INT(uplink.state, UPLINK_PLAIN);
+    uplink_stop(&uplink);
+}
+
+TEST(a_late_greeting_upgrades)
+{
+    char hex[MAC_HEX + 1] = "";
+
+    init("0123456789abcdefghij");
+    generous = (struct link_welcome){.window = 8, .bytes = CONFIG_EVENT_BYTES};
+    connect_plain();
+    say_raw("something\n");
+    push("{\"a\":1}");
+    mac_sign_hex(&key, "{\"a\":1}", 7, hex);
+    WAIT_FOR(received(hex));
+    CHECK_INT(delivered, 0);
+    taken = 0;
+    take_unit(); /* the plain line */
+    CHECK_STR(last_line, "{\"a\":1}");
+    plain_hub = false;
+    greet();
+    take_hello();
+    CHECK_INT(hello.plain, 1);
+    push("{\"b\":1}");
+    expect_silence();
+    CHECK_INT(delivered, 0); /* what was sent plainly is not guessed any more */
+    welcome(&generous);
+    CHECK_STR(next_line(), "{\"b\":1}");
+    CHECK_STR(next_line(), "{\"unsure\":{}}"); /* it may have acted */
+    CHECK_STR(next_line(), "{\"a\":1}");
+    acknowledge(4);
+    WAIT_FOR(delivered == 2);
+    CHECK_INT(uplink.state, UPLINK_UP);
+    uplink_stop(&uplink);
+}
+
+TEST(a_greeting_that_comes_while_a_line_is_sent)
+{
+    static char big[6000];
+    unsigned pushed = 0;
+
+    init(NULL);
+    generous = (struct link_welcome){.window = 8, .bytes = CONFIG_EVENT_BYTES};
+    connect_plain();
+    memset(big, 'x', sizeof big - 1);
+    for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
+        push(big);
+        if (spool.unsent == 0 && uplink.line_len == 0)
+            spool_delivered(&spool);
+        turn();
+    }
+    CHECK(uplink.line_len > 0);
+    plain_hub = false;
+    greet();
+    WAIT_FOR(uplink.state == UPLINK_HELLO);
+    got_len = taken = 0;
+    bool found = false;
+    for (int i = 0; i < 200000 && !found; i++) {
+        turn();
+        taken = got_len = 0;
+        if (!has_unit())
+            continue;
+        while (!found &&
+               link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, false, &unit) > 0) {
+            found = link_is_hello(unit.line);
+            CHECK(found || unit.line.len <= sizeof big - 1);
+            taken += unit.line.len + 1;
+        }
+    }
+    CHECK(found);
+    CHECK_INT(uplink.state, UPLINK_WELCOME);
+    uplink_stop(&uplink);
+}
+
+TEST(errors_of_the_hub_end_the_session)
+{
+    for (int way = 0; way < 3; way++) {
+        init_acked("0123456789abcdefghij");
+        push("{\"a\":1}");
+        connect_next();
+        if (way < 2) { /* before the welcome: without a signature; then it closes */
+            say_raw("{\"error\":{\"reason\":\"unknown host\"}}\n");
+            for (int i = 0; i < 20; i++)
+                turn();
+            CHECK_INT(uplink.state, UPLINK_WELCOME); /* its signature may follow */
+            if (way == 0)
+                shutdown(peer, SHUT_WR);
+            else
+                reset_peer();
+        } else {
+            welcome(&generous);
+            next_line();
+            link_put_error(&hub_end, "another session of this host", say());
+            send_it();
+        }
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        CHECK_INT(delivered, 0);
+        CHECK_INT(spool.events, 1);
+        CHECK_INT(spool.unsent, 1);
+        uplink_stop(&uplink);
+    }
+}
+
+/* ---- What may have acted ---- */
+
+/** Expect the only event in the spool, with `unsure` before it or without. */
+static void expect_event(bool unsure)
+{
+    const uint64_t before = hub_end.lines_in;
+
+    CHECK_STR(next_line(), unsure ? "{\"unsure\":{}}" : "{\"a\":1}");
+    if (unsure)
+        CHECK_STR(next_line(), "{\"a\":1}");
+    CHECK_INT((long long)(hub_end.lines_in - before), unsure ? 2 : 1);
+    expect_silence();
+}
+
+TEST(sure_is_what_was_written_in_the_hubs_window_alone)
+{
+    struct link_welcome w;
+
+    init_acked(NULL);
+    push("{\"a\":1}");
+    connect_welcomed(&generous);
+    const uint8_t first = hello.nonce[0];
+    expect_event(false); /* never written */
+    w = knows(first, 0);
+    connect_welcomed(&w); /* its window, without a break */
+    expect_event(false);
+    connect_welcomed(&w);
+    expect_event(false);
+    connect_welcomed(&generous); /* it has no window of this start */
+    expect_event(true);
+    const uint8_t later = hello.nonce[0];
+    w = knows(first, 0);
+    connect_welcomed(&w); /* from now on it was written under two names */
+    expect_event(true);
+    w = knows(later, 0);
+    connect_welcomed(&w);
+    expect_event(true);
+    uplink_stop(&uplink);
+}
+
+TEST(a_window_with_another_name)
+{
+    init_acked(NULL);
+    push("{\"a\":1}");
+    connect_welcomed(&generous);
+    expect_event(false);
+    struct link_welcome w = knows(0xEE, 0);
+    connect_welcomed(&w);
+    expect_event(true);
+    uplink_stop(&uplink);
+}
+
+TEST(a_hub_that_lost_what_it_acknowledged)
+{
+    static uint64_t low;
+
+    init_acked(NULL);
+    push("{\"a\":1}");
+    push("{\"b\":1}");
+    low = lowest_seq();
+    connect_welcomed(&generous);
+    const uint8_t name = hello.nonce[0];
+    CHECK_STR(next_line(), "{\"b\":1}");
+    CHECK_STR(next_line(), "{\"a\":1}");
+    acknowledge(2);
+    WAIT_FOR(delivered == 1);
+    struct link_welcome w = knows(name, low + 1);
+    connect_welcomed(&w);
+    expect_event(false);
+    w = knows(name, low); /* a restored backup: b is forgotten */
+    connect_welcomed(&w);
+    expect_event(true);
+    w = knows(name, low + 1);
+    connect_welcomed(&w); /* for good */
+    expect_event(true);
+    /* What was never written is sure. */
+    push("{\"c\":1}");
+    CHECK_STR(next_line(), "{\"c\":1}");
+    uplink_stop(&uplink);
+}
+
+TEST(one_earlier_start_at_a_time)
+{
+    struct link_welcome w;
+
+    init_acked(NULL);
+    generous.window = 8;
+    push_of(5, 1, SEVERITY_CRITICAL, "{\"five\":1}");
+    push_of(6, 1, SEVERITY_CRITICAL, "{\"six\":1}");
+    push_of(6, 2, SEVERITY_INFO, "{\"six\":2}");
+    push_of(OWN, 1, SEVERITY_INFO, "{\"own\":1}");
+    w = knows(0, 0);
+    w.start_count = 1;
+    w.starts[0] = (struct link_start){.boot = 6, .name = {1}};
+    connect_welcomed(&w);
+    CHECK_STR(next_line(), "{\"six\":1}"); /* named: first */
+    CHECK_STR(next_line(), "{\"own\":1}");
+    CHECK_STR(next_line(), "{\"six\":2}");
+    expect_silence();
+    acknowledge(3);
+    WAIT_FOR(delivered == 2);
+    expect_silence(); /* one of it is left */
+    acknowledge(4);
+    CHECK_STR(next_line(), "{\"five\":1}");
+    uplink_stop(&uplink);
+    /* Without a name: the lowest. */
+    init_acked(NULL);
+    push_of(6, 1, SEVERITY_CRITICAL, "{\"six\":1}");
+    push_of(5, 1, SEVERITY_CRITICAL, "{\"five\":1}");
+    connect_welcomed(&generous);
+    CHECK_STR(next_line(), "{\"five\":1}");
+    expect_silence();
+    uplink_stop(&uplink);
+}
+
+TEST(nothing_is_sent_beyond_the_span)
+{
+    for (int plain = 0; plain < 2; plain++) {
+        init_acked(NULL);
+        uplink.require_ack = !plain;
+        generous.window = 8;
+        push_of(OWN, 10, SEVERITY_INFO, "{\"low\":1}");
+        push_of(OWN, 10 + LINK_SPAN, SEVERITY_CRITICAL, "{\"high\":1}");
+        push_of(OWN, 9 + LINK_SPAN, SEVERITY_WARNING, "{\"within\":1}");
+        if (plain) {
+            connect_plain();
+            WAIT_FOR(received("low"));
+            CHECK(!received("high") || strstr(got, "low") < strstr(got, "high"));
+            WAIT_FOR(received("high")); /* once low has been delivered */
+        } else {
+            connect_welcomed(&generous);
+            CHECK_STR(next_line(), "{\"within\":1}");
+            CHECK_STR(next_line(), "{\"low\":1}");
+            expect_silence();
+            acknowledge(3);
+            CHECK_STR(next_line(), "{\"high\":1}");
+        }
+        uplink_stop(&uplink);
+    }
+}
+
+TEST(events_over_the_hubs_limit_are_dropped)
+{
+    static char big[LINK_BYTES_MIN + 2];
+
+    init_acked("0123456789abcdefghij");
+    memset(big, 'x', LINK_BYTES_MIN + 1);
+    generous.bytes = LINK_BYTES_MIN;
+    push(big);
+    push(big + 1); /* just fits */
+    connect_welcomed(&generous);
+    CHECK_STR(next_line(), big + 1);
+    CHECK_INT(spool.events, 1);
+    CHECK_INT(spool.lost_total[SEVERITY_WARNING], 1);
+    uplink_stop(&uplink);
+}
+
+TEST(no_hello_before_the_generator_is_seeded)
+{
+    init_acked(NULL);
+    push("{\"a\":1}");
+    seeded = false;
+    plain_hub = false;
+    uplink_start(&uplink, hub, 1, &key, true);
+    for (int i = 0; i < 5; i++) {
+        fake_time.now_ms += 1000;
+        turn();
+        CHECK_INT(uplink.state, UPLINK_BACKOFF);
+        CHECK(uplink_next_try_ms(&uplink) <= 1000);
+    }
+    CHECK(!accepted());
+    CHECK_INT(uplink.attempts, 0);
+    seeded = true;
+    fake_time.now_ms += 1000;
+    WAIT_FOR(uplink.state == UPLINK_GREETING && accepted());
+    uplink_stop(&uplink);
+}
+
+TEST(each_session_has_its_nonce)
+{
+    uint8_t nonce[LINK_NONCE];
+
+    init_acked(NULL);
+    connect_next();
+    memcpy(nonce, hello.nonce, LINK_NONCE);
+    connect_next();
+    CHECK(memcmp(nonce, hello.nonce, LINK_NONCE) != 0);
+    uplink_stop(&uplink);
+}
+
+TEST(a_line_cut_by_the_end_of_the_connection_is_sent_whole)
+{
+    static char big[CONFIG_EVENT_BYTES];
+    unsigned pushed = 0;
+
+    init_acked(NULL);
+    memset(big, 'y', sizeof big - 1);
+    generous.window = LINK_WINDOW_MAX;
+    generous.bytes = sizeof big;
+    connect_welcomed(&generous);
+    for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
+        push(big);
+        if (spool.unsent == 0 && uplink.line_len == 0)
+            spool_delivered(&spool);
+        turn();
+    }
+    CHECK(uplink.line_len > 0);
+    spool_delivered_first(&spool, spool.events - spool.unsent - 1); /* all but the one being sent */
+    const unsigned left = spool.events;
+    reset_peer();
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(spool.events, left);
+    CHECK_INT(spool.unsent, left);
+    CHECK_INT(uplink.line_len, 0);
+    connect_welcomed(&generous);
+    CHECK_STR(next_line(), left == 1 ? "{\"unsure\":{}}" : big);
+    uplink_stop(&uplink);
+}
+
+/* ---- More than one hub ---- */
 
 TEST(the_first_hub_is_tried_again)
 {
@@ -701,13 +1296,14 @@ TEST(the_first_hub_is_tried_again)
     listener = second;
     uplink_start(&uplink, hub, 2, &key, true);
     peer = -1;
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     CHECK_INT(uplink.hub, 1);
     listener = listen_at(&hub[0].addr, hub[0].addr.port); /* it is back */
     close(peer);
     peer = -1;
     close(second);
-    WAIT_FOR(uplink.state == UPLINK_UP && uplink.hub == 0 && accepted());
+    fake_time.now_ms += 300000;
+    WAIT_FOR(is_connected() && uplink.hub == 0 && accepted());
     uplink_stop(&uplink);
 }
 
@@ -718,12 +1314,12 @@ TEST(a_hub_that_accepted_nothing_is_not_retried_at_once)
     int first = listener, second = listen_at(&hub[1].addr, 0);
     uplink_start(&uplink, hub, 2, &key, true);
     peer = -1;
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     CHECK_INT(uplink.hub, 0);
     reset_peer(); /* it accepted the connection, but no events */
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     fake_time.now_ms += 300000;
-    WAIT_FOR(uplink.state == UPLINK_UP);
+    WAIT_FOR(is_connected());
     CHECK_INT(uplink.hub, 1);
     /* While connected to it, the first one is retried from time to time. */
     listener = second;
@@ -732,7 +1328,7 @@ TEST(a_hub_that_accepted_nothing_is_not_retried_at_once)
     listener = first;
     close(peer);
     peer = -1;
-    WAIT_FOR(uplink.hub == 0 && uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(uplink.hub == 0 && is_connected() && accepted());
     close(second);
     uplink_stop(&uplink);
 }
@@ -744,63 +1340,37 @@ TEST(a_dead_hub_is_abandoned)
     REQUIRE(dead >= 0);
     close(dead);
     uplink_start(&uplink, hub, 2, &key, true);
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     close(peer); /* it accepted nothing: the other one is tried first */
     peer = -1;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     fake_time.now_ms += 300000;
     WAIT_FOR(uplink.attempts == 2);
     fake_time.now_ms += 300000;
-    WAIT_FOR(uplink.state == UPLINK_UP && accepted());
+    WAIT_FOR(is_connected() && accepted());
     CHECK_INT(uplink.hub, 0);
     uplink_stop(&uplink);
 }
 
-TEST(removed_events_still_count_for_the_window)
-{
-    struct spool_item item;
-
-    init(NULL);
-    push("{\"a\":1}");
-    connect_greeted();
-    push("{\"b\":1}");
-    WAIT_FOR(received("{\"b\":1"));
-    CHECK(spool_sent(&spool, &item));
-    spool_give_up(&spool, item.event.id);
-    push("{\"c\":1}");
-    for (int i = 0; i < 20; i++)
-        loop_turn(&loop, 0);
-    CHECK(!received("{\"c\":1"));
-    acknowledge(1);
-    WAIT_FOR(received("{\"c\":1"));
-    uplink_stop(&uplink);
-}
-
-TEST(a_hub_with_a_key_is_sent_nothing_unsigned)
-{
-    init(NULL);
-    push("{\"a\":1}");
-    plain_hub = false;
-    connect_up();
-    hub_says((struct link_message){.kind = LINK_GREETING, .window = 2, .auth = LINK_AUTH_SHARED});
-    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK(!received("{\"a\""));
-    CHECK_INT(spool.events, 1);
-    uplink_stop(&uplink);
-}
-
-TEST_MAIN(a_dead_hub_is_abandoned, removed_events_still_count_for_the_window,
-          a_hub_with_a_key_is_sent_nothing_unsigned, only_an_acknowledgement_delivers,
-          stamps_count_up, unacknowledged_events_are_resent,
-          a_refusal_drops_one_event, resets_lose_nothing_with_an_acknowledging_hub,
-          wrongly_signed_messages_are_not_trusted, an_unsigned_greeting_drops_no_event,
-          acknowledgement_of_unsent_event_is_an_error, a_silent_hub_is_disconnected,
-          require_ack_sends_nothing_to_a_plain_hub, the_first_hub_is_tried_again,
-          a_hub_that_accepted_nothing_is_not_retried_at_once, events_are_signed_and_confirmed,
-          rejected_after_arrival_is_resent, a_permanently_rejected_event_is_dropped,
-          consecutive_rejections_count, a_hub_that_rejects_us_rejects_no_event,
-          steady_traffic_is_confirmed, without_a_key_lines_are_plain,
-          reset_resends_unconfirmed_events, orderly_close_confirms_and_reconnects,
-          slow_hub_gets_complete_lines,
+TEST_MAIN(only_an_acknowledgement_delivers, without_a_key_the_link_is_unsigned,
+          unacknowledged_events_are_sent_again, a_refusal_settles_one_event,
+          a_smaller_window_binds_later_lines, removed_events_still_count_for_the_window,
+          resets_lose_nothing_with_an_acknowledging_hub, lines_of_the_hub_are_verified,
+          a_welcome_with_a_wrong_signature, an_acknowledgement_of_another_session,
+          acknowledgement_of_an_unsent_line_is_an_error, a_silent_hub_is_disconnected,
+          require_ack_sends_nothing_to_a_hub_that_does_not_greet,
+          noise_instead_of_the_greeting_is_a_plain_hub, a_late_greeting_upgrades,
+          a_greeting_that_comes_while_a_line_is_sent, errors_of_the_hub_end_the_session,
+          sure_is_what_was_written_in_the_hubs_window_alone, a_window_with_another_name,
+          a_hub_that_lost_what_it_acknowledged, one_earlier_start_at_a_time,
+          nothing_is_sent_beyond_the_span, events_over_the_hubs_limit_are_dropped,
+          no_hello_before_the_generator_is_seeded, each_session_has_its_nonce,
+          a_line_cut_by_the_end_of_the_connection_is_sent_whole, a_dead_hub_is_abandoned,
+          the_first_hub_is_tried_again, a_hub_that_accepted_nothing_is_not_retried_at_once,
+          events_are_signed_and_confirmed, rejected_after_arrival_is_resent,
+          a_permanently_rejected_event_is_dropped, consecutive_rejections_count,
+          a_hub_that_rejects_us_rejects_no_event, steady_traffic_is_confirmed,
+          without_a_key_lines_are_plain, reset_resends_unconfirmed_events,
+          orderly_close_confirms_and_reconnects, slow_hub_gets_complete_lines,
           backoff_grows_to_five_minutes_and_delivery_resets_it, shortest_backoff_is_a_second,
           second_address_when_the_first_is_dead, name_is_resolved_each_time, chatty_hub_is_ignored)

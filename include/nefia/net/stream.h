@@ -14,7 +14,7 @@ struct stream_class {
      * its errno), NEFIA_EIO (errno). */
     int (*receive)(const struct stream *s, void *buf, size_t cap);
     /** Bytes sent that the peer's kernel has not acknowledged; 0: all have arrived. Return: bytes, or
-     * NEFIA_EIO. */
+     * NEFIA_EIO (errno: also why the connection has broken, if no other call has returned that). */
     int (*unacknowledged)(const struct stream *s);
     /** No more will be sent: the peer reads the end of the stream. Return: 0 or NEFIA_EIO (errno). */
     int (*shut)(const struct stream *s);
