@@ -1,5 +1,5 @@
 #!/bin/sh
-# Keys of single hosts (reactor.keys): who may sign for whom and from where, rotation, replay, and that no key shows anywhere.
+# Keys of single hosts (reactor.hosts): who may sign for whom and from where, rotation, replay, and that no key shows anywhere.
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -124,28 +124,28 @@ refuses()
 # ---- the configuration -----------------------------------------------------------------------------------------------
 hub_config shared <<YAML
   hmac_key_file: $dir/shared.key
-  keys:
-    - {host_id: own, file: $dir/own.key}
-    - {host_id: bound, file: $dir/bound.key, addresses: [127.0.0.5, 127.0.7.0/24]}
-    - {host_id: turns, file: $dir/old.key}
+  hosts:
+    - {host_id: own, key_file: $dir/own.key, plain: true}
+    - {host_id: bound, key_file: $dir/bound.key, addresses: [127.0.0.5, 127.0.7.0/24], plain: true}
+    - {host_id: turns, key_file: $dir/old.key, plain: true}
 YAML
-sed "s|old.key|old.key, next_file: $dir/new.key|" "$dir/shared.yaml" >"$dir/both.yaml"
+sed "s|old.key|old.key, next_key_file: $dir/new.key|" "$dir/shared.yaml" >"$dir/both.yaml"
 sed "s|old.key|new.key|" "$dir/shared.yaml" >"$dir/turned.yaml"
 expect "check: keys of single hosts" 0 "$nefia" reactor check -c "$dir/both.yaml"
 cp "$dir/own.key" "$dir/open.key"
 chmod 644 "$dir/open.key"
 sed "s|own.key|open.key|" "$dir/shared.yaml" >"$dir/open.yaml"
 expect "a key file that others can read" 2 "$nefia" reactor run -c "$dir/open.yaml"
-says "a key file that others can read: place and remedy" "keys\[0\].file: .*open.key.*chmod 600" err
+says "a key file that others can read: place and remedy" "hosts\[0\].key_file: .*open.key.*chmod 600" err
 sed "s|new.key|open.key|" "$dir/both.yaml" >"$dir/opennext.yaml"
 expect "a second key that others can read" 2 "$nefia" reactor check -c "$dir/opennext.yaml"
-says "a second key that others can read: place and remedy" "keys\[2\].next_file: .*open.key.*chmod 600" err
+says "a second key that others can read: place and remedy" "hosts\[2\].next_key_file: .*open.key.*chmod 600" err
 sed "s|own.key|none.key|" "$dir/shared.yaml" >"$dir/none.yaml"
 expect "a key file that is not there" 2 "$nefia" reactor run -c "$dir/none.yaml"
-says "a missing key file: its path" "keys\[0\].file: .*$dir/none.key" err
+says "a missing key file: its path" "hosts\[0\].key_file: .*$dir/none.key" err
 sed "s|host_id: bound|host_id: own|" "$dir/shared.yaml" >"$dir/twice.yaml"
 expect "a host with two keys" 2 "$nefia" reactor check -c "$dir/twice.yaml"
-says "a host with two keys: the remedy" 'next_file' err
+says "a host with two keys: the remedy" 'already the host of an earlier item' err
 
 # ---- keys and hosts ----------------------------------------------------------------------------------------------
 start_hub shared
@@ -153,10 +153,10 @@ takes "a host with its own key" own a own
 takes "a host without one, with the shared key" free a shared
 takes "from an address of the list" bound a bound 127.0.0.5
 takes "from a network of the list" bound b bound 127.0.7.9
-refuses "the shared key for a host with its own" "host_id does not belong to this key or address" own b shared
-refuses "another host's key" "host_id does not belong to this key or address" own c bound 127.0.0.5
-refuses "a host's key for one without" "host_id does not belong to this key or address" free b own
-refuses "an address outside of the list" "host_id does not belong to this key or address (reactor.keys)" bound c bound
+refuses "the shared key for a host with its own" "wrong signature" own b shared
+refuses "another host's key" "wrong signature" own c bound 127.0.0.5
+refuses "a host's key for one without" "wrong signature" free b own
+refuses "an address outside of the list" "host_id does not belong to this session, key or address (reactor.hosts)" bound c bound
 refuses "a key that nobody has" "wrong signature" own d stray
 refuses "the next key, before it is named" "wrong signature" turns a new
 hub_says "c['rejected']['wrong_host'] == 4 and c['rejected']['signature_wrong'] == 2"
@@ -263,17 +263,17 @@ stop_hub
 
 # ---- only keys of single hosts ---------------------------------------------------------------------------------------
 hub_config hosts <<YAML
-  keys:
-    - {host_id: turns, file: $dir/new.key}
-    - {host_id: only, file: $dir/only.key}
+  hosts:
+    - {host_id: turns, key_file: $dir/new.key}
+    - {host_id: only, key_file: $dir/only.key, plain: true}
 YAML
 start_hub hosts
 kill -HUP "$beacon_pid" # try again now
 python3 -c 'import socket, sys
 heard = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 600).makefile("r")
-print(heard.readline() + heard.readline(), end="")' "$port" >"$dir/greeting"
-grep -q '^{"nefia":1,.*"auth":"host"}$' "$dir/greeting" && [ "$(sed -n 2p "$dir/greeting")" = - ]
-result "its greeting announces it, and is unsigned" $?
+print(heard.readline(), end="")' "$port" >"$dir/greeting"
+grep -qE '^\{"nefia":2,"nonce":"[0-9a-f]{32}"\}$' "$dir/greeting"
+result "its greeting has a nonce, and nothing that would have to be believed" $?
 rm "$dir/enough"
 : >"$dir/emitted"
 grep -v '^turns ' "$dir/acted" >"$dir/acted.new"

@@ -140,9 +140,10 @@ says "a network with bits behind its prefix" 'bad:5: .*10.0.0.0/24' err
 says "https" 'bad:12: reactor.webhooks\[0\].url: https:// is not in this build' err
 
 config nokey </dev/null
-printf 'reactor: {peers: [10.0.0.0/8], greeting: false, require_nonce: true, listen_address: "127.0.0.1:9501"}\n' >"$dir/odd"
-expect "settings that contradict each other" 2 "$nefia" reactor check -c "$dir/odd"
-says "a nonce without a greeting" 'odd:1: reactor.require_nonce: no nonce is sent' err
+printf 'reactor: {peers: [10.0.0.0/8], greeting: false, keys: [], listen_address: "127.0.0.1:9501"}\n' >"$dir/odd"
+expect "settings of before, and one that contradicts another" 2 "$nefia" reactor check -c "$dir/odd"
+says "keys: the remedy" 'odd:1: reactor.keys: .*it is .hosts. now' err
+says "greeting: the remedy" 'odd:1: reactor.greeting: .*always greets' err
 says "a port in the address" 'odd:1: reactor.listen_address: .*listen_port' err
 expect "neither key nor peers" 2 "$nefia" reactor check -c "$dir/nokey"
 says "neither key nor peers: the remedy" 'set hmac_key_file' err

@@ -48,7 +48,7 @@ int reactor_check(const struct cli_args *a)
     CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
             COUNT(hub->rules.sets[!hub->rules.active].count, "rule"), ", ",
             COUNT(s->hook_count, "webhook"), ", ",
-            hub->staged_key.set ? "signed\n" : "not signed\n");
+            hub->staged_key.set || hub_settings_keyed(s) ? "signed\n" : "not signed\n");
     return CLI_FINE;
 }
 

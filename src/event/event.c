@@ -321,19 +321,21 @@ static int take_members(struct decoder *d, const char **why)
 {
     const struct json_doc *doc = &d->out->doc;
     unsigned end = json_at(doc, 0)->next;
+    int err = 0;
 
     for (unsigned key = 1; key < end; key = json_at(doc, key + 1)->next) {
         unsigned m = member_of(doc, key);
-        int err;
 
-        if (m == MEMBERS)
+        d->out->has_type |= m == TYPE; /* wherever it is: it tells an event from a message */
+        if (m == MEMBERS || err < 0)
             continue;
         d->seen |= 1u << m;
-        d->out->has_type |= m == TYPE;
         err = take_member(d, m, key + 1);
         if (err < 0)
-            return refuse(why, members[m].malformed, err);
+            (void)refuse(why, members[m].malformed, err);
     }
+    if (err < 0)
+        return err;
     for (unsigned m = 0; m < REQUIRED; m++)
         if (!(d->seen & 1u << m))
             return refuse(why, members[m].missing, NEFIA_EINVAL);

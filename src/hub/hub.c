@@ -300,6 +300,17 @@ static void drop_staged(struct hub *h)
     hub_settings_wipe(staged(h));
 }
 
+/** Listen on fd, or, while the kernel's random numbers are waited for, remember it. */
+static void listen_instead(struct hub *h, int fd)
+{
+    if (h->listen_fd < 0) {
+        listener_open(&h->listener, fd, ingress_signed(&h->ingress));
+        return;
+    }
+    close(h->listen_fd);
+    h->listen_fd = fd;
+}
+
 static void reload(struct hub *h)
 {
     const struct hub_settings *now = h->pipeline.settings, *next = staged(h);
@@ -329,7 +340,7 @@ static void reload(struct hub *h)
         LOG_WARN("reload: setting reactor.enabled to false requires a restart");
     commit(h);
     if (fd >= 0)
-        listener_open(&h->listener, fd, ingress_signed(&h->ingress));
+        listen_instead(h, fd);
     listener_recheck(&h->listener, ingress_signed(&h->ingress));
     ingress_recheck(&h->ingress);
     pipeline_turn_end(&h->pipeline);
@@ -367,6 +378,7 @@ static void begin_end(struct hub *h)
     LOG_INFO("stopping: draining connections and finishing actions");
     h->state = HUB_CLOSING;
     h->drain_began_ms = clock_ms(h->loop.clock);
+    timer_stop(&h->seed);
     listener_drain(&h->listener);
     pipeline_turn_end(&h->pipeline);
     timer_start(&h->loop, &h->drain, 0, drain_step, h);

@@ -7,6 +7,8 @@
 
 enum { OVER_RATE_MS = 60 * 1000 };
 
+static const char FORGOTTEN[] = "what was known of this host is forgotten; connect again";
+
 void ingress_init(struct ingress *in, const struct clock *clock, struct pipeline *pipeline)
 {
     *in = (struct ingress){.clock = clock, .pipeline = pipeline};
@@ -213,16 +215,34 @@ static int prove(const struct ingress *in, struct session *s, const struct host_
     return err;
 }
 
-/** End another session of the same host. */
-static void replace(void *arg, struct session *other)
-{
-    const struct session *s = arg;
+/** Sessions of one host that are to end. */
+struct ending {
+    struct ingress *in;
+    const uint8_t *host;
+    const struct session *except; /* or null */
+    enum reject why;
+    const char *what; /* a constant phrase, or null */
+};
 
-    if (other == s || other->link.state == LINK_NEW || other->link.state == LINK_OVER ||
-        memcmp(other->host, s->host, sizeof s->host) != 0)
-        return;
-    other->due = SESSION_ERROR;
-    other->reason = reject_sentence(REJECT_REPLACED);
+/** Nothing more of it is taken; it is told why. */
+static void end_session(struct ingress *in, struct session *s, enum reject why, const char *what)
+{
+    rejected(in, &s->peer, why, what, false);
+    s->due = SESSION_ERROR;
+    s->reason = what ? what : reject_sentence(why);
+}
+
+static bool is_open(const struct session *s)
+{
+    return s->link.state != LINK_NEW && s->link.state != LINK_OVER && s->due != SESSION_ERROR;
+}
+
+static void end_if(void *arg, struct session *s)
+{
+    const struct ending *e = arg;
+
+    if (s != e->except && is_open(s) && memcmp(s->host, e->host, sizeof s->host) == 0)
+        end_session(e->in, s, e->why, e->what);
 }
 
 static int take_hello(struct ingress *in, struct session *s, const struct link_unit *u)
@@ -240,12 +260,14 @@ static int take_hello(struct ingress *in, struct session *s, const struct link_u
     if (!address_fits(item, &s->peer))
         return reject(in, s, REJECT_HOST, NULL);
     memcpy(s->host, pipeline_host(in->pipeline, host_id), sizeof s->host);
-    s->plain = h.plain;
+    s->plain = h.plain && s->link.is_signed;
+    h.plain |= !s->link.is_signed; /* unsigned, it neither pins the host nor ends that */
     s->proven = true;
     memcpy(s->name, h.nonce, sizeof s->name);
     s->known = pipeline_hello(in->pipeline, &h).known;
     s->due = SESSION_WELCOME;
-    in->each(in->arg, replace, s);
+    in->each(in->arg, end_if,
+             &(struct ending){.in = in, .host = s->host, .except = s, .why = REJECT_REPLACED});
     return 0;
 }
 
@@ -272,9 +294,19 @@ static void welcome(const struct ingress *in, struct session *s, struct text *ou
 
 static int refuse(struct session *s, const char *reason)
 {
+    s->unsure = false; /* it was for this one */
     s->due = SESSION_REFUSE;
     s->reason = reason;
     return 0;
+}
+
+/** Has the host been evicted, or forgotten by an operator, since the hello? A window that this session
+ * made anew would have the name of the one before, and pass for it. */
+static bool is_forgotten(const struct ingress *in, const struct session *s)
+{
+    const struct host *host = seen_find(in->pipeline->seen, s->host);
+
+    return !host || host->windows[0].kind != WINDOW_LINK;
 }
 
 /** Undo link_verify: the line is offered again. */
@@ -293,13 +325,14 @@ static int take_event(struct ingress *in, struct session *s, const struct event 
         return refuse(s, "another host_id than the hello's");
     if (!e->has_seq)
         return refuse(s, "no boot and seq");
+    if (is_forgotten(in, s))
+        return reject(in, s, REJECT_HOST, FORGOTTEN);
     int verdict = pipeline_take(in->pipeline, e, &from);
     if (verdict == NEFIA_EAGAIN)
         return not_now(s);
-    rate_take(in, s);
-    s->unsure = false;
     if (verdict == SEEN_BELOW)
         return refuse(s, LINK_BELOW);
+    s->unsure = false;
     s->unsettled++;
     s->due = SESSION_ACK;
     return 0;
@@ -315,7 +348,8 @@ static int take_message(struct ingress *in, struct session *s, const struct link
         s->unsure = true;
     if (m.kind != LINK_ERROR)
         return 0;
-    LOG_WARN("connection from ", ADDR(&s->peer), ": the beacon reports an error: ", m.reason);
+    if (may_log(in))
+        LOG_WARN("connection from ", ADDR(&s->peer), ": the beacon reports an error: ", m.reason);
     s->link.state = LINK_OVER;
     return NEFIA_ECLOSED;
 }
@@ -332,16 +366,18 @@ static int take_line(struct ingress *in, struct session *s, const struct link_un
         s->plain = false; /* the hello is no recorded one */
         pipeline_unpin(in->pipeline, s->host);
     }
-    if (s->link.state != LINK_OPEN || s->unsettled >= INGRESS_WINDOW)
-        return reject(in, s, REJECT_WINDOW, NULL);
+    if (s->link.state != LINK_OPEN)
+        return reject(in, s, REJECT_WINDOW, "before the welcome");
     err = pipeline_decode(in->pipeline, u->line.ptr, u->line.len, &e, &why);
-    if (err == 0)
-        return take_event(in, s, &e);
     if (err == NEFIA_EINVAL && !e.has_type)
         return take_message(in, s, u);
+    if (s->unsettled >= INGRESS_WINDOW)
+        return reject(in, s, REJECT_WINDOW, NULL);
+    if (err == 0)
+        return take_event(in, s, &e);
     rejected(in, &s->peer, reason_of(err), why, true);
-    LOG_WARN("event from ", ADDR(&s->peer), " refused: ", why ? why : err_text(err));
-    s->unsure = false;
+    if (may_log(in))
+        LOG_WARN("event from ", ADDR(&s->peer), " refused: ", why ? why : err_text(err));
     return refuse(s, reject_sentence(reason_of(err)));
 }
 
@@ -398,7 +434,8 @@ static const char *refuse_plain(const struct ingress *in, const struct event *e,
         return "reactor.require_nonce is true";
     if (item && item->keys[0].set && !item->plain)
         return "the host has a key of its own (set plain: true in reactor.hosts)";
-    if (host && host->pinned && !is_plain_host(in->settings, e->host_id) && !(item && item->plain))
+    if (host && host->pinned && ingress_signed(in) && !is_plain_host(in->settings, e->host_id) &&
+        !(item && item->plain))
         return "the host has spoken the link (reactor.plain_hosts, nefia reactor forget)";
     return NULL;
 }
@@ -407,12 +444,11 @@ static const char *refuse_plain(const struct ingress *in, const struct event *e,
 static bool is_new_line(struct ingress *in, struct slice line)
 {
     const uint32_t hash = hash_bytes(HASH_START, line.ptr, line.len);
+    uint32_t *known = &in->lines[hash % INGRESS_LINES];
+    const bool is_new = *known != hash;
 
-    for (unsigned i = 0; i < INGRESS_LINES; i++)
-        if (in->lines[i] == hash)
-            return false;
-    in->lines[in->next_line++ % INGRESS_LINES] = hash;
-    return true;
+    *known = hash;
+    return is_new;
 }
 
 /** Whether the key that the hint picked is the one of the event's host. */
@@ -447,9 +483,8 @@ static int take_plain(struct ingress *in, struct session *s, const struct link_u
     int verdict = pipeline_take(in->pipeline, &e, &from);
     if (verdict == NEFIA_EAGAIN)
         return verdict;
-    rate_take(in, s);
-    if (verdict == SEEN_NEW || (!s->proven && verdict == SEEN_UNREMEMBERED && is_new_line(in, u->line)))
-        s->proven = true;
+    /* Remembered also where nothing is to be proved, so that it proves nothing on another connection. */
+    s->proven |= verdict == SEEN_UNREMEMBERED ? is_new_line(in, u->line) : verdict == SEEN_NEW;
     return 0;
 }
 
@@ -468,10 +503,11 @@ static const struct host_item *item_of(const struct ingress *in, const struct se
     return NULL;
 }
 
-static bool still_keyed(const struct ingress *in, const struct session *s)
+static bool still_keyed(const struct ingress *in, const struct session *s,
+                        const struct host_item *item)
 {
     const struct mac_key *keys[2];
-    const unsigned n = keys_of(in, item_of(in, s), keys);
+    const unsigned n = keys_of(in, item, keys);
 
     for (unsigned i = 0; i < n; i++)
         if (key_mark(keys[i]) == s->key)
@@ -481,22 +517,35 @@ static bool still_keyed(const struct ingress *in, const struct session *s)
 
 static void recheck(void *arg, struct session *s)
 {
-    const struct ingress *in = arg;
+    struct ingress *in = arg;
     const bool is_signed = ingress_signed(in);
 
-    if (s->link.state == LINK_NEW) {
+    if (s->link.state == LINK_NEW)
         s->link.is_signed = is_signed;
+    if (!is_open(s))
         return;
-    }
-    if (s->link.is_signed == is_signed && (!is_signed || still_keyed(in, s)))
-        return;
-    s->due = SESSION_ERROR;
-    s->reason = "the key of this session was removed";
+    const struct host_item *item = item_of(in, s);
+    if (s->link.is_signed != is_signed || (is_signed && !still_keyed(in, s, item)))
+        end_session(in, s, REJECT_HOST, "the key of this session was removed");
+    else if (!address_fits(item, &s->peer))
+        end_session(in, s, REJECT_HOST, NULL);
 }
 
 void ingress_recheck(struct ingress *in)
 {
     in->each(in->arg, recheck, in);
+}
+
+bool ingress_forget(struct ingress *in, struct slice host_id)
+{
+    uint8_t host[SESSION_HOST];
+
+    memcpy(host, pipeline_host(in->pipeline, host_id), sizeof host);
+    if (!pipeline_forget(in->pipeline, host_id))
+        return false;
+    in->each(in->arg, end_if,
+             &(struct ending){.in = in, .host = host, .why = REJECT_HOST, .what = FORGOTTEN});
+    return true;
 }
 
 /* ---- Hooks of the listener ---- */
@@ -511,7 +560,10 @@ static int take_unit(void *arg, struct session *s, const struct link_unit *u)
         return take_hello(in, s, u);
     if (!rate_allows(in, s))
         return over_rate(in, s);
-    return s->link.state == LINK_NEW ? take_plain(in, s, u) : take_line(in, s, u);
+    int err = s->link.state == LINK_NEW ? take_plain(in, s, u) : take_line(in, s, u);
+    if (err == 0)
+        rate_take(in, s);
+    return err;
 }
 
 static void opened(void *arg, struct session *s, struct text *out)
@@ -524,7 +576,7 @@ static void opened(void *arg, struct session *s, struct text *out)
         link_hub_greet(&s->link, nonce, out);
 }
 
-/** A refusal names the line before everything else that is due. */
+/** A refusal names its line before an acknowledgement passes it. */
 static void answer(void *arg, struct session *s, struct text *out)
 {
     const struct ingress *in = arg;

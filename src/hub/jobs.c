@@ -154,21 +154,22 @@ static unsigned host_used(const struct job_queue *q, uint16_t lane, uint32_t hos
 }
 
 static bool has_room(const struct job_queue *q, uint16_t lane, uint32_t host, size_t len,
-                     unsigned before)
+                     struct jobs_before before)
 {
     size_t blocks = (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
 
-    return q->used + before < q->count && blocks * (before + 1) <= q->blocks_free &&
-           lane_used(q, lane, false) + before < lane_share(q->count) &&
-           host_used(q, lane, host, false) < host_share(q);
+    return q->used + before.queue < q->count && blocks * (before.queue + 1) <= q->blocks_free &&
+           lane_used(q, lane, false) + before.lane < lane_share(q->count) &&
+           host_used(q, lane, host, false) + before.lane < host_share(q);
 }
 
 bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host,
-                    size_t len, unsigned before)
+                    size_t len, struct jobs_before before)
 {
     const struct job_queue *q = queue_of(j, a->class);
 
-    return !q || has_room(q, lane_of(a, rule), host, len, before);
+    return !q || before.queue >= q->count || before.lane >= host_share(q) ||
+           has_room(q, lane_of(a, rule), host, len, before);
 }
 
 int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host, uint64_t row,
@@ -179,7 +180,7 @@ int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint32_t ho
     if (!q)
         return NEFIA_ENOTSUP;
     uint16_t lane = lane_of(a, rule);
-    if (j->draining || len > CONFIG_EVENT_BYTES || !has_room(q, lane, host, len, 0)) {
+    if (j->draining || len > CONFIG_EVENT_BYTES || !has_room(q, lane, host, len, (struct jobs_before){0})) {
         q->overflowed++;
         return NEFIA_EFULL;
     }

@@ -373,8 +373,8 @@ static void replay_host(struct seen *h, const struct frame *frame)
                   get_be64(numbers), get_be64(numbers + 8));
     else if (frame->kind == KIND_HELLO && frame->len == HELLO_BYTES)
         seen_hello(h, seen_get(h, p), get_be64(numbers), name, *byte);
-    else if (frame->kind == KIND_UNPIN && frame->len == SESSION_HOST)
-        seen_unpin(seen_get(h, p));
+    else if (frame->kind == KIND_UNPIN && frame->len == SESSION_HOST && seen_find(h, p))
+        seen_unpin(seen_find(h, p));
     else if (frame->kind == KIND_FORGET && frame->len == SESSION_HOST)
         seen_forget(h, p);
 }

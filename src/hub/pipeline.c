@@ -99,17 +99,32 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
         tell_overflow(p, rule);
 }
 
+/** Of the rules that match, those before this one whose actions compete with its own. */
+static struct jobs_before actions_before(const struct pipeline *p, unsigned index)
+{
+    const struct rule *rules = rules_active(p->rules)->rules;
+    const struct action *a = &rules[index].action;
+    struct jobs_before before = {0};
+
+    for (int i = 0; (i = rules_next(p->bits, index, (unsigned)i)) >= 0; i++) {
+        const struct action *other = &rules[i].action;
+
+        before.queue += other->class == a->class;
+        before.lane += other->class == a->class && !a->command && other->webhook == a->webhook;
+    }
+    return before;
+}
+
 /** Is there room for all its actions? */
 static bool has_room(struct pipeline *p, const struct event *e)
 {
     const struct rule_set *set = rules_active(p->rules);
-    unsigned before = 0;
 
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++) {
         const struct action *a = &set->rules[i].action;
 
-        if (a->class &&
-            !jobs_have_room(p->jobs, a, (uint16_t)i, host_hash(e), e->line.len, before++))
+        if (a->class && !jobs_have_room(p->jobs, a, (uint16_t)i, host_hash(e), e->line.len,
+                                        actions_before(p, (unsigned)i)))
             return false;
     }
     return true;
@@ -281,15 +296,24 @@ const struct host *pipeline_find(struct pipeline *p, struct slice host_id)
 
 /* ---- What the hub says of itself ---- */
 
+/** Where one of that kind and host is counted. A flood of one kind leaves room for the others. */
+static struct pending_report *report_slot(struct pipeline *p, enum hub_report kind,
+                                          struct slice host)
+{
+    struct pending_report *of_kind = &p->reports[kind], *r = of_kind;
+    unsigned next = REPORT_KINDS;
+
+    while (r && r->count > 0 && (r->kind != kind || !slice_eq(host, r->host)))
+        r = next < PIPELINE_REPORTS ? &p->reports[next++] : NULL;
+    return r ? r : of_kind;
+}
+
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq)
 {
-    struct pending_report *r = p->reports;
+    struct pending_report *r = report_slot(p, kind, host);
     struct text name;
 
-    while (r < &p->reports[PIPELINE_REPORTS - 1] && r->count > 0 &&
-           (r->kind != kind || !slice_eq(host, r->host)))
-        r++;
     if (r->count++ > 0)
         return;
     r->kind = kind;
@@ -297,6 +321,19 @@ void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host
     r->seq = seq;
     text_init(&name, r->host, sizeof r->host);
     text_bytes(&name, host.ptr, host.len);
+}
+
+/** What an authenticated sender can cause must not fill the log. */
+static void log_report(struct pipeline *p, const struct pending_report *r, const char *type)
+{
+    const uint64_t now = clock_ms(p->clock);
+    uint64_t *logged_ms = &p->report_logged_ms[r->kind];
+
+    if (*logged_ms != 0 && now - *logged_ms < PIPELINE_REPORT_LOG_MS)
+        return;
+    *logged_ms = now;
+    LOG_WARN(type, ": ", r->host, ", boot ", DEC(r->boot), ", seq ", DEC(r->seq), ", ",
+             DEC(r->count), " in this turn");
 }
 
 static void emit_report(struct pipeline *p, const struct pending_report *r)
@@ -326,8 +363,7 @@ static void emit_report(struct pipeline *p, const struct pending_report *r)
     json_put_u64(&w, "seq", r->seq);
     json_put_u64(&w, "count", r->count);
     json_end_object(&w);
-    LOG_WARN(types[r->kind], ": ", r->host, ", boot ", DEC(r->boot), ", seq ", DEC(r->seq), ", ",
-             DEC(r->count), " in this turn");
+    log_report(p, r, types[r->kind]);
     if (event_encode(&line, &head, data.buf, data.len) < 0 ||
         pipeline_decode(p, line.buf, line.len, &e, NULL) < 0)
         return;

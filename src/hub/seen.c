@@ -158,6 +158,13 @@ static void swap(struct host *host)
     host->windows[0] = other;
 }
 
+/** A plain sender's window becomes one of the link; what it has received stays received. */
+static void take_over(struct window *w, const uint8_t name[LINK_NAME])
+{
+    w->kind = WINDOW_LINK;
+    memcpy(w->name, name, LINK_NAME);
+}
+
 struct hello_found seen_hello(struct seen *h, struct host *host, uint64_t boot,
                               const uint8_t name[LINK_NAME], bool plain)
 {
@@ -168,15 +175,13 @@ struct hello_found seen_hello(struct seen *h, struct host *host, uint64_t boot,
     touch(h, host);
     found.known = i >= 0 && host->windows[i].kind == WINDOW_LINK;
     found.returning = i == 1 && found.known && host->windows[1].by_hello && first->by_hello;
-    /* The other window is that of the hello before; a plain one gives way first. */
-    if (i == 1 || (i < 0 && (first->kind == WINDOW_LINK || host->windows[1].kind != WINDOW_LINK)))
+    /* The other window is that of the hello before; the older one of plain senders gives way. */
+    if (i == 1 || (i < 0 && first->kind == WINDOW_LINK))
         swap(host);
     if (i < 0)
         *first = new_window(WINDOW_LINK, boot, name);
-    if (first->kind == WINDOW_PLAIN) {
-        first->kind = WINDOW_LINK; /* what it has received without the link stays received */
-        memcpy(first->name, name, LINK_NAME);
-    }
+    if (first->kind == WINDOW_PLAIN)
+        take_over(first, name);
     first->by_hello = true;
     if (!plain)
         host->pinned = true;
@@ -214,7 +219,7 @@ enum seen_verdict seen_judge(const struct host *host, enum window_kind kind, uin
     return kind == WINDOW_PLAIN && taken ? SEEN_UNREMEMBERED : SEEN_NEW;
 }
 
-/** The window of a start that has none yet. Those of plain senders are in the order of their use. */
+/** The window of a start that has none yet. Of plain senders the older one goes. */
 static struct window *add_window(struct host *host, enum window_kind kind,
                                  const uint8_t name[LINK_NAME], uint64_t boot)
 {
@@ -249,6 +254,8 @@ void seen_take(struct seen *h, struct host *host, enum window_kind kind,
     struct window *w = i >= 0 ? &host->windows[i] : add_window(host, kind, name, boot);
 
     touch(h, host);
+    if (kind == WINDOW_LINK && w->kind == WINDOW_PLAIN)
+        take_over(w, name);
     if (seq > w->highest)
         raise(w, seq);
     w->bits[seq / 32 % HOST_WORDS] |= UINT32_C(1) << seq % 32;

@@ -218,6 +218,8 @@ const struct field reactor_fields[] = {
      MEMBER(hosts),
      .list = &hub_host_list,
      .help = "what is known of single hosts: key, addresses"},
+    FIELD_NOT("keys\0", "; it is `hosts` now, and next_file is next_key_file there")
+    FIELD_NOT("greeting\0", "; a hub always greets")
     {.name = "plain_hosts",
      .type = FIELD_LIST,
      MEMBER(plain_hosts),

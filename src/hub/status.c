@@ -316,7 +316,7 @@ static int begin_forget(void *arg, struct control_cursor *c, const char *args, s
         text_str(why, "forget takes a host_id");
         return NEFIA_EINVAL;
     }
-    if (!pipeline_forget(v->pipeline, host_id)) {
+    if (!ingress_forget(v->ingress, host_id)) {
         text_str(why, "no host of that name is remembered");
         return NEFIA_ENOTFOUND;
     }
@@ -327,7 +327,7 @@ static int begin_forget(void *arg, struct control_cursor *c, const char *args, s
 
 static int produce_forgotten(void *arg, struct control_cursor *c, struct text *out)
 {
-    static const char said[] = "forgotten: its plain events are taken again, and events it sends again act again";
+    static const char said[] = "forgotten: its plain events are taken again, and may act again if they are sent again; its sessions end";
     struct json_writer w;
 
     (void)arg;

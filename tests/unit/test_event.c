@@ -226,6 +226,32 @@ static const char *line_with(struct text *t, const char *key, size_t n, bool esc
     return t->buf;
 }
 
+/** It tells an event from a message of the link, also where the event is refused. */
+TEST(a_type_is_found_wherever_it_is)
+{
+    static const struct {
+        const char *line;
+        bool has_type;
+    } cases[] = {
+        {"{" T S H TS SEV D "}", true},
+        {"{\"unsure\":{}}", false},
+        {"{\"data\":{\"type\":\"t\"}}", false},
+        {"{\"source\":5,\"type\":\"t\"}", true}, /* behind a member that is malformed */
+        {"{\"source\":5,\"x\":[{\"type\":1}],\"data\":7}", false},
+        {"{\"timestamp\":\"\",\"severity\":\"\",\"\\u0074ype\":0}", true},
+        {"{\"type\":null}", true},
+        {"[\"type\"]", false},
+        {"{\"Type\":\"t\"}", false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK_INT(decode(cases[i].line), i == 0 ? 0 : NEFIA_EINVAL);
+        CHECK_INT(event.has_type, cases[i].has_type);
+    }
+    CHECK_INT(decode("{\"source\":5,\"type\":7,\"severity\":\"loud\"}"), NEFIA_EINVAL);
+    CHECK_STR(why, "\"source\" is not a string of 1 to 128 bytes without control characters"); /* the first */
+}
+
 TEST(names_are_bounded)
 {
     char buf[4096];
@@ -392,6 +418,6 @@ TEST_MAIN(severities, encodes_members_in_order, encoding_round_trips,
           any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
           malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
           seq_and_boot_count_only_together, names_are_bounded,
-          longest_escaped_members_fit_the_scratch, line_is_bounded,
+          a_type_is_found_wherever_it_is, longest_escaped_members_fit_the_scratch, line_is_bounded,
           writer_cuts_and_cleans_names, writer_refuses_what_readers_refuse,
           data_that_does_not_fit_is_replaced, long_text_is_cut_between_characters)

@@ -75,6 +75,7 @@ TEST(the_head_conforms_to_rfc_9112)
     /* The signature is that of RFC 4231, test case 2. */
     struct http_request r = {.url = &u,
                              .secret = "Jefe",
+                             .rule = "disk-full",
                              .body = "what do ya want for nothing?",
                              .body_len = 28,
                              .version = "1.0"};
@@ -83,7 +84,8 @@ TEST(the_head_conforms_to_rfc_9112)
     CHECK_STR(buf,
               "POST /hook HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: "
               "nefia/1.0\r\nContent-Type: application/json\r\n"
-              "Content-Length: 28\r\nConnection: close\r\nX-Nefia-Signature: "
+              "Content-Length: 28\r\nConnection: close\r\n"
+              "X-Nefia-Id: dcb23fb3628f6820c34a7d433aa9676d\r\nX-Nefia-Signature: "
               "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843\r\n\r\n");
     REQUIRE(parse(&u, "http://hub?q") == 0);
     r.secret = "";
@@ -91,6 +93,12 @@ TEST(the_head_conforms_to_rfc_9112)
     CHECK_INT(http_put_head(&t, &r), 0);
     CHECK(strncmp(buf, "POST /?q HTTP/1.1\r\nHost: hub\r\n", 30) == 0);
     CHECK(strstr(buf, "Signature") == NULL);
+    /* The id depends on the rule and the event alone. */
+    CHECK(strstr(buf, "\r\nX-Nefia-Id: dcb23fb3628f6820c34a7d433aa9676d\r\n") != NULL);
+    r.rule = "disk";
+    text_reset(&t);
+    CHECK_INT(http_put_head(&t, &r), 0);
+    CHECK(strstr(buf, "\r\nX-Nefia-Id: e40d30ca9b9557de379d460592f79393\r\n") != NULL);
     text_init(&t, buf, 60);
     CHECK_INT(http_put_head(&t, &r), NEFIA_ETOOBIG);
 }

@@ -1,99 +1,48 @@
-#include "hub_fixture.h"
+#include "hub_wired.h"
 
-#include "nefia/sys/log.h"
-#include "nefia/hub/pipeline.h"
+/* From the authenticated event to the job, and the order at the end of a turn. How an event came is
+ * test_ingress.c's. */
 
-#include <fcntl.h>
+static const uint8_t NAME[LINK_NAME] = "a name";
+static struct event decoded;
 
-#include "readfile.h"
-
-static struct clock_fake fake;
-static struct loop loop;
-static struct pollfd pollfds[8];
-static struct watch *polled[8];
-static struct child child_slots[1];
-static struct children children;
-static struct action_scratch scratch;
-static char line_buf[CONFIG_EVENT_BYTES];
-static struct job slots[8];
-static struct job_block blocks[64];
-static char outputs[JOB_OUTPUT];
-static struct jobs jobs;
-static struct rules rules;
-static struct recent recent;
-static struct recent_row rows[16];
-static uint64_t settled[16];
-static char bytes[2 * (CONFIG_EVENT_BYTES + EVENT_TYPE_MAX + EVENT_HOST_MAX)];
-static struct hub_settings settings;
-static struct pipeline pipeline;
-static struct seen seen;
-static struct host host_slots[8];
-static uint32_t host_chains[8];
-static struct journal journal;
-static uint8_t journal_buf[CONFIG_EVENT_BYTES + 16384];
-static struct session session;
-static unsigned changes;
-
-static void changed(void *arg)
+static const struct event *decode(const char *line)
 {
-    (void)arg;
-    changes++;
+    static char kept[2048];
+
+    strcpy(kept, line);
+    CHECK_INT(pipeline_decode(&pipeline, kept, strlen(kept), &decoded, NULL), 0);
+    return &decoded;
 }
 
-static void setup(const char *rules_json, bool with_key)
+static int take_as(enum window_kind kind, const char *line, bool unsure)
 {
-    fixture_init(&rules);
-    CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
-    log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-    clock_fake_init(&fake, 1000, 5000);
-    loop_init(&loop, &fake.clock, pollfds, polled, 8);
-    children_init(&children, &loop, child_slots, 1);
-    recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
-    seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));
-    pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
-    const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
-    journal_init(&journal, journal_buf, sizeof journal_buf, &seen, &journal_hooks);
-    memset(&settings, 0, sizeof settings);
-    settings.greeting = true;
-    session = (struct session){.peer = {.family = AF_INET, .ip = {192, 0, 2, 1}, .port = 4711}};
-    pipeline.settings = &settings;
-    pipeline.changed = changed;
-    changes = 0;
-    const struct job_hooks hooks = pipeline_job_hooks(&pipeline);
-    jobs_init(&jobs, &loop, &children, &scratch, line_buf, &hooks);
-    jobs_add_queue(&jobs, action_classes()[0], slots, ARRAY_SIZE(slots), blocks, ARRAY_SIZE(blocks),
-                   outputs, 1);
-    if (with_key)
-        CHECK_INT(mac_key_set(&pipeline.key, "0123456789abcdef", 16), 0);
+    const struct event_source from = {.kind = kind, .name = NAME, .unsure = unsure};
+
+    return pipeline_take(&pipeline, decode(line), &from);
 }
 
-static int line(const char *s)
+static int take(const char *line)
 {
-    char hex[MAC_HEX];
-
-    if (!pipeline.key.set)
-        return pipeline_line(&pipeline, &session, s, strlen(s), NULL, 0);
-    mac_sign_hex(&pipeline.key, s, strlen(s), hex);
-    return pipeline_line(&pipeline, &session, s, strlen(s), hex, sizeof hex);
+    return take_as(WINDOW_PLAIN, line, false);
 }
 
-#define EXEC "\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":\"hub\"}"
-
-static const struct recent_row *row(uint64_t seq)
+static struct hello_found hello(const char *host, uint64_t boot)
 {
-    static struct recent_view v;
+    struct link_hello h = {.boot = boot};
 
-    CHECK(recent_get(&recent, seq, &v));
-    return v.row;
+    strcpy(h.host_id, host);
+    return pipeline_hello(&pipeline, &h);
 }
+
+/* ---- Rows ---- */
 
 TEST(an_event_makes_a_row_for_each_rule)
 {
     setup("{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\"," EXEC
           "},{\"name\":\"h\",\"action\":{\"type\":\"playbook\"}},"
-          "{\"name\":\"n\",\"event_pattern\":\"net\"," EXEC "}]}",
-          true);
-    CHECK_INT(line(fixture_line("disk.usage", "web", "critical")), 0);
+          "{\"name\":\"n\",\"event_pattern\":\"net\"," EXEC "}]}");
+    CHECK_INT(take(fixture_line("disk.usage", "web", "critical")), SEEN_UNREMEMBERED);
     CHECK_INT(recent.last_seq, 2);
     CHECK_STR(row(1)->rule, "a");
     CHECK_INT(row(1)->state, RECENT_PENDING);
@@ -101,19 +50,22 @@ TEST(an_event_makes_a_row_for_each_rule)
     CHECK_STR(row(2)->action, "playbook");
     CHECK_INT(row(1)->event.received_s, 5000);
     CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(pipeline.unsupported, 1);
     CHECK_INT(changes, 0);
-    pipeline_turn_end(&pipeline);
+    turn();
     CHECK_INT(changes, 1);
     CHECK_INT(jobs.queues[0].running, 1);
     CHECK_INT(rules_active(&rules)->rules[0].hits, 1);
     CHECK_INT(rules_active(&rules)->rules[2].hits, 0);
+    turn();
+    CHECK_INT(changes, 1); /* nothing happened */
     children_kill_all(&children);
 }
 
 TEST(an_event_without_a_rule_makes_one_row)
 {
-    setup("{}", false);
-    CHECK_INT(line(fixture_line("disk.usage", "web", "critical")), 0);
+    setup("{}");
+    CHECK_INT(take(fixture_line("disk.usage", "web", "critical")), SEEN_UNREMEMBERED);
     CHECK_INT(recent.last_seq, 1);
     CHECK_INT(row(1)->state, RECENT_NONE);
     CHECK_STR(row(1)->rule, "");
@@ -121,376 +73,280 @@ TEST(an_event_without_a_rule_makes_one_row)
 
 TEST(a_full_queue_shows_in_the_row)
 {
-    setup("{\"rules\":[{\"name\":\"a\"," EXEC "}]}", false);
-    for (int i = 0; i < 6; i++)
-        CHECK_INT(line(fixture_line("t", "web", "info")), 0);
-    CHECK_INT(line(fixture_line("t", "web", "info")), NEFIA_EAGAIN); /* deferred */
-    CHECK_INT(recent.last_seq, 6);
+    const struct event_source overdue = {.kind = WINDOW_PLAIN, .name = NAME, .overdue = true};
+
+    setup("{\"rules\":[" RULE_ONCE "]}");
+    for (uint64_t i = 1; i <= 6; i++)
+        CHECK_INT(take(event(1, i)), SEEN_NEW);
+    CHECK_INT(take(event(1, 7)), NEFIA_EAGAIN);
+    CHECK_INT(recent.last_seq, 6); /* nothing was done */
     CHECK_INT(pipeline.events, 6);
-    session.overdue = true; /* but not forever */
-    CHECK_INT(line(fixture_line("t", "web", "info")), 0);
-    CHECK_INT(row(6)->state, RECENT_PENDING);
-    CHECK_INT(row(7)->state, RECENT_FAILED);
+    CHECK_INT(seen_judge(pipeline_find(&pipeline, (struct slice){"web", 3}), WINDOW_PLAIN, 1, 7),
+              SEEN_NEW);
+    CHECK_INT(take(event(1, 6)), SEEN_DUPLICATE); /* needs no room */
+    CHECK_INT(pipeline_take(&pipeline, decode(event(1, 7)), &overdue), SEEN_NEW);
     CHECK_STR(row(7)->error, "queue full");
     CHECK_INT(jobs.queues[0].overflowed, 1);
 }
 
-TEST(nothing_is_parsed_before_it_is_verified)
+/** Rules of other lanes do not count, those of the same do. */
+TEST(an_event_of_many_rules_is_not_deferred_for_ever)
 {
-    const char *good = fixture_line("t", "web", "info");
-    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
-
-    setup("{}", true);
-    CHECK_INT(pipeline_line(&pipeline, &session, "not JSON", 8, zeros, 64), NEFIA_EAUTH);
-    CHECK_INT(pipeline_line(&pipeline, &session, "\xff", 1, zeros, 64), NEFIA_EAUTH);
-    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), zeros, 64), NEFIA_EAUTH);
-    CHECK_INT(pipeline.rejected[REJECT_WRONG], 3);
-    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), zeros, 63), NEFIA_EINVAL);
-    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), "0X", 2), NEFIA_EINVAL);
-    CHECK_INT(pipeline.rejected[REJECT_MALFORMED], 2);
-    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), "", 0), NEFIA_EINVAL);
-    CHECK_INT(pipeline_line(&pipeline, &session, good, strlen(good), good, 65), NEFIA_EINVAL);
-    CHECK_INT(pipeline.rejected[REJECT_UNSIGNED], 2);
-    CHECK_INT(recent.last_seq, 0);
-    CHECK_INT(pipeline.events, 0);
-}
-
-TEST(invalid_events_are_counted_by_reason)
-{
-    static const struct {
-        const char *line;
-        enum reject why;
-    } cases[] = {
-        {"", REJECT_JSON},
-        {"{", REJECT_JSON},
-        {"{}{}", REJECT_JSON},
-        {"{\"a\":\"\xff\"}", REJECT_UTF8},
-        {"[]", REJECT_EVENT},
-        {"{}", REJECT_EVENT},
-        {"{\"a\":1,\"a\":2}", REJECT_EVENT},
-        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"2026-03-10T15:30:"
-         "00Z\",\"severity\":\"loud\",\"data\":{}}",
-         REJECT_EVENT},
-        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"yesterday\","
-         "\"severity\":\"info\",\"data\":{}}",
-         REJECT_EVENT},
-        {"{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"h\",\"timestamp\":\"2026-03-10T15:30:"
-         "00Z\",\"severity\":\"info\",\"data\":[]}",
-         REJECT_EVENT},
-    };
-
-    setup("{}", true);
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        uint64_t before = pipeline.rejected[cases[i].why];
-        CHECK(line(cases[i].line) < 0);
-        CHECK_INT(pipeline.rejected[cases[i].why], before + 1);
-    }
-    CHECK_INT(recent.last_seq, 0);
-}
-
-/* ---- acknowledged delivery ---- */
-
-static int random_bytes(void *buf, size_t len)
-{
-    memset(buf, 0xAB, len);
-    return 0;
-}
-
-static const char *spoken(void)
-{
-    static char said[LINK_LINE_MAX + MAC_HEX + 3];
-    const struct listener_hooks hooks = pipeline_listener_hooks(&pipeline);
+    static char json[FIXTURE_TEXT];
     struct text t;
 
-    text_init(&t, said, sizeof said);
-    hooks.respond(hooks.arg, &session, &t);
-    return said;
+    text_init(&t, json, sizeof json);
+    text_str(&t, "{\"rules\":[");
+    for (int i = 0; i < 20; i++) {
+        text_str(&t, i ? ",{\"name\":\"" : "{\"name\":\"");
+        text_u64(&t, (uint64_t)i);
+        text_str(&t, "\"," EXEC "}");
+    }
+    text_str(&t, "]}");
+    setup(json);
+    CHECK_INT(take(event(1, 1)), SEEN_NEW); /* more than there are places: what does not fit is counted */
+    CHECK_INT(jobs_left(&jobs), ARRAY_SIZE(slots));
+    CHECK_INT(jobs.queues[0].overflowed, 4);
+    setup("{\"rules\":[" RULE_ONCE "," RULE_TWICE ",{\"name\":\"c\"," EXEC "},{\"name\":\"d\"," EXEC
+          "},{\"name\":\"e\"," EXEC "}]}");
+    for (uint64_t i = 1; i <= 3; i++)
+        CHECK_INT(take(event(1, i)), SEEN_NEW); /* the fifth rule's is the first of its lane */
+    CHECK_INT(take(event(1, 4)), NEFIA_EAGAIN);
+    CHECK_INT(jobs.queues[0].overflowed, 0);
 }
 
-#define EVENT(host, seq)                                                                           \
-    "{\"type\":\"t\",\"source\":\"s\",\"host_id\":\"" host                                         \
-    "\",\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"info\",\"data\":{},\"boot\":1,"      \
-    "\"seq\":" seq "}"
-
-static int stamped(const char *event, uint64_t count)
-{
-    char buf[512];
-    size_t len = strlen(event);
-
-    memcpy(buf, event, len);
-    buf[link_stamp(buf, len, session.nonce, count, 1)] = '\0';
-    return line(buf);
-}
-
-static void greeted(const char *rules_json, bool with_key)
-{
-    setup(rules_json, with_key);
-    pipeline.random = random_bytes;
-    spoken();
-}
-
-TEST(new_connections_are_greeted)
-{
-    setup("{}", true);
-    CHECK_STR(spoken(), ""); /* no random numbers yet, early at boot */
-    pipeline.random = random_bytes;
-    const char *said = spoken();
-    CHECK(strstr(said, "\"nonce\":\"abababab") != NULL);
-    CHECK(strstr(said, "\"auth\":\"shared\"}\n") != NULL);
-    size_t len = strcspn(said, "\n");
-    CHECK_INT(mac_verify_hex(&pipeline.key, said, len, said + len + 1, MAC_HEX), 0);
-    CHECK_STR(spoken(), "");
-}
-
-TEST(stamped_events_are_acknowledged)
-{
-    greeted("{}", true);
-    CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
-    CHECK_INT(stamped(EVENT("web", "8"), 2), 0);
-    CHECK(session.due);
-    const char *said = spoken();
-    CHECK(strstr(said, "{\"ack\":{\"boot\":1,\"seq\":8,\"count\":2}") == said);
-    CHECK(!session.due);
-    CHECK_INT(line(fixture_line("t", "web", "info")), 0); /* a plain one is not acknowledged */
-    CHECK_STR(spoken(), "");
-}
+/* ---- What was received before ---- */
 
 TEST(duplicates_act_once)
 {
-    greeted("{\"rules\":[{\"name\":\"a\"," EXEC "}]}", false);
-    CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
-    CHECK_INT(jobs_left(&jobs), 1);
-    CHECK_INT(stamped(EVENT("web", "7"), 2), 0); /* acknowledged again */
-    CHECK_INT(jobs_left(&jobs), 1);
-    CHECK_INT(pipeline.duplicates, 1);
-    CHECK(strstr(spoken(), "\"count\":2") != NULL);
-    CHECK_INT(line(EVENT("web", "7")), 0); /* also when it comes plain */
-    CHECK_INT(jobs_left(&jobs), 1);
-    CHECK_INT(stamped(EVENT("mail", "7"), 3), 0); /* another host's */
-    CHECK_INT(jobs_left(&jobs), 2);
-    CHECK_INT(stamped(EVENT("web", "6"), 4), 0); /* late, and new */
+    setup("{\"rules\":[" RULE_TWICE "]}");
+    hello("web", 1);
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 7), false), SEEN_NEW);
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 7), false), SEEN_DUPLICATE);
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 7), true), SEEN_DUPLICATE);
+    CHECK_INT(take(event(1, 7)), SEEN_DUPLICATE); /* also when it comes plain */
+    CHECK_INT(take(event_of("mail", 1, 7)), SEEN_NEW);
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 6), false), SEEN_NEW); /* late, and new */
     CHECK_INT(jobs_left(&jobs), 3);
+    CHECK_INT(pipeline.duplicates, 3);
+    CHECK_INT(recent.last_seq, 3);
 }
 
-TEST(a_replay_is_rejected)
+TEST(duplicates_are_not_written_before_their_first_copy)
 {
-    greeted("{}", true);
-    CHECK_INT(stamped(EVENT("web", "7"), 1), 0);
-    CHECK_INT(stamped(EVENT("web", "7"), 1), NEFIA_EAUTH); /* again on this connection */
-    CHECK_INT(stamped(EVENT("web", "9"), 3), NEFIA_EAUTH); /* with a gap */
-    memset(session.nonce, 'c', LINK_NONCE_HEX);
-    char before[LINK_NONCE_HEX + 1];
-    memcpy(before, session.nonce, sizeof before);
-    memset(session.nonce, 'd', LINK_NONCE_HEX);
-    char buf[512] = EVENT("web", "10");
-    buf[link_stamp(buf, strlen(buf), before, 2, 1)] = '\0';
-    CHECK_INT(line(buf), NEFIA_EAUTH); /* another connection's */
-    CHECK_INT(pipeline.rejected[REJECT_REPLAY], 3);
-    CHECK_INT(pipeline.events, 1);
+    setup("{}");
+    open_state();
+    CHECK_INT(take(event(1, 1)), SEEN_NEW);
+    CHECK(!pipeline_is_written(&pipeline));
+    disk_fails = true;
+    turn();
+    CHECK(!pipeline_is_written(&pipeline));
+    CHECK_INT(take(event(1, 1)), SEEN_DUPLICATE);
+    fake.now_ms += PIPELINE_RETRY_MS - 1;
+    disk_fails = false;
+    turn(); /* too early: a retry rewrites everything */
+    CHECK(!pipeline_is_written(&pipeline));
+    fake.now_ms += 1;
+    turn();
+    CHECK(pipeline_is_written(&pipeline));
+    CHECK_INT(take(event(1, 1)), SEEN_DUPLICATE);
+    CHECK(!pipeline_is_written(&pipeline)); /* until the turn's end, as everything that was taken */
+    turn();
+    CHECK(pipeline_is_written(&pipeline));
+    journal_close(&journal);
 }
 
-TEST(require_nonce_refuses_plain_senders)
+TEST(long_names_are_told_apart)
 {
-    greeted("{}", false);
-    settings.require_nonce = true;
-    CHECK_INT(line(EVENT("web", "1")), NEFIA_EAUTH);
-    CHECK_INT(pipeline.rejected[REJECT_PLAIN], 1);
-    CHECK_INT(stamped(EVENT("web", "1"), 1), 0);
-}
+    char a[EVENT_HOST_MAX + 1], b[EVENT_HOST_MAX + 1];
 
-TEST(more_than_the_window_is_refused)
-{
-    greeted("{}", false);
-    for (uint64_t i = 1; i <= PIPELINE_WINDOW; i++)
-        CHECK_INT(stamped(EVENT("web", "1"), i), 0);
-    CHECK_INT(stamped(EVENT("web", "1"), PIPELINE_WINDOW + 1), NEFIA_EAUTH);
-    CHECK_INT(pipeline.rejected[REJECT_WINDOW], 1);
-    spoken();
-    CHECK_INT(stamped(EVENT("web", "1"), PIPELINE_WINDOW + 1), 0);
-}
-
-TEST(invalid_stamped_events_are_refused_explicitly)
-{
-    char buf[256] = "{\"no\":\"event\"}";
-
-    greeted("{}", true);
-    CHECK(line("{\"no\":\"event\"}") < 0);
-    CHECK(!session.refused);
-    buf[link_stamp(buf, strlen(buf), session.nonce, 1, 1)] = '\0';
-    CHECK(line(buf) < 0);
-    CHECK(session.refused);
-    CHECK(strstr(spoken(), "{\"refused\":{\"count\":1}") != NULL);
-}
-
-/* ---- keys of single hosts ---- */
-
-static int signed_with(const char *s, const struct mac_key *key)
-{
-    char hex[MAC_HEX];
-
-    mac_sign_hex(key, s, strlen(s), hex);
-    return pipeline_line(&pipeline, &session, s, strlen(s), hex, sizeof hex);
-}
-
-static void with_keys(void)
-{
-    static const char *const seen_of[] = {"web", "mail"};
-
-    setup("{}", true);
-    for (unsigned i = 0; i < 2; i++) {
-        settings.keys[i].host_id = seen_of[i];
-        CHECK_INT(mac_key_set(&settings.keys[i].keys[0],
-                              i ? "the mail host's key" : "the web host's key", 18),
-                  0);
-    }
-    settings.key_count = 2;
-}
-
-TEST(a_key_is_valid_for_its_host_only)
-{
-    with_keys();
-    const struct mac_key *web = &settings.keys[0].keys[0], *mail = &settings.keys[1].keys[0];
-    CHECK_INT(signed_with(EVENT("web", "1"), web), 0);
-    CHECK_INT(signed_with(EVENT("mail", "1"), mail), 0);
-    CHECK_INT(signed_with(EVENT("web", "2"), mail), NEFIA_EAUTH);
-    CHECK_INT(signed_with(EVENT("web", "2"), &pipeline.key), NEFIA_EAUTH); /* this host has its own key */
-    CHECK_INT(signed_with(EVENT("other", "1"), web), NEFIA_EAUTH);
-    CHECK_INT(pipeline.rejected[REJECT_HOST], 3);
-    CHECK_INT(signed_with(EVENT("other", "1"), &pipeline.key), 0);
-    CHECK_INT(pipeline.events, 3);
-}
-
-/** Some senders have the shared key, some their own: the greeting must suit all of them. */
-TEST(host_keys_sign_the_responses)
-{
-    const struct mac_key *keys[] = {&settings.keys[0].keys[0], &pipeline.key};
-    static const char *const events[] = {EVENT("web", "1"), EVENT("free", "1")};
-
-    for (unsigned i = 0; i < 2; i++) {
-        char buf[512];
-        with_keys();
-        pipeline.random = random_bytes;
-        const char *said = spoken();
-        CHECK(strstr(said, "\"auth\":\"host\"}\n-\n") != NULL);
-        CHECK_INT(strlen(strchr(said, '\n')), 3);
-        size_t len = strlen(events[i]);
-        memcpy(buf, events[i], len);
-        buf[link_stamp(buf, len, session.nonce, 1, 1)] = '\0';
-        CHECK_INT(signed_with(buf, keys[i]), 0);
-        said = spoken();
-        len = strcspn(said, "\n");
-        CHECK(strstr(said, "{\"ack\":") == said);
-        CHECK_INT(mac_verify_hex(keys[i], said, len, said + len + 1, MAC_HEX), 0);
+    setup("{}");
+    memset(a, 'h', EVENT_HOST_MAX);
+    a[EVENT_HOST_MAX] = '\0';
+    strcpy(b, a);
+    b[EVENT_HOST_MAX - 1] = 'i';
+    for (int i = 0; i < 3; i++) { /* also from the cache */
+        CHECK_INT(take(event_of(a, 1, 1)), i ? SEEN_DUPLICATE : SEEN_NEW);
+        CHECK_INT(take(event_of(b, 1, 1)), i ? SEEN_DUPLICATE : SEEN_NEW);
+        CHECK_INT(take(event_of(a + EVENT_HOST_MAX - KNOWN_HOST_MAX, 1, 1)),
+                  i ? SEEN_DUPLICATE : SEEN_NEW);
+        CHECK_INT(take(event_of(a + EVENT_HOST_MAX - KNOWN_HOST_MAX - 1, 1, 1)),
+                  i ? SEEN_DUPLICATE : SEEN_NEW);
     }
 }
 
-TEST(both_keys_of_a_host_are_valid)
+/* ---- The end of a turn ---- */
+
+static unsigned acknowledged;
+
+/** Chosen jobs are in the journal by now, and have not begun. */
+static void check_order(void *arg)
 {
-    with_keys();
-    CHECK_INT(mac_key_set(&settings.keys[1].keys[1], "the mail host's next", 20), 0);
-    CHECK_INT(signed_with(EVENT("mail", "1"), &settings.keys[1].keys[0]), 0);
-    CHECK_INT(signed_with(EVENT("mail", "2"), &settings.keys[1].keys[1]), 0);
-    mac_key_wipe(&settings.keys[1].keys[1]);
-    CHECK_INT(signed_with(EVENT("mail", "3"), &settings.keys[1].keys[0]), 0);
+    (void)arg;
+    acknowledged++;
+    CHECK(pipeline_is_written(&pipeline));
+    CHECK(!journal_dirty(&journal));
+    CHECK_INT(jobs.queues[0].running, 1);
+    CHECK_INT(jobs.queues[0].started, 0);
+    restart(); /* as after a power cut at this point */
 }
 
-TEST(a_host_is_bound_to_its_addresses)
+TEST(the_order_of_a_turns_end)
 {
-    with_keys();
-    CHECK_INT(addr_net_parse(&settings.keys[0].nets[0], "192.0.2.0/24", 12, NULL), 0);
-    settings.keys[0].net_count = 1;
-    CHECK_INT(signed_with(EVENT("web", "1"), &settings.keys[0].keys[0]), 0);
-    session.peer.ip[2] = 3;
-    CHECK_INT(signed_with(EVENT("web", "2"), &settings.keys[0].keys[0]), NEFIA_EAUTH);
-    CHECK_INT(pipeline.rejected[REJECT_HOST], 1);
+    setup("{\"rules\":[" RULE_ONCE "]}");
+    open_state();
+    pipeline.acknowledge = check_order;
+    acknowledged = 0;
+    CHECK_INT(take(event(1, 1)), SEEN_NEW);
+    disk_fails = true;
+    turn();
+    CHECK_INT(acknowledged, 0);
+    CHECK_INT(jobs.queues[0].running, 0); /* put back */
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(retries, 1);
+    disk_fails = false;
+    fake.now_ms += PIPELINE_RETRY_MS;
+    turn();
+    CHECK_INT(acknowledged, 1);
+    /* The hub that came up knows the event, and that its action was about to begin. */
+    CHECK_INT(take(event(1, 1)), SEEN_DUPLICATE);
+    CHECK_INT(pipeline.unfinished, 1);
+    CHECK_INT(jobs_left(&jobs), 0);
+    journal_close(&journal);
 }
 
-TEST(senders_over_the_rate_are_slowed_then_rejected)
-{
-    unsigned taken = 0;
+/* ---- After a restart ---- */
 
-    setup("{}", false);
-    settings.max_events_per_sec = 10;
-    int err = 0;
-    for (int ms = 0; ms < 70000 && (err == 0 || err == NEFIA_EAGAIN); ms += 10) {
-        fake.now_ms += 10;
-        for (int i = 0; i < 3; i++)
-            taken += (err = line(fixture_line("t", "web", "info"))) == 0;
+TEST(actions_resume_after_a_restart)
+{
+    setup("{\"rules\":[" RULE_ONCE "," RULE_TWICE "]}");
+    open_state();
+    jobs.queues[0].limit = 0; /* none begins */
+    CHECK_INT(take(event(1, 1)), SEEN_NEW);
+    turn();
+    CHECK_INT(jobs_left(&jobs), 2);
+    restart();
+    CHECK_INT(jobs_left(&jobs), 2);
+    CHECK_INT(pipeline.unfinished, 0);
+    CHECK_STR(row(1)->rule, "once");
+    CHECK_INT(row(1)->state, RECENT_PENDING);
+    CHECK_STR(row_line(2), event(1, 1));
+    jobs.queues[0].limit = 2;
+    turn(); /* one lane each: both begin */
+    CHECK_INT(jobs.queues[0].running, 2);
+    restart();
+    CHECK_INT(pipeline.unfinished, 1);
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_STR(row(1)->rule, "once");
+    CHECK_STR(row(1)->error, "started before the restart, result unknown");
+    CHECK_STR(row(2)->rule, "twice");
+    CHECK_INT(row(2)->state, RECENT_PENDING);
+    CHECK(fixture_load(&rules, "{\"rules\":[" RULE_ONCE "]}", NULL) == 1);
+    restart(); /* and without that rule */
+    CHECK_INT(jobs_left(&jobs), 0);
+    CHECK_INT(pipeline.unfinished, 1);
+    restart();
+    CHECK_INT(pipeline.unfinished, 0); /* said once */
+    journal_close(&journal);
+}
+
+/* ---- What the hub says of itself ---- */
+
+static bool says(uint64_t seq, const char *what)
+{
+    return strstr(row_line(seq), what) != NULL;
+}
+
+TEST(own_events_match_rules)
+{
+    setup("{\"rules\":[{\"name\":\"own\",\"event_pattern\":\"^hub\\\\.\",\"host_pattern\":\"^hub$\","
+          "\"severity\":\"warning\"," EXEC "}]}");
+    hello("web", 1);
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 1000), false), SEEN_NEW);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        CHECK_INT(take_as(WINDOW_LINK, event(1, seq), false), SEEN_BELOW);
+    CHECK_INT(jobs_left(&jobs), 0);
+    turn();
+    CHECK_INT(recent.last_seq, 5); /* one for all of the turn */
+    CHECK_STR(row(5)->rule, "own");
+    CHECK(says(5, "{\"type\":\"hub.unknown\",\"source\":\"hub\",\"host_id\":\"hub\""));
+    CHECK(says(5, "\"severity\":\"warning\""));
+    CHECK(says(5, "\"data\":{\"host\":\"web\",\"boot\":1,\"seq\":1,\"count\":3}"));
+    CHECK(says(5, "\"seq\":1,\"boot\":0"));
+    turn();
+    CHECK_INT(recent.last_seq, 5); /* and not again */
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 4), false), SEEN_BELOW);
+    turn();
+    CHECK(says(7, "\"count\":1}"));
+    CHECK(says(7, "\"seq\":2,\"boot\":0"));
+    children_kill_all(&children);
+}
+
+/** It is in the journal before the event that it reports is acknowledged. */
+TEST(own_events_outlive_the_hub)
+{
+    setup("{\"rules\":[" RULE_ONCE ",{\"name\":\"own\",\"event_pattern\":\"^hub\\\\.\"," EXEC "}]}");
+    open_state();
+    jobs.queues[0].limit = 0;
+    hello("web", 1);
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 1), true), SEEN_NEW);
+    CHECK_INT(jobs_left(&jobs), 0);
+    turn();
+    restart();
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_STR(row(1)->rule, "own");
+    CHECK(says(1, "\"type\":\"hub.unknown\""));
+    CHECK_INT(take_as(WINDOW_LINK, event(1, 1), false), SEEN_DUPLICATE);
+    journal_close(&journal);
+}
+
+TEST(reports_of_a_turn_are_bounded)
+{
+    char host[] = "h0";
+    unsigned named = 0, total = 0;
+
+    setup("{}");
+    for (int i = 0; i < 20; i++) { /* invented hosts */
+        host[1] = (char)('a' + i);
+        pipeline_report(&pipeline, REPORT_EVICTED, (struct slice){host, 2}, 1, 1);
     }
-    CHECK_INT(err, NEFIA_EFULL);
-    CHECK(pipeline.rejected[REJECT_RATE] > 0);
-    CHECK(taken >= 590 && taken <= 640);
-    session.over_ms = session.tokens = 0;
-    for (int i = 0; i < 2000; i++) { /* within its rate: for ever */
-        fake.now_ms += 110;
-        CHECK_INT(line(fixture_line("t", "web", "info")), 0);
+    pipeline_report(&pipeline, REPORT_CONFLICT, (struct slice){"web", 3}, 7, 0);
+    pipeline_report(&pipeline, REPORT_UNKNOWN, (struct slice){"mail", 4}, 8, 9);
+    pipeline_report(&pipeline, REPORT_UNKNOWN, (struct slice){"mail", 4}, 8, 10);
+    turn();
+    CHECK_INT(recent.last_seq, PIPELINE_REPORTS);
+    bool conflict = false, unknown = false;
+    for (uint64_t seq = 1; seq <= recent.last_seq; seq++) {
+        conflict |= says(seq, "hub.host_conflict") && says(seq, "{\"host\":\"web\",\"boot\":7,\"seq\":0,\"count\":1}");
+        unknown |= says(seq, "hub.unknown") && says(seq, "{\"host\":\"mail\",\"boot\":8,\"seq\":9,\"count\":2}");
+        if (says(seq, "hub.hosts_evicted")) {
+            named++;
+            total += (unsigned)atoi(strstr(row_line(seq), "\"count\":") + 8);
+        }
     }
+    CHECK(conflict);
+    CHECK(unknown);
+    CHECK_INT(named, PIPELINE_REPORTS - 2);
+    CHECK_INT(total, 20); /* all are counted */
 }
 
-TEST(a_lower_rate_applies_at_once)
+TEST(names_in_reports_are_cut_to_what_a_host_can_be)
 {
-    unsigned taken = 0;
+    char host[EVENT_HOST_MAX + 1];
 
-    setup("{}", false);
-    settings.max_events_per_sec = 1000;
-    fake.now_ms += 10000;
-    CHECK_INT(line(fixture_line("t", "web", "info")), 0);
-    settings.max_events_per_sec = 10;
-    for (int i = 0; i < 100; i++)
-        taken += line(fixture_line("t", "web", "info")) == 0;
-    CHECK_INT(taken, 20);
+    setup("{}");
+    memset(host, '"', EVENT_HOST_MAX); /* each is escaped */
+    host[EVENT_HOST_MAX] = '\0';
+    pipeline_report(&pipeline, REPORT_CONFLICT, (struct slice){host, EVENT_HOST_MAX},
+                    LINK_BOOT_END - 1, UINT64_MAX);
+    turn();
+    CHECK_INT(recent.last_seq, 1);
+    CHECK(says(1, "\\\"\",\"boot\":9007199254740991,\"seq\":18446744073709551615,\"count\":1}"));
 }
 
-static char last_line[160];
-
-/** From another port each time. Return: lines logged. */
-static unsigned refuse_times(int times)
-{
-    static char got[16384];
-    struct text last;
-    char *at = got;
-    unsigned n = 0;
-    int ends[2];
-
-    CHECK_INT(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
-    log_to_fd(ends[1]);
-    while (times-- > 0) {
-        session.peer.port++;
-        CHECK(pipeline_line(&pipeline, &session, "x", 1, "", 0) < 0);
-    }
-    ssize_t len = read(ends[0], got, sizeof got - 1);
-    got[len > 0 ? len : 0] = '\0';
-    for (char *line = next_line(&at); line; line = next_line(&at), n++) {
-        text_init(&last, last_line, sizeof last_line);
-        text_str(&last, line);
-    }
-    log_to_fd(STDERR_FILENO);
-    close(ends[0]);
-    close(ends[1]);
-    return n;
-}
-
-TEST(rejected_senders_do_not_flood_the_log)
-{
-    setup("{}", true);
-    CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
-    CHECK_STR(last_line,
-              "nefia: warning: connection from 192.0.2.1:4771 closed: signature missing");
-    CHECK_INT(refuse_times(1), 1);
-    CHECK(strstr(last_line, "more than 60 connections closed within a minute"));
-    CHECK_INT(refuse_times(1000), 0);
-    CHECK_INT(pipeline.rejected[REJECT_UNSIGNED], PIPELINE_CLOSED_LINES + 1001);
-    fake.now_ms += 60 * 1000;
-    CHECK_INT(refuse_times(1), 2); /* one of them reports those not logged before */
-    CHECK_INT(refuse_times(PIPELINE_CLOSED_LINES), PIPELINE_CLOSED_LINES);
-}
-
-TEST_MAIN(a_lower_rate_applies_at_once, rejected_senders_do_not_flood_the_log, new_connections_are_greeted,
-          stamped_events_are_acknowledged, duplicates_act_once, a_replay_is_rejected,
-          require_nonce_refuses_plain_senders, more_than_the_window_is_refused,
-          invalid_stamped_events_are_refused_explicitly, a_key_is_valid_for_its_host_only,
-          host_keys_sign_the_responses,
-          both_keys_of_a_host_are_valid, a_host_is_bound_to_its_addresses,
-          senders_over_the_rate_are_slowed_then_rejected, an_event_makes_a_row_for_each_rule,
-          an_event_without_a_rule_makes_one_row, a_full_queue_shows_in_the_row,
-          nothing_is_parsed_before_it_is_verified, invalid_events_are_counted_by_reason)
+TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
+          a_full_queue_shows_in_the_row, an_event_of_many_rules_is_not_deferred_for_ever,
+          duplicates_act_once, duplicates_are_not_written_before_their_first_copy,
+          long_names_are_told_apart, the_order_of_a_turns_end, actions_resume_after_a_restart,
+          own_events_match_rules, own_events_outlive_the_hub, reports_of_a_turn_are_bounded,
+          names_in_reports_are_cut_to_what_a_host_can_be)

@@ -16,7 +16,13 @@ static struct seen seen;
 static struct journal journal;
 static struct pipeline pipeline;
 static struct listener listener;
-static const struct status_view view = {.pipeline = &pipeline, .listener = &listener};
+static struct ingress ingress;
+static struct hub_settings settings;
+static struct host host_slots[2];
+static uint32_t host_chains[2];
+static struct session session;
+static const struct status_view view = {
+    .pipeline = &pipeline, .ingress = &ingress, .listener = &listener};
 static struct json_token answer_tokens[CONFIG_JSON_TOKENS + 256];
 static char record[CONFIG_CONTROL_LINE_BYTES + 1];
 static struct json_doc doc;
@@ -30,6 +36,12 @@ static const struct control_verb *verb(const char *name)
     return v;
 }
 
+static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
+{
+    (void)arg;
+    fn(fn_arg, &session);
+}
+
 static void setup(const char *rules_json)
 {
     fixture_init(&rules);
@@ -38,7 +50,17 @@ static void setup(const char *rules_json)
     loop_init(&loop, &fake.clock, pollfds, polled, 2);
     recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
-    jobs.queue_count = 0;
+    pipeline.settings = &settings;
+    seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));
+    const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
+    static uint8_t journal_buf[JOURNAL_BYTES_MIN];
+    journal_init(&journal, journal_buf, sizeof journal_buf, &seen, &journal_hooks);
+    memset(&jobs, 0, sizeof jobs);
+    jobs.loop = &loop;
+    memset(&session, 0, sizeof session);
+    ingress_init(&ingress, &fake.clock, &pipeline);
+    ingress.settings = &settings;
+    ingress.each = each_session;
     listener.loop = &loop;
 }
 
@@ -95,6 +117,103 @@ TEST(status_in_order)
     REQUIRE(next("status", &c) == 1);
     CHECK(has("{\"counters\":{\"uptime_ms\":0,\"events\":0"));
     CHECK_INT(next("status", &c), 0);
+}
+
+static int counters(void)
+{
+    struct control_cursor c = {0};
+    int n;
+
+    while ((n = next("status", &c)) == 1 && !has("{\"counters\":"))
+        ;
+    return n;
+}
+
+TEST(counters_of_the_link)
+{
+    setup("{}");
+    pipeline.unknown = 3;
+    pipeline.conflicts = 4;
+    pipeline.duplicates = 5;
+    seen_get(&seen, (const uint8_t[SESSION_HOST]){1});
+    for (int i = 0; i < REJECT_COUNT; i++)
+        ingress.rejected[i] = 100 + (uint64_t)i;
+    REQUIRE(counters() == 1);
+    CHECK(has("\"unknown\":3,"));
+    CHECK(has("\"host_conflicts\":4,"));
+    CHECK(has("\"duplicates\":5,"));
+    CHECK(has("\"hosts\":{\"known\":1,\"forgotten\":0}"));
+    for (int i = 0; i < REJECT_COUNT; i++) { /* each reason, by name */
+        char want[64];
+        struct text t;
+        text_init(&t, want, sizeof want);
+        text_char(&t, '"');
+        text_str(&t, reject_name((enum reject)i));
+        text_str(&t, "\":");
+        text_u64(&t, 100 + (uint64_t)i);
+        CHECK(has(want));
+    }
+}
+
+/** The record has room for all of them at their largest. */
+TEST(the_largest_counters_fit)
+{
+    setup("{}");
+    pipeline.events = pipeline.bytes = pipeline.matched = pipeline.unsupported = UINT64_MAX;
+    pipeline.duplicates = pipeline.unknown = pipeline.conflicts = UINT64_MAX;
+    pipeline.unfinished = pipeline.held = UINT64_MAX;
+    memset(ingress.rejected, 0xFF, sizeof ingress.rejected);
+    memset(&journal.stats, 0xFF, sizeof journal.stats);
+    listener.accepted = UINT64_MAX;
+    static const struct action_class *const *class;
+    class = action_classes();
+    for (unsigned i = 0; i < 2 && class[i]; i++)
+        jobs.queues[jobs.queue_count++] = (struct job_queue){.class = class[i],
+                                                             .used = UINT32_MAX,
+                                                             .running = 1u << 31,
+                                                             .done = UINT64_MAX,
+                                                             .failed = UINT64_MAX,
+                                                             .retried = UINT64_MAX,
+                                                             .overflowed = UINT64_MAX};
+    CHECK_INT(counters(), 1);
+    listener.accepted = 0;
+    jobs.queue_count = 0;
+}
+
+static int forget(const char *host, struct control_cursor *c, char *why_buf)
+{
+    struct text why;
+
+    text_init(&why, why_buf, 128);
+    *c = (struct control_cursor){0};
+    return verb("forget")->begin((void *)(uintptr_t)&view, c, host, &why);
+}
+
+TEST(a_host_is_forgotten)
+{
+    static const uint8_t name[LINK_NAME] = {1};
+    struct control_cursor c;
+    char why[128];
+    uint8_t id[SESSION_HOST];
+
+    setup("{}");
+    host_id_of(id, (struct slice){"web-01", 6});
+    seen_hello(&seen, seen_get(&seen, id), 7, name, false);
+    memcpy(session.host, id, sizeof id);
+    session.link.state = LINK_OPEN;
+    CHECK_INT(forget("", &c, why), NEFIA_EINVAL);
+    CHECK_STR(why, "forget takes a host_id");
+    CHECK_INT(forget("web-02", &c, why), NEFIA_ENOTFOUND);
+    CHECK_STR(why, "no host of that name is remembered");
+    CHECK_INT(session.due, SESSION_IDLE);
+    CHECK(seen_find(&seen, id) != NULL);
+    CHECK_INT(forget("web-01", &c, why), 0);
+    CHECK(!seen_find(&seen, id));
+    CHECK_INT(session.due, SESSION_ERROR);
+    REQUIRE(next("forget", &c) == 1);
+    CHECK(has("\"forgotten: "));
+    CHECK_INT(next("forget", &c), 0);
+    CHECK_INT(forget("web-01", &c, why), NEFIA_ENOTFOUND);
 }
 
 TEST(events_oldest_first)
@@ -179,6 +298,7 @@ TEST(an_oversized_event_is_sent_without_its_line)
     CHECK(has("\"type\":\"big\"") && (has("\"event\":null") || has("\"event\":{")));
 }
 
-TEST_MAIN(status_in_order, events_oldest_first, events_overwritten_while_being_sent,
+TEST_MAIN(status_in_order, counters_of_the_link, the_largest_counters_fit, a_host_is_forgotten,
+          events_oldest_first, events_overwritten_while_being_sent,
           following_reports_outcomes_and_misses,
           an_oversized_event_is_sent_without_its_line)

@@ -104,6 +104,19 @@ static int hook_decode(void *arg, const char *line, size_t len, struct event *ou
     return bad_event ? NEFIA_ESYNTAX : 0;
 }
 
+/** As the end of a turn does it. */
+static void go(void)
+{
+    jobs_choose(&jobs);
+    jobs_begin(&jobs, true);
+}
+
+static void hook_ready(void *arg)
+{
+    (void)arg;
+    go();
+}
+
 static void on_signal(void *arg, int signo)
 {
     (void)arg;
@@ -114,7 +127,7 @@ static void on_signal(void *arg, int signo)
 static void setup(void)
 {
     const struct job_hooks job_hooks = {
-        .rule = hook_rule, .settled = hook_settled, .decode = hook_decode, .arg = NULL};
+        .rule = hook_rule, .settled = hook_settled, .ready = hook_ready, .decode = hook_decode};
 
     children_kill_all(&children);
     clock_fake_init(&fake, 1000, 0);
@@ -129,9 +142,16 @@ static void setup(void)
     hooks[0] = hooks[1] = (struct webhook){.retries = 3};
 }
 
+enum { WEB = 7, MAIL, FTP }; /* hashes of hosts */
+
+static int push_of(uint32_t host, uint16_t rule, uint64_t row, const char *line)
+{
+    return jobs_push(&jobs, &actions[rule], rule, host, row, line, strlen(line));
+}
+
 static int push(uint16_t rule, uint64_t row, const char *line)
 {
-    return jobs_push(&jobs, &actions[rule], rule, row, line, strlen(line));
+    return push_of(WEB, rule, row, line);
 }
 
 /** Until so many jobs are left. */
@@ -153,13 +173,13 @@ TEST(a_job_runs_and_is_settled)
     setup();
     CHECK_INT(push(0, 7, "0 the event"), 0);
     CHECK_INT(jobs.queues[0].running, 0);
-    jobs_start(&jobs);
+    go();
     CHECK_INT(jobs.queues[0].running, 1);
     CHECK_STR(last_line, "0 the event");
     wait_for(0);
     CHECK_STR(settled_buf, "7:ok ");
     CHECK_INT(push(0, 8, "3"), 0);
-    jobs_start(&jobs);
+    go();
     wait_for(0);
     CHECK_STR(settled_buf, "7:ok 8:exit 3 ");
     CHECK_INT(jobs.queues[0].done, 1);
@@ -176,8 +196,8 @@ TEST(lines_of_any_length_are_stored_complete)
         line[i] = (char)('a' + i % 23);
     line[0] = '0';
     for (size_t len = 1; len < sizeof line; len += 127) {
-        REQUIRE(jobs_push(&jobs, &actions[0], 0, len, line, len) == 0);
-        jobs_start(&jobs);
+        REQUIRE(jobs_push(&jobs, &actions[0], 0, WEB, len, line, len) == 0);
+        go();
         CHECK_INT(strlen(last_line), len);
         CHECK_MEM(last_line, line, len);
         wait_for(0);
@@ -188,19 +208,133 @@ TEST(lines_of_any_length_are_stored_complete)
 TEST(one_lane_leaves_room_for_the_others)
 {
     setup();
-    for (int i = 0; i < 6; i++)
-        CHECK_INT(push(0, 1, "h"), 0);
-    CHECK_INT(push(0, 1, "h"), NEFIA_EFULL); /* three quarters of 8 */
-    jobs_start(&jobs);
+    for (uint32_t i = 0; i < 6; i++)
+        CHECK_INT(push_of(i / 3, 0, 1, "h"), 0);
+    CHECK_INT(push_of(FTP, 0, 1, "h"), NEFIA_EFULL); /* three quarters of 8 */
+    go();
     CHECK_INT(jobs.queues[0].running, 3); /* three quarters of 4 */
     CHECK_INT(push(1, 2, "0"), 0);
     CHECK_INT(push(1, 3, "0"), 0);
     CHECK_INT(push(1, 4, "0"), NEFIA_EFULL);
     CHECK_INT(jobs.queues[0].overflowed, 2);
-    jobs_start(&jobs);
+    go();
     wait_for(6);
     CHECK_STR(settled_buf, "2:ok 3:ok ");
     children_kill_all(&children);
+}
+
+TEST(one_host_leaves_room_for_the_others_of_a_lane)
+{
+    setup();
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(push(0, 1, "0"), 0);
+    CHECK_INT(push(0, 1, "0"), NEFIA_EFULL); /* half of six */
+    CHECK_INT(push_of(MAIL, 0, 2, "0"), 0);
+    CHECK_INT(push(1, 3, "0"), 0); /* in another lane it has another share */
+    CHECK_INT(jobs.queues[0].overflowed, 1);
+    go();
+    wait_for(0);
+    CHECK_INT(push(0, 1, "0"), 0);
+    jobs_drain(&jobs);
+}
+
+/** The order in which they begin, while one runs at a time. */
+static const char *begin_order(void)
+{
+    jobs.queues[0].limit = 1;
+    go();
+    wait_for(0);
+    return settled_buf;
+}
+
+TEST(of_one_host_the_oldest_begins_first)
+{
+    setup();
+    for (uint64_t i = 1; i <= 3; i++)
+        CHECK_INT(push(0, i, "0"), 0);
+    CHECK_STR(begin_order(), "1:ok 2:ok 3:ok ");
+}
+
+TEST(hosts_with_the_fewest_running_begin_first)
+{
+    setup();
+    for (uint64_t i = 1; i <= 3; i++)
+        CHECK_INT(push(0, i, "h"), 0);
+    CHECK_INT(push_of(MAIL, 0, 4, "h"), 0);
+    CHECK_INT(push_of(FTP, 0, 5, "h"), 0);
+    jobs_choose(&jobs); /* three: the lane's share */
+    CHECK_INT(jobs.queues[0].running, 3);
+    for (int i = 0; i < SLOTS; i++)
+        if (slots[i].state != JOB_FREE)
+            CHECK_INT(slots[i].state == JOB_STARTING,
+                      slots[i].row == 1 || slots[i].row == 4 || slots[i].row == 5);
+    jobs_begin(&jobs, false);
+}
+
+static char chosen_buf[64];
+static struct text chosen;
+
+static void hook_starting(void *arg, const struct job *job)
+{
+    (void)arg;
+    text_u64(&chosen, job->row);
+    text_char(&chosen, ' ');
+}
+
+/** Nothing runs that is not recorded. */
+TEST(what_could_not_be_recorded_does_not_begin)
+{
+    setup();
+    text_init(&chosen, chosen_buf, sizeof chosen_buf);
+    jobs.hooks.starting = hook_starting;
+    CHECK_INT(push(0, 1, "0"), 0);
+    CHECK_INT(push(0, 2, "0"), 0);
+    jobs_choose(&jobs);
+    CHECK_STR(chosen_buf, "1 2 ");
+    CHECK_INT(jobs.queues[0].started, 0);
+    jobs_choose(&jobs); /* not twice */
+    CHECK_STR(chosen_buf, "1 2 ");
+    jobs_begin(&jobs, false);
+    CHECK_INT(jobs.queues[0].running, 0);
+    CHECK_INT(jobs.queues[0].started, 0);
+    CHECK_INT(jobs_left(&jobs), 2);
+    jobs_begin(&jobs, true); /* chosen again first */
+    CHECK_INT(jobs.queues[0].started, 0);
+    go();
+    CHECK_STR(chosen_buf, "1 2 1 2 ");
+    CHECK_INT(jobs.queues[0].started, 2);
+    wait_for(0);
+}
+
+static bool have_room(uint16_t rule, unsigned in_queue, unsigned in_lane)
+{
+    return jobs_have_room(&jobs, &actions[rule], rule, WEB, 1,
+                          (struct jobs_before){in_queue, in_lane});
+}
+
+/** What it says before an event is what jobs_push says for each of its actions. */
+TEST(room_is_asked_for_all_actions_of_an_event)
+{
+    const struct action other = {.class = &other_class};
+
+    setup();
+    CHECK(have_room(0, 0, 0));
+    CHECK(have_room(0, 2, 2));
+    CHECK(have_room(0, 2, 3)); /* a fourth never fits into half of six: waiting does not help */
+    CHECK(have_room(0, SLOTS, 0));
+    CHECK_INT(push(0, 1, "h"), 0);
+    CHECK(have_room(0, 1, 1));
+    CHECK(!have_room(0, 2, 2)); /* but it will */
+    CHECK(have_room(1, 2, 2));  /* another lane */
+    CHECK(have_room(0, 6, 0));
+    CHECK(!have_room(0, 7, 0));
+    CHECK_INT(push(0, 2, "h"), 0);
+    CHECK_INT(push(0, 3, "h"), 0);
+    CHECK(!have_room(0, 0, 0));
+    CHECK_INT(push(0, 4, "h"), NEFIA_EFULL);
+    CHECK(have_room(1, 0, 0));
+    CHECK(jobs_have_room(&jobs, &other, 0, WEB, 1, (struct jobs_before){0}));
+    CHECK(jobs_have_room(&jobs, &actions[0], 0, MAIL, 1, (struct jobs_before){0}));
 }
 
 TEST(event_memory_is_bounded)
@@ -211,10 +345,10 @@ TEST(event_memory_is_bounded)
     memset(line, '0', sizeof line);
     unsigned fit = BLOCKS / ((CONFIG_EVENT_BYTES + JOB_BLOCK - 3) / (JOB_BLOCK - 2));
     for (unsigned i = 0; i < fit; i++)
-        CHECK_INT(jobs_push(&jobs, &actions[0], 0, 1, line, sizeof line), 0);
-    CHECK_INT(jobs_push(&jobs, &actions[0], 0, 1, line, sizeof line), NEFIA_EFULL);
+        CHECK_INT(jobs_push(&jobs, &actions[0], 0, i, 1, line, sizeof line), 0);
+    CHECK_INT(jobs_push(&jobs, &actions[0], 0, WEB, 1, line, sizeof line), NEFIA_EFULL);
     CHECK_INT(push(0, 2, "0"), 0);
-    jobs_start(&jobs);
+    go();
     wait_for(0);
     CHECK_INT(jobs.queues[0].blocks_free, BLOCKS);
 }
@@ -223,7 +357,7 @@ TEST(retries_back_off)
 {
     setup();
     CHECK_INT(push(0, 1, "a"), 0);
-    jobs_start(&jobs);
+    go();
     wait_running(0);
     CHECK_INT(jobs_left(&jobs), 1);
     CHECK(timer_active(&jobs.timer));
@@ -246,7 +380,7 @@ TEST(retries_are_limited)
     setup();
     hooks[0].retries = 1;
     CHECK_INT(push(0, 1, "a"), 0);
-    jobs_start(&jobs);
+    go();
     wait_running(0);
     fake.now_ms += 1000;
     loop_turn(&loop, 0);
@@ -258,7 +392,7 @@ TEST(a_job_ends_at_its_deadline)
 {
     setup();
     CHECK_INT(push(0, 1, "h"), 0);
-    jobs_start(&jobs);
+    go();
     fake.now_ms += 5000;
     loop_turn(&loop, 0);
     wait_for(0);
@@ -271,13 +405,13 @@ TEST(jobs_that_cannot_start_are_settled)
 
     setup();
     CHECK_INT(push(0, 1, "x"), 0);
-    jobs_start(&jobs);
+    go();
     CHECK_STR(settled_buf, "1:cannot be prepared ");
     bad_event = true;
     CHECK_INT(push(0, 2, "0"), 0);
-    jobs_start(&jobs);
+    go();
     CHECK_STR(settled_buf, "1:cannot be prepared 2:event cannot be decoded ");
-    CHECK_INT(jobs_push(&jobs, &other, 0, 3, "0", 1), NEFIA_ENOTSUP);
+    CHECK_INT(jobs_push(&jobs, &other, 0, WEB, 3, "0", 1), NEFIA_ENOTSUP);
     CHECK_INT(jobs_left(&jobs), 0);
 }
 
@@ -290,10 +424,10 @@ static uint16_t swap_rules(void *arg, uint16_t rule)
 TEST(a_reload_moves_and_removes_jobs)
 {
     setup();
-    for (int i = 0; i < 5; i++)
-        CHECK_INT(push(0, 10, "h"), 0);
+    for (uint32_t i = 0; i < 5; i++)
+        CHECK_INT(push_of(i / 3, 0, 10, "h"), 0);
     CHECK_INT(push(1, 20, "h"), 0);
-    jobs_start(&jobs);
+    go();
     CHECK_INT(jobs.queues[0].running, 4);
     CHECK_INT(push(1, 21, "0"), 0);
     jobs_rebind(&jobs, swap_rules, NULL);
@@ -314,19 +448,22 @@ TEST(draining_cancels_retries)
 {
     setup();
     CHECK_INT(push(0, 1, "a"), 0);
-    jobs_start(&jobs);
+    go();
     wait_running(0);
     CHECK_INT(push(0, 2, "0"), 0);
     CHECK_INT(jobs_drain(&jobs), 1);
     CHECK_STR(settled_buf, "1:cancelled: stopping ");
     CHECK_INT(push(0, 3, "0"), NEFIA_EFULL);
-    jobs_start(&jobs);
+    go();
     wait_for(0);
     CHECK_STR(settled_buf, "1:cancelled: stopping 2:ok ");
 }
 
 TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_stored_complete,
-          one_lane_leaves_room_for_the_others, event_memory_is_bounded,
+          one_lane_leaves_room_for_the_others, one_host_leaves_room_for_the_others_of_a_lane,
+          of_one_host_the_oldest_begins_first, hosts_with_the_fewest_running_begin_first,
+          what_could_not_be_recorded_does_not_begin, room_is_asked_for_all_actions_of_an_event,
+          event_memory_is_bounded,
           retries_back_off, retries_are_limited, a_job_ends_at_its_deadline,
           jobs_that_cannot_start_are_settled, a_reload_moves_and_removes_jobs,
           draining_cancels_retries)

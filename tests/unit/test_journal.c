@@ -16,7 +16,8 @@
 #include "tempdir.h"
 
 enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
-enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME };
+enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME,
+       HELLO_FRAME, UNPIN_FRAME, FORGET_FRAME };
 
 /* ---- The disk: syncs are counted, and fail on demand ---- */
 
@@ -54,8 +55,8 @@ struct job {
 struct state {
     struct job jobs[JOBS];
     unsigned count;
-    uint8_t marks[2 * HOSTS][HOST_BYTES]; /* in order */
-    unsigned mark_count;
+    uint8_t hosts[HOSTS][HOST_BYTES]; /* in order */
+    unsigned host_count;
 };
 
 static struct state now, after; /* now: the running hub; after: according to the reference */
@@ -71,13 +72,11 @@ static char paths[2][FILE_PATH_MAX], kept[FILE_PATH_MAX], lock[FILE_PATH_MAX];
 static uint64_t rows;
 static unsigned line_lost;
 
-static void keep_marks(struct state *st, const struct seen *h)
+static void keep_hosts(struct state *st, const struct seen *h)
 {
-    st->mark_count = 0;
+    st->host_count = 0;
     for (uint32_t i = h->oldest; i; i = h->slots[i - 1].newer)
-        for (unsigned mark = 2; mark-- > 0;)
-            if (host_is_marked(&h->slots[i - 1], mark))
-                host_store(&h->slots[i - 1], mark, st->marks[st->mark_count++]);
+        host_store(&h->slots[i - 1], st->hosts[st->host_count++]);
 }
 
 static size_t make_line(uint64_t row, size_t len)
@@ -175,24 +174,68 @@ static int open_journal(uint64_t bound, bool sync)
     now.count = 0;
     line_lost = 0;
     int err = journal_open(&journal, dir, bound, sync, &why);
-    keep_marks(&now, &seen);
+    keep_hosts(&now, &seen);
     return err;
 }
 
 /* ---- What happens to a hub ---- */
 
-static uint8_t ids[HOSTS + 2][HOST_ID];
+static uint8_t ids[HOSTS + 2][SESSION_HOST];
 
-static void take_event(unsigned host, uint64_t boot, uint64_t seq, uint64_t low, unsigned jobs,
-                       size_t len)
+static const uint8_t *id_of(unsigned host)
+{
+    ids[host][0] = (uint8_t)(host + 1);
+    return ids[host];
+}
+
+/** Of the hosts with even numbers, which speak the link, or plain. */
+static bool note_event(unsigned host, uint64_t boot, uint64_t seq)
+{
+    const uint8_t *id = id_of(host), name[LINK_NAME] = {(uint8_t)(seq >> 3), 1};
+    const enum window_kind kind = host % 2 ? WINDOW_PLAIN : WINDOW_LINK;
+    const struct host *known = seen_find(&seen, id);
+
+    if (known && seen_judge(known, kind, boot, seq) != SEEN_NEW)
+        return false;
+    seen_take(&seen, seen_get(&seen, id), kind, name, boot, seq);
+    journal_seen(&journal, id, kind, name, boot, seq);
+    keep_hosts(&now, &seen);
+    return true;
+}
+
+static void take_hello(unsigned host, uint64_t boot, bool plain)
+{
+    const uint8_t *id = id_of(host), name[LINK_NAME] = {(uint8_t)boot, 2, (uint8_t)host};
+
+    seen_hello(&seen, seen_get(&seen, id), boot, name, plain);
+    journal_hello(&journal, id, plain, name, boot);
+    keep_hosts(&now, &seen);
+}
+
+static void unpin(unsigned host)
+{
+    struct host *known = seen_find(&seen, id_of(host));
+
+    if (!known)
+        return;
+    seen_unpin(known);
+    journal_unpin(&journal, id_of(host));
+    keep_hosts(&now, &seen);
+}
+
+static void forget(unsigned host)
+{
+    if (seen_forget(&seen, id_of(host)))
+        journal_forget(&journal, id_of(host));
+    keep_hosts(&now, &seen);
+}
+
+static void take_event(unsigned host, uint64_t boot, uint64_t seq, unsigned jobs, size_t len)
 {
     uint64_t event = rows + 1;
 
-    ids[host][0] = (uint8_t)(host + 1);
-    if (!host_take(&seen, seen_get(&seen, ids[host]), boot, seq, low))
+    if (!note_event(host, boot, seq))
         return;
-    journal_seen(&journal, ids[host], boot, seq, low);
-    keep_marks(&now, &seen);
     if (jobs == 0) {
         rows++;
         return;
@@ -226,8 +269,8 @@ static void end(unsigned i)
 
 static bool same_state(const struct state *a, const struct state *b)
 {
-    bool same = a->count == b->count && a->mark_count == b->mark_count &&
-                memcmp(a->marks, b->marks, a->mark_count * sizeof a->marks[0]) == 0;
+    bool same = a->count == b->count && a->host_count == b->host_count &&
+                memcmp(a->hosts, b->hosts, a->host_count * sizeof a->hosts[0]) == 0;
 
     for (unsigned i = 0; same && i < a->count; i++) {
         const struct job *p = &a->jobs[i], *q = &b->jobs[i];
@@ -240,9 +283,9 @@ static bool same_state(const struct state *a, const struct state *b)
 static void copy_state(struct state *to, const struct state *from)
 {
     memcpy(to->jobs, from->jobs, from->count * sizeof from->jobs[0]);
-    memcpy(to->marks, from->marks, sizeof from->marks);
+    memcpy(to->hosts, from->hosts, sizeof from->hosts);
     to->count = from->count;
-    to->mark_count = from->mark_count;
+    to->host_count = from->host_count;
 }
 
 /* ---- Files as they are on the disk ---- */
@@ -316,6 +359,23 @@ static void apply_job(const uint8_t *p, size_t len, uint64_t event, const uint8_
     };
 }
 
+static void apply_host(struct seen *ref, uint8_t kind, const uint8_t *p, size_t len)
+{
+    const uint8_t *name = p + SESSION_HOST + 1;
+
+    if (kind == HOST_FRAME)
+        seen_restore(ref, p, len);
+    if (kind == SEEN_FRAME)
+        seen_take(ref, seen_get(ref, p), (enum window_kind)p[SESSION_HOST], name,
+                  get_be64(name + LINK_NAME), get_be64(name + LINK_NAME + 8));
+    if (kind == HELLO_FRAME)
+        seen_hello(ref, seen_get(ref, p), get_be64(name + LINK_NAME), name, p[SESSION_HOST]);
+    if (kind == UNPIN_FRAME && seen_find(ref, p))
+        seen_unpin(seen_find(ref, p));
+    if (kind == FORGET_FRAME)
+        seen_forget(ref, p);
+}
+
 /** without: the frame that is left out; -1: none. */
 static void apply(const struct image *m, int without, size_t until)
 {
@@ -333,11 +393,7 @@ static void apply(const struct image *m, int without, size_t until)
         size_t len = frames[i].len - FRAME_HEADER;
         if ((int)i == without)
             continue;
-        if (frames[i].kind == HOST_FRAME)
-            seen_restore(&ref, p, len);
-        if (frames[i].kind == SEEN_FRAME)
-            host_take(&ref, seen_get(&ref, p), get_be64(p + 16), get_be64(p + 24),
-                      get_be64(p + 32));
+        apply_host(&ref, frames[i].kind, p, len);
         if (frames[i].kind == EVENT_FRAME)
             event = get_be64(p), text = p + 8, text_len = len - 8;
         if (frames[i].kind == JOB_FRAME)
@@ -350,7 +406,7 @@ static void apply(const struct image *m, int without, size_t until)
         else if (job)
             memmove(job, job + 1, (size_t)(after.jobs + --after.count - job) * sizeof *job);
     }
-    keep_marks(&after, &ref);
+    keep_hosts(&after, &ref);
 }
 
 /* ---- A small pair of files ---- */
@@ -365,14 +421,16 @@ static void first_file(void)
     remove_files();
     rows = 0;
     CHECK_INT(open_journal(1 << 20, true), 0);
-    take_event(0, 1, 1, 1, 2, 60);
-    take_event(1, 9, 70, 60, 1, 30);
+    take_event(0, 1, 1, 2, 60);
+    take_event(1, 9, 70, 1, 30);
+    take_hello(4, 7, false);
     CHECK_INT(journal_commit(&journal), 0);
     start(0);
-    take_event(0, 2, 5, 3, 0, 0);
+    take_hello(4, 8, false);
+    take_event(0, 2, 5, 0, 0);
     CHECK_INT(journal_commit(&journal), 0);
     end(1);
-    take_event(2, 1, 3, 0, 1, 10);
+    take_event(2, 1, 3, 1, 10);
     journal.limit = 1; /* now the other file is due */
     CHECK_INT(journal_commit(&journal), 0);
     used = journal.file;
@@ -391,23 +449,30 @@ static void note_turn(unsigned turn)
 static void make_pair(void)
 {
     first_file();
-    take_event(0, 2, 4, 3, 2, 33);
+    take_event(0, 2, 4, 2, 33);
+    take_hello(4, 9, false);
     note_turn(1);
+    unpin(4);
+    take_event(4, 7, 3, 0, 0);
     start(1);
     start(2);
-    take_event(1, 9, 71, 70, 1, 21);
+    take_event(1, 9, 71, 1, 21);
     note_turn(2);
     end(0);
     end(0);
-    take_event(3, 1, 1, 0, 0, 0);
+    take_event(3, 1, 1, 0, 0);
+    forget(1);
+    take_hello(4, 8, false);
     note_turn(3);
     start(0);
-    take_event(2, 1, 4, 0, 1, 12);
-    take_event(2, 1, 5, 0, 1, 13);
+    unpin(4);
+    take_hello(5, 1, true);
+    take_event(2, 1, 4, 1, 12);
+    take_event(2, 1, 5, 1, 13);
     note_turn(4);
     /* And one that is never committed. */
     end(0);
-    take_event(0, 2, 9, 9, 1, 40);
+    take_event(0, 2, 9, 1, 40);
     copy_state(&now, &snapshots[4]);
     journal_close(&journal);
     load_image(0);
@@ -446,7 +511,7 @@ TEST(stores_nothing_without_a_directory)
     for (unsigned i = 0; i < 2; i++) {
         journal_init(&journal, buf, sizeof buf, &seen, &hooks);
         CHECK_INT(journal_open(&journal, i ? "" : NULL, 65536, true, &why), 0);
-        take_event(0, 1, 1, 0, 1, 10);
+        take_event(0, 1, 1, 1, 10);
         CHECK(!journal_dirty(&journal));
         CHECK_INT(journal_commit(&journal), 0);
         journal_close(&journal);
@@ -463,15 +528,15 @@ TEST(committed_frames_are_replayed)
     rmdir(dir);
     rows = 0;
     CHECK_INT(open_journal(1 << 20, true), 0);
-    CHECK_INT(now.count + now.mark_count, 0);
+    CHECK_INT(now.count + now.host_count, 0);
     CHECK(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
     CHECK(stat(paths[0], &st) == 0 && (st.st_mode & 07777) == 0600);
     CHECK(!journal_dirty(&journal));
     unsigned before = syncs;
     CHECK_INT(journal_commit(&journal), 0);
     CHECK_INT(syncs, before);
-    take_event(0, 1, 1, 1, 2, CONFIG_EVENT_BYTES);
-    take_event(1, 1, 1, 1, 3, 1);
+    take_event(0, 1, 1, 2, CONFIG_EVENT_BYTES);
+    take_event(1, 1, 1, 3, 1);
     CHECK(journal_dirty(&journal));
     CHECK_INT(journal_commit(&journal), 0);
     CHECK_INT(syncs, before + 1);
@@ -498,18 +563,18 @@ TEST(a_turn_larger_than_the_buffer)
     rows = 0;
     CHECK_INT(open_journal(1 << 20, true), 0);
     for (uint64_t seq = 1; seq <= 40; seq++)
-        take_event(0, 1, seq, 0, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
+        take_event(0, 1, seq, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
     uint64_t written = journal.size;
     CHECK(written > sizeof buf); /* not committed */
     static struct state want;
     copy_state(&want, &now);
     journal_close(&journal);
     CHECK_INT(open_journal(1 << 20, true), 0);
-    CHECK_INT(now.count + now.mark_count, 0);
+    CHECK_INT(now.count + now.host_count, 0);
     CHECK(journal.stats.torn >= written - 100);
     rows = 0;
     for (uint64_t seq = 1; seq <= 40; seq++)
-        take_event(0, 1, seq, 0, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
+        take_event(0, 1, seq, 1, seq % 2 ? CONFIG_EVENT_BYTES : 100);
     CHECK_INT(journal_commit(&journal), 0);
     journal_close(&journal);
     CHECK_INT(open_journal(1 << 20, true), 0);
@@ -525,7 +590,7 @@ TEST(more_jobs_than_the_buffer_remembers)
     rows = 0;
     CHECK_INT(open_journal(1 << 20, true), 0);
     for (uint64_t seq = 1; seq <= JOBS / 5; seq++) {
-        take_event(0, 1, seq, 0, 5, 20);
+        take_event(0, 1, seq, 5, 20);
         CHECK_INT(journal_commit(&journal), 0);
     }
     for (unsigned i = 0; i < now.count; i += 3)
@@ -549,7 +614,7 @@ TEST(files_alternate)
     CHECK_INT(open_journal(2000, true), 0);
     for (unsigned turn = 0; turn < 400; turn++) {
         seq++;
-        take_event(turn % HOSTS, 1, seq, seq, 1, 40);
+        take_event(turn % HOSTS, 1, seq, 1, 40);
         if (now.count > 3) {
             start(0);
             end(0);
@@ -570,7 +635,7 @@ TEST(live_data_beyond_the_bound)
     rows = 0;
     CHECK_INT(open_journal(100, true), 0);
     for (uint64_t seq = 1; seq <= 300; seq++) {
-        take_event(0, 1, seq, seq, 1, 100);
+        take_event(0, 1, seq, 1, 100);
         CHECK_INT(journal_commit(&journal), 0);
     }
     /* A new file only when it has doubled. */
@@ -735,7 +800,7 @@ static bool run_turns(struct state *safe)
     bool failed = false;
 
     for (unsigned turn = 0; turn < 5; turn++) {
-        take_event(turn % 3, 1, 10 + turn, 0, 2, 50 + turn * 10);
+        take_event(turn % 3, 1, 10 + turn, 2, 50 + turn * 10);
         if (turn >= 2) {
             start(0);
             start(1);
@@ -777,7 +842,7 @@ TEST(a_full_disk)
         for (unsigned mend = 0; mend < 2; mend++) {
             remove_files();
             rows = 0;
-            safe.count = safe.mark_count = 0;
+            safe.count = safe.host_count = 0;
             CHECK_INT(open_journal(most % 2 ? 600 : 1 << 20, true), 0);
             limit_files(most);
             bool failed = run_turns(&safe);
@@ -826,7 +891,7 @@ TEST(sync_failure)
         for (unsigned mend = 0; mend < 2; mend++) {
             remove_files();
             rows = 0;
-            safe.count = safe.mark_count = 0;
+            safe.count = safe.host_count = 0;
             CHECK_INT(open_journal(600, true), 0);
             syncs = 0;
             failing_sync = which;
@@ -870,7 +935,7 @@ TEST(a_file_that_failed_to_sync_reappears)
         }
         keep_file = !journal.file;
         before_failing = keep_it;
-        take_event(0, 1, 1, 0, 1, 400);
+        take_event(0, 1, 1, 1, 400);
         syncs = 0;
         failing_sync = 2; /* the first is the turn's own */
         CHECK_INT(journal_commit(&journal), 0);
@@ -881,7 +946,7 @@ TEST(a_file_that_failed_to_sync_reappears)
         CHECK(journal.limit > journal.size); /* no immediate retry */
         journal.limit = 1 << 20;
         for (unsigned i = 0; i < turns; i++) {
-            take_event(0, 1, 2 + i, 0, 1, 20);
+            take_event(0, 1, 2 + i, 1, 20);
             if (i == 1)
                 end(0);
             CHECK_INT(journal_commit(&journal), 0);
@@ -908,21 +973,34 @@ static unsigned random_below(unsigned n)
 static void random_event(uint64_t seq)
 {
     unsigned host = random_below(HOSTS + 2), boot = random_below(3);
-    uint64_t low = random_below(2) ? seq : 0;
     unsigned many = random_below(4), len = random_below(300) + 1;
 
-    take_event(host, boot, seq, low, many, len);
+    take_event(host, boot, seq, many, len);
+}
+
+static void random_host(void)
+{
+    const unsigned host = random_below(HOSTS + 2), what = random_below(8), boot = random_below(4);
+
+    if (what == 0)
+        forget(host);
+    else if (what < 3)
+        unpin(host);
+    else
+        take_hello(host, boot, what % 2);
 }
 
 static void random_turn(uint64_t *seq)
 {
     for (unsigned n = random_below(5) + 1; n > 0; n--) {
-        unsigned what = random_below(4);
+        unsigned what = random_below(5);
 
         if (what == 0 && now.count > 0)
             start(random_below(now.count));
         else if ((what == 1 || now.count > 40) && now.count > 0)
             end(random_below(now.count));
+        else if (what == 4)
+            random_host();
         else
             random_event(*seq);
         *seq += random_below(3);
@@ -954,7 +1032,7 @@ TEST(power_cuts_at_random)
     remove_files();
     rows = 0;
     seed = 3;
-    safe.count = safe.mark_count = 0;
+    safe.count = safe.host_count = 0;
     for (unsigned run = 0; run < 400; run++) {
         CHECK_INT(open_journal(3000, true), 0);
         CHECK(same_state(&now, &safe) || same_state(&now, &sent));
@@ -994,7 +1072,7 @@ TEST(a_second_hub_is_refused)
     CHECK_INT(journal_open(&second, dir, 1 << 20, true, &why), NEFIA_EIO);
     CHECK(strstr(why_text, dir) && strstr(why_text, "in use by another hub"));
     CHECK(second.fd < 0 && second.dir_fd < 0 && second.lock_fd < 0);
-    take_event(0, 1, 1, 0, 1, 10);
+    take_event(0, 1, 1, 1, 10);
     CHECK_INT(journal_commit(&journal), 0);
     journal_close(&journal);
     now.count = 0;
@@ -1030,6 +1108,56 @@ TEST(open_errors_name_the_cause)
     CHECK(strstr(why_text, "/dev/null") != NULL);
 }
 
+/** Each kind of frame, committed and replayed. */
+TEST(what_is_known_of_hosts_outlives_the_hub)
+{
+    static struct state want;
+    struct host *h;
+
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    take_hello(0, 7, false);
+    take_event(0, 7, 41, 0, 0);
+    take_event(0, 6, 3, 0, 0);
+    take_hello(2, 1, false);
+    unpin(2);
+    take_event(3, 1, 1, 0, 0);
+    forget(3);
+    take_event(5, 9, 300, 0, 0);
+    CHECK_INT(journal_commit(&journal), 0);
+    copy_state(&want, &now);
+    journal_close(&journal);
+    for (unsigned i = 0; i < 2; i++) { /* from its frames, and from the copy */
+        CHECK_INT(open_journal(1 << 20, true), 0);
+        CHECK(same_state(&now, &want));
+        h = seen_find(&seen, id_of(0));
+        REQUIRE(h != NULL);
+        CHECK(h->pinned && h->windows[0].by_hello && h->windows[0].highest == 41);
+        CHECK_MEM(h->windows[0].name, "\7\2\0\0\0\0\0\0", LINK_NAME);
+        CHECK(h->windows[1].boot == 6 && h->windows[1].highest == 3 && !h->windows[1].by_hello);
+        h = seen_find(&seen, id_of(2));
+        CHECK(h != NULL && !h->pinned);
+        CHECK(!seen_find(&seen, id_of(3)));
+        h = seen_find(&seen, id_of(5));
+        CHECK(h != NULL && h->windows[1].kind == WINDOW_PLAIN);
+        journal_close(&journal);
+    }
+}
+
+/** Of a host that damage has taken away, an UNPIN makes none: that could evict another. */
+TEST(an_unpin_alone_makes_no_host)
+{
+    remove_files();
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    journal_unpin(&journal, id_of(1));
+    CHECK_INT(journal_commit(&journal), 0);
+    journal_close(&journal);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    CHECK_INT(now.host_count, 0);
+    journal_close(&journal);
+}
+
 TEST_MAIN(stores_nothing_without_a_directory, committed_frames_are_replayed,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
           files_alternate, live_data_beyond_the_bound, cut_at_every_byte,
@@ -1037,4 +1165,5 @@ TEST_MAIN(stores_nothing_without_a_directory, committed_frames_are_replayed,
           the_older_file_damaged_at_every_byte, damaged_during_rotation,
           garbage_after_the_last_turn, a_full_disk, full_disk_at_startup, sync_failure,
           a_file_that_failed_to_sync_reappears, power_cuts_at_random, a_second_hub_is_refused,
+          what_is_known_of_hosts_outlives_the_hub, an_unpin_alone_makes_no_host,
           open_errors_name_the_cause)

@@ -308,9 +308,32 @@ TEST(backoff_grows_and_is_bounded)
     CHECK_INT(action_backoff_ms(200), 60000);
 }
 
+/** To be told twice is better than never; a command may do harm. */
+TEST(alerts_are_idempotent_unless_they_say_otherwise)
+{
+    static struct webhook hook = {.name = "slack", .timeout_ms = 1000};
+    const struct webhooks hooks = {&hook, 1};
+    static const bool want[] = {true, false, true, false, true, false, false};
+
+#define ALERT "\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}"
+#define PLAYBOOK "\"action\":{\"type\":\"playbook\",\"playbook_path\":\"/x\"}"
+    fixture_init(&rules);
+    REQUIRE(fixture_load(&rules,
+                         "{\"rules\":[{\"name\":\"a\"," ALERT "},"
+                         "{\"name\":\"b\",\"idempotent\":false," ALERT "},"
+                         "{\"name\":\"c\",\"idempotent\":true," ALERT "},"
+                         "{\"name\":\"d\"," EXEC "},"
+                         "{\"name\":\"e\",\"idempotent\":true," EXEC "},"
+                         "{\"name\":\"f\",\"idempotent\":false," EXEC "},"
+                         "{\"name\":\"g\"," PLAYBOOK "}]}",
+                         &hooks) == 7);
+    for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
+        CHECK_INT(rules_active(&rules)->rules[i].idempotent, want[i]);
+}
+
 TEST_MAIN(type_host_and_severity_all_count, no_rules_match_nothing,
           more_types_and_hosts_than_the_cache_holds, longest_names_are_cached_and_distinguished,
           full_words_of_bits, equal_patterns_are_shared_and_freed, a_bad_file_replaces_nothing,
           hits_are_kept_by_name, actions_not_in_this_build, a_verdict_names_the_compared_values,
           too_many_patterns_are_reported_once,
-          an_exhausted_heap_is_reported_once, backoff_grows_and_is_bounded)
+          an_exhausted_heap_is_reported_once, alerts_are_idempotent_unless_they_say_otherwise, backoff_grows_and_is_bounded)

@@ -383,8 +383,9 @@ TEST(control_characters_are_refused)
          "t.json:1: host_id: \"web-01?\" has a line break"},
         {"{\"reactor\":{\"peers\":\"10.0.0.1\",\"state_dir\":\"/var\\n\"}}", "state_dir: \"/var?\" has"},
         {"{\"reactor\":{\"peers\":[\"10.0.0.1\\n\"]}}", "reactor.peers[0]: \"10.0.0.1?\" has"},
-        {"{\"reactor\":{\"keys\":[{\"host_id\":\"a\\r\",\"file\":\"\\u001f\"}]}}",
-         "reactor.keys[0].file: \"?\" has a control character"},
+        {"{\"reactor\":{\"hosts\":[{\"host_id\":\"a\\r\",\"key_file\":\"\\u001f\"}]}}",
+         "reactor.hosts[0].key_file: \"?\" has a control character"},
+        {"{\"reactor\":{\"plain_hosts\":[\"a\",\"b\\n\"]}}", "reactor.plain_hosts[1]: \"b?\" has a"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(hubs); i++) {
@@ -426,7 +427,7 @@ TEST(the_hub_binds_straight)
     CHECK_INT(hub.peer_count, 2);
     CHECK_INT(hub.journal_kb, 1048576);
     CHECK_INT(hub.max_events_per_sec, 1000000);
-    CHECK(!hub.journal_sync && hub.greeting && hub.enabled && !hub.require_nonce);
+    CHECK(!hub.journal_sync && hub.enabled && !hub.require_nonce);
     CHECK(load_hub("{\"reactor\":{\"peers\":\"::1\",\"listen_address\":\"0.0.0.0\",\"listen_port\":7}}"));
     CHECK_STR(ADDR(&hub.listen), "0.0.0.0:7");
     for (int port = 1; port <= 3; port++) {
@@ -436,8 +437,129 @@ TEST(the_hub_binds_straight)
         CHECK(!load_hub(text));
         says("reactor.listen_address: an address without a port is wanted");
     }
-    CHECK(!load_hub("{\"reactor\":{\"keys\":[]}}")); /* none of them guards anything */
+    CHECK_INT(hub.max_connections_per_peer, 8);
+    CHECK_INT(hub.reserved_connections, 8);
+    CHECK_INT(hub.plain_host_count + hub.host_count, 0);
+    CHECK(!hub_settings_keyed(&hub));
+    CHECK(load_hub("{\"host_id\":\"the-hub\",\"reactor\":{\"peers\":\"::1\",\"require_nonce\":true,"
+                   "\"max_connections_per_peer\":0,\"reserved_connections\":1024,"
+                   "\"plain_hosts\":[\"old-1\",\"old-2\"]}}"));
+    CHECK_STR(hub.host_id, "the-hub");
+    CHECK(hub.require_nonce);
+    CHECK_INT(hub.max_connections_per_peer, 0);
+    CHECK_INT(hub.reserved_connections, 1024);
+    CHECK_INT(hub.plain_host_count, 2);
+    CHECK_STR(hub.plain_hosts[1], "old-2");
+    CHECK(!load_hub("{\"reactor\":{\"peers\":\"::1\",\"reserved_connections\":1025}}"));
+    says("reactor.reserved_connections: ");
+}
+
+/* ---- reactor.hosts ---- */
+
+/** A file with that key. Return: its path. */
+static const char *key_at(char buf[64], const char *text, mode_t mode)
+{
+    strcpy(buf, "/tmp/nefia-settings-XXXXXX");
+    int fd = mkstemp(buf);
+
+    CHECK_INT(write(fd, text, strlen(text)), strlen(text));
+    CHECK_INT(fchmod(fd, mode), 0);
+    close(fd);
+    return buf;
+}
+
+static bool load_hosts(const char *items)
+{
+    char json[1024];
+    struct text t;
+
+    text_init(&t, json, sizeof json);
+    text_str(&t, "{\"reactor\":{\"hosts\":[");
+    text_str(&t, items);
+    text_str(&t, "]}}");
+    return load_hub(json);
+}
+
+TEST(hosts_have_keys_addresses_and_exceptions)
+{
+    char first[64], second[64], items[512], mac[MAC_HEX], own[MAC_HEX];
+    struct mac_key want;
+    struct text t;
+
+    key_at(first, "the first key of web-01\n", 0600);
+    key_at(second, "the next key of web-01", 0600);
+    text_init(&t, items, sizeof items);
+    text_str(&t, "{\"host_id\":\"web-01\",\"key_file\":\"");
+    text_str(&t, first);
+    text_str(&t, "\",\"next_key_file\":\"");
+    text_str(&t, second);
+    text_str(&t, "\",\"addresses\":[\"10.99.0.2\",\"fd00::/64\"],\"plain\":true},"
+                 "{\"host_id\":\"web-02\",\"addresses\":\"10.99.0.3\"}");
+    CHECK(load_hosts(items)); /* a key guards: no `peers` are needed */
+    CHECK_INT(hub.host_count, 2);
+    CHECK(hub_settings_keyed(&hub));
+    const struct host_item *h = hub_settings_host(&hub, (struct slice){"web-01", 6});
+    REQUIRE(h == &hub.hosts[0]);
+    CHECK(h->plain && h->keys[0].set && h->keys[1].set);
+    CHECK_INT(h->net_count, 2);
+    CHECK_INT(mac_key_set(&want, "the first key of web-01", 23), 0);
+    mac_sign_hex(&want, "x", 1, mac);
+    mac_sign_hex(&h->keys[0], "x", 1, own);
+    CHECK_MEM(own, mac, MAC_HEX);
+    h = hub_settings_host(&hub, (struct slice){"web-02", 6});
+    REQUIRE(h == &hub.hosts[1]);
+    CHECK(!h->plain && !h->keys[0].set && !h->keys[1].set);
+    CHECK_INT(h->net_count, 1);
+    CHECK(!hub_settings_host(&hub, (struct slice){"web-0", 5}));
+    CHECK(!hub_settings_host(&hub, (struct slice){"", 0}));
+    hub_settings_wipe(&hub);
+    CHECK(!hub_settings_keyed(&hub));
+    unlink(first);
+    unlink(second);
+}
+
+TEST(mistakes_in_hosts_are_named)
+{
+    char file[64], items[512];
+    struct text t;
+
+    CHECK(!load_hosts("")); /* an empty list guards nothing */
     says("anyone could send events");
+    CHECK(!load_hosts("{\"host_id\":\"a\",\"addresses\":[\"10.0.0.1\"]}")); /* nor do addresses */
+    says("anyone could send events");
+    CHECK(!load_hosts("{\"key_file\":\"/nonexistent/key\"}"));
+    says("reactor.hosts[0].host_id: missing");
+    says("/nonexistent/key");
+    CHECK(!load_hosts("{\"host_id\":\"a\"},{\"host_id\":\"a\"}"));
+    says("reactor.hosts[1]: host_id: \"a\" is already the host of an earlier item");
+    CHECK(!load_hosts("{\"host_id\":\"a\",\"addresses\":[\"::1\",\"::2\",\"::3\",\"::4\",\"::5\"]}"));
+    says("use a network that holds them");
+    CHECK(!load_hosts("{\"host_id\":\"a\",\"file\":\"/x\"}"));
+    says("reactor.hosts[0].file: unknown key");
+    key_at(file, "a key that is long enough", 0600);
+    text_init(&t, items, sizeof items);
+    text_str(&t, "{\"host_id\":\"a\",\"next_key_file\":\"");
+    text_str(&t, file);
+    text_str(&t, "\"}");
+    CHECK(!load_hosts(items));
+    says("reactor.hosts[0]: next_key_file needs a key_file");
+    CHECK_INT(chmod(file, 0644), 0);
+    CHECK(!load_hosts(items));
+    says("chmod 600");
+    unlink(file);
+}
+
+/** Whoever comes from an older version is told what to write. */
+TEST(keys_that_are_gone_name_the_remedy)
+{
+    CHECK(!load_hub("{\"reactor\":{\"peers\":\"::1\",\"greeting\":false,"
+                    "\"keys\":[{\"host_id\":\"a\",\"file\":\"/x\"}]}}"));
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS)) {
+        says("reactor.keys: not in this build; it is `hosts` now, and next_file is next_key_file there");
+        says("reactor.greeting: not in this build; a hub always greets");
+    } else {
+        says("reactor.keys: unknown key");
+    }
 }
 
 TEST(the_beacon_binds_straight)
@@ -578,5 +700,6 @@ TEST_MAIN(a_field_is_secret_exactly_where_its_key_is, a_secret_shares_no_storage
           a_secret_in_a_file_for_all_is_refused, a_file_that_others_can_write_is_a_warning,
           a_file_of_another_user_is_a_warning, a_hub_that_does_nothing_is_a_warning,
           control_characters_are_refused, what_is_not_in_this_build_says_so,
-          the_hub_binds_straight, the_beacon_binds_straight,
+          the_hub_binds_straight, hosts_have_keys_addresses_and_exceptions,
+          mistakes_in_hosts_are_named, keys_that_are_gone_name_the_remedy, the_beacon_binds_straight,
           the_reference_has_the_keys_and_defaults_of_the_tables)

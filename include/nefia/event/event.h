@@ -62,7 +62,7 @@ struct event {
     bool has_seq;        /* seq and boot are both present and unsigned integers */
     uint64_t seq, boot;
     bool unsynced; /* "clock":"unsynced" */
-    bool has_type;         /* also of one that is refused for a member further on */
+    bool has_type; /* there is a member "type"; also if the event is refused for another one */
     struct json_doc doc;
 };
 

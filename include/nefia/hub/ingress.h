@@ -25,8 +25,7 @@ struct ingress {
     struct mac_key key;                  /* shared by all; set false: none */
     const struct hub_settings *settings; /* the active ones */
     const struct peers *peers;           /* of peers_from; null: none */
-    uint32_t lines[INGRESS_LINES];       /* hashes of recent plain lines */
-    unsigned next_line;
+    uint32_t lines[INGRESS_LINES];       /* hashes of recent plain lines, by hash */
     uint64_t rejected[REJECT_COUNT];
     uint64_t closed_since_ms, closed; /* start of the current minute, and connections closed in it */
     uint64_t over_rate;               /* lines deferred because of max_events_per_sec */
@@ -43,7 +42,11 @@ void ingress_init(struct ingress *in, const struct clock *clock, struct pipeline
 struct listener_hooks ingress_listener_hooks(struct ingress *in);
 /** Must lines be followed by a signature? */
 bool ingress_signed(const struct ingress *in);
-/** After a reload: end the sessions whose key was removed or changed. */
+/** After a reload: end the sessions whose key was removed or changed, or whose host may not speak from
+ * their address any more. */
 void ingress_recheck(struct ingress *in);
+/** pipeline_forget, and end the host's sessions: the windows that they would make anew had the names of
+ * those that are gone. */
+bool ingress_forget(struct ingress *in, struct slice host_id);
 
 #endif

@@ -103,9 +103,14 @@ void jobs_add_queue(struct jobs *j, const struct action_class *class, struct job
  * Return: 0; NEFIA_EFULL (counted); NEFIA_ENOTSUP (no queue of that class). */
 int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host, uint64_t row,
               const char *line, size_t len);
-/** Would jobs_push accept it, after `before` others of the same event? */
+/** Other actions of the same event, to be pushed before: those of the same queue, and of these the ones
+ * of the same lane. */
+struct jobs_before {
+    unsigned queue, lane;
+};
+/** Would jobs_push accept it after those? True also if it never will, so that nobody waits for it. */
 bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host,
-                    size_t len, unsigned before);
+                    size_t len, struct jobs_before before);
 /** Visit all unfinished jobs, in order of arrival within each queue's slots. line is valid
  * during the call. */
 void jobs_each(struct jobs *j, void (*fn)(void *arg, const struct job *job, const char *line),

@@ -28,16 +28,19 @@ enum hub_report {
     REPORT_UNKNOWN,  /* hub.unknown: it is not known whether an event has acted; it did not act (again) */
     REPORT_CONFLICT, /* hub.host_conflict: two devices share a host_id */
     REPORT_EVICTED,  /* hub.hosts_evicted: more hosts than are remembered (CONFIG_HOSTS) */
+    REPORT_KINDS,
 };
 
-/** Those of one kind and host that came in one turn. */
+/** Those of one kind and host that came in one turn; of further hosts, when there is no room for them,
+ * too. */
 struct pending_report {
     enum hub_report kind;
     uint32_t count; /* 0: free */
     uint64_t boot, seq; /* of the first */
     char host[EVENT_HOST_MAX + 1];
 };
-#define PIPELINE_REPORTS 4 /* in one turn; those of further hosts are counted with the last */
+#define PIPELINE_REPORTS 6 /* in one turn. The first REPORT_KINDS are for one kind each. */
+#define PIPELINE_REPORT_LOG_MS 1000 /* each kind is logged once in this time */
 
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
@@ -60,6 +63,7 @@ struct pipeline {
     struct known_host known[PIPELINE_KNOWN]; /* indexed by hash of host_id */
     struct pending_report reports[PIPELINE_REPORTS];
     uint64_t own_seq;
+    uint64_t report_logged_ms[REPORT_KINDS]; /* 0: never */
     char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */

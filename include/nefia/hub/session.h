@@ -14,7 +14,7 @@ enum session_due {
     SESSION_IDLE,    /* nothing */
     SESSION_WELCOME, /* its hello is accepted */
     SESSION_ACK,     /* events, or a window */
-    SESSION_REFUSE,  /* the last line was refused; all before it are acknowledged first */
+    SESSION_REFUSE, /* the last line was refused: that is said before an acknowledgement passes it */
     SESSION_ERROR,   /* `reason`, and the end */
 };
 

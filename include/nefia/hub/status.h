@@ -9,11 +9,11 @@
  *
  * status:          {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
  * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent
- * forget HOST:     {"forgotten":"HOST"}, or an error
+ * forget HOST:     a string that says so, or an error
  */
 struct status_view {
     struct pipeline *pipeline;
-    const struct ingress *ingress;
+    struct ingress *ingress;
     const struct listener *listener;
     const char *seccomp; /* the word for it; null: off */
 };
