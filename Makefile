@@ -49,7 +49,7 @@ O       := out/$(BOARD)$(addprefix -,$(patsubst %.config,%,$(notdir $(CONFIG))))
 SOURCES := out/sources
 
 NO_CONFIG := help boards clean distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
-             test-san test-cross test-qemu demo bench fuzz kernel budget costs sources uninstall format
+             test-san test-cross test-model test-qemu demo bench fuzz kernel budget costs sources uninstall format
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
 CONFIGURED := y

@@ -14,6 +14,7 @@ programs()
     cross-*) echo "$compiler" ;;
     emulate) echo qemu-arm qemu-aarch64 qemu-mips qemu-mipsel ;;
     test) echo openssl socat strace ip ps curl flock python3 ;;
+    model) echo spin gcc flock ;;
     fuzz) echo clang ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-aarch64 qemu-system-mips qemu-system-mipsel cpio gzip bzip2 bc flex bison mke2fs openssl ;;

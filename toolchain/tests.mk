@@ -98,6 +98,12 @@ $(O)/fault/nefia $(O)/fault/nefia-beacon: $(O)/obj/tests/fault/clock.o $(SYSROOT
 	@mkdir -p $(@D)
 	$(link)
 
+# ---- the protocol ------------------------------------------------------------------------------------
+# Spin searches models of the link through; what is in tests/model/ does not depend on what is built.
+.PHONY: test-model
+test-model: out/.deps/model ## Search the models of the link through (spin), and let their mutants fail
+	$(Q)tests/model/run.sh
+
 # ---- whole systems ---------------------------------------------------------------------------------
 GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
@@ -153,5 +159,6 @@ check: out/.deps/check ## Run every test tier; the last line is the result
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget" \
 	    "scripts=$(RUN) $(SCRIPTS)" \
+	    "model=$(SUBMAKE) test-model" \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu"
