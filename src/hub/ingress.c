@@ -403,11 +403,17 @@ static struct slice find_host(struct slice line)
     return quote ? (struct slice){p, (size_t)(quote - p)} : none;
 }
 
+/** The item of the host that a plain line seems to be of, or null. */
+static const struct host_item *hinted_item(const struct ingress *in, struct slice line)
+{
+    return in->settings->host_count > 0 ? hub_settings_host(in->settings, find_host(line)) : NULL;
+}
+
 /** A plain line over its raw bytes. Return: 0 or an error of mac_verify_hex. */
-static int verify_plain(const struct ingress *in, const struct link_unit *u)
+static int verify_plain(const struct ingress *in, const struct host_item *item,
+                        const struct link_unit *u)
 {
     const struct mac_key *keys[2];
-    const struct host_item *item = hub_settings_host(in->settings, find_host(u->line));
     const unsigned n = keys_of(in, item, keys);
     int err = NEFIA_EAUTH;
 
@@ -424,19 +430,13 @@ static bool is_plain_host(const struct hub_settings *s, struct slice host_id)
     return false;
 }
 
-/** May the event's host send plainly? Return: null, or why not. */
-static const char *refuse_plain(const struct ingress *in, const struct event *e,
-                                const struct host_item *item)
+/** May the host send plainly, as far as it is configured? Return: null, or why not. */
+static const char *refuse_plain(const struct ingress *in, const struct host_item *item)
 {
-    const struct host *host = pipeline_find(in->pipeline, e->host_id);
-
     if (in->settings->require_nonce)
         return "reactor.require_nonce is true";
     if (item && item->keys[0].set && !item->plain)
         return "the host has a key of its own (set plain: true in reactor.hosts)";
-    if (host && host->pinned && ingress_signed(in) && !is_plain_host(in->settings, e->host_id) &&
-        !(item && item->plain))
-        return "the host has spoken the link (reactor.plain_hosts, nefia reactor forget)";
     return NULL;
 }
 
@@ -452,10 +452,8 @@ static bool is_new_line(struct ingress *in, struct slice line)
 }
 
 /** Whether the key that the hint picked is the one of the event's host. */
-static bool host_fits(const struct ingress *in, const struct link_unit *u,
-                      const struct host_item *item)
+static bool host_fits(const struct host_item *hinted, const struct host_item *item)
 {
-    const struct host_item *hinted = hub_settings_host(in->settings, find_host(u->line));
     const bool own = item && item->keys[0].set, hinted_own = hinted && hinted->keys[0].set;
 
     return own == hinted_own && (!own || item == hinted);
@@ -463,26 +461,32 @@ static bool host_fits(const struct ingress *in, const struct link_unit *u,
 
 static int take_plain(struct ingress *in, struct session *s, const struct link_unit *u)
 {
-    const struct event_source from = {
+    struct event_source from = {
         .kind = WINDOW_PLAIN, .name = (const uint8_t[LINK_NAME]){0}, .overdue = s->overdue};
     const char *why = NULL;
     struct event e;
 
-    int err = s->link.is_signed ? verify_plain(in, u) : 0;
+    const struct host_item *hinted = hinted_item(in, u->line);
+    int err = s->link.is_signed ? verify_plain(in, hinted, u) : 0;
     if (err < 0)
         return reject(in, s, reason_of_signature(err, u), NULL);
     err = pipeline_decode(in->pipeline, u->line.ptr, u->line.len, &e, &why);
     if (err < 0)
         return reject(in, s, reason_of(err), why);
     const struct host_item *item = hub_settings_host(in->settings, e.host_id);
-    if (!address_fits(item, &s->peer) || (s->link.is_signed && !host_fits(in, u, item)))
+    if (!address_fits(item, &s->peer) || (s->link.is_signed && !host_fits(hinted, item)))
         return reject(in, s, REJECT_HOST, NULL);
-    why = refuse_plain(in, &e, item);
+    why = refuse_plain(in, item);
     if (why)
         return reject(in, s, REJECT_PLAIN, why);
+    from.unpinned = s->link.is_signed && !(item && item->plain) &&
+                    !is_plain_host(in->settings, e.host_id);
     int verdict = pipeline_take(in->pipeline, &e, &from);
     if (verdict == NEFIA_EAGAIN)
         return verdict;
+    if (verdict == SEEN_PINNED)
+        return reject(in, s, REJECT_PLAIN,
+                      "the host has spoken the link (reactor.plain_hosts, nefia reactor forget)");
     /* Remembered also where nothing is to be proved, so that it proves nothing on another connection. */
     s->proven |= verdict == SEEN_UNREMEMBERED ? is_new_line(in, u->line) : verdict == SEEN_NEW;
     return 0;

@@ -201,12 +201,13 @@ static void take_unknown(struct pipeline *p, const struct event *e)
     pipeline_report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq);
 }
 
+/** host: null if it is new. */
 static void record(struct pipeline *p, const struct event *e, const struct event_source *from,
-                   const uint8_t id[SESSION_HOST])
+                   struct host *host, const uint8_t id[SESSION_HOST])
 {
     const uint64_t forgotten = p->seen->forgotten;
 
-    seen_take(p->seen, seen_get(p->seen, id), from->kind, from->name, e->boot, e->seq);
+    seen_take(p->seen, host ? host : seen_get(p->seen, id), from->kind, from->name, e->boot, e->seq);
     journal_seen(p->journal, id, from->kind, from->name, e->boot, e->seq);
     if (p->seen->forgotten != forgotten)
         pipeline_report(p, REPORT_EVICTED, e->host_id, e->boot, e->seq);
@@ -217,10 +218,11 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
     enum seen_verdict v = SEEN_UNREMEMBERED;
     const uint8_t *id = pipeline_host(p, e->host_id);
 
-    if (e->has_seq) {
-        const struct host *host = seen_find(p->seen, id);
+    struct host *host = seen_find(p->seen, id);
+    if (from->unpinned && host && host->pinned)
+        return SEEN_PINNED;
+    if (e->has_seq)
         v = host ? seen_judge(host, from->kind, e->boot, e->seq) : SEEN_NEW;
-    }
     if (v == SEEN_DUPLICATE) {
         count_taken(p, e);
         p->duplicates++;
@@ -237,7 +239,7 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
     }
     count_taken(p, e);
     if (v == SEEN_NEW)
-        record(p, e, from, id);
+        record(p, e, from, host, id);
     if (any && from->unsure && acts_once(p)) {
         p->unknown++;
         pipeline_report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq);
@@ -336,7 +338,8 @@ static void log_report(struct pipeline *p, const struct pending_report *r, const
              DEC(r->count), " in this turn");
 }
 
-static void emit_report(struct pipeline *p, const struct pending_report *r)
+/** Return: false if there is no room for its actions: it stays pending until one has ended. */
+static bool emit_report(struct pipeline *p, const struct pending_report *r)
 {
     static const char *const types[] = {"hub.unknown", "hub.host_conflict", "hub.hosts_evicted"};
     char data_buf[EVENT_HOST_MAX * 6 + 128];
@@ -347,7 +350,7 @@ static void emit_report(struct pipeline *p, const struct pending_report *r)
         .severity = SEVERITY_WARNING,
         .unix_s = clock_unix(p->clock),
         .synced = clock_synced(p->clock),
-        .seq = ++p->own_seq,
+        .seq = p->own_seq + 1,
         .uptime_ms = clock_ms(p->clock) - p->started_ms,
     };
     struct text data, line;
@@ -363,22 +366,25 @@ static void emit_report(struct pipeline *p, const struct pending_report *r)
     json_put_u64(&w, "seq", r->seq);
     json_put_u64(&w, "count", r->count);
     json_end_object(&w);
-    log_report(p, r, types[r->kind]);
     if (event_encode(&line, &head, data.buf, data.len) < 0 ||
         pipeline_decode(p, line.buf, line.len, &e, NULL) < 0)
-        return;
+        return true;
+    const bool any = match(p, &e);
+    if (any && !has_room(p, &e))
+        return false;
+    log_report(p, r, types[r->kind]);
+    p->own_seq++;
     p->changes = p->unwritten = true;
     p->now_s = head.unix_s;
-    decide(p, &e, match(p, &e), false);
+    decide(p, &e, any, false);
+    return true;
 }
 
 static void emit_reports(struct pipeline *p)
 {
     for (unsigned i = 0; i < PIPELINE_REPORTS; i++)
-        if (p->reports[i].count > 0) {
-            emit_report(p, &p->reports[i]);
+        if (p->reports[i].count > 0 && emit_report(p, &p->reports[i]))
             p->reports[i].count = 0;
-        }
 }
 
 /* ---- The end of a turn ---- */

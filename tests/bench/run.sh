@@ -58,6 +58,7 @@ rules() {
     echo "  control_socket: $dir/hub.sock"
     echo "  hmac_key_file: $dir/key"
     echo "  max_connections_per_peer: 0"
+    echo "  reserved_connections: 0"
     echo "  rules:"
     i=0
     while [ $i -lt "$1" ]; do

@@ -106,12 +106,13 @@ const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id);
 struct event_source {
     enum window_kind kind;
     const uint8_t *name; /* LINK_NAME bytes for a window that it makes; plain: zeros */
+    bool unpinned;       /* plain: not taken from a host that is pinned to the link */
     bool unsure;         /* it may have acted before: only idempotent rules act */
     bool overdue;        /* a full queue is no reason to defer it any more */
 };
 /** Take an event that is authenticated: record it, match it, queue its actions.
  * Return: enum seen_verdict (SEEN_BELOW: nothing acts, and it is reported as unknown; SEEN_UNREMEMBERED also
- * for one without boot and seq); NEFIA_EAGAIN: no room for its actions, nothing was done. */
+ * for one without boot and seq; SEEN_PINNED: nothing was done); NEFIA_EAGAIN: no room for its actions, nothing was done. */
 int pipeline_take(struct pipeline *p, const struct event *e, const struct event_source *from);
 /** A verified hello: record it. */
 struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h);

@@ -73,6 +73,7 @@ enum seen_verdict {
     SEEN_DUPLICATE,
     SEEN_BELOW,        /* below the window: unknown */
     SEEN_UNREMEMBERED, /* plain: new as far as known, and there is no window for its start */
+    SEEN_PINNED,       /* pipeline_take: plain, and its host is pinned to the link */
 };
 /** Has it been received? Changes nothing. */
 enum seen_verdict seen_judge(const struct host *host, enum window_kind kind, uint64_t boot,
