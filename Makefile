@@ -132,7 +132,7 @@ defconfig: ## Restore BOARD's default configuration
 olddefconfig: $(O)/.config ## Give symbols that the present configuration does not know their defaults
 	$(Q)toolchain/config.sh old $(O)
 savedefconfig: $(O)/.config ## Save the current configuration as BOARD's defconfig
-	$(Q)KCONFIG_CONFIG=$(O)/.config $(KCONFIG_CONF) --savedefconfig board/$(BOARD)/defconfig Kconfig
+	$(Q)toolchain/config.sh save $(O) board/$(BOARD)/defconfig
 randconfig: ## Build a random configuration (in out/BOARD-random)
 	$(Q)rm -rf out/$(BOARD)-random
 	$(Q)$(MAKE) --no-print-directory CONFIG=random all
