@@ -151,7 +151,8 @@ $(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
 .PHONY: sources
 sources: $(patsubst %,$(SOURCES)/%.ready,bearssl tre libyaml jsmn musl) ## Fetch the third-party sources into out/sources
 
-$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk toolchain/tre-ascii.h $(FOREIGN_PROBE) \
+$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk $(filter toolchain/mips32.mk,$(MAKEFILE_LIST)) \
+                   toolchain/tre-ascii.h $(FOREIGN_PROBE) \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(LIB_BUILD)
