@@ -127,8 +127,8 @@ PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
 
 .PHONY: check-linked budget costs
 check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and floating point
-	$(Q)toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)
-	$(Q)case $(ARCH) in mips*) toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS) ;; esac
+	$(Q)toolchain/sum.sh 'toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)' \
+	    $(if $(filter mips%,$(ARCH)),'toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS)')
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
@@ -137,8 +137,7 @@ budget: ## Compare flash, RAM and worst-case stack with the promises; pools of B
 	        if [ -z "$$program" ]; then program=$$profile; profile=; fi; \
 	        $(SUBMAKE) $(JOBS) BOARD=$$board CONFIG=$$profile "out/$$board$${profile:+-$$profile}/$$program" || exit 1; \
 	    done
-	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD)
-	$(Q)python3 toolchain/costs.py --check --some 2
+	$(Q)toolchain/sum.sh 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' 'python3 toolchain/costs.py --check --some 2'
 
 costs: $(OUT)/.deps/build ## Measure what each feature costs and write it into its help
 	$(Q)python3 toolchain/costs.py --write
