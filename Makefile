@@ -1,4 +1,4 @@
-# nefia-edge.  `make help` lists the targets; everything generated goes under out/.
+# nefia-edge.  `make help` lists the targets; everything generated goes under out/, or O=.
 
 VERSION := 0.1.0
 .DEFAULT_GOAL := all
@@ -19,7 +19,7 @@ BOARD   ?= $(if $(FOREIGN_CC),foreign,host)
 BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta
 
 ## BOARD the device to build for; its defconfig and toolchain
-## O build directory, instead of out/BOARD
+## O directory for all that one build makes, libraries and sources too, instead of out/BOARD and out/sources
 ## V 1: show the commands
 # CONFIG picks another configuration than the board's defconfig, in a build directory of its own:
 # board/BOARD/CONFIG.config or board/profiles/CONFIG.config on top of it, one of allno, allyes, random, or any file
@@ -45,8 +45,23 @@ else ifeq ($(origin CC)$(MAKELEVEL)$(MAKE_RESTARTS),environment0)
 $(info CC=$(CC) of the environment is not used; `make CC=…` builds with it)
 endif
 
+# These look at, or make, other builds than one.
+SEVERAL := boards randconfig distclean check test-san test-cross test-qemu test-fault fuzz demo bench kernel budget costs lint
+
+# OUT has what builds share. A build whose directory is given shares nothing, and the tree may be read-only.
+O_GIVEN := $(filter command override,$(origin O))
+ifneq ($(O_GIVEN),)
+override O := $(patsubst %/,%,$(O))
+ifneq ($(words $(O)),1)
+$(error O='$(O)': name one directory, without a space in its path)
+endif
+ifneq ($(filter $(SEVERAL),$(MAKECMDGOALS)),)
+$(error make $(filter $(SEVERAL),$(MAKECMDGOALS)) works in out/ on the builds that it needs; O= is the directory of one build: leave out O=)
+endif
+endif
 O       := out/$(BOARD)$(addprefix -,$(patsubst %.config,%,$(notdir $(CONFIG))))$(SAN:%=-%)
-SOURCES := out/sources
+OUT     := $(if $(O_GIVEN),$(O),out)
+SOURCES := $(OUT)/sources
 
 NO_CONFIG := help boards clean distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
              test-san test-cross test-model test-qemu demo bench fuzz kernel budget costs sources uninstall format
@@ -55,8 +70,8 @@ include $(O)/gen/auto.conf
 CONFIGURED := y
 endif
 
-# The libraries of a board serve all of its configurations; those of programs at a fixed address are others.
-SYSROOT := out/$(BOARD)$(SAN:%=-%)/sysroot$(if $(SAN)$(CONFIG_PIE),,-fixed)
+# The libraries of a board serve all of its configurations, unless O= is given; those of programs at a fixed address are others.
+SYSROOT := $(or $(if $(O_GIVEN),$(O)),out/$(BOARD)$(SAN:%=-%))/sysroot$(if $(SAN)$(CONFIG_PIE),,-fixed)
 include toolchain/$(ARCH).mk
 include toolchain/flags.mk
 include toolchain/link.mk
@@ -89,14 +104,14 @@ boards: ## Build both programs for every board
 
 # ---- what has to be installed --------------------------------------------------------------------
 # Without Debian's package manager, or when it is to be left alone, programs are only looked for.
-out/.deps/%: | toolchain/install-deps.sh
+$(OUT)/.deps/%: | toolchain/install-deps.sh
 	$(Q)if [ '$(NO_INSTALL)' ] || ! command -v dpkg-query >/dev/null; then \
 	    toolchain/need.sh $* '$(CC_BOARD)'; \
 	else \
-	    toolchain/install-deps.sh $* && mkdir -p $(@D) && touch $@; \
+	    toolchain/install-deps.sh -o $(OUT) $* && mkdir -p $(@D) && touch $@; \
 	fi
 
-BUILD_DEPS := out/.deps/build $(patsubst %,out/.deps/%,$(filter-out none,$(DEPS)))
+BUILD_DEPS := $(OUT)/.deps/build $(patsubst %,$(OUT)/.deps/%,$(filter-out none,$(DEPS)))
 
 # ---- configuration -------------------------------------------------------------------------------
 KCONFIGS   := Kconfig $(wildcard src/Kconfig src/*/Kconfig src/*/*/Kconfig)
@@ -132,7 +147,7 @@ defconfig: ## Restore BOARD's default configuration
 olddefconfig: $(O)/.config ## Give symbols that the present configuration does not know their defaults
 	$(Q)toolchain/config.sh old $(O)
 savedefconfig: $(O)/.config ## Save the current configuration as BOARD's defconfig
-	$(Q)KCONFIG_CONFIG=$(O)/.config $(KCONFIG_CONF) --savedefconfig board/$(BOARD)/defconfig Kconfig
+	$(Q)toolchain/config.sh save $(O) board/$(BOARD)/defconfig
 randconfig: ## Build a random configuration (in out/BOARD-random)
 	$(Q)rm -rf out/$(BOARD)-random
 	$(Q)$(MAKE) --no-print-directory CONFIG=random all
@@ -142,16 +157,17 @@ LIB_BUILD   := $(dir $(SYSROOT))$(subst sysroot,build,$(notdir $(SYSROOT)))
 # libyaml is what tests on the host compare our reader with.
 LIB_SOURCES := $(filter-out $(FOREIGN_GIVEN),bearssl tre jsmn $(if $(filter host,$(BOARD)),libyaml) $(if $(SAN)$(FOREIGN_CC),,musl))
 
-$(SOURCES)/%.ready: toolchain/sources.lock | out/.deps/build
+$(SOURCES)/%.ready: toolchain/sources.lock | $(OUT)/.deps/build
 	$(call say,FETCH $*)
-	$(Q)toolchain/fetch.sh $(SOURCES_DIR:%=-d %) $(NO_APT:none=-n) $*
+	$(Q)toolchain/fetch.sh -o $(OUT) $(SOURCES_DIR:%=-d %) $(NO_APT:none=-n) $*
 	@touch $@
 
 ## SOURCES_DIR a directory with the archives that toolchain/sources.lock names; no network is used
 .PHONY: sources
 sources: $(patsubst %,$(SOURCES)/%.ready,bearssl tre libyaml jsmn musl) ## Fetch the third-party sources into out/sources
 
-$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk toolchain/tre-ascii.h $(FOREIGN_PROBE) \
+$(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk $(filter toolchain/mips32.mk,$(MAKEFILE_LIST)) \
+                   toolchain/tre-ascii.h $(FOREIGN_PROBE) \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(LIB_BUILD)

@@ -6,9 +6,10 @@ cd "$(dirname "$0")/.." || exit 1
 log=$dir/build.log
 out=out/foreign-test
 
+# The archives are those of the other builds.
 build()
 {
-    make "-j$(nproc)" "$@" >"$log" 2>&1
+    make "-j$(nproc)" SOURCES_DIR=out/sources "$@" >"$log" 2>&1
 }
 
 # refuses NAME WORDS VARIABLE…: make stops and says WORDS.

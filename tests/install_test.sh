@@ -70,7 +70,7 @@ result "PREFIX, SYSCONFDIR and INSTALL_PROGRAMS say what goes where" $?
 if make install DESTDIR="$root" INIT=nonsense >"$log" 2>&1; then false; else grep -q 'sysv and procd' "$log"; fi
 result "an init that is not known is named" $?
 
-if [ -e out/mips-malta/sysroot/.ready ]; then
+if [ -e out/mips-malta/nefia ]; then
     rm -rf "$root"
     make "-j$(nproc)" BOARD=mips-malta install DESTDIR="$root" >"$log" 2>&1 &&
         mips-linux-gnu-readelf -h "$root/usr/local/sbin/nefia" 2>&1 | grep -q 'big endian'

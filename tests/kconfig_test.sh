@@ -125,6 +125,41 @@ cp out/kconfig-test/.config "$dir/before"
 make O=out/kconfig-test KCONFIG_MCONF=true menuconfig >"$log" 2>&1 && cmp -s "$dir/before" out/kconfig-test/.config
 result "leaving the menu without saving changes nothing" $?
 
+# The real menu, on a terminal: into its first submenu and out again.
+if command -v kconfig-mconf >/dev/null; then
+    python3 - >"$dir/screen" 2>"$log" <<'EOF'
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execlp("sh", "sh", "-c", "stty rows 40 cols 100; exec make O=out/kconfig-test menuconfig")
+# The first letter of an entry has a colour of its own.
+keys = [(b"ensors", b"+\n"), (b"isk usage", b"\033\033"), (b"ensors", b"\033\033")]
+screen = seen = b""
+try:
+    while part := os.read(terminal, 4096):
+        screen, seen = screen + part, seen + part
+        if keys and keys[0][0] in seen:
+            os.write(terminal, keys.pop(0)[1])
+            seen = b""
+        if b"save your" in screen:  # nothing was changed
+            os.close(terminal)
+            break
+except OSError:  # its end
+    pass
+sys.stdout.buffer.write(screen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+EOF
+    status=$?
+    [ $status -eq 0 ] && grep -aq "isk usage" "$dir/screen" && grep -aqF '.config - nefia-edge' "$dir/screen" &&
+        ! grep -aq '(NEW)' "$dir/screen" && cmp -s "$dir/before" out/kconfig-test/.config
+    result "make menuconfig: nothing in it counts as new" $?
+else
+    echo "skip: the menu on a terminal, without kconfig-mconf"
+fi
+[ -z "$(find out/kconfig-test -name '.config.*' ! -name '.config.seeded*')" ] && [ ! -e ..config.tmp ]
+result "and it leaves nothing behind" $?
+
 # Every module that has a Kconfig entry has a file, and the other way round.
 for kind in SENSOR:src/beacon/sensors ACTION:src/hub/actions; do
     folder=${kind#*:}

@@ -49,6 +49,16 @@ result "a pointer that may lead anywhere is refused" $?
 refuses 'RAM' python3 toolchain/budget.py --stack "$dir/stack" arm-virt
 result "a deeper stack counts" $?
 
+# ---- several parts of one check ----
+toolchain/sum.sh 'echo first; echo 2 passed, 0 failed' 'echo 3 passed, 0 failed' >"$dir/sum" 2>"$log" &&
+    [ "$(cat "$dir/sum")" = "first
+5 passed, 0 failed" ]
+result "what all parts of a check count is added up" $?
+if toolchain/sum.sh 'echo 2 passed, 1 failed; exit 1' 'exit 3' 'echo 4 passed, 0 failed' >"$dir/sum" 2>"$log"; then false; else
+    [ "$(cat "$dir/sum")" = '6 passed, 2 failed' ]
+fi
+result "a part that fails, or dies, fails all of them" $?
+
 # A budget that the pools alone exceed stops the compiler.
 sed 's/^#define CONFIG_BEACON_RAM_KB .*/#define CONFIG_BEACON_RAM_KB 16/' out/host/gen/autoconf.h \
     >"$dir/autoconf.h"

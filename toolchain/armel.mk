@@ -1,6 +1,8 @@
 # ARMv5TE, soft float.
 CROSS     := arm-linux-gnueabi-
 ABI       := -march=armv5te -mthumb -mfloat-abi=soft
+# ARMv5 changes between ARM and Thumb code in the call itself; unless told so, the linker goes by veneers.
+ABI_LINK  := -Wl,--use-blx
 OPTIMIZE  := -Os
 MUSL_HOST := arm-linux-gnueabi
 QEMU_USER := qemu-arm

@@ -6,6 +6,7 @@
 #                              is kept
 #   config.sh menu OUT MCONF   let the user change OUT/.config with a Kconfig menu program
 #   config.sh old OUT          give symbols that OUT/.config does not have their defaults
+#   config.sh save OUT FILE    write into FILE what differs from the defaults in OUT/.config
 #   config.sh sync OUT BOARD VERSION
 #                              bring OUT/.config up to date with the Kconfig files, and write
 #                              OUT/gen/{auto.conf,autoconf.h,sensors.inc,actions.inc}
@@ -15,21 +16,40 @@ set -eu
 out=$2
 config=$out/.config
 seeded=$out/.config.seeded
-export KCONFIG_CONFIG="$config"
+tree=$PWD
+
+# from_here PROGRAM: as it is called from another directory.
+from_here()
+{
+    case $1 in
+    /*) echo "$1" ;;
+    */*) echo "$tree/$1" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# in_out PROGRAM ARGUMENT…: a Kconfig program leaves temporary files where it runs, which is not in the tree. Files that the
+# ARGUMENTS name are those of OUT.
+in_out()
+{
+    program=$(from_here "$1")
+    shift
+    (cd "$out" && srctree=$tree KCONFIG_CONFIG=.config "$program" "$@" Kconfig)
+}
+
 conf=${KCONFIG_CONF:-kconfig-conf}
 
 kconfig()
 {
     mkdir -p "$out"
-    "$conf" "$@" Kconfig </dev/null >"$out/kconfig.log" 2>&1 || {
+    in_out "$conf" "$@" </dev/null >"$out/kconfig.log" 2>&1 || {
         echo "config: $conf $* failed:" >&2
         cat "$out/kconfig.log" >&2
         exit 1
     }
-    if grep -q 'warning:' "$out/kconfig.log"; then
-        grep 'warning:' "$out/kconfig.log" >&2
-    fi
-    rm -f ./..config.tmp "$config.old"
+    sed -n "/warning:/s|^\.config|$config|p" "$out/kconfig.log" >&2
+    sed -n '/warning:/{/^\.config/!p;}' "$out/kconfig.log" >&2
+    rm -f "$out/..config.tmp" "$config.old"
 }
 
 edited()
@@ -71,7 +91,7 @@ seed()
         mkdir -p "$out"
         report_unknown "$@"
         last_of_each "$@" >"$seeded.files"
-        kconfig "--defconfig=$seeded.files"
+        kconfig --defconfig=.config.seeded.files
         ;;
     esac
     cp "$config" "$seeded"
@@ -117,19 +137,46 @@ features()
         tr _ -
 }
 
-# Only what deviates from the defaults of its profile counts as chosen, so that another profile brings its own.
+# profile FILE: the one that is chosen there.
+profile()
+{
+    grep '^CONFIG_PROFILE_.*=y$' "$1" || true
+}
+
+# take_choices: of what the user has just saved, only what differs from the defaults counts as chosen; the rest follows the profile
+# and the features. Before and after the menu: all symbols (.before, .config) and those that differ from the defaults (.least, .chosen).
+take_choices()
+{
+    kconfig --savedefconfig=.config.chosen
+    awk 'function name() { return $1 == "#" ? $2 : substr($0, 1, index($0, "=") - 1) }
+         !/^(# )?CONFIG_/ { next }
+         FILENAME ~ /\.before$/ { before[name()] = $0; next }
+         FILENAME ~ /\.config$/ { after[name()] = $0; next }
+         { n = name(); changed = before[n] != after[n] }
+         changed == (FILENAME ~ /\.chosen$/)' \
+        "$config.before" "$config" "$config.least" "$config.chosen" >"$config.new"
+    kconfig --defconfig=.config.new
+}
+
+# A menu of a whole configuration, so that nothing in it counts as new. Another profile changes what the user has not seen
+# yet: the menu opens once more with it.
 menu()
 {
-    choices=$out/.config.choices
-    kconfig "--savedefconfig=$choices"
-    trap 'rm -f "$choices" "$choices.before" "$choices.old"' EXIT
-    cp "$choices" "$choices.before"
-    KCONFIG_CONFIG=$choices "$1" Kconfig
-    if ! cmp -s "$choices" "$choices.before"; then
-        KCONFIG_CONFIG=$choices kconfig --olddefconfig
-        mv "$choices" "$config"
-    fi
-    rm -f "$choices" "$choices.before" "$choices.old"
+    trap 'rm -f "$config.before" "$config.least" "$config.chosen" "$config.new" "$config.old"' EXIT
+    kconfig --olddefconfig
+    while :; do
+        cp "$config" "$config.before"
+        kconfig --savedefconfig=.config.least
+        in_out "$1"
+        if cmp -s "$config" "$config.before"; then
+            break
+        fi
+        take_choices
+        if [ "$(profile "$config")" = "$(profile "$config.before")" ]; then
+            break
+        fi
+        echo "config: another profile was chosen; the menu opens again with its features and sizes"
+    done
 }
 
 # absent: the keys under `beacons:` of the sensors that are not built, as a list of words for C.
@@ -195,6 +242,10 @@ old)
     report_unknown "$config"
     kconfig --olddefconfig
     ;;
+save)
+    kconfig --savedefconfig=.config.least
+    mv "$out/.config.least" "$3"
+    ;;
 sync) sync "$3" "$4" ;;
-*) echo "usage: config.sh seed OUT FROM… | menu OUT MCONF | old OUT | sync OUT BOARD VERSION" >&2; exit 2 ;;
+*) echo "usage: config.sh seed OUT FROM… | menu OUT MCONF | old OUT | save OUT FILE | sync OUT BOARD VERSION" >&2; exit 2 ;;
 esac

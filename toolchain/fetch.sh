@@ -177,7 +177,7 @@ not_had()
     if [ -n "$given" ]; then
         echo "$given has no $wanted"
     elif [ $archive_of_debian = no ]; then
-        echo "put $wanted into out/sources, or name a directory that has it with SOURCES_DIR=" \
+        echo "put $wanted into $sources, or name a directory that has it with SOURCES_DIR=" \
             "(\`make sources\` on a Debian machine fetches all of them)"
     else
         echo "cannot be fetched from any place in $lock"

@@ -1,11 +1,17 @@
 #!/bin/sh
 # Install the Debian packages that a purpose needs, by name.
 #
-#   install-deps.sh PURPOSE…
+#   install-deps.sh [-o OUT] PURPOSE…      OUT: where generated files go
 #
 # Root: apt-get installs what is missing, one such script at a time; while another program has apt's lock, it waits.  Others: the
 # missing packages are named, exit 1.
 set -eu
+
+out=$(dirname "$0")/../out
+if [ "$1" = -o ]; then
+    out=$2
+    shift 2
+fi
 
 packages()
 {
@@ -36,7 +42,6 @@ installed()
 }
 
 # Makes that run side by side ask for packages at the same time.
-out=$(dirname "$0")/../out
 mkdir -p "$out"
 exec 9>"$out/.deps.lock"
 flock 9

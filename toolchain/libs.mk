@@ -20,7 +20,7 @@ all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(if $(filter jsmn,$(FOREIGN_GIVEN)),,$(SYS
      $(if $(or $(SAN),$(FOREIGN_CC)),$(if $(FOREIGN_HEADERS),$(SYSROOT)/include/.kernel),$(SYSROOT)/include/linux/version.h)
 
 LIB_CFLAGS := -std=gnu11 $(BASE_CFLAGS) $(LIB_RENAME) -w -DNDEBUG
-# What each byte on the wire goes through is compiled for speed of the CPU's own code.
+# What each byte on the wire goes through is the CPU's own code where the rest is denser and slower.
 FAST       := $(foreach f,hash/sha2small mac/hmac codec/dec32be codec/enc32be,$(BUILD)/bearssl/src/$(f).o)
 
 # ---- musl --------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ $(foreach lib,$(LIBS),$(eval $(call library,$(lib))))
 
 $(BUILD)/%.o: $(SOURCES)/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC_BOARD) $(LIB_CFLAGS) $(if $(filter $@,$(FAST)),-fno-lto,$(DENSE_CFLAGS)) $(LIB_INC) -c -o $@ $<
+	$(Q)$(CC_BOARD) $(LIB_CFLAGS) $(if $(DENSE_CFLAGS),$(if $(filter $@,$(FAST)),-fno-lto,$(DENSE_CFLAGS))) $(LIB_INC) -c -o $@ $<
 
 $(BUILD)/tre/tre-config.h:
 	@mkdir -p $(@D)

@@ -32,9 +32,10 @@ else
 # page between code and data need be padded for it (tests/promises_test.sh looks).
 PIE_LINK := -static -no-pie -Wl,-z,norelro -Wl,-z,common-page-size=16
 endif
+# Functions in the order of their alignment need no gaps between them.
 LINK_FLAGS := $(ABI) $(ABI_LINK) -nostdlib $(PIE_LINK) \
               -L$(SYSROOT)/lib \
-              -Wl,--gc-sections -Wl,-z,noexecstack \
+              -Wl,--gc-sections -Wl,--sort-section=alignment -Wl,-z,noexecstack \
               -Wl,-z,noseparate-code -Wl,--build-id=none -Wl,--fatal-warnings $(PAGE_SIZE_$(ARCH))
 # Without gcc's crtbeginS.o and crtendS.o: they are for C++ and for shared libraries.
 LINK_START := $(SYSROOT)/lib/$(if $(CONFIG_PIE),r)crt1.o $(SYSROOT)/lib/crti.o

@@ -8,7 +8,7 @@ LINT_FLAGS  = -std=c11 -D_GNU_SOURCE $(TEST_FLAGS) -Iinclude -Isrc -I$(O)/gen -i
 LINT_DEPS   = $(wildcard include/nefia/*.h include/nefia/*/*.h) $(O)/gen/autoconf.h $(SYSROOT)/.ready
 
 .PHONY: lint lint-tidy lint-analyzer lint-cppcheck lint-shell lint-rooms
-lint: out/.deps/lint ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the order of the rooms
+lint: $(OUT)/.deps/lint ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the order of the rooms
 	+$(Q)$(SUBMAKE) $(JOBS) -k BOARD=host lint-rooms lint-shell lint-cppcheck lint-analyzer lint-tidy
 
 lint-tidy: $(LINT_C:%=out/lint/tidy/%)
@@ -51,7 +51,7 @@ out/lint/shell.ok: $(LINT_SH)
 
 # Only what is being worked on: the C files that differ from the last commit, or those that FORMAT names.
 .PHONY: format
-format: out/.deps/lint ## Lay out the changed C files as .clang-format says (FORMAT='FILE…': these)
+format: $(OUT)/.deps/lint ## Lay out the changed C files as .clang-format says (FORMAT='FILE…': these)
 	$(Q)files='$(or $(FORMAT),$(shell git diff --name-only --diff-filter=d HEAD -- '*.c' '*.h' 2>/dev/null) \
 	    $(shell git ls-files -o --exclude-standard '*.c' '*.h' 2>/dev/null))'; \
 	set -- $$files; [ $$# -eq 0 ] || clang-format -i "$$@"

@@ -1,14 +1,4 @@
-# MIPS 24Kc, big-endian, soft float.  Debian's libgcc is hard-float: --no-warn-mismatch lets its
-# integer helpers be linked, check-fp.sh proves that no instruction of an FPU came along.
-CROSS        := mips-linux-gnu-
-# Our code and the libraries are MIPS16e, half the size. musl, whose system calls and atomics are 32-bit
-# code, and the hash stay as they are; each may call the other.
-ABI          := -EB -march=24kc -msoft-float -minterlink-mips16
-DENSE_CFLAGS := -mips16
-ABI_LINK     := -Wl,--no-warn-mismatch
-# Static programs at a fixed address call each other without a table.
-ABI_FIXED    := -mno-shared -mplt
-OPTIMIZE     := -Os
-MUSL_HOST    := mips-linux-gnu
-QEMU_USER    := qemu-mips
-DEPS         := cross-mips
+# MIPS 24Kc, big-endian.
+CROSS := mips-linux-gnu-
+CPU   := -EB -march=24kc
+include toolchain/mips32.mk

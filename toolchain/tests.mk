@@ -40,7 +40,7 @@ $(O)/test/%: $(O)/obj/tests/unit/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/libnefia.a \
 .PHONY: tests test test-unit test-san test-cross
 tests: $(TESTS:%=$(O)/test/%) $(FUZZERS:%=$(O)/replay/%)
 
-test: tests $(if $(QEMU_USER),out/.deps/emulate) ## Run the unit tests of BOARD (under qemu-user)
+test: tests $(if $(QEMU_USER),$(OUT)/.deps/emulate) ## Run the unit tests of BOARD (under qemu-user)
 	$(Q)$(RUN) $(EMULATE) $(TESTS:%=$(O)/test/%) $(FUZZERS:%=$(O)/replay/%)
 
 # A single test is for writing code: what does not compile at the moment is left out.
@@ -58,7 +58,7 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/partial.a
 test-san: ## Run the unit tests under ASan and UBSan
 	+$(Q)$(SUBMAKE) SAN=san BOARD=host test
 
-test-cross: out/.deps/emulate ## Run the unit tests of every board under qemu-user
+test-cross: $(OUT)/.deps/emulate ## Run the unit tests of every board under qemu-user
 	+$(Q)toolchain/check.sh -d out/check-cross \
 	    $(foreach b,$(filter-out host,$(BOARDS)),"$(b)=$(SUBMAKE) $(JOBS) BOARD=$(b) all test")
 
@@ -78,7 +78,7 @@ $(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/libnefia.a $
 
 .PHONY: fuzz fuzzers
 fuzzers: $(FUZZERS:%=$(O)/fuzz/%)
-fuzz: out/.deps/fuzz ## Run the libFuzzer targets, FUZZ_SECONDS each
+fuzz: $(OUT)/.deps/fuzz ## Run the libFuzzer targets, FUZZ_SECONDS each
 	+$(Q)$(SUBMAKE) SAN=fuzz BOARD=host fuzzers
 	$(Q)toolchain/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS:%=out/host-fuzz/fuzz/%)
 
@@ -86,7 +86,7 @@ fuzz: out/.deps/fuzz ## Run the libFuzzer targets, FUZZ_SECONDS each
 # The real programs, killed, cut off, on bad disks; each scenario closes with an exact account of the
 # events. FAULT_ROUNDS makes a short run, FAULT_SEED repeats one, FAULT_KEEP=1 keeps its files.
 .PHONY: test-fault fault-programs
-test-fault: out/.deps/test ## Fault injection into the real programs: kills, power cuts, full disks, corruption, floods
+test-fault: $(OUT)/.deps/test ## Fault injection into the real programs: kills, power cuts, full disks, corruption, floods
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all fault-programs
 	$(Q)$(RUN) -v $(FAULTS)
 
@@ -109,22 +109,22 @@ GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 
 .PHONY: kernel test-qemu demo bench
-kernel: out/.deps/qemu ## Fetch or build the Linux kernel that QEMU boots for BOARD
+kernel: $(OUT)/.deps/qemu ## Fetch or build the Linux kernel that QEMU boots for BOARD
 	$(Q)qemu/kernel.sh $(BOARD)
 
-test-qemu: out/.deps/qemu out/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
+test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
 	+$(Q)for b in arm-virt mips-malta mipsel-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	$(Q)$(RUN_QEMU) $(SYSTEMS)
 
-demo: out/.deps/qemu out/.deps/test ## Demo on two emulated machines: an event, a rule, an action
+demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an event, a rule, an action
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all
 	+$(Q)$(SUBMAKE) BOARD=arm-virt kernel
 	+$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
-bench: out/.deps/test ## Benchmark throughput, reaction time, idle load, start-up
+bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, idle load, start-up
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
 	$(Q)for s in $(sort $(wildcard tests/bench/*.sh)); do $$s || exit 1; done
 
@@ -133,8 +133,8 @@ PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
 
 .PHONY: check-linked budget costs
 check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and floating point
-	$(Q)toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)
-	$(Q)case $(ARCH) in mips*) toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS) ;; esac
+	$(Q)toolchain/sum.sh 'toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)' \
+	    $(if $(filter mips%,$(ARCH)),'toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS)')
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
@@ -143,15 +143,14 @@ budget: ## Compare flash, RAM and worst-case stack with the promises; pools of B
 	        if [ -z "$$program" ]; then program=$$profile; profile=; fi; \
 	        $(SUBMAKE) $(JOBS) BOARD=$$board CONFIG=$$profile "out/$$board$${profile:+-$$profile}/$$program" || exit 1; \
 	    done
-	$(Q)python3 toolchain/budget.py --details $(BUDGET_BOARD)
-	$(Q)python3 toolchain/costs.py --check --some 2
+	$(Q)toolchain/sum.sh 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' 'python3 toolchain/costs.py --check --some 2'
 
-costs: out/.deps/build ## Measure what each feature costs and write it into its help
+costs: $(OUT)/.deps/build ## Measure what each feature costs and write it into its help
 	$(Q)python3 toolchain/costs.py --write
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check
-check: out/.deps/check ## Run every test tier; the last line is the result
+check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \

@@ -7,8 +7,6 @@
 
 enum { MINUTE_MS = 60 * 1000, DAY_MS = 24 * 60 * MINUTE_MS };
 
-static const char cut_data[] = "{\"truncated\":true}";
-
 void beacon_pipeline_init(struct beacon_pipeline *p, struct loop *loop, char *data, char *line)
 {
     *p = (struct beacon_pipeline){.loop = loop, .data_buf = data, .line_buf = line};
@@ -106,7 +104,7 @@ static void keep(struct beacon_pipeline *p, const struct spool_event *e)
 static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
 {
     static const struct dedup every_part = {.parts = DEDUP_ALL};
-    const char *data = p->data.truncated ? cut_data : p->data.buf;
+    const char *data = p->data.truncated ? EVENT_CUT_DATA : p->data.buf;
 
     h->seq = p->seq + 1;
     text_init(&p->line, p->line_buf, CONFIG_EVENT_BYTES + 1);

@@ -10,8 +10,6 @@ const char *const severity_words[SEVERITY_COUNT + 1] = {
     [SEVERITY_CRITICAL] = "critical",
 };
 
-static const char cut_mark[] = "\"truncated\":true";
-
 const char *severity_text(enum severity s)
 {
     return severity_words[s];
@@ -80,7 +78,6 @@ static bool is_name(const char *s)
 
 int event_encode(struct text *out, const struct event_head *h, const char *data, size_t len)
 {
-    const char *cut = "{\"truncated\":true}";
     size_t start = out->len;
 
     if (!is_name(h->type) || !is_name(h->source) || !is_name(h->host_id))
@@ -92,7 +89,7 @@ int event_encode(struct text *out, const struct event_head *h, const char *data,
     put_line(out, h, data, len);
     if (out->truncated || out->len - start > CONFIG_EVENT_BYTES) {
         text_rewind(out, start);
-        put_line(out, h, cut, strlen(cut));
+        put_line(out, h, EVENT_CUT_DATA, sizeof EVENT_CUT_DATA - 1);
     }
     if (out->truncated || out->len - start > CONFIG_EVENT_BYTES) {
         text_rewind(out, start);
@@ -103,10 +100,11 @@ int event_encode(struct text *out, const struct event_head *h, const char *data,
 
 static bool is_marked(const struct text *t)
 {
-    const size_t len = sizeof cut_mark - 1;
+    const char *mark = EVENT_CUT_DATA + 1; /* without the braces */
+    const size_t len = sizeof EVENT_CUT_DATA - 3;
 
     for (size_t i = 0; i + len <= t->len; i++)
-        if (memcmp(t->buf + i, cut_mark, len) == 0)
+        if (memcmp(t->buf + i, mark, len) == 0)
             return true;
     return false;
 }

@@ -36,10 +36,13 @@ struct event_head {
     uint64_t suppressed; /* on the wire only if > 0 */
 };
 
+/** In the place of data that are too large for an event. */
+#define EVENT_CUT_DATA "{\"truncated\":true}"
+
 /** Append head and data to out as one line without newline, of at most CONFIG_EVENT_BYTES (out
  * needs that much room and one byte more). data: one complete JSON object without newlines or
  * duplicate members (a json_writer's output). If the line would be too long, data is replaced as a
- * whole by {"truncated":true}; producers of long text therefore bound it themselves
+ * whole by EVENT_CUT_DATA; producers of long text therefore bound it themselves
  * (event_put_text).
  * Return: bytes of the line; NEFIA_EINVAL (a name is empty or null, or data is not such an object);
  * NEFIA_ETOOBIG if even the replacement does not fit. On error out is unchanged. */
