@@ -111,13 +111,11 @@ static uint32_t open_journal(void)
         hash = hash_bytes(hash, &jobs[i].begun, sizeof jobs[i].begun);
         hash = hash_bytes(hash, jobs[i].line, jobs[i].len);
     }
-    for (uint32_t i = seen.oldest; i; i = slots[i - 1].newer)
-        for (unsigned mark = 2; mark-- > 0;) {
-            uint8_t bytes[HOST_BYTES];
-            host_store(&slots[i - 1], mark, bytes);
-            if (host_is_marked(&slots[i - 1], 0) || host_is_marked(&slots[i - 1], 1))
-                hash = hash_bytes(hash, bytes, sizeof bytes);
-        }
+    for (uint32_t i = seen.oldest; i; i = slots[i - 1].newer) {
+        uint8_t bytes[HOST_BYTES];
+        host_store(&slots[i - 1], bytes);
+        hash = hash_bytes(hash, bytes, sizeof bytes);
+    }
     return hash;
 }
 
