@@ -317,6 +317,27 @@ refuses "require_nonce: a plain sender with the shared key" "plain events of thi
 expect "require_nonce: one that speaks the link" 0 python3 tests/fake/linked.py "$port" "$dir/shared.key" free key.strict 2
 says "require_nonce: it is acknowledged" '^2 0 open$' out
 
+# ---- who has spoken the link sends nothing plainly ------------------------------------------------------------------------
+pinned="plain events of this host are not taken: the host has spoken the link (reactor.plain_hosts, nefia reactor forget)"
+hub_config pinning <<YAML
+  hmac_key_file: $dir/shared.key
+  hosts: [{host_id: only, key_file: $dir/only.key}]
+YAML
+reload_hub pinning
+refuses "pinned: a host that has spoken the link" "$pinned" free pinned shared
+stop_hub
+start_hub pinning
+refuses "pinned: also after a restart" "$pinned" free again shared
+takes "not pinned: another one" other plain shared
+refuses "its own key, without plain: true" "plain events of this host are not taken: .*plain: true" only own only
+expect "forget" 0 "$nefia" reactor forget free -c "$dir/hub.yaml"
+takes "forgotten: it may be a plain sender again" free forgotten shared
+expect "and speak the link again" 0 python3 tests/fake/linked.py "$port" "$dir/shared.key" free key.linked 1
+refuses "pinned again" "$pinned" free later shared
+sed '$a\  plain_hosts: [free]' "$dir/pinning.yaml" >"$dir/exempt.yaml"
+reload_hub exempt
+takes "reactor.plain_hosts: pinned, and taken nevertheless" free exempt shared
+
 # ---- no key shows ----------------------------------------------------------------------------------------------------
 "$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/shown"
 "$nefia" reactor events --json -c "$dir/hub.yaml" >>"$dir/shown"
