@@ -156,6 +156,34 @@ ending() {
     result "SIGTERM without a hub: how many were not sent" $?
 }
 
+acknowledged() {
+    config acknowledged ''
+    : >"$dir/hub.log"
+    start_hub link "key=$dir/key" refuse=not.wanted
+    start_beacon
+    within grep -q 'acknowledges events, signed; window 32' "$dir/run.log"
+    result "with a hub of link 2: its events are acknowledged" $?
+    emit not.wanted warning
+    emit wanted warning
+    within heard '"beacon.events_lost".*"lost":1,.*"unknown":0'
+    result "a refused event is reported as lost" $?
+    heard '"wanted"' && ! heard '"not.wanted"' && grep -q 'refused by the hub: not an event' "$dir/run.log"
+    result "a refused event: the next one is delivered, and the reason logged" $?
+    touch "$dir/hub.log.withhold"
+    stop_hub
+    start_hub link "key=$dir/key" withhold
+    emit under.way warning
+    within heard '"under.way"'
+    status_has '^  In memory  *[1-9][0-9]* events'
+    result "an event that is not acknowledged is kept" $?
+    rm "$dir/hub.log.withhold"
+    stop_beacon
+    result "SIGTERM: exit status 0" $?
+    grep -q 'all events delivered' "$dir/run.log"
+    result "SIGTERM: the acknowledgement was waited for" $?
+    stop_hub
+}
+
 rate() {
     config rate '  state_dir: '"$dir"'
 '
@@ -185,5 +213,6 @@ once
 signed
 reload
 ending
+acknowledged
 rate
 finish

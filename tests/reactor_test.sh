@@ -488,6 +488,9 @@ result "status: the table, to the byte" $?
 "$nefia" reactor events -c "$dir/peers" >"$dir/out"
 sed -n '/^Recent/,$p' "tests/golden/reactor_status.txt" | tail -n +2 | cmp - "$dir/out"
 result "events: its lower half" $?
+expect "a foreign sender that speaks the link, without a key" 0 python3 tests/fake/linked.py "$port" - prod-9 disk.usage 40
+says "more than the window has room for: all are acknowledged" '^40 0 open$' out
+expect_within "and counted" counter_is events 43
 python3 tests/fake/sender.py hold "$port" 30 >"$dir/out"
 [ "$(closed_for unproven too_many_of_peer too_often_from_peer)" -ge 22 ] && counter_is rejected.too_many_connections 0
 result "8 connections of an address, and no more, are kept" $?
