@@ -124,7 +124,7 @@ static enum session_result refused(struct session *s, const struct link_message 
     if (!spool_at_line(s->spool, (uint32_t)m->line, &item))
         return SESSION_IGNORED; /* it has left the spool since, and was counted */
     LOG_WARN("event ", DEC(item.event.id.seq), " refused by the hub: ", m->reason);
-    if (str_eq(m->reason, "below the window"))
+    if (str_eq(m->reason, LINK_BELOW))
         spool_unknown(s->spool, item.event.id);
     else
         spool_give_up(s->spool, item.event.id);
