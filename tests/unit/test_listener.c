@@ -25,6 +25,7 @@ static int room; /* units accepted; negative: no limit */
 static char lines[4096];
 static struct text seen;
 static unsigned unit_count, turns, rejects[REJECT_COUNT], loud_rejects, opened, closed;
+static const char *reject_what; /* of the last one */
 static size_t longest, bytes_of[CONNECTIONS];
 static uint64_t asked_random; /* latest argument of random_below */
 static uint64_t random_result;
@@ -133,7 +134,7 @@ static void on_rejected(void *arg, const struct addr *peer, enum reject why, con
 {
     (void)arg;
     (void)peer;
-    (void)what;
+    reject_what = what;
     rejects[why]++;
     loud_rejects += !quiet;
 }
@@ -1145,6 +1146,25 @@ TEST(a_connection_proves_itself_in_time_or_ends)
     close(hello);
 }
 
+/** A sender without a key waits for an answer to its hello. */
+TEST(a_line_without_signature_is_named)
+{
+    setup(true);
+    proves = false;
+    int fd = dial();
+    say_str(fd, "hel");
+    pass(LINK_PROVE_MS);
+    CHECK_INT(rejects[REJECT_UNPROVEN], 1);
+    CHECK(reject_what == NULL);
+    close(fd);
+    fd = dial();
+    say_str(fd, "hello\n");
+    pass(LINK_PROVE_MS);
+    CHECK_INT(rejects[REJECT_UNPROVEN], 2);
+    CHECK_STR(reject_what, "signature missing");
+    close(fd);
+}
+
 /** Even if it always has more. */
 TEST(a_flood_proves_nothing)
 {
@@ -1558,8 +1578,8 @@ TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_hello_that_comes_after_the_drain_is_not_served, closing_releases_all, disallowed_peers,
           one_connection_too_many, a_connection_proves_itself_in_time_or_ends,
           a_flood_proves_nothing, a_stalled_hub_does_not_blame_a_beacon,
-          a_deferred_unit_may_prove_its_sender, an_unproven_connection_is_evicted_at_random,
-          a_session_that_is_over_gives_way, reserved_places_are_for_known_addresses,
+          a_deferred_unit_may_prove_its_sender, a_line_without_signature_is_named,
+          an_unproven_connection_is_evicted_at_random, a_session_that_is_over_gives_way, reserved_places_are_for_known_addresses,
           strangers_displace_strangers, all_places_cannot_be_reserved,
           connections_per_peer_are_limited,
           a_64_counts_as_one_until_its_hosts_have_proved_themselves,
