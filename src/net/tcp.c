@@ -282,5 +282,11 @@ static void stream_refuse(struct stream *s)
     stream_close(s);
 }
 
-const struct stream_class tcp_stream = {stream_send, stream_receive, stream_unacknowledged,
-                                        stream_shut, stream_refuse,  stream_close};
+const struct stream_class tcp_stream = {
+    .send = stream_send,
+    .receive = stream_receive,
+    .unacknowledged = stream_unacknowledged,
+    .shut = stream_shut,
+    .refuse = stream_refuse,
+    .close = stream_close,
+};
