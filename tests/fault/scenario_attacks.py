@@ -324,6 +324,7 @@ def plain_span(rig):
     refused = {order[m["refused"]["line"] - 2] for m in said if "refused" in m}
     rig.check("plain_span: over the link what lies below the window is refused", refused == {1, 2, 3, 44}, refused)
     rig.check("plain_span: what was not acted on is reported", within(lambda: hub.unknown() == {"plainly": 4, "linked": 4}), hub.unknown())
+    rig.check("plain_span: and counted", hub.status()["unknown"] == 8, hub.status())
     closing(rig, hub, [], {(host, 7, seq) for host in ("plainly", "linked") for seq in order}, 0)
 
 
