@@ -90,6 +90,24 @@ test-fault: $(OUT)/.deps/test ## Fault injection into the real programs: kills, 
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all fault-programs
 	$(Q)$(RUN) -v $(FAULTS)
 
+# Programs with one fault of the protocol each, as the model has them: the attacks must notice. A patch is of one file.
+MUTANTS := $(patsubst tests/fault/mutants/%.patch,%,$(wildcard tests/fault/mutants/*.patch))
+# Its object takes the place of the true one, where there is that.
+mutated  = $(patsubst $(call objects,$(2)),$(O)/mutant/$(1)/mutated.o,$(call objects,$(3)))
+define mutant
+$(O)/mutant/$(1)/mutated.o: tests/fault/mutants/$(1).patch $(call objects,$(2)) $(CC_DEPENDS)
+	@mkdir -p $$(@D)
+	$$(Q)patch -s -o $$(@:.o=.c) $(2) $$<
+	$$(call say,CC $$@)
+	$$(Q)$$(CC_BOARD) $$(CFLAGS) -iquote $(dir $(2)) -c -o $$@ $$(@:.o=.c)
+$(O)/mutant/$(1)/nefia: $(call mutated,$(1),$(2),$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk
+	$$(link)
+$(O)/mutant/$(1)/nefia-beacon: $(call mutated,$(1),$(2),$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk
+	$$(link)
+fault-programs: $(O)/mutant/$(1)/nefia $(O)/mutant/$(1)/nefia-beacon
+endef
+$(foreach m,$(MUTANTS),$(eval $(call mutant,$(m),$(shell sed -n 's,^+++ b/,,p' tests/fault/mutants/$(m).patch))))
+
 # With a wall clock that a test can move.
 fault-programs: $(O)/fault/nefia $(O)/fault/nefia-beacon
 $(O)/fault/nefia: $(call objects,$(common-src) $(hub-src))

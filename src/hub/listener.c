@@ -299,7 +299,7 @@ void listener_answer(struct listener *l)
             flush(c);
         else if (c->state != CONNECTION_CLOSING && c->state != CONNECTION_DISCARDING)
             answer(c);
-        if (c->has_unit)
+        if (can_serve(c, now_of(l)))
             turn_soon(l);
     }
 }
@@ -533,6 +533,8 @@ static void settle(struct connection *c, uint64_t now)
 {
     const bool waits = can_serve(c, now);
 
+    if (owes_answer(c))
+        release(c); /* ended while its unit was deferred, which is not offered any more */
     if (!is_over(c) && !c->session.proven && now >= prove_deadline(c))
         end_unproven(c); /* also if it waits: it has had its share */
     else if (c->state == CONNECTION_ENDED && !waits && !c->held_ms)

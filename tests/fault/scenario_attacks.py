@@ -6,6 +6,8 @@
 | attack or accident | name | what must come out |
 |---|---|---|
 | acknowledgements recorded in one session, replayed in a later one | replayed_acks | nothing leaves the spool; all is acted on once |
+| events of a session in each other's place | moved_lines | the session ends; nothing is lost |
+| the hub dies while it writes its journal | killed_at_the_write | nothing was acknowledged that is not in it |
 | hub stopped while a beacon connects, then killed | stalled_hub | the beacon gives up and keeps its events |
 | the same with `require_ack: false`, the hub goes on | late_greeting | the greeting that comes late upgrades the connection |
 | silence, rubbish, another version or key in place of a hub | false_hubs | no event is sent to it |
@@ -22,6 +24,7 @@
 """
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -36,8 +39,8 @@ from rig import KEY, Beacon, Hub, Rig, Sender, account, event, free_ports, link2
 
 # ---- helpers ----
 
-def the_hub(rig, name, **more):
-    hub = Hub(rig, name, acted=name + ".acted", **more)
+def the_hub(rig, name, make=Hub, **more):
+    hub = make(rig, name, acted=name + ".acted", **more)
     hub.start()
     rig.check(name + ": the hub starts", hub.ready())
     return hub
@@ -170,12 +173,75 @@ def replayed_acks(rig):
     playing = way.mitm
     weights = mitm.WHOLE
     mitm.WHOLE = {"hub-played": 1}
+    for session, _ in list(way.mitm.sessions.values()):
+        session.close()
+    emit(rig, beacon, 2)  # the hub has not seen them
     rig.check("replayed_acks: whole recordings are played",
               within(lambda: beacon.signal(signal.SIGHUP) or playing.counts["hub-played"] >= 3, 0.2))
     rig.check("replayed_acks: nothing is taken for delivered", beacon.status()["uplink"]["delivered"] == delivered and
               beacon.status()["spool"]["events"] >= 4, beacon.status())
     mitm.WHOLE = weights
     playing.quiet()
+    closing(rig, hub, [beacon])
+
+
+def moved_lines(rig):
+    """In place of each event but a session's first one, the hub gets the one before once more: as many lines, and one event less."""
+    hub = the_hub(rig, "moved_lines")
+    way = between(rig, "moved", hub)
+    before, moved = {}, []
+
+    def repeat(session, flow, unit):
+        if flow.direction == mitm.DOWN or not unit.startswith(b'{"type":'):
+            return [unit]
+        if session in before:
+            moved.append(unit)
+        return [before.setdefault(session, unit)]
+
+    way.script = lambda session, flow, unit: [unit]
+    beacon = through(rig, "moved", hub, way)
+    beacon.start()
+    rig.check("moved_lines: the beacon delivers", beacon.ready() and within(beacon.drained))
+    way.script = repeat
+    rig.check("moved_lines: lines are moved", within(lambda: all(beacon.emit("critical") for _ in range(3)) and beacon.signal(signal.SIGHUP) or
+                                                    len(moved) >= 3, 0.2))
+    way.script = lambda session, flow, unit: [unit]
+    closing(rig, hub, [beacon])
+
+
+class PipedHub(Hub):
+    """Its log goes through a pipe, so that a limit on the size of its files spares that."""
+
+    def start(self, env=None):
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+        threading.Thread(target=self.copy, args=(self.process.stderr,), daemon=True).start()
+
+    def copy(self, pipe):
+        with pipe, open(self.log, "ab", buffering=0) as log:
+            while data := pipe.read1(65536):
+                log.write(data)
+
+
+def killed_at_the_write(rig):
+    """The kernel ends the hub at the first byte that it writes to a file from now on, or a few later, in the middle of a record."""
+    hub = the_hub(rig, "killed_at_the_write", make=PipedHub)
+    beacon = Beacon(rig, "hurried", hub)
+    beacon.start()
+    rig.check("killed_at_the_write: the beacon delivers", beacon.ready() and within(beacon.drained) and within(hub.idle))
+    died = []
+    for extra in (0, 1, 30):
+        sizes = [os.path.getsize(os.path.join(hub.state_dir, name)) for name in os.listdir(hub.state_dir)]
+        resource.prlimit(hub.process.pid, resource.RLIMIT_CORE, (0, 0))
+        resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (max(sizes) + extra,) * 2)
+        emit(rig, beacon, 1)
+        within(lambda: not hub.alive())
+        died.append(hub.process.poll())
+        hub.kill()
+        hub.start()
+        rig.check("killed_at_the_write: the hub comes back", hub.ready())
+        rig.check("killed_at_the_write: it gets the event", within(lambda: beacon.signal(signal.SIGHUP) or beacon.drained(), 0.2))
+        within(hub.idle)
+    rig.check("killed_at_the_write: it died of that", set(died) == {-signal.SIGXFSZ}, died)
     closing(rig, hub, [beacon])
 
 
@@ -258,6 +324,7 @@ def plain_span(rig):
     refused = {order[m["refused"]["line"] - 2] for m in said if "refused" in m}
     rig.check("plain_span: over the link what lies below the window is refused", refused == {1, 2, 3, 44}, refused)
     rig.check("plain_span: what was not acted on is reported", within(lambda: hub.unknown() == {"plainly": 4, "linked": 4}), hub.unknown())
+    rig.check("plain_span: and counted", hub.status()["unknown"] == 8, hub.status())
     closing(rig, hub, [], {(host, 7, seq) for host in ("plainly", "linked") for seq in order}, 0)
 
 
@@ -559,8 +626,8 @@ def insider(rig):
     closing(rig, hub, [own, shared], his, 0)  # what the victim lost is what the hub called unknown
 
 
-ATTACKS = (replayed_acks, stalled_hub, late_greeting, false_hubs, plain_span, rewritten_greeting, twins, restored_hub, replayed_plain,
-           proof_by_repetition, flood_of_connects, flood_of_events, bad_signatures, insider)
+ATTACKS = (replayed_acks, moved_lines, killed_at_the_write, stalled_hub, late_greeting, false_hubs, plain_span, rewritten_greeting, twins,
+           restored_hub, replayed_plain, proof_by_repetition, flood_of_connects, flood_of_events, bad_signatures, insider)
 
 if __name__ == "__main__":
     with Rig("attacks") as rig:

@@ -831,6 +831,34 @@ TEST(output_that_does_not_fit_is_sent_later_in_order)
     close(fd);
 }
 
+/** Units behind a refusal that the peer does not read wait for that, not in a loop. */
+TEST(a_peer_that_reads_no_answers_keeps_nothing_busy)
+{
+    const int small = 1;
+    int end;
+
+    setup(false);
+    int fd = dial();
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(connections[0].stream.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    for (int i = 0; i < 100000 && connections[0].out_len == 0; i++) {
+        CHECK_INT(send(fd, "bad\n", 4, 0), 4);
+        turn(2);
+        text_reset(&seen);
+    }
+    say_str(fd, "bad\nbad\nbad\n");
+    CHECK(connections[0].out_len > 0);
+    CHECK(connections[0].has_unit);
+    turn(3);
+    const unsigned before = turns;
+    turn(20);
+    CHECK_INT(turns, before);
+    for (int i = 0; i < 100000 && connections[0].has_unit; i++)
+        heard(fd, &end);
+    CHECK(!connections[0].has_unit);
+    close(fd);
+}
+
 /** There is room again while the journal cannot be written: what is due must wait for it. */
 TEST(room_for_output_does_not_answer_before_the_journal)
 {
@@ -942,6 +970,31 @@ TEST(sessions_can_end_others)
     say_str(fds[0], "on\n");
     CHECK_STR(lines, "end others;on;");
     close(fds[0]);
+}
+
+/** One with a deferred unit, while the journal cannot be written. */
+TEST(a_deferred_session_that_was_ended_keeps_nothing_busy)
+{
+    setup(false);
+    int fds[2] = {dial(), dial()};
+    full = true;
+    say_str(fds[0], "held\n");
+    CHECK_INT(listener.held, 1);
+    full = journal_works = false;
+    say_str(fds[1], "end others\n");
+    CHECK_INT(connections[0].session.due, SESSION_ERROR);
+    pass(HOLD_STEP_MS);
+    const unsigned before = turns;
+    turn(20);
+    CHECK_INT(turns, before);
+    CHECK_INT(listener.held, 0);
+    CHECK_STR(lines, "end others;");
+    journal_works = true;
+    listener_answer(&listener);
+    CHECK_HEARD(fds[0], "greeting\nerror\n", 0);
+    close_all(fds, 2);
+    turn(3);
+    CHECK_INT(listener.open, 0);
 }
 
 /* ---- Time ---- */
@@ -1567,10 +1620,12 @@ TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_deferred_connection_may_end, sends_what_is_due,
           a_welcome_and_a_refusal_are_said_before_the_next_unit,
           output_that_does_not_fit_is_sent_later_in_order,
+          a_peer_that_reads_no_answers_keeps_nothing_busy,
           room_for_output_does_not_answer_before_the_journal,
           an_error_arrives_before_the_connection_closes,
           a_peer_that_does_not_close_after_an_error_is_closed,
           an_error_waits_for_the_output_before_it, sessions_can_end_others,
+          a_deferred_session_that_was_ended_keeps_nothing_busy,
           incomplete_line_times_out, a_complete_unit_that_waits_does_not_time_out,
           idle_connection_is_shut_down_but_still_read,
           idle_sender_of_the_link_sends_again_what_is_discarded,

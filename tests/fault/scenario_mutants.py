@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""The attacks notice what they are for: against programs with one fault of the protocol each (mutants/NAME.patch, built by `make
+fault-programs`), the same that the model is given (tests/model), an attack of scenario_attacks.py loses events silently."""
+import os
+import subprocess
+import sys
+
+from rig import Rig
+
+MUTANTS = {
+    "nonce": ("replayed_acks", "the beacon's nonce is not in the keys"),
+    "counter": ("moved_lines", "a line's number is not under its signature"),
+    "early": ("killed_at_the_write", "acknowledged before it is in the journal"),
+}
+
+with Rig("mutants") as rig:
+    out = os.environ.get("NEFIA_OUT", "out/host")
+    script = os.path.join(os.path.dirname(__file__), "scenario_attacks.py")
+    for mutant, (attack, what) in MUTANTS.items():
+        env = {**os.environ, "NEFIA_OUT": os.path.join(out, "mutant", mutant), "FAULT_SEED": str(rig.seed)}
+        ran = subprocess.run([sys.executable, script, attack], env=env, capture_output=True, text=True)
+        lines = ran.stdout.split("\n")
+        ran_through = any(line.endswith("failed") and " passed, " in line for line in lines)
+        lost = any(line.startswith("FAIL %s: nothing is lost silently" % attack) for line in lines)
+        rig.check("%s: %s shows that %s" % (mutant, attack, what), ran.returncode == 1 and ran_through and lost,
+                  ran.stdout[-2000:] + ran.stderr[-2000:])
+    rig.finish()
