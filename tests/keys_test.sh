@@ -309,7 +309,7 @@ result "a recorded stream: nothing acts" $?
 hub_config strict <<YAML
   hmac_key_file: $dir/shared.key
   require_nonce: true
-  hosts: [{host_id: only, key_file: $dir/only.key}]
+  hosts: [{host_id: turns, key_file: $dir/new.key}, {host_id: only, key_file: $dir/only.key}]
 YAML
 reload_hub strict
 refuses "require_nonce: a plain sender" "plain events of this host are not taken" only plain only
@@ -321,7 +321,7 @@ says "require_nonce: it is acknowledged" '^2 0 open$' out
 pinned="plain events of this host are not taken: the host has spoken the link (reactor.plain_hosts, nefia reactor forget)"
 hub_config pinning <<YAML
   hmac_key_file: $dir/shared.key
-  hosts: [{host_id: only, key_file: $dir/only.key}]
+  hosts: [{host_id: turns, key_file: $dir/new.key}, {host_id: only, key_file: $dir/only.key}]
 YAML
 reload_hub pinning
 refuses "pinned: a host that has spoken the link" "$pinned" free pinned shared
