@@ -6,32 +6,34 @@ static struct hub hub;
 
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
 static const struct cli_option status_options[] = {
-    {"--json", NULL, "one JSON object, for programs"}, {.name = NULL}};
+    {"--json", NULL, CLI_HELP("one JSON object, for programs")}, {.name = NULL}};
 static const struct cli_option events_options[] = {
-    {"--json", NULL, "one JSON object a line, with the whole event"},
-    {"--follow", NULL, "follow: each event, once its actions have ended"},
+    {"--json", NULL, CLI_HELP("one JSON object a line, with the whole event")},
+    {"--follow", NULL, CLI_HELP("follow: each event, once its actions have ended")},
     {.name = NULL},
 };
 
 static const struct cli_verb verbs[] = {
     {.name = "reactor run",
      .options = run_options,
-     .help = "accept events and act on them until SIGTERM; SIGHUP reloads",
+     .help = CLI_HELP("accept events and act on them until SIGTERM; SIGHUP reloads"),
      .run = reactor_run},
-    {.name = "reactor check", .help = "check the configuration file", .run = reactor_check},
+    {.name = "reactor check",
+     .help = CLI_HELP("check the configuration file"),
+     .run = reactor_check},
     {.name = "reactor status",
      .options = status_options,
-     .help = "rules, their hits, and recent events",
+     .help = CLI_HELP("rules, their hits, and recent events"),
      .run = reactor_status},
     {.name = "reactor events",
      .options = events_options,
-     .help = "recent events, oldest first",
+     .help = CLI_HELP("recent events, oldest first"),
      .run = reactor_events},
     {.name = "reactor forget",
      .operands = "HOST",
      .least = 1,
      .most = 1,
-     .help = "forget what was received from a host, and that it speaks the link",
+     .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     {.name = NULL},
 };
@@ -40,7 +42,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_program program = {
         .name = "nefia",
-        .summary = "accepts events from beacons and runs the actions of matching rules",
+        .summary = CLI_HELP("accepts events from beacons and runs the actions of matching rules"),
         .features = NEFIA_HUB_FEATURES,
         .config = CONFIG_DEFAULT_FILE,
         .verbs = verbs,

@@ -41,9 +41,9 @@ static int unreachable(struct question *q)
     fail(q, NEFIA_EIO, "cannot reach the daemon at ", ": ");
     text_str(q->why, ERRNO(reason));
     if (reason == ENOENT || reason == ECONNREFUSED)
-        text_str(q->why, "; start it, or name its configuration with -c FILE");
+        text_str(q->why, HINTED("", "; start it, or name its configuration with -c FILE"));
     if (reason == EACCES || reason == EPERM)
-        text_str(q->why, "; ask as root or the daemon's user");
+        text_str(q->why, HINTED("", "; ask as root or the daemon's user"));
     return NEFIA_EIO;
 }
 
@@ -147,7 +147,8 @@ static int listen_to(struct question *q)
         if (n < 0 && errno == EAGAIN)
             return silent(q);
         if (n <= 0)
-            return fail(q, NEFIA_ECLOSED, "the daemon at ", " closed the connection before its answer was complete");
+            return fail(q, NEFIA_ECLOSED, "the daemon at ",
+                        " closed the connection before its answer was complete");
         q->len += (size_t)n;
         int err = take_lines(q);
         if (err < 0)

@@ -50,7 +50,7 @@ void settings_load_key(struct mac_key *k, struct config *c, const char *section,
     if (k) {
         mac_key_wipe(k);
         if (file && key)
-            text_str(&why, "hmac_key is given too; remove one of them");
+            text_str(&why, HINTED("hmac_key is given too", "; remove one of them"));
         else if (file)
             mac_key_load(k, file, &why);
         else if (key)
@@ -99,8 +99,8 @@ void settings_warn(struct config *c, const char *section, const struct privilege
         return;
     warn_of_owner(c, NULL, NULL, c->path, c->owner);
     if (c->mode & 022)
-        config_warn(c, NULL, NULL, "other users can write this file",
-                    HINT("; run: chmod go-w "), c->path, (char *)0);
+        config_warn(c, NULL, NULL, "other users can write this file", HINT("; run: chmod go-w "),
+                    c->path, (char *)0);
 }
 
 void settings_bind_user(struct privileges *p, struct config *c, const char *section, void *work,

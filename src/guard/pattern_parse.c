@@ -92,7 +92,7 @@ uint16_t tree_node(struct tree *t, enum node_kind kind, size_t at)
 
 static int no_room(struct parser *p)
 {
-    return too_big(p, p->at, 0, "too many parts; split the pattern into several rules");
+    return too_big(p, p->at, 0, HINTED("too many parts", "; split the pattern into several rules"));
 }
 
 /** Append a piece to the alternative being read. */
@@ -182,7 +182,8 @@ static int add_set(struct parser *p, uint16_t first, bool negate, size_t at)
     uint16_t i;
 
     if (n < 0)
-        return too_big(p, at, p->at - at, "too many ranges in the class; use fewer or wider ones");
+        return too_big(p, at, p->at - at,
+                       HINTED("too many ranges in the class", "; use fewer or wider ones"));
     i = tree_node(p->t, NODE_SET, at);
     if (i == 0)
         return no_room(p);
@@ -206,8 +207,9 @@ static int add_char(struct parser *p, uint32_t c, size_t at)
     uint16_t i, first = p->t->ranges;
 
     if (p->flags & FOLD && c >= 0x80)
-        return refuse(p, at, p->at - at,
-                      "(?i) supports ASCII only; list both cases in a class outside (?i)");
+        return refuse(
+            p, at, p->at - at,
+            HINTED("(?i) supports ASCII only", "; list both cases in a class outside (?i)"));
     if (p->flags & FOLD && is_letter(c)) {
         if (!set_add(p->t, c, c, true))
             return no_room(p);
@@ -280,8 +282,8 @@ static int octal_escape(struct parser *p, size_t at, uint32_t *c)
 
     if (peek(p, 0) > '7' || (peek(p, 0) != '0' && (next < '0' || next > '7')))
         return refuse(p, at, 2,
-                      "back-references are not supported, as matching would not be linear; "
-                      "repeat the expression instead");
+                      HINTED("back-references are not supported, as matching would not be linear",
+                             "; repeat the expression instead"));
     *c = 0;
     for (int i = 0; i < 3 && peek(p, 0) >= '0' && peek(p, 0) <= '7'; i++, p->at++)
         *c = *c * 8 + (uint32_t)(peek(p, 0) - '0');
@@ -297,7 +299,8 @@ static int char_escape(struct parser *p, uint32_t *c)
     const char *found = e ? strchr(names, e) : NULL;
 
     if (left(p) == 0)
-        return refuse(p, at, 1, "trailing backslash; write \\\\ for a literal backslash");
+        return refuse(p, at, 1,
+                      HINTED("trailing backslash", "; write \\\\ for a literal backslash"));
     if (is_digit(e))
         return octal_escape(p, at, c);
     if (found || e == 'x')
@@ -310,7 +313,7 @@ static int char_escape(struct parser *p, uint32_t *c)
     }
     if ((unsigned char)e >= 0x80 || is_letter((unsigned char)e))
         return refuse(p, at, 2,
-                      "unknown escape; ordinary characters need no backslash");
+                      HINTED("unknown escape", "; ordinary characters need no backslash"));
     *c = (unsigned char)e;
     p->at++;
     return 0;
@@ -341,7 +344,7 @@ static int refuse_property(struct parser *p)
         while (len < left(p) && p->t->re[p->at + len - 1] != '}')
             len++;
     return refuse(p, p->at, len,
-                  "Unicode classes are not supported; list the characters in [...]");
+                  HINTED("Unicode classes are not supported", "; list the characters in [...]"));
 }
 
 static bool is_perl_class(char c)
@@ -379,9 +382,9 @@ static int escape(struct parser *p)
     case 'Q':
         return quoted(p);
     case 'C':
-        return refuse(p, at, 2, "\\C is not supported; use . for any character");
+        return refuse(p, at, 2, HINTED("\\C is not supported", "; use . for any character"));
     case 'Z':
-        return refuse(p, at, 2, "unknown escape; use \\z or $ for the end of the text");
+        return refuse(p, at, 2, HINTED("unknown escape", "; use \\z or $ for the end of the text"));
     case 'p':
     case 'P':
         return refuse_property(p);
@@ -419,8 +422,8 @@ static int take_posix_class(struct parser *p)
                          : NEFIA_ENOTFOUND;
     if (err == NEFIA_ENOTFOUND)
         return refuse(p, p->at, end + 2,
-                      "unknown class; supported are alnum alpha ascii "
-                      "blank cntrl digit graph lower print punct space upper word xdigit");
+                      HINTED("unknown class", "; supported are alnum alpha ascii blank cntrl digit "
+                                              "graph lower print punct space upper word xdigit"));
     if (err < 0)
         return no_room(p);
     p->at += end + 2;
@@ -454,10 +457,12 @@ static int take_range(struct parser *p, size_t start)
     if (hi < lo)
         return refuse(p, at, p->at - at, "range out of order");
     if (p->flags & FOLD && hi >= 0x80)
-        return refuse(p, at, p->at - at,
-                      "(?i) supports ASCII only; list both cases in a class outside (?i)");
+        return refuse(
+            p, at, p->at - at,
+            HINTED("(?i) supports ASCII only", "; list both cases in a class outside (?i)"));
     if (!set_add(p->t, lo, hi, p->flags & FOLD))
-        return too_big(p, start, 1, "too many ranges in the class; use fewer or wider ones");
+        return too_big(p, start, 1,
+                       HINTED("too many ranges in the class", "; use fewer or wider ones"));
     return 0;
 }
 
@@ -492,8 +497,7 @@ static int class(struct parser *p)
         if (err < 0)
             return err;
     }
-    return refuse(p, start, left(p),
-                  "missing closing ]; write \\[ for a literal [");
+    return refuse(p, start, left(p), HINTED("missing closing ]", "; write \\[ for a literal ["));
 }
 
 /* ---- repetition ------------------------------------------------------------------------------ */
@@ -507,13 +511,13 @@ static int repeat(struct parser *p, uint32_t min, uint32_t max, size_t at)
     if (peek(p, 0) == '?') /* greediness does not matter for a yes-or-no match */
         p->at++;
     if (p->repeated)
-        return refuse(p, at, p->at - at, "repeated repetition; put the inner one in ( )");
+        return refuse(p, at, p->at - at,
+                      HINTED("repeated repetition", "; put the inner one in ( )"));
     if (g->last == 0)
         return refuse(p, at, p->at - at,
-                      "nothing to repeat; write \\ before a literal character");
+                      HINTED("nothing to repeat", "; write \\ before a literal character"));
     if (times * node(p, g->last)->product > REPEAT_MAX)
-        return refuse(p, at, p->at - at,
-                      "nested repetition counts multiply to more than 1000");
+        return refuse(p, at, p->at - at, "nested repetition counts multiply to more than 1000");
     i = tree_node(p->t, NODE_REP, at);
     if (i == 0)
         return no_room(p);
@@ -595,7 +599,7 @@ static int push_group(struct parser *p, size_t at, uint8_t restore)
     if (p->depth == PATTERN_DEPTH)
         return too_big(p, at, 1, "groups nested more than 16 deep");
     p->depth++;
-    *group(p) = (struct pattern_group){ .at = (uint16_t)at, .flags = restore };
+    *group(p) = (struct pattern_group){.at = (uint16_t)at, .flags = restore};
     return 0;
 }
 
@@ -625,15 +629,15 @@ static const char *why_not(char c)
     case '=':
     case '!':
     case '<':
-        return "lookahead and lookbehind are not part of RE2; write what must match";
+        return HINTED("lookahead and lookbehind are not part of RE2", "; write what must match");
     case '#':
         return "comments are not part of RE2";
     case '>':
-        return "atomic groups are not part of RE2; use (?: )";
+        return HINTED("atomic groups are not part of RE2", "; use (?: )");
     case 'P':
-        return "unsupported (?P syntax; use (?P<name>...)";
+        return HINTED("unsupported (?P syntax", "; use (?P<name>...)");
     default:
-        return "unknown flag; supported are i m s U, as in (?i) or (?i:...)";
+        return HINTED("unknown flag", "; supported are i m s U, as in (?i) or (?i:...)");
     }
 }
 
@@ -699,7 +703,7 @@ static int close_group(struct parser *p)
     uint16_t i;
 
     if (p->depth == 0)
-        return refuse(p, p->at, 1, "unmatched ); write \\) for a literal )");
+        return refuse(p, p->at, 1, HINTED("unmatched )", "; write \\) for a literal )"));
     i = end_group(p);
     if (i == 0)
         return NEFIA_ETOOBIG;
@@ -748,14 +752,14 @@ static int step(struct parser *p)
 
 int tree_parse(struct tree *t)
 {
-    struct parser p = { .t = t };
+    struct parser p = {.t = t};
 
     if (t->len > CONFIG_PATTERN_BYTES)
         return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "pattern exceeds CONFIG_PATTERN_BYTES");
     if (!utf8_valid(t->re, t->len))
         return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "pattern is not UTF-8");
     t->nodes = 1;
-    *group(&p) = (struct pattern_group){ 0 };
+    *group(&p) = (struct pattern_group){0};
     while (p.at < t->len) {
         int err = step(&p);
 
@@ -764,7 +768,7 @@ int tree_parse(struct tree *t)
     }
     if (p.depth > 0)
         return refuse(&p, group(&p)->at, 1,
-                      "missing closing ); write \\( for a literal (");
+                      HINTED("missing closing )", "; write \\( for a literal ("));
     t->root = end_group(&p);
     return t->root == 0 ? NEFIA_ETOOBIG : 0;
 }

@@ -34,14 +34,13 @@ enum mode { MODE_WORDS = 1, MODE_LINES = 2 };
 
 /* A permutation of ASCII in which \w, \d, letters, and their complements are one range each. */
 static const uint8_t rank[128] = {
-    67, 68, 69, 70, 71, 72, 73, 74, 75, 63, 127, 76, 64, 65, 77, 78,
-    79, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94,
-    66, 95, 96, 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109,
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 110, 111, 112, 113, 114, 115,
-    116, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
-    25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 117, 118, 119, 120, 62,
-    121, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50,
-    51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 122, 123, 124, 125, 126,
+    67,  68,  69,  70,  71,  72,  73,  74,  75,  63,  127, 76,  64,  65,  77, 78,  79,  80,  81,
+    82,  83,  84,  85,  86,  87,  88,  89,  90,  91,  92,  93,  94,  66,  95, 96,  97,  98,  99,
+    100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 0,   1,   2,   3,   4,  5,   6,   7,   8,
+    9,   110, 111, 112, 113, 114, 115, 116, 10,  11,  12,  13,  14,  15,  16, 17,  18,  19,  20,
+    21,  22,  23,  24,  25,  26,  27,  28,  29,  30,  31,  32,  33,  34,  35, 117, 118, 119, 120,
+    62,  121, 36,  37,  38,  39,  40,  41,  42,  43,  44,  45,  46,  47,  48, 49,  50,  51,  52,
+    53,  54,  55,  56,  57,  58,  59,  60,  61,  122, 123, 124, 125, 126,
 };
 
 static bool is_word(uint32_t c)
@@ -71,7 +70,7 @@ static void add_codes(struct codes *m, uint32_t lo, uint32_t hi)
     if (m->n > 0 && m->r[m->n - 1].hi + 1 == lo)
         m->r[m->n - 1].hi = hi;
     else
-        m->r[m->n++] = (struct pattern_range){ lo, hi };
+        m->r[m->n++] = (struct pattern_range){lo, hi};
 }
 
 static bool bit(const uint64_t bits[2], uint32_t i)
@@ -95,8 +94,8 @@ static void add_bits(struct codes *m, const uint64_t bits[2], uint32_t base)
 static struct codes map_set(struct tree *t, const struct pattern_node *n, unsigned mode)
 {
     const struct pattern_range *r = t->s->ranges + n->child;
-    struct codes m = { .r = t->s->mapped };
-    uint64_t as_is[2] = { 0 }, ranked[2] = { 0 };
+    struct codes m = {.r = t->s->mapped};
+    uint64_t as_is[2] = {0}, ranked[2] = {0};
     bool newline = false;
 
     for (size_t i = 0; i < n->count; i++)
@@ -131,7 +130,7 @@ static struct codes map_set(struct tree *t, const struct pattern_node *n, unsign
 
 static struct pattern_node unit(void)
 {
-    return (struct pattern_node){ .kind = NODE_EMPTY, .nullable = 1 };
+    return (struct pattern_node){.kind = NODE_EMPTY, .nullable = 1};
 }
 
 static void add_slots(struct pattern_node *a, uint64_t more)
@@ -181,8 +180,9 @@ static bool is_zero_width(const struct pattern_node *n, const struct pattern_nod
 
 static int too_many_states(struct tree *t, const struct pattern_node *n)
 {
-    return tree_refuse(t, NEFIA_ETOOBIG, n->at, 1,
-                       "pattern is too large with its counts expanded; use smaller counts");
+    return tree_refuse(
+        t, NEFIA_ETOOBIG, n->at, 1,
+        HINTED("pattern is too large with its counts expanded", "; use smaller counts"));
 }
 
 static int measure_rep(struct tree *t, struct pattern_node *n)
@@ -292,8 +292,8 @@ static int measure(struct tree *t, struct pattern_node *n, unsigned mode)
         if (!measure_alt(t, n))
             return tree_refuse(
                 t, NEFIA_ESYNTAX, n->at, 0,
-                "different anchors as alternatives, as in (^|$), are not supported; "
-                "use two patterns");
+                HINTED("different anchors as alternatives, as in (^|$), are not supported",
+                       "; use two patterns"));
         return 0;
     }
 }
@@ -358,7 +358,8 @@ static int frame(struct tree *t, unsigned mode)
     all = tree_node(t, NODE_SEQ, 0);
     for (uint16_t i = 0; i < n; i++) {
         if (part[i] == 0 || all == 0)
-            return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "too many parts; split the pattern into several rules");
+            return tree_refuse(t, NEFIA_ETOOBIG, 0, 0,
+                               HINTED("too many parts", "; split the pattern into several rules"));
         t->s->nodes[part[i]].next = i + 1 < n ? part[i + 1] : 0;
     }
     t->s->nodes[all].child = part[0];
@@ -372,7 +373,7 @@ static int frame(struct tree *t, unsigned mode)
 enum work_op { DO_ATOM, DO_BODY, DO_SEQ, DO_ALT, DO_COPIES, DO_OPTIONAL, DO_TEXT };
 enum text_op { T_OPEN, T_OPEN_EMPTY, T_CLOSE, T_CLOSE_OPTIONAL, T_OR, T_STAR, T_PLUS };
 
-static const char *const texts[] = { "(?:", "(?:|", ")", ")?", "|", "*", "+" };
+static const char *const texts[] = {"(?:", "(?:|", ")", ")?", "|", "*", "+"};
 
 struct writer {
     struct tree *t;
@@ -401,7 +402,7 @@ static void later(struct writer *w, enum work_op op, uint16_t node, unsigned cou
     if (w->depth >= PATTERN_WORK)
         w->full = true;
     else
-        w->t->s->work[w->depth++] = (struct pattern_work){ (uint16_t)op, node, (uint16_t)count };
+        w->t->s->work[w->depth++] = (struct pattern_work){(uint16_t)op, node, (uint16_t)count};
 }
 
 static void later_text(struct writer *w, enum text_op which)
@@ -577,9 +578,9 @@ static int write_all(struct writer *w)
         }
     }
     w->t->s->out[w->len] = L'\0'; /* TRE reads one beyond the end */
-    return w->full ? tree_refuse(
-                         w->t, NEFIA_ETOOBIG, 0, 0,
-                         "pattern is too large with its counts expanded; use smaller counts")
+    return w->full ? tree_refuse(w->t, NEFIA_ETOOBIG, 0, 0,
+                                 HINTED("pattern is too large with its counts expanded",
+                                        "; use smaller counts"))
                    : 0;
 }
 
@@ -629,14 +630,15 @@ int nfa_compile(struct pattern *p, struct tree *t)
 {
     unsigned mode = (t->asserts & (AT_WORD_EDGE | NOT_WORD_EDGE) ? MODE_WORDS : 0u) |
                     (t->line_anchors ? MODE_LINES : 0u);
-    struct writer w = { .t = t, .mode = mode };
-    regex_t re = { 0 };
+    struct writer w = {.t = t, .mode = mode};
+    regex_t re = {0};
     int err;
 
     if (t->line_anchors && t->text_anchors)
         return tree_refuse(
             t, NEFIA_ESYNTAX, 0, 0,
-            "^ or $ under (?m) cannot be combined with anchors of the whole text; use one kind");
+            HINTED("^ or $ under (?m) cannot be combined with anchors of the whole text",
+                   "; use one kind"));
     err = prepare(p, t, mode);
     if (err <= 0)
         return err;
@@ -645,10 +647,9 @@ int nfa_compile(struct pattern *p, struct tree *t)
         return err;
     err = tre_regwncomp(&re, t->s->out, w.len, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
     if (err == REG_ESPACE)
-        return tree_refuse(
-            t, NEFIA_EFULL, 0, 0,
-            "heap exhausted (CONFIG_HUB_HEAP_KB=" LITERAL(
-                CONFIG_HUB_HEAP_KB) "); raise it, or use fewer or simpler patterns");
+        return tree_refuse(t, NEFIA_EFULL, 0, 0,
+                           "heap exhausted (CONFIG_HUB_HEAP_KB=" LITERAL(
+                               CONFIG_HUB_HEAP_KB) "); raise it, or use fewer or simpler patterns");
     if (err != REG_OK)
         return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "rejected by TRE");
     p->kind = PATTERN_NFA;
@@ -659,7 +660,7 @@ int nfa_compile(struct pattern *p, struct tree *t)
 
 void nfa_free(struct pattern *p)
 {
-    regex_t re = { .value = p->u.nfa };
+    regex_t re = {.value = p->u.nfa};
 
     tre_regfree(&re);
 }
@@ -697,9 +698,9 @@ static int next_code(tre_char_t *code, unsigned *advance, void *context)
 
 int nfa_match(const struct pattern *p, const char *subject, size_t len)
 {
-    struct feed f = { .s = subject, .len = len, .mode = p->mode };
-    tre_str_source source = { .get_next_char = next_code, .context = &f };
-    regex_t re = { .value = p->u.nfa };
+    struct feed f = {.s = subject, .len = len, .mode = p->mode};
+    tre_str_source source = {.get_next_char = next_code, .context = &f};
+    regex_t re = {.value = p->u.nfa};
     int err = tre_reguexec(&re, &source, 0, NULL, 0);
 
     if (err == REG_OK)

@@ -22,7 +22,7 @@ static const struct field_list net_list = {
     .count = offsetof(struct host_item, net_count),
     .size = sizeof(struct addr_net),
     .cap = HOST_NETS,
-    .remedy = "; use a network that holds them",
+    .remedy = FIELD_HELP("; use a network that holds them"),
     .set = hub_set_net,
 };
 
@@ -34,32 +34,33 @@ static const struct field host_fields[] = {
      .min = 1,
      .max = EVENT_HOST_MAX,
      .required = true,
-     .help = "the host, as its events say it"},
+     .help = FIELD_HELP("the host, as its events say it")},
     {.name = "key_file",
      .type = FIELD_SET,
      MEMBER(keys[0]),
      .set = set_key,
-     .help = "a file with its own key; unset: the shared key"},
+     .help = FIELD_NOTE("a file with its own key; unset: the shared key")},
     {.name = "next_key_file",
      .type = FIELD_SET,
      MEMBER(keys[1]),
      .set = set_key,
-     .help = "a file with a second key that is also accepted, during rotation"},
+     .help = FIELD_NOTE("a file with a second key that is also accepted, during rotation")},
     {.name = "plain",
      .type = FIELD_BOOL,
      MEMBER(plain),
      .def = "false",
-     .help = "true: its plain events, which could be replayed, are taken although it has a key"},
+     .help = FIELD_NOTE(
+         "true: its plain events, which could be replayed, are taken although it has a key")},
     {.name = "addresses",
      .type = FIELD_LIST,
      MEMBER(nets),
      .list = &net_list,
-     .help = "addresses and networks it speaks from; empty: any"},
+     .help = FIELD_NOTE("addresses and networks it speaks from; empty: any")},
     {.name = NULL},
 };
 
 static bool keep_host(struct config *c, const struct node *n, const char *where, void *item,
-                     void *out)
+                      void *out)
 {
     const struct host_item *k = item;
     const struct hub_settings *s = out;
@@ -67,8 +68,8 @@ static bool keep_host(struct config *c, const struct node *n, const char *where,
     if (!k->host_id)
         return false;
     if (k->keys[1].set && !k->keys[0].set)
-        config_error(c, node_child(c, n, "next_key_file"), where,
-                     "next_key_file needs a key_file", (char *)0);
+        config_error(c, node_child(c, n, "next_key_file"), where, "next_key_file needs a key_file",
+                     (char *)0);
     if (!hub_settings_host(s, (struct slice){k->host_id, strlen(k->host_id)}))
         return true;
     config_error(c, node_child(c, n, "host_id"), where, "host_id: \"", k->host_id,
@@ -80,7 +81,7 @@ const struct field_list hub_host_list = {
     .count = offsetof(struct hub_settings, host_count),
     .size = sizeof(struct host_item),
     .cap = CONFIG_HOST_ITEMS,
-    .remedy = "; raise CONFIG_HOST_ITEMS",
+    .remedy = FIELD_HELP("; raise CONFIG_HOST_ITEMS"),
     .fields = host_fields,
     .keep = keep_host,
 };

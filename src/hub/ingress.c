@@ -18,30 +18,30 @@ void ingress_init(struct ingress *in, const struct clock *clock, struct pipeline
 
 static const char *reject_sentence(enum reject why)
 {
-    static const char *const sentences[REJECT_COUNT] = {
-        [REJECT_PEER] = "not in reactor.peers",
-        [REJECT_FULL] = "too many connections (CONFIG_CONNECTIONS, reactor.reserved_connections)",
-        [REJECT_PEER_FULL] = "too many connections from this address (reactor.max_connections_per_peer)",
-        [REJECT_PEER_FAST] = "too many new connections from this address",
-        [REJECT_UNPROVEN] = "no hello and no valid event yet",
-        [REJECT_TOO_LONG] = "line longer than CONFIG_EVENT_BYTES",
-        [REJECT_UNFINISHED] = "closed in the middle of a line",
-        [REJECT_TIMEOUT] = "incomplete line, timed out after 30 s",
-        [REJECT_UNSIGNED] = "signature missing",
-        [REJECT_MALFORMED] = "signature is not 64 lower-case hex digits",
-        [REJECT_WRONG] = "wrong signature",
-        [REJECT_UTF8] = "not UTF-8",
-        [REJECT_JSON] = "not JSON",
-        [REJECT_EVENT] = "not an event",
-        [REJECT_HELLO] = "malformed hello",
-        [REJECT_HOST] = "host_id does not belong to this session, key or address (reactor.hosts)",
-        [REJECT_WINDOW] = "more unacknowledged events than the window allows",
-        [REJECT_PLAIN] = "plain events of this host are not taken",
-        [REJECT_RATE] = "over the rate limit for a minute (reactor.max_events_per_sec)",
-        [REJECT_REPLACED] = "another session of this host",
-    };
+    /* as enum reject */
+    static const char sentences[] =
+        "not in reactor.peers\0"
+        "too many connections (CONFIG_CONNECTIONS, reactor.reserved_connections)\0"
+        "too many connections from this address (reactor.max_connections_per_peer)\0"
+        "too many new connections from this address\0"
+        "no hello and no valid event yet\0"
+        "line longer than CONFIG_EVENT_BYTES\0"
+        "closed in the middle of a line\0"
+        "incomplete line, timed out after 30 s\0"
+        "signature missing\0"
+        "signature is not 64 lower-case hex digits\0"
+        "wrong signature\0"
+        "not UTF-8\0"
+        "not JSON\0"
+        "not an event\0"
+        "malformed hello\0"
+        "host_id does not belong to this session, key or address (reactor.hosts)\0"
+        "more unacknowledged events than the window allows\0"
+        "plain events of this host are not taken\0"
+        "over the rate limit for a minute (reactor.max_events_per_sec)\0"
+        "another session of this host\0";
 
-    return sentences[why];
+    return word_at(sentences, why);
 }
 
 /** Log up to INGRESS_CLOSED_LINES a minute: rejected senders may reconnect at once, and a router's
@@ -390,8 +390,10 @@ static struct slice find_host(struct slice line)
     static const char name[] = "\"host_id\"";
     const struct slice none = {"", 0};
     const char *end = line.ptr + line.len;
-    const char *p = memmem(line.ptr, line.len, name, sizeof name - 1);
+    const char *p = line.ptr;
 
+    while (p && ((size_t)(end - p) < sizeof name - 1 || memcmp(p, name, sizeof name - 1) != 0))
+        p = p < end ? memchr(p + 1, '"', (size_t)(end - p - 1)) : NULL;
     if (!p)
         return none;
     p += sizeof name - 1;
@@ -479,8 +481,8 @@ static int take_plain(struct ingress *in, struct session *s, const struct link_u
     why = refuse_plain(in, item);
     if (why)
         return reject(in, s, REJECT_PLAIN, why);
-    from.unpinned = s->link.is_signed && !(item && item->plain) &&
-                    !is_plain_host(in->settings, e.host_id);
+    from.unpinned =
+        s->link.is_signed && !(item && item->plain) && !is_plain_host(in->settings, e.host_id);
     int verdict = pipeline_take(in->pipeline, &e, &from);
     if (verdict == NEFIA_EAGAIN)
         return verdict;

@@ -316,7 +316,7 @@ bool journal_dirty(const struct journal *s)
 struct source {
     int fd; /* -1: missing */
     uint64_t generation, last_row;
-    uint64_t end;  /* of the valid turns; 0: none */
+    uint64_t end; /* of the valid turns; 0: none */
     uint64_t size, damaged;
 };
 
@@ -529,7 +529,7 @@ static int replay_jobs(struct journal *s, const struct source *f)
 /* ---- Opening ---- */
 
 void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
-                const struct journal_hooks *hooks)
+                  const struct journal_hooks *hooks)
 {
     *s = (struct journal){
         .dir_fd = -1,
@@ -561,7 +561,9 @@ static int open_dir(struct journal *s, struct text *why)
 {
     if (mkdir(s->dir, 0700) < 0 && errno != EEXIST) {
         cannot(s, "make", "", why);
-        text_str(why, "; create it, or set reactor.state_dir to a directory writable by the hub");
+        text_str(
+            why,
+            HINTED("", "; create it, or set reactor.state_dir to a directory writable by the hub"));
         return NEFIA_EIO;
     }
     s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -569,7 +571,7 @@ static int open_dir(struct journal *s, struct text *why)
         s->lock_fd = openat(s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0) {
         cannot(s, "open", s->dir_fd < 0 ? "" : LOCK_NAME, why);
-        text_str(why, "; the hub's user must own reactor.state_dir");
+        text_str(why, HINTED("", "; the hub's user must own reactor.state_dir"));
         return NEFIA_EIO;
     }
     int err = file_lock(s->lock_fd);
@@ -578,7 +580,8 @@ static int open_dir(struct journal *s, struct text *why)
     if (err != NEFIA_EEXIST)
         return cannot(s, "lock", LOCK_NAME, why);
     text_str(why, s->dir);
-    text_str(why, ": in use by another hub; stop that one, or set another reactor.state_dir");
+    text_str(why, HINTED(": in use by another hub",
+                         "; stop that one, or set another reactor.state_dir"));
     return NEFIA_EIO;
 }
 
@@ -594,7 +597,7 @@ static int open_source(struct journal *s, struct source *f, const char *name, st
     else if (f->fd >= 0 && survey(s, f) == 0)
         return 0;
     cannot(s, "read", name, why);
-    text_str(why, "; move it away to start without its contents");
+    text_str(why, HINTED("", "; move it away to start without its contents"));
     return NEFIA_EIO;
 }
 
@@ -651,7 +654,7 @@ static int open_fresh(struct journal *s, struct text *why)
         text_str(why, "; events are not acknowledged until there is room");
         return 0;
     }
-    text_str(why, "; set reactor.state_dir to a directory writable by the hub");
+    text_str(why, HINTED("", "; set reactor.state_dir to a directory writable by the hub"));
     return NEFIA_EIO;
 }
 

@@ -5,36 +5,36 @@
 
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
+#include "nefia/base/text.h"
 #include "nefia/net/tcp.h"
 
 #define ACCEPTS_A_TURN 16
 
 const char *reject_name(enum reject r)
 {
-    static const char *const names[REJECT_COUNT] = {
-        [REJECT_PEER] = "peer_not_allowed",
-        [REJECT_FULL] = "too_many_connections",
-        [REJECT_PEER_FULL] = "too_many_of_peer",
-        [REJECT_PEER_FAST] = "too_often_from_peer",
-        [REJECT_UNPROVEN] = "unproven",
-        [REJECT_TOO_LONG] = "line_too_long",
-        [REJECT_UNFINISHED] = "line_unfinished",
-        [REJECT_TIMEOUT] = "line_timeout",
-        [REJECT_UNSIGNED] = "signature_missing",
-        [REJECT_MALFORMED] = "signature_malformed",
-        [REJECT_WRONG] = "signature_wrong",
-        [REJECT_UTF8] = "not_utf8",
-        [REJECT_JSON] = "not_json",
-        [REJECT_EVENT] = "not_an_event",
-        [REJECT_HELLO] = "not_a_hello",
-        [REJECT_HOST] = "wrong_host",
-        [REJECT_WINDOW] = "over_window",
-        [REJECT_PLAIN] = "plain_not_allowed",
-        [REJECT_RATE] = "over_rate",
-        [REJECT_REPLACED] = "replaced",
-    };
+    /* as enum reject */
+    static const char names[] = "peer_not_allowed\0"
+                                "too_many_connections\0"
+                                "too_many_of_peer\0"
+                                "too_often_from_peer\0"
+                                "unproven\0"
+                                "line_too_long\0"
+                                "line_unfinished\0"
+                                "line_timeout\0"
+                                "signature_missing\0"
+                                "signature_malformed\0"
+                                "signature_wrong\0"
+                                "not_utf8\0"
+                                "not_json\0"
+                                "not_an_event\0"
+                                "not_a_hello\0"
+                                "wrong_host\0"
+                                "over_window\0"
+                                "plain_not_allowed\0"
+                                "over_rate\0"
+                                "replaced\0";
 
-    return names[r];
+    return word_at(names, r);
 }
 
 void listener_init(struct listener *l, struct loop *loop, struct connection *connections,
@@ -207,8 +207,8 @@ static void ready(void *arg, short revents);
 static void watch(struct connection *c)
 {
     struct loop *loop = c->listener->loop;
-    const bool reads = is_over(c) || (c->state != CONNECTION_ENDED &&
-                                      c->used - c->at < sizeof c->bytes);
+    const bool reads =
+        is_over(c) || (c->state != CONNECTION_ENDED && c->used - c->at < sizeof c->bytes);
     const short events = (short)((reads ? POLLIN : 0) | (c->out_sent < c->out_len ? POLLOUT : 0));
 
     if (!events || c->state == CONNECTION_ENDED)
@@ -578,8 +578,7 @@ void listener_each(struct listener *l, void (*fn)(void *arg, struct session *s),
 /** May c give up its place for another? */
 static bool is_expendable(const struct connection *c)
 {
-    return c->state != CONNECTION_FREE &&
-           (!c->session.proven || c->state == CONNECTION_DISCARDING);
+    return c->state != CONNECTION_FREE && (!c->session.proven || c->state == CONNECTION_DISCARDING);
 }
 
 /** Its end says nothing about its address, which is not charged. */

@@ -26,7 +26,7 @@ static void tell(struct peers *p, int err, const char *why)
         LOG_INFO("peers_from: ", p->interface, " has ", COUNT(r->count, "peer network"));
     if (r->left_out > 0 && r->left_out != p->last_left_out)
         LOG_WARN("peers_from: networks of ", p->interface, " that do not fit: ", DEC(r->left_out),
-                 "; raise CONFIG_WIREGUARD_NETS");
+                 HINTED("", "; raise CONFIG_WIREGUARD_NETS"));
     if (r->too_wide > 0 && r->too_wide != p->last_too_wide)
         LOG_WARN("peers_from: networks of ", p->interface,
                  " that are ignored, too wide to identify a sender (over /8, IPv6 /16): ",

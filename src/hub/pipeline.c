@@ -93,8 +93,7 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
         tell_match(p, rule, e);
         return;
     }
-    recent_settle(p->recent, row, RECENT_FAILED,
-                   err == NEFIA_EFULL ? "queue full" : err_text(err));
+    recent_settle(p->recent, row, RECENT_FAILED, err == NEFIA_EFULL ? "queue full" : err_text(err));
     if (err == NEFIA_EFULL)
         tell_overflow(p, rule);
 }
@@ -136,7 +135,7 @@ static bool match(struct pipeline *p, const struct event *e)
     bool any = rules_match(p->rules, e, p->bits);
 
     if (p->rules->failed != failed)
-        LOG_ERROR("heap exhausted while matching patterns; raise CONFIG_HUB_HEAP_KB");
+        LOG_ERROR(HINTED("heap exhausted while matching patterns", "; raise CONFIG_HUB_HEAP_KB"));
     return any;
 }
 
@@ -207,7 +206,8 @@ static void record(struct pipeline *p, const struct event *e, const struct event
 {
     const uint64_t forgotten = p->seen->forgotten;
 
-    seen_take(p->seen, host ? host : seen_get(p->seen, id), from->kind, from->name, e->boot, e->seq);
+    seen_take(p->seen, host ? host : seen_get(p->seen, id), from->kind, from->name, e->boot,
+              e->seq);
     journal_seen(p->journal, id, from->kind, from->name, e->boot, e->seq);
     if (p->seen->forgotten != forgotten)
         pipeline_report(p, REPORT_EVICTED, e->host_id, e->boot, e->seq);
@@ -579,10 +579,10 @@ static void resume(struct pipeline *p, struct event *e, int index, bool begun)
     if (begun && !rule->idempotent) {
         p->unfinished++;
         recent_add(p->recent, &mark, rule->name, word, RECENT_FAILED,
-                    "started before the restart, result unknown");
+                   "started before the restart, result unknown");
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
-                 " was running when the hub stopped, result unknown; not run again "
-                 "(idempotent: true would)");
+                 HINTED(" was running when the hub stopped, result unknown",
+                        "; not run again (idempotent: true would)"));
         return;
     }
     uint64_t row = recent_add(p->recent, &mark, rule->name, word, RECENT_PENDING, NULL);
@@ -590,7 +590,7 @@ static void resume(struct pipeline *p, struct event *e, int index, bool begun)
                         e->line.len);
     if (err < 0)
         recent_settle(p->recent, row, RECENT_FAILED,
-                       err == NEFIA_EFULL ? "queue full" : err_text(err));
+                      err == NEFIA_EFULL ? "queue full" : err_text(err));
     LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
              begun ? " run again" : " resumed", " after the restart");
 }

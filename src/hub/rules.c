@@ -5,7 +5,7 @@
 #include "nefia/base/err.h"
 
 #define PATTERN_WORDS ((CONFIG_RULE_PATTERNS + 31) / 32)
-#define BIT(i) (1u << ((i) & 31))
+#define BIT(i) (1u << ((i)&31))
 
 void rules_init(struct rules *r, struct rule *rules0, struct rule *rules1,
                 struct rule_pattern *patterns, unsigned pattern_cap, struct rule_type_memo *types,
@@ -47,36 +47,37 @@ const struct field rule_fields[] = {
      .min = 1,
      .max = RULE_NAME_MAX,
      .required = true,
-     .help = "unique name, used in logs and status"},
+     .help = FIELD_HELP("unique name, used in logs and status")},
     {.name = "event_pattern",
      .type = FIELD_STRING,
      FIELD_AT(struct rule_input, event_pattern),
      .min = 0,
      .max = CONFIG_PATTERN_BYTES,
      .def = "",
-     .help = "regular expression (RE2) on the event's type; empty: all"},
+     .help = FIELD_NOTE("regular expression (RE2) on the event's type; empty: all")},
     {.name = "host_pattern",
      .type = FIELD_STRING,
      FIELD_AT(struct rule_input, host_pattern),
      .min = 0,
      .max = CONFIG_PATTERN_BYTES,
      .def = "",
-     .help = "regular expression (RE2) on the event's host_id; empty: all"},
+     .help = FIELD_NOTE("regular expression (RE2) on the event's host_id; empty: all")},
     {.name = "severity",
      .type = FIELD_WORD,
      FIELD_AT(struct rule_input, rule.least),
      .words = severity_words,
      .def = "info",
-     .help = "least severity that matches; empty: all"},
+     .help = FIELD_NOTE("least severity that matches; empty: all")},
     {.name = "idempotent",
      .type = FIELD_BOOL,
      FIELD_AT(struct rule_input, rule.idempotent),
-     .help = "may it act twice for one event? Default: true for alerts, false for commands"},
+     .help = FIELD_NOTE(
+         "may it act twice for one event? Default: true for alerts, false for commands")},
     {.name = "action",
      .type = FIELD_NODE,
      FIELD_AT(struct rule_input, action),
      .required = true,
-     .help = "the action"},
+     .help = FIELD_HELP("the action")},
     {0},
 };
 
@@ -223,7 +224,8 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
         text_init(&where, where_buf, sizeof where_buf);
         config_where_item(&where, "reactor.rules", index);
         if (s.set->count == CONFIG_RULES) {
-            config_error(c, n, where.buf, "too many rules (CONFIG_RULES=" LITERAL(CONFIG_RULES) ")", (char *)0);
+            config_error(c, n, where.buf, "too many rules (CONFIG_RULES=" LITERAL(CONFIG_RULES) ")",
+                         (char *)0);
             return NEFIA_EINVAL;
         }
         if (stage_rule(&s, n, where.buf) == NEFIA_ENOTSUP && notice)

@@ -153,26 +153,33 @@ void link_put_error(struct link *l, const char *reason, struct text *out)
 
 /* ---- Reading ---- */
 
-bool link_read_number(const struct json_doc *d, unsigned object, const char *name, uint64_t most,
-                      uint64_t *v)
+/** i: negative: absent. */
+static bool number_at(const struct json_doc *d, int i, uint64_t most, uint64_t *v)
 {
-    int i = json_member(d, object, name);
-
     if (i < 0 || json_at(d, (unsigned)i)->type != JSON_NUMBER)
         return false;
     struct slice s = json_raw(d, (unsigned)i);
     return parse_u64(s.ptr, s.len, v) >= 0 && *v <= most;
 }
 
-bool link_read_hex(const struct json_doc *d, unsigned object, const char *name, uint8_t *out,
-                   size_t n)
+static bool hex_at(const struct json_doc *d, int i, uint8_t *out, size_t n)
 {
-    int i = json_member(d, object, name);
-
     if (i < 0 || json_at(d, (unsigned)i)->type != JSON_STRING)
         return false;
     struct slice s = json_raw(d, (unsigned)i);
     return s.len == 2 * n && parse_hex(s.ptr, s.len, out, n) >= 0;
+}
+
+bool link_read_number(const struct json_doc *d, unsigned object, const char *name, uint64_t most,
+                      uint64_t *v)
+{
+    return number_at(d, json_member(d, object, name), most, v);
+}
+
+bool link_read_hex(const struct json_doc *d, unsigned object, const char *name, uint8_t *out,
+                   size_t n)
+{
+    return hex_at(d, json_member(d, object, name), out, n);
 }
 
 int link_parse(struct json_doc *d, struct slice line, struct json_token *tokens, unsigned cap)
@@ -201,18 +208,12 @@ static void read_reason(struct link_message *m, const struct json_doc *d, unsign
 /** [boot, highest, "name"] */
 static bool read_start(struct link_start *s, const struct json_doc *d, unsigned array)
 {
-    struct slice raw[3];
+    const int boot = (int)array + 1;
 
-    if (json_at(d, array)->type != JSON_ARRAY || json_at(d, array)->size != 3)
-        return false;
-    for (unsigned k = 0; k < 3; k++) {
-        if (json_at(d, array + 1 + k)->type != (k < 2 ? JSON_NUMBER : JSON_STRING))
-            return false;
-        raw[k] = json_raw(d, array + 1 + k);
-    }
-    return parse_u64(raw[0].ptr, raw[0].len, &s->boot) >= 0 &&
-           parse_u64(raw[1].ptr, raw[1].len, &s->highest) >= 0 &&
-           parse_hex(raw[2].ptr, raw[2].len, s->name, LINK_NAME) >= 0;
+    return json_at(d, array)->type == JSON_ARRAY && json_at(d, array)->size == 3 &&
+           number_at(d, boot, UINT64_MAX, &s->boot) &&
+           number_at(d, boot + 1, UINT64_MAX, &s->highest) &&
+           hex_at(d, boot + 2, s->name, LINK_NAME);
 }
 
 static bool read_starts(struct link_welcome *w, const struct json_doc *d, unsigned object)
