@@ -152,6 +152,9 @@ static void lost(struct uplink *u, const char *why, int error)
 
     if (u->line_len > 0 && u->line_sent == 0)
         in_flight--;
+    /* It was idle, which a hub ends some time: it accepts what there is. */
+    const bool idle = ACK && u->state == UPLINK_UP && in_flight == 0 &&
+                      now_ms(u) - u->since_ms >= WAIT_MOST_MS;
     LOG_WARN("connection to ", ADDR(&u->peer), " ended: ", why, "; events queued: ",
              DEC(u->spool->events));
     /* A hub that greets sends refusals instead. */
@@ -161,7 +164,9 @@ static void lost(struct uplink *u, const char *why, int error)
     u->failures++;
     /* Not twice in a row to a hub that accepted nothing. */
     if (ACK)
-        u->next_hub = u->delivered == u->delivered_before ? u->hub + 1 : 0;
+        u->next_hub = u->delivered == u->delivered_before && !idle ? u->hub + 1 : 0;
+    if (idle)
+        u->attempts = 0;
     wait(u);
 }
 

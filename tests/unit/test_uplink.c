@@ -1332,6 +1332,24 @@ TEST(the_first_hub_is_tried_again)
     uplink_stop(&uplink);
 }
 
+/** A hub closes what has been idle for an hour; that is no reason to come back later and later, when the
+ * next event may be critical, or to another one. */
+TEST(an_idle_session_that_ends_is_no_failure)
+{
+    init_acked(NULL);
+    for (unsigned ended_at_once = 0; ended_at_once < 2; ended_at_once++) {
+        connect_welcomed(&generous);
+        uplink.attempts = 9; /* such hours before */
+        fake_time.now_ms += ended_at_once ? 0 : 3600 * 1000;
+        close(peer);
+        peer = -1;
+        WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+        CHECK_INT(uplink.attempts, ended_at_once ? 10 : 1);
+        CHECK_INT(uplink.next_hub, ended_at_once);
+    }
+    uplink_stop(&uplink);
+}
+
 TEST(a_hub_that_accepted_nothing_is_not_retried_at_once)
 {
     init(NULL);
@@ -1392,6 +1410,7 @@ TEST_MAIN(only_an_acknowledgement_delivers, without_a_key_the_link_is_unsigned,
           nothing_is_sent_beyond_the_span, events_over_the_hubs_limit_are_dropped,
           no_hello_before_the_generator_is_seeded, each_session_has_its_nonce,
           a_line_cut_by_the_end_of_the_connection_is_sent_whole, a_dead_hub_is_abandoned,
+          an_idle_session_that_ends_is_no_failure,
           the_first_hub_is_tried_again, a_hub_that_accepted_nothing_is_not_retried_at_once,
           events_are_signed_and_confirmed, rejected_after_arrival_is_resent,
           a_permanently_rejected_event_is_dropped, consecutive_rejections_count,

@@ -27,8 +27,9 @@
  *
  * Addresses are tried in order, without delay; when all have failed, or a connection ends, the
  * uplink backs off: a random time between 1 s and a bound that doubles from 2 s to 5 min, and that
- * only a delivered event resets. No connection is attempted before the kernel's random number
- * generator is seeded, because a hello needs a nonce that was never used.
+ * only a delivered event resets, or the end of a session that lasted 5 min and was idle (a hub closes
+ * such ones). No connection is attempted before the kernel's random number generator is seeded,
+ * because a hello needs a nonce that was never used.
  *
  * A hub that has not greeted within 2 s, or says something else, is a plain one: with require_ack
  * the connection is given up, else events are delivered plainly until it greets. When a plain hub
