@@ -22,10 +22,17 @@ $2
 YAML
 }
 
+# start_hub MODE…: of the fake hub; "plain": it never greets.
 start_hub() {
-    python3 tests/fake/hub.py "$port" "$dir/hub.log" &
+    [ "$1" != plain ] || shift
+    python3 tests/fake/hub.py "$port" "$dir/hub.log" "$@" &
     hub_pid=$!
     within sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
+}
+
+# One that acknowledges.
+start_link_hub() {
+    start_hub link "key=$dir/key"
 }
 
 stop_hub() {

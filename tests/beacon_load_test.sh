@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 restarts() {
     config restarts ''
     : >"$dir/hub.log"
-    start_hub
+    start_link_hub
     start_beacon
     i=0
     while [ $i -lt 90 ]; do
@@ -17,7 +17,7 @@ restarts() {
         i=$((i + 1))
         if [ $((i % 30)) -eq 15 ]; then
             stop_hub
-            start_hub
+            start_link_hub
         fi
         sleep 0.05
     done
@@ -29,7 +29,7 @@ restarts() {
     kill -9 "$hub_pid"
     wait "$hub_pid" 2>/dev/null
     emit flow.test warning n=last
-    start_hub
+    start_link_hub
     within heard '"n":"last"'
     result "a hub that was killed gets the next ones" $?
     stop_beacon
@@ -42,7 +42,7 @@ scripts() {
     - {name: loud, command: "yes | head -c 10000000; exit 1", interval: 10s}
     - {name: killed, command: "kill -KILL $$", interval: 10s}
     - {name: short, command: "while :; do sleep 9; done", interval: 10s, timeout: 500ms}'
-    start_hub
+    start_link_hub
     : >"$dir/hub.log"
     start_beacon
     sed -i 's/host_id: scripts/host_id: scripts2/' "$dir/nefia.yaml"
@@ -79,7 +79,7 @@ JSON
 
 no_heap() {
     config heap '  disk_usage: {interval: 1s, warning_percent: 0.1}'
-    start_hub
+    start_link_hub
     strace -f -o "$dir/trace" "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
     strace_pid=$!
     within "$beacon" status -c "$dir/nefia.yaml"
@@ -113,7 +113,7 @@ three_quiet_seconds() {
 
 idle() {
     config idle '  disk_usage: {interval: 1h}'
-    start_hub
+    start_link_hub
     start_beacon
     within status_has '^  In memory  *0 events'
     within three_quiet_seconds

@@ -159,7 +159,7 @@ refuses "a host's key for one without" "wrong signature" free b own
 refuses "an address outside of the list" "host_id does not belong to this session, key or address (reactor.hosts)" bound c bound
 refuses "a key that nobody has" "wrong signature" own d stray
 refuses "the next key, before it is named" "wrong signature" turns a new
-hub_says "c['rejected']['wrong_host'] == 4 and c['rejected']['signature_wrong'] == 2"
+hub_says "c['rejected']['wrong_host'] == 1 and c['rejected']['signature_wrong'] == 5"
 result "each is counted by its reason" $?
 before=$(lines 'stays in force' hub.log)
 cp "$dir/open.yaml" "$dir/hub.yaml"
@@ -309,13 +309,34 @@ result "a recorded stream: nothing acts" $?
 hub_config strict <<YAML
   hmac_key_file: $dir/shared.key
   require_nonce: true
-  keys: [{host_id: only, file: $dir/only.key}]
+  hosts: [{host_id: only, key_file: $dir/only.key}]
 YAML
 reload_hub strict
-refuses "require_nonce: a plain sender" "event without the connection's nonce (reactor.require_nonce)" only plain only
-refuses "require_nonce: a plain sender with the shared key" "event without the connection's nonce" free plain shared
+refuses "require_nonce: a plain sender" "plain events of this host are not taken" only plain only
+refuses "require_nonce: a plain sender with the shared key" "plain events of this host are not taken" free plain shared
 expect "require_nonce: one that speaks the link" 0 python3 tests/fake/linked.py "$port" "$dir/shared.key" free key.strict 2
 says "require_nonce: it is acknowledged" '^2 0 open$' out
+
+# ---- who has spoken the link sends nothing plainly ------------------------------------------------------------------------
+pinned="plain events of this host are not taken: the host has spoken the link (reactor.plain_hosts, nefia reactor forget)"
+hub_config pinning <<YAML
+  hmac_key_file: $dir/shared.key
+  hosts: [{host_id: only, key_file: $dir/only.key}]
+YAML
+reload_hub pinning
+refuses "pinned: a host that has spoken the link" "$pinned" free pinned shared
+stop_hub
+start_hub pinning
+refuses "pinned: also after a restart" "$pinned" free again shared
+takes "not pinned: another one" other plain shared
+refuses "its own key, without plain: true" "plain events of this host are not taken: .*plain: true" only own only
+expect "forget" 0 "$nefia" reactor forget free -c "$dir/hub.yaml"
+takes "forgotten: it may be a plain sender again" free forgotten shared
+expect "and speak the link again" 0 python3 tests/fake/linked.py "$port" "$dir/shared.key" free key.linked 1
+refuses "pinned again" "$pinned" free later shared
+sed '$a\  plain_hosts: [free]' "$dir/pinning.yaml" >"$dir/exempt.yaml"
+reload_hub exempt
+takes "reactor.plain_hosts: pinned, and taken nevertheless" free exempt shared
 
 # ---- no key shows ----------------------------------------------------------------------------------------------------
 "$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/shown"

@@ -119,12 +119,11 @@ static enum session_result refused(struct session *s, const struct link_message 
     struct spool_item item;
 
     s->acknowledged = 0;
-    if (s->unsettled > 0)
-        s->unsettled--;
     if (!spool_at_line(s->spool, (uint32_t)m->line, &item))
-        return SESSION_IGNORED; /* it has left the spool since, and was counted */
+        return SESSION_IGNORED; /* it has left the spool since, or was refused before */
+    s->unsettled--;
     LOG_WARN("event ", DEC(item.event.id.seq), " refused by the hub: ", m->reason);
-    if (str_eq(m->reason, "below the window"))
+    if (str_eq(m->reason, LINK_BELOW))
         spool_unknown(s->spool, item.event.id);
     else
         spool_give_up(s->spool, item.event.id);

@@ -97,7 +97,7 @@ static int ask(const struct cli_args *a, struct show_question q)
     q.program = program_name;
     q.socket = hub_socket(hub);
     q.json = a->verb->options && cli_option(a, "--json") != NULL;
-    q.tokens = pool_tokens;
+    q.tokens = pool_hub_work->answer;
     q.token_cap = HUB_TOKENS;
     q.buf = (char *)pool_receive;
     q.cap = sizeof pool_receive;

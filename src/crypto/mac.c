@@ -1,5 +1,6 @@
 #include "nefia/crypto/mac.h"
 
+#include <bearssl_hash.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,12 +13,47 @@
 #include "nefia/base/wipe.h"
 #include "nefia/sys/file.h"
 
+enum { BLOCK = 64 }; /* of SHA-256 */
+
+/** The hash's state after its first block: the key, padded and XORed with pad. */
+static void first_block(const uint8_t key[BLOCK], uint8_t pad, uint8_t state[MAC_BYTES])
+{
+    uint8_t block[BLOCK];
+    br_sha256_context sha;
+
+    for (size_t i = 0; i < BLOCK; i++)
+        block[i] = key[i] ^ pad;
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, block, BLOCK);
+    br_sha256_state(&sha, state);
+    wipe(block, sizeof block);
+    wipe(&sha, sizeof sha);
+}
+
+void mac_key_set_any(struct mac_key *k, const void *key, size_t len)
+{
+    uint8_t padded[BLOCK] = {0};
+    br_sha256_context sha;
+
+    if (len <= BLOCK) {
+        memcpy(padded, key, len);
+    } else {
+        br_sha256_init(&sha);
+        br_sha256_update(&sha, key, len);
+        br_sha256_out(&sha, padded);
+        wipe(&sha, sizeof sha);
+    }
+    first_block(padded, 0x36, k->inner);
+    first_block(padded, 0x5c, k->outer);
+    wipe(padded, sizeof padded);
+    k->set = true;
+}
+
 int mac_key_set(struct mac_key *k, const void *key, size_t len)
 {
     if (len < MAC_KEY_MIN || len > MAC_KEY_MAX)
         return NEFIA_EINVAL;
-    br_hmac_key_init(&k->ctx, &br_sha256_vtable, key, len);
-    k->set = true;
+    mac_key_set_any(k, key, len);
     return 0;
 }
 
@@ -108,12 +144,16 @@ int mac_key_load(struct mac_key *k, const char *path, struct text *why)
 static void compute(const struct mac_key *k, const void *head, size_t head_len, const void *data,
                     size_t len, uint8_t mac[MAC_BYTES])
 {
-    br_hmac_context ctx;
+    br_sha256_context sha;
 
-    br_hmac_init(&ctx, &k->ctx, 0);
-    br_hmac_update(&ctx, head, head_len);
-    br_hmac_update(&ctx, data, len);
-    br_hmac_out(&ctx, mac);
+    br_sha256_init(&sha);
+    br_sha256_set_state(&sha, k->inner, BLOCK);
+    br_sha256_update(&sha, head, head_len);
+    br_sha256_update(&sha, data, len);
+    br_sha256_out(&sha, mac);
+    br_sha256_set_state(&sha, k->outer, BLOCK);
+    br_sha256_update(&sha, mac, MAC_BYTES);
+    br_sha256_out(&sha, mac);
 }
 
 static void to_hex(const uint8_t mac[MAC_BYTES], char hex[MAC_HEX])

@@ -107,7 +107,7 @@ static uint64_t random_below(uint64_t n)
 
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
 {
-    union hub_work *work = pool_work;
+    union hub_work *work = pool_hub_work;
 
     h->path = path;
     h->report = report;
@@ -118,7 +118,7 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
         h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
-               CONFIG_RULE_HOSTS, pool_pattern_scratch);
+               CONFIG_RULE_HOSTS, &pool_receive->scratch);
 }
 
 static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
@@ -138,7 +138,7 @@ static void peers_changed(void *arg)
 /** Initialise what only a running hub needs. */
 static void wire_daemon(struct hub *h)
 {
-    union hub_work *work = pool_work;
+    union hub_work *work = pool_hub_work;
 
     loop_init(&h->loop, &clock_system, pool_pollfds, pool_polled, HUB_WATCHES);
     children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
@@ -146,7 +146,7 @@ static void wire_daemon(struct hub *h)
                  pool_recent_bytes, sizeof pool_recent_bytes);
     seen_init(&h->seen, pool_seen, pool_host_chains, CONFIG_HOSTS);
     pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->recent, &h->jobs, &h->seen,
-                  &h->journal, pool_tokens);
+                  &h->journal, pool_receive->tokens);
     h->pipeline.changed = recent_changed;
     h->pipeline.acknowledge = all_safe;
     h->pipeline.refused = journal_refused;

@@ -299,7 +299,7 @@ void listener_answer(struct listener *l)
             flush(c);
         else if (c->state != CONNECTION_CLOSING && c->state != CONNECTION_DISCARDING)
             answer(c);
-        if (c->has_unit)
+        if (can_serve(c, now_of(l)))
             turn_soon(l);
     }
 }
@@ -519,13 +519,24 @@ static void end(struct connection *c)
     close_connection(c);
 }
 
+/** c has proved nothing in its time. A whole line without its second one: its sender has no key. */
+static void end_unproven(struct connection *c)
+{
+    const bool lacks_sig = is_incomplete(c) && memchr(c->bytes + c->at, '\n', c->used - c->at);
+
+    charge(c);
+    reject(c, REJECT_UNPROVEN, lacks_sig ? "signature missing" : NULL);
+}
+
 /** After the units of a turn: what has ended, what is late, when the next turn is. */
 static void settle(struct connection *c, uint64_t now)
 {
     const bool waits = can_serve(c, now);
 
+    if (owes_answer(c))
+        release(c); /* ended while its unit was deferred, which is not offered any more */
     if (!is_over(c) && !c->session.proven && now >= prove_deadline(c))
-        reject_and_charge(c, REJECT_UNPROVEN); /* also if it waits: it has had its share */
+        end_unproven(c); /* also if it waits: it has had its share */
     else if (c->state == CONNECTION_ENDED && !waits && !c->held_ms)
         end(c);
     else if (!waits && !c->held_ms && now >= deadline(c))

@@ -213,6 +213,14 @@ static void record(struct pipeline *p, const struct event *e, const struct event
         pipeline_report(p, REPORT_EVICTED, e->host_id, e->boot, e->seq);
 }
 
+/** While the journal cannot be written no action begins, and what waits for one is not overdue; nor
+ * until they have had the time to make room. */
+static bool actions_begin(const struct pipeline *p)
+{
+    return !p->unsafe &&
+           (p->unsafe_ms == 0 || clock_ms(p->clock) - p->unsafe_ms >= PIPELINE_RECOVER_MS);
+}
+
 int pipeline_take(struct pipeline *p, const struct event *e, const struct event_source *from)
 {
     enum seen_verdict v = SEEN_UNREMEMBERED;
@@ -233,7 +241,7 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
         return v;
     }
     const bool any = match(p, e);
-    if (any && !from->overdue && !has_room(p, e)) {
+    if (any && !(from->overdue && actions_begin(p)) && !has_room(p, e)) {
         p->held++;
         return NEFIA_EAGAIN;
     }

@@ -234,16 +234,26 @@ static struct window *add_window(struct host *host, enum window_kind kind,
     return w;
 }
 
+/** Clear the bits of seq from..to - 1, at most LINK_SPAN of them. */
+static void clear(struct window *w, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        const unsigned bit = from % 32;
+        const uint64_t n = to - from < 32 - bit ? to - from : 32 - bit;
+        const uint32_t ones = (uint32_t)((UINT64_C(1) << n) - 1);
+
+        w->bits[from / 32 % HOST_WORDS] &= ~(ones << bit);
+        from += n;
+    }
+}
+
 /** Raise the highest seq; what was skipped has not been received. */
 static void raise(struct window *w, uint64_t seq)
 {
-    const uint64_t by = seq - w->highest;
-
-    if (by >= LINK_SPAN)
+    if (seq - w->highest >= LINK_SPAN)
         memset(w->bits, 0, sizeof w->bits);
     else
-        for (uint64_t s = w->highest + 1; s < seq; s++)
-            w->bits[s / 32 % HOST_WORDS] &= ~(UINT32_C(1) << s % 32);
+        clear(w, w->highest + 1, seq + 1);
     w->highest = seq;
 }
 

@@ -68,15 +68,12 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why)
 
 static void put_signature(struct text *t, const struct http_request *r)
 {
-    br_hmac_key_context key;
-    br_hmac_context mac;
+    struct mac_key key;
     uint8_t out[MAC_BYTES];
 
-    br_hmac_key_init(&key, &br_sha256_vtable, r->secret, strlen(r->secret));
-    br_hmac_init(&mac, &key, 0);
-    br_hmac_update(&mac, r->body, r->body_len);
-    br_hmac_out(&mac, out);
-    wipe(&key, sizeof key);
+    mac_key_set_any(&key, r->secret, strlen(r->secret));
+    mac_sign(&key, r->body, r->body_len, out);
+    mac_key_wipe(&key);
     text_str(t, "X-Nefia-Signature: sha256=");
     text_hex(t, out, sizeof out);
     text_str(t, "\r\n");

@@ -209,37 +209,13 @@ int tcp_send(int fd, const void *data, size_t len)
     return n < 0 ? transfer_error(errno) : (int)n;
 }
 
-static int receive(int fd, void *buf, size_t cap, int flags)
+int tcp_recv(int fd, void *buf, size_t cap)
 {
-    ssize_t n = recv(fd, buf, at_most(cap), flags);
+    ssize_t n = recv(fd, buf, at_most(cap), 0);
 
     if (n == 0)
         return NEFIA_ECLOSED;
     return n < 0 ? transfer_error(errno) : (int)n;
-}
-
-int tcp_recv(int fd, void *buf, size_t cap)
-{
-    return receive(fd, buf, cap, 0);
-}
-
-int tcp_consume(int fd, void *buf, size_t len)
-{
-    size_t gone = 0;
-
-    while (gone < len) {
-        int n = receive(fd, (char *)buf + gone, len - gone, MSG_TRUNC);
-
-        if (n < 0)
-            return n;
-        gone += (size_t)n;
-    }
-    return 0;
-}
-
-int tcp_peek(int fd, void *buf, size_t cap)
-{
-    return receive(fd, buf, cap, MSG_PEEK);
 }
 
 int tcp_queued(int fd)
@@ -306,5 +282,11 @@ static void stream_refuse(struct stream *s)
     stream_close(s);
 }
 
-const struct stream_class tcp_stream = {stream_send, stream_receive, stream_unacknowledged,
-                                        stream_shut, stream_refuse,  stream_close};
+const struct stream_class tcp_stream = {
+    .send = stream_send,
+    .receive = stream_receive,
+    .unacknowledged = stream_unacknowledged,
+    .shut = stream_shut,
+    .refuse = stream_refuse,
+    .close = stream_close,
+};

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A sender of foreign make, for what a shell does badly.
 
-    sender.py hold PORT COUNT              open COUNT connections, print how many the hub keeps open: it greets those
+    sender.py hold PORT COUNT              open COUNT connections at the same time, print how many the hub has greeted
     sender.py steady PORT KEYFILE COUNT [FILE]  send signed events until there is FILE, and then COUNT; where the hub closes
                                            its side, end this connection after the event that is on its way, and go on with
                                            a new one. Prints how many were sent

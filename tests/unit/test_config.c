@@ -353,9 +353,11 @@ static void list_values(struct text *t, const struct node *n, const char *path)
     text_char(t, '\n');
 }
 
-/* What a build without YAML installs has nothing that the other example has not. */
+/* What a build without YAML installs has nothing that the other example has not, but one line: most
+ * such builds cannot wait for acknowledgements. */
 TEST(the_example_in_json_is_part_of_the_one_in_yaml)
 {
+    static const char plain[] = "beacons.require_ack=false\n";
     struct text list;
 
     setup();
@@ -363,6 +365,9 @@ TEST(the_example_in_json_is_part_of_the_one_in_yaml)
     text_init(&list, twin, sizeof twin);
     list_values(&list, config.nodes, "");
     CHECK(strstr(twin, "beacons.disk_usage.interval=5m\n") != NULL);
+    char *own = strstr(twin, plain);
+    REQUIRE(own != NULL);
+    memmove(own, own + strlen(plain), strlen(own + strlen(plain)) + 1);
     if (!IS_ENABLED(CONFIG_YAML))
         return;
     setup();

@@ -571,6 +571,32 @@ TEST(nothing_is_said_while_the_journal_cannot_be_written)
     children_kill_all(&children);
 }
 
+/** No action begins then: a queue that is full says nothing of who fills it, and what is not
+ * acknowledged is not lost in the meantime. */
+TEST(nothing_is_overdue_while_the_journal_cannot_be_written)
+{
+    setup_signed("{\"rules\":[" RULE_ONCE "]}");
+    open_state();
+    struct peer *p = welcomed(0, (struct hello){.boot = 7});
+    disk_fails = true;
+    for (unsigned i = 1; i <= 6; i++)
+        CHECK_INT(say(p, event(7, i)), 0);
+    turn();
+    p->session.overdue = true;
+    CHECK_INT(say(p, event(7, 7)), NEFIA_EAGAIN);
+    CHECK_INT(recent.last_seq, 6);
+    disk_fails = false;
+    fake.now_ms += PIPELINE_RETRY_MS;
+    turn();
+    CHECK_INT(hear(p), LINK_ACK);
+    CHECK_INT(p->got.line, 7);
+    CHECK_INT(say(p, event(7, 7)), NEFIA_EAGAIN); /* the first actions have just begun */
+    fake.now_ms += PIPELINE_RECOVER_MS;
+    CHECK_INT(say(p, event(7, 7)), 0);
+    CHECK_STR(row(7)->error, "queue full");
+    children_kill_all(&children);
+}
+
 TEST(what_came_after_the_commit_is_not_acknowledged_with_it)
 {
     setup_signed("{}");
@@ -1149,6 +1175,7 @@ TEST_MAIN(connections_are_greeted, a_session_from_hello_to_acknowledgement,
           unsure_events_act_where_it_is_harmless, unsure_is_harmless_where_nothing_acts,
           unsure_ends_with_the_event_that_it_was_said_of, a_full_queue_defers_the_line,
           a_deferred_line_stays_unsure, nothing_is_said_while_the_journal_cannot_be_written,
+          nothing_is_overdue_while_the_journal_cannot_be_written,
           what_came_after_the_commit_is_not_acknowledged_with_it, a_welcome_outlives_the_hub,
           a_forgotten_host_connects_again, an_evicted_host_connects_again, plain_events_are_taken,
           plain_events_below_the_window_are_unknown, nothing_is_parsed_before_it_is_verified,

@@ -25,6 +25,7 @@ static int room; /* units accepted; negative: no limit */
 static char lines[4096];
 static struct text seen;
 static unsigned unit_count, turns, rejects[REJECT_COUNT], loud_rejects, opened, closed;
+static const char *reject_what; /* of the last one */
 static size_t longest, bytes_of[CONNECTIONS];
 static uint64_t asked_random; /* latest argument of random_below */
 static uint64_t random_result;
@@ -133,7 +134,7 @@ static void on_rejected(void *arg, const struct addr *peer, enum reject why, con
 {
     (void)arg;
     (void)peer;
-    (void)what;
+    reject_what = what;
     rejects[why]++;
     loud_rejects += !quiet;
 }
@@ -830,6 +831,34 @@ TEST(output_that_does_not_fit_is_sent_later_in_order)
     close(fd);
 }
 
+/** Units behind a refusal that the peer does not read wait for that, not in a loop. */
+TEST(a_peer_that_reads_no_answers_keeps_nothing_busy)
+{
+    const int small = 1;
+    int end;
+
+    setup(false);
+    int fd = dial();
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(connections[0].stream.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    for (int i = 0; i < 100000 && connections[0].out_len == 0; i++) {
+        CHECK_INT(send(fd, "bad\n", 4, 0), 4);
+        turn(2);
+        text_reset(&seen);
+    }
+    say_str(fd, "bad\nbad\nbad\n");
+    CHECK(connections[0].out_len > 0);
+    CHECK(connections[0].has_unit);
+    turn(3);
+    const unsigned before = turns;
+    turn(20);
+    CHECK_INT(turns, before);
+    for (int i = 0; i < 100000 && connections[0].has_unit; i++)
+        heard(fd, &end);
+    CHECK(!connections[0].has_unit);
+    close(fd);
+}
+
 /** There is room again while the journal cannot be written: what is due must wait for it. */
 TEST(room_for_output_does_not_answer_before_the_journal)
 {
@@ -941,6 +970,31 @@ TEST(sessions_can_end_others)
     say_str(fds[0], "on\n");
     CHECK_STR(lines, "end others;on;");
     close(fds[0]);
+}
+
+/** One with a deferred unit, while the journal cannot be written. */
+TEST(a_deferred_session_that_was_ended_keeps_nothing_busy)
+{
+    setup(false);
+    int fds[2] = {dial(), dial()};
+    full = true;
+    say_str(fds[0], "held\n");
+    CHECK_INT(listener.held, 1);
+    full = journal_works = false;
+    say_str(fds[1], "end others\n");
+    CHECK_INT(connections[0].session.due, SESSION_ERROR);
+    pass(HOLD_STEP_MS);
+    const unsigned before = turns;
+    turn(20);
+    CHECK_INT(turns, before);
+    CHECK_INT(listener.held, 0);
+    CHECK_STR(lines, "end others;");
+    journal_works = true;
+    listener_answer(&listener);
+    CHECK_HEARD(fds[0], "greeting\nerror\n", 0);
+    close_all(fds, 2);
+    turn(3);
+    CHECK_INT(listener.open, 0);
 }
 
 /* ---- Time ---- */
@@ -1143,6 +1197,25 @@ TEST(a_connection_proves_itself_in_time_or_ends)
     close(repeating);
     close(half);
     close(hello);
+}
+
+/** A sender without a key waits for an answer to its hello. */
+TEST(a_line_without_signature_is_named)
+{
+    setup(true);
+    proves = false;
+    int fd = dial();
+    say_str(fd, "hel");
+    pass(LINK_PROVE_MS);
+    CHECK_INT(rejects[REJECT_UNPROVEN], 1);
+    CHECK(reject_what == NULL);
+    close(fd);
+    fd = dial();
+    say_str(fd, "hello\n");
+    pass(LINK_PROVE_MS);
+    CHECK_INT(rejects[REJECT_UNPROVEN], 2);
+    CHECK_STR(reject_what, "signature missing");
+    close(fd);
 }
 
 /** Even if it always has more. */
@@ -1547,10 +1620,12 @@ TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_deferred_connection_may_end, sends_what_is_due,
           a_welcome_and_a_refusal_are_said_before_the_next_unit,
           output_that_does_not_fit_is_sent_later_in_order,
+          a_peer_that_reads_no_answers_keeps_nothing_busy,
           room_for_output_does_not_answer_before_the_journal,
           an_error_arrives_before_the_connection_closes,
           a_peer_that_does_not_close_after_an_error_is_closed,
           an_error_waits_for_the_output_before_it, sessions_can_end_others,
+          a_deferred_session_that_was_ended_keeps_nothing_busy,
           incomplete_line_times_out, a_complete_unit_that_waits_does_not_time_out,
           idle_connection_is_shut_down_but_still_read,
           idle_sender_of_the_link_sends_again_what_is_discarded,
@@ -1558,8 +1633,8 @@ TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_hello_that_comes_after_the_drain_is_not_served, closing_releases_all, disallowed_peers,
           one_connection_too_many, a_connection_proves_itself_in_time_or_ends,
           a_flood_proves_nothing, a_stalled_hub_does_not_blame_a_beacon,
-          a_deferred_unit_may_prove_its_sender, an_unproven_connection_is_evicted_at_random,
-          a_session_that_is_over_gives_way, reserved_places_are_for_known_addresses,
+          a_deferred_unit_may_prove_its_sender, a_line_without_signature_is_named,
+          an_unproven_connection_is_evicted_at_random, a_session_that_is_over_gives_way, reserved_places_are_for_known_addresses,
           strangers_displace_strangers, all_places_cannot_be_reserved,
           connections_per_peer_are_limited,
           a_64_counts_as_one_until_its_hosts_have_proved_themselves,

@@ -759,6 +759,31 @@ TEST(a_refusal_settles_one_event)
     uplink_stop(&uplink);
 }
 
+/** A faulty hub refuses a line again and again: the count of what is in flight stays right. */
+TEST(a_line_refused_twice_counts_once)
+{
+    init_acked(NULL);
+    generous.window = 3;
+    for (int i = 0; i < 4; i++)
+        push("{\"a\":1}");
+    connect_welcomed(&generous);
+    for (int i = 0; i < 3; i++)
+        next_line();
+    for (int i = 0; i < 3; i++)
+        refuse_line(2, "not an event");
+    next_line();
+    expect_silence(); /* three are in flight */
+    acknowledge(4);
+    WAIT_FOR(delivered == 2);
+    CHECK_INT(session.unsettled, 1);
+    push("{\"b\":1}");
+    next_line();
+    acknowledge(6);
+    WAIT_FOR(delivered == 4);
+    CHECK_INT(session.unsettled, 0);
+    uplink_stop(&uplink);
+}
+
 TEST(a_smaller_window_binds_later_lines)
 {
     init_acked(NULL);
@@ -1353,6 +1378,7 @@ TEST(a_dead_hub_is_abandoned)
 }
 
 TEST_MAIN(only_an_acknowledgement_delivers, without_a_key_the_link_is_unsigned,
+          a_line_refused_twice_counts_once,
           unacknowledged_events_are_sent_again, a_refusal_settles_one_event,
           a_smaller_window_binds_later_lines, removed_events_still_count_for_the_window,
           resets_lose_nothing_with_an_acknowledging_hub, lines_of_the_hub_are_verified,

@@ -1,7 +1,6 @@
 #ifndef NEFIA_CRYPTO_MAC_H
 #define NEFIA_CRYPTO_MAC_H
 
-#include <bearssl_hmac.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,13 +17,15 @@
 /** A prepared key (both inner states precomputed). set false: no key, nothing is signed.
  * An assignment makes a second copy of the key; wipe both. */
 struct mac_key {
-    br_hmac_key_context ctx;
+    uint8_t inner[MAC_BYTES], outer[MAC_BYTES];
     bool set;
 };
 
 /** Memory: key is copied; the caller wipes its own copy.
  * Return: 0, or NEFIA_EINVAL when len is outside MAC_KEY_MIN..MAC_KEY_MAX (k unchanged). */
 int mac_key_set(struct mac_key *k, const void *key, size_t len);
+/** The same of a key of any length, for what others have agreed on with us. */
+void mac_key_set_any(struct mac_key *k, const void *key, size_t len);
 void mac_key_wipe(struct mac_key *k);
 /** Load a key from a file; one trailing newline (or CR LF) is stripped. Symbolic links are
  * followed; the target must be a regular file without access for others (mode & 007 == 0). why (may

@@ -10,6 +10,9 @@
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/status.h"
 
+/** The command line parses an event together with the daemon's record around it. */
+#define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
+
 /** Memory needed either while a configuration is read, or while events are handled. The caches of
  * the latter are emptied by every reload. */
 union hub_work {
@@ -21,12 +24,20 @@ union hub_work {
         char line[CONFIG_EVENT_BYTES];
         char own_line[CONFIG_EVENT_BYTES + 1];
     } run;
+    struct json_token answer[HUB_TOKENS]; /* of a running hub that is asked */
 };
 
 #define HUB_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/** The configuration while it is read; the answer while a running hub is asked. */
-#define HUB_RECEIVE_BYTES HUB_MAX(1024 * CONFIG_HUB_CONFIG_FILE_KB, WIREGUARD_WORK)
+/** Memory for one thing after another, each done with when the next begins: the configuration while
+ * it is read, the compilation of its patterns, the networks of WireGuard peers, an event while it is
+ * taken; or the answer of a running hub. */
+union hub_receive {
+    char bytes[HUB_MAX(1024 * CONFIG_HUB_CONFIG_FILE_KB, WIREGUARD_WORK)];
+    max_align_t aligned;
+    struct pattern_scratch scratch;
+    struct json_token tokens[CONFIG_JSON_TOKENS];
+};
 
 /** At least two events of maximum size. */
 #define HUB_RECENT_BYTES \
@@ -34,9 +45,6 @@ union hub_work {
 
 /** Frames of one turn; at least an event of maximum size and its frames. */
 #define HUB_JOURNAL_BYTES (CONFIG_EVENT_BYTES + 8192)
-
-/** The command line parses an event together with the daemon's record around it. */
-#define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
 
 /** At least one event of maximum size. */
 #define HUB_BLOCKS(kb) \

@@ -87,6 +87,8 @@ struct pipeline {
 
 /** Interval between attempts to write a failed journal. */
 #define PIPELINE_RETRY_MS 1000
+/** Nothing is overdue from a failure of the journal until this long after the last one. */
+#define PIPELINE_RECOVER_MS 10000
 
 /** All memory is the caller's and must persist; the caller sets the other members afterwards. */
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
@@ -108,7 +110,7 @@ struct event_source {
     const uint8_t *name; /* LINK_NAME bytes for a window that it makes; plain: zeros */
     bool unpinned;       /* plain: not taken from a host that is pinned to the link */
     bool unsure;         /* it may have acted before: only idempotent rules act */
-    bool overdue;        /* a full queue is no reason to defer it any more */
+    bool overdue;        /* a full queue is no reason to defer it any more, unless the journal fails */
 };
 /** Take an event that is authenticated: record it, match it, queue its actions.
  * Return: enum seen_verdict (SEEN_BELOW: nothing acts, and it is reported as unknown; SEEN_UNREMEMBERED also

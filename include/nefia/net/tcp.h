@@ -34,12 +34,6 @@ int tcp_send(int fd, const void *data, size_t len);
 /** Return: bytes (1..cap), NEFIA_EAGAIN, NEFIA_ECLOSED (orderly close or reset), NEFIA_EIO. cap >=
  * 1. */
 int tcp_recv(int fd, void *buf, size_t cap);
-/** The same without removing the bytes from the receive queue. */
-int tcp_peek(int fd, void *buf, size_t cap);
-/** Remove the first len bytes that tcp_peek put into buf from the receive queue. They are not
- * copied again (tcp(7), MSG_TRUNC), except on sockets that are not TCP. Return: 0, or as
- * tcp_recv. */
-int tcp_consume(int fd, void *buf, size_t len);
 /** Bytes sent but not yet acknowledged by the peer's kernel (tcp(7), SIOCOUTQ); 0: all have
  * arrived. Return: bytes, or NEFIA_EIO. */
 int tcp_queued(int fd);
