@@ -436,7 +436,7 @@ static void step(bool calm)
             disk_fails = !disk_fails;
         break;
     case 12:
-        if (below(30) == 0)
+        if (below(8) == 0)
             crowd();
         break;
     default:
