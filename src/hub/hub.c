@@ -128,6 +128,13 @@ static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s),
     listener_each(&h->listener, fn, fn_arg);
 }
 
+static bool may_name(void *arg, const struct addr *peer)
+{
+    struct hub *h = arg;
+
+    return admission_may_log(&h->listener.admission, peer, clock_ms(h->loop.clock));
+}
+
 static void peers_changed(void *arg)
 {
     struct hub *h = arg;
@@ -156,6 +163,7 @@ static void wire_daemon(struct hub *h)
     ingress_init(&h->ingress, &clock_system, &h->pipeline);
     h->ingress.random = random_bytes;
     h->ingress.each = each_session;
+    h->ingress.may_name = may_name;
     h->ingress.arg = h;
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&h->pipeline);
     journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &journal_hooks);

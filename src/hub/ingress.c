@@ -77,7 +77,7 @@ static void rejected(void *arg, const struct addr *peer, enum reject why, const 
 /** The connection ends; a sender that speaks the link is told why. */
 static int reject(struct ingress *in, struct session *s, enum reject why, const char *what)
 {
-    rejected(in, &s->peer, why, what, false);
+    rejected(in, &s->peer, why, what, !in->may_name(in->arg, &s->peer));
     if (s->link.state == LINK_NEW)
         return NEFIA_EAUTH;
     s->due = SESSION_ERROR;
@@ -227,7 +227,7 @@ struct ending {
 /** Nothing more of it is taken; it is told why. */
 static void end_session(struct ingress *in, struct session *s, enum reject why, const char *what)
 {
-    rejected(in, &s->peer, why, what, false);
+    rejected(in, &s->peer, why, what, !in->may_name(in->arg, &s->peer));
     s->due = SESSION_ERROR;
     s->reason = what ? what : reject_sentence(why);
 }

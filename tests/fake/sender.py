@@ -7,6 +7,8 @@
                                            a new one. Prints how many were sent
     sender.py raw PORT FILE…               send each file's bytes over a connection of its own, print "closed" when the hub
                                            closes it, "open" when it never does
+
+SOURCE in the environment is the address to send from.
 """
 import hashlib
 import hmac
@@ -16,6 +18,7 @@ import sys
 import time
 
 port = int(sys.argv[2])
+source = (os.environ["SOURCE"], 0) if "SOURCE" in os.environ else None
 NEVER = 600  # seconds: what has not come until then does not come
 
 
@@ -23,7 +26,7 @@ def connect():
     deadline = time.time() + NEVER
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=NEVER)
+            return socket.create_connection(("127.0.0.1", port), timeout=NEVER, source_address=source)
         except OSError:
             if time.time() > deadline:
                 raise
@@ -45,7 +48,7 @@ def is_closed(s):
 def connect_once():
     """None: refused so quickly that already the connect saw it."""
     try:
-        return socket.create_connection(("127.0.0.1", port), timeout=NEVER)
+        return socket.create_connection(("127.0.0.1", port), timeout=NEVER, source_address=source)
     except ConnectionResetError:
         return None
 

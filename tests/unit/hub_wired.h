@@ -152,6 +152,14 @@ static void answer_all(void *arg)
             answer(&peers[i]);
 }
 
+/** As if each were named for the first time. */
+static bool may_name(void *arg, const struct addr *peer)
+{
+    (void)arg;
+    (void)peer;
+    return true;
+}
+
 static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
 {
     (void)arg;
@@ -186,6 +194,7 @@ static inline void wire(void)
     ingress.settings = &settings;
     ingress.random = random_bytes;
     ingress.each = each_session;
+    ingress.may_name = may_name;
     hooks = ingress_listener_hooks(&ingress);
     memset(peers, 0, sizeof peers);
     changes = retries = 0;

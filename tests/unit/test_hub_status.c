@@ -42,6 +42,13 @@ static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s),
     fn(fn_arg, &session);
 }
 
+static bool may_name(void *arg, const struct addr *peer)
+{
+    (void)arg;
+    (void)peer;
+    return true;
+}
+
 static void setup(const char *rules_json)
 {
     fixture_init(&rules);
@@ -61,6 +68,7 @@ static void setup(const char *rules_json)
     ingress_init(&ingress, &fake.clock, &pipeline);
     ingress.settings = &settings;
     ingress.each = each_session;
+    ingress.may_name = may_name;
     listener.loop = &loop;
 }
 

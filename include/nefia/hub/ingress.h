@@ -33,6 +33,8 @@ struct ingress {
     int (*random)(void *buf, size_t len);
     /** Visit all sessions; fn may set their `due`. */
     void (*each)(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg);
+    /** May the address be named in the log? Then not again for a minute. */
+    bool (*may_name)(void *arg, const struct addr *peer);
     void *arg;
 };
 
