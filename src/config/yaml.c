@@ -458,7 +458,7 @@ static void read_plain(struct yaml *y, bool flow)
     for (int c; !is_eol(c = peek(y, 0)) && !at_colon(y);) {
         if ((c == '#' && y->text.len > end) || (flow && is_bracket_or_comma(c)))
             break;
-        if (flow && c == ':' && is_bracket_or_comma(peek(y, 1)))
+        if (flow && c == ':' && (is_bracket_or_comma(peek(y, 1)) || peek(y, 1) == '?'))
             refuse_here(y, NO_SPACE);
         keep(y);
         if (!is_blank(c))

@@ -45,6 +45,7 @@ static const struct {
     {"a: [b]: c\n", 1, "a second `: ` on the line"},
     {"action: {type:exec}\n", 1, "no space after the colon"},
     {"action: {type:exec, command: b}\n", 1, "no space after the colon"},
+    {"action: {type: b:?c}\n", 1, "no space after the colon"},
     {"action: {type}\n", 1, "a key without a colon"},
     {"action: {\n  type: a,\n  command\n}\n", 3, "a key without a colon"},
     {": a\n", 1, "a colon without a key"},
