@@ -388,11 +388,20 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
     return true;
 }
 
+/** Begins behind the last one that was emitted: where actions have little room, no report waits for
+ * others that come anew in each turn. */
 static void emit_reports(struct pipeline *p)
 {
-    for (unsigned i = 0; i < PIPELINE_REPORTS; i++)
-        if (p->reports[i].count > 0 && emit_report(p, &p->reports[i]))
-            p->reports[i].count = 0;
+    const unsigned first = p->next_report;
+
+    for (unsigned i = 0; i < PIPELINE_REPORTS; i++) {
+        struct pending_report *r = &p->reports[(first + i) % PIPELINE_REPORTS];
+
+        if (r->count == 0 || !emit_report(p, r))
+            continue;
+        r->count = 0;
+        p->next_report = (first + i + 1) % PIPELINE_REPORTS;
+    }
 }
 
 /* ---- The end of a turn ---- */

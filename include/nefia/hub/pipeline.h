@@ -62,6 +62,7 @@ struct pipeline {
     uint32_t bits[RULE_WORDS]; /* rules that match the current event */
     struct known_host known[PIPELINE_KNOWN]; /* indexed by hash of host_id */
     struct pending_report reports[PIPELINE_REPORTS];
+    unsigned next_report; /* emitted first */
     uint64_t own_seq;
     uint64_t report_logged_ms[REPORT_KINDS]; /* 0: never */
     char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */
