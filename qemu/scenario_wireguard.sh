@@ -109,7 +109,7 @@ actions_still_run() {
     on hub "sed -i 's|^  peers_from: .*|  peers: [127.0.0.0/8]|' /etc/nefia/nefia.yaml; signal HUP reactor"
     must "peers instead of peers_from" seen hub '^reactor: .*reloaded'
     key=$(cat "$run/hmac.key")
-    event='{"type":"disk.usage","source":"x","host_id":"router","timestamp":"2026-03-10T15:30:00Z","severity":"critical","data":{"path":"/"}}'
+    event='{"type":"disk.usage","source":"x","host_id":"router-script","timestamp":"2026-03-10T15:30:00Z","severity":"critical","data":{"path":"/"}}'
     signature=$(printf %s "$event" | openssl dgst -sha256 -hmac "$key" | sed 's/.* //')
     on hub "printf '%s\\n%s\\n' '$event' $signature | nc 127.0.0.1 9500" || true
     check "a command runs as the user" seen hub '^reactor: .*rule disk-full: exec'
