@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -13,6 +12,7 @@
 #include "nefia/sys/file.h"
 #include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
+#include "nefia/sys/random.h"
 #include "nefia/sys/seccomp.h"
 #include "nefia/event/settings.h"
 
@@ -23,37 +23,13 @@ enum {
     DRAIN_MS = 5 * 1000,
     BOOT_RANDOM_BITS = 33,
     BOOT_COUNT_MASK = (1 << 20) - 1,
+    SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
 };
 
 static const char boot_name[] = "boot";
 
 /* ---- Wiring ---- */
-
-/** For nonces: none before the kernel's generator is seeded. */
-static int random_bytes(void *buf, size_t len)
-{
-    return getrandom(buf, len, GRND_NONBLOCK) == (ssize_t)len ? 0 : NEFIA_EIO;
-}
-
-/** For what needs no secret: before that, the clocks serve. */
-static uint64_t random_number(void)
-{
-    struct timespec t;
-    uint64_t v;
-
-    if (random_bytes(&v, sizeof v) == 0)
-        return v;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)(uint32_t)t.tv_nsec * 2654435769u +
-           ((uint64_t)clock_unix(&clock_system) << 32);
-}
-
-/** n at most UINT32_MAX. */
-static uint64_t random_below(uint64_t n)
-{
-    return (random_number() & UINT32_MAX) * n >> 32;
-}
 
 static void event_queued(void *arg)
 {
@@ -407,6 +383,8 @@ int beacon_run(struct beacon *b)
     int err;
 
     text_init(&why, buf, sizeof buf);
+    if (IS_ENABLED(CONFIG_BEACON_ACK))
+        random_wait(SEED_MS);
     const struct privileges_needs needs = own_needs(b, beacon_loaded(b));
     if (IS_ENABLED(CONFIG_PRIVILEGES))
         privileges_prepare(&beacon_loaded(b)->user, &needs);

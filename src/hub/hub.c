@@ -4,7 +4,6 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "nefia/sys/cli.h"
@@ -12,6 +11,7 @@
 #include "nefia/base/wipe.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
+#include "nefia/sys/random.h"
 #include "nefia/sys/seccomp.h"
 #include "nefia/event/settings.h"
 #include "nefia/net/tcp.h"
@@ -22,6 +22,7 @@
 #define BACKLOG 64
 #define DRAIN_STEP_MS 20u
 #define SEED_MS 500u
+#define SEED_MOST_MS 5000u /* to wait at start-up for the kernel's random numbers */
 #define LISTEN_STEP_MS 50
 #define LISTEN_WAIT_MS 1000 /* at start-up, if the port is in use */
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to finish */
@@ -89,20 +90,6 @@ static void room_again(void *arg)
 
     if (h->listener.held > 0 && !h->pipeline.unsafe)
         timer_start(&h->loop, &h->again, 0, try_again, h);
-}
-
-static int random_bytes(void *buf, size_t len)
-{
-    return getrandom(buf, len, GRND_NONBLOCK) == (ssize_t)len ? 0 : NEFIA_EIO;
-}
-
-/** n at most UINT32_MAX; 0 without random numbers. */
-static uint64_t random_below(uint64_t n)
-{
-    uint64_t v = 0;
-
-    (void)random_bytes(&v, sizeof v);
-    return (v & UINT32_MAX) * n >> 32;
 }
 
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
@@ -506,6 +493,7 @@ static void begin_serving(void *arg)
 int hub_run(struct hub *h)
 {
     wire_daemon(h);
+    random_wait(SEED_MOST_MS);
     if (!staged(h)->enabled) {
         LOG_ERROR("reactor.enabled is false in ", h->path);
         return CLI_WRONG;
