@@ -15,18 +15,6 @@ enum {
     SPOOL_FILE_KB_MIN = (4 * CONFIG_EVENT_BYTES + 1023) / 1024, /* so that any event has room */
 };
 
-static void bind_host(struct beacon_settings *s, const char *host_id)
-{
-    struct utsname u;
-
-    s->host_id = host_id;
-    if (host_id)
-        return;
-    uname(&u);
-    memcpy(s->hostname, u.nodename, sizeof s->hostname);
-    s->host_id = s->hostname[0] ? s->hostname : "localhost";
-}
-
 /** Its last digits may be meant for a port. */
 static bool bare_ipv6(const char *value)
 {
@@ -160,7 +148,7 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
 
     memset(s, 0, sizeof *s);
     settings_bind_root(&root, c);
-    bind_host(s, root.host_id);
+    s->host_id = settings_host_id(&root, s->hostname);
     config_bind(c, root.beacons, "beacons", beacon_fields, s);
     if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
         config_error(c, node_child(c, root.beacons, "require_ack"), "beacons.require_ack",

@@ -287,7 +287,6 @@ static void welcome(const struct ingress *in, struct session *s, struct text *ou
         w.start_count++;
     }
     link_hub_welcome(&s->link, &w, out);
-    s->acked = 1;
 }
 
 /* ---- Events of a session ---- */
@@ -601,10 +600,8 @@ static void answer(void *arg, struct session *s, struct text *out)
         link_hub_refuse(l, l->lines_in, s->reason, INGRESS_WINDOW, out);
     else
         link_hub_ack(l, l->lines_in, INGRESS_WINDOW, out);
-    if (s->due == SESSION_ACK) {
-        s->acked = l->lines_in;
+    if (s->due == SESSION_ACK)
         s->unsettled = 0;
-    }
     s->due = s->due == SESSION_REFUSE ? SESSION_ACK : SESSION_IDLE;
 }
 

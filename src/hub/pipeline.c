@@ -299,11 +299,6 @@ bool pipeline_forget(struct pipeline *p, struct slice host_id)
     return true;
 }
 
-const struct host *pipeline_find(struct pipeline *p, struct slice host_id)
-{
-    return seen_find(p->seen, pipeline_host(p, host_id));
-}
-
 /* ---- What the hub says of itself ---- */
 
 /** Where one of that kind and host is counted. A flood of one kind leaves room for the others. */

@@ -56,12 +56,14 @@ int file_lock(int fd)
 
 /* ---- Reading ---- */
 
-long file_fill(int fd, void *buf, size_t cap)
+/** at: where to read; null: at the descriptor's own position. */
+static long fill(int fd, const uint64_t *at, void *buf, size_t cap)
 {
     size_t len = 0;
 
     while (len < cap) {
-        ssize_t n = read(fd, (char *)buf + len, cap - len);
+        char *to = (char *)buf + len;
+        ssize_t n = at ? pread(fd, to, cap - len, (off_t)(*at + len)) : read(fd, to, cap - len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -74,22 +76,14 @@ long file_fill(int fd, void *buf, size_t cap)
     return (long)len;
 }
 
+long file_fill(int fd, void *buf, size_t cap)
+{
+    return fill(fd, NULL, buf, cap);
+}
+
 long file_fill_at(int fd, uint64_t at, void *buf, size_t cap)
 {
-    size_t len = 0;
-
-    while (len < cap) {
-        ssize_t n = pread(fd, (char *)buf + len, cap - len, (off_t)(at + len));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return NEFIA_EIO;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (long)len;
+    return fill(fd, &at, buf, cap);
 }
 
 static long read_all(int fd, void *buf, size_t cap)

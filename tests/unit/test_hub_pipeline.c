@@ -81,7 +81,7 @@ TEST(a_full_queue_shows_in_the_row)
     CHECK_INT(take(event(1, 7)), NEFIA_EAGAIN);
     CHECK_INT(recent.last_seq, 6); /* nothing was done */
     CHECK_INT(pipeline.events, 6);
-    CHECK_INT(seen_judge(pipeline_find(&pipeline, (struct slice){"web", 3}), WINDOW_PLAIN, 1, 7),
+    CHECK_INT(seen_judge(seen_find(&seen, pipeline_host(&pipeline, (struct slice){"web", 3})), WINDOW_PLAIN, 1, 7),
               SEEN_NEW);
     CHECK_INT(take(event(1, 6)), SEEN_DUPLICATE); /* needs no room */
     CHECK_INT(pipeline_take(&pipeline, decode(event(1, 7)), &overdue), SEEN_NEW);

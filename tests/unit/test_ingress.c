@@ -628,7 +628,7 @@ TEST(a_welcome_outlives_the_hub)
     CHECK_INT(p->got.welcome.start_count, 1);
     CHECK(p->got.welcome.starts[0].boot == 7 && p->got.welcome.starts[0].highest == 0);
     CHECK_MEM(p->got.welcome.starts[0].name, name, LINK_NAME);
-    CHECK(pipeline_find(&pipeline, (struct slice){"web", 3})->pinned);
+    CHECK(seen_find(&seen, pipeline_host(&pipeline, (struct slice){"web", 3}))->pinned);
     CHECK_INT(say(p, event(8, 5)), 0);
     turn();
     CHECK_INT(hear(p), LINK_ACK);
@@ -683,7 +683,7 @@ TEST(an_evicted_host_connects_again)
         struct peer *q = welcomed(1, (struct hello){.host = name, .boot = 1});
         leave(q);
     }
-    CHECK(!pipeline_find(&pipeline, (struct slice){"web", 3}));
+    CHECK(!seen_find(&seen, pipeline_host(&pipeline, (struct slice){"web", 3})));
     CHECK_INT(seen.forgotten, 1);
     CHECK(strstr(row_line(recent.last_seq), "\"type\":\"hub.hosts_evicted\"") != NULL);
     CHECK_INT(hear(p), LINK_ACK);
@@ -911,13 +911,13 @@ TEST(without_keys_nothing_is_pinned)
     setup("{}");
     struct peer *p = welcomed(0, (struct hello){.boot = 7});
     CHECK_INT(say_plain(come(1), NULL, event(8, 1)), 0);
-    CHECK(!pipeline_find(&pipeline, (struct slice){"web", 3})->pinned);
+    CHECK(!seen_find(&seen, pipeline_host(&pipeline, (struct slice){"web", 3}))->pinned);
     /* And a pin from when there was a key is neither ended nor in the way. */
     seen_get(&seen, p->session.host)->pinned = true;
     CHECK_INT(say_plain(come(1), NULL, event(8, 2)), 0);
     p = welcomed(0, (struct hello){.boot = 7, .plain = true});
     CHECK_INT(say(p, event(7, 1)), 0);
-    CHECK(pipeline_find(&pipeline, (struct slice){"web", 3})->pinned);
+    CHECK(seen_find(&seen, pipeline_host(&pipeline, (struct slice){"web", 3}))->pinned);
 }
 
 TEST(a_late_hello_upgrades)

@@ -123,8 +123,6 @@ struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h
 void pipeline_unpin(struct pipeline *p, const uint8_t id[SESSION_HOST]);
 /** Clear what is known of a host. Return: false if nothing is. */
 bool pipeline_forget(struct pipeline *p, struct slice host_id);
-/** The host's record, or null. */
-const struct host *pipeline_find(struct pipeline *p, struct slice host_id);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);

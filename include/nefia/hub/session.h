@@ -24,8 +24,7 @@ struct session {
     struct link link;          /* state NEW: plain, or nothing was said yet */
     enum session_due due;
     const char *reason;        /* SESSION_REFUSE, SESSION_ERROR: a constant phrase */
-    uint64_t acked;            /* number of the last line acknowledged, or refused */
-    unsigned unsettled;        /* events since, which count in the window */
+    unsigned unsettled;        /* events since the last acknowledgement, which count in the window */
     uint8_t host[SESSION_HOST]; /* of the hello; zero before */
     uint8_t name[LINK_NAME];   /* of the windows that it makes: the beginning of the hello's nonce */
     bool known;                /* the hello's start had a window before */
