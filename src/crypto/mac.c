@@ -144,25 +144,33 @@ int mac_key_load(struct mac_key *k, const char *path, struct text *why)
 static void compute(const struct mac_key *k, const void *head, size_t head_len, const void *data,
                     size_t len, uint8_t mac[MAC_BYTES])
 {
+    /* The outer hash's second and last block, padded: 0x300 bits have gone before its end. */
+    uint8_t last[BLOCK] = {[MAC_BYTES] = 0x80, [BLOCK - 2] = 3};
     br_sha256_context sha;
 
     br_sha256_init(&sha);
     br_sha256_set_state(&sha, k->inner, BLOCK);
     br_sha256_update(&sha, head, head_len);
     br_sha256_update(&sha, data, len);
-    br_sha256_out(&sha, mac);
+    br_sha256_out(&sha, last);
     br_sha256_set_state(&sha, k->outer, BLOCK);
-    br_sha256_update(&sha, mac, MAC_BYTES);
-    br_sha256_out(&sha, mac);
+    br_sha256_update(&sha, last, BLOCK);
+    br_sha256_state(&sha, mac);
 }
 
+/** Eight digits at a time: the nibbles of four bytes spread over eight, and those above 9 moved on to
+ * the letters. */
 static void to_hex(const uint8_t mac[MAC_BYTES], char hex[MAC_HEX])
 {
-    static const char digits[] = "0123456789abcdef";
+    const uint64_t ones = UINT64_C(0x0101010101010101);
 
-    for (size_t i = 0; i < MAC_BYTES; i++) {
-        hex[2 * i] = digits[mac[i] >> 4];
-        hex[2 * i + 1] = digits[mac[i] & 15];
+    for (size_t i = 0; i < MAC_BYTES; i += 4) {
+        uint64_t x = get_be32(mac + i);
+        x = (x | x << 16) & UINT64_C(0x0000FFFF0000FFFF);
+        x = (x | x << 8) & UINT64_C(0x00FF00FF00FF00FF);
+        x = (x | x << 4) & ones * 0x0F;
+        uint64_t letters = (x + ones * 6) >> 4 & ones;
+        put_be64((uint8_t *)hex + 2 * i, x + ones * '0' + letters * ('a' - '0' - 10));
     }
 }
 

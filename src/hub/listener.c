@@ -424,6 +424,14 @@ static void offer(struct connection *c, const struct link_unit *u, uint32_t n, u
     }
 }
 
+/** What is left is no whole unit. */
+static void refill(struct connection *c)
+{
+    c->has_unit = false;
+    if (c->state == CONNECTION_OPEN && c->used == sizeof c->bytes && c->at > 0)
+        fill(c); /* it came as full as it could: there may be more */
+}
+
 /** Offer the units that c's deficit pays for. Return: bytes taken. */
 static size_t serve(struct connection *c, uint64_t now)
 {
@@ -436,7 +444,7 @@ static size_t serve(struct connection *c, uint64_t now)
                           c->session.link.is_signed, &u);
 
         if (n == 0)
-            c->has_unit = false;
+            refill(c);
         else if (n < 0)
             reject_and_charge(c, REJECT_TOO_LONG);
         else if ((uint32_t)n > c->deficit)
@@ -482,8 +490,6 @@ static void serve_all(struct listener *l, uint64_t now)
 
             c->deficit += can_serve(c, now) ? SERVE_QUANTUM : 0;
             served += serve(c, now);
-            if (c->state == CONNECTION_OPEN && !c->has_unit && c->used == sizeof c->bytes)
-                fill(c); /* it came as full as it could: there may be more */
             if (!c->has_unit)
                 c->deficit = 0; /* a share is not saved up */
             if (can_serve(c, now))

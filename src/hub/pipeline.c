@@ -166,8 +166,7 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
 
 const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id)
 {
-    uint32_t hash = hash_bytes(HASH_START, host_id.ptr, host_id.len);
-    struct known_host *k = &p->known[hash % PIPELINE_KNOWN];
+    struct known_host *k = &p->known[hash_place(host_id) % PIPELINE_KNOWN];
 
     if (host_id.len == k->len && memcmp(host_id.ptr, k->host_id, k->len) == 0)
         return k->key;

@@ -375,29 +375,11 @@ static struct memo_head *memo_find(const struct memo_table *t, uint32_t hash, st
     return free_slot ? free_slot : memo_slot(t, hash + (hash >> 16) % MEMO_PROBES);
 }
 
-/** For placement only; eight bytes at a time. */
-static uint32_t memo_hash(struct slice s)
-{
-    const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
-    uint64_t h = s.len * factor, x;
-    size_t i = 0;
-
-    for (; i + 8 <= s.len; i += 8) {
-        memcpy(&x, s.ptr + i, 8);
-        h = (h ^ x) * factor;
-        h ^= h >> 29;
-    }
-    for (x = 0; i < s.len; i++)
-        x = x << 8 | (unsigned char)s.ptr[i];
-    h = (h ^ x) * factor;
-    return (uint32_t)(h >> 32);
-}
-
 /** Bits for s, cached or computed. room: used if the result must not be cached. */
 static const uint32_t *memo_look_up(struct rules *r, const struct memo_table *t, bool host,
                                     struct slice s, uint32_t room[RULE_WORDS])
 {
-    uint32_t hash = memo_hash(s);
+    uint32_t hash = hash_place(s);
     struct memo_head *m;
     bool found;
 

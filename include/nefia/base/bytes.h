@@ -53,4 +53,8 @@ struct slice {
     size_t len;
 };
 
+/** A hash of s to place it in a table in RAM, several times faster than hash_bytes; another one on a
+ * machine of the other byte order. */
+uint32_t hash_place(struct slice s);
+
 #endif

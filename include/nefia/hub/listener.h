@@ -37,7 +37,7 @@
 #define HOLD_STEP_MS 250u        /* longest delay before a deferred unit is retried */
 #define HOLD_MOST_MS 10000u      /* then it is taken regardless */
 /** Bytes that a connection may use more in each round: a hello needs no second one. */
-#define SERVE_QUANTUM (LINK_HELLO_MAX + MAC_HEX + 2u)
+#define SERVE_QUANTUM CONNECTION_BYTES
 #define SERVE_BYTES 524288u /* of a turn, in whole rounds; there is at least one */
 
 /** Reasons for rejection. */
