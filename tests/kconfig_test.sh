@@ -93,6 +93,10 @@ for name in profile-minimal profile-minimal-hub; do
         out/host-$name/nefia reactor check -c "$dir/nefia.json" >>"$log" 2>&1
     result "$name: both programs accept the example in JSON" $?
 done
+sed 's|"reactor": {|&"state_dir": "/tmp", |' "$dir/nefia.json" >"$dir/stateful.json"
+out/host-profile-minimal-hub/nefia reactor check -c "$dir/stateful.json" >"$log" 2>&1
+[ $? = 2 ] && grep -q 'reactor.state_dir: unknown key, or not in this build' "$log"
+result "profile-minimal-hub: state_dir, which it cannot keep, is refused" $?
 ! out/host-profile-minimal/nefia-beacon check -c rootfs-overlay/etc/nefia/nefia.yaml >"$log" 2>&1 &&
     grep -q 'nefia.yaml:1: not JSON: .*; this build reads JSON only: convert the file' "$log"
 result "a YAML file is answered with what to do" $?

@@ -260,7 +260,7 @@ static void admit(struct control_server *s, int fd)
     struct control_client *c = free_client(s);
 
     if (!may_ask(fd)) {
-        refuse(fd, "{\"error\":\"permission denied; only root and the daemon's own user may connect\",\"exit\":1}\n");
+        refuse(fd, "{\"error\":\"permission denied" REMEDY("; only root and the daemon's own user may connect") "\",\"exit\":1}\n");
         return;
     }
     if (!c) {
@@ -401,7 +401,7 @@ static int clear_path(const struct sockaddr_un *address, struct text *why)
         return errno == ENOENT ? 0 : fail_system(why, "cannot stat ", path);
     if (!S_ISSOCK(st.st_mode))
         return fail(why, NEFIA_EEXIST, "", path,
-                    " exists and is not a socket; remove it or choose another path");
+                    " exists and is not a socket" REMEDY("; remove it or choose another path"));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail_system(why, "cannot open a socket for ", path);

@@ -622,7 +622,7 @@ static int prepare(struct pattern *p, struct tree *t, unsigned mode)
     if (p->heap_bytes > CONFIG_PATTERN_KB * 1024u / 4 * sizeof(void *))
         return tree_refuse(t, NEFIA_ETOOBIG, 0, 0,
                            "pattern needs more memory than CONFIG_PATTERN_KB=" LITERAL(
-                               CONFIG_PATTERN_KB) " allows; use smaller counts and classes");
+                               CONFIG_PATTERN_KB) " allows" REMEDY("; use smaller counts and classes"));
     return 1;
 }
 
@@ -649,7 +649,7 @@ int nfa_compile(struct pattern *p, struct tree *t)
     if (err == REG_ESPACE)
         return tree_refuse(t, NEFIA_EFULL, 0, 0,
                            "heap exhausted (CONFIG_HUB_HEAP_KB=" LITERAL(
-                               CONFIG_HUB_HEAP_KB) "); raise it, or use fewer or simpler patterns");
+                               CONFIG_HUB_HEAP_KB) ")" REMEDY("; raise it, or use fewer or simpler patterns"));
     if (err != REG_OK)
         return tree_refuse(t, NEFIA_ESYNTAX, 0, 0, "rejected by TRE");
     p->kind = PATTERN_NFA;

@@ -241,7 +241,7 @@ void hub_log_notice(void *arg, const char *rule, const char *action)
 {
     (void)arg;
     LOG_WARN("rule ", rule, ": action ", action,
-             " is not in this build; the rule matches without effect");
+             " is not in this build" REMEDY("; the rule matches without effect"));
 }
 
 static void log_serving(const struct hub *h, const char *what)
@@ -252,7 +252,7 @@ static void log_serving(const struct hub *h, const char *what)
              COUNT(s->hook_count, "webhook"), ", ",
              ingress_signed(&h->ingress)
                  ? "events are signed"
-                 : "events are unsigned: every address in reactor.peers is trusted");
+                 : "events are unsigned" REMEDY(": every address in reactor.peers is trusted"));
 }
 
 /** A command being forked when the previous daemon was killed may hold the port for a moment: retry
@@ -313,14 +313,14 @@ static void reload(struct hub *h)
 
     if (hub_load(h, hub_log_notice) < 0) {
         drop_staged(h);
-        LOG_ERROR("reload: ", h->path, " has errors; the running configuration stays in force");
+        LOG_ERROR("reload: ", h->path, " has errors" REMEDY("; the running configuration stays in force"));
         return;
     }
     if (!same_place(&now->listen, &next->listen)) {
         fd = listen_on(next, 0);
         if (fd < 0) {
             drop_staged(h);
-            LOG_ERROR("reload: listen failed; the running configuration stays in force");
+            LOG_ERROR("reload: listen failed" REMEDY("; the running configuration stays in force"));
             return;
         }
     }
@@ -328,8 +328,9 @@ static void reload(struct hub *h)
         LOG_WARN("reload: changing reactor.control_socket requires a restart");
     if (!privileges_same(&now->user, &next->user))
         LOG_WARN("reload: changing reactor.user requires a restart");
-    if (!str_eq(now->state_dir, next->state_dir) || now->journal_kb != next->journal_kb ||
-        now->journal_sync != next->journal_sync)
+    if (IS_ENABLED(CONFIG_HUB_STATE) &&
+        (!str_eq(now->state_dir, next->state_dir) || now->journal_kb != next->journal_kb ||
+         now->journal_sync != next->journal_sync))
         LOG_WARN("reload: changing the journal requires a restart");
     if (!next->enabled)
         LOG_WARN("reload: setting reactor.enabled to false requires a restart");
@@ -398,9 +399,11 @@ static int open_journal(struct hub *h)
     char why_buf[320];
     struct text why;
 
+    if (!IS_ENABLED(CONFIG_HUB_STATE))
+        return 0;
     text_init(&why, why_buf, sizeof why_buf);
     int err = journal_open(&h->journal, s->state_dir, (uint64_t)s->journal_kb * 1024, s->journal_sync,
-                         &why);
+                           &why);
     if (err < 0 || why.len > 0)
         LOG_ERROR(why.buf);
     if (h->journal.stats.damaged + h->journal.stats.torn > 0)
@@ -479,8 +482,8 @@ static void begin_serving(void *arg)
 
     if (random_bytes(probe, sizeof probe) < 0) {
         if (h->seed.fire == NULL)
-            LOG_WARN("waiting for the kernel's random number generator to be seeded; "
-                     "no connection is accepted before");
+            LOG_WARN("waiting for the kernel's random number generator to be seeded"
+                     REMEDY("; no connection is accepted before"));
         timer_start(&h->loop, &h->seed, SEED_MS, begin_serving, h);
         return;
     }

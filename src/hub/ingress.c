@@ -21,8 +21,8 @@ static const char *reject_sentence(enum reject why)
     /* as enum reject */
     static const char sentences[] =
         "not in reactor.peers\0"
-        "too many connections (CONFIG_CONNECTIONS, reactor.reserved_connections)\0"
-        "too many connections from this address (reactor.max_connections_per_peer)\0"
+        "too many connections" REMEDY(" (CONFIG_CONNECTIONS, reactor.reserved_connections)") "\0"
+        "too many connections from this address" REMEDY(" (reactor.max_connections_per_peer)") "\0"
         "too many new connections from this address\0"
         "no hello and no valid event yet\0"
         "line longer than CONFIG_EVENT_BYTES\0"
@@ -35,10 +35,10 @@ static const char *reject_sentence(enum reject why)
         "not JSON\0"
         "not an event\0"
         "malformed hello\0"
-        "host_id does not belong to this session, key or address (reactor.hosts)\0"
+        "host_id does not belong to this session, key or address" REMEDY(" (reactor.hosts)") "\0"
         "more unacknowledged events than the window allows\0"
         "plain events of this host are not taken\0"
-        "over the rate limit for a minute (reactor.max_events_per_sec)\0"
+        "over the rate limit for a minute" REMEDY(" (reactor.max_events_per_sec)") "\0"
         "another session of this host\0";
 
     return word_at(sentences, why);
@@ -59,7 +59,7 @@ static bool may_log(struct ingress *in)
     }
     if (++in->closed == INGRESS_CLOSED_LINES + 1)
         LOG_WARN("more than ", DEC(INGRESS_CLOSED_LINES),
-                 " connections closed within a minute: further ones are only counted");
+                 " connections closed within a minute" REMEDY(": further ones are only counted"));
     return in->closed <= INGRESS_CLOSED_LINES;
 }
 
@@ -437,7 +437,7 @@ static const char *refuse_plain(const struct ingress *in, const struct host_item
     if (in->settings->require_nonce)
         return "reactor.require_nonce is true";
     if (item && item->keys[0].set && !item->plain)
-        return "the host has a key of its own (set plain: true in reactor.hosts)";
+        return HINTED("the host has a key of its own", " (set plain: true in reactor.hosts)");
     return NULL;
 }
 
@@ -487,7 +487,7 @@ static int take_plain(struct ingress *in, struct session *s, const struct link_u
         return verdict;
     if (verdict == SEEN_PINNED)
         return reject(in, s, REJECT_PLAIN,
-                      "the host has spoken the link (reactor.plain_hosts, nefia reactor forget)");
+                      HINTED("the host has spoken the link", " (reactor.plain_hosts, nefia reactor forget)"));
     /* Remembered also where nothing is to be proved, so that it proves nothing on another connection. */
     s->proven |= verdict == SEEN_UNREMEMBERED ? is_new_line(in, u->line) : verdict == SEEN_NEW;
     return 0;

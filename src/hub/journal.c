@@ -23,6 +23,7 @@ enum kind {
     KIND_HELLO = 8,
     KIND_UNPIN = 9,
     KIND_FORGET = 10,
+    KIND_REPORT = 11,
 };
 enum {
     EVENT_HEAD = 8,
@@ -32,6 +33,7 @@ enum {
     START_BYTES = 8,
     END_BYTES = 9,
     COMMIT_BYTES = 20,
+    REPORT_HEAD = 22,
     RULE_MAX = 255,
     /* Part of the buffer used while files are read: a frame, or a rule name and an event. */
     READ_BYTES = CONFIG_EVENT_BYTES + 512,
@@ -165,6 +167,18 @@ void journal_end(struct journal *s, uint64_t row, uint8_t state)
     put_be64(bytes, row);
     bytes[8] = state;
     put(s, KIND_END, bytes, sizeof bytes, NULL, 0);
+}
+
+void journal_report(struct journal *s, const struct journal_report *r)
+{
+    uint8_t head[REPORT_HEAD];
+
+    head[0] = r->slot;
+    head[1] = r->kind;
+    put_be32(head + 2, r->count);
+    put_be64(head + 6, r->boot);
+    put_be64(head + 14, r->seq);
+    put(s, KIND_REPORT, head, sizeof head, r->host.ptr, r->host.len);
 }
 
 /* ---- Committing ---- */
@@ -379,15 +393,35 @@ static void replay_host(struct seen *h, const struct frame *frame)
         seen_forget(h, p);
 }
 
-static int replay_hosts(struct journal *s, const struct source *f)
+static void replay_report(struct journal *s, const struct frame *frame)
+{
+    const uint8_t *p = frame->bytes;
+
+    if (frame->kind != KIND_REPORT || frame->len < REPORT_HEAD || frame->len > REPORT_HEAD + 255)
+        return;
+    s->hooks.report(s->hooks.arg,
+                    &(struct journal_report){
+                        .slot = p[0],
+                        .kind = p[1],
+                        .count = get_be32(p + 2),
+                        .boot = get_be64(p + 6),
+                        .seq = get_be64(p + 14),
+                        .host = {(const char *)p + REPORT_HEAD, frame->len - REPORT_HEAD},
+                    });
+}
+
+/** All but the jobs. */
+static int replay_state(struct journal *s, const struct source *f)
 {
     struct frame_reader r;
     struct frame frame;
     int more;
 
     read_from(s, &r, f);
-    while ((more = next_frame(&r, f, &frame)) > 0)
+    while ((more = next_frame(&r, f, &frame)) > 0) {
         replay_host(s->seen, &frame);
+        replay_report(s, &frame);
+    }
     return more;
 }
 
@@ -623,7 +657,7 @@ static int replay(struct journal *s, struct source files[2], struct text *why)
         return 0;
     }
     note_row(s, f->last_row);
-    if (replay_hosts(s, f) == 0 && replay_jobs(s, f) == 0)
+    if (replay_state(s, f) == 0 && replay_jobs(s, f) == 0)
         return 0;
     return cannot(s, "read", file_names[s->file], why);
 }

@@ -36,7 +36,7 @@ static void tell_overflow(struct pipeline *p, const struct rule *rule)
         return;
     p->overflow_reported = true;
     LOG_WARN("rule ", rule->name, ": ", action_word(&rule->action),
-             ": queue full; further actions are dropped and counted until there is room");
+             ": queue full" REMEDY("; further actions are dropped and counted until there is room"));
 }
 
 static void tell_match(const struct pipeline *p, const struct rule *rule, const struct event *e)
@@ -382,6 +382,32 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
     return true;
 }
 
+static void keep_report(struct pipeline *p, const struct pending_report *r)
+{
+    journal_report(p->journal, &(struct journal_report){
+                                   .slot = (uint8_t)(r - p->reports),
+                                   .kind = (uint8_t)r->kind,
+                                   .count = r->count,
+                                   .boot = r->boot,
+                                   .seq = r->seq,
+                                   .host = {r->host, r->count ? strlen(r->host) : 0},
+                               });
+}
+
+/** Those that wait, and those that no longer do. */
+static void keep_reports(struct pipeline *p)
+{
+    for (unsigned i = 0; i < PIPELINE_REPORTS; i++) {
+        struct pending_report *r = &p->reports[i];
+
+        if (r->kept == r->count)
+            continue;
+        keep_report(p, r);
+        r->kept = r->count;
+        p->unwritten = true;
+    }
+}
+
 /** Begins behind the last one that was emitted: where actions have little room, no report waits for
  * others that come anew in each turn. */
 static void emit_reports(struct pipeline *p)
@@ -429,6 +455,7 @@ static int write_journal(struct pipeline *p)
 void pipeline_turn_end(struct pipeline *p)
 {
     emit_reports(p);
+    keep_reports(p);
     jobs_choose(p->jobs);
     bool written = write_journal(p) >= 0;
     if (written && p->acknowledge)
@@ -551,6 +578,26 @@ static void hook_copy(void *arg)
     struct pipeline *p = arg;
 
     jobs_each(p->jobs, copy_job, p);
+    for (unsigned i = 0; i < PIPELINE_REPORTS; i++)
+        if (p->reports[i].count > 0)
+            keep_report(p, &p->reports[i]);
+}
+
+static void hook_report(void *arg, const struct journal_report *from)
+{
+    struct pipeline *p = arg;
+    struct pending_report *r = &p->reports[from->slot % PIPELINE_REPORTS];
+    struct text name;
+
+    if (from->slot >= PIPELINE_REPORTS || from->kind >= REPORT_KINDS)
+        return;
+    *r = (struct pending_report){.kind = (enum hub_report)from->kind,
+                                 .count = from->count,
+                                 .kept = from->count,
+                                 .boot = from->boot,
+                                 .seq = from->seq};
+    text_init(&name, r->host, sizeof r->host);
+    text_bytes(&name, from->host.ptr, from->host.len);
 }
 
 /** Describe an event: "disk.usage from web-01 (boot 7, seq 41)". */
@@ -623,5 +670,5 @@ static void hook_job(void *arg, uint64_t row, struct slice rule, const char *lin
 
 struct journal_hooks pipeline_journal_hooks(struct pipeline *p)
 {
-    return (struct journal_hooks){.job = hook_job, .copy = hook_copy, .arg = p};
+    return (struct journal_hooks){.job = hook_job, .copy = hook_copy, .report = hook_report, .arg = p};
 }

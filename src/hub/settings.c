@@ -21,7 +21,7 @@ static int set_listen(void *member, const char *value, struct text *why)
             return err;
         if (a->port == given)
             continue;
-        text_str(why, "an address without a port is wanted; the port is listen_port's");
+        text_str(why, "an address without a port is wanted" REMEDY("; the port is listen_port's"));
         return NEFIA_EINVAL;
     }
     a->port = port;
@@ -162,28 +162,18 @@ const struct field reactor_fields[] = {
      .type = FIELD_STRING,
      MEMBER(hmac_key_file),
      .help = FIELD_NOTE("a file with the shared key")},
-    {.name = "state_dir",
-     .type = FIELD_STRING,
-     MEMBER(state_dir),
-     .def = "",
-     .help = FIELD_NOTE("where state is kept over a restart; empty: nowhere")},
+    FIELD_IF(CONFIG_HUB_STATE, "state_dir", .type = FIELD_STRING, MEMBER(state_dir), .def = "",
+             .help = FIELD_NOTE("where state is kept over a restart; empty: nowhere"))
     {.name = "control_socket",
      .type = FIELD_STRING,
      MEMBER(control_socket),
      .def = SOCKET_DEFAULT,
      .help = FIELD_NOTE("for status and events; empty: none")},
-    {.name = "journal_kb",
-     .type = FIELD_INT,
-     MEMBER(journal_kb),
-     .min = 64,
-     .max = 1048576,
-     .def = "1024",
-     .help = FIELD_NOTE("size of each of the journal's two files in state_dir")},
-    {.name = "journal_sync",
-     .type = FIELD_BOOL,
-     MEMBER(journal_sync),
-     .def = "true",
-     .help = FIELD_NOTE("false: acknowledge what the kernel has, before it is on the disk")},
+    FIELD_IF(CONFIG_HUB_STATE, "journal_kb", .type = FIELD_INT, MEMBER(journal_kb), .min = 64,
+             .max = 1048576, .def = "1024",
+             .help = FIELD_NOTE("size of each of the journal's two files in state_dir"))
+    FIELD_IF(CONFIG_HUB_STATE, "journal_sync", .type = FIELD_BOOL, MEMBER(journal_sync), .def = "true",
+             .help = FIELD_NOTE("false: acknowledge what the kernel has, before it is on the disk"))
     {.name = "require_nonce",
      .type = FIELD_BOOL,
      MEMBER(require_nonce),
@@ -238,7 +228,7 @@ static void check_section(const struct hub_settings *s, struct config *c, const 
     if (!guarded && !hub_settings_keyed(s))
         config_error(
             c, n, "reactor",
-            "anyone could send events; set hmac_key_file, or list `peers` that may connect",
+            "anyone could send events" REMEDY("; set hmac_key_file, or list `peers` that may connect"),
             (char *)0);
 }
 
@@ -289,7 +279,7 @@ void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned 
     config_warn(c, rules ? rules : n, "reactor.rules",
                 config_given(c, n, "rules") ? "no rule has an action that this build can do"
                                             : "there is no rule",
-                "; events are accepted, and nothing is done", (char *)0);
+                REMEDY("; events are accepted, and nothing is done") "", (char *)0);
 }
 
 const char *hub_settings_socket(struct config *c)

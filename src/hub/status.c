@@ -120,14 +120,18 @@ static void put_heap(struct json_writer *w)
     json_end_object(w);
 }
 
-static void put_recent(const struct pipeline *p, struct json_writer *w)
+static void put_hosts(const struct pipeline *p, struct json_writer *w)
 {
-    const struct journal_stats *s = &p->journal->stats;
-
     json_object(w, "hosts");
     json_put_u64(w, "known", p->seen->used);
     json_put_u64(w, "forgotten", p->seen->forgotten);
     json_end_object(w);
+}
+
+static void put_journal(const struct pipeline *p, struct json_writer *w)
+{
+    const struct journal_stats *s = &p->journal->stats;
+
     json_object(w, "journal");
     json_put_bool(w, "kept", p->journal->dir_fd >= 0);
     json_put_bool(w, "written", !p->unsafe);
@@ -158,7 +162,9 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "unfinished", p->unfinished);
     json_put_u64(&w, "held", p->held + v->ingress->over_rate);
     put_connections(v, &w);
-    put_recent(p, &w);
+    put_hosts(p, &w);
+    if (IS_ENABLED(CONFIG_HUB_STATE))
+        put_journal(p, &w);
     put_queues(p->jobs, &w);
     put_heap(&w);
     json_put_u64(&w, "remembered", p->rules->looked_up);
@@ -327,7 +333,7 @@ static int begin_forget(void *arg, struct control_cursor *c, const char *args, s
 
 static int produce_forgotten(void *arg, struct control_cursor *c, struct text *out)
 {
-    static const char said[] = "forgotten: its plain events are taken again, and may act again if they are sent again; its sessions end";
+    static const char said[] = "forgotten" REMEDY(": its plain events are taken again, and may act again if they are sent again; its sessions end");
     struct json_writer w;
 
     (void)arg;

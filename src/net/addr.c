@@ -315,7 +315,7 @@ int addr_parse(struct addr *a, const char *s, size_t len, uint16_t default_port,
     if (err == NEFIA_ENOTSUP)
         return complain(why, all, ": IPv6 is not in this build (CONFIG_IPV6)", err);
     if (NAMES_KNOWN && !p.colons && is_name(p.host))
-        return complain(why, all, " is a host name; an address such as 10.0.0.1 is required", NEFIA_ENOTSUP);
+        return complain(why, all, " is a host name" REMEDY("; an address such as 10.0.0.1 is required"), NEFIA_ENOTSUP);
     return complain(why, all, HINTED(" is not an address", " such as 10.0.0.1:9500 or [fd00::1]:9500"), err);
 }
 
@@ -547,7 +547,7 @@ int addr_net_parse(struct addr_net *n, const char *s, size_t len, struct text *w
 
     *n = (struct addr_net){0};
     if (find(host, '%') >= 0 || parse_host(&p, &n->base) < 0)
-        return complain(why, all, " is not a network such as 10.99.0.0/24 or fd00::/8",
+        return complain(why, all, " is not a network" REMEDY(" such as 10.99.0.0/24 or fd00::/8"),
                         NEFIA_ESYNTAX);
     if (p.colons && n->base.family == AF_INET)
         mapped = 96;

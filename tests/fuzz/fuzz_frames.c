@@ -83,6 +83,12 @@ static void on_job(void *arg, uint64_t row, struct slice rule, const char *line,
     memcpy(job->line, line, job->len);
 }
 
+static void on_report(void *arg, const struct journal_report *r)
+{
+    (void)arg;
+    MUST(r->host.len <= 255);
+}
+
 static void on_copy(void *arg)
 {
     (void)arg;
@@ -96,7 +102,7 @@ static void on_copy(void *arg)
 
 static uint32_t open_journal(void)
 {
-    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    const struct journal_hooks hooks = {on_job, on_copy, on_report, NULL};
     char why_text[200];
     struct text why;
     uint32_t hash = HASH_START;

@@ -300,6 +300,48 @@ TEST(own_events_outlive_the_hub)
     journal_close(&journal);
 }
 
+/** A report for whose actions there is no room waits, also over a restart, and is then told once. */
+TEST(a_waiting_report_outlives_the_hub)
+{
+    const struct slice web = {"web", 3}, mail = {"mail", 4};
+    const struct pending_report *waiting = &pipeline.reports[REPORT_UNKNOWN];
+    unsigned queued = 0;
+
+    setup("{\"rules\":[{\"name\":\"own\",\"event_pattern\":\"^hub\\\\.\"," EXEC "}]}");
+    open_state();
+    jobs.queues[0].limit = 0;
+    do { /* until the hub's share of the lane is used up */
+        queued = jobs_left(&jobs);
+        pipeline_report(&pipeline, REPORT_CONFLICT, web, 7, 0);
+        turn();
+    } while (jobs_left(&jobs) > queued);
+    pipeline_report(&pipeline, REPORT_UNKNOWN, mail, 8, 9);
+    turn();
+    pipeline_report(&pipeline, REPORT_UNKNOWN, mail, 8, 10);
+    turn();
+    for (int i = 0; i < 2; i++) { /* the second time from the copy that the first has written */
+        restart();
+        CHECK_INT(jobs_left(&jobs), queued);
+        CHECK_INT(waiting->count, 2);
+        CHECK_STR(waiting->host, "mail");
+    }
+    turn();
+    CHECK_INT(waiting->count, 2); /* there is no room yet, but one begins */
+    restart();
+    CHECK_INT(jobs_left(&jobs), queued - 1);
+    jobs.queues[0].limit = 0;
+    turn();
+    CHECK_INT(jobs_left(&jobs), queued);
+    const bool unknown_first = waiting->count == 0;
+    CHECK(says(recent.last_seq, unknown_first ? "{\"host\":\"mail\",\"boot\":8,\"seq\":9,\"count\":2}"
+                                              : "{\"host\":\"web\",\"boot\":7,\"seq\":0,\"count\":1}"));
+    restart();
+    CHECK_INT(pipeline.reports[REPORT_UNKNOWN].count, unknown_first ? 0 : 2);
+    CHECK_INT(pipeline.reports[REPORT_CONFLICT].count, unknown_first ? 1 : 0);
+    CHECK_INT(jobs_left(&jobs), queued); /* the one that was told is an action now */
+    journal_close(&journal);
+}
+
 TEST(reports_of_a_turn_are_bounded)
 {
     char host[] = "h0";
@@ -348,5 +390,6 @@ TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_
           a_full_queue_shows_in_the_row, an_event_of_many_rules_is_not_deferred_for_ever,
           duplicates_act_once, duplicates_are_not_written_before_their_first_copy,
           long_names_are_told_apart, the_order_of_a_turns_end, actions_resume_after_a_restart,
-          own_events_match_rules, own_events_outlive_the_hub, reports_of_a_turn_are_bounded,
+          own_events_match_rules, own_events_outlive_the_hub,
+          a_waiting_report_outlives_the_hub, reports_of_a_turn_are_bounded,
           names_in_reports_are_cut_to_what_a_host_can_be)

@@ -15,9 +15,9 @@
 #include "nefia/sys/frames.h"
 #include "tempdir.h"
 
-enum { HOSTS = 6, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
+enum { HOSTS = 6, REPORTS = 2, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
 enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME,
-       HELLO_FRAME, UNPIN_FRAME, FORGET_FRAME };
+       HELLO_FRAME, UNPIN_FRAME, FORGET_FRAME, REPORT_FRAME };
 
 /* ---- The disk: syncs are counted, and fail on demand ---- */
 
@@ -52,7 +52,12 @@ struct job {
     char rule;
     bool begun;
 };
+struct report {
+    uint32_t count, host; /* host: hash of it; like the others 0 when count is */
+    uint64_t boot, seq;
+};
 struct state {
+    struct report reports[REPORTS];
     struct job jobs[JOBS];
     unsigned count;
     uint8_t hosts[HOSTS][HOST_BYTES]; /* in order */
@@ -113,6 +118,31 @@ static void on_job(void *arg, uint64_t row, struct slice rule, const char *text,
         };
 }
 
+static void on_report(void *arg, const struct journal_report *r)
+{
+    (void)arg;
+    REQUIRE(r->slot < REPORTS);
+    now.reports[r->slot] = (struct report){0};
+    if (r->count > 0)
+        now.reports[r->slot] =
+            (struct report){r->count, hash_bytes(HASH_START, r->host.ptr, r->host.len), r->boot, r->seq};
+}
+
+static const char *const report_hosts[REPORTS] = {"web", ""};
+
+static void put_report(uint8_t slot)
+{
+    const struct report *r = &now.reports[slot];
+    const char *host = report_hosts[slot];
+
+    journal_report(&journal, &(struct journal_report){.slot = slot,
+                                                      .kind = (uint8_t)(slot + 1),
+                                                      .count = r->count,
+                                                      .boot = r->boot,
+                                                      .seq = r->seq,
+                                                      .host = {host, strlen(host)}});
+}
+
 static void put_job(const struct job *job)
 {
     char rule[64];
@@ -133,6 +163,9 @@ static void on_copy(void *arg)
         if (job->begun)
             journal_start(&journal, job->row);
     }
+    for (uint8_t slot = 0; slot < REPORTS; slot++)
+        if (now.reports[slot].count > 0)
+            put_report(slot);
 }
 
 static void remove_files(void)
@@ -164,7 +197,7 @@ static void make_paths(void)
 
 static int open_journal(uint64_t bound, bool sync)
 {
-    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    const struct journal_hooks hooks = {on_job, on_copy, on_report, NULL};
     struct text why;
 
     make_paths();
@@ -172,6 +205,7 @@ static int open_journal(uint64_t bound, bool sync)
     seen_init(&seen, slots, chains, HOSTS);
     journal_init(&journal, buf, sizeof buf, &seen, &hooks);
     now.count = 0;
+    memset(now.reports, 0, sizeof now.reports);
     line_lost = 0;
     int err = journal_open(&journal, dir, bound, sync, &why);
     keep_hosts(&now, &seen);
@@ -267,9 +301,21 @@ static void end(unsigned i)
     now.count--;
 }
 
+/** count 0: it was told. */
+static void report(uint8_t slot, uint32_t count)
+{
+    const char *host = report_hosts[slot];
+
+    now.reports[slot] = (struct report){0};
+    if (count > 0)
+        now.reports[slot] = (struct report){count, hash_bytes(HASH_START, host, strlen(host)), 7, UINT64_MAX};
+    put_report(slot);
+}
+
 static bool same_state(const struct state *a, const struct state *b)
 {
     bool same = a->count == b->count && a->host_count == b->host_count &&
+                memcmp(a->reports, b->reports, sizeof a->reports) == 0 &&
                 memcmp(a->hosts, b->hosts, a->host_count * sizeof a->hosts[0]) == 0;
 
     for (unsigned i = 0; same && i < a->count; i++) {
@@ -284,6 +330,7 @@ static void copy_state(struct state *to, const struct state *from)
 {
     memcpy(to->jobs, from->jobs, from->count * sizeof from->jobs[0]);
     memcpy(to->hosts, from->hosts, sizeof from->hosts);
+    memcpy(to->reports, from->reports, sizeof from->reports);
     to->count = from->count;
     to->host_count = from->host_count;
 }
@@ -376,6 +423,16 @@ static void apply_host(struct seen *ref, uint8_t kind, const uint8_t *p, size_t 
         seen_forget(ref, p);
 }
 
+static void apply_report(const uint8_t *p, size_t len)
+{
+    const uint32_t count = get_be32(p + 2);
+
+    after.reports[p[0]] = (struct report){0};
+    if (count > 0)
+        after.reports[p[0]] = (struct report){count, hash_bytes(HASH_START, p + 22, len - 22),
+                                              get_be64(p + 6), get_be64(p + 14)};
+}
+
 /** without: the frame that is left out; -1: none. */
 static void apply(const struct image *m, int without, size_t until)
 {
@@ -387,6 +444,7 @@ static void apply(const struct image *m, int without, size_t until)
     size_t text_len = 0;
 
     after.count = 0;
+    memset(after.reports, 0, sizeof after.reports);
     seen_init(&ref, ref_slots, ref_chains, HOSTS);
     for (unsigned i = 0; i < frame_count && frames[i].at < until; i++) {
         const uint8_t *p = m->bytes + frames[i].at + FRAME_HEADER;
@@ -394,6 +452,8 @@ static void apply(const struct image *m, int without, size_t until)
         if ((int)i == without)
             continue;
         apply_host(&ref, frames[i].kind, p, len);
+        if (frames[i].kind == REPORT_FRAME)
+            apply_report(p, len);
         if (frames[i].kind == EVENT_FRAME)
             event = get_be64(p), text = p + 8, text_len = len - 8;
         if (frames[i].kind == JOB_FRAME)
@@ -424,8 +484,10 @@ static void first_file(void)
     take_event(0, 1, 1, 2, 60);
     take_event(1, 9, 70, 1, 30);
     take_hello(4, 7, false);
+    report(0, 3);
     CHECK_INT(journal_commit(&journal), 0);
     start(0);
+    report(1, 1);
     take_hello(4, 8, false);
     take_event(0, 2, 5, 0, 0);
     CHECK_INT(journal_commit(&journal), 0);
@@ -451,6 +513,7 @@ static void make_pair(void)
     first_file();
     take_event(0, 2, 4, 2, 33);
     take_hello(4, 9, false);
+    report(0, 4);
     note_turn(1);
     unpin(4);
     take_event(4, 7, 3, 0, 0);
@@ -461,12 +524,15 @@ static void make_pair(void)
     end(0);
     end(0);
     take_event(3, 1, 1, 0, 0);
+    report(1, 0);
     forget(1);
     take_hello(4, 8, false);
     note_turn(3);
     start(0);
     unpin(4);
     take_hello(5, 1, true);
+    report(0, 0);
+    report(1, 2);
     take_event(2, 1, 4, 1, 12);
     take_event(2, 1, 5, 1, 13);
     note_turn(4);
@@ -503,7 +569,7 @@ static void check_opens(const struct state *want)
 TEST(stores_nothing_without_a_directory)
 {
     struct stat st;
-    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    const struct journal_hooks hooks = {on_job, on_copy, on_report, NULL};
     struct text why;
 
     text_init(&why, why_text, sizeof why_text);
@@ -1062,7 +1128,7 @@ TEST(a_second_hub_is_refused)
 {
     static struct journal second;
     static uint8_t other_buf[JOURNAL_BYTES_MIN];
-    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    const struct journal_hooks hooks = {on_job, on_copy, on_report, NULL};
     struct text why;
 
     remove_files();
@@ -1082,7 +1148,7 @@ TEST(a_second_hub_is_refused)
 
 TEST(open_errors_name_the_cause)
 {
-    const struct journal_hooks hooks = {on_job, on_copy, NULL};
+    const struct journal_hooks hooks = {on_job, on_copy, on_report, NULL};
     struct text why;
 
     remove_files();

@@ -27,6 +27,8 @@
  *     8 HELLO   a host's hello: id, u8 plain, window's name, be64 boot
  *     9 UNPIN   id: it may deliver plainly again
  *    10 FORGET  id: an operator cleared what was known of it
+ *    11 REPORT  u8 slot, u8 kind, be32 count, be64 boot, be64 seq, host_id
+ *               what the hub has yet to report of a host, in place of what the slot held (count 0: nothing)
  *
  * The file with the higher generation is valid, once it has one complete turn. Its last committed
  * turn is valid only as a whole, if each of its bytes is intact: otherwise it may never have been
@@ -36,6 +38,15 @@
  * A third file, journal.lock, keeps a second hub out. Without state_dir nothing is stored: all
  * calls succeed and do nothing. */
 
+/** A report of the hub that waits until there is room for its actions. Its numbers mean nothing to the
+ * journal. */
+struct journal_report {
+    uint8_t slot, kind;
+    uint32_t count; /* 0: the slot is free */
+    uint64_t boot, seq;
+    struct slice host; /* at most 255 bytes */
+};
+
 struct journal_hooks {
     /** Replay, in order: an unfinished action. line is the event's, valid like rule during the call
      * ("" if the event's frame was damaged); begun: it had started, so it may have had its effect.
@@ -44,9 +55,11 @@ struct journal_hooks {
     void (*job)(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
                 bool begun);
     /** A new file is started: write everything still relevant, with journal_job for each unfinished
-     * job (its event first, as journal_event; journal_start if it has started or is about to). This
-     * replaces all that was appended before. Called inside journal_open and journal_commit. */
+     * job (its event first, as journal_event; journal_start if it has started or is about to) and
+     * journal_report for each that waits. This replaces all that was appended before. Called inside journal_open and journal_commit. */
     void (*copy)(void *arg);
+    /** Replay, in order, before the jobs: r is valid during the call. */
+    void (*report)(void *arg, const struct journal_report *r);
     void *arg;
 };
 
@@ -104,6 +117,7 @@ void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST]);
 void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule);
 void journal_start(struct journal *s, uint64_t row);
 void journal_end(struct journal *s, uint64_t row, uint8_t state);
+void journal_report(struct journal *s, const struct journal_report *r);
 /** End of a turn: write and, with `sync`, wait until it is on disk. No-op if nothing was appended.
  * Return: 0: durable; NEFIA_EIO (errno): nothing of the turn survives a restart, and until the
  * journal works again every commit returns this, of empty turns too. Each attempt starts a new file

@@ -36,6 +36,7 @@ enum hub_report {
 struct pending_report {
     enum hub_report kind;
     uint32_t count; /* 0: free */
+    uint32_t kept;  /* count in the journal: one that must wait is not lost in a restart */
     uint64_t boot, seq; /* of the first */
     char host[EVENT_HOST_MAX + 1];
 };

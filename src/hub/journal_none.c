@@ -1,0 +1,81 @@
+/* Without CONFIG_HUB_STATE, in place of journal.c: nothing is stored. */
+#include <string.h>
+
+#include "nefia/hub/journal.h"
+
+void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
+                  const struct journal_hooks *hooks)
+{
+    (void)buf, (void)cap, (void)seen, (void)hooks;
+    *s = (struct journal){.dir_fd = -1, .lock_fd = -1, .fd = -1};
+}
+
+int journal_open(struct journal *s, const char *dir, uint64_t bound, bool sync, struct text *why)
+{
+    (void)s, (void)dir, (void)bound, (void)sync, (void)why;
+    return 0;
+}
+
+void journal_event(struct journal *s, uint64_t row, const char *line, size_t len)
+{
+    (void)s, (void)row, (void)line, (void)len;
+}
+
+void journal_seen(struct journal *s, const uint8_t id[SESSION_HOST], enum window_kind kind,
+                  const uint8_t name[LINK_NAME], uint64_t boot, uint64_t seq)
+{
+    (void)s, (void)id, (void)kind, (void)name, (void)boot, (void)seq;
+}
+
+void journal_hello(struct journal *s, const uint8_t id[SESSION_HOST], bool plain,
+                   const uint8_t name[LINK_NAME], uint64_t boot)
+{
+    (void)s, (void)id, (void)plain, (void)name, (void)boot;
+}
+
+void journal_unpin(struct journal *s, const uint8_t id[SESSION_HOST])
+{
+    (void)s, (void)id;
+}
+
+void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST])
+{
+    (void)s, (void)id;
+}
+
+void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule)
+{
+    (void)s, (void)row, (void)event_row, (void)rule;
+}
+
+void journal_start(struct journal *s, uint64_t row)
+{
+    (void)s, (void)row;
+}
+
+void journal_end(struct journal *s, uint64_t row, uint8_t state)
+{
+    (void)s, (void)row, (void)state;
+}
+
+void journal_report(struct journal *s, const struct journal_report *r)
+{
+    (void)s, (void)r;
+}
+
+int journal_commit(struct journal *s)
+{
+    (void)s;
+    return 0;
+}
+
+bool journal_dirty(const struct journal *s)
+{
+    (void)s;
+    return false;
+}
+
+void journal_close(struct journal *s)
+{
+    (void)s;
+}
