@@ -443,9 +443,14 @@ static void run_one(struct beacon *b, struct emitter *e)
     sensor_runner_run(e);
     while (b->sensor_runner.running > 0 && !b->stopping)
         loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
+    const char *why = emitter_why(e);
     CLI_ERR(e->class->name, sensor_is_list(e->class) ? " " : "",
             sensor_is_list(e->class) ? e->common->name : "", ": ",
-            e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
+            !why                           ? ""
+            : e->result == INSTANCE_FAILED ? "failed: "
+                                           : "not measured: ",
+            why ? why : "", why ? ", " : "",
+            e->events ? DEC(e->events) : "no",
             e->events == 1 ? " event\n" : " events\n");
 }
 

@@ -1,5 +1,6 @@
 #include "nefia/beacon/sensor_runner.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "nefia/beacon/sensor_table.h"
@@ -10,6 +11,7 @@
 enum {
     FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
     RETRY_MS = 5 * 1000,      /* when all command slots are in use */
+    TOGETHER_MS = 250,        /* sensors due within this time run in one wake-up */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -190,14 +192,61 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
 
 /* ---- Running ---- */
 
+int emitter_not_measured(struct emitter *e, ...)
+{
+    char why[SENSOR_WHY_BYTES];
+    struct text t;
+    va_list parts;
+
+    if (e->unmeasured)
+        return 0;
+    e->unmeasured = true;
+    text_init(&t, why, sizeof why);
+    va_start(parts, e);
+    for (const char *part; (part = va_arg(parts, const char *));)
+        text_str(&t, part);
+    va_end(parts);
+    e->news |= !str_eq(why, e->why);
+    memcpy(e->why, why, t.len + 1);
+    return 0;
+}
+
+/** The result of a run that has ended. */
 static void settle(struct emitter *e, int err)
 {
-    if (err < 0 && e->result != INSTANCE_FAILED)
-        LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
-                 sensor_is_list(e->class) ? e->common->name : "", ": ", err_text(err));
-    e->result = err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
+    enum instance_result result = err < 0         ? INSTANCE_FAILED
+                                  : e->unmeasured ? INSTANCE_NOT_MEASURED
+                                                  : INSTANCE_OK;
+
     if (err < 0)
-        e->failures++;
+        emitter_not_measured(e, err_text(err), NULL);
+    e->failures += result == INSTANCE_FAILED;
+    e->not_measured += result == INSTANCE_NOT_MEASURED;
+    if (result != INSTANCE_OK && (result != e->result || e->news))
+        LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
+                 sensor_is_list(e->class) ? e->common->name : "",
+                 err < 0 ? ": " : ": not measured: ", e->why);
+    e->result = result;
+    e->news = false;
+}
+
+/** before: as for the class's start. */
+static int start(struct emitter *e, void *before)
+{
+    int err = e->class->start ? e->class->start(e->common, e, before) : 0;
+
+    e->started = err == 0 && !e->unmeasured;
+    return err;
+}
+
+static int check(struct emitter *e, uint64_t now)
+{
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS)) {
+        int err = e->started ? 0 : start(e, NULL);
+        if (!e->started || !e->class->poll)
+            return err;
+    }
+    return e->class->poll(e->common, e, now);
 }
 
 static int run(struct emitter *e)
@@ -206,7 +255,8 @@ static int run(struct emitter *e)
 
     e->runs++;
     e->last_run_ms = now;
-    int err = e->class->poll(e->common, e, now);
+    e->unmeasured = false;
+    int err = check(e, now);
     if (err < 0 || e->output < 0)
         settle(e, err);
     return err;
@@ -214,13 +264,27 @@ static int run(struct emitter *e)
 
 static void start_timer(struct emitter *e, uint64_t delay_ms);
 
-static void timer_fired(void *arg)
+static void run_now(struct emitter *e)
 {
-    struct emitter *e = arg;
-
     start_timer(e, e->common->interval_ms);
     if (run(e) == NEFIA_EFULL)
         start_timer(e, e->common->interval_ms < RETRY_MS ? e->common->interval_ms : RETRY_MS);
+}
+
+/** Those that would be due shortly run along, so that the processor sleeps on: from then on sensors of
+ * one interval stay together. */
+static void timer_fired(void *arg)
+{
+    struct emitter *e = arg;
+    const struct instance_set *set = sensor_runner_current(e->owner);
+    uint64_t until = clock_ms(e->owner->pipeline->loop->clock) + TOGETHER_MS;
+
+    run_now(e);
+    for (unsigned i = 0; CONFIG_BEACON_SENSORS > 1 && i < set->count; i++) {
+        struct emitter *other = &set->items[i];
+        if (timer_active(&other->timer) && other->timer.at_ms <= until)
+            run_now(other);
+    }
 }
 
 static void start_timer(struct emitter *e, uint64_t delay_ms)
@@ -228,10 +292,9 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
-void sensor_runner_stop(struct sensor_runner *in)
+/** No timer fires and no command ends any more; what the sensors have opened stays open. */
+static void halt(struct sensor_runner *in, const struct instance_set *set)
 {
-    struct instance_set *set = &in->sets[in->current];
-
     for (unsigned i = 0; i < set->count; i++) {
         struct emitter *e = &set->items[i];
         timer_stop(&e->timer);
@@ -244,7 +307,25 @@ void sensor_runner_stop(struct sensor_runner *in)
     }
 }
 
-static const struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
+static void stop(const struct instance_set *set)
+{
+    for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS) && i < set->count; i++) {
+        struct emitter *e = &set->items[i];
+        if (e->started && e->class->stop)
+            e->class->stop(e->common);
+        e->started = false;
+    }
+}
+
+void sensor_runner_stop(struct sensor_runner *in)
+{
+    const struct instance_set *set = sensor_runner_current(in);
+
+    halt(in, set);
+    stop(set);
+}
+
+static struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
 {
     for (unsigned i = 0; i < set->count; i++)
         if (set->items[i].class == e->class && str_eq(set->items[i].common->name, e->common->name))
@@ -268,26 +349,44 @@ static uint64_t first_delay(const struct sensor_runner *in, const struct emitter
     return due > now ? due - now : 0;
 }
 
+static void carry_over(struct emitter *e, const struct emitter *before)
+{
+    e->result = before->result;
+    e->runs = before->runs;
+    e->failures = before->failures;
+    e->not_measured = before->not_measured;
+    e->events = before->events;
+    e->last_run_ms = before->last_run_ms;
+    memcpy(e->why, before->why, sizeof e->why);
+}
+
+/** A start that fails is a result; one that succeeds says nothing of what is to be measured. */
+static void start_at_switch(struct emitter *e, const struct emitter *before)
+{
+    int err = start(e, before && before->started ? before->common : NULL);
+
+    if (!e->started)
+        settle(e, err);
+}
+
 void sensor_runner_switch(struct sensor_runner *in)
 {
     const struct instance_set *old = &in->sets[in->current];
     struct instance_set *set = &in->sets[!in->current];
 
-    sensor_runner_stop(in);
+    halt(in, old);
     in->current = !in->current;
     condition_mark(in->conditions);
     for (unsigned i = 0; i < set->count; i++) {
         struct emitter *e = &set->items[i];
         const struct emitter *before = find_same(old, e);
-        if (before) {
-            e->result = before->result;
-            e->runs = before->runs;
-            e->failures = before->failures;
-            e->events = before->events;
-            e->last_run_ms = before->last_run_ms;
-        }
+        if (before)
+            carry_over(e, before);
+        if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
+            start_at_switch(e, before);
         start_timer(e, first_delay(in, e, before));
     }
+    stop(old);
 }
 
 void sensor_runner_switch_once(struct sensor_runner *in)
@@ -374,9 +473,10 @@ static void child_done(void *arg, const struct child_result *r)
 
     e->output = -1;
     in->running--;
-    settle(e, 0);
     e->done(e->common, e, r, in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES);
     in->output_used[output] = false;
+    if (e->output < 0)
+        settle(e, 0);
 }
 
 static int free_output(const struct sensor_runner *in)

@@ -37,14 +37,28 @@ struct sensor_class {
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
     uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
+    unsigned watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
+    bool follows;     /* uses emitter_follow: `select BEACON_FOLLOWS` */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read
      * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
      * negative after a report. */
     int (*open)(void *state, struct config *c, const struct node *n, const char *where);
-    /** One check. May emit 0..n events and start a command. Must not block.
-     * Return: 0; negative: the check failed (the beacon logs and counts it). */
+    /** Take what the sensor keeps while it runs: descriptors, a command that is followed. Runs when a
+     * configuration comes into force, and again at each interval until it succeeds. before: the state
+     * of the same sensor (class and name) until this reload, or null. It is stopped afterwards, so
+     * what is taken over from it must be marked in it as gone. May be null; needs `select
+     * BEACON_SENSOR_STARTS`. Return: as poll's; after a failure nothing is left open. */
+    int (*start)(void *state, struct emitter *self, void *before);
+    /** One check. May emit 0..n events and start a command. Must not block. May be null where start
+     * is given. Return: 0, also after emitter_not_measured; negative: the check failed (the beacon
+     * logs and counts it). */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
+    /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
+    void (*ready)(void *state, struct emitter *out, int fd, short events);
+    /** Close what start has opened. Only after a start that succeeded. Its watches are gone and its
+     * commands have ended. May be null. */
+    void (*stop)(void *state);
 };
 
 /** Needs `select BEACON_SENSOR_LISTS` in the sensor's Kconfig entry. */
@@ -73,6 +87,13 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
  * Return: the writer, to be followed by emit_end; or null: nothing to report. */
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured);
+
+/** What this run was to measure could not be measured; the parts, terminated by a null pointer, say why:
+ * emitter_not_measured(out, path, ": ", ERRNO(errno), NULL). The sensor's result is "not measured"
+ * instead of "ok", with this reason, in `status`, in `once` and in the log. Of several reasons in one
+ * run the first is kept, cut to SENSOR_WHY_BYTES. Conditions stay as they are: nothing was seen of
+ * them. Return: 0, for `return emitter_not_measured(…);`. */
+int emitter_not_measured(struct emitter *e, ...) __attribute__((sentinel));
 
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
  * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select

@@ -12,7 +12,16 @@
 
 /** The configured sensors, their timers, and their interface to the beacon (struct
  * emitter). */
-enum instance_result { INSTANCE_NOT_RUN, INSTANCE_RUNNING, INSTANCE_OK, INSTANCE_FAILED };
+enum instance_result {
+    INSTANCE_NOT_RUN,
+    INSTANCE_RUNNING,
+    INSTANCE_OK,
+    INSTANCE_FAILED,       /* an error, which `why` names */
+    INSTANCE_NOT_MEASURED, /* `why` says what could not be looked at */
+};
+
+/** Longest reason of a result, with its NUL. */
+#define SENSOR_WHY_BYTES 96
 
 /** A running sensor; its handle for calls into the beacon. */
 struct emitter {
@@ -26,8 +35,18 @@ struct emitter {
     void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output);
     int output;                  /* index of the output buffer in use, -1: none */
     enum instance_result result; /* of the last run */
-    uint64_t runs, failures, events, last_run_ms;
+    bool started;
+    bool unmeasured; /* in this run */
+    bool news;       /* the reason is not the one that was logged */
+    char why[SENSOR_WHY_BYTES];
+    uint64_t runs, failures, not_measured, events, last_run_ms;
 };
+
+/** Why its last run failed or could not measure; null: it did neither. */
+static inline const char *emitter_why(const struct emitter *e)
+{
+    return e->result == INSTANCE_FAILED || e->result == INSTANCE_NOT_MEASURED ? e->why : NULL;
+}
 
 /** The sensors of one configuration; there are two, so that a failed reload changes nothing. */
 struct instance_set {
@@ -59,9 +78,9 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
 /** Open the sensors of the section `beacons:` (null: nothing) asks for, in the inactive set.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *section);
-/** Activate the loaded set: the previous one stops, its commands are killed. Sensors present in
- * both keep their schedule and counters; new ones start at a random phase within their interval (30
- * s at most). */
+/** Activate the loaded set: its sensors start, those of the previous one stop, their commands are
+ * killed. Sensors present in both keep their schedule and counters, and take over what their class
+ * carries; new ones check first at a random phase within their interval (30 s at most). */
 void sensor_runner_switch(struct sensor_runner *in);
 /** For `once`: activate the loaded set without timers; then each sensor of it is run by hand, and
  * in->running tells whether a command is still running. */
