@@ -214,18 +214,18 @@ int emitter_not_measured(struct emitter *e, ...)
 /** The result of a run that has ended. */
 static void settle(struct emitter *e, int err)
 {
-    enum instance_result result = err < 0         ? INSTANCE_FAILED
-                                  : e->unmeasured ? INSTANCE_NOT_MEASURED
-                                                  : INSTANCE_OK;
+    enum instance_result result = e->unmeasured ? INSTANCE_NOT_MEASURED
+                                  : err < 0     ? INSTANCE_FAILED
+                                                : INSTANCE_OK;
 
-    if (err < 0)
+    if (result == INSTANCE_FAILED)
         emitter_not_measured(e, err_text(err), NULL);
     e->failures += result == INSTANCE_FAILED;
     e->not_measured += result == INSTANCE_NOT_MEASURED;
     if (result != INSTANCE_OK && (result != e->result || e->news))
         LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
                  sensor_is_list(e->class) ? e->common->name : "",
-                 err < 0 ? ": " : ": not measured: ", e->why);
+                 result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
     e->result = result;
     e->news = false;
 }
@@ -487,21 +487,24 @@ static int free_output(const struct sensor_runner *in)
     return NEFIA_EFULL;
 }
 
-int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
-                  void (*done)(void *state, struct emitter *e, const struct child_result *r,
-                               const char *output))
+int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
+                       void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                    const char *output))
 {
     extern char **environ;
     struct sensor_runner *in = e->owner;
-    const char *argv[] = {"/bin/sh", "-c", command, NULL};
     int output = free_output(in);
 
     if (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
         return NEFIA_ENOTSUP;
     if (e->output >= 0)
         return NEFIA_EAGAIN;
-    if (output < 0)
+    if (output < 0) {
+        emitter_not_measured(e, "too many commands are running",
+                             HINT(" (CONFIG_BEACON_CHILDREN=" LITERAL(CONFIG_BEACON_CHILDREN) ")"),
+                             NULL);
         return output;
+    }
     struct child_spec spec = {
         .argv = argv,
         .envp = (const char *const *)environ,
@@ -518,4 +521,12 @@ int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
     in->output_used[output] = true;
     in->running++;
     return 0;
+}
+
+int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
+                  void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                               const char *output))
+{
+    return emitter_child_argv(e, (const char *const[]){"/bin/sh", "-c", command, NULL}, deadline_ms,
+                              done);
 }

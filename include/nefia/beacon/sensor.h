@@ -51,8 +51,8 @@ struct sensor_class {
      * BEACON_SENSOR_STARTS`. Return: as poll's; after a failure nothing is left open. */
     int (*start)(void *state, struct emitter *self, void *before);
     /** One check. May emit 0..n events and start a command. Must not block. May be null where start
-     * is given. Return: 0, also after emitter_not_measured; negative: the check failed (the beacon
-     * logs and counts it). */
+     * is given. Return: 0; negative: the check failed (the beacon logs and counts it). After
+     * emitter_not_measured that is the result, whatever is returned. */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
     /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
     void (*ready)(void *state, struct emitter *out, int fd, short events);
@@ -98,9 +98,15 @@ int emitter_not_measured(struct emitter *e, ...) __attribute__((sentinel));
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
  * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
  * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs;
- * NEFIA_EFULL if CONFIG_BEACON_CHILDREN are running; NEFIA_EIO. */
+ * NEFIA_EFULL if CONFIG_BEACON_CHILDREN are running, which is "not measured" already; NEFIA_EIO. */
 int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
                   void (*done)(void *state, struct emitter *e, const struct child_result *r,
                                const char *output));
+/** The same without a shell: a program by its absolute path, and its arguments as they are, ended by a
+ * null pointer. For what has values in it that a shell must not read. argv is used only during the
+ * call. */
+int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
+                       void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                    const char *output));
 
 #endif
