@@ -24,7 +24,6 @@ enum {
     BOOT_RANDOM_BITS = 33,
     BOOT_COUNT_MASK = (1 << 20) - 1,
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
-    WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
 };
 
 static const char boot_name[] = "boot";
@@ -75,7 +74,7 @@ static void wire_pipeline(struct beacon *b)
 
 void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message))
 {
-    loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, WATCHES);
+    loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, BEACON_WATCHED);
     b->started_ms = clock_ms(&clock_system);
     b->path = path;
     for (unsigned i = 0; i < ARRAY_SIZE(b->arenas); i++)
@@ -90,6 +89,8 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     sensor_runner_init(&b->sensor_runner, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
     b->sensor_runner.random_below = random_below;
+    b->sensor_runner.watches = pool_sensor_watches;
+    b->sensor_runner.followed = pool_followed;
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_uplink_line);
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
@@ -257,7 +258,7 @@ static int restrict_self(struct beacon *b, const struct privileges_needs *needs,
         return 0;
     int err = privileges_drop(&beacon_loaded(b)->user, needs, why);
     if (err == 0 && IS_ENABLED(CONFIG_SECCOMP))
-        b->seccomp = CONFIG_BEACON_CHILDREN > 0 ? seccomp_commands() : seccomp_strict();
+        b->seccomp = IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) ? seccomp_commands() : seccomp_strict();
     return err;
 }
 

@@ -125,6 +125,20 @@ static void check_name(struct sensor_runner *in, struct config *c, const struct 
                          "\"", NULL);
 }
 
+/** Do the pools that sensors share have room for one more of this class? */
+static void check_needs(struct instance_set *set, struct config *c, const struct sensor_class *class,
+                        const struct node *n, const char *where)
+{
+    set->watches += class->watches;
+    set->follows += class->follows;
+    if (IS_ENABLED(CONFIG_BEACON_WATCHES) && set->watches > CONFIG_BEACON_SENSOR_WATCHES)
+        config_error(c, n, where, "no descriptors left for this sensor",
+                     HINT(" (CONFIG_BEACON_SENSOR_WATCHES)"), NULL);
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && set->follows > CONFIG_BEACON_FOLLOWED)
+        config_error(c, n, where, "too many commands to follow",
+                     HINT(" (CONFIG_BEACON_FOLLOWED)"), NULL);
+}
+
 static void load_one(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
                      const struct node *n, const char *where)
 {
@@ -143,6 +157,8 @@ static void load_one(struct sensor_runner *in, struct config *c, const struct se
     if (c->errors != errors || !e->common->enabled)
         return;
     struct instance_set *set = &in->sets[!in->current];
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
+        check_needs(set, c, class, n, where);
     set->count++;
     set->states_used += state_room(class);
 }
@@ -185,6 +201,7 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
 
     set->count = 0;
     set->states_used = 0;
+    set->watches = set->follows = 0;
     for (unsigned i = 0; sensor_table[i]; i++)
         load_class(in, c, sensor_table[i], node_child(c, section, sensor_table[i]->name));
     return c->errors == errors ? 0 : NEFIA_EINVAL;
@@ -214,6 +231,8 @@ int emitter_not_measured(struct emitter *e, ...)
 /** The result of a run that has ended. */
 static void settle(struct emitter *e, int err)
 {
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && err == 0 && sensor_follow_why(e))
+        emitter_not_measured(e, sensor_follow_why(e), NULL);
     enum instance_result result = e->unmeasured ? INSTANCE_NOT_MEASURED
                                   : err < 0     ? INSTANCE_FAILED
                                                 : INSTANCE_OK;
@@ -230,11 +249,20 @@ static void settle(struct emitter *e, int err)
     e->news = false;
 }
 
-/** before: as for the class's start. */
-static int start(struct emitter *e, void *before)
+void sensor_runner_settle(struct emitter *e)
 {
-    int err = e->class->start ? e->class->start(e->common, e, before) : 0;
+    settle(e, 0);
+    e->unmeasured = false;
+}
 
+/** before: the same sensor until this reload, or null. */
+static int start(struct emitter *e, const struct emitter *before)
+{
+    void *state = before && before->started ? before->common : NULL;
+
+    e->before = before;
+    int err = e->class->start ? e->class->start(e->common, e, state) : 0;
+    e->before = NULL;
     e->started = err == 0 && !e->unmeasured;
     return err;
 }
@@ -292,7 +320,7 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
-/** No timer fires and no command ends any more; what the sensors have opened stays open. */
+/** Nothing of theirs is called any more; what they have opened stays open, and what they follow runs. */
 static void halt(struct sensor_runner *in, const struct instance_set *set)
 {
     for (unsigned i = 0; i < set->count; i++) {
@@ -304,13 +332,17 @@ static void halt(struct sensor_runner *in, const struct instance_set *set)
             e->output = -1;
             in->running--;
         }
+        if (IS_ENABLED(CONFIG_BEACON_WATCHES))
+            sensor_watch_release(in, e);
     }
 }
 
-static void stop(const struct instance_set *set)
+static void stop(struct sensor_runner *in, const struct instance_set *set)
 {
     for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS) && i < set->count; i++) {
         struct emitter *e = &set->items[i];
+        if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
+            sensor_follow_release(in, e);
         if (e->started && e->class->stop)
             e->class->stop(e->common);
         e->started = false;
@@ -322,7 +354,7 @@ void sensor_runner_stop(struct sensor_runner *in)
     const struct instance_set *set = sensor_runner_current(in);
 
     halt(in, set);
-    stop(set);
+    stop(in, set);
 }
 
 static struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
@@ -363,9 +395,9 @@ static void carry_over(struct emitter *e, const struct emitter *before)
 /** A start that fails is a result; one that succeeds says nothing of what is to be measured. */
 static void start_at_switch(struct emitter *e, const struct emitter *before)
 {
-    int err = start(e, before && before->started ? before->common : NULL);
+    int err = start(e, before);
 
-    if (!e->started)
+    if (!e->started || (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && sensor_follow_why(e)))
         settle(e, err);
 }
 
@@ -375,6 +407,9 @@ void sensor_runner_switch(struct sensor_runner *in)
     struct instance_set *set = &in->sets[!in->current];
 
     halt(in, old);
+    for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_FOLLOWS) && i < old->count; i++)
+        if (!find_same(set, &old->items[i]))
+            sensor_follow_release(in, &old->items[i]); /* others need its place */
     in->current = !in->current;
     condition_mark(in->conditions);
     for (unsigned i = 0; i < set->count; i++) {
@@ -386,7 +421,7 @@ void sensor_runner_switch(struct sensor_runner *in)
             start_at_switch(e, before);
         start_timer(e, first_delay(in, e, before));
     }
-    stop(old);
+    stop(in, old);
 }
 
 void sensor_runner_switch_once(struct sensor_runner *in)

@@ -95,6 +95,32 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
  * them. Return: 0, for `return emitter_not_measured(…);`. */
 int emitter_not_measured(struct emitter *e, ...) __attribute__((sentinel));
 
+/** Read a small file of the kernel, of /proc or /sys, into the buffer that all sensors share. Return: its
+ * text, NUL-terminated and without the last newline, *len bytes (len may be null), valid until the
+ * next file or emit_end; null: it is not there, cannot be read or has more than CONFIG_EVENT_BYTES,
+ * and the result is "not measured", with the path and why. */
+const char *emitter_file(struct emitter *e, const char *path, size_t *len);
+/** The same of a file that holds one number. Return: 0, or negative: not measured. */
+int emitter_file_number(struct emitter *e, const char *path, int64_t *value);
+
+/** Call the class's `ready` when the descriptor is ready for `events` (POLLIN, POLLOUT) or broken; again
+ * for the same one: with other events. It stays the sensor's, which unwatches it before closing it.
+ * For start, poll and ready. Needs `select BEACON_WATCHES`. Return: 0, or NEFIA_EFULL if the sensor
+ * watches as many as its class says. */
+int emitter_watch(struct emitter *e, int fd, short events);
+void emitter_unwatch(struct emitter *e, int fd);
+
+/** Follow a command that does not end by itself, such as `logread -f`: a program by its absolute path and
+ * its arguments, ended by a null pointer. `line` is called for each line that it prints to stdout or
+ * stderr, NUL-terminated, without its newline; of one that is longer than CONFIG_FOLLOW_LINE_BYTES for
+ * the beginning. If it ends it is started again, later and later (follow.h), and the sensor's result is
+ * "not measured" until it has run for 10 s. Over a reload the same command of the same sensor runs
+ * on; it ends with the sensor. For start only, one for each sensor, and argv stays valid as long as the
+ * state. Needs `select BEACON_FOLLOWS`. Return: 0, also if it cannot be started now; NEFIA_EINVAL
+ * (no absolute path, or the class does not have `follows`). */
+int emitter_follow(struct emitter *e, const char *const *argv,
+                   void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
  * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
  * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/beacon/follow.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/sys/child.h"
 #include "nefia/event/condition.h"
@@ -36,6 +37,7 @@ struct emitter {
     int output;                  /* index of the output buffer in use, -1: none */
     enum instance_result result; /* of the last run */
     bool started;
+    const struct emitter *before; /* during start: the same one until this reload, or null */
     bool unmeasured; /* in this run */
     bool news;       /* the reason is not the one that was logged */
     char why[SENSOR_WHY_BYTES];
@@ -48,12 +50,27 @@ static inline const char *emitter_why(const struct emitter *e)
     return e->result == INSTANCE_FAILED || e->result == INSTANCE_NOT_MEASURED ? e->why : NULL;
 }
 
+/** A descriptor that a sensor watches. */
+struct sensor_watch {
+    struct watch watch;
+    struct emitter *owner; /* null: free */
+};
+
+/** A command that a sensor follows; a sensor follows one at most. */
+struct sensor_follow {
+    struct follow follow;
+    struct emitter *owner; /* null: free */
+    uint32_t key;          /* of the command */
+    void (*line)(void *state, struct emitter *e, const char *line, size_t len);
+};
+
 /** The sensors of one configuration; there are two, so that a failed reload changes nothing. */
 struct instance_set {
     struct emitter *items; /* CONFIG_BEACON_SENSORS */
     unsigned count;
     uint8_t *states; /* CONFIG_BEACON_SENSOR_STATE_BYTES, aligned for any type */
     size_t states_used;
+    unsigned watches, follows; /* what they may use of the pools */
 };
 
 struct sensor_runner {
@@ -67,6 +84,8 @@ struct sensor_runner {
     unsigned running; /* running commands */
     unsigned current;
     struct instance_set sets[2];
+    struct sensor_watch *watches;   /* CONFIG_BEACON_SENSOR_WATCHES */
+    struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
 };
 
@@ -86,6 +105,13 @@ void sensor_runner_switch(struct sensor_runner *in);
  * in->running tells whether a command is still running. */
 void sensor_runner_switch_once(struct sensor_runner *in);
 void sensor_runner_run(struct emitter *e);
+/** Its result has changed between two runs (emitter_not_measured, sensor_follow_why). */
+void sensor_runner_settle(struct emitter *e);
+/** Release its watches; the descriptors stay open. (sensor_watch.c) */
+void sensor_watch_release(struct sensor_runner *in, const struct emitter *e);
+/** End the command that it follows, if any; and why that is not running, or null. (sensor_follow.c) */
+void sensor_follow_release(struct sensor_runner *in, const struct emitter *e);
+const char *sensor_follow_why(const struct emitter *e);
 /** Stop all timers and commands. */
 void sensor_runner_stop(struct sensor_runner *in);
 static inline const struct instance_set *sensor_runner_current(const struct sensor_runner *in)
