@@ -19,17 +19,22 @@ set -- "$copy/out/host-toy/nefia-beacon"
 cat >"$copy/src/beacon/sensors/toy.c" <<'C'
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 #include <unistd.h>
 
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
+#include "nefia/net/netlink.h"
 
-/* toy: says a word; what comes from a pipe; what a command prints; the number in a file. */
+/* toy: says a word and how many interfaces there are; what comes from a pipe; what a command prints; the
+ * number in a file. */
 struct toy {
     struct sensor_common common;
     const char *word, *pipe, *file;
     const char *follow[4];
     unsigned words;
+    bool links;
+    uint64_t interfaces;
     int fd;         /* of the pipe, 0: not open */
     uint64_t count; /* of what came from it */
 };
@@ -41,6 +46,7 @@ static const struct field_list follow_list = {
 static const struct field toy_fields[] = {
     {.name = "word", .type = FIELD_STRING, MEMBER(word), .required = true, .help = "what it says"},
     {.name = "pipe", .type = FIELD_STRING, MEMBER(pipe)},
+    {.name = "links", .type = FIELD_BOOL, MEMBER(links), .def = "false"},
     {.name = "file", .type = FIELD_STRING, MEMBER(file)},
     {.name = "follow", .type = FIELD_LIST, MEMBER(follow), .list = &follow_list},
     {.name = NULL},
@@ -93,12 +99,40 @@ static void toy_ready(void *state, struct emitter *out, int fd, short events)
     emit_end(out);
 }
 
+static int take_link(void *arg, uint16_t type, struct netlink_part body)
+{
+    struct toy *t = arg;
+
+    (void)body;
+    t->interfaces += type == RTM_NEWLINK;
+    return 0;
+}
+
+static int count_links(struct toy *t, struct emitter *out)
+{
+    const struct {
+        struct nlmsghdr netlink;
+        struct ifinfomsg link;
+    } question = {.netlink = {.nlmsg_len = sizeof question,
+                              .nlmsg_type = RTM_GETLINK,
+                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
+    struct netlink_answer answer = {.take = take_link, .arg = t};
+
+    t->interfaces = 0;
+    if (emitter_netlink(out, NETLINK_ROUTE, &answer, &question, sizeof question) < 0)
+        return 0;
+    json_put_u64(emit_begin(out, "toy.links", NULL, SEVERITY_INFO), "interfaces", t->interfaces);
+    return emit_end(out);
+}
+
 static int toy_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct toy *t = state;
     int64_t number;
 
     (void)now_ms;
+    if (t->links)
+        return count_links(t, out);
     if (t->file && emitter_file_number(out, t->file, &number) < 0)
         return 0;
     json_put_string(emit_begin(out, "toy.word", t->word, SEVERITY_INFO), "word", t->word);
@@ -132,6 +166,7 @@ cat >>"$copy/src/beacon/sensors/Kconfig" <<'K'
 config SENSOR_TOY
 	bool "Toy (toy)"
 	default y
+	select BEACON_NETLINK
 	select BEACON_WATCHES
 	select BEACON_FOLLOWS
 K
@@ -160,6 +195,8 @@ once "what cannot be measured is no success" "word: hello, file: $dir/none" 1
 says "and no silence" "^toy: not measured: $dir/none: No such file or directory, no events\$" err
 echo 12 >"$dir/number"
 once "what can is one" "word: hello, file: $dir/number" 0
+once "the kernel answers by netlink" "word: hello, links: true" 0
+says "with its interfaces" '"type":"toy.links".*"data":{"interfaces":[1-9][0-9]*}' out
 
 # ---- run ----
 toy()

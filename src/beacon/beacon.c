@@ -89,6 +89,8 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     sensor_runner_init(&b->sensor_runner, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
     b->sensor_runner.random_below = random_below;
+    b->sensor_runner.scratch = b->pipeline.line_buf;
+    b->sensor_runner.scratch_cap = BEACON_LINE_BYTES;
     b->sensor_runner.watches = pool_sensor_watches;
     b->sensor_runner.followed = pool_followed;
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_uplink_line);

@@ -2,11 +2,14 @@
 
 #include <errno.h>
 
+#include <unistd.h>
+
 #include "nefia/base/err.h"
+#include "nefia/net/netlink.h"
 #include "nefia/sys/file.h"
 
-/* Small files of the kernel. The buffer is the one in which an event's line is built: between two
- * events it is free. */
+/* What sensors read from the kernel: small files, and answers by netlink. Their buffer is the one in which
+ * an event's line is built: between two events it is free. */
 
 static const char *refuse(struct emitter *e, const char *path, const char *why)
 {
@@ -16,8 +19,8 @@ static const char *refuse(struct emitter *e, const char *path, const char *why)
 
 const char *emitter_file(struct emitter *e, const char *path, size_t *len)
 {
-    char *buf = e->owner->pipeline->line_buf;
-    long n = file_read(path, buf, CONFIG_EVENT_BYTES);
+    char *buf = e->owner->scratch;
+    long n = file_read(path, buf, e->owner->scratch_cap - 1);
 
     if (n == NEFIA_EIO || n == NEFIA_ENOTFOUND)
         return refuse(e, path, ERRNO(errno));
@@ -44,4 +47,21 @@ int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
         return 0;
     refuse(e, path, "not a number");
     return NEFIA_ESYNTAX;
+}
+
+int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, const void *message,
+                    size_t len)
+{
+    static const char name[] = "netlink";
+    int fd = netlink_open(protocol);
+
+    if (fd < 0) {
+        refuse(e, name, ERRNO(errno));
+        return fd;
+    }
+    int err = netlink_ask(a, fd, message, len, e->owner->scratch, e->owner->scratch_cap);
+    close(fd);
+    if (err < 0)
+        refuse(e, name, err == NEFIA_EIO ? ERRNO(a->error) : err_text(err));
+    return err;
 }

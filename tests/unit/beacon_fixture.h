@@ -79,6 +79,8 @@ static inline void fix_init(void)
     children_init(&fix.children, &fix.loop, fix.child_slots, FIX_CHILDREN);
     sensor_runner_init(&fix.sensor_runner, p, &fix.children, &fix.conditions, fix.items, fix.states,
                    fix.outputs);
+    fix.sensor_runner.scratch = fix.line;
+    fix.sensor_runner.scratch_cap = sizeof fix.line;
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */

@@ -97,11 +97,18 @@ int emitter_not_measured(struct emitter *e, ...) __attribute__((sentinel));
 
 /** Read a small file of the kernel, of /proc or /sys, into the buffer that all sensors share. Return: its
  * text, NUL-terminated and without the last newline, *len bytes (len may be null), valid until the
- * next file or emit_end; null: it is not there, cannot be read or has more than CONFIG_EVENT_BYTES,
- * and the result is "not measured", with the path and why. */
+ * next file or emit_end; null: it is not there, cannot be read or is longer than CONFIG_EVENT_BYTES, and
+ * the result is "not measured", with the path and why. */
 const char *emitter_file(struct emitter *e, const char *path, size_t *len);
 /** The same of a file that holds one number. Return: 0, or negative: not measured. */
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value);
+
+struct netlink_answer;
+/** Ask the kernel (nefia/net/netlink.h) through that buffer, which is wiped afterwards. take must not emit;
+ * it keeps what it needs in the state. message begins with a struct nlmsghdr. Needs `select
+ * BEACON_NETLINK`. Return: 0, or negative: not measured. */
+int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, const void *message,
+                    size_t len);
 
 /** Call the class's `ready` when the descriptor is ready for `events` (POLLIN, POLLOUT) or broken; again
  * for the same one: with other events. It stays the sensor's, which unwatches it before closing it.

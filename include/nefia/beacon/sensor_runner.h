@@ -84,6 +84,8 @@ struct sensor_runner {
     unsigned running; /* running commands */
     unsigned current;
     struct instance_set sets[2];
+    char *scratch; /* for emitter_file and emitter_netlink: CONFIG_EVENT_BYTES + 1 or more */
+    size_t scratch_cap;
     struct sensor_watch *watches;   /* CONFIG_BEACON_SENSOR_WATCHES */
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
