@@ -10,6 +10,7 @@
 enum {
     CLOSED_MS = 2 * 1000, /* between the end of its output and its own */
     DAY_MS = 24 * 3600 * 1000,
+    PIPE_READS = 65536 / CONFIG_FOLLOW_LINE_BYTES + 1, /* pipe(7): its capacity */
 };
 /* A child has a deadline; this one's is a year, after which it is started again. */
 static const uint64_t deadline_ms = 365ull * DAY_MS;
@@ -49,28 +50,21 @@ static void take(struct follow *f, size_t n)
     }
 }
 
-/** What its end leaves in the pipe goes behind what is already here. */
-static void offer_rest(struct follow *f, struct child *ch)
-{
-    ch->spec.output = f->buf + f->len;
-    ch->spec.output_cap = sizeof f->buf - f->len;
-}
-
 static void closed_too_long(void *arg);
 
 static void output_ready(void *arg, short revents)
 {
     struct follow *f = arg;
     struct child *ch = &f->children->slots[f->slot];
+    /* Where nobody writes any more, all that is left in the pipe. */
+    int reads = revents & POLLHUP ? PIPE_READS : FOLLOW_READS;
     ssize_t n = 1;
 
-    (void)revents;
-    for (int i = 0; i < FOLLOW_READS && n > 0; i++) {
+    for (int i = 0; i < reads && n > 0; i++) {
         n = read(ch->out_fd, f->buf + f->len, sizeof f->buf - f->len);
         if (n > 0)
             take(f, (size_t)n);
     }
-    offer_rest(f, ch);
     if (n == 0) { /* it will print nothing any more */
         loop_unwatch(f->children->loop, &ch->out_watch);
         timer_start(f->children->loop, &f->timer, CLOSED_MS, closed_too_long, f);
@@ -110,7 +104,6 @@ static void ended(void *arg, const struct child_result *r)
     struct follow *f = arg;
 
     f->slot = -1;
-    take(f, r->output_len);
     if (f->len > 0)
         hand_over(f, f->buf, f->len);
     f->len = 0;
@@ -165,7 +158,6 @@ static void begin(void *arg)
     f->starts++;
     struct child *ch = &f->children->slots[f->slot];
     loop_watch(loop, &ch->out_watch, ch->out_fd, POLLIN, output_ready, f);
-    offer_rest(f, ch);
     timer_start(loop, &f->timer, FOLLOW_STEADY_MS, steady, f);
 }
 
