@@ -258,17 +258,27 @@ static void record_text(struct show *s, unsigned index, const struct json_doc *d
 
 /* ---- JSON ---- */
 
-static void put_escape(struct show *s, uint32_t cp)
+/** One \u escape, of a UTF-16 code unit. */
+static void put_unit(struct show *s, uint32_t unit)
 {
     static const char digits[] = "0123456789abcdef";
     char escape[6] = {'\\', 'u'};
 
     for (unsigned i = 0; i < 4; i++)
-        escape[2 + i] = digits[cp >> (12 - 4 * i) & 15];
+        escape[2 + i] = digits[unit >> (12 - 4 * i) & 15];
+    put(s, escape, sizeof escape);
+}
+
+static void put_escape(struct show *s, uint32_t cp)
+{
+    if (cp > 0xFFFF) { /* a surrogate pair, RFC 8259 section 7 */
+        put_unit(s, 0xD800 + ((cp - 0x10000) >> 10));
+        cp = 0xDC00 + (cp & 0x3FF);
+    }
     if (cp < ' ')
         put_str(s, " ");
     else
-        put(s, escape, sizeof escape);
+        put_unit(s, cp);
 }
 
 /** Others' JSON: the same value in one line that no terminal obeys. Control characters stand in its
