@@ -275,8 +275,10 @@ static void child_ended(void *arg, const struct child_result *r)
     q->running--;
     release_output(q, job);
     if (outcome == ACTION_AGAIN && may_try_again(job)) {
+        uint64_t asked = q->class->wait_ms ? q->class->wait_ms(output, r->output_len) : 0;
+        uint64_t backoff = action_backoff_ms(job->attempt);
         q->retried++;
-        wait_again(job, action_backoff_ms(job->attempt));
+        wait_again(job, asked > backoff ? asked : backoff);
     } else {
         end_job(job, outcome == ACTION_DONE, outcome == ACTION_DONE ? "" : error.buf, r, output);
     }

@@ -92,6 +92,8 @@ struct action_class {
      * FAILED and AGAIN. */
     enum action_outcome (*judge)(const struct child_result *r, const char *output,
                                  uint64_t timeout_ms, struct text *error);
+    /** Null, or: how long the child's output asks to wait before the next attempt. */
+    uint64_t (*wait_ms)(const char *output, size_t len);
 };
 
 /** Target of the fields of all actions are bound into: the action itself, and what is looked up. */
