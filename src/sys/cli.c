@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -270,16 +271,28 @@ static int parse_words(struct parse *p)
     return CLI_FINE;
 }
 
+/** Blocked until the loop has its handlers: a reload asked for while a daemon starts must not end it. */
+static void hangup(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(how, &set, NULL);
+}
+
 static int run_verb(struct parse *p)
 {
     const struct cli_verb *v = p->args.verb;
     int status = parse_words(p);
 
+    if (!v->daemon)
+        hangup(SIG_UNBLOCK);
     if (status != CLI_FINE)
         return status;
-    if (p->args.operand_count < v->least)
+    if (p->args.operand_count < (unsigned)v->least)
         return wrong(p, "missing operand; expected", v->operands, NULL);
-    if (p->args.operand_count > v->most)
+    if (p->args.operand_count > (unsigned)v->most)
         return wrong(p, "unexpected operand", p->args.operands[v->most], NULL);
     return v->run(&p->args);
 }
@@ -301,6 +314,7 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
 {
     struct parse p = {.program = program, .argv = argv, .argc = argc, .at = 1};
 
+    hangup(SIG_BLOCK);
     relro_protect();
     fill_standard_descriptors();
     p.args.config = program->config;
