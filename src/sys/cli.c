@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
+#include "nefia/sys/loop.h"
 #include "nefia/sys/relro.h"
 #include "nefia/base/text.h"
 
@@ -271,23 +271,11 @@ static int parse_words(struct parse *p)
     return CLI_FINE;
 }
 
-/** Blocked until the loop has its handlers: a reload asked for while a daemon starts must not end it. */
-static void hangup(int how)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(how, &set, NULL);
-}
-
 static int run_verb(struct parse *p)
 {
     const struct cli_verb *v = p->args.verb;
     int status = parse_words(p);
 
-    if (!v->daemon)
-        hangup(SIG_UNBLOCK);
     if (status != CLI_FINE)
         return status;
     if (p->args.operand_count < (unsigned)v->least)
@@ -314,9 +302,6 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
 {
     struct parse p = {.program = program, .argv = argv, .argc = argc, .at = 1};
 
-    hangup(SIG_BLOCK);
-    relro_protect();
-    fill_standard_descriptors();
     p.args.config = program->config;
     p.args.arg = arg;
     if (argc < 2)
@@ -328,6 +313,10 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
     int status = find_verb(&p);
     if (!p.args.verb)
         return status;
+    if (p.args.verb->daemon)
+        loop_hold_signals();
+    relro_protect();
+    fill_standard_descriptors();
     if (!asks_for_help(&p))
         return run_verb(&p);
     return IS_ENABLED(CONFIG_HELP) ? print_verb_help(program, p.args.verb) : print_verbs(program);

@@ -73,7 +73,7 @@ static enum action_outcome alert(const char *answer)
 
 static uint64_t wait_ms(void)
 {
-    return action_alert.wait_ms(output, result.output_len);
+    return action_alert.delay_ms(output, result.output_len, 0);
 }
 
 TEST(a_status_is_judged)
@@ -126,6 +126,7 @@ TEST(retry_after_is_honoured_up_to_a_bound)
     CHECK_INT(alert("HTTP/1.1 503 x\r\nRetry-After: 30\r\n\r\n"), ACTION_AGAIN);
     CHECK_STR(error_buf, "HTTP 503");
     CHECK_INT(wait_ms(), 30000);
+    CHECK_INT(action_alert.delay_ms(output, result.output_len, 60000), 60000);
     CHECK_INT(alert("HTTP/1.1 429 x\r\nRetry-After: 86400\r\n\r\n"), ACTION_AGAIN);
     CHECK_INT(wait_ms(), 300000);
 }
@@ -140,7 +141,7 @@ TEST(a_child_without_a_result_is_tried_again)
         text_init(&error, error_buf, sizeof error_buf);
         CHECK_INT(action_alert.judge(&r, outputs[i], 1000, &error), ACTION_AGAIN);
         CHECK_STR(error_buf, "the child produced no result");
-        CHECK_INT(action_alert.wait_ms(outputs[i], r.output_len), 0);
+        CHECK_INT(action_alert.delay_ms(outputs[i], r.output_len, 0), 0);
     }
 }
 

@@ -69,15 +69,15 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
 
 static uint64_t asked_ms;
 
-static uint64_t wait_ms(const char *output, size_t len)
+static uint64_t delay_ms(const char *output, size_t len, uint64_t backoff_ms)
 {
     (void)output;
     (void)len;
-    return asked_ms;
+    return asked_ms > backoff_ms ? asked_ms : backoff_ms;
 }
 
 static const struct action_class class = {
-    .name = "test", .prepare = prepare, .judge = judge, .wait_ms = wait_ms};
+    .name = "test", .prepare = prepare, .judge = judge, .delay_ms = delay_ms};
 static const struct action_class other_class = {.name = "other"};
 static struct action actions[2] = {{.class = &class, .webhook = 0, .timeout_ms = 5000},
                                    {.class = &class, .webhook = 1, .timeout_ms = 5000}};

@@ -45,7 +45,7 @@ struct cli_verb {
     const char *name; /* one word or two: "run", "reactor run"; null ends the table */
     const char *operands;             /* "TYPE SEVERITY [KEY=VALUE...]"; null: none */
     uint8_t least, most;              /* number of operands */
-    bool daemon; /* runs the loop: SIGHUP is blocked until that has its handlers (loop_init) */
+    bool daemon; /* runs a loop, whose signals are held back from the beginning (loop_hold_signals) */
     const struct cli_option *options; /* in addition to -c and --help; null: none */
     const char *help;                 /* one line, for the list of verbs */
     const char *more; /* further lines for the verb's own --help, each ending in a newline; may be null */

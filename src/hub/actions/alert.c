@@ -96,14 +96,14 @@ static size_t words_at(const char *output, size_t len)
     return at > 1 && at < len && output[at] == ';' ? at + 1 : 0;
 }
 
-static uint64_t wait_ms(const char *output, size_t len)
+static uint64_t delay_ms(const char *output, size_t len, uint64_t backoff_ms)
 {
     size_t at = words_at(output, len);
     uint64_t seconds = 0;
 
     if (at > 0)
         (void)parse_u64(output + 1, at - 2, &seconds);
-    return seconds * 1000;
+    return seconds * 1000 > backoff_ms ? seconds * 1000 : backoff_ms;
 }
 
 static enum action_outcome judge(const struct child_result *r, const char *output,
@@ -131,4 +131,4 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
 }
 
 const struct action_class action_alert = {
-    .name = "alert", .fields = fields, .prepare = prepare, .judge = judge, .wait_ms = wait_ms};
+    .name = "alert", .fields = fields, .prepare = prepare, .judge = judge, .delay_ms = delay_ms};
