@@ -26,6 +26,13 @@ enum {
     BOOT_COUNT_MASK = (1 << 20) - 1,
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
+    /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
+     * the control socket, its lock and its clients; state_dir, the file of the spool and its
+     * successor; the pipes of children. */
+    DESCRIPTORS = 3 + 4 + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
+                  (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
+                  (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0),
+    DESCRIPTORS_SURE = 8, /* as many nobody denies a daemon */
 };
 
 static const char boot_name[] = "boot";
@@ -410,6 +417,11 @@ int beacon_run(struct beacon *b)
     int err;
 
     text_init(&why, buf, sizeof buf);
+    if (DESCRIPTORS > DESCRIPTORS_SURE && descriptors_allow(DESCRIPTORS) < DESCRIPTORS) {
+        LOG_ERROR("open files: ", DEC(DESCRIPTORS), " needed, ", DEC(descriptors_allow(DESCRIPTORS)),
+                  " permitted" REMEDY("; raise the limit (ulimit -n)"));
+        return CLI_NO;
+    }
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         random_wait(SEED_MS);
     const struct privileges_needs needs = own_needs(b, beacon_loaded(b));
