@@ -73,7 +73,7 @@ static int toy_start(void *state, struct emitter *self, void *before)
     }
     if (t->fd < 0) {
         t->fd = 0;
-        return emitter_not_measured(self, t->pipe, ": ", ERRNO(errno), NULL);
+        return emitter_not_measured(self, t->pipe, ERRNO(errno));
     }
     int err = t->fd ? emitter_watch(self, t->fd, POLLIN) : 0;
     if (err == 0 && emitter_watch(self, 0, POLLIN) != NEFIA_EFULL)

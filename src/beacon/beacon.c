@@ -98,10 +98,10 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     sensor_runner_init(&b->sensor_runner, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
     b->sensor_runner.random_below = random_below;
-    b->sensor_runner.scratch = b->pipeline.line_buf;
-    b->sensor_runner.scratch_cap = BEACON_LINE_BYTES;
-    b->sensor_runner.watches = pool_sensor_watches;
-    b->sensor_runner.followed = pool_followed;
+    if (IS_ENABLED(CONFIG_BEACON_WATCHES))
+        b->sensor_runner.watches = pool_sensor_watches;
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
+        b->sensor_runner.followed = pool_followed;
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_uplink_line);
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
@@ -489,13 +489,12 @@ static void run_one(struct beacon *b, struct emitter *e)
     sensor_runner_run(e);
     while (b->sensor_runner.running > 0 && !b->stopping)
         loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
-    const char *why = emitter_why(e);
     CLI_ERR(e->class->name, sensor_is_list(e->class) ? " " : "",
             sensor_is_list(e->class) ? e->common->name : "", ": ",
-            !why                           ? ""
-            : e->result == INSTANCE_FAILED ? "failed: "
-                                           : "not measured: ",
-            why ? why : "", why ? ", " : "",
+            e->result == INSTANCE_FAILED         ? "failed: "
+            : e->result == INSTANCE_NOT_MEASURED ? "not measured: "
+                                                 : "",
+            e->why, e->why[0] ? ", " : "",
             e->events ? DEC(e->events) : "no",
             e->events == 1 ? " event\n" : " events\n");
 }

@@ -13,14 +13,14 @@
 
 static const char *refuse(struct emitter *e, const char *path, const char *why)
 {
-    emitter_not_measured(e, path, ": ", why, NULL);
+    emitter_not_measured(e, path, why);
     return NULL;
 }
 
 const char *emitter_file(struct emitter *e, const char *path, size_t *len)
 {
-    char *buf = e->owner->scratch;
-    long n = file_read(path, buf, e->owner->scratch_cap - 1);
+    char *buf = e->owner->pipeline->line_buf;
+    long n = file_read(path, buf, PIPELINE_LINE_BYTES - 1);
 
     if (n == NEFIA_EIO || n == NEFIA_ENOTFOUND)
         return refuse(e, path, ERRNO(errno));
@@ -59,7 +59,7 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
         refuse(e, name, ERRNO(errno));
         return fd;
     }
-    int err = netlink_ask(a, fd, message, len, e->owner->scratch, e->owner->scratch_cap);
+    int err = netlink_ask(a, fd, message, len, e->owner->pipeline->line_buf, PIPELINE_LINE_BYTES);
     close(fd);
     if (err < 0)
         refuse(e, name, err == NEFIA_EIO ? ERRNO(a->error) : err_text(err));

@@ -30,8 +30,10 @@ static void changed(void *arg)
     const struct sensor_follow *f = arg;
     struct emitter *e = f->owner;
 
-    if (e->started && (f->follow.why[0] || !e->class->poll))
-        sensor_runner_settle(e);
+    if (!e->started || (!f->follow.why[0] && e->class->poll))
+        return;
+    e->why[0] = '\0';
+    sensor_runner_settle(e);
 }
 
 static struct sensor_follow *find(const struct sensor_runner *in, const struct emitter *owner)

@@ -1,6 +1,5 @@
 #include "nefia/beacon/sensor_runner.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "nefia/beacon/sensor_table.h"
@@ -209,50 +208,44 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
 
 /* ---- Running ---- */
 
-int emitter_not_measured(struct emitter *e, ...)
+int emitter_not_measured(struct emitter *e, const char *what, const char *why)
 {
-    char why[SENSOR_WHY_BYTES];
     struct text t;
-    va_list parts;
 
-    if (e->unmeasured)
+    if (e->why[0])
         return 0;
-    e->unmeasured = true;
-    text_init(&t, why, sizeof why);
-    va_start(parts, e);
-    for (const char *part; (part = va_arg(parts, const char *));)
-        text_str(&t, part);
-    va_end(parts);
-    e->news |= !str_eq(why, e->why);
-    memcpy(e->why, why, t.len + 1);
+    text_init(&t, e->why, sizeof e->why);
+    if (what) {
+        text_str(&t, what);
+        text_str(&t, ": ");
+    }
+    text_str(&t, why);
     return 0;
 }
 
-/** The result of a run that has ended. */
+/** The result of a run that has ended; the log has changes only. */
 static void settle(struct emitter *e, int err)
 {
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && err == 0 && sensor_follow_why(e))
-        emitter_not_measured(e, sensor_follow_why(e), NULL);
-    enum instance_result result = e->unmeasured ? INSTANCE_NOT_MEASURED
-                                  : err < 0     ? INSTANCE_FAILED
-                                                : INSTANCE_OK;
+        emitter_not_measured(e, NULL, sensor_follow_why(e));
+    enum instance_result before = e->result;
 
-    if (result == INSTANCE_FAILED)
-        emitter_not_measured(e, err_text(err), NULL);
-    e->failures += result == INSTANCE_FAILED;
-    e->not_measured += result == INSTANCE_NOT_MEASURED;
-    if (result != INSTANCE_OK && (result != e->result || e->news))
+    e->result = e->why[0] ? INSTANCE_NOT_MEASURED : err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
+    if (e->result == INSTANCE_FAILED)
+        emitter_not_measured(e, NULL, err_text(err));
+    if (IS_ENABLED(CONFIG_BEACON_CONTROL)) { /* for status */
+        e->failures += e->result == INSTANCE_FAILED;
+        e->not_measured += e->result == INSTANCE_NOT_MEASURED;
+    }
+    if (e->result != INSTANCE_OK && e->result != before)
         LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
                  sensor_is_list(e->class) ? e->common->name : "",
-                 result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
-    e->result = result;
-    e->news = false;
+                 e->result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
 }
 
 void sensor_runner_settle(struct emitter *e)
 {
     settle(e, 0);
-    e->unmeasured = false;
 }
 
 /** before: the same sensor until this reload, or null. */
@@ -261,9 +254,10 @@ static int start(struct emitter *e, const struct emitter *before)
     void *state = before && before->started ? before->common : NULL;
 
     e->before = before;
+    e->why[0] = '\0';
     int err = e->class->start ? e->class->start(e->common, e, state) : 0;
     e->before = NULL;
-    e->started = err == 0 && !e->unmeasured;
+    e->started = err == 0 && !e->why[0];
     return err;
 }
 
@@ -283,9 +277,9 @@ static int run(struct emitter *e)
 
     e->runs++;
     e->last_run_ms = now;
-    e->unmeasured = false;
+    e->why[0] = '\0';
     int err = check(e, now);
-    if (err < 0 || e->output < 0)
+    if (err < 0 || !IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0)
         settle(e, err);
     return err;
 }
@@ -305,10 +299,12 @@ static void timer_fired(void *arg)
 {
     struct emitter *e = arg;
     const struct instance_set *set = sensor_runner_current(e->owner);
-    uint64_t until = clock_ms(e->owner->pipeline->loop->clock) + TOGETHER_MS;
 
     run_now(e);
-    for (unsigned i = 0; CONFIG_BEACON_SENSORS > 1 && i < set->count; i++) {
+    if (CONFIG_BEACON_SENSORS == 1)
+        return;
+    uint64_t until = e->last_run_ms + TOGETHER_MS;
+    for (unsigned i = 0; i < set->count; i++) {
         struct emitter *other = &set->items[i];
         if (timer_active(&other->timer) && other->timer.at_ms <= until)
             run_now(other);
@@ -321,8 +317,10 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
 }
 
 /** Nothing of theirs is called any more; what they have opened stays open, and what they follow runs. */
-static void halt(struct sensor_runner *in, const struct instance_set *set)
+static void halt(struct sensor_runner *in)
 {
+    const struct instance_set *set = sensor_runner_current(in);
+
     for (unsigned i = 0; i < set->count; i++) {
         struct emitter *e = &set->items[i];
         timer_stop(&e->timer);
@@ -351,10 +349,8 @@ static void stop(struct sensor_runner *in, const struct instance_set *set)
 
 void sensor_runner_stop(struct sensor_runner *in)
 {
-    const struct instance_set *set = sensor_runner_current(in);
-
-    halt(in, set);
-    stop(in, set);
+    halt(in);
+    stop(in, sensor_runner_current(in));
 }
 
 static struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
@@ -385,11 +381,12 @@ static void carry_over(struct emitter *e, const struct emitter *before)
 {
     e->result = before->result;
     e->runs = before->runs;
+    e->last_run_ms = before->last_run_ms;
+    if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
+        return;
     e->failures = before->failures;
     e->not_measured = before->not_measured;
     e->events = before->events;
-    e->last_run_ms = before->last_run_ms;
-    memcpy(e->why, before->why, sizeof e->why);
 }
 
 /** A start that fails is a result; one that succeeds says nothing of what is to be measured. */
@@ -397,6 +394,8 @@ static void start_at_switch(struct emitter *e, const struct emitter *before)
 {
     int err = start(e, before);
 
+    if (e->started && before)
+        memcpy(e->why, before->why, sizeof e->why);
     if (!e->started || (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && sensor_follow_why(e)))
         settle(e, err);
 }
@@ -406,7 +405,7 @@ void sensor_runner_switch(struct sensor_runner *in)
     const struct instance_set *old = &in->sets[in->current];
     struct instance_set *set = &in->sets[!in->current];
 
-    halt(in, old);
+    halt(in);
     for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_FOLLOWS) && i < old->count; i++)
         if (!find_same(set, &old->items[i]))
             sensor_follow_release(in, &old->items[i]); /* others need its place */
@@ -535,9 +534,10 @@ int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t dead
     if (e->output >= 0)
         return NEFIA_EAGAIN;
     if (output < 0) {
-        emitter_not_measured(e, "too many commands are running",
-                             HINT(" (CONFIG_BEACON_CHILDREN=" LITERAL(CONFIG_BEACON_CHILDREN) ")"),
-                             NULL);
+        emitter_not_measured(
+            e, NULL,
+            HINTED("too many commands are running",
+                   " (CONFIG_BEACON_CHILDREN=" LITERAL(CONFIG_BEACON_CHILDREN) ")"));
         return output;
     }
     struct child_spec spec = {

@@ -14,11 +14,14 @@ static void release(struct sensor_runner *in, struct sensor_watch *w)
 static void ready(void *arg, short revents)
 {
     struct sensor_watch *w = arg;
+    struct emitter *e = w->owner;
 
     if (revents & POLLNVAL)
-        release(w->owner->owner, w);
+        release(e->owner, w);
     else
-        w->owner->class->ready(w->owner->common, w->owner, w->watch.fd, revents);
+        e->class->ready(e->common, e, w->watch.fd, revents);
+    if (e->why[0] && e->result == INSTANCE_OK)
+        sensor_runner_settle(e);
 }
 
 static struct sensor_watch *find(struct sensor_runner *in, const struct emitter *owner, int fd)

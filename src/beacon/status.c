@@ -125,8 +125,8 @@ static void put_sensor(const struct beacon *b, struct json_writer *w, const stru
     json_put_string(w, "sensor", e->class->name);
     json_put_string(w, "name", e->common->name);
     json_put_string(w, "result", word_at(result_words, e->result));
-    if (emitter_why(e))
-        json_put_string(w, "reason", emitter_why(e));
+    if (e->why[0])
+        json_put_string(w, "reason", e->why);
     if (e->runs)
         json_put_u64(w, "last_run_ms_ago", now_ms(b) - e->last_run_ms);
     json_put_u64(w, "runs", e->runs);

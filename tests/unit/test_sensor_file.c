@@ -39,7 +39,7 @@ TEST(its_text_without_the_last_newline)
     text = emitter_file(&fake, path, NULL);
     REQUIRE(text != NULL);
     CHECK_STR(text, "");
-    CHECK(!fake.unmeasured);
+    CHECK_STR(fake.why, "");
 }
 
 TEST(a_number)
@@ -49,10 +49,10 @@ TEST(a_number)
     put("-42500\n", 7);
     CHECK_INT(emitter_file_number(&fake, path, &v), 0);
     CHECK_INT(v, -42500);
-    CHECK(!fake.unmeasured);
+    CHECK_STR(fake.why, "");
     put("n/a\n", 4);
     CHECK(emitter_file_number(&fake, path, &v) < 0);
-    CHECK(fake.unmeasured);
+    CHECK(fake.why[0]);
     CHECK(strstr(fake.why, path) == fake.why);
     CHECK_STR(fake.why + strlen(path), ": not a number");
 }
@@ -61,7 +61,7 @@ TEST(what_cannot_be_read_is_not_measured)
 {
     begin();
     CHECK(emitter_file(&fake, "/no/such/value", NULL) == NULL);
-    CHECK(fake.unmeasured);
+    CHECK(fake.why[0]);
     CHECK(strstr(fake.why, "/no/such/value: ") == fake.why);
     begin();
     CHECK(emitter_file(&fake, "/dev/null", NULL) == NULL);

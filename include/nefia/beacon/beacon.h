@@ -8,7 +8,6 @@
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/settings.h"
 #include "nefia/beacon/uplink.h"
-#include "nefia/net/netlink.h"
 #include "nefia/sys/cli.h"
 #include "nefia/control/control.h"
 #include "nefia/control/show.h"
@@ -19,14 +18,11 @@
 #define BEACON_ASK_BYTES                                                                           \
     (IS_ENABLED(CONFIG_BEACON_CONTROL) *                                                           \
      (BEACON_ASK_TOKENS * sizeof(struct json_token) + CONFIG_CONTROL_LINE_BYTES + 1))
-/** An event's line while it is built; between two events what sensors read from the kernel. */
-#define BEACON_LINE_BYTES                                                                          \
-    BEACON_MAX(CONFIG_EVENT_BYTES + 1, IS_ENABLED(CONFIG_BEACON_NETLINK) * NETLINK_WORK)
 /** One buffer for things that never coincide: reading the configuration, and the event being
  * built. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
-    BEACON_MAX(BEACON_MAX(CONFIG_EVENT_BYTES + 1 + BEACON_LINE_BYTES, BEACON_ASK_BYTES),            \
+    BEACON_MAX(BEACON_MAX(CONFIG_EVENT_BYTES + 1 + PIPELINE_LINE_BYTES, BEACON_ASK_BYTES),            \
                CONFIG_BEACON_CONFIG_FILE_KB * 1024)
 
 /** Concurrent child processes: sensor commands, those that are followed, and one that resolves the

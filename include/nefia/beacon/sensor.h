@@ -33,12 +33,12 @@ struct sensor_class {
     const char *source;   /* source of its events, such as "disk-beacon" */
     const char *interval; /* default, "5m" */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
+    bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
+    uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
     uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
-    unsigned watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
-    bool follows;     /* uses emitter_follow: `select BEACON_FOLLOWS` */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read
      * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
@@ -88,12 +88,12 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured);
 
-/** What this run was to measure could not be measured; the parts, terminated by a null pointer, say why:
- * emitter_not_measured(out, path, ": ", ERRNO(errno), NULL). The sensor's result is "not measured"
- * instead of "ok", with this reason, in `status`, in `once` and in the log. Of several reasons in one
- * run the first is kept, cut to SENSOR_WHY_BYTES. Conditions stay as they are: nothing was seen of
- * them. Return: 0, for `return emitter_not_measured(…);`. */
-int emitter_not_measured(struct emitter *e, ...) __attribute__((sentinel));
+/** What this run was to measure could not be measured: emitter_not_measured(out, path, ERRNO(errno)). The
+ * sensor's result is "not measured" instead of "ok", with the reason "what: why" (what may be null),
+ * in `status`, in `once` and in the log. Of several reasons in one run the first is kept, cut to
+ * SENSOR_WHY_BYTES. Conditions stay as they are: nothing was seen of them. Return: 0, for
+ * `return emitter_not_measured(…);`. */
+int emitter_not_measured(struct emitter *e, const char *what, const char *why);
 
 /** Read a small file of the kernel, of /proc or /sys, into the buffer that all sensors share. Return: its
  * text, NUL-terminated and without the last newline, *len bytes (len may be null), valid until the

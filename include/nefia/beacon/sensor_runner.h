@@ -38,17 +38,9 @@ struct emitter {
     enum instance_result result; /* of the last run */
     bool started;
     const struct emitter *before; /* during start: the same one until this reload, or null */
-    bool unmeasured; /* in this run */
-    bool news;       /* the reason is not the one that was logged */
-    char why[SENSOR_WHY_BYTES];
     uint64_t runs, failures, not_measured, events, last_run_ms;
+    char why[SENSOR_WHY_BYTES]; /* the last run could not measure, or failed; "": neither */
 };
-
-/** Why its last run failed or could not measure; null: it did neither. */
-static inline const char *emitter_why(const struct emitter *e)
-{
-    return e->result == INSTANCE_FAILED || e->result == INSTANCE_NOT_MEASURED ? e->why : NULL;
-}
 
 /** A descriptor that a sensor watches. */
 struct sensor_watch {
@@ -84,8 +76,6 @@ struct sensor_runner {
     unsigned running; /* running commands */
     unsigned current;
     struct instance_set sets[2];
-    char *scratch; /* for emitter_file and emitter_netlink: CONFIG_EVENT_BYTES + 1 or more */
-    size_t scratch_cap;
     struct sensor_watch *watches;   /* CONFIG_BEACON_SENSOR_WATCHES */
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
@@ -107,7 +97,7 @@ void sensor_runner_switch(struct sensor_runner *in);
  * in->running tells whether a command is still running. */
 void sensor_runner_switch_once(struct sensor_runner *in);
 void sensor_runner_run(struct emitter *e);
-/** Its result has changed between two runs (emitter_not_measured, sensor_follow_why). */
+/** Its result has changed between two runs (e->why, sensor_follow_why). */
 void sensor_runner_settle(struct emitter *e);
 /** Release its watches; the descriptors stay open. (sensor_watch.c) */
 void sensor_watch_release(struct sensor_runner *in, const struct emitter *e);

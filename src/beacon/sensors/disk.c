@@ -151,6 +151,8 @@ static void judge_readable(struct emitter *out, const char *path, int reason)
     struct json_writer *w =
         emit_condition(out, "disk.unreadable", path, reason ? LEVEL_WARNING : LEVEL_OK);
 
+    if (reason)
+        emitter_not_measured(out, path, ERRNO(reason));
     if (!w)
         return;
     json_put_string(w, "path", path);
@@ -183,13 +185,12 @@ static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
 
     (void)now_ms;
     for (unsigned i = 0; i < d->count; i++) {
+        const char *path = d->paths[i];
         struct usage u = {0};
-        int reason = look(d->paths[i], &u);
-        judge_readable(out, d->paths[i], reason);
-        if (reason)
-            emitter_not_measured(out, d->paths[i], ": ", ERRNO(reason), NULL);
-        else
-            judge_usage(d, out, d->paths[i], &u);
+        int reason = look(path, &u);
+        judge_readable(out, path, reason);
+        if (!reason)
+            judge_usage(d, out, path, &u);
     }
     return 0;
 }
