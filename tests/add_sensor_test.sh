@@ -30,7 +30,7 @@ cat >"$copy/src/beacon/sensors/toy.c" <<'C'
  * number in a file. */
 struct toy {
     struct sensor_common common;
-    const char *word, *pipe, *file;
+    const char *word, *pipe, *file, *notes[10]; /* more fields than most sensors have */
     const char *follow[4];
     unsigned words;
     bool links;
@@ -43,12 +43,14 @@ static const struct field_list follow_list = {
     .count = offsetof(struct toy, words), .cap = 3, .remedy = "; there is no symbol for it"};
 
 #define MEMBER(name) FIELD_AT(struct toy, name)
+#define NOTE(i) {.name = "note" #i, .type = FIELD_STRING, MEMBER(notes[i])}
 static const struct field toy_fields[] = {
-    {.name = "word", .type = FIELD_STRING, MEMBER(word), .required = true, .help = "what it says"},
+    NOTE(0), NOTE(1), NOTE(2), NOTE(3), NOTE(4), NOTE(5), NOTE(6), NOTE(7), NOTE(8), NOTE(9),
     {.name = "pipe", .type = FIELD_STRING, MEMBER(pipe)},
     {.name = "links", .type = FIELD_BOOL, MEMBER(links), .def = "false"},
     {.name = "file", .type = FIELD_STRING, MEMBER(file)},
     {.name = "follow", .type = FIELD_LIST, MEMBER(follow), .list = &follow_list},
+    {.name = "word", .type = FIELD_STRING, MEMBER(word), .required = true, .help = "what it says"},
     {.name = NULL},
 };
 
