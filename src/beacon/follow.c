@@ -134,7 +134,6 @@ static void steady(void *arg)
 
 static void begin(void *arg)
 {
-    extern char **environ;
     struct follow *f = arg;
     struct loop *loop = f->children->loop;
     const struct child_spec spec = {

@@ -50,12 +50,12 @@ static int ask(struct netlink_answer *a, uint16_t type, size_t cap)
                               .nlmsg_seq = 42}};
     int fd = netlink_open(NETLINK_ROUTE);
 
+    *a = (struct netlink_answer){.take = take, .arg = &links};
     if (fd < 0)
         return fd;
     links = loopbacks = 0;
     in_work = false;
     memset(work, 'x', sizeof work);
-    *a = (struct netlink_answer){.take = take, .arg = &links};
     int err = netlink_ask(a, fd, &question, sizeof question, work, cap);
     close(fd);
     return err;
