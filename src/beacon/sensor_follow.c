@@ -38,7 +38,7 @@ static void changed(void *arg)
 
 static struct sensor_follow *find(const struct sensor_runner *in, const struct emitter *owner)
 {
-    for (unsigned i = 0; i < CONFIG_BEACON_FOLLOWED; i++)
+    for (unsigned i = 0; i != CONFIG_BEACON_FOLLOWED; i++)
         if (in->followed[i].owner == owner)
             return &in->followed[i];
     return NULL;

@@ -26,7 +26,7 @@ static void ready(void *arg, short revents)
 
 static struct sensor_watch *find(struct sensor_runner *in, const struct emitter *owner, int fd)
 {
-    for (unsigned i = 0; i < CONFIG_BEACON_SENSOR_WATCHES; i++)
+    for (unsigned i = 0; i != CONFIG_BEACON_SENSOR_WATCHES; i++)
         if (in->watches[i].owner == owner && (!owner || in->watches[i].watch.fd == fd))
             return &in->watches[i];
     return NULL;
@@ -36,7 +36,7 @@ static unsigned count_of(const struct sensor_runner *in, const struct emitter *o
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < CONFIG_BEACON_SENSOR_WATCHES; i++)
+    for (unsigned i = 0; i != CONFIG_BEACON_SENSOR_WATCHES; i++)
         n += in->watches[i].owner == owner;
     return n;
 }
@@ -65,7 +65,7 @@ void emitter_unwatch(struct emitter *e, int fd)
 
 void sensor_watch_release(struct sensor_runner *in, const struct emitter *e)
 {
-    for (unsigned i = 0; i < CONFIG_BEACON_SENSOR_WATCHES; i++)
+    for (unsigned i = 0; i != CONFIG_BEACON_SENSOR_WATCHES; i++)
         if (in->watches[i].owner == e)
             release(in, &in->watches[i]);
 }
