@@ -5,6 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
+#include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 
 #define POOL_PROGRAM_HUB
@@ -36,6 +37,21 @@ int reactor_run(const struct cli_args *a)
     return hub_run(hub);
 }
 
+/** A reload keeps the patterns that are the same and compiles the others beside those in force. */
+static void say_whether_a_reload_fits(const struct hub *hub)
+{
+    const struct heap_stats heap = heap_stats();
+    const unsigned patterns = rules_staged_patterns(&hub->rules);
+
+    if (!IS_ENABLED(CONFIG_CONFIG_HINTS) ||
+        (2 * heap.used <= heap.size && 2 * patterns <= CONFIG_RULE_PATTERNS))
+        return;
+    CLI_ERR("notice: its patterns use ", DEC((heap.used + 1023) / 1024), " of ", DEC((heap.size + 1023) / 1024),
+            " KiB (CONFIG_HUB_HEAP_KB) and ", DEC(patterns),
+            " of " LITERAL(CONFIG_RULE_PATTERNS) " places (CONFIG_RULE_PATTERNS): a reload that changes "
+            "most of them does not fit beside those in force and is refused; a restart fits\n");
+}
+
 int reactor_check(const struct cli_args *a)
 {
     struct hub *hub = a->arg;
@@ -45,6 +61,7 @@ int reactor_check(const struct cli_args *a)
     if (hub_load(hub, print_notice) < 0)
         return CLI_WRONG;
     const struct hub_settings *s = hub_loaded(hub);
+    say_whether_a_reload_fits(hub);
     CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
             COUNT(hub->rules.sets[!hub->rules.active].count, "rule"), ", ",
             COUNT(s->hook_count, "webhook"), ", ",

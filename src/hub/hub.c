@@ -309,10 +309,14 @@ static void listen_instead(struct hub *h, int fd)
 static void reload(struct hub *h)
 {
     const struct hub_settings *now = h->pipeline.settings, *next = staged(h);
+    const size_t failed = heap_stats().failed;
     int fd = -1;
 
     if (hub_load(h, hub_log_notice) < 0) {
         drop_staged(h);
+        if (IS_ENABLED(CONFIG_CONFIG_HINTS) && heap_stats().failed != failed)
+            LOG_ERROR("reload: no room for new patterns beside those in force; if `nefia reactor check` "
+                      "accepts the file, a restart fits");
         LOG_ERROR("reload: ", h->path, " has errors" REMEDY("; the running configuration stays in force"));
         return;
     }
