@@ -536,6 +536,7 @@ conf=few
 config few <<END
   peers: [127.0.0.1]
   max_connections_per_peer: 0
+  reserved_connections: 0
   rules:
     - {name: run, event_pattern: '^run$', action: {type: exec, command: 'echo >>$dir/few.done', target: hub}}
 END
