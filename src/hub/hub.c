@@ -309,7 +309,7 @@ static void listen_instead(struct hub *h, int fd)
 static void reload(struct hub *h)
 {
     const struct hub_settings *now = h->pipeline.settings, *next = staged(h);
-    const size_t failed = heap_stats().failed;
+    const size_t failed = IS_ENABLED(CONFIG_CONFIG_HINTS) ? heap_stats().failed : 0;
     int fd = -1;
 
     if (hub_load(h, hub_log_notice) < 0) {
