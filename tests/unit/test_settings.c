@@ -220,6 +220,7 @@ static void put_file(const char *text, mode_t mode)
         unlink(path);
     memcpy(path, name, sizeof name);
     CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    CHECK(write(fd, "\n", 1) == 1);
     fchmod(fd, mode);
     close(fd);
 }
