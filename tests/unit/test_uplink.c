@@ -17,9 +17,10 @@ static struct watch *polled[WATCHES];
 static struct spool spool;
 static uint8_t memory[SPOOL];
 static struct uplink uplink;
+static struct delivery *const delivery = &uplink.delivery;
 static struct session session;
 static struct mac_key key;
-static char line[UPLINK_LINE_BYTES];
+static char line[DELIVERY_LINE_BYTES];
 static struct uplink_hub hub[2];
 static int listener = -1, peer = -1;
 static unsigned delivered;
@@ -81,8 +82,8 @@ static void init(const char *secret)
     spool.own = OWN;
     uplink_init(&uplink, &loop, &spool, &session, line);
     uplink.random_below = random_below;
-    uplink.random = random_bytes;
-    uplink.host_id = "r1";
+    delivery->random = random_bytes;
+    delivery->host_id = "r1";
     seeded = true;
     uplink.on_delivered = on_delivered;
     delivered = 0;
@@ -103,7 +104,7 @@ static void init(const char *secret)
 /** Waiting for a plain hub's greeting uses the fake clock. */
 static void turn(void)
 {
-    bool waits = plain_hub && uplink.state == UPLINK_GREETING;
+    bool waits = plain_hub && delivery->state == DELIVERY_GREETING;
 
     fake_time.now_ms += waits ? 500 : 1;
     loop_turn(&loop, waits ? 0 : 1);
@@ -111,7 +112,7 @@ static void turn(void)
 
 static bool is_connected(void)
 {
-    return uplink.state >= UPLINK_GREETING && uplink.state <= UPLINK_PLAIN;
+    return delivery->state >= DELIVERY_GREETING && delivery->state <= DELIVERY_PLAIN;
 }
 
 static bool accepted(void)
@@ -162,14 +163,14 @@ static void connect_up(void)
     got_len = 0;
     peer = -1;
     uplink_start(&uplink, hub, 1, &key, true);
-    WAIT_FOR(uplink.state == UPLINK_GREETING && accepted());
+    WAIT_FOR(delivery->state == DELIVERY_GREETING && accepted());
 }
 
 /** Connect to a plain hub, recognised as such. */
 static void connect_plain(void)
 {
     connect_up();
-    WAIT_FOR(uplink.state == UPLINK_PLAIN);
+    WAIT_FOR(delivery->state == DELIVERY_PLAIN);
 }
 
 TEST(events_are_signed_and_confirmed)
@@ -227,7 +228,7 @@ TEST(rejected_after_arrival_is_resent)
     connect_plain();
     push("refused");
     WAIT_FOR(received("refused\n"));
-    WAIT_FOR(uplink.plain.settling == 1);
+    WAIT_FOR(delivery->plain.settling == 1);
     reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(delivered, 0);
@@ -286,7 +287,7 @@ TEST(consecutive_rejections_count)
         reset_peer();
         got_len = 0;
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-        CHECK_INT(uplink.plain.refusals, i);
+        CHECK_INT(delivery->plain.refusals, i);
         fake_time.now_ms += 300000;
     }
     WAIT_FOR(accepted() && delivered == 1); /* the hub accepts it now */
@@ -294,7 +295,7 @@ TEST(consecutive_rejections_count)
     WAIT_FOR(received("next\n"));
     reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(uplink.plain.refusals, 1);
+    CHECK_INT(delivery->plain.refusals, 1);
     CHECK_INT(spool.events, 1);
     uplink_stop(&uplink);
 }
@@ -320,7 +321,7 @@ TEST(a_hub_that_rejects_us_rejects_no_event)
         WAIT_FOR(uplink.state != UPLINK_BACKOFF);
     }
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    CHECK_INT(uplink.plain.refusals, 1);
+    CHECK_INT(delivery->plain.refusals, 1);
     CHECK_INT(spool.events, 1);
     listener = listen_at(&hub[0].addr, port);
     fake_time.now_ms += 300000;
@@ -379,13 +380,13 @@ TEST(slow_hub_gets_complete_lines)
     connect_plain();
     memset(big, 'x', sizeof big - 1);
     /* More than the kernel takes while nobody reads: a line is cut somewhere. */
-    for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
+    for (; delivery->line_len == 0 && pushed < 4000; pushed++) {
         push(big);
-        if (spool.unsent == 0 && uplink.line_len == 0)
+        if (spool.unsent == 0 && delivery->line_len == 0)
             spool_delivered(&spool); /* so that the spool is not what ends this */
         turn();
     }
-    CHECK(uplink.line_len > 0);
+    CHECK(delivery->line_len > 0);
     push("|end00");
     size_t long_lines = 0;
     bool ended = false;
@@ -509,7 +510,7 @@ TEST(chatty_hub_is_ignored)
         CHECK(tcp_send(peer, got, 1000) > 0);
         turn();
     }
-    WAIT_FOR(uplink.ignored == 20000);
+    WAIT_FOR(delivery->ignored == 20000);
     CHECK(is_connected());
     push("x");
     WAIT_FOR(received("x\n"));
@@ -522,7 +523,7 @@ TEST(chatty_hub_is_ignored)
 static struct link hub_end;
 static struct link_unit unit;
 static size_t taken; /* of `got` */
-static char last_line[UPLINK_LINE_BYTES];
+static char last_line[DELIVERY_LINE_BYTES];
 static char said[LINK_SENT_MAX + MAC_HEX + 3]; /* by the hub, last */
 static struct text saying;
 static struct link_hello hello;
@@ -548,14 +549,14 @@ static void say_raw(const char *text)
 static bool has_unit(void)
 {
     received("");
-    return link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, key.set, &unit) > 0;
+    return link_cut(got + taken, got_len - taken, DELIVERY_LINE_BYTES, key.set, &unit) > 0;
 }
 
 /** Wait for the next line of the beacon. */
 static void take_unit(void)
 {
     WAIT_FOR(has_unit());
-    taken += (size_t)link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, key.set, &unit);
+    taken += (size_t)link_cut(got + taken, got_len - taken, DELIVERY_LINE_BYTES, key.set, &unit);
     memcpy(last_line, unit.line.ptr, unit.line.len);
     last_line[unit.line.len] = '\0';
 }
@@ -624,7 +625,7 @@ static void connect_next(void)
     peer = -1;
     uplink_stop(&uplink);
     uplink_start(&uplink, hub, 1, &key, true);
-    WAIT_FOR(uplink.state == UPLINK_GREETING && accepted());
+    WAIT_FOR(delivery->state == DELIVERY_GREETING && accepted());
     greet();
     take_hello();
 }
@@ -633,13 +634,13 @@ static void connect_welcomed(const struct link_welcome *w)
 {
     connect_next();
     welcome(w);
-    WAIT_FOR(uplink.state == UPLINK_UP);
+    WAIT_FOR(delivery->state == DELIVERY_UP);
 }
 
 static void init_acked(const char *secret)
 {
     init(secret);
-    uplink.require_ack = true;
+    delivery->require_ack = true;
     generous = (struct link_welcome){.window = 2, .bytes = CONFIG_EVENT_BYTES};
 }
 
@@ -750,7 +751,7 @@ TEST(a_refusal_settles_one_event)
     refuse_line(2, "below the window");
     acknowledge(4);
     WAIT_FOR(delivered == 1);
-    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK_INT(delivery->state, DELIVERY_UP);
     CHECK_INT(spool.events, 0);
     CHECK_INT(spool.lost_total[SEVERITY_WARNING], 2);
     CHECK_INT(spool.unknown, 1);
@@ -836,7 +837,7 @@ TEST(resets_lose_nothing_with_an_acknowledging_hub)
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     }
     CHECK_INT(spool.events, 1);
-    CHECK_INT(uplink.plain.refusals, 0);
+    CHECK_INT(delivery->plain.refusals, 0);
     uplink_stop(&uplink);
 }
 
@@ -930,7 +931,7 @@ TEST(a_silent_hub_is_disconnected)
     fake_time.now_ms += LINK_WELCOME_MS - 100;
     for (int i = 0; i < 20; i++)
         turn();
-    CHECK_INT(uplink.state, UPLINK_WELCOME);
+    CHECK_INT(delivery->state, DELIVERY_WELCOME);
     fake_time.now_ms += 100;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     connect_welcomed(&generous);
@@ -938,14 +939,14 @@ TEST(a_silent_hub_is_disconnected)
     fake_time.now_ms += LINK_ACK_MS - 1000;
     for (int i = 0; i < 20; i++)
         turn();
-    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK_INT(delivery->state, DELIVERY_UP);
     acknowledge(1); /* it is alive */
     for (int i = 0; i < 20; i++)
         turn();
     fake_time.now_ms += LINK_ACK_MS - 1000;
     for (int i = 0; i < 20; i++)
         turn();
-    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK_INT(delivery->state, DELIVERY_UP);
     fake_time.now_ms += 1000;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(spool.events, 1);
@@ -989,7 +990,7 @@ TEST(noise_instead_of_the_greeting_is_a_plain_hub)
     connect_up();
     say_raw("220 welcome\n");
     WAIT_FOR(received("{\"a\":1}\n"));
-    CHECK_INT(uplink.state, UPLINK_PLAIN);
+    CHECK_INT(delivery->state, DELIVERY_PLAIN);
     uplink_stop(&uplink);
 }
 
@@ -1021,7 +1022,7 @@ TEST(a_late_greeting_upgrades)
     CHECK_STR(next_line(), "{\"a\":1}");
     acknowledge(4);
     WAIT_FOR(delivered == 2);
-    CHECK_INT(uplink.state, UPLINK_UP);
+    CHECK_INT(delivery->state, DELIVERY_UP);
     uplink_stop(&uplink);
 }
 
@@ -1034,16 +1035,16 @@ TEST(a_greeting_that_comes_while_a_line_is_sent)
     generous = (struct link_welcome){.window = 8, .bytes = CONFIG_EVENT_BYTES};
     connect_plain();
     memset(big, 'x', sizeof big - 1);
-    for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
+    for (; delivery->line_len == 0 && pushed < 4000; pushed++) {
         push(big);
-        if (spool.unsent == 0 && uplink.line_len == 0)
+        if (spool.unsent == 0 && delivery->line_len == 0)
             spool_delivered(&spool);
         turn();
     }
-    CHECK(uplink.line_len > 0);
+    CHECK(delivery->line_len > 0);
     plain_hub = false;
     greet();
-    WAIT_FOR(uplink.state == UPLINK_HELLO);
+    WAIT_FOR(delivery->state == DELIVERY_HELLO);
     got_len = taken = 0;
     bool found = false;
     for (int i = 0; i < 200000 && !found; i++) {
@@ -1052,14 +1053,14 @@ TEST(a_greeting_that_comes_while_a_line_is_sent)
         if (!has_unit())
             continue;
         while (!found &&
-               link_cut(got + taken, got_len - taken, UPLINK_LINE_BYTES, false, &unit) > 0) {
+               link_cut(got + taken, got_len - taken, DELIVERY_LINE_BYTES, false, &unit) > 0) {
             found = link_is_hello(unit.line);
             CHECK(found || unit.line.len <= sizeof big - 1);
             taken += unit.line.len + 1;
         }
     }
     CHECK(found);
-    CHECK_INT(uplink.state, UPLINK_WELCOME);
+    CHECK_INT(delivery->state, DELIVERY_WELCOME);
     uplink_stop(&uplink);
 }
 
@@ -1073,7 +1074,7 @@ TEST(errors_of_the_hub_end_the_session)
             say_raw("{\"error\":{\"reason\":\"unknown host\"}}\n");
             for (int i = 0; i < 20; i++)
                 turn();
-            CHECK_INT(uplink.state, UPLINK_WELCOME); /* its signature may follow */
+            CHECK_INT(delivery->state, DELIVERY_WELCOME); /* its signature may follow */
             if (way == 0)
                 shutdown(peer, SHUT_WR);
             else
@@ -1211,7 +1212,7 @@ TEST(nothing_is_sent_beyond_the_span)
 {
     for (int plain = 0; plain < 2; plain++) {
         init_acked(NULL);
-        uplink.require_ack = !plain;
+        delivery->require_ack = !plain;
         generous.window = 8;
         push_of(OWN, 10, SEVERITY_INFO, "{\"low\":1}");
         push_of(OWN, 10 + LINK_SPAN, SEVERITY_CRITICAL, "{\"high\":1}");
@@ -1266,7 +1267,7 @@ TEST(no_hello_before_the_generator_is_seeded)
     CHECK_INT(uplink.attempts, 0);
     seeded = true;
     fake_time.now_ms += 1000;
-    WAIT_FOR(uplink.state == UPLINK_GREETING && accepted());
+    WAIT_FOR(delivery->state == DELIVERY_GREETING && accepted());
     uplink_stop(&uplink);
 }
 
@@ -1292,20 +1293,20 @@ TEST(a_line_cut_by_the_end_of_the_connection_is_sent_whole)
     generous.window = LINK_WINDOW_MAX;
     generous.bytes = sizeof big;
     connect_welcomed(&generous);
-    for (; uplink.line_len == 0 && pushed < 4000; pushed++) {
+    for (; delivery->line_len == 0 && pushed < 4000; pushed++) {
         push(big);
-        if (spool.unsent == 0 && uplink.line_len == 0)
+        if (spool.unsent == 0 && delivery->line_len == 0)
             spool_delivered(&spool);
         turn();
     }
-    CHECK(uplink.line_len > 0);
+    CHECK(delivery->line_len > 0);
     spool_delivered_first(&spool, spool.events - spool.unsent - 1); /* all but the one being sent */
     const unsigned left = spool.events;
     reset_peer();
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(spool.events, left);
     CHECK_INT(spool.unsent, left);
-    CHECK_INT(uplink.line_len, 0);
+    CHECK_INT(delivery->line_len, 0);
     connect_welcomed(&generous);
     CHECK_STR(next_line(), left == 1 ? "{\"unsure\":{}}" : big);
     uplink_stop(&uplink);
