@@ -41,12 +41,6 @@ const char *delivery_way_text(enum delivery_state s)
  * the smallest beacon has room for. */
 static const struct stream_class *const carrier = &tcp_stream;
 
-/** For its functions, which need no class. */
-static struct stream connection(const struct delivery *d)
-{
-    return (struct stream){.fd = d->fd};
-}
-
 static void set_state(struct delivery *d, enum delivery_state s)
 {
     d->state = s;
@@ -135,10 +129,8 @@ static size_t next_line(struct delivery *d)
  * another error. */
 static int send_line(struct delivery *d)
 {
-    const struct stream s = connection(d);
-
     while (d->line_sent < d->line_len) {
-        int n = carrier->send(&s, d->line + d->line_sent, d->line_len - d->line_sent);
+        int n = carrier->send(d->stream, d->line + d->line_sent, d->line_len - d->line_sent);
         if (n < 0)
             return n;
         d->line_sent += (size_t)n;
@@ -150,10 +142,8 @@ static int send_line(struct delivery *d)
 /** The current line has been passed to the kernel: close our side and wait for delivery. */
 static void finish(struct delivery *d)
 {
-    const struct stream s = connection(d);
-
     d->events = 0;
-    if (carrier->shut(&s) < 0)
+    if (carrier->shut(d->stream) < 0)
         broken(d);
 }
 
@@ -208,8 +198,7 @@ static void take_for_plain(struct delivery *d)
 /** Bytes of the stream that have not arrived, or negative: then the connection has been lost. */
 static int missing(struct delivery *d)
 {
-    const struct stream s = connection(d);
-    const int queued = carrier->unacknowledged(&s);
+    const int queued = carrier->unacknowledged(d->stream);
 
     if (queued >= 0)
         return queued + (int)(d->line_len - d->line_sent);
@@ -311,8 +300,7 @@ static void receive(struct delivery *d)
     struct session *s = d->session;
     char bytes[ACK ? 1 : 256];
     char *to = ACK ? s->received + s->received_len : bytes;
-    const struct stream c = connection(d);
-    int n = carrier->receive(&c, to, ACK ? SESSION_RECEIVE - s->received_len : sizeof bytes);
+    int n = carrier->receive(d->stream, to, ACK ? SESSION_RECEIVE - s->received_len : sizeof bytes);
 
     if (n > 0) {
         if (d->state == DELIVERY_PLAIN)
@@ -346,10 +334,11 @@ int delivery_prepare(struct delivery *d)
     return d->random(d->session->nonce, LINK_NONCE);
 }
 
-void delivery_begin(struct delivery *d, int fd, const struct addr *peer, uint64_t now_ms)
+void delivery_begin(struct delivery *d, const struct stream *stream, const struct addr *peer,
+                    uint64_t now_ms)
 {
     d->now_ms = now_ms;
-    d->fd = fd;
+    d->stream = stream;
     d->peer = peer;
     d->events = POLLIN;
     set_state(d, DELIVERY_GREETING);

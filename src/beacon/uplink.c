@@ -28,7 +28,7 @@ static void tick(void *arg);
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, struct session *session,
                  char *line)
 {
-    *u = (struct uplink){.loop = loop, .fd = -1, .return_ms = RETURN_MS};
+    *u = (struct uplink){.loop = loop, .stream = {.fd = -1}, .return_ms = RETURN_MS};
     delivery_init(&u->delivery, spool, session, line);
 }
 
@@ -77,15 +77,12 @@ static void arm(struct uplink *u)
 
 static void drop_connection(struct uplink *u)
 {
-    struct stream s = {.fd = u->fd};
-
     loop_unwatch(u->loop, &u->watch);
-    if (s.fd >= 0)
-        tcp_stream.close(&s);
-    u->fd = -1;
+    delivery_end(&u->delivery);
+    if (u->stream.fd >= 0)
+        tcp_stream.close(&u->stream);
     if (ACK)
         u->home_ms = 0;
-    delivery_end(&u->delivery);
 }
 
 static void wait_for(struct uplink *u, uint32_t ms)
@@ -231,13 +228,13 @@ static void begin_connection(struct uplink *u)
         u->delivered_before = u->delivered;
     if (ACK && u->hub > 0)
         u->home_ms = u->since_ms + u->return_ms + u->random_below(u->return_ms / 4);
-    delivery_begin(&u->delivery, u->fd, &u->peer, u->since_ms);
+    delivery_begin(&u->delivery, &u->stream, &u->peer, u->since_ms);
     attend(u);
 }
 
 static void connect_ready(struct uplink *u)
 {
-    const int err = tcp_connect_result(u->fd);
+    const int err = tcp_connect_result(u->stream.fd);
 
     if (err == 0)
         begin_connection(u);
@@ -261,8 +258,9 @@ static void ready(void *arg, short revents)
 static void try_peer(struct uplink *u)
 {
     set_state(u, UPLINK_CONNECTING, CONNECT_MS);
-    u->fd = tcp_connect_start(&u->peer, UNACKNOWLEDGED_MS);
-    if (u->fd >= 0 && loop_watch(u->loop, &u->watch, u->fd, POLLOUT, ready, u) == 0)
+    u->stream.fd = tcp_connect_start(&u->peer, UNACKNOWLEDGED_MS);
+    if (u->stream.fd >= 0 &&
+        loop_watch(u->loop, &u->watch, u->stream.fd, POLLOUT, ready, u) == 0)
         return;
     /* From the loop, so that a list of dead addresses does not recurse. */
     u->error = errno;

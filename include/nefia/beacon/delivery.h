@@ -12,6 +12,7 @@
 #include "nefia/crypto/mac.h"
 #include "nefia/link/link.h"
 #include "nefia/net/addr.h"
+#include "nefia/net/stream.h"
 
 /** Delivery over one established connection: carries bytes between its stream and one of two engines,
  * which take events from the spool and settle them there: session.h for a hub that acknowledges
@@ -57,34 +58,34 @@ enum delivery_state {
 #define DELIVERY_LINE_BYTES (IS_ENABLED(CONFIG_BEACON_ACK) ? DELIVERY_ACK_LINE : DELIVERY_EVENT)
 
 struct delivery {
+    /* To be read by the owner after each call. */
+    enum delivery_state state;
+    short events;       /* POLLIN, POLLOUT: what to watch the socket for; 0: do not watch it */
+    bool settled;       /* events have left the spool: `delivered`, or some that were refused */
+    bool was_idle;      /* LOST: by a hub that acknowledges, while nothing was in flight */
+    unsigned delivered; /* this and `settled` go on until the owner clears them */
+    const char *why;    /* LOST; null: because of `error` */
+    int error;          /* LOST: errno; 0: none */
+    uint64_t since_ms;  /* when `state` began; LOST, FINISHED: the one before */
+
+    /* Its own. */
+    uint64_t now_ms; /* of the current call */
+    struct spool *spool;
+    const struct mac_key *key;
+    const struct stream *stream;
+    const struct addr *peer;
+    char *line; /* the caller's DELIVERY_LINE_BYTES: what is being sent */
+    size_t line_len, line_sent;
+    unsigned rejected; /* LOST: number of events, one of which a plain hub has rejected */
+    struct plain plain;
+    struct session *session; /* the caller's; BEACON_ACK */
+    uint64_t ignored;        /* bytes received from plain hubs, of all connections */
+
     /* BEACON_ACK: set by the owner before delivery_prepare. */
     const char *host_id;
     bool require_ack; /* send nothing to plain hubs */
     /** Random bytes. Return: 0, or negative while the kernel has none. */
     int (*random)(void *buf, size_t len);
-
-    /* To be read by the owner after each call. */
-    enum delivery_state state;
-    short events;       /* POLLIN, POLLOUT: what to watch the socket for; 0: do not watch it */
-    bool settled;       /* events have left the spool: `delivered`, or some that were refused */
-    unsigned delivered; /* both count on until the owner clears them */
-    const char *why;    /* LOST; null: because of `error` */
-    int error;          /* LOST: errno; 0: none */
-    bool was_idle;      /* LOST: by a hub that acknowledges, while nothing was in flight */
-    uint64_t since_ms;  /* when `state` began; LOST, FINISHED: the one before */
-    uint64_t ignored;   /* bytes received from plain hubs, of all connections */
-
-    /* Its own. */
-    const struct mac_key *key;
-    struct spool *spool;
-    struct session *session; /* the caller's; BEACON_ACK */
-    struct plain plain;
-    const struct addr *peer;
-    int fd;
-    char *line; /* the caller's DELIVERY_LINE_BYTES: what is being sent */
-    size_t line_len, line_sent;
-    unsigned rejected; /* LOST: number of events, one of which a plain hub has rejected */
-    uint64_t now_ms;   /* of the current call */
 };
 
 /** Memory: spool, session and line (DELIVERY_LINE_BYTES) are the caller's and must persist. session:
@@ -96,15 +97,16 @@ void delivery_configure(struct delivery *d, const struct mac_key *key);
 /** BEACON_ACK, before each connection: a nonce for its hello, never used before. Return: 0, or
  * negative while the kernel's generator is not seeded: do not connect. */
 int delivery_prepare(struct delivery *d);
-/** A connection is made: fd, which stays the caller's, to peer, which is kept until delivery_end. */
-void delivery_begin(struct delivery *d, int fd, const struct addr *peer, uint64_t now_ms);
+/** A connection is made. stream stays the caller's; it and peer are kept until delivery_end. */
+void delivery_begin(struct delivery *d, const struct stream *stream, const struct addr *peer,
+                    uint64_t now_ms);
 /** The socket is ready: revents of poll(2). */
 void delivery_ready(struct delivery *d, short revents, uint64_t now_ms);
 /** delivery_deadline has come. */
 void delivery_due(struct delivery *d, uint64_t now_ms);
 /** The spool has new events. */
 void delivery_kick(struct delivery *d, uint64_t now_ms);
-/** The connection is over, for whatever reason: undelivered events become unsent. Close fd after it. */
+/** The connection is over, for whatever reason: undelivered events become unsent. Close the stream after it. */
 void delivery_end(struct delivery *d);
 /** When delivery_due is to be called; 0: nothing is due. */
 uint64_t delivery_deadline(const struct delivery *d);

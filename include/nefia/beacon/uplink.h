@@ -42,7 +42,7 @@ struct uplink_hub {
 struct uplink {
     struct loop *loop;
     enum uplink_state state;
-    int fd;            /* of the connection; -1: none */
+    struct stream stream; /* fd -1: none */
     unsigned attempts; /* backoffs since the last delivered event */
     const struct uplink_hub *hubs;
     unsigned hub_count, hub; /* hub: index of the one in use, or last tried */
