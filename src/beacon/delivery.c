@@ -171,12 +171,6 @@ void delivery_kick(struct delivery *d, uint64_t now_ms)
 
 /* ---- A plain hub ---- */
 
-static void settle(struct delivery *d, unsigned delivered)
-{
-    d->delivered += delivered;
-    d->settled |= delivered > 0;
-}
-
 /** Deliver without the hub's acknowledgement. */
 static void begin_plain(struct delivery *d)
 {
@@ -210,7 +204,7 @@ static void check_queue(struct delivery *d)
 {
     if (missing(d) < 0)
         return;
-    settle(d, plain_settle(&d->plain));
+    d->delivered += plain_settle(&d->plain);
     if (d->line_len == 0)
         send_lines(d); /* what waited for it */
     if (d->state != DELIVERY_PLAIN)
@@ -226,7 +220,7 @@ static void check_end(struct delivery *d)
     const int n = missing(d);
 
     if (n == 0) {
-        settle(d, plain_arrived(&d->plain));
+        d->delivered += plain_arrived(&d->plain);
         d->state = DELIVERY_FINISHED;
     } else if (n > 0 && d->now_ms - d->since_ms >= CLOSING_MS) {
         lose(d, "closed by the hub before everything was acknowledged", 0);

@@ -151,7 +151,7 @@ static void attend(struct uplink *u)
 {
     struct delivery *d = &u->delivery;
     const unsigned delivered = d->delivered;
-    const bool settled = d->settled;
+    const bool settled = delivered > 0 || (ACK && d->settled);
 
     d->delivered = 0;
     d->settled = false;
@@ -161,7 +161,7 @@ static void attend(struct uplink *u)
     else if (d->state == DELIVERY_FINISHED)
         finished(u);
     else if (d->events)
-        loop_watch_events(&u->watch, d->events);
+        loop_watch_events(&u->watch, (short)d->events);
     else
         loop_unwatch(u->loop, &u->watch);
     /* Last: the owner may kick. */

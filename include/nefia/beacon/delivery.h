@@ -60,7 +60,7 @@ enum delivery_state {
 struct delivery {
     /* To be read by the owner after each call. */
     enum delivery_state state;
-    short events;       /* POLLIN, POLLOUT: what to watch the socket for; 0: do not watch it */
+    int events;         /* POLLIN, POLLOUT: what to watch the socket for; 0: do not watch it */
     bool settled;       /* events have left the spool: `delivered`, or some that were refused */
     bool was_idle;      /* LOST: by a hub that acknowledges, while nothing was in flight */
     unsigned delivered; /* this and `settled` go on until the owner clears them */

@@ -50,6 +50,14 @@ struct uplink {
     int error;               /* errno of a connect that failed immediately; 0: none */
     uint64_t deadline_ms;    /* end of `state`; 0: none, or the delivery's */
     uint64_t since_ms;       /* when `state` began */
+    uint64_t (*random_below)(uint64_t n);
+    /** Start resolving a name: uplink_resolved follows. Return: 0, or negative. Null: names are
+     * not supported. */
+    int (*resolve)(void *arg, const char *name);
+    /** Events have left the spool: so many were delivered; 0: some were refused. */
+    void (*on_delivered)(void *arg, unsigned events);
+    void (*on_wait)(void *arg); /* all addresses failed, or a connection ended: backoff starts */
+    void *arg;
     struct delivery delivery; /* host_id, require_ack and random: set by the owner before uplink_start */
     struct watch watch;
     struct timer timer; /* for the deadline, ours or the delivery's, or home_ms */
@@ -59,14 +67,6 @@ struct uplink {
     uint64_t return_ms; /* from one such retry to the next */
     uint64_t delivered_before; /* before this connection */
     uint64_t delivered, connects, failures;
-    uint64_t (*random_below)(uint64_t n);
-    /** Start resolving a name: uplink_resolved follows. Return: 0, or negative. Null: names are
-     * not supported. */
-    int (*resolve)(void *arg, const char *name);
-    /** Events have left the spool: so many were delivered; 0: some were refused. */
-    void (*on_delivered)(void *arg, unsigned events);
-    void (*on_wait)(void *arg); /* all addresses failed, or a connection ended: backoff starts */
-    void *arg;
 };
 
 /** Memory: loop must persist; of the others: as delivery_init. */
