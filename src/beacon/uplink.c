@@ -154,7 +154,8 @@ static void attend(struct uplink *u)
     const bool settled = delivered > 0 || (ACK && d->settled);
 
     d->delivered = 0;
-    d->settled = false;
+    if (ACK)
+        d->settled = false;
     count(u, delivered);
     if (d->state == DELIVERY_LOST)
         lost(u);

@@ -79,7 +79,6 @@ struct delivery {
     unsigned rejected; /* LOST: number of events, one of which a plain hub has rejected */
     struct plain plain;
     struct session *session; /* the caller's; BEACON_ACK */
-    uint64_t ignored;        /* bytes received from plain hubs, of all connections */
 
     /* BEACON_ACK: set by the owner before delivery_prepare. */
     const char *host_id;

@@ -66,7 +66,8 @@ struct uplink {
     uint64_t home_ms;   /* connected to another hub than the first: when to retry that; 0: never */
     uint64_t return_ms; /* from one such retry to the next */
     uint64_t delivered_before; /* before this connection */
-    uint64_t delivered, connects, failures;
+    uint64_t delivered;
+    uint32_t connects, failures;
 };
 
 /** Memory: loop must persist; of the others: as delivery_init. */
