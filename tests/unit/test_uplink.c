@@ -2,18 +2,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "fake_loop.h"
 #include "nefia/beacon/uplink.h"
 #include "nefia/base/err.h"
 #include "nefia/net/tcp.h"
 
 /* An uplink against a minimal fake hub, over loopback, with a clock moved by the test. */
-enum { WATCHES = 8, SPOOL = 64 * 1024, KEY_BYTES = 20, OWN = 7 };
+enum { SPOOL = 64 * 1024, KEY_BYTES = 20, OWN = 7 };
 
-static struct clock_fake fake_time;
-static struct loop loop;
-static struct pollfd pollfds[WATCHES];
-static struct watch *polled[WATCHES];
 static struct spool spool;
 static uint8_t memory[SPOOL];
 static struct uplink uplink;
@@ -72,8 +68,7 @@ static void stop_hub(void)
 static void init(const char *secret)
 {
     stop_hub();
-    clock_fake_init(&fake_time, 1000, 0);
-    loop_init(&loop, &fake_time.clock, pollfds, polled, WATCHES);
+    fake_loop_init(1000, 0, FAKE_WATCHES);
     spool_init(&spool, memory, sizeof memory);
     memset(&key, 0, sizeof key);
     if (secret != NULL)
@@ -106,7 +101,7 @@ static void turn(void)
 {
     bool waits = plain_hub && delivery->state == DELIVERY_GREETING;
 
-    fake_time.now_ms += waits ? 500 : 1;
+    fake.now_ms += waits ? 500 : 1;
     loop_turn(&loop, waits ? 0 : 1);
 }
 
@@ -213,7 +208,7 @@ TEST(reset_resends_unconfirmed_events)
     CHECK(delivered == 1 || spool.unsent == 1);
     unsigned before = delivered;
     push("second");
-    fake_time.now_ms += 2000;
+    fake.now_ms += 2000;
     WAIT_FOR(accepted());
     got_len = 0;
     WAIT_FOR(received("second\n"));
@@ -247,7 +242,7 @@ static unsigned refuse(const char *text)
     for (int i = 0; i < 100000 && spool.events > 0; i++) {
         turn();
         if (uplink.state == UPLINK_BACKOFF)
-            fake_time.now_ms += 300000;
+            fake.now_ms += 300000;
         if (accepted() && received(text)) {
             reset_peer();
             got_len = 0;
@@ -288,7 +283,7 @@ TEST(consecutive_rejections_count)
         got_len = 0;
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
         CHECK_INT(delivery->plain.refusals, i);
-        fake_time.now_ms += 300000;
+        fake.now_ms += 300000;
     }
     WAIT_FOR(accepted() && delivered == 1); /* the hub accepts it now */
     push("next");
@@ -309,7 +304,7 @@ TEST(a_hub_that_rejects_us_rejects_no_event)
     reset_peer(); /* this may be one */
     for (int i = 0; i < 2 * PLAIN_REFUSALS; i++) {
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-        fake_time.now_ms += 300000;
+        fake.now_ms += 300000;
         WAIT_FOR(is_connected() && accepted());
         reset_peer(); /* not a rejection of the event: it is full, or we are not permitted */
     }
@@ -317,14 +312,14 @@ TEST(a_hub_that_rejects_us_rejects_no_event)
     close(listener);
     for (int i = 0; i < 2 * PLAIN_REFUSALS; i++) { /* not a rejection: no hub is listening */
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-        fake_time.now_ms += 300000;
+        fake.now_ms += 300000;
         WAIT_FOR(uplink.state != UPLINK_BACKOFF);
     }
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(delivery->plain.refusals, 1);
     CHECK_INT(spool.events, 1);
     listener = listen_at(&hub[0].addr, port);
-    fake_time.now_ms += 300000;
+    fake.now_ms += 300000;
     WAIT_FOR(accepted() && delivered == 1);
     uplink_stop(&uplink);
 }
@@ -364,7 +359,7 @@ TEST(orderly_close_confirms_and_reconnects)
     push("two");
     CHECK_INT(spool.unsent, 1);
     CHECK(uplink_next_try_ms(&uplink) <= 2000);
-    fake_time.now_ms += 2000;
+    fake.now_ms += 2000;
     WAIT_FOR(accepted());
     WAIT_FOR(received("two\n"));
     uplink_stop(&uplink);
@@ -418,14 +413,14 @@ TEST(backoff_grows_to_five_minutes_and_delivery_resets_it)
         wait = uplink_next_try_ms(&uplink);
         CHECK(wait >= 1000 && wait <= 300000 && wait + 2 >= last);
         last = wait;
-        fake_time.now_ms += wait;
+        fake.now_ms += wait;
         WAIT_FOR(uplink.state != UPLINK_BACKOFF);
     }
     CHECK(last > 299000);
     listener = listen_at(&hub[0].addr, port);
     REQUIRE(listener >= 0);
     WAIT_FOR(uplink.state == UPLINK_BACKOFF || accepted());
-    fake_time.now_ms += 300000;
+    fake.now_ms += 300000;
     WAIT_FOR(is_connected() && accepted());
     CHECK(uplink.attempts > 8); /* connecting alone does not reset it */
     push("x");
@@ -490,7 +485,7 @@ TEST(name_is_resolved_each_time)
     uplink_resolved(&uplink, &where, 1, NULL); /* late, and not being waited for */
     CHECK_INT(uplink.state, UPLINK_BACKOFF);
     asked = NULL;
-    fake_time.now_ms += 2000;
+    fake.now_ms += 2000;
     WAIT_FOR(asked != NULL);
     uplink_resolved(&uplink, &where, 1, NULL);
     WAIT_FOR(is_connected() && accepted());
@@ -932,26 +927,26 @@ TEST(a_silent_hub_is_disconnected)
     init_acked(NULL);
     push("{\"a\":1}");
     connect_next();
-    fake_time.now_ms += LINK_WELCOME_MS - 100;
+    fake.now_ms += LINK_WELCOME_MS - 100;
     for (int i = 0; i < 20; i++)
         turn();
     CHECK_INT(delivery->state, DELIVERY_WELCOME);
-    fake_time.now_ms += 100;
+    fake.now_ms += 100;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     connect_welcomed(&generous);
     next_line();
-    fake_time.now_ms += LINK_ACK_MS - 1000;
+    fake.now_ms += LINK_ACK_MS - 1000;
     for (int i = 0; i < 20; i++)
         turn();
     CHECK_INT(delivery->state, DELIVERY_UP);
     acknowledge(1); /* it is alive */
     for (int i = 0; i < 20; i++)
         turn();
-    fake_time.now_ms += LINK_ACK_MS - 1000;
+    fake.now_ms += LINK_ACK_MS - 1000;
     for (int i = 0; i < 20; i++)
         turn();
     CHECK_INT(delivery->state, DELIVERY_UP);
-    fake_time.now_ms += 1000;
+    fake.now_ms += 1000;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
     CHECK_INT(spool.events, 1);
     uplink_stop(&uplink);
@@ -1262,7 +1257,7 @@ TEST(no_hello_before_the_generator_is_seeded)
     plain_hub = false;
     uplink_start(&uplink, hub, 1, &key, true);
     for (int i = 0; i < 5; i++) {
-        fake_time.now_ms += 1000;
+        fake.now_ms += 1000;
         turn();
         CHECK_INT(uplink.state, UPLINK_BACKOFF);
         CHECK(uplink_next_try_ms(&uplink) <= 1000);
@@ -1270,7 +1265,7 @@ TEST(no_hello_before_the_generator_is_seeded)
     CHECK(!accepted());
     CHECK_INT(uplink.attempts, 0);
     seeded = true;
-    fake_time.now_ms += 1000;
+    fake.now_ms += 1000;
     WAIT_FOR(delivery->state == DELIVERY_GREETING && accepted());
     uplink_stop(&uplink);
 }
@@ -1332,7 +1327,7 @@ TEST(the_first_hub_is_tried_again)
     close(peer);
     peer = -1;
     close(second);
-    fake_time.now_ms += 300000;
+    fake.now_ms += 300000;
     WAIT_FOR(is_connected() && uplink.hub == 0 && accepted());
     uplink_stop(&uplink);
 }
@@ -1345,7 +1340,7 @@ TEST(an_idle_session_that_ends_is_no_failure)
     for (unsigned ended_at_once = 0; ended_at_once < 2; ended_at_once++) {
         connect_welcomed(&generous);
         uplink.attempts = 9; /* such hours before */
-        fake_time.now_ms += ended_at_once ? 0 : 3600 * 1000;
+        fake.now_ms += ended_at_once ? 0 : 3600 * 1000;
         close(peer);
         peer = -1;
         WAIT_FOR(uplink.state == UPLINK_BACKOFF);
@@ -1366,13 +1361,13 @@ TEST(a_hub_that_accepted_nothing_is_not_retried_at_once)
     CHECK_INT(uplink.hub, 0);
     reset_peer(); /* it accepted the connection, but no events */
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    fake_time.now_ms += 300000;
+    fake.now_ms += 300000;
     WAIT_FOR(is_connected());
     CHECK_INT(uplink.hub, 1);
     /* While connected to it, the first one is retried from time to time. */
     listener = second;
     WAIT_FOR(accepted() && delivered == 1);
-    fake_time.now_ms += 5 * 60 * 1000 * 5 / 4;
+    fake.now_ms += 5 * 60 * 1000 * 5 / 4;
     listener = first;
     close(peer);
     peer = -1;
@@ -1392,9 +1387,9 @@ TEST(a_dead_hub_is_abandoned)
     close(peer); /* it accepted nothing: the other one is tried first */
     peer = -1;
     WAIT_FOR(uplink.state == UPLINK_BACKOFF);
-    fake_time.now_ms += 300000;
+    fake.now_ms += 300000;
     WAIT_FOR(uplink.attempts == 2);
-    fake_time.now_ms += 300000;
+    fake.now_ms += 300000;
     WAIT_FOR(is_connected() && accepted());
     CHECK_INT(uplink.hub, 0);
     uplink_stop(&uplink);
