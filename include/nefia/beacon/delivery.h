@@ -18,8 +18,8 @@
  * which take events from the spool and settle them there: session.h for a hub that acknowledges
  * (BEACON_ACK), plain.h for one that does not. Knows of no loop, no timer and no other connection: it
  * is told that the socket is ready, that its deadline has come, that there are new events; after each
- * such call its owner reads from it what has become of that (`events`, `state`, `settled`,
- * `delivered`, delivery_deadline).
+ * such call its owner reads from it what to wait for (`events`, delivery_deadline), how many events were
+ * delivered, and whether the connection is at its end (FINISHED, LOST).
  *
  *     NONE ── begin ──▶ GREETING ── hub greets ──▶ HELLO ── sent ──▶ WELCOME ── welcome ──▶ UP
  *      ▲                    │ silent                 ▲
@@ -61,9 +61,9 @@ struct delivery {
     /* To be read by the owner after each call. */
     enum delivery_state state;
     int events;         /* POLLIN, POLLOUT: what to watch the socket for; 0: do not watch it */
-    bool settled;       /* events have left the spool: `delivered`, or some that were refused */
+    unsigned delivered; /* events; this and `settled` go on until the owner clears them */
+    bool settled;       /* BEACON_ACK: the hub has settled some: they are among these, or refused */
     bool was_idle;      /* LOST: by a hub that acknowledges, while nothing was in flight */
-    unsigned delivered; /* this and `settled` go on until the owner clears them */
     const char *why;    /* LOST; null: because of `error` */
     int error;          /* LOST: errno; 0: none */
     uint64_t since_ms;  /* when `state` began; LOST, FINISHED: the one before */
@@ -105,7 +105,8 @@ void delivery_ready(struct delivery *d, short revents, uint64_t now_ms);
 void delivery_due(struct delivery *d, uint64_t now_ms);
 /** The spool has new events. */
 void delivery_kick(struct delivery *d, uint64_t now_ms);
-/** The connection is over, for whatever reason: undelivered events become unsent. Close the stream after it. */
+/** The connection is over, for whatever reason: undelivered events become unsent. The owner closes the
+ * stream after it. */
 void delivery_end(struct delivery *d);
 /** When delivery_due is to be called; 0: nothing is due. */
 uint64_t delivery_deadline(const struct delivery *d);

@@ -42,8 +42,8 @@ struct uplink_hub {
 struct uplink {
     struct loop *loop;
     enum uplink_state state;
-    struct stream stream; /* fd -1: none */
-    unsigned attempts; /* backoffs since the last delivered event */
+    struct stream stream; /* the connection; fd -1: none */
+    unsigned attempts;    /* backoffs since the last delivered event */
     const struct uplink_hub *hubs;
     unsigned hub_count, hub; /* hub: index of the one in use, or last tried */
     unsigned next_hub;       /* where to start after the backoff */
@@ -58,15 +58,14 @@ struct uplink {
     void (*on_delivered)(void *arg, unsigned events);
     void (*on_wait)(void *arg); /* all addresses failed, or a connection ended: backoff starts */
     void *arg;
-    struct delivery delivery; /* host_id, require_ack and random: set by the owner before uplink_start */
+    struct delivery delivery; /* its host_id, require_ack, random: the owner's, before uplink_start */
     struct watch watch;
     struct timer timer; /* for the deadline, ours or the delivery's, or home_ms */
     struct addr peer;   /* address of the hub */
     bool unseeded;      /* that we wait for random numbers was logged */
     uint64_t home_ms;   /* connected to another hub than the first: when to retry that; 0: never */
     uint64_t return_ms; /* from one such retry to the next */
-    uint64_t delivered_before; /* before this connection */
-    uint64_t delivered;
+    uint64_t delivered, delivered_before; /* before: this connection */
     uint32_t connects, failures;
 };
 
