@@ -147,7 +147,22 @@ static void count(struct uplink *u, unsigned delivered)
 }
 
 /** After each call of the delivery's: see to what has become of the connection. */
-static void attend(struct uplink *u)
+static void follow(struct uplink *u)
+{
+    const struct delivery *d = &u->delivery;
+
+    if (d->state == DELIVERY_LOST)
+        lost(u);
+    else if (d->state == DELIVERY_FINISHED)
+        finished(u);
+    else if (d->events)
+        loop_watch_events(&u->watch, (short)d->events);
+    else
+        loop_unwatch(u->loop, &u->watch);
+}
+
+/** The same where events may have been delivered. */
+static void follow_delivered(struct uplink *u)
 {
     struct delivery *d = &u->delivery;
     const unsigned delivered = d->delivered;
@@ -157,14 +172,7 @@ static void attend(struct uplink *u)
     if (ACK)
         d->settled = false;
     count(u, delivered);
-    if (d->state == DELIVERY_LOST)
-        lost(u);
-    else if (d->state == DELIVERY_FINISHED)
-        finished(u);
-    else if (d->events)
-        loop_watch_events(&u->watch, (short)d->events);
-    else
-        loop_unwatch(u->loop, &u->watch);
+    follow(u);
     /* Last: the owner may kick. */
     if (settled && u->on_delivered)
         u->on_delivered(u->arg, delivered);
@@ -175,7 +183,7 @@ void uplink_kick(struct uplink *u)
     if (u->state != UPLINK_CONNECTED)
         return;
     delivery_kick(&u->delivery, now_ms(u));
-    attend(u);
+    follow(u);
     arm(u);
 }
 
@@ -230,7 +238,7 @@ static void begin_connection(struct uplink *u)
     if (ACK && u->hub > 0)
         u->home_ms = u->since_ms + u->return_ms + u->random_below(u->return_ms / 4);
     delivery_begin(&u->delivery, &u->stream, &u->peer, u->since_ms);
-    attend(u);
+    follow(u);
 }
 
 static void connect_ready(struct uplink *u)
@@ -249,7 +257,7 @@ static void ready(void *arg, short revents)
 
     if (u->state == UPLINK_CONNECTED) {
         delivery_ready(&u->delivery, revents, now_ms(u));
-        attend(u);
+        follow_delivered(u);
     } else {
         connect_ready(u);
     }
@@ -315,7 +323,7 @@ static void deadline_over(struct uplink *u)
         break;
     case UPLINK_CONNECTED:
         delivery_due(&u->delivery, now_ms(u));
-        attend(u);
+        follow_delivered(u);
         break;
     default:
         wait_over(u);

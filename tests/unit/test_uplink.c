@@ -365,6 +365,21 @@ TEST(orderly_close_confirms_and_reconnects)
     uplink_stop(&uplink);
 }
 
+TEST(a_reload_lets_a_closing_connection_finish)
+{
+    init(NULL);
+    connect_plain();
+    push("one");
+    WAIT_FOR(received("one\n"));
+    shutdown(peer, SHUT_WR);
+    WAIT_FOR(delivery->state == DELIVERY_CLOSING);
+    uplink_start(&uplink, hub, 1, &key, true);
+    WAIT_FOR(uplink.state == UPLINK_BACKOFF);
+    CHECK_INT(delivered, 1);
+    CHECK_INT(spool.events, 0);
+    uplink_stop(&uplink);
+}
+
 TEST(slow_hub_gets_complete_lines)
 {
     static char big[6000];
@@ -1416,6 +1431,6 @@ TEST_MAIN(only_an_acknowledgement_delivers, without_a_key_the_link_is_unsigned,
           a_permanently_rejected_event_is_dropped, consecutive_rejections_count,
           a_hub_that_rejects_us_rejects_no_event, steady_traffic_is_confirmed,
           without_a_key_lines_are_plain, reset_resends_unconfirmed_events,
-          orderly_close_confirms_and_reconnects, slow_hub_gets_complete_lines,
+          orderly_close_confirms_and_reconnects, a_reload_lets_a_closing_connection_finish, slow_hub_gets_complete_lines,
           backoff_grows_to_five_minutes_and_delivery_resets_it, shortest_backoff_is_a_second,
           second_address_when_the_first_is_dead, name_is_resolved_each_time, chatty_hub_is_ignored)

@@ -103,7 +103,7 @@ void delivery_begin(struct delivery *d, const struct stream *stream, const struc
 void delivery_ready(struct delivery *d, short revents, uint64_t now_ms);
 /** delivery_deadline has come. */
 void delivery_due(struct delivery *d, uint64_t now_ms);
-/** The spool has new events. */
+/** The spool has new events. Delivers none by itself, as delivery_begin. */
 void delivery_kick(struct delivery *d, uint64_t now_ms);
 /** The connection is over, for whatever reason: undelivered events become unsent. The owner closes the
  * stream after it. */
