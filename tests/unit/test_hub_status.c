@@ -1,11 +1,8 @@
+#include "fake_loop.h"
 #include "hub_fixture.h"
 
 #include "nefia/hub/status.h"
 
-static struct clock_fake fake;
-static struct loop loop;
-static struct pollfd pollfds[2];
-static struct watch *polled[2];
 static struct rules rules;
 static struct recent recent;
 static struct recent_row rows[32];
@@ -53,8 +50,7 @@ static void setup(const char *rules_json)
 {
     fixture_init(&rules);
     CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
-    clock_fake_init(&fake, 1000, 5000);
-    loop_init(&loop, &fake.clock, pollfds, polled, 2);
+    fake_loop_init(1000, 5000, 2);
     recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
     pipeline.settings = &settings;
