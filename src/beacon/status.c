@@ -10,7 +10,7 @@ enum {
 };
 
 /* As enum instance_result. */
-static const char result_words[] = "not run yet\0running\0ok\0failed\0";
+static const char result_words[] = "not run yet\0running\0ok\0failed\0not measured\0";
 
 static uint64_t now_ms(const struct beacon *b)
 {
@@ -126,10 +126,13 @@ static void put_sensor(const struct beacon *b, struct json_writer *w, const stru
     json_put_string(w, "sensor", e->class->name);
     json_put_string(w, "name", e->common->name);
     json_put_string(w, "result", word_at(result_words, e->result));
+    if (e->why[0])
+        json_put_string(w, "reason", e->why);
     if (e->runs)
         json_put_u64(w, "last_run_ms_ago", now_ms(b) - e->last_run_ms);
     json_put_u64(w, "runs", e->runs);
     json_put_u64(w, "failures", e->failures);
+    json_put_u64(w, "not_measured", e->not_measured);
     json_put_u64(w, "events", e->events);
     json_put_u64(w, "interval_ms", e->common->interval_ms);
     json_end_object(w);

@@ -244,7 +244,8 @@ TEST(a_beacon)
 {
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, BEACON(UP, FLASH),
                      SENSOR("disk_usage", "disk_usage", "ok", "\"last_run_ms_ago\":0,"),
-                     SENSOR("scripts", "na\xc3\xafve", "not run yet", "")),
+                     SENSOR("scripts", "na\xc3\xafve", "not run yet", ""),
+                     SENSOR("load", "load", "not measured", "\"reason\":\"/x: gone\",")),
               0);
     CHECK_STR(printed, BEACON_HEAD
               "  Address        hub.example:9500\n"
@@ -252,9 +253,11 @@ TEST(a_beacon)
               "  Delivery       acknowledged, signed: yes, 3 in flight, window 32\n" BEACON_EVENTS
               "  On flash       16 events, 4096 of 1048576 bytes today, 3 skipped\n"
               "\nSensors:\n"
-              "  SENSOR      NAME        INTERVAL  LAST RUN  RESULT       RUNS  FAILED  EVENTS\n"
-              "  disk_usage  disk_usage  1m30s     0s ago    ok           12    1       2\n"
-              "  scripts     na\xc3\xafve       1m30s     -         not run yet  12    1       2\n");
+              "  SENSOR      NAME        INTERVAL  LAST RUN  RUNS  FAILED  EVENTS  RESULT\n"
+              "  disk_usage  disk_usage  1m30s     0s ago    12    1       2       ok\n"
+              "  scripts     na\xc3\xafve       1m30s     -         12    1       2       not run yet\n"
+              "  load        load        1m30s     -         12    1       2       "
+              "not measured: /x: gone\n");
 }
 
 TEST(a_beacon_without_sensors_that_waits)
@@ -265,7 +268,7 @@ TEST(a_beacon_without_sensors_that_waits)
               "  Connection     waiting for 1m1s, next attempt in 1m30s\n"
               "  Delivery       -, signed: yes\n" BEACON_EVENTS
               "\nSensors:\n"
-              "  SENSOR  NAME  INTERVAL  LAST RUN  RESULT  RUNS  FAILED  EVENTS\n");
+              "  SENSOR  NAME  INTERVAL  LAST RUN  RUNS  FAILED  EVENTS  RESULT\n");
 }
 
 /* Another version's: what it does not have is shown as that, what it has more is left out. */
@@ -277,8 +280,8 @@ TEST(members_may_be_missing_or_unknown)
 
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, odd, "{\"unknown\":{}}", "[]", "3"), 0);
     CHECK_STR(printed, "\nSensors:\n"
-                       "  SENSOR  NAME  INTERVAL  LAST RUN  RESULT  RUNS  FAILED  EVENTS\n"
-                       "  s       -     1.5       -1 ago    yes     - a   -       -\n");
+                       "  SENSOR  NAME  INTERVAL  LAST RUN  RUNS  FAILED  EVENTS  RESULT\n"
+                       "  s       -     1.5       -1 ago    - a   -       -       yes\n");
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, "{\"version\":1,\"uplink\":3,\"accepted\":{}}"),
               0);
     CHECK(strstr(printed, "  Version        1 (-), up -, - wake-ups\n") != NULL);
