@@ -185,10 +185,11 @@ beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/session.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
+hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c
 OPTIONAL := src/config/yaml.c src/json/fast.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c \
-            src/beacon/resolve.c src/beacon/session.c src/hub/journal.c src/hub/journal_none.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
+            src/beacon/resolve.c src/beacon/session.c src/hub/devices.c src/hub/journal.c src/hub/journal_none.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))

@@ -14,6 +14,7 @@
 #include "nefia/sys/random.h"
 #include "nefia/sys/seccomp.h"
 #include "nefia/event/settings.h"
+#include "nefia/hub/devices.h"
 #include "nefia/net/tcp.h"
 
 #define POOL_PROGRAM_HUB
@@ -224,9 +225,12 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
+    struct hub_settings *s = &pool_settings[h->active];
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        devices_carry(s, &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
-    const struct hub_settings *s = &pool_settings[h->active];
-    h->pipeline.settings = h->ingress.settings = s;
+    pipeline_configure(&h->pipeline, s);
+    h->ingress.settings = s;
     h->pipeline.host_id = s->host_id;
     h->listener.per_peer = s->max_connections_per_peer;
     h->listener.reserved = s->reserved_connections;

@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/hub/devices.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 
-enum { STEP_RULES, STEP_RECENT, STEP_COUNTERS, STEP_END };
+enum { STEP_RULES, STEP_HOSTS, STEP_RECENT, STEP_COUNTERS, STEP_END };
 
 /* ---- Records ---- */
 
@@ -208,6 +209,12 @@ static int produce_status(void *arg, struct control_cursor *c, struct text *out)
         put_rule(v, out, c->index++);
         return 1;
     }
+    if (IS_ENABLED(CONFIG_HUB_DEVICES) && c->step <= STEP_HOSTS) {
+        c->index = c->step == STEP_HOSTS ? c->index : 0;
+        c->step = STEP_HOSTS;
+        if (devices_put(v, c->index++, out))
+            return 1;
+    }
     if (c->step < STEP_COUNTERS && produce_recent(v, c, out) > 0) {
         c->step = STEP_RECENT;
         return 1;
@@ -345,9 +352,12 @@ static int produce_forgotten(void *arg, struct control_cursor *c, struct text *o
     return 1;
 }
 
+#define VERB_HOSTS() {.name = "hosts", .produce = devices_produce},
+#define VERB_NONE()
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "events", .begin = begin_events, .produce = produce_events},
     {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
+    KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     {0},
 };

@@ -191,6 +191,53 @@ static void check_order(void *arg)
     restart(); /* as after a power cut at this point */
 }
 
+/** The item of a host knows when and how anything of it was last taken; so also after a reload. */
+TEST(an_item_knows_when_its_host_was_seen)
+{
+    static struct hub_settings next;
+    char long_host[80];
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    setup("{}");
+    memset(long_host, 'x', sizeof long_host - 1);
+    long_host[sizeof long_host - 1] = '\0';
+    settings.hosts[0].host_id = "a";
+    settings.hosts[1].host_id = "b";
+    settings.hosts[2].host_id = long_host;
+    settings.host_count = 3;
+    CHECK_INT(take(fixture_line("t", "b", "info")), SEEN_UNREMEMBERED); /* it has no seq */
+    CHECK_INT(take(fixture_line("t", "unknown", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(settings.hosts[0].seen_ms, 0);
+    CHECK_INT(settings.hosts[1].seen_ms, 1000);
+    CHECK_INT(settings.hosts[1].seen_kind, WINDOW_PLAIN);
+    turn();
+    fake.now_ms += 10;
+    hello("a", 7);
+    CHECK_INT(settings.hosts[0].seen_ms, 1010);
+    CHECK_INT(settings.hosts[0].seen_kind, WINDOW_LINK);
+    turn();
+    fake.now_ms += 10;
+    CHECK_INT(take_as(WINDOW_LINK, event_of("a", 7, 1), false), SEEN_NEW);
+    CHECK_INT(settings.hosts[0].seen_ms, 1020);
+    turn();
+    fake.now_ms += 10;
+    CHECK_INT(take_as(WINDOW_LINK, event_of("a", 7, 1), false), SEEN_DUPLICATE);
+    CHECK_INT(settings.hosts[0].seen_ms, 1030);
+    CHECK_INT(take(fixture_line("t", long_host, "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(settings.hosts[2].seen_ms, 1030);
+    turn();
+    next.hosts[0].host_id = "b";
+    next.host_count = 1;
+    pipeline_configure(&pipeline, &next);
+    fake.now_ms += 10;
+    CHECK_INT(take(fixture_line("t", "a", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(next.hosts[0].seen_ms, 0);
+    CHECK_INT(take(fixture_line("t", "b", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(next.hosts[0].seen_ms, 1040);
+    CHECK_INT(settings.hosts[1].seen_ms, 1000);
+}
+
 TEST(the_order_of_a_turns_end)
 {
     setup("{\"rules\":[" RULE_ONCE "]}");
@@ -390,6 +437,6 @@ TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_
           a_full_queue_shows_in_the_row, an_event_of_many_rules_is_not_deferred_for_ever,
           duplicates_act_once, duplicates_are_not_written_before_their_first_copy,
           long_names_are_told_apart, the_order_of_a_turns_end, actions_resume_after_a_restart,
-          own_events_match_rules, own_events_outlive_the_hub,
+          an_item_knows_when_its_host_was_seen, own_events_match_rules, own_events_outlive_the_hub,
           a_waiting_report_outlives_the_hub, reports_of_a_turn_are_bounded,
           names_in_reports_are_cut_to_what_a_host_can_be)

@@ -16,10 +16,12 @@
 /** Cache of recent host_ids with their ids in `seen`: lines come in runs, and a SHA-256 for each is
  * expensive. Longer ones are computed each time. */
 #define PIPELINE_KNOWN 128
-#define KNOWN_HOST_MAX 47
+enum known_item { ITEM_NOT_SOUGHT, ITEM_NONE, ITEM_FIRST /* and those that follow */ };
+#define KNOWN_HOST_MAX 45
 struct known_host {
     uint8_t len;
     char host_id[KNOWN_HOST_MAX];
+    uint16_t item; /* in settings->hosts, as enum known_item */
     uint8_t key[SESSION_HOST];
 };
 
@@ -53,7 +55,7 @@ struct pipeline {
     const struct clock *clock;
     const char *host_id; /* the hub's own */
     struct rules *rules;
-    const struct hub_settings *settings; /* the active ones: their webhooks */
+    struct hub_settings *settings; /* the active ones: their webhooks, and when hosts were seen */
     struct recent *recent;
     struct jobs *jobs;
     struct seen *seen;
@@ -70,6 +72,7 @@ struct pipeline {
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
     int64_t now_s;              /* wall time of this turn */
+    uint64_t now_ms;            /* and of the clock that no one sets */
     bool overflow_reported;     /* a full queue is logged once, until it has room again */
     bool unsafe;                /* the last commit failed, which was logged */
     uint64_t unsafe_ms;         /* time of that attempt */
@@ -105,6 +108,10 @@ int pipeline_decode(struct pipeline *p, const char *line, size_t len, struct eve
                     const char **why);
 /** Id of the host in `seen`; valid until the next call. */
 const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id);
+/** The host's item in the settings, or null. */
+struct host_item *pipeline_item(struct pipeline *p, struct slice host_id);
+/** Make other settings the active ones. */
+void pipeline_configure(struct pipeline *p, struct hub_settings *s);
 
 /** How an event came. */
 struct event_source {
