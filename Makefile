@@ -194,9 +194,9 @@ OPTIONAL := src/config/yaml.c src/json/fast.c src/beacon/spool_file.c src/beacon
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
-common-src := $(foreach m,base sys json config crypto net event link control,$(call module_src,$(m)))
+common-src := $(foreach m,base sys json config crypto net event link guard control,$(call module_src,$(m)))
 beacon-src := $(call module_src,beacon) $(SENSORS:%=src/beacon/sensors/%.c)
-hub-src    := $(foreach m,guard hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src/hub/actions/%.c)
+hub-src    := $(foreach m,hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src/hub/actions/%.c)
 lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
 
 # What is linked changes when a source goes, too.

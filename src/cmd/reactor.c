@@ -19,7 +19,7 @@ static void print_notice(void *arg, const char *rule, const char *action)
     (void)arg;
     CLI_ERR("notice: rule \"", rule, "\": ", action,
             str_eq(action, "exec") ? " with `target: host` (the default)" : "",
-            " is not in this build: the rule will match, and do nothing\n");
+            " is not in this build" REMEDY(": the rule will match, and do nothing") "\n");
 }
 
 int reactor_run(const struct cli_args *a)

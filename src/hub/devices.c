@@ -196,7 +196,7 @@ static void put_last_seen(const struct pipeline *p, const struct host_item *item
 unsigned devices_put(const struct status_view *v, unsigned index, struct text *out)
 {
     struct pipeline *p = v->pipeline;
-    const struct hub_settings *s = p->settings;
+    const struct hub_settings *s = p->devices;
     struct json_writer w;
 
     if (index >= s->host_count)

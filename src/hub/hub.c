@@ -147,6 +147,8 @@ static void wire_daemon(struct hub *h)
     h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
     h->pipeline.own_line = work->run.own_line;
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->pipeline.guard.judge = policy_judge;
     h->pipeline.arg = h;
     ingress_init(&h->ingress, &clock_system, &h->pipeline);
     h->ingress.random = random_bytes;
@@ -225,17 +227,17 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
-    struct hub_settings *s = &pool_settings[h->active];
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
-        devices_carry(s, &pool_settings[!h->active]);
+        devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
-    pipeline_configure(&h->pipeline, s);
-    h->ingress.settings = s;
+    const struct hub_settings *s = &pool_settings[h->active];
+    h->pipeline.settings = h->ingress.settings = s;
     h->pipeline.host_id = s->host_id;
     h->listener.per_peer = s->max_connections_per_peer;
     h->listener.reserved = s->reserved_connections;
     h->ingress.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
+    pipeline_know(&h->pipeline, &pool_settings[h->active]);
     jobs_rebind(&h->jobs, rule_now, h);
 }
 
@@ -375,7 +377,7 @@ static void begin_end(struct hub *h)
         loop_stop(&h->loop);
         return;
     }
-    LOG_INFO("stopping: draining connections and finishing actions");
+    LOG_INFO("stopping" REMEDY(": draining connections and finishing actions"));
     h->state = HUB_CLOSING;
     h->drain_began_ms = clock_ms(h->loop.clock);
     timer_stop(&h->seed);

@@ -66,6 +66,43 @@ static uint32_t host_hash(const struct event *e)
     return hash_bytes(HASH_START, e->host_id.ptr, e->host_id.len);
 }
 
+/** What the policy says of a rule's action. */
+static struct verdict judge(struct pipeline *p, const struct rule *rule, const struct event *e)
+{
+    const struct host_item *item = pipeline_item(p, e->host_id);
+    const struct policy_case c = {
+        .event = e,
+        .rule = rule->name,
+        .action = action_word(&rule->action),
+        .role = item ? item->role : NULL,
+        .now_s = p->now_s,
+    };
+
+    return p->guard.judge(p->guard.arg, &c);
+}
+
+/** May the rule's action begin? Otherwise it has a row that says why not. */
+static bool guard_allows(struct pipeline *p, const struct rule *rule, const struct event *e,
+                         const struct recent_mark *mark)
+{
+    char buf[CONFIG_LOG_LINE_BYTES];
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_HUB_GUARD) || !p->guard.judge)
+        return true;
+    const struct verdict v = judge(p, rule, e);
+    p->verdicts[v.kind]++;
+    if (v.kind == VERDICT_ALLOWED)
+        return true;
+    text_init(&t, buf, sizeof buf);
+    verdict_text(&t, &v);
+    LOG_WARN("rule ", rule->name, ": ", action_word(&rule->action), ": ", t.buf);
+    if (verdict_begins(&v))
+        return true;
+    recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_FAILED, t.buf);
+    return false;
+}
+
 /** Handle one matching rule. unsure: the event may have acted before. */
 static void act(struct pipeline *p, unsigned index, const struct event *e,
                 const struct recent_mark *mark, uint64_t event_row, bool unsure)
@@ -85,6 +122,8 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
                    "may have acted before: not run again");
         return;
     }
+    if (!guard_allows(p, rule, e, mark))
+        return;
     uint64_t row = recent_add(p->recent, mark, rule->name, word, RECENT_PENDING, NULL);
     int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, host_hash(e), row, e->line.ptr,
                         e->line.len);
@@ -188,18 +227,19 @@ const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id)
 
 struct host_item *pipeline_item(struct pipeline *p, struct slice host_id)
 {
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES) || p->devices->host_count == 0)
+        return NULL;
     struct known_host *k = known_host(p, host_id);
-
     if (k->item == ITEM_NOT_SOUGHT) {
-        const struct host_item *item = hub_settings_host(p->settings, host_id);
-        k->item = item ? (uint16_t)(ITEM_FIRST + (item - p->settings->hosts)) : ITEM_NONE;
+        const struct host_item *item = hub_settings_host(p->devices, host_id);
+        k->item = item ? (uint16_t)(ITEM_FIRST + (item - p->devices->hosts)) : ITEM_NONE;
     }
-    return k->item == ITEM_NONE ? NULL : &p->settings->hosts[k->item - ITEM_FIRST];
+    return k->item == ITEM_NONE ? NULL : &p->devices->hosts[k->item - ITEM_FIRST];
 }
 
-void pipeline_configure(struct pipeline *p, struct hub_settings *s)
+void pipeline_know(struct pipeline *p, struct hub_settings *devices)
 {
-    p->settings = s;
+    p->devices = devices;
     for (unsigned i = 0; IS_ENABLED(CONFIG_HUB_DEVICES) && i < PIPELINE_KNOWN; i++)
         p->known[i].item = ITEM_NOT_SOUGHT;
 }
@@ -207,7 +247,7 @@ void pipeline_configure(struct pipeline *p, struct hub_settings *s)
 /** Something of the host has been authenticated. */
 static void note_seen(struct pipeline *p, struct slice host_id, enum window_kind kind)
 {
-    struct host_item *item = p->settings->host_count > 0 ? pipeline_item(p, host_id) : NULL;
+    struct host_item *item = pipeline_item(p, host_id);
 
     if (!p->changes)
         p->now_ms = clock_ms(p->clock);
@@ -677,6 +717,8 @@ static void resume(struct pipeline *p, struct event *e, int index, bool begun)
                         "; not run again (idempotent: true would)"));
         return;
     }
+    if (!guard_allows(p, rule, e, &mark))
+        return;
     uint64_t row = recent_add(p->recent, &mark, rule->name, word, RECENT_PENDING, NULL);
     int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, host_hash(e), row, e->line.ptr,
                         e->line.len);

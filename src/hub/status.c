@@ -109,6 +109,15 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
     json_end_object(w);
 }
 
+static void put_verdicts(const struct pipeline *p, struct json_writer *w)
+{
+    json_object(w, "policy");
+    json_put_u64(w, "notify", p->verdicts[VERDICT_NOTIFY]);
+    json_put_u64(w, "pending_approval", p->verdicts[VERDICT_PENDING]);
+    json_put_u64(w, "denied", p->verdicts[VERDICT_DENIED]);
+    json_end_object(w);
+}
+
 static void put_heap(struct json_writer *w)
 {
     struct heap_stats s = heap_stats();
@@ -162,6 +171,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "host_conflicts", p->conflicts);
     json_put_u64(&w, "unfinished", p->unfinished);
     json_put_u64(&w, "held", p->held + v->ingress->over_rate);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        put_verdicts(p, &w);
     put_connections(v, &w);
     put_hosts(p, &w);
     if (IS_ENABLED(CONFIG_HUB_STATE))

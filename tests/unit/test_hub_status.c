@@ -58,6 +58,7 @@ static void setup(const char *rules_json)
     recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
     pipeline.settings = &settings;
+    pipeline.devices = &settings;
     seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
     static uint8_t journal_buf[JOURNAL_BYTES_MIN];

@@ -406,10 +406,47 @@ TEST(control_characters_are_refused)
     says("beacons.dedup_key: \"type?\" has a line break");
 }
 
+#define GUARDED "\"reactor\":{\"peers\":\"::1\"}"
+
+/** Both programs read the section, and neither passes over what it would not enforce. */
+TEST(a_policy_that_restricts_is_refused_and_another_is_not)
+{
+    static const char *const fine[] = {"{\"mode\":\"off\"}", "{}", "null"};
+    static const struct {
+        const char *policy, *says;
+    } refused[] = {
+        {"{\"mode\":\"enforce\"}", "t.json:1: policy: mode: this build cannot enforce a policy"},
+        {"{\"mode\":\"warn\"}", "policy: mode: this build cannot enforce a policy"},
+        {"{\"mode\":\"OFF\"}", "policy: mode: this build cannot"},
+        {"{\"mode\":[\"off\"]}", "policy: mode: this build cannot"},
+        {"{\"mode\":\"off\",\"deny_commands\":[\"rm\"]}", "policy: deny_commands: this build cannot"},
+        {"{\"deny_command\":[]}", "policy: deny_command: this build cannot"},
+        {"{\"roles\":[{\"name\":\"r\"}]}", "policy: roles: this build cannot"},
+        {"\"enforce\"", "policy: is one value; a map of keys is wanted"},
+        {"[\"off\"]", "policy: is a list; a map of keys is wanted"},
+    };
+    char json[256];
+    struct text t;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fine) + ARRAY_SIZE(refused); i++) {
+        const bool is_fine = i < ARRAY_SIZE(fine);
+        const unsigned j = i - (unsigned)ARRAY_SIZE(fine);
+
+        text_init(&t, json, sizeof json);
+        text_str(&t, "{" GUARDED ",\"policy\":");
+        text_str(&t, is_fine ? fine[i] : refused[j].policy);
+        text_char(&t, '}');
+        CHECK_INT(load_beacon(json), is_fine);
+        if (!is_fine)
+            says(refused[j].says);
+        CHECK_INT(load_hub(json), is_fine);
+        if (!is_fine)
+            says(refused[j].says);
+    }
+}
+
 TEST(what_is_not_in_this_build_says_so)
 {
-    CHECK(!load_beacon("{\"policy\":{\"mode\":\"enforce\"}}"));
-    says("t.json:1: policy: not in this build");
     if (!IS_ENABLED(CONFIG_WIREGUARD_PEERS)) {
         CHECK(!load_hub("{\"reactor\":{\"peers_from\":\"wireguard:wg0\"}}"));
         says("reactor.peers_from: not in this build (CONFIG_WIREGUARD_PEERS)");
@@ -859,7 +896,8 @@ TEST_MAIN(a_field_is_secret_exactly_where_its_key_is, a_secret_shares_no_storage
           nothing_shares_storage_with_a_secret, nothing_is_left_of_secrets,
           a_secret_in_a_file_for_all_is_refused, a_file_that_others_can_write_is_a_warning,
           a_file_of_another_user_is_a_warning, a_hub_that_does_nothing_is_a_warning,
-          control_characters_are_refused, what_is_not_in_this_build_says_so,
+          control_characters_are_refused, a_policy_that_restricts_is_refused_and_another_is_not,
+          what_is_not_in_this_build_says_so,
           the_hub_binds_straight, hosts_have_keys_addresses_and_exceptions,
           mistakes_in_hosts_are_named, hosts_have_a_role_and_labels,
           mistakes_in_roles_and_labels_are_named, labels_are_bounded,

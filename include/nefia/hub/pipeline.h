@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/guard/policy.h"
 #include "nefia/hub/jobs.h"
 #include "nefia/hub/journal.h"
 #include "nefia/hub/recent.h"
@@ -21,7 +22,7 @@ enum known_item { ITEM_NOT_SOUGHT, ITEM_NONE, ITEM_FIRST /* and those that follo
 struct known_host {
     uint8_t len;
     char host_id[KNOWN_HOST_MAX];
-    uint16_t item; /* in settings->hosts, as enum known_item */
+    uint16_t item; /* in devices->hosts, as enum known_item */
     uint8_t key[SESSION_HOST];
 };
 
@@ -47,7 +48,7 @@ struct pending_report {
 
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
- *     event → seen → rules → jobs
+ *     event → seen → rules → guard → jobs
  *     turn's end: choose jobs → write the journal → acknowledge → begin jobs
  *
  * What comes before, from the bytes to the event, is ingress.h. */
@@ -55,7 +56,7 @@ struct pipeline {
     const struct clock *clock;
     const char *host_id; /* the hub's own */
     struct rules *rules;
-    struct hub_settings *settings; /* the active ones: their webhooks, and when hosts were seen */
+    const struct hub_settings *settings; /* the active ones: their webhooks */
     struct recent *recent;
     struct jobs *jobs;
     struct seen *seen;
@@ -71,6 +72,9 @@ struct pipeline {
     char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
+    struct hub_settings *devices; /* the active ones: their hosts, and when those were seen */
+    struct guard guard;
+    uint64_t verdicts[VERDICT_DENIED + 1]; /* by enum verdict_kind */
     int64_t now_s;              /* wall time of this turn */
     uint64_t now_ms;            /* and of the clock that no one sets */
     bool overflow_reported;     /* a full queue is logged once, until it has room again */
@@ -108,10 +112,10 @@ int pipeline_decode(struct pipeline *p, const char *line, size_t len, struct eve
                     const char **why);
 /** Id of the host in `seen`; valid until the next call. */
 const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id);
-/** The host's item in the settings, or null. */
+/** The host's item in `devices`, or null. */
 struct host_item *pipeline_item(struct pipeline *p, struct slice host_id);
-/** Make other settings the active ones. */
-void pipeline_configure(struct pipeline *p, struct hub_settings *s);
+/** Make these the settings with the hosts. */
+void pipeline_know(struct pipeline *p, struct hub_settings *devices);
 
 /** How an event came. */
 struct event_source {
