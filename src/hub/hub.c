@@ -237,7 +237,8 @@ static void commit(struct hub *h)
     h->listener.reserved = s->reserved_connections;
     h->ingress.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
-    pipeline_know(&h->pipeline, &pool_settings[h->active]);
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        pipeline_know(&h->pipeline, &pool_settings[h->active]);
     jobs_rebind(&h->jobs, rule_now, h);
 }
 
@@ -488,7 +489,7 @@ static void begin_serving(void *arg)
 
     if (random_bytes(probe, sizeof probe) < 0) {
         if (h->seed.fire == NULL)
-            LOG_WARN("waiting for the kernel's random number generator to be seeded"
+            LOG_WARN("waiting for the kernel's random number generator"
                      REMEDY("; no connection is accepted before"));
         timer_start(&h->loop, &h->seed, SEED_MS, begin_serving, h);
         return;

@@ -240,7 +240,7 @@ struct host_item *pipeline_item(struct pipeline *p, struct slice host_id)
 void pipeline_know(struct pipeline *p, struct hub_settings *devices)
 {
     p->devices = devices;
-    for (unsigned i = 0; IS_ENABLED(CONFIG_HUB_DEVICES) && i < PIPELINE_KNOWN; i++)
+    for (unsigned i = 0; i < PIPELINE_KNOWN; i++)
         p->known[i].item = ITEM_NOT_SOUGHT;
 }
 
