@@ -92,6 +92,9 @@ struct action_class {
      * FAILED and AGAIN. */
     enum action_outcome (*judge)(const struct child_result *r, const char *output,
                                  uint64_t timeout_ms, struct text *error);
+    /** Null, or: how long to wait before the next attempt, by the child's output; by itself it would
+     * be the backoff. */
+    uint64_t (*delay_ms)(const char *output, size_t len, uint64_t backoff_ms);
 };
 
 /** Target of the fields of all actions are bound into: the action itself, and what is looked up. */
