@@ -102,10 +102,10 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
         b->sensor_runner.watches = pool_sensor_watches;
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
         b->sensor_runner.followed = pool_followed;
-    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_uplink_line);
+    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_delivery_line);
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
-        b->uplink.random = random_bytes;
+        b->uplink.delivery.random = random_bytes;
     b->uplink.on_delivered = events_delivered;
     b->uplink.on_wait = uplink_waits;
     if (IS_ENABLED(CONFIG_BEACON_RESOLVE))
@@ -173,11 +173,11 @@ static void limit_file(struct spool_file *f, const struct beacon_settings *s)
 /** Does a connection with the running settings serve the loaded ones? */
 static bool same_session(const struct beacon *b, const struct beacon_settings *s)
 {
-    const struct uplink *u = &b->uplink;
+    const struct delivery *d = &b->uplink.delivery;
 
     return same_key(&b->key, &b->next_key) &&
            (!IS_ENABLED(CONFIG_BEACON_ACK) ||
-            (u->host_id && str_eq(u->host_id, s->host_id) && u->require_ack == s->require_ack));
+            (d->host_id && str_eq(d->host_id, s->host_id) && d->require_ack == s->require_ack));
 }
 
 /** Activate the loaded settings. */
@@ -194,8 +194,8 @@ static void apply(struct beacon *b)
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         limit_file(b->pipeline.flash, s);
     if (IS_ENABLED(CONFIG_BEACON_ACK)) {
-        b->uplink.host_id = s->host_id;
-        b->uplink.require_ack = s->require_ack;
+        b->uplink.delivery.host_id = s->host_id;
+        b->uplink.delivery.require_ack = s->require_ack;
     }
     b->key = b->next_key;
     mac_key_wipe(&b->next_key);

@@ -135,16 +135,41 @@ TEST(widths_come_from_the_content)
               "  a name of over twenty-four (all)            (all)          exec      1\n");
 }
 
+#ifdef CONFIG_HUB_DEVICES
+#define NO_HOSTS "\"hosts\":[],"
+#else
+#define NO_HOSTS
+#endif
+
+TEST(the_table_of_the_devices)
+{
+    CHECK_INT(ANSWER(reactor_hosts_sections, SHOW_TEXT,
+                     "{\"host\":{\"host\":\"web-01\",\"role\":\"edge\",\"labels\":{\"site\":\"north\",\"tier\":\"1\"},"
+                     "\"delivery\":\"link\",\"connected\":true,\"address\":\"10.0.0.1:4711\","
+                     "\"last_seen\":\"2026-03-10T15:30:59Z\",\"silent_ms\":61500}}",
+                     "{\"host\":{\"host\":\"web-02\",\"role\":null,\"labels\":{},\"delivery\":null,"
+                     "\"connected\":false,\"address\":null,\"last_seen\":null,\"silent_ms\":null}}",
+                     "{\"others\":{\"known\":3,\"connected\":1}}"),
+              0);
+    CHECK_STR(printed, "  HOST             ROLE      LABELS              DELIVERY  CONNECTED               LAST SEEN\n"
+                       "  web-01           edge      site=north, tier=1  link      yes from 10.0.0.1:4711  "
+                       "2026-03-10 15:30, 1m1s ago\n"
+                       "  web-02           -         -                   -         no                      -\n"
+                       "\nwithout an item in reactor.hosts: 3 known, 1 connected\n");
+    CHECK_INT(ANSWER(reactor_hosts_sections, SHOW_JSON, "{\"others\":{\"known\":3,\"connected\":1}}"), 0);
+    CHECK_STR(printed, "{\"hosts\":[],\"others\":{\"known\":3,\"connected\":1}}\n");
+}
+
 TEST(hub_json_is_one_object)
 {
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"rule\":{\"name\":\"a\"}}",
                      "{\"rule\":{\"name\":\"b\"}}", "{\"recent\":{\"seq\":1}}",
                      "{\"counters\":{\"events\":1}}"),
               0);
-    CHECK_STR(printed, "{\"rules\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"recent\":[{\"seq\":1}],"
+    CHECK_STR(printed, "{\"rules\":[{\"name\":\"a\"},{\"name\":\"b\"}]," NO_HOSTS "\"recent\":[{\"seq\":1}],"
                        "\"counters\":{\"events\":1}}\n");
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"counters\":{}}"), 0);
-    CHECK_STR(printed, "{\"rules\":[],\"recent\":[],\"counters\":{}}\n");
+    CHECK_STR(printed, "{\"rules\":[]," NO_HOSTS "\"recent\":[],\"counters\":{}}\n");
 }
 
 TEST(json_never_ends_as_if_it_were_whole)
@@ -197,7 +222,7 @@ TEST(json_of_others_moves_no_cursor)
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"recent\":{\"error\":\"\xc2\x9b\"}}",
                      "{\"counters\":0}"),
               0);
-    CHECK_STR(printed, "{\"rules\":[],\"recent\":[{\"error\":\"\\u009b\"}],\"counters\":"
+    CHECK_STR(printed, "{\"rules\":[]," NO_HOSTS "\"recent\":[{\"error\":\"\\u009b\"}],\"counters\":"
                        "{\"counters\":0}}\n");
 }
 
@@ -349,7 +374,7 @@ TEST(a_reader_that_left_stops_it)
 
 TEST_MAIN(the_table_of_the_design, empty_tables_have_their_headings,
           nothing_from_an_event_moves_the_cursor, widths_come_from_the_content,
-          hub_json_is_one_object, json_never_ends_as_if_it_were_whole,
+          the_table_of_the_devices, hub_json_is_one_object, json_never_ends_as_if_it_were_whole,
           events_as_a_table_and_as_lines, a_follower_sees_the_headings_at_once,
           json_of_others_moves_no_cursor, a_beacon, a_beacon_without_sensors_that_waits,
           members_may_be_missing_or_unknown, beacon_json_is_one_object,
