@@ -232,7 +232,7 @@ static void reload(struct beacon *b)
         b->failed_reloads++;
         mac_key_wipe(&b->next_key);
         config_drop(&b->config);
-        LOG_ERROR("reload failed; the running configuration stays in force");
+        LOG_ERROR("reload failed" REMEDY("; the running configuration stays in force"));
         return;
     }
     if (IS_ENABLED(CONFIG_PRIVILEGES) &&

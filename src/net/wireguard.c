@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/base/wipe.h"
 
 enum {
     TRIES = 3,
@@ -209,6 +210,7 @@ int wireguard_read(struct wireguard_reader *r, const char *interface, void *work
         err = ask(r, fd, interface, work);
         close(fd);
     }
+    wipe(work, WIREGUARD_WORK); /* whatever it held */
     if (err == 0)
         return 0;
     r->count = 0;
