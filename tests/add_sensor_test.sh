@@ -282,12 +282,21 @@ emitted_again()
 within restarted
 result "it is started again" $?
 
-toy "$(shell "echo first; while :; do sleep 1000; done"), late: $dir/late"
+late()
+{
+    config toy "  require_ack: false
+  toy: {word: hello, interval: 1h, late: $dir/late, $(shell "echo first; while :; do sleep 1000; done")}"
+}
+late
 reload
-within toy_is "not measured: $dir/late: No such file or directory"
-within not_followed
+late_is()
+{
+    status_has "^  toy  *toy  *1h .* $1\$"
+}
+late_is "not measured: $dir/late: No such file or directory" && sleep 1 && within not_followed # 1 s: it may not have begun
 result "a start that fails after it has begun to follow a command ends that" $?
 : >"$dir/late"
+reload
 within followed
 result "which runs when it has succeeded" $?
 
