@@ -32,6 +32,16 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
     *c = (struct children){.loop = loop, .slots = slots, .count = count};
     for (unsigned i = 0; i < count; i++)
         slots[i] = (struct child){.out_fd = -1, .in_fd = -1};
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        survivors_adopt();
+}
+
+static void copy_name(struct child *ch, const char *name)
+{
+    struct text t;
+
+    text_init(&t, ch->name, sizeof ch->name);
+    text_str(&t, name ? name : "");
 }
 
 /* ---- in the forked process ---- */
@@ -316,6 +326,8 @@ int child_start(struct children *c, const struct child_spec *spec,
     *ch = (struct child){
         .owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .in_fd = -1};
     ch->started_ms = clock_ms(c->loop->clock);
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        copy_name(ch, spec->name);
     int err = launch(ch);
     if (err < 0)
         return err;
@@ -346,7 +358,10 @@ static void finish(struct child *ch, int status)
     r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     r.exit_code = r.signal ? 128 + r.signal : WEXITSTATUS(status);
     r.duration_ms = clock_ms(ch->owner->loop->clock) - ch->started_ms;
+    const pid_t group = ch->pid;
     release(ch);
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        survivors_look(ch->owner, ch->name, group);
     if (ch->done)
         ch->done(ch->arg, &r);
 }
@@ -377,6 +392,8 @@ void children_reap(struct children *c)
         if (c->slots[i].pid > 0 && collect(&c->slots[i], &status))
             finish(&c->slots[i], status);
     }
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        survivors_reap(c);
 }
 
 void child_cancel(struct children *c, const void *arg)

@@ -162,6 +162,7 @@ static int prepare(const struct action_request *r, struct action_scratch *scratc
     scratch->argv[1] = "-c";
     scratch->argv[2] = r->action->command;
     scratch->argv[3] = NULL;
+    spec->name = r->rule; /* for the log */
     spec->argv = scratch->argv;
     spec->envp = scratch->envp;
     return 0;
