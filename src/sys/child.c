@@ -36,14 +36,6 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
         survivors_adopt();
 }
 
-static void copy_name(struct child *ch, const char *name)
-{
-    struct text t;
-
-    text_init(&t, ch->name, sizeof ch->name);
-    text_str(&t, name ? name : "");
-}
-
 /* ---- in the forked process ---- */
 
 static void set_limit(int what, rlim_t limit)
@@ -326,8 +318,6 @@ int child_start(struct children *c, const struct child_spec *spec,
     *ch = (struct child){
         .owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .in_fd = -1};
     ch->started_ms = clock_ms(c->loop->clock);
-    if (IS_ENABLED(CONFIG_SURVIVORS))
-        copy_name(ch, spec->name);
     int err = launch(ch);
     if (err < 0)
         return err;
@@ -361,7 +351,7 @@ static void finish(struct child *ch, int status)
     const pid_t group = ch->pid;
     release(ch);
     if (IS_ENABLED(CONFIG_SURVIVORS))
-        survivors_look(ch->owner, ch->name, group);
+        survivors_look(ch->owner, group);
     if (ch->done)
         ch->done(ch->arg, &r);
 }

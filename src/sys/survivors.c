@@ -13,7 +13,7 @@
 #include "nefia/sys/file.h"
 #include "nefia/sys/log.h"
 
-enum { LOOK_MS = 1000, STAT_BYTES = 512, NAMES_BYTES = 192 };
+enum { LOOK_MS = 1000, STAT_BYTES = 512 };
 
 void survivors_adopt(void)
 {
@@ -117,25 +117,44 @@ static bool is_new(struct children *c, const struct process *p, pid_t ended)
     return true;
 }
 
-static void put_new(struct children *c, const char *pid, pid_t ended, struct text *names)
+/** The rule whose action it was begun by stands at the beginning of its environment. p->stat is used
+ * up. Return: "" if it is not there. */
+static const char *rule_of(struct process *p)
 {
-    struct process p;
+    static const char variable[] = "NEFIA_RULE=";
+    char path[48];
+    struct text t;
 
-    if (!read_process(&p, pid) || !is_new(c, &p, ended))
-        return;
-    text_str(names, names->len > 0 ? ", " : "");
-    text_bytes(names, p.name.ptr, p.name.len);
-    text_str(names, " (");
-    text_u64(names, (uint64_t)p.pid);
-    text_str(names, ")");
+    text_init(&t, path, sizeof path);
+    text_str(&t, "/proc/");
+    text_i64(&t, p->pid);
+    text_str(&t, "/environ");
+    memset(p->stat, 0, sizeof p->stat);
+    (void)file_read(path, p->stat, sizeof p->stat - 1); /* the rest may not fit */
+    for (const char *s = p->stat; s < p->stat + sizeof p->stat - 1 && *s; s += strlen(s) + 1)
+        if (strncmp(s, variable, sizeof variable - 1) == 0)
+            return s + sizeof variable - 1;
+    return "";
 }
 
-static void walk(struct children *c, pid_t ended, struct text *names)
+static void report(struct process *p)
+{
+    char name[32];
+    struct text t;
+
+    text_init(&t, name, sizeof name);
+    text_bytes(&t, p->name.ptr, p->name.len);
+    const char *rule = rule_of(p);
+    LOG_WARN(*rule ? "rule " : "a command", rule, " ended and left running: ", name, " (", DEC(p->pid), ")");
+}
+
+static void walk(struct children *c, pid_t ended)
 {
     /* What getdents64(2) fills: inode and offset of 8 bytes, length of the record, type, name. */
     enum { LENGTH_AT = 16, NAME_AT = 19 };
     _Alignas(8) char records[1024];
     int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct process p;
     long n;
 
     if (fd < 0)
@@ -143,23 +162,18 @@ static void walk(struct children *c, pid_t ended, struct text *names)
     while ((n = syscall(SYS_getdents64, fd, records, sizeof records)) > 0)
         for (uint16_t len, at = 0; at + NAME_AT < n; at = (uint16_t)(at + len)) {
             memcpy(&len, records + at + LENGTH_AT, sizeof len);
-            put_new(c, records + at + NAME_AT, ended, names);
+            if (read_process(&p, records + at + NAME_AT) && is_new(c, &p, ended))
+                report(&p);
         }
     close(fd);
 }
 
-void survivors_look(struct children *c, const char *command, pid_t ended)
+void survivors_look(struct children *c, pid_t ended)
 {
     const uint64_t now = clock_ms(c->loop->clock);
-    char buf[NAMES_BYTES];
-    struct text names;
 
     if (next_ended() < 0 || (c->running > 0 && now < c->look_ms))
         return;
     c->look_ms = now + LOOK_MS;
-    text_init(&names, buf, sizeof buf);
-    walk(c, ended, &names);
-    if (names.len > 0)
-        LOG_WARN(command[0] ? "command of " : "a command", command, " ended and left running: ", names.buf,
-                 names.truncated ? "..." : "");
+    walk(c, ended);
 }

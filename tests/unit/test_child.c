@@ -238,13 +238,14 @@ TEST(survivors_are_reported_and_not_ended)
     log_init("test", LOG_LEVEL_WARN);
     log_to_fd(log[1]);
     struct child_spec spec = shell(loiter, 20000);
-    spec.name = "r";
+    static const char *const with_rule[] = {"PATH=/bin:/usr/bin", "NEFIA_RULE=r", NULL};
+    spec.envp = with_rule;
     run_spec(&spec);
     const pid_t left = printed_pid();
     ssize_t n = read(log[0], said, sizeof said - 1);
     said[n > 0 ? n : 0] = '\0';
     text_init(&t, want, sizeof want);
-    text_str(&t, "test: warning: command of r ended and left running: sleep (");
+    text_str(&t, "test: warning: rule r ended and left running: sleep (");
     text_i64(&t, left);
     text_str(&t, ")\n");
     CHECK_STR(said, want);

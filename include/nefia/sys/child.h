@@ -25,7 +25,6 @@ struct child_spec {
      * LOG_* goes to the pipe. */
     int (*run)(void *arg);
     void *run_arg;
-    const char *name;  /* for the log, copied; may be null */
     const char *input; /* written to stdin, or null; must stay valid until done */
     size_t input_len;
     char *output; /* the caller's; may be null with cap 0 */
@@ -42,8 +41,6 @@ struct child_result {
     uint64_t duration_ms;
 };
 
-#define CHILD_NAME (IS_ENABLED(CONFIG_SURVIVORS) ? 40 : 1)
-
 struct child {
     pid_t pid;                                             /* 0: free */
     void (*done)(void *arg, const struct child_result *r); /* null: cancelled */
@@ -56,7 +53,6 @@ struct child {
     struct watch out_watch, in_watch;
     struct timer timer;
     struct children *owner;
-    char name[CHILD_NAME];
 };
 
 struct children {

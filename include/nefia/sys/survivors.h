@@ -15,9 +15,9 @@ struct children;
 void survivors_adopt(void);
 /** Reap those that have ended; leaves alone what is in a slot. */
 void survivors_reap(struct children *c);
-/** A command, whose group was `ended`, has been reaped: log the names and pids of new survivors. Reads
- * /proc only if this process has a child left; while others run, once a second. command: for the log,
- * "": unknown. */
-void survivors_look(struct children *c, const char *command, pid_t ended);
+/** A command, whose group was `ended`, has been reaped: log names and pids of new survivors, with the
+ * rule (NEFIA_RULE) in their environment. Reads /proc only if this process has a child left; while
+ * others run, once a second. */
+void survivors_look(struct children *c, pid_t ended);
 
 #endif
