@@ -179,6 +179,7 @@ static inline void wire(void)
     pipeline.host_id = "hub";
     pipeline.own_line = own_line;
     pipeline.settings = &settings;
+    pipeline.devices = &settings;
     pipeline.changed = changed;
     pipeline.acknowledge = answer_all;
     pipeline.refused = disk_refused;
