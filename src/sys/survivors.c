@@ -105,13 +105,17 @@ static bool read_process(struct process *p, const char *pid)
     return take_number(&rest, &p->parent) && take_number(&rest, &p->group);
 }
 
-/** Is it a process that has left the group of its command, and has not been reported? Its like in the
- * group of `ended` has been sent SIGKILL. */
-static bool is_new(struct children *c, const struct process *p, pid_t ended)
+/** Is it a process that has left the group of its command, and has not been reported? What has not left
+ * it is ended with the command, which may take a moment. */
+static bool is_new(struct children *c, const struct process *p)
 {
-    if (p->parent != (uint64_t)getpid() || p->state == 'Z' || is_ours(c, p->pid))
+    if (p->parent != (uint64_t)getpid() || p->state == 'Z' || is_ours(c, p->pid) ||
+        is_ours(c, (pid_t)p->group))
         return false;
-    if (p->group == (uint64_t)ended || is_ours(c, (pid_t)p->group) || swap_known(c, p->pid, p->pid))
+    for (unsigned i = 0; i < SURVIVORS_KNOWN; i++)
+        if (p->group == (uint64_t)c->ended[i])
+            return false;
+    if (swap_known(c, p->pid, p->pid))
         return false;
     (void)swap_known(c, 0, p->pid); /* no room: it is reported again */
     return true;
@@ -148,7 +152,7 @@ static void report(struct process *p)
     LOG_WARN(*rule ? "rule " : "a command", rule, " ended and left running: ", name, " (", DEC(p->pid), ")");
 }
 
-static void walk(struct children *c, pid_t ended)
+static void walk(struct children *c)
 {
     /* What getdents64(2) fills: inode and offset of 8 bytes, length of the record, type, name. */
     enum { LENGTH_AT = 16, NAME_AT = 19 };
@@ -162,7 +166,7 @@ static void walk(struct children *c, pid_t ended)
     while ((n = syscall(SYS_getdents64, fd, records, sizeof records)) > 0)
         for (uint16_t len, at = 0; at + NAME_AT < n; at = (uint16_t)(at + len)) {
             memcpy(&len, records + at + LENGTH_AT, sizeof len);
-            if (read_process(&p, records + at + NAME_AT) && is_new(c, &p, ended))
+            if (read_process(&p, records + at + NAME_AT) && is_new(c, &p))
                 report(&p);
         }
     close(fd);
@@ -172,8 +176,9 @@ void survivors_look(struct children *c, pid_t ended)
 {
     const uint64_t now = clock_ms(c->loop->clock);
 
+    c->ended[c->ended_next++ % SURVIVORS_KNOWN] = ended;
     if (next_ended() < 0 || (c->running > 0 && now < c->look_ms))
         return;
     c->look_ms = now + LOOK_MS;
-    walk(c, ended);
+    walk(c);
 }

@@ -60,7 +60,9 @@ struct children {
     struct child *slots;
     unsigned count, running;
     pid_t survivors[SURVIVORS_KNOWN]; /* reported, and not ended yet; 0: free */
-    uint64_t look_ms;                 /* not again before */
+    pid_t ended[SURVIVORS_KNOWN];     /* groups of the last commands, which have been sent SIGKILL */
+    unsigned ended_next;
+    uint64_t look_ms; /* not again before */
 };
 
 /** Have so many descriptors permitted, as far as the hard limit allows. For the start, before there are
