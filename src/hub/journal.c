@@ -90,8 +90,8 @@ static void put(struct journal *s, enum kind kind, const void *a, size_t a_len, 
 
 static void note_row(struct journal *s, uint64_t row)
 {
-    if (row > s->last_row)
-        s->last_row = row;
+    if (row > s->last_id)
+        s->last_id = row;
 }
 
 void journal_event(struct journal *s, uint64_t row, const char *line, size_t len)
@@ -203,7 +203,7 @@ static int end_turn(struct journal *s, bool sync)
     uint8_t bytes[COMMIT_BYTES];
 
     put_be64(bytes, s->generation);
-    put_be64(bytes + 8, s->last_row);
+    put_be64(bytes + 8, s->last_id);
     put_be32(bytes + 16, (uint32_t)turn_bytes(s));
     put(s, KIND_COMMIT, bytes, sizeof bytes, NULL, 0);
     flush(s);
@@ -329,7 +329,7 @@ bool journal_dirty(const struct journal *s)
 /** A journal file during replay. */
 struct source {
     int fd; /* -1: missing */
-    uint64_t generation, last_row;
+    uint64_t generation, last_id;
     uint64_t end; /* of the valid turns; 0: none */
     uint64_t size, damaged;
 };
@@ -366,7 +366,7 @@ static int survey(struct journal *s, struct source *f)
         if (turn > frame.at)
             continue;
         f->generation = get_be64(frame.bytes);
-        f->last_row = get_be64(frame.bytes + 8);
+        f->last_id = get_be64(frame.bytes + 8);
         f->end = whole <= frame.at - turn ? r.end : frame.at - turn;
     }
     f->size = r.end + r.torn;
@@ -510,7 +510,7 @@ static int report_job(struct journal *s, const struct source *f, const struct fr
     long n = file_fill_at(f->fd, line.at, s->buf + rule_len, line.len);
     if (n < 0)
         return (int)n;
-    s->hooks.job(s->hooks.arg, row, (struct slice){(const char *)s->buf, rule_len},
+    s->hooks.job(s->hooks.arg, row, event_row, (struct slice){(const char *)s->buf, rule_len},
                  (const char *)s->buf + rule_len, line.len, begun);
     return 0;
 }
@@ -656,7 +656,7 @@ static int replay(struct journal *s, struct source files[2], struct text *why)
         unlinkat(s->dir_fd, file_names[1], 0);
         return 0;
     }
-    note_row(s, f->last_row);
+    note_row(s, f->last_id);
     if (replay_state(s, f) == 0 && replay_jobs(s, f) == 0)
         return 0;
     return cannot(s, "read", file_names[s->file], why);

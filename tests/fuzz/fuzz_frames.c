@@ -70,10 +70,10 @@ static uint8_t buf[JOURNAL_BYTES_MIN];
 static struct journal journal;
 static char dir[32], paths[2][FILE_PATH_MAX], lock[FILE_PATH_MAX];
 
-static void on_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
+static void on_job(void *arg, uint64_t row, uint64_t event, struct slice rule, const char *line, size_t len,
                    bool begun)
 {
-    (void)arg;
+    (void)arg, (void)event;
     MUST(len <= CONFIG_EVENT_BYTES && rule.len <= 255 && job_count < JOBS);
     for (unsigned i = 0; i < job_count; i++)
         MUST(jobs[i].row != row);

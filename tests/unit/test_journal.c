@@ -99,10 +99,11 @@ static uint64_t event_of(uint64_t row, const char *text, size_t len)
     return row;
 }
 
-static void on_job(void *arg, uint64_t row, struct slice rule, const char *text, size_t len,
+static void on_job(void *arg, uint64_t row, uint64_t event, struct slice rule, const char *text, size_t len,
                    bool begun)
 {
     (void)arg;
+    CHECK(len == 0 || event == event_of(row, text, len));
     CHECK_INT(rule.len, row % 50 + 1);
     line_lost += len == 0;
     for (unsigned i = 0; i < now.count; i++)
@@ -110,7 +111,7 @@ static void on_job(void *arg, uint64_t row, struct slice rule, const char *text,
     if (now.count < JOBS)
         now.jobs[now.count++] = (struct job){
             .row = row,
-            .event = event_of(row, text, len),
+            .event = event,
             .line = hash_bytes(HASH_START, text, len),
             .len = (uint32_t)len,
             .rule = rule.ptr[rule.len - 1],
@@ -617,7 +618,7 @@ TEST(committed_frames_are_replayed)
     for (unsigned i = 0; i < 5; i++) {
         CHECK_INT(open_journal(1 << 20, false), 0);
         CHECK(same_state(&now, &want));
-        CHECK_INT(journal.last_row, rows);
+        CHECK_INT(journal.last_id, rows);
         CHECK_INT(journal.stats.damaged + journal.stats.torn, 0);
         journal_close(&journal);
     }
@@ -1102,7 +1103,7 @@ TEST(power_cuts_at_random)
     for (unsigned run = 0; run < 400; run++) {
         CHECK_INT(open_journal(3000, true), 0);
         CHECK(same_state(&now, &safe) || same_state(&now, &sent));
-        rows = journal.last_row;
+        rows = journal.last_id;
         copy_state(&safe, &now);
         uint64_t synced = journal.committed;
         unsigned file = journal.file;

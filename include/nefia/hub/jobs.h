@@ -8,18 +8,33 @@
 #include "nefia/hub/action.h"
 #include "nefia/sys/child.h"
 
-/** Actions that are queued, running or waiting for a retry. One queue for each action class, with
- * fixed slots and fixed memory for the events, so that one kind of action never displaces another.
- * Within a queue each `lane` (a webhook; for commands, a rule) may use at most three quarters of
- * the slots and of the children, so that one that hangs leaves room for the rest; and of a lane's slots
- * each host at most half, so that one that floods it leaves room for the others. Of a lane the jobs
- * of hosts with the fewest running begin first, then the oldest. */
+/** The table of jobs: what is still to be done, waits for something, or runs. A job has an id of its own,
+ * under which the journal knows it; the row of the recent events that shows it may be gone before it ends.
+ *
+ * Each action class has a queue, a part of the table with fixed places, so that one kind of action never
+ * displaces another. Within a queue
+ *     each lane (a webhook; for commands, a rule) may use at most three quarters of the places and of the
+ *     children, so that one that hangs leaves room for the rest;
+ *     of these, each host at most half, so that one that floods it leaves room for the others;
+ *     and in all lanes together each host at most three quarters of the places.
+ * Of a lane the jobs of hosts with the fewest running begin first, then the oldest.
+ *
+ * The line of an event is stored once, in memory that all queues share, as long as a job of it is left. A host
+ * that has something there may use at most half of it. */
 
 #define JOB_BLOCK 256  /* events are stored in chains of such blocks */
 #define JOB_OUTPUT 512 /* bytes of a child's output kept */
+#define JOB_RULE_MAX 64
 #define JOB_NO_RULE 0xFFFF
 
-enum job_state { JOB_FREE, JOB_QUEUED, JOB_WAITING, JOB_STARTING, JOB_RUNNING };
+enum job_state {
+    JOB_FREE,
+    JOB_QUEUED,
+    JOB_WAITING,  /* for the next try, at at_ms */
+    JOB_STARTING, /* chosen; not begun before that is recorded */
+    JOB_RUNNING,
+    JOB_STATES,
+};
 
 struct job_queue;
 
@@ -32,16 +47,19 @@ struct job {
     uint16_t lane;
     uint16_t first_block;
     uint32_t host; /* hash of its event's host_id */
-    uint32_t len;
+    uint32_t len;  /* of the event's line */
     uint32_t timeout_ms;
-    uint64_t row; /* row of the recent events that gets the outcome */
-    uint64_t order;
-    uint64_t at_ms; /* JOB_WAITING: time of the retry */
+    uint64_t id, event; /* its own, and its event's; both count up */
+    uint64_t row;       /* row of the recent events that gets the outcome, if it is still there */
+    uint64_t at_ms;
+    char name[JOB_RULE_MAX + 1]; /* the rule's: a copy, because a reload may remove the rule */
 };
 
 struct job_block {
-    char bytes[JOB_BLOCK - 2];
+    char bytes[JOB_BLOCK - 8];
+    uint32_t host; /* hash of the event's host_id */
     uint16_t next; /* index + 1; 0: last */
+    uint16_t refs; /* of a first one: jobs of the event. Of the others 1; 0: free */
 };
 
 struct jobs;
@@ -49,16 +67,23 @@ struct jobs;
 struct job_queue {
     struct jobs *jobs;
     const struct action_class *class;
-    struct job *slots;
-    unsigned count;
-    struct job_block *blocks;
-    unsigned block_count, blocks_free;
-    uint16_t free_block; /* index + 1 */
-    char *outputs;       /* JOB_OUTPUT bytes for each child */
-    unsigned limit, used, running; /* running: including those about to start */
+    struct job *slots; /* class->jobs */
+    char *outputs;     /* JOB_OUTPUT bytes for each child */
+    uint16_t states[JOB_STATES]; /* how many jobs are in each */
+    unsigned limit;              /* children at a time */
     uint64_t outputs_taken; /* bitmap */
-    uint64_t orders, started, done, failed, retried, overflowed;
+    uint64_t started, done, failed, retried, overflowed;
 };
+
+/** Jobs of a queue that are not free; of these, that run or are about to. */
+static inline unsigned job_queue_used(const struct job_queue *q)
+{
+    return q->class->jobs - q->states[JOB_FREE];
+}
+static inline unsigned job_queue_running(const struct job_queue *q)
+{
+    return q->states[JOB_STARTING] + q->states[JOB_RUNNING];
+}
 
 /** Callbacks to the owner. */
 struct job_hooks {
@@ -78,43 +103,63 @@ struct job_hooks {
     void *arg;
 };
 
-#define JOB_QUEUES 4
-
 struct jobs {
     struct loop *loop;
     struct children *children;
     struct action_scratch *scratch;
-    char *line; /* CONFIG_EVENT_BYTES: event of the job being started */
+    char *line; /* CONFIG_EVENT_BYTES: event of the job being started, or visited */
+    struct job_block *blocks;
+    unsigned block_count, blocks_free;
+    uint16_t free_block; /* index + 1 */
     struct job_hooks hooks;
-    struct job_queue queues[JOB_QUEUES];
+    struct job_queue queues[ACTION_CLASSES + 1];
     unsigned queue_count;
     struct timer timer;
     bool draining; /* no new jobs, no retries */
 };
 
+/** An event of which jobs are made, one after the other. line is borrowed until the last of them. */
+struct job_event {
+    uint64_t id;
+    uint32_t host; /* hash of its host_id */
+    const char *line;
+    size_t len;
+    uint16_t stored; /* its first block, once there is a job of it; 0 before */
+};
+
+/** What is to be done for it. */
+struct job_order {
+    uint64_t id; /* higher than of all jobs before, but after a restart; not 0 */
+    const struct action *action;
+    uint16_t rule;    /* index in the active set */
+    const char *name; /* the rule's */
+    uint64_t row;
+};
+
 void jobs_init(struct jobs *j, struct loop *loop, struct children *children,
                struct action_scratch *scratch, char *line, const struct job_hooks *hooks);
-/** Memory of one class; the caller's, must persist. limit (<= 64): concurrent children; outputs has
- * limit * JOB_OUTPUT bytes. */
+/** Memory for events; the caller's, must persist. */
+void jobs_store(struct jobs *j, struct job_block *blocks, unsigned count);
+/** Memory of one class; the caller's, must persist: class->jobs slots, class->running outputs of JOB_OUTPUT
+ * bytes. */
 void jobs_add_queue(struct jobs *j, const struct action_class *class, struct job *slots,
-                    unsigned count, struct job_block *blocks, unsigned block_count, char *outputs,
-                    unsigned limit);
-/** Queue a job; the event is copied. Nothing starts before jobs_begin. host: hash of its host_id.
+                    char *outputs);
+/** Queue a job. Nothing starts before jobs_begin.
  * Return: 0; NEFIA_EFULL (counted); NEFIA_ENOTSUP (no queue of that class). */
-int jobs_push(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host, uint64_t row,
-              const char *line, size_t len);
+int jobs_push(struct jobs *j, struct job_event *e, const struct job_order *o);
 /** Other actions of the same event, to be pushed before: those of the same queue, and of these the ones
  * of the same lane. */
 struct jobs_before {
     unsigned queue, lane;
 };
 /** Would jobs_push accept it after those? True also if it never will, so that nobody waits for it. */
-bool jobs_have_room(struct jobs *j, const struct action *a, uint16_t rule, uint32_t host,
-                    size_t len, struct jobs_before before);
-/** Visit all unfinished jobs, in order of arrival within each queue's slots. line is valid
- * during the call. */
-void jobs_each(struct jobs *j, void (*fn)(void *arg, const struct job *job, const char *line),
-               void *arg);
+bool jobs_have_room(struct jobs *j, const struct job_event *e, const struct action *a,
+                    uint16_t rule, struct jobs_before before);
+/** The unfinished job with the lowest id above `after` (0: of all), or null. Jobs of one event follow each
+ * other. */
+const struct job *jobs_next(const struct jobs *j, uint64_t after);
+/** The line of its event, job->len bytes; valid until another call here. */
+const char *jobs_line(struct jobs *j, const struct job *job);
 /** Choose as many jobs as there are free children; `starting` is called for each. */
 void jobs_choose(struct jobs *j);
 /** Begin the chosen ones, or put them back if recording them failed. May call `decode` and, if a job

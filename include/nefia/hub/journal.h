@@ -48,12 +48,12 @@ struct journal_report {
 };
 
 struct journal_hooks {
-    /** Replay, in order: an unfinished action. line is the event's, valid like rule during the call
+    /** Replay, in order: an unfinished job, those of one event after each other. line is the event's, valid like rule during the call
      * ("" if the event's frame was damaged); begun: it had started, so it may have had its effect.
      * Nothing is appended meanwhile: a job that `copy` does not return afterwards counts as
      * finished. */
-    void (*job)(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
-                bool begun);
+    void (*job)(void *arg, uint64_t id, uint64_t event, struct slice rule, const char *line,
+                size_t len, bool begun);
     /** A new file is started: write everything still relevant, with journal_job for each unfinished
      * job (its event first, as journal_event; journal_start if it has started or is about to) and
      * journal_report for each that waits. This replaces all that was appended before. Called inside journal_open and journal_commit. */
@@ -85,7 +85,8 @@ struct journal {
     uint8_t *buf;    /* frames of this turn, and of the replay */
     size_t cap, len;
     int error;       /* errno of a failed write, after which a new file must be started; else 0 */
-    uint64_t last_row;
+    uint64_t last_id; /* highest id given to a job or event; the owner counts it up, a restart does not
+                         reset it */
     struct seen *seen;
     struct journal_hooks hooks;
     struct journal_stats stats;
@@ -96,7 +97,7 @@ struct journal {
 void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
                 const struct journal_hooks *hooks);
 /** Open the files in dir (created, mode 0700, if missing; null or "": store nothing) and replay
- * them: windows into hosts, jobs through the hook, last_row. Then start a fresh file with everything
+ * them: windows into hosts, jobs through the hook, last_id. Then start a fresh file with everything
  * still relevant. bound: bytes of one file (64 KiB or more makes sense). sync: see journal_commit;
  * new files are synced before they take over in any case.
  * Bounds: unfinished jobs are searched in rounds of (cap - CONFIG_EVENT_BYTES - 512) / 9, each of

@@ -3,14 +3,24 @@
 
 #include <stdbool.h>
 
-#include "nefia/hub/action.h"
 #include "nefia/net/addr.h"
+#include "nefia/net/http_post.h"
 #include "nefia/config/config.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/event/settings.h"
 #include "nefia/sys/privileges.h"
 
 #define HOST_NETS 4
+#define WEBHOOK_NAME_MAX 64
+
+/** A destination of alerts. Strings belong to the configuration. */
+struct webhook {
+    const char *name;
+    char *secret; /* nobody else's; wiped by hub_settings_wipe. Null or "": not signed */
+    struct http_url url;
+    uint32_t timeout_ms;
+    uint32_t retries;
+};
 
 /** What is configured of one host. */
 struct host_item {
