@@ -215,4 +215,9 @@ reload
 ending
 acknowledged
 rate
+# ---- few descriptors ----
+with_descriptors 20 "$beacon" run -c "$dir/nefia.yaml" >"$dir/out" 2>&1
+[ $? -eq 1 ] && grep -q 'open files: [0-9]* needed, 20 permitted; raise the limit (ulimit -n)' "$dir/out"
+result "too few descriptors: refused at the start, with what is missing" $?
+
 finish

@@ -70,6 +70,15 @@ within()
     done
 }
 
+# with_descriptors N COMMAND…: it may open so many.
+with_descriptors()
+(
+    # shellcheck disable=SC3045 # not in POSIX, but in every shell of a device
+    ulimit -n "$1"
+    shift
+    exec "$@"
+)
+
 free_port()
 {
     python3 tests/fake/ports.py

@@ -501,4 +501,43 @@ python3 tests/fake/sender.py hold "$port" 30 >"$dir/out"
 result "8 connections of an address, and no more, are kept" $?
 stop_hub
 
+# ---- few descriptors -------------------------------------------------------------------------------------------------
+conf=few
+config few <<END
+  peers: [127.0.0.1]
+  max_connections_per_peer: 0
+  rules:
+    - {name: run, event_pattern: '^run$', action: {type: exec, command: 'echo >>$dir/few.done', target: hub}}
+END
+with_descriptors 60 "$nefia" reactor run -c "$dir/few" 2>"$dir/run.log" &
+hub_pid=$!
+within logged 'listening on'
+says "few descriptors: connections share what the rest leaves" 'open files: [0-9]* needed, 60 permitted (ulimit -n), connections: [1-9][0-9]*$' run.log
+room=$(sed -n 's/.*connections: //p' "$dir/run.log")
+# More connections than fit stay open, each of which has brought an event; one more event needs a child.
+python3 -c '
+import os, socket, sys, time
+held = []
+for i in range(int(sys.argv[2])):
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    s.sendall(sys.argv[3].encode() + b"\n")
+    held.append(s)
+open(sys.argv[4], "w").close()
+while not os.path.exists(sys.argv[5]):
+    time.sleep(0.05)' "$port" $((room - 1)) "$(event quiet h info '{}')" "$dir/held" "$dir/let-go" &
+hold_pid=$!
+within test -e "$dir/held"
+expect_within "few descriptors: as many connections as were said" counter_is events $((room - 1))
+event run h info '{}' >"$dir/raw"
+echo >>"$dir/raw"
+socat -t 600 - "TCP:127.0.0.1:$port" <"$dir/raw"
+expect_within "few descriptors: an action begins nevertheless" test -e "$dir/few.done"
+touch "$dir/let-go"
+wait $hold_pid
+hold_pid=
+stop_hub
+with_descriptors 20 "$nefia" reactor run -c "$dir/few" >"$dir/out" 2>&1
+[ $? -eq 1 ] && grep -q 'open files: [0-9]* needed, 20 permitted (ulimit -n), connections: 0$' "$dir/out"
+result "too few descriptors: refused at the start, with what is missing" $?
+
 finish

@@ -263,6 +263,14 @@ PY
 within account
 result "losses are reported by the next start, to the event" $?
 
+# ---- two beacons ----
+sed "s|$dir/beacon.sock|$dir/second.sock|" "$dir/nefia.yaml" >"$dir/second.yaml"
+expect "a second beacon in the same state_dir" 1 "$beacon" run -c "$dir/second.yaml"
+says "which directory, and what to do" "$dir/state: in use by another beacon; stop that one, or set another beacons.state_dir" err
+sed -i '/state_dir: .*state$/d' "$dir/second.yaml"
+expect "a second beacon on the same spool_file" 1 "$beacon" run -c "$dir/second.yaml"
+says "which file, and what to do" "$dir/state/spool: in use by another beacon; stop that one, or set another beacons.spool_file" err
+
 # ---- files that are no good ----
 kill_beacon
 head -c 3000 /dev/urandom >"$dir/state/spool"

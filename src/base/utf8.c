@@ -86,6 +86,11 @@ bool utf8_is_control(uint32_t cp)
            (cp >= 0x2066 && cp <= 0x2069);
 }
 
+bool utf8_is_hidden(uint32_t cp)
+{
+    return cp == 0xAD || (cp >= 0x200B && cp <= 0x200D) || cp == 0xFEFF || cp >> 7 == 0xE0000 >> 7;
+}
+
 size_t utf8_harmless(const char *s, size_t len, uint32_t *cp, size_t *skip)
 {
     size_t i = 0;
@@ -95,7 +100,7 @@ size_t utf8_harmless(const char *s, size_t len, uint32_t *cp, size_t *skip)
         int n = utf8_decode(s + i, len - i, cp);
         if (n < 0)
             *cp = '?';
-        if (n < 0 || utf8_is_control(*cp)) {
+        if (n < 0 || utf8_is_control(*cp) || utf8_is_hidden(*cp)) {
             *skip = n < 0 ? 1 : (size_t)n;
             break;
         }

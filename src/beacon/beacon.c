@@ -1,6 +1,7 @@
 #include "nefia/beacon/beacon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -25,6 +26,13 @@ enum {
     BOOT_COUNT_MASK = (1 << 20) - 1,
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
+    /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
+     * the control socket, its lock and its clients; state_dir, the file of the spool and its
+     * successor; the pipes of children. */
+    DESCRIPTORS = 3 + 4 + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
+                  (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
+                  (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0),
+    DESCRIPTORS_SURE = 8, /* as many nobody denies a daemon */
 };
 
 static const char boot_name[] = "boot";
@@ -261,23 +269,46 @@ static int restrict_self(struct beacon *b, const struct privileges_needs *needs,
     return err;
 }
 
-/** Restore the events that the previous start kept on flash. */
-static void open_file(struct beacon *b, const struct beacon_settings *s)
+static int in_use(const char *path, const char *key)
+{
+    LOG_ERROR(path, ": in use by another beacon" REMEDY("; stop that one, or set another beacons."),
+              IS_ENABLED(CONFIG_CONFIG_HINTS) ? key : "");
+    return NEFIA_EEXIST;
+}
+
+/** Restore the events that the previous start kept on flash. Return: NEFIA_EEXIST if another beacon
+ * has the file, which ends this one; else 0. */
+static int open_file(struct beacon *b, const struct beacon_settings *s)
 {
     struct spool_file *f = pool_spool_file;
     const struct spool *spool = &b->pipeline.spool;
 
     if (!s->spool_file || !s->spool_file[0])
-        return;
+        return 0;
     b->pipeline.flash = f;
     limit_file(f, s);
-    if (spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_work,
-                        FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES) < 0)
+    int err = spool_file_open(f, &b->pipeline.spool, b->loop.clock, s->spool_file, (uint8_t *)pool_work,
+                              FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES);
+    if (err == NEFIA_EEXIST)
+        return in_use(s->spool_file, "spool_file");
+    if (err < 0)
         LOG_ERROR("cannot open ", s->spool_file, ": ", ERRNO(errno),
                   "; events will not survive a restart (beacons.spool_file)");
     else if (f->damaged || spool->events)
         LOG_INFO(s->spool_file, ": ", COUNT(spool->events, "event"), " restored, ",
                  COUNT(f->damaged, "damaged byte"), " skipped");
+    return 0;
+}
+
+/** Two beacons would count one number of starts. The lock ends with the process. Return: as
+ * open_file. */
+static int lock_state(struct beacon *b, const char *dir)
+{
+    (void)mkdir(dir, 0700); /* if only that level is missing */
+    b->state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (b->state_fd >= 0 && file_lock(b->state_fd) == NEFIA_EEXIST)
+        return in_use(dir, "state_dir");
+    return 0;
 }
 
 /** Count the starts, where that is kept; it orders them. Return: the count, 0: none. */
@@ -306,16 +337,19 @@ static uint64_t take_boot(uint64_t count)
     return (count & BOOT_COUNT_MASK) << BOOT_RANDOM_BITS | (chance ? chance : 1);
 }
 
-static void begin_state(struct beacon *b, const struct beacon_settings *s)
+/** Return: negative, after a report, if another beacon has what this one is to write. */
+static int begin_state(struct beacon *b, const struct beacon_settings *s)
 {
     const bool kept = IS_ENABLED(CONFIG_BEACON_STATE) && s->state_dir && s->state_dir[0];
+    int err = kept ? lock_state(b, s->state_dir) : 0;
 
-    if (kept)
-        (void)mkdir(s->state_dir, 0700); /* if only that level is missing */
-    if (IS_ENABLED(CONFIG_SPOOL_FILE))
-        open_file(b, s);
+    if (IS_ENABLED(CONFIG_SPOOL_FILE) && err == 0)
+        err = open_file(b, s);
+    if (err < 0)
+        return err;
     b->pipeline.boot = take_boot(kept ? count_start(s->state_dir) : 0);
     b->pipeline.spool.own = b->pipeline.boot;
+    return 0;
 }
 
 static void say_started(struct beacon *b)
@@ -383,6 +417,11 @@ int beacon_run(struct beacon *b)
     int err;
 
     text_init(&why, buf, sizeof buf);
+    if (DESCRIPTORS > DESCRIPTORS_SURE && descriptors_allow(DESCRIPTORS) < DESCRIPTORS) {
+        LOG_ERROR("open files: ", DEC(DESCRIPTORS), " needed, ", DEC(descriptors_allow(DESCRIPTORS)),
+                  " permitted" REMEDY("; raise the limit (ulimit -n)"));
+        return CLI_NO;
+    }
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         random_wait(SEED_MS);
     const struct privileges_needs needs = own_needs(b, beacon_loaded(b));
@@ -398,7 +437,10 @@ int beacon_run(struct beacon *b)
         close_control(b);
         return CLI_NO;
     }
-    begin_state(b, beacon_loaded(b));
+    if (begin_state(b, beacon_loaded(b)) < 0) {
+        close_control(b);
+        return CLI_NO;
+    }
     loop_on_signal(&b->loop, on_signal, b);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",

@@ -101,6 +101,7 @@ static const struct cli_option status_options[] = {
 static const struct cli_verb verbs[] = {
     {.name = "run",
      .options = run_options,
+     .daemon = true,
      .help = CLI_HELP("run in the foreground; SIGHUP reloads, SIGTERM stops"),
      .run = run},
     {.name = "once",

@@ -318,10 +318,10 @@ static int replace(struct spool_file *f)
         return NEFIA_EFULL;
     f->today += bytes + SPOOL_FILE_BLOCK;
     int fd = file_replace_begin(f->path);
-    int err = 0;
+    int err = fd < 0 ? 0 : file_lock(fd); /* before it has the name: no other beacon comes between */
     const uint32_t size = f->size;
     f->unreported_lost = f->size = 0;
-    if (fd >= 0 && losses(&f->spool->lost) > 0)
+    if (fd >= 0 && err == 0 && losses(&f->spool->lost) > 0)
         err = put_lost(f, fd);
     if (fd >= 0 && err == 0)
         err = put_notes(f, fd);
@@ -522,9 +522,10 @@ int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *c
     s->left_arg = f;
     if (file_join(f->path, "", path) < 0)
         return NEFIA_ETOOBIG;
-    f->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (f->fd < 0)
-        return NEFIA_EIO;
+    const int fd = file_open_locked(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK);
+    if (fd < 0)
+        return fd;
+    f->fd = fd;
     int err = read_file(f, buf, cap);
     if (err < 0) {
         close(f->fd);

@@ -16,6 +16,7 @@ static const struct cli_option events_options[] = {
 static const struct cli_verb verbs[] = {
     {.name = "reactor run",
      .options = run_options,
+     .daemon = true,
      .help = CLI_HELP("accept events and act on them until SIGTERM; SIGHUP reloads"),
      .run = reactor_run},
     {.name = "reactor check",

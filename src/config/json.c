@@ -87,7 +87,7 @@ static int refuse_json(struct config_tree *t, int err, const struct json_error *
                  err == NEFIA_EUTF8 ? HINT("; save the file as UTF-8 text")
                  : IS_ENABLED(CONFIG_YAML)
                      ? NULL
-                     : "; this build reads JSON only" REMEDY(": convert the file, or select CONFIG_YAML"),
+                     : "; this build reads JSON only: convert the file, or select CONFIG_YAML",
                  (char *)0);
     return err;
 }

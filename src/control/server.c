@@ -349,37 +349,16 @@ static void lock_name(char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK
     text_str(&t, CONTROL_LOCK);
 }
 
-/** Is the locked descriptor still the file of that name? A daemon removes its own on exit. */
-static bool is_there(int fd, const char *name)
-{
-    struct stat ours = {0}, there = {0};
-
-    return fstat(fd, &ours) == 0 && lstat(name, &there) == 0 && ours.st_ino == there.st_ino &&
-           ours.st_dev == there.st_dev;
-}
-
 /** Take the lock, which serialises creating and removing the socket. Return: its descriptor. */
 static int take_lock(const char *path, struct text *why)
 {
     char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK];
 
     lock_name(name, path);
-    for (;;) {
-        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-        if (fd < 0)
-            return fail_system(why, "cannot create ", name);
-        int err = file_lock(fd);
-        if (err < 0) {
-            err = err == NEFIA_EEXIST
-                      ? fail(why, err, "another daemon is running: it has locked ", name, "")
-                      : fail_system(why, "cannot lock ", name);
-            close(fd);
-            return err;
-        }
-        if (is_there(fd, name))
-            return fd;
-        close(fd);
-    }
+    int fd = file_open_locked(name, O_RDWR | O_CREAT | O_NONBLOCK);
+    if (fd == NEFIA_EEXIST)
+        return fail(why, fd, "another daemon is running: it has locked ", name, "");
+    return fd < 0 ? fail_system(why, "cannot create or lock ", name) : fd;
 }
 
 static void drop_lock(const char *path, int fd)
@@ -387,7 +366,7 @@ static void drop_lock(const char *path, int fd)
     char name[sizeof(struct sockaddr_un) + sizeof CONTROL_LOCK];
 
     lock_name(name, path);
-    unlink(name); /* before releasing the lock: see is_there */
+    unlink(name); /* before releasing the lock: see file_open_locked */
     close(fd);
 }
 

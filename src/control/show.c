@@ -258,17 +258,30 @@ static void record_text(struct show *s, unsigned index, const struct json_doc *d
 
 /* ---- JSON ---- */
 
+/** One \u escape, of a UTF-16 code unit. */
+static void put_unit(struct show *s, uint32_t unit)
+{
+    const uint8_t bytes[2] = {(uint8_t)(unit >> 8), (uint8_t)unit};
+    char escape[8];
+    struct text t;
+
+    text_init(&t, escape, sizeof escape);
+    text_str(&t, "\\u");
+    text_hex(&t, bytes, sizeof bytes);
+    put_str(s, escape);
+}
+
 static void put_escape(struct show *s, uint32_t cp)
 {
-    static const char digits[] = "0123456789abcdef";
-    char escape[6] = {'\\', 'u'};
-
-    for (unsigned i = 0; i < 4; i++)
-        escape[2 + i] = digits[cp >> (12 - 4 * i) & 15];
-    if (cp < ' ')
+    if (cp < ' ') {
         put_str(s, " ");
-    else
-        put(s, escape, sizeof escape);
+        return;
+    }
+    if (cp > 0xFFFF) { /* a surrogate pair, RFC 8259 section 7 */
+        put_unit(s, 0xD7C0 + (cp >> 10));
+        cp = 0xDC00 | (cp & 0x3FF);
+    }
+    put_unit(s, cp);
 }
 
 /** Others' JSON: the same value in one line that no terminal obeys. Control characters stand in its

@@ -158,19 +158,15 @@ static void compute(const struct mac_key *k, const void *head, size_t head_len, 
     br_sha256_state(&sha, mac);
 }
 
-/** Eight digits at a time: the nibbles of four bytes spread over eight, and those above 9 moved on to
- * the letters. */
+/** Four digits at a time: the nibbles of two bytes spread over four, and those above 9 moved on to the
+ * letters. */
 static void to_hex(const uint8_t mac[MAC_BYTES], char hex[MAC_HEX])
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-
-    for (size_t i = 0; i < MAC_BYTES; i += 4) {
-        uint64_t x = get_be32(mac + i);
-        x = (x | x << 16) & UINT64_C(0x0000FFFF0000FFFF);
-        x = (x | x << 8) & UINT64_C(0x00FF00FF00FF00FF);
-        x = (x | x << 4) & ones * 0x0F;
-        uint64_t letters = (x + ones * 6) >> 4 & ones;
-        put_be64((uint8_t *)hex + 2 * i, x + ones * '0' + letters * ('a' - '0' - 10));
+    for (size_t i = 0; i < MAC_BYTES; i += 2) {
+        uint32_t x = (uint32_t)mac[i] << 16 | mac[i + 1];
+        x = (x | x << 4) & 0x0F0F0F0F;
+        uint32_t letters = (x + 0x06060606) >> 4 & 0x01010101;
+        put_be32((uint8_t *)hex + 2 * i, x + 0x30303030 + letters * ('a' - '0' - 10));
     }
 }
 

@@ -482,9 +482,26 @@ static void begin_serving(void *arg)
     log_serving(h, "listening on ");
 }
 
+/** Keep the descriptors for everything but connections; those share what is left. */
+static int reserve_descriptors(struct hub *h)
+{
+    enum { SURE = 64 }; /* as many every system permits, unless somebody means it: not checked in a small hub */
+    const unsigned wanted = HUB_DESCRIPTORS + CONFIG_CONNECTIONS;
+    const unsigned have = wanted > SURE ? descriptors_allow(wanted) : wanted;
+
+    if (have == wanted)
+        return 0;
+    h->listener.count = have > HUB_DESCRIPTORS ? have - HUB_DESCRIPTORS : 0;
+    LOG_WARN("open files: ", DEC(wanted), " needed, ", DEC(have), " permitted" REMEDY(" (ulimit -n)"),
+             ", connections: ", DEC(h->listener.count));
+    return h->listener.count > 0 ? 0 : NEFIA_EFULL;
+}
+
 int hub_run(struct hub *h)
 {
     wire_daemon(h);
+    if (reserve_descriptors(h) < 0)
+        return CLI_NO;
     random_wait(SEED_MOST_MS);
     if (!staged(h)->enabled) {
         LOG_ERROR("reactor.enabled is false in ", h->path);

@@ -310,8 +310,11 @@ static void child_ended(void *arg, const struct child_result *r)
     enum action_outcome outcome = q->class->judge(r, output, job->timeout_ms, &error);
     release_output(q, job);
     if (outcome == ACTION_AGAIN && may_try_again(job)) {
+        uint64_t delay = action_backoff_ms(job->attempt);
+        if (q->class->delay_ms)
+            delay = q->class->delay_ms(output, r->output_len, delay);
         q->retried++;
-        wait_again(job, action_backoff_ms(job->attempt));
+        wait_again(job, delay);
     } else {
         end_job(job, outcome == ACTION_DONE, outcome == ACTION_DONE ? "" : error.buf, r, output);
     }

@@ -37,14 +37,18 @@ static int read_host(struct link_hello *h, const struct json_doc *d, unsigned ob
 {
     int i = json_member(d, object, "host_id");
     struct text t;
-    size_t skip;
     uint32_t cp;
 
     text_init(&t, h->host_id, sizeof h->host_id);
     if (i < 0 || json_string(d, (unsigned)i, &t) < 0 || t.len == 0)
         return NEFIA_EINVAL;
-    utf8_harmless(h->host_id, t.len, &cp, &skip);
-    return skip == 0 ? 0 : NEFIA_EINVAL;
+    for (size_t at = 0; at < t.len;) {
+        int n = utf8_decode(h->host_id + at, t.len - at, &cp);
+        if (n < 0 || utf8_is_control(cp))
+            return NEFIA_EINVAL;
+        at += (size_t)n;
+    }
+    return 0;
 }
 
 static bool read_plain(struct link_hello *h, const struct json_doc *d, unsigned object)

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "nefia/net/addr.h"
@@ -12,10 +13,12 @@
 #include "nefia/base/wipe.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/net/resolve.h"
+#include "nefia/sys/clock.h"
 
 #define HTTP_PORT 80
 #define ADDRESSES 8       /* per host name that are tried */
 #define LARGEST_HEAD 1536 /* of a request: URL, host twice, and fixed text */
+#define HEAD_PART 4       /* of the time that is left when the status has come: for the other headers */
 
 /* ---- URL ---- */
 
@@ -35,6 +38,29 @@ static bool target_is_clean(const char *s, size_t len)
     return true;
 }
 
+/** Does s begin with `start` (lower case), whatever the case of its letters? */
+static bool begins_like(const char *s, size_t len, const char *start)
+{
+    size_t n = strlen(start);
+
+    if (len < n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] - 'A' + 'a') : s[i];
+        if (c != start[i])
+            return false;
+    }
+    return true;
+}
+
+/** Two colons and no bracket: where the address ends and the port begins is anybody's guess. */
+static bool is_bare_ipv6(const char *s, size_t len)
+{
+    const char *colon = s[0] == '[' ? NULL : memchr(s, ':', len);
+
+    return colon && memchr(colon + 1, ':', len - (size_t)(colon + 1 - s));
+}
+
 int http_url_parse(struct http_url *u, const char *url, struct text *why)
 {
     static const char scheme[] = "http://";
@@ -42,12 +68,12 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why)
     char host[ADDR_HOST];
     uint16_t port;
 
-    if (strncmp(url, "https://", 8) == 0)
+    if (begins_like(url, len, "https://"))
         return refuse(why,
                       "https:// is not in this build; use http:// to a proxy on this device "
                       "or its network",
                       NEFIA_ENOTSUP);
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+    if (!begins_like(url, len, scheme))
         return refuse(why, "URL does not start with http://", NEFIA_ESYNTAX);
     if (len > HTTP_URL_MAX)
         return refuse(why, "URL is longer than 512 bytes", NEFIA_ETOOBIG);
@@ -57,6 +83,9 @@ int http_url_parse(struct http_url *u, const char *url, struct text *why)
     u->target_len = (uint16_t)strlen(u->target);
     if (memchr(u->authority, '@', u->authority_len))
         return refuse(why, "credentials in a URL are not supported; use `secret` to sign requests",
+                      NEFIA_ESYNTAX);
+    if (is_bare_ipv6(u->authority, u->authority_len))
+        return refuse(why, "an IPv6 address in a URL is written in brackets, as in http://[::1]:8080/",
                       NEFIA_ESYNTAX);
     if (!target_is_clean(u->target, u->target_len))
         return refuse(why, "URL contains a #fragment or a character that must be written as %XX",
@@ -116,83 +145,89 @@ int http_put_head(struct text *t, const struct http_request *r)
     return t->truncated ? NEFIA_ETOOBIG : 0;
 }
 
-/* ---- Response: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one
- * ---- */
-
-enum answer_state {
-    VERSION,
-    SPACE,
-    DIGITS,
-    AFTER_STATUS,
-    REASON,
-    LINE_LF,
-    LINE_START,
-    HEADER,
-    END_LF
-};
+/* ---- Response: RFC 9112 section 4, "HTTP/1.x NNN [reason]", then header lines up to an empty one.
+ * Lines may end in a bare LF (section 2.2). ---- */
 
 /** Followed by any digit. */
 static const char version[] = "HTTP/1.";
 
-/** Parse one byte of the status line. Return: false if it is invalid there. */
-static bool feed_status(struct http_answer *a, char c)
+static bool is_digit(char c)
 {
-    switch (a->state) {
-    case VERSION:
-        if (a->digits < sizeof version - 1)
-            return c == version[a->digits++];
-        a->state = SPACE;
-        a->digits = 0;
-        return c >= '0' && c <= '9';
-    case SPACE:
-        a->state = DIGITS;
-        return c == ' ';
-    case DIGITS:
-        a->status = a->status * 10 + (c - '0');
-        if (++a->digits == 3)
-            a->state = AFTER_STATUS;
-        return c >= '0' && c <= '9';
-    case AFTER_STATUS:
-        a->state = c == '\r' ? LINE_LF : REASON;
-        return (c == ' ' || c == '\r') && a->status >= 100 && a->status <= 599;
-    default: /* REASON */
-        if (c == '\r')
-            a->state = LINE_LF;
-        return c == '\r' || c == '\t' || (unsigned char)c >= ' ';
-    }
+    return c >= '0' && c <= '9';
 }
 
-/** Skip one byte of the headers. */
-static bool feed_header(struct http_answer *a, char c)
+/** Return: the status (100..599), or NEFIA_ESYNTAX. The prefix has been compared. */
+static int parse_status(const char *line, size_t len)
 {
-    switch (a->state) {
-    case LINE_LF:
-        a->state = LINE_START;
-        return c == '\n';
-    case LINE_START:
-        a->state = c == '\r' ? END_LF : HEADER;
-        return c == '\r' || (c > ' ' && c != ':');
-    default: /* HEADER */
-        if (c == '\r')
-            a->state = LINE_LF;
-        return c == '\r' || c == '\t' || (unsigned char)c >= ' ';
+    enum { MINOR = sizeof version - 1, DIGITS = MINOR + 2, END = DIGITS + 3 };
+    int status = 0;
+
+    if (len < END || !is_digit(line[MINOR]) || line[MINOR + 1] != ' ' ||
+        (len > END && line[END] != ' '))
+        return NEFIA_ESYNTAX;
+    for (int i = DIGITS; i < END; i++) {
+        if (!is_digit(line[i]))
+            return NEFIA_ESYNTAX;
+        status = status * 10 + (line[i] - '0');
     }
+    return status >= 100 && status <= 599 ? status : NEFIA_ESYNTAX;
+}
+
+/** RFC 9110 section 10.2.3: seconds. A date is not read: this device's clock may be wrong. */
+static void take_header(struct http_answer *a)
+{
+    static const char name[] = "retry-after:";
+    const char *s = a->line + sizeof name - 1, *end = a->line + a->len;
+    uint64_t v;
+
+    if (!begins_like(a->line, a->len, name))
+        return;
+    while (s < end && (*s == ' ' || *s == '\t'))
+        s++;
+    while (s < end && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    if (parse_u64(s, (size_t)(end - s), &v) == 0)
+        a->retry_after_s = v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+}
+
+static int take_line(struct http_answer *a)
+{
+    if (a->len > 0 && a->line[a->len - 1] == '\r')
+        a->len--;
+    if (!a->in_head) {
+        int status = parse_status(a->line, a->len);
+        if (status < 0)
+            return status;
+        a->in_head = true;
+        a->status = status >= 200 ? (uint16_t)status : 0;
+    } else if (a->len > 0) {
+        if (a->status)
+            take_header(a);
+    } else if (a->status) {
+        return a->status;
+    } else {
+        a->in_head = false; /* the end of an interim response */
+    }
+    a->len = 0;
+    return NEFIA_EAGAIN;
 }
 
 int http_answer_feed(struct http_answer *a, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
+        int err = NEFIA_EAGAIN;
+
         if (++a->taken > HTTP_HEAD_MAX)
-            return NEFIA_ETOOBIG;
-        if (a->state == END_LF) {
-            if (bytes[i] != '\n')
-                return NEFIA_ESYNTAX;
-            if (a->status >= 200)
-                return a->status;
-            *a = (struct http_answer){.taken = a->taken};
-        } else if (!(a->state < LINE_LF ? feed_status(a, bytes[i]) : feed_header(a, bytes[i]))) {
+            return a->status ? a->status : NEFIA_ETOOBIG;
+        if (bytes[i] == '\n')
+            err = take_line(a);
+        else if (a->len < sizeof a->line)
+            a->line[a->len++] = bytes[i];
+        if (err != NEFIA_EAGAIN)
+            return err;
+        if (!a->in_head && a->len > 0 && a->len < sizeof version &&
+            a->line[a->len - 1] != version[a->len - 1])
             return NEFIA_ESYNTAX;
-        }
     }
     return NEFIA_EAGAIN;
 }
@@ -206,13 +241,49 @@ static int complain(struct text *why, const char *what)
     return NEFIA_EIO;
 }
 
+/** Limit what a blocking call may take: SO_SNDTIMEO (connect and send) or SO_RCVTIMEO. 0: no limit. */
+static void limit(int fd, int option, uint64_t ms)
+{
+    struct timeval t = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+    (void)setsockopt(fd, SOL_SOCKET, option, &t, sizeof t);
+}
+
+static uint64_t time_left(uint64_t until_ms)
+{
+    uint64_t now = clock_ms(&clock_system);
+
+    return until_ms > now ? until_ms - now : 1; /* 0 would be no limit */
+}
+
+int http_connect(const struct addr *addrs, unsigned count, uint64_t until_ms)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct sockaddr_storage ss;
+        socklen_t len = addr_to_sockaddr(&addrs[i], &ss);
+        int fd = socket(addrs[i].family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+            continue;
+        if (i + 1 < count)
+            limit(fd, SO_SNDTIMEO, time_left(until_ms) / (count - i) + 1);
+        if (connect(fd, (struct sockaddr *)&ss, len) == 0) {
+            limit(fd, SO_SNDTIMEO, 0);
+            return fd;
+        }
+        int why = errno == EINPROGRESS ? ETIMEDOUT : errno;
+        close(fd);
+        errno = why;
+    }
+    return NEFIA_EIO;
+}
+
 /** Return: a connected socket, or NEFIA_EIO, NEFIA_ENOTFOUND, NEFIA_ETIMEOUT. */
-static int connect_to(const struct http_url *u, struct text *why)
+static int connect_to(const struct http_url *u, uint64_t until_ms, struct text *why)
 {
     char host[ADDR_HOST];
     struct addr addrs[ADDRESSES];
     uint16_t port;
-    int fd = -1;
 
     if (addr_parse_hostport(u->authority, u->authority_len, HTTP_PORT, host, &port, why) < 0)
         return NEFIA_ENOTFOUND;
@@ -221,17 +292,7 @@ static int connect_to(const struct http_url *u, struct text *why)
         text_str(why, count == NEFIA_ETIMEOUT ? "no response from any name server" : "host not found");
         return count;
     }
-    for (int i = 0; i < count && fd < 0; i++) {
-        struct sockaddr_storage ss;
-        socklen_t len = addr_to_sockaddr(&addrs[i], &ss);
-        fd = socket(addrs[i].family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, (struct sockaddr *)&ss, len) < 0) {
-            int saved = errno;
-            close(fd);
-            errno = saved;
-            fd = -1;
-        }
-    }
+    int fd = http_connect(addrs, (unsigned)count, until_ms);
     return fd < 0 ? complain(why, "connect: ") : fd;
 }
 
@@ -249,38 +310,48 @@ static int send_all(int fd, const char *s, size_t len)
     return 0;
 }
 
-static int read_answer(int fd, struct text *why)
+/** Once the status is known, the rest of the head is read for what it says, for a part of the time
+ * that is left. */
+static int read_answer(int fd, struct http_answer *answer, uint64_t until_ms, struct text *why)
 {
-    struct http_answer answer = {0};
     int result = NEFIA_EAGAIN;
 
     while (result == NEFIA_EAGAIN) {
         char buf[512];
+        bool known = answer->status != 0;
         ssize_t n = recv(fd, buf, sizeof buf, 0);
         if (n < 0 && errno == EINTR)
             continue;
+        if (known && (n <= 0 || clock_ms(&clock_system) >= until_ms))
+            return answer->status;
         if (n < 0)
             return complain(why, "read: ");
         if (n == 0) {
             text_str(why, "connection closed without a response");
             return NEFIA_ECLOSED;
         }
-        result = http_answer_feed(&answer, buf, (size_t)n);
+        result = http_answer_feed(answer, buf, (size_t)n);
+        if (!known && answer->status) {
+            until_ms = clock_ms(&clock_system) + time_left(until_ms) / HEAD_PART;
+            limit(fd, SO_RCVTIMEO, time_left(until_ms));
+        }
     }
     if (result < 0)
         text_str(why, "response is not HTTP");
     return result;
 }
 
-int http_post(const struct http_request *r, struct text *why)
+int http_post(const struct http_request *r, struct http_answer *answer, struct text *why)
 {
     char head_buf[LARGEST_HEAD];
+    uint64_t until_ms = clock_ms(&clock_system) + r->timeout_ms;
     struct text head;
 
+    *answer = (struct http_answer){0};
     text_init(&head, head_buf, sizeof head_buf);
     if (http_put_head(&head, r) < 0)
         return NEFIA_ETOOBIG;
-    int fd = connect_to(r->url, why);
+    int fd = connect_to(r->url, until_ms, why);
     if (fd < 0)
         return fd;
     /* A server may respond and close before reading the whole request: the response counts. */
@@ -288,7 +359,7 @@ int http_post(const struct http_request *r, struct text *why)
     if (sent >= 0)
         sent = send_all(fd, r->body, r->body_len);
     int send_errno = errno;
-    int status = read_answer(fd, why);
+    int status = read_answer(fd, answer, until_ms, why);
     if (status < 0 && sent < 0) {
         text_reset(why);
         errno = send_errno;

@@ -72,15 +72,19 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/** Set up descriptors 0, 1 and 2 from ends that may themselves have these numbers. Return: false if
- * one could not be set up; the daemon's own descriptor is still at that number then. */
+/** Set up descriptors 0, 1 and 2 from ends above them; a program has these open from its first
+ * instructions on (cli_main). Takes no descriptor that is not there: the daemon may have none left.
+ * Return: false if one could not be set up. */
 static bool place_descriptors(int in, int out)
 {
-    in = in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : in;
-    int high_in = fcntl(in, F_DUPFD, 3), high_out = fcntl(out, F_DUPFD, 3);
-    bool placed = dup2(high_in, STDIN_FILENO) >= 0 && dup2(high_out, STDOUT_FILENO) >= 0 &&
-                  dup2(high_out, STDERR_FILENO) >= 0;
+    bool placed = dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0;
 
+    if (in >= 0) {
+        placed &= dup2(in, STDIN_FILENO) >= 0;
+    } else {
+        close(STDIN_FILENO);
+        placed &= open("/dev/null", O_RDONLY) == STDIN_FILENO;
+    }
     close_from(3);
     return placed;
 }
@@ -121,6 +125,17 @@ static _Noreturn void become(const struct child_spec *spec, int in, int out)
 }
 
 /* ---- in the daemon ---- */
+
+unsigned descriptors_allow(unsigned wanted)
+{
+    struct rlimit now;
+
+    if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= wanted)
+        return wanted;
+    const rlim_t most = now.rlim_max < wanted ? now.rlim_max : wanted;
+    const uint64_t both[2] = {most, now.rlim_max};
+    return syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, both, NULL) == 0 ? (unsigned)most : (unsigned)now.rlim_cur;
+}
 
 static void close_out(struct child *ch)
 {

@@ -8,6 +8,7 @@
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
+#include "nefia/sys/loop.h"
 #include "nefia/sys/relro.h"
 #include "nefia/base/text.h"
 
@@ -277,9 +278,9 @@ static int run_verb(struct parse *p)
 
     if (status != CLI_FINE)
         return status;
-    if (p->args.operand_count < v->least)
+    if (p->args.operand_count < (unsigned)v->least)
         return wrong(p, "missing operand; expected", v->operands, NULL);
-    if (p->args.operand_count > v->most)
+    if (p->args.operand_count > (unsigned)v->most)
         return wrong(p, "unexpected operand", p->args.operands[v->most], NULL);
     return v->run(&p->args);
 }
@@ -301,8 +302,6 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
 {
     struct parse p = {.program = program, .argv = argv, .argc = argc, .at = 1};
 
-    relro_protect();
-    fill_standard_descriptors();
     p.args.config = program->config;
     p.args.arg = arg;
     if (argc < 2)
@@ -314,6 +313,10 @@ int cli_main(const struct cli_program *program, int argc, char **argv, void *arg
     int status = find_verb(&p);
     if (!p.args.verb)
         return status;
+    if (p.args.verb->daemon)
+        loop_hold_signals();
+    relro_protect();
+    fill_standard_descriptors();
     if (!asks_for_help(&p))
         return run_verb(&p);
     return IS_ENABLED(CONFIG_HELP) ? print_verb_help(program, p.args.verb) : print_verbs(program);

@@ -54,6 +54,30 @@ int file_lock(int fd)
     return 0;
 }
 
+/** Is the descriptor still the file of that name? */
+static bool is_there(int fd, const char *path)
+{
+    struct stat ours = {0}, there = {0};
+
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
+int file_open_locked(const char *path, int flags)
+{
+    for (;;) {
+        int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return NEFIA_EIO;
+        int err = file_lock(fd);
+        if (err < 0)
+            return close_keeping_errno(fd, err);
+        if (is_there(fd, path))
+            return fd;
+        close(fd);
+    }
+}
+
 /* ---- Reading ---- */
 
 /** at: where to read; null: at the descriptor's own position. */

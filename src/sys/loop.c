@@ -23,6 +23,14 @@ static void handled_set(sigset_t *set)
         sigaddset(set, handled[i]);
 }
 
+void loop_hold_signals(void)
+{
+    sigset_t ours;
+
+    handled_set(&ours);
+    sigprocmask(SIG_BLOCK, &ours, NULL);
+}
+
 static void take_signals(struct loop *l)
 {
     struct sigaction mark = {.sa_handler = mark_pending, .sa_flags = SA_RESTART};

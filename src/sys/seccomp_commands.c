@@ -42,8 +42,13 @@ static const uint16_t refused[] = {
 #ifdef __NR_iopl
     __NR_iopl, __NR_ioperm,
 #endif
-    /* kernel keyrings */
-    __NR_add_key, __NR_keyctl, __NR_request_key,
+    /* kernel keyrings and the kernel's log */
+    __NR_add_key, __NR_keyctl, __NR_request_key, __NR_syslog,
+    /* what has brought kernel bugs within reach, and execution without its protections */
+    __NR_io_uring_setup, __NR_io_uring_enter, __NR_io_uring_register, __NR_personality,
+#ifdef __NR_modify_ldt
+    __NR_modify_ldt,
+#endif
 };
 
 const char *seccomp_commands(void)

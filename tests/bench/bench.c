@@ -4,11 +4,17 @@
  *   bench hmac  KEYFILE COUNT
  *       compute the HMAC of COUNT events, nothing else: "NS_CPU NS_WALL" for each
  *   bench load  KEYFILE PORT COUNT
- *       send COUNT signed events to 127.0.0.1, wait until the hub has taken them all: NS_WALL for
- * each bench acked KEYFILE PORT COUNT CONNECTIONS the same over the link, over so many
- * connections, until all are acknowledged bench react KEYFILE PORT COUNT FIFO send COUNT events one
- * by one; each time, wait for the byte that the action writes: microseconds bench lines KEYFILE
- * COUNT print COUNT events with their signatures bench bytes KEYFILE 0 mean length of an event
+ *       send COUNT signed events to 127.0.0.1, wait until the hub has taken them all: NS_WALL for each
+ *   bench acked KEYFILE PORT COUNT CONNECTIONS
+ *       the same over the link, over so many connections, until all are acknowledged
+ *   bench mqtt  KEYFILE PORT COUNT CONNECTIONS
+ *       the same events, unsigned, to an MQTT broker with QoS 1, until all are acknowledged
+ *   bench react KEYFILE PORT COUNT FIFO
+ *       send COUNT events one by one; each time, wait for the byte that the action writes: microseconds
+ *   bench lines KEYFILE COUNT
+ *       print COUNT events with their signatures
+ *   bench bytes KEYFILE 0
+ *       mean length of an event
  *   bench start COMMAND…
  *       microseconds until the program writes its first line to stderr; then SIGTERM
  *   bench cpu PID
@@ -274,7 +280,96 @@ static void send_window(struct sender *s)
         send_all(s->fd, out, len);
 }
 
-static void acked(const struct mac_key *key, int port, long count, int connections)
+/* ---- MQTT 3.1.1 (OASIS, 2014), QoS 1: the same events to a broker, to compare with ---- */
+
+/** A packet's remaining length: seven bits a byte, the lowest first (section 2.2.3). */
+static size_t put_remaining(char *to, size_t len)
+{
+    size_t n = 0;
+
+    do {
+        to[n++] = (char)(len % 128 | (len > 127 ? 128 : 0));
+        len /= 128;
+    } while (len > 0);
+    return n;
+}
+
+static size_t put_word(char *to, const char *word)
+{
+    size_t len = strlen(word);
+
+    to[0] = (char)(len >> 8);
+    to[1] = (char)len;
+    memcpy(to + 2, word, len);
+    return len + 2;
+}
+
+/** CONNECT: a clean session, kept alive for 60 s. */
+static void mqtt_connect(const struct sender *s)
+{
+    static const char head[] = {0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60};
+    char client[16], out[64];
+    size_t len;
+
+    snprintf(client, sizeof client, "site-%02d-gw", s->host);
+    out[0] = 0x10;
+    len = 1 + put_remaining(out + 1, sizeof head + 2 + strlen(client));
+    memcpy(out + len, head, sizeof head);
+    len += sizeof head;
+    len += put_word(out + len, client);
+    send_all(s->fd, out, len);
+}
+
+/** PUBLISH event i. */
+static size_t mqtt_publish(const struct sender *s, char *to, long i)
+{
+    char event[EVENT_ROOM], topic[32];
+    size_t event_len = make_event(event, sizeof event, (int)i), len;
+
+    snprintf(topic, sizeof topic, "events/site-%02d-gw", s->host);
+    to[0] = 0x32;
+    len = 1 + put_remaining(to + 1, 2 + strlen(topic) + 2 + event_len);
+    len += put_word(to + len, topic);
+    to[len++] = (char)((i % WINDOW + 1) >> 8); /* its number, of those in flight */
+    to[len++] = (char)(i % WINDOW + 1);
+    memcpy(to + len, event, event_len);
+    return len + event_len;
+}
+
+/** CONNACK, then a PUBACK for each event: four bytes each. */
+static void mqtt_listen(struct sender *s)
+{
+    ssize_t n = recv(s->fd, s->said + s->said_len, sizeof s->said - s->said_len, 0);
+    size_t at = 0;
+
+    if (n <= 0)
+        die("the broker closed early");
+    for (s->said_len += (size_t)n; at + 4 <= s->said_len; at += 4) {
+        const unsigned char kind = (unsigned char)s->said[at];
+        if (kind == 0x20 && s->said[at + 3] == 0)
+            s->link.state = LINK_OPEN;
+        else if (kind == 0x40)
+            s->acked++;
+        else
+            die("the broker says something else");
+    }
+    s->said_len -= at;
+    memmove(s->said, s->said + at, s->said_len);
+}
+
+static void mqtt_window(struct sender *s)
+{
+    static char out[WINDOW * (EVENT_ROOM + 256)];
+    size_t len = 0;
+
+    for (; s->sent < s->count && s->sent - s->acked < WINDOW; s->sent++)
+        len += mqtt_publish(s, out + len, s->sent);
+    if (len > 0)
+        send_all(s->fd, out, len);
+}
+
+/** What is sent is acknowledged by the hub, or by a broker. */
+static void acked(const struct mac_key *key, int port, long count, int connections, bool mqtt)
 {
     static struct sender senders[MOST_CONNECTIONS];
     struct pollfd fds[MOST_CONNECTIONS];
@@ -285,6 +380,8 @@ static void acked(const struct mac_key *key, int port, long count, int connectio
         senders[i] =
             (struct sender){.fd = connect_to(port), .count = count / connections, .host = i};
         link_init(&senders[i].link, true, 0);
+        if (mqtt)
+            mqtt_connect(&senders[i]);
         fds[i] = (struct pollfd){.fd = senders[i].fd, .events = POLLIN};
     }
     long long began = now_ns(CLOCK_MONOTONIC);
@@ -296,8 +393,13 @@ static void acked(const struct mac_key *key, int port, long count, int connectio
 
             if (!(fds[i].revents & (POLLIN | POLLERR | POLLHUP)))
                 continue;
-            listen_to(s, key);
-            if (s->link.state == LINK_OPEN)
+            if (mqtt)
+                mqtt_listen(s);
+            else
+                listen_to(s, key);
+            if (s->link.state == LINK_OPEN && mqtt)
+                mqtt_window(s);
+            else if (s->link.state == LINK_OPEN)
                 send_window(s);
             if (s->acked == s->count) {
                 fds[i].fd = -1;
@@ -401,7 +503,9 @@ int main(int argc, char **argv)
     else if (strcmp(argv[1], "load") == 0 && argc == 5)
         load(&key, atoi(argv[3]), atol(argv[4]));
     else if (strcmp(argv[1], "acked") == 0 && argc == 6)
-        acked(&key, atoi(argv[3]), atol(argv[4]), atoi(argv[5]));
+        acked(&key, atoi(argv[3]), atol(argv[4]), atoi(argv[5]), false);
+    else if (strcmp(argv[1], "mqtt") == 0 && argc == 6)
+        acked(&key, atoi(argv[3]), atol(argv[4]), atoi(argv[5]), true);
     else if (strcmp(argv[1], "react") == 0 && argc == 6)
         react(&key, atoi(argv[3]), atol(argv[4]), argv[5]);
     else

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # $out, $pids and the cores are those of who sources it
 # What the benchmarks share, to be sourced from the top of the tree with $out set: the programs of that board are measured.
 
 dir=$(mktemp -d)

@@ -70,14 +70,14 @@ for way in $ways; do
     round=0
     while [ $round -lt "$rounds" ]; do
         hmac=$(taskset -c $hub_core $bench hmac "$dir/key" "$events" | cut -d ' ' -f 1)
-        other $way
-        this $way
-        this $way
-        other $way
+        other "$way"
+        this "$way"
+        this "$way"
+        other "$way"
         round=$((round + 1))
     done
     # Each round's own ratio, of two measurements each; then the medians.
     paste -d ' ' "$dir/$way.other" "$dir/$way.this" | paste -d ' ' - - | awk '{ print ($2 + $4) / ($1 + $3) }' | median >"$dir/ratio"
-    awk -v way=$way -v a="$(median <"$dir/$way.other")" -v b="$(median <"$dir/$way.this")" -v ratio="$(cat "$dir/ratio")" \
+    awk -v way="$way" -v a="$(median <"$dir/$way.other")" -v b="$(median <"$dir/$way.this")" -v ratio="$(cat "$dir/ratio")" \
         'BEGIN { printf "| %s | %.1f %% | %.1f %% | %.3f |\n", way, a / 100, b / 100, ratio }'
 done

@@ -82,6 +82,7 @@ for kept in none memory disk; do
         before=$($bench cpu $hub)
         wall=$(taskset -c $sender_core $bench acked "$dir/key" "$port" $((events / 4)) $connections)
         after=$($bench cpu $hub)
+        echo "$wall" >"$dir/wall.$kept.$connections"
         commits=$(($(counter "$dir/acked.yaml" journal.commits) - commits))
         ram=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$hub/status")
         stop $hub
@@ -95,6 +96,37 @@ for kept in none memory disk; do
 done
 rm -rf out/bench/state
 echo
+
+# Beside it, where it is installed, a broker that many know. It has less to do: it checks no signature, matches no rule and keeps nothing.
+if command -v mosquitto >/dev/null; then
+    {
+        echo "listener $port 127.0.0.1"
+        echo "allow_anonymous true"
+        echo "persistence false"
+        echo "log_type error"
+        echo "user root"
+    } >"$dir/mosquitto.conf"
+    taskset -c $hub_core mosquitto -c "$dir/mosquitto.conf" >"$dir/mosquitto.log" 2>&1 &
+    broker=$!
+    pids="$pids $broker"
+    within 10 $bench mqtt "$dir/key" "$port" 64 1
+    echo "### The same events to mosquitto $(mosquitto -h | sed -n 's/^mosquitto version //p'), QoS 1"
+    echo
+    echo "It checks no signature, matches no rule and keeps nothing on the disk; nobody subscribes. A sender has at most 32 unacknowledged here, too."
+    echo
+    echo "| connections | broker, events/s of its CPU | events/s by the clock | the hub in memory, events/s by the clock |"
+    echo "|------------:|----------------------------:|----------------------:|-----------------------------------------:|"
+    for connections in 1 64; do
+        $bench mqtt "$dir/key" "$port" 6400 $connections >"$dir/ignored"
+        before=$($bench cpu $broker)
+        wall=$(taskset -c $sender_core $bench mqtt "$dir/key" "$port" $((events / 4)) $connections)
+        after=$($bench cpu $broker)
+        awk -v c=$connections -v n=$((events / 4)) -v ns=$((after - before)) -v wall="$wall" -v ours="$(cat "$dir/wall.none.$connections")" \
+            'BEGIN { printf "| %d | %d | %d | %d |\n", c, n * 1e9 / ns, 1e9 / wall, 1e9 / ours }'
+    done
+    stop $broker
+    echo
+fi
 
 echo "### Reaction: event sent → first command of the action's shell"
 echo

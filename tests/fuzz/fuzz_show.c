@@ -50,7 +50,7 @@ static void check_text(void)
     for (size_t i = 0; i < len;) {
         uint32_t cp;
         int n = utf8_decode(printed + i, len - i, &cp);
-        MUST(n > 0 && (cp == '\n' || !utf8_is_control(cp)));
+        MUST(n > 0 && (cp == '\n' || !(utf8_is_control(cp) || utf8_is_hidden(cp))));
         i += (size_t)n;
     }
 }

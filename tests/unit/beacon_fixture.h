@@ -90,7 +90,7 @@ static inline void fix_print_lines(void)
 /** Take the oldest unsent event of the spool into fix.printed[0]. Return: whether there was one. */
 static inline int fix_take(void)
 {
-    struct spool_item item, next;
+    struct spool_item item = {0}, next;
 
     if (fix.pipeline.spool.unsent == 0)
         return 0;

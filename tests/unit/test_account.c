@@ -509,7 +509,7 @@ static void run_history(uint32_t s)
 TEST(every_history_has_an_account)
 {
     const char *more = getenv("HISTORIES");
-    const uint32_t most = more ? (uint32_t)atoi(more) : 200;
+    const uint32_t most = more ? (uint32_t)strtoul(more, NULL, 10) : 200;
 
     setup("{}");
     open_state();

@@ -97,6 +97,16 @@ TEST(scalars_of_data)
     CHECK(value("NEFIA_TRUNCATED") == NULL);
 }
 
+TEST(a_variable_is_named_after_the_key_and_not_after_its_escapes)
+{
+    prepare("{\"\\u0061b\":1,\"\\u00e4\":2,\"c\\td\":3,\"\\u0041B\":4,\"e\\u0000f\":5}");
+    CHECK_STR(value("NEFIA_DATA_AB"), "1"); /* the first of two that are the same */
+    CHECK_STR(value("NEFIA_DATA___"), "2"); /* two bytes of UTF-8 */
+    CHECK_STR(value("NEFIA_DATA_C_D"), "3");
+    CHECK_STR(value("NEFIA_DATA_E_F"), "5");
+    CHECK_INT(count(), 6 + 4);
+}
+
 TEST(more_variables_than_there_is_room_for)
 {
     char data[4096];
@@ -165,5 +175,5 @@ TEST(results_are_judged)
     }
 }
 
-TEST_MAIN(the_command_is_as_configured, scalars_of_data, more_variables_than_there_is_room_for,
+TEST_MAIN(the_command_is_as_configured, scalars_of_data, a_variable_is_named_after_the_key_and_not_after_its_escapes, more_variables_than_there_is_room_for,
           the_longest_event_fits, a_long_key_is_cut, results_are_judged)

@@ -331,20 +331,58 @@ TEST(log_of_a_function_is_sent_to_the_pipe)
     CHECK_STR(output, "test: one\ntest: two\n");
 }
 
-TEST(out_of_descriptors_is_an_error_without_output)
+/** The limit of open descriptors, so that `left` more can be opened. */
+static struct rlimit leave(unsigned left)
 {
-    struct child_spec spec = shell("echo lost", 20000);
     struct rlimit before, tight;
     int next = dup(STDOUT_FILENO);
 
     close(next);
     getrlimit(RLIMIT_NOFILE, &before);
-    tight = (struct rlimit){.rlim_cur = (rlim_t)next + 2, .rlim_max = before.rlim_max};
+    tight = (struct rlimit){.rlim_cur = (rlim_t)next + left, .rlim_max = before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &tight);
-    run_spec(&spec);
+    return before;
+}
+
+/** A child is set up with the descriptors of its pipe alone. */
+TEST(the_last_descriptors_suffice_for_a_child)
+{
+    struct child_spec spec = shell("cat; echo kept", 20000);
+
+    for (unsigned i = 0; i < 2; i++) {
+        spec.input = i == 0 ? NULL : "given ";
+        spec.input_len = i == 0 ? 0 : 6;
+        struct rlimit before = leave(i == 0 ? 2 : 4);
+        run_spec(&spec);
+        setrlimit(RLIMIT_NOFILE, &before);
+        CHECK_INT(result.exit_code, 0);
+        CHECK_STR(output, i == 0 ? "kept\n" : "given kept\n");
+    }
+    struct rlimit before = leave(1);
+    CHECK_INT(child_start(&children, &spec, NULL, NULL), NEFIA_EIO);
+    CHECK_INT(errno, EMFILE);
     setrlimit(RLIMIT_NOFILE, &before);
-    CHECK_INT(result.exit_code, 127);
-    CHECK_INT(result.output_total, 0);
+}
+
+TEST(descriptors_are_allowed_up_to_the_hard_limit)
+{
+    struct rlimit before, now;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    pid_t pid = fork(); /* a hard limit is for good */
+    if (pid == 0) {
+        now = (struct rlimit){20, 40};
+        setrlimit(RLIMIT_NOFILE, &now);
+        bool good = descriptors_allow(10) == 10 && descriptors_allow(30) == 30;
+        getrlimit(RLIMIT_NOFILE, &now);
+        good = good && now.rlim_cur == 30 && now.rlim_max == 40;
+        good = good && descriptors_allow(50) == 40;
+        getrlimit(RLIMIT_NOFILE, &now);
+        _exit(good && now.rlim_cur == 40 && now.rlim_max == 40 ? 0 : 1);
+    }
+    int status = -1;
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
 }
 
 static char big_input[300000];
@@ -458,6 +496,7 @@ TEST_MAIN(output_and_exit_code, environment_and_stdin, verbose_child_is_read_to_
           background_process_does_not_block, daemonised_descendant_does_not_block,
           child_may_close_its_output, missing_program,
           incomplete_specs_are_refused, function_instead_of_a_program,
-          log_of_a_function_is_sent_to_the_pipe, out_of_descriptors_is_an_error_without_output,
+          log_of_a_function_is_sent_to_the_pipe, the_last_descriptors_suffice_for_a_child,
+          descriptors_are_allowed_up_to_the_hard_limit,
           input_is_fed, unread_input, slots_run_side_by_side, full_loop_starts_no_child,
           done_may_start_the_next, cancelled_child_makes_no_callback, kill_all_leaves_none)

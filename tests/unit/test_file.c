@@ -244,6 +244,7 @@ TEST(cleaned_up)
 }
 
 static int waited_ms, free_at_ms, holder = -1;
+static bool replaced; /* by the holder, before it ends */
 
 /** Replaces the C library's: time passes at once, and the lock's holder ends at free_at_ms.
  */
@@ -252,8 +253,12 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
     (void)fds;
     CHECK_INT(count, 0);
     waited_ms += timeout_ms;
-    if (waited_ms >= free_at_ms)
+    if (waited_ms >= free_at_ms && holder >= 0) {
+        if (replaced)
+            CHECK_INT(file_write_atomic(path, "new", 3), 0);
         close(holder);
+        holder = -1;
+    }
     return 0;
 }
 
@@ -277,6 +282,7 @@ TEST(a_lock_is_exclusive)
     CHECK_INT(lock_against_another(FILE_LOCK_MS + 1), NEFIA_EEXIST);
     CHECK_INT(waited_ms, FILE_LOCK_MS);
     close(holder);
+    holder = -1;
     CHECK_INT(file_lock(-1), NEFIA_EIO);
 }
 
@@ -286,7 +292,28 @@ TEST(locking_waits_for_release)
     CHECK_INT(waited_ms, FILE_LOCK_MS / 2);
 }
 
-TEST_MAIN(a_lock_is_exclusive, locking_waits_for_release, joins_paths_within_bounds,
+TEST(what_was_replaced_is_opened_anew)
+{
+    char buf[8];
+
+    make_dir();
+    holder = file_open_locked(path, O_RDWR | O_CREAT);
+    CHECK(holder >= 0);
+    waited_ms = 0;
+    free_at_ms = FILE_LOCK_MS + 1;
+    CHECK_INT(file_open_locked(path, O_RDWR), NEFIA_EEXIST);
+    waited_ms = 0;
+    free_at_ms = FILE_LOCK_MS / 2;
+    replaced = true;
+    int fd = file_open_locked(path, O_RDWR);
+    CHECK(fd >= 0);
+    CHECK_INT(read(fd, buf, sizeof buf), 3);
+    close(fd);
+    unlink(path);
+    CHECK_INT(file_open_locked(path, O_RDWR), NEFIA_EIO);
+}
+
+TEST_MAIN(a_lock_is_exclusive, locking_waits_for_release, what_was_replaced_is_opened_anew, joins_paths_within_bounds,
           writes_and_reads_whole_files, fills_a_buffer, relative_paths_work,
           failed_write_leaves_the_old_file, failed_rename_leaves_nothing, numbers_are_restored,
           damage_at_every_byte_reads_as_zero, state_knows_its_name, cleaned_up)

@@ -10,7 +10,7 @@ static const struct event *decode(const char *line)
 {
     static char kept[2048];
 
-    strcpy(kept, line);
+    snprintf(kept, sizeof kept, "%s", line);
     CHECK_INT(pipeline_decode(&pipeline, kept, strlen(kept), &decoded, NULL), 0);
     return &decoded;
 }
@@ -31,7 +31,7 @@ static struct hello_found hello(const char *host, uint64_t boot)
 {
     struct link_hello h = {.boot = boot};
 
-    strcpy(h.host_id, host);
+    snprintf(h.host_id, sizeof h.host_id, "%s", host);
     return pipeline_hello(&pipeline, &h);
 }
 
@@ -166,7 +166,7 @@ TEST(long_names_are_told_apart)
     setup("{}");
     memset(a, 'h', EVENT_HOST_MAX);
     a[EVENT_HOST_MAX] = '\0';
-    strcpy(b, a);
+    memcpy(b, a, sizeof b);
     b[EVENT_HOST_MAX - 1] = 'i';
     for (int i = 0; i < 3; i++) { /* also from the cache */
         CHECK_INT(take(event_of(a, 1, 1)), i ? SEEN_DUPLICATE : SEEN_NEW);
@@ -367,7 +367,7 @@ TEST(reports_of_a_turn_are_bounded)
         unknown |= says(seq, "hub.unknown") && says(seq, "{\"host\":\"mail\",\"boot\":8,\"seq\":9,\"count\":2}");
         if (says(seq, "hub.hosts_evicted")) {
             named++;
-            total += (unsigned)atoi(strstr(row_line(seq), "\"count\":") + 8);
+            total += (unsigned)strtoul(strstr(row_line(seq), "\"count\":") + 8, NULL, 10);
         }
     }
     CHECK(conflict);

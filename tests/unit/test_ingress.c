@@ -954,8 +954,8 @@ TEST(only_new_events_prove_a_connection)
     CHECK(!proves(event(7, 1000)));
     CHECK(!proves(event(7, 1)));
     CHECK(proves(event(7, 1001)));
-    strcpy(first, fixture_line("one", "web", "info"));
-    strcpy(second, fixture_line("two", "web", "info"));
+    snprintf(first, sizeof first, "%s", fixture_line("one", "web", "info"));
+    snprintf(second, sizeof second, "%s", fixture_line("two", "web", "info"));
     struct peer *p = come(0);
     CHECK_INT(say_plain(p, &shared_key, first), 0);
     CHECK(p->session.proven);

@@ -67,8 +67,17 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
     return r->exit_code == 99 ? ACTION_AGAIN : ACTION_FAILED;
 }
 
+static uint64_t asked_ms;
+
+static uint64_t delay_ms(const char *output, size_t len, uint64_t backoff_ms)
+{
+    (void)output;
+    (void)len;
+    return asked_ms > backoff_ms ? asked_ms : backoff_ms;
+}
+
 static const struct action_class class = {
-    .name = "test", .jobs = SLOTS, .running = LIMIT, .start = start, .judge = judge};
+    .name = "test", .jobs = SLOTS, .running = LIMIT, .start = start, .judge = judge, .delay_ms = delay_ms};
 static const struct action_class other_class = {.name = "other"};
 static struct action actions[2]; /* each its own lane */
 
@@ -401,6 +410,22 @@ TEST(retries_back_off)
     CHECK_INT(jobs.queues[0].retried, 2);
 }
 
+TEST(a_retry_waits_as_long_as_it_is_asked_to)
+{
+    setup();
+    asked_ms = 90000;
+    CHECK_INT(push(0, 1, "a"), 0);
+    go();
+    wait_running(0);
+    CHECK_INT(jobs.timer.at_ms, fake.now_ms + 90000);
+    asked_ms = 1500; /* less than the backoff, which is 2 s now */
+    fake.now_ms += 90000;
+    loop_turn(&loop, 0);
+    wait_running(0);
+    CHECK_INT(jobs.timer.at_ms, fake.now_ms + 2000);
+    asked_ms = 0;
+}
+
 TEST(retries_are_limited)
 {
     setup();
@@ -491,6 +516,6 @@ TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_stored_complete,
           of_one_host_the_oldest_begins_first, hosts_with_the_fewest_running_begin_first,
           what_could_not_be_recorded_does_not_begin, room_is_asked_for_all_actions_of_an_event,
           event_memory_is_bounded,
-          retries_back_off, retries_are_limited, a_job_ends_at_its_deadline,
+          retries_back_off, a_retry_waits_as_long_as_it_is_asked_to, retries_are_limited, a_job_ends_at_its_deadline,
           jobs_that_cannot_start_are_settled, a_reload_moves_and_removes_jobs,
           draining_cancels_retries)

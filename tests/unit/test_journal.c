@@ -131,12 +131,12 @@ static void on_report(void *arg, const struct journal_report *r)
 
 static const char *const report_hosts[REPORTS] = {"web", ""};
 
-static void put_report(uint8_t slot)
+static void put_report(unsigned slot)
 {
     const struct report *r = &now.reports[slot];
     const char *host = report_hosts[slot];
 
-    journal_report(&journal, &(struct journal_report){.slot = slot,
+    journal_report(&journal, &(struct journal_report){.slot = (uint8_t)slot,
                                                       .kind = (uint8_t)(slot + 1),
                                                       .count = r->count,
                                                       .boot = r->boot,
@@ -164,7 +164,7 @@ static void on_copy(void *arg)
         if (job->begun)
             journal_start(&journal, job->row);
     }
-    for (uint8_t slot = 0; slot < REPORTS; slot++)
+    for (unsigned slot = 0; slot < REPORTS; slot++)
         if (now.reports[slot].count > 0)
             put_report(slot);
 }
@@ -303,7 +303,7 @@ static void end(unsigned i)
 }
 
 /** count 0: it was told. */
-static void report(uint8_t slot, uint32_t count)
+static void report(unsigned slot, uint32_t count)
 {
     const char *host = report_hosts[slot];
 

@@ -172,7 +172,12 @@ TEST(commands_denies_listed_calls)
     static const uint32_t no[] = {
         __NR_init_module, __NR_mount,   __NR_umount2,    __NR_ptrace,       __NR_bpf,
         __NR_unshare,     __NR_setns,   __NR_reboot,     __NR_settimeofday, __NR_clock_settime,
-        __NR_sethostname, __NR_add_key, __NR_request_key};
+        __NR_sethostname, __NR_add_key, __NR_request_key, __NR_syslog, __NR_personality,
+        __NR_io_uring_setup, __NR_io_uring_enter, __NR_io_uring_register,
+#ifdef __NR_modify_ldt
+        __NR_modify_ldt,
+#endif
+    };
 
     start(seccomp_commands, "commands");
     check_common();

@@ -533,8 +533,9 @@ static void model_enter(struct model_host *m)
         if (o->seen_at && !o->pinned && (!loose || o->seen_at < loose->seen_at))
             loose = o;
     }
-    if (in == COUNT) {
-        memset(loose ? loose : oldest, 0, sizeof *oldest);
+    struct model_host *victim = loose ? loose : oldest;
+    if (in == COUNT && victim) {
+        memset(victim, 0, sizeof *victim);
         model_forgotten++;
     }
     m->seen_at = ++model_clock;

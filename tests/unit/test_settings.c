@@ -460,7 +460,9 @@ TEST(the_hub_binds_straight)
 /** A file with that key. Return: its path. */
 static const char *key_at(char buf[64], const char *text, mode_t mode)
 {
-    strcpy(buf, "/tmp/nefia-settings-XXXXXX");
+    static const char pattern[] = "/tmp/nefia-settings-XXXXXX";
+
+    memcpy(buf, pattern, sizeof pattern);
     int fd = mkstemp(buf);
 
     CHECK_INT(write(fd, text, strlen(text)), strlen(text));

@@ -189,6 +189,11 @@ TEST(json_of_others_moves_no_cursor)
                      "{\"row\":{\"event\":{\r\"a\":\t\"x\xc2\x9b\x32J\x7f\xe2\x80\xae\xc3\xa4\"}}}"),
               0);
     CHECK_STR(printed, "{\"event\":{ \"a\": \"x\\u009b2J\\u007f\\u202e\xc3\xa4\"}}\n");
+    /* A zero-width space, a soft hyphen, and the tag of the letter A, which takes two escapes. */
+    CHECK_INT(ANSWER(reactor_events_sections, SHOW_JSON,
+                     "{\"row\":{\"host\":\"r1\xe2\x80\x8b\xc2\xad\xf3\xa0\x81\x81\xf0\x9f\x98\x80\"}}"),
+              0);
+    CHECK_STR(printed, "{\"host\":\"r1\\u200b\\u00ad\\udb40\\udc41\xf0\x9f\x98\x80\"}\n");
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"recent\":{\"error\":\"\xc2\x9b\"}}",
                      "{\"counters\":0}"),
               0);

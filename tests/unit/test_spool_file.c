@@ -860,6 +860,29 @@ TEST(invalid_path)
     }
 }
 
+/** The other beacon is refused however often the file was replaced. */
+TEST(one_file_has_one_beacon)
+{
+    static struct spool_file other;
+    static struct spool other_spool;
+    static uint8_t other_mem[SIZE];
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (i == 0)
+            fresh();
+        file.cap = 1000;
+        for (unsigned k = 0; k < 8 * i; k++)
+            emit(SEVERITY_CRITICAL, 200);
+        CHECK(file_size() <= 1000 && file.fd >= 0);
+        spool_init(&other_spool, other_mem, SIZE);
+        other = (struct spool_file){.least = SEVERITY_CRITICAL, .cap = 1 << 20, .daily = 1 << 20};
+        CHECK_INT(spool_file_open(&other, &other_spool, &fake.clock, path, buf, sizeof buf), NEFIA_EEXIST);
+        CHECK_INT(other_spool.events, 0);
+    }
+    restart();
+    CHECK(spool.events > 0);
+}
+
 TEST(removed_directory)
 {
     char moved[FILE_PATH_MAX];
@@ -1294,5 +1317,5 @@ TEST_MAIN(severe_events_are_restored_with_their_ids, removed_events_do_not_come_
           replacing_a_full_file_stays_within_the_budget, a_full_disk, sync_failure,
           what_was_written_is_known_after_a_restart, a_note_comes_before_the_next_event,
           notes_outlive_a_replaced_file_and_end_with_a_truncated_one, notes_cut_at_every_byte,
-          more_starts_than_notes, a_note_that_cannot_be_written, invalid_path, removed_directory,
+          more_starts_than_notes, a_note_that_cannot_be_written, invalid_path, one_file_has_one_beacon, removed_directory,
           power_cuts_at_random)

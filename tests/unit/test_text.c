@@ -112,11 +112,12 @@ TEST(printable_replaces_terminal_controls)
     text_printable(&t, "ok é\n\033[2J\x7f\t", 12);
     CHECK_STR(buf, "ok é??[2J??");
     text_reset(&t);
-    /* What reorders or breaks a line; beside them zero-width joiners and the rest stay. */
-    static const uint32_t hidden[] = {0x85,   0x61C,  0x200E, 0x200F, 0x2028, 0x2029, 0x202A,
-                                      0x202D, 0x202E, 0x2066, 0x2067, 0x2069};
-    static const uint32_t shown[] = {0xA0,   0x61B,  0x61D,  0x200D, 0x2010,
-                                     0x2027, 0x202F, 0x2065, 0x206A};
+    /* What reorders or breaks a line or cannot be seen; what is beside them stays. */
+    static const uint32_t hidden[] = {0x85,   0xAD,   0x61C,  0x200B,  0x200C,  0x200D, 0x200E,
+                                      0x200F, 0x2028, 0x2029, 0x202A,  0x202D,  0x202E, 0x2066,
+                                      0x2067, 0x2069, 0xFEFF, 0xE0000, 0xE0041, 0xE007F};
+    static const uint32_t shown[] = {0xA0,   0xAC,   0xAE,   0x61B,  0x61D,  0x200A,  0x2010, 0x2027,
+                                     0x202F, 0x2065, 0x206A, 0xFEFE, 0xFFFD, 0xDFFFF, 0xE0080};
     for (size_t i = 0; i < ARRAY_SIZE(hidden) + ARRAY_SIZE(shown); i++) {
         bool hide = i < ARRAY_SIZE(hidden);
         char utf8[4];

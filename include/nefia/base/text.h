@@ -34,8 +34,8 @@ void text_u64_pad(struct text *t, uint64_t v, unsigned width);
 void text_hex(struct text *t, const uint8_t *bytes, size_t len);
 /** Tenths as a number with one decimal: 925 -> "92.5". */
 void text_tenths(struct text *t, int64_t tenths);
-/** Bytes made safe for a terminal or a log: control characters (utf8_is_control) and
- * invalid UTF-8 become `?`. */
+/** Bytes made safe for a terminal or a log: control characters (utf8_is_control), hidden ones
+ * (utf8_is_hidden) and invalid UTF-8 become `?`. */
 void text_printable(struct text *t, const char *s, size_t len);
 /** Pad with spaces until `column` UTF-8 characters follow byte offset `from`. */
 void text_pad_to(struct text *t, size_t from, size_t column);
@@ -67,7 +67,10 @@ int utf8_encode(uint32_t cp, char out[4]);
 /** C0, DEL and C1 controls, which terminals act on, and characters that reorder or break a line:
  * the line and paragraph separators and the bidirectional controls (UAX #9). */
 bool utf8_is_control(uint32_t cp);
-/** How many bytes of s, from its beginning, are characters that no terminal obeys. Behind them stands
+/** What takes no room, by which two names look the same: the soft hyphen, the zero-width space and
+ * joiners, the byte-order mark, and the tags of U+E0000. Valid in names, but not shown as they are. */
+bool utf8_is_hidden(uint32_t cp);
+/** How many bytes of s, from its beginning, are characters that no terminal obeys or hides. Behind them stands
  * what is none: *skip bytes (0: that was all) of the character *cp, which is `?` where they are not
  * UTF-8. */
 size_t utf8_harmless(const char *s, size_t len, uint32_t *cp, size_t *skip);

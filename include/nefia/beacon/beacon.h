@@ -46,6 +46,7 @@ struct beacon {
     unsigned current;
     struct config config;
     const char *path; /* of the configuration file */
+    int state_fd;     /* the locked state_dir */
     struct timer drain;
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;

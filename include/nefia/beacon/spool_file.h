@@ -89,7 +89,8 @@ struct spool_file {
  * the spool notifies f when events leave. The limits are set by the owner and may change at any
  * time.
  * Memory: buf is the reader's, for frames of up to cap bytes; f and the spool must persist.
- * Return: 0; NEFIA_EIO (errno), NEFIA_ETOOBIG (path): f works but keeps nothing. */
+ * Return: 0; NEFIA_EEXIST (another process has it), NEFIA_EIO (errno), NEFIA_ETOOBIG (path): f works
+ * but keeps nothing. The file is locked (flock(2)) as long as f lives, also where it is replaced. */
 int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
                     const char *path, uint8_t *buf, size_t cap);
 /** Call after each push into the spool: write the event if it is severe enough; it is on disk

@@ -26,8 +26,9 @@
  *     <uplink>            from here on the members are those of the object `uplink` of the record;
  *                         in a group: if there is one; <> goes back to the record itself
  *
- * Nothing a sender put into an event can move the cursor: in text each control character
- * (utf8_is_control) becomes `?`, in JSON the \u escape of the same character. */
+ * Nothing a sender put into an event can move the cursor: and none of it is invisible: in text each
+ * control and hidden character (utf8_is_control, utf8_is_hidden) becomes `?`, in JSON the \u escape
+ * of the same character. */
 
 #define SHOW_COLUMNS 8       /* of a table, at most */
 #define SHOW_SECTIONS 4      /* of an answer, at most */

@@ -116,6 +116,9 @@ struct action_class {
      * the reason for FAILED and AGAIN. */
     enum action_outcome (*judge)(const struct child_result *r, const char *output,
                                  uint64_t timeout_ms, struct text *error);
+    /** Null, or: how long to wait before the next attempt, by the child's output; by itself it would
+     * be the backoff. */
+    uint64_t (*delay_ms)(const char *output, size_t len, uint64_t backoff_ms);
 };
 
 /** The size of a class's struct, for .size; what is too large does not compile. */

@@ -56,6 +56,13 @@ union hub_receive {
 /** Connections and the listener, clients and their listener, two pipes for each child. */
 #define HUB_WATCHES (CONFIG_CONNECTIONS + 1 + CONFIG_CONTROL_CLIENTS + 1 + 2 * HUB_CHILDREN)
 
+/** What may be open beside the connections: standard descriptors, listener, a file or the next listener
+ * during a reload, a connection that is refused, syslog, WireGuard's netlink; the control socket, its
+ * lock and its clients; the journal's directory, lock, file and successor; the pipes of children. */
+#define HUB_DESCRIPTORS                                                                            \
+    (3 + 5 + 2 + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) + HUB_CHILDREN +  \
+     CHILD_START_DESCRIPTORS)
+
 enum hub_state { HUB_RUNNING, HUB_CLOSING, HUB_FINISHING };
 
 /** The whole program: one instance, in main.c, wired to the pools by hub_wire. */

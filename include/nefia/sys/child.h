@@ -59,6 +59,11 @@ struct children {
     unsigned count, running;
 };
 
+/** Have so many descriptors permitted, as far as the hard limit allows. For the start, before there are
+ * any. Return: how many may be open, at most `wanted`. */
+unsigned descriptors_allow(unsigned wanted);
+/** What child_start takes besides one for each child that runs: the other end, and a pair for stdin. */
+#define CHILD_START_DESCRIPTORS 3
 void children_init(struct children *c, struct loop *loop, struct child *slots, unsigned count);
 /** Start one. `done` is called exactly once, from children_reap, after the exit and with the slot
  * already free, so it may start the next. The spec is copied; argv, envp and run_arg are used only
@@ -66,7 +71,7 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
  * Return: the slot (>= 0); NEFIA_EFULL if all slots or the loop's watches are in use; NEFIA_EINVAL
  * for a spec without an absolute argv[0] or run, or without a deadline; NEFIA_EIO if fork or pipe
  * failed (errno). If exec fails, the child ends with exit code 127 and a line of output with the
- * reason (without that line if no descriptor was left for its output). */
+ * reason. Descriptors 0 to 2 must be open. */
 int child_start(struct children *c, const struct child_spec *spec,
                 void (*done)(void *, const struct child_result *), void *arg);
 /** Call on SIGCHLD. Reaps only our own children, by pid. */

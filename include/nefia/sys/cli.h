@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "nefia/base/kconfig.h"
@@ -43,7 +44,8 @@ struct cli_args {
 struct cli_verb {
     const char *name; /* one word or two: "run", "reactor run"; null ends the table */
     const char *operands;             /* "TYPE SEVERITY [KEY=VALUE...]"; null: none */
-    unsigned least, most;             /* number of operands */
+    uint8_t least, most;              /* number of operands */
+    bool daemon; /* runs a loop, whose signals are held back from the beginning (loop_hold_signals) */
     const struct cli_option *options; /* in addition to -c and --help; null: none */
     const char *help;                 /* one line, for the list of verbs */
     const char *more; /* further lines for the verb's own --help, each ending in a newline; may be null */

@@ -45,6 +45,10 @@ int file_replace_end(const char *path, int fd, int err);
  * Return: 0; NEFIA_EEXIST: another process holds it; NEFIA_EIO (errno). */
 #define FILE_LOCK_MS 1000
 int file_lock(int fd);
+/** Open (flags of open(2); O_CREAT: mode 0600; symbolic links are not followed) and lock. What another
+ * process removed or replaced before it let go of the lock is opened anew.
+ * Return: the descriptor; NEFIA_EEXIST: another process holds it; NEFIA_EIO (errno). */
+int file_open_locked(const char *path, int flags);
 
 /** A number that survives restarts, in dir/name: one line of text with a checksum.
  * Load: a missing file reads as 0 with NEFIA_ENOTFOUND, a damaged one as 0 with NEFIA_ESYNTAX, an

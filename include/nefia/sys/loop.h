@@ -49,6 +49,9 @@ struct loop {
  * except inside ppoll, ignores SIGPIPE. */
 void loop_init(struct loop *l, const struct clock *clock, struct pollfd *pollfds,
                struct watch **polled, unsigned capacity);
+/** Before everything else in a daemon: none of these five ends it, or gets lost, while it starts.
+ * loop_init's handlers take them. */
+void loop_hold_signals(void);
 /** Called from the loop (not from a handler) once for each pending signal among the five above. */
 void loop_on_signal(struct loop *l, void (*fn)(void *arg, int signo), void *arg);
 /** Return: 0, or NEFIA_EFULL if `capacity` watches are active. w must not move while active, and is

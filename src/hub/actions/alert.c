@@ -6,7 +6,10 @@
 #include "nefia/base/err.h"
 
 /* alert: POST the event to a webhook. The child reports its result as output: a first character,
- * `+` delivered, `-` failed permanently, `~` worth a retry, and a few words. */
+ * `+` delivered, `-` failed permanently, `~` worth a retry; the seconds to wait before that, `;`, and
+ * a few words. */
+
+#define WAIT_MAX_S 300 /* longest Retry-After that is honoured */
 
 struct alert {
     const char *name;
@@ -63,33 +66,41 @@ static char verdict_of(int status)
 {
     if (status >= 200 && status < 300)
         return '+';
-    return status < 0 || status == 429 || status >= 500 ? '~' : '-';
+    /* RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4: it may be sent again. */
+    bool again = status < 0 || status == 408 || status == 425 || status == 429 || status >= 500;
+    return again ? '~' : '-';
 }
 
 /** Runs in the child. */
 static int post(void *arg)
 {
     const struct action_request *r = arg;
-    const struct webhook *hook = ((const struct alert *)r->action->own)->hook;
+    const struct alert *alert = (const struct alert *)r->action->own;
+    const struct webhook *hook = alert->hook;
     const struct http_request request = {
         .url = &hook->url,
         .secret = hook->secret ? hook->secret : "",
         .rule = r->rule,
         .body = r->event->line.ptr,
         .body_len = r->event->line.len,
+        .timeout_ms = alert->timeout_ms,
         .version = cli_version(),
     };
-    char why_buf[ACTION_ERROR_MAX + 1], said_buf[ACTION_ERROR_MAX + 3];
+    char why_buf[ACTION_ERROR_MAX + 1], said_buf[ACTION_ERROR_MAX + 8];
     struct text why, said;
+    struct http_answer answer;
 
     text_init(&why, why_buf, sizeof why_buf);
     text_init(&said, said_buf, sizeof said_buf);
-    int status = http_post(&request, &why);
+    int status = http_post(&request, &answer, &why);
     char verdict = verdict_of(status);
     text_char(&said, verdict);
+    text_u64(&said, answer.retry_after_s < WAIT_MAX_S ? answer.retry_after_s : WAIT_MAX_S);
+    text_char(&said, ';');
     if (status > 0) {
         text_str(&said, "HTTP ");
         text_u64(&said, (uint64_t)status);
+        text_str(&said, status >= 300 && status < 400 ? ": redirections are not followed" : "");
     } else {
         text_str(&said, why.len > 0 ? why.buf : err_text(status));
     }
@@ -109,6 +120,28 @@ static int start(const struct action_request *r, struct action_scratch *scratch,
     return ACTION_CHILD;
 }
 
+/** Where the words begin in the child's output; 0 if it is not of its form. */
+static size_t words_at(const char *output, size_t len)
+{
+    size_t at = 1;
+
+    if (len < 1 || (output[0] != '+' && output[0] != '-' && output[0] != '~'))
+        return 0;
+    while (at < len && output[at] >= '0' && output[at] <= '9')
+        at++;
+    return at > 1 && at < len && output[at] == ';' ? at + 1 : 0;
+}
+
+static uint64_t delay_ms(const char *output, size_t len, uint64_t backoff_ms)
+{
+    size_t at = words_at(output, len);
+    uint64_t seconds = 0;
+
+    if (at > 0)
+        (void)parse_u64(output + 1, at - 2, &seconds);
+    return seconds * 1000 > backoff_ms ? seconds * 1000 : backoff_ms;
+}
+
 static enum action_outcome judge(const struct child_result *r, const char *output,
                                  uint64_t timeout_ms, struct text *error)
 {
@@ -122,13 +155,14 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
         text_u64(error, (uint64_t)r->signal);
         return ACTION_AGAIN;
     }
-    if (r->output_len < 1 || (output[0] != '+' && output[0] != '-' && output[0] != '~')) {
+    size_t at = words_at(output, r->output_len);
+    if (at == 0) {
         text_str(error, "the child produced no result");
         return ACTION_AGAIN;
     }
     if (output[0] == '+' && r->exit_code == 0)
         return ACTION_DONE;
-    text_printable(error, output + 1, r->output_len - 1);
+    text_printable(error, output + at, r->output_len - at);
     return output[0] == '~' ? ACTION_AGAIN : ACTION_FAILED;
 }
 
@@ -142,4 +176,5 @@ const struct action_class action_alert = {
     .bind = find_webhook,
     .start = start,
     .judge = judge,
+    .delay_ms = delay_ms,
 };

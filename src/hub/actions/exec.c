@@ -74,18 +74,19 @@ static bool put_var(struct env *e, const char *prefix, const char *name, const c
     return true;
 }
 
-/** `used-percent` becomes `USED_PERCENT`. */
-static void variable_name(char name[KEY_MAX + 1], const char *key, size_t len)
+/** `used-percent` becomes `USED_PERCENT`, however the key was escaped. */
+static void variable_name(char name[KEY_MAX + 1], const struct json_doc *doc, unsigned key)
 {
-    size_t i;
+    struct text t;
 
-    for (i = 0; i < len && i < KEY_MAX; i++) {
-        char c = key[i];
+    text_init(&t, name, KEY_MAX + 1);
+    (void)json_string(doc, key, &t); /* a longer key is cut */
+    for (size_t i = 0; i < t.len; i++) {
+        char c = name[i];
         bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z',
              digit = c >= '0' && c <= '9';
         name[i] = lower ? (char)(c - 'a' + 'A') : upper || digit ? c : '_';
     }
-    name[i] = '\0';
 }
 
 static bool has_var(const struct env *e, const char *prefix, const char *name)
@@ -128,18 +129,17 @@ static bool put_member(struct env *e, const struct json_doc *doc, unsigned key)
 {
     static const char prefix[] = "NEFIA_DATA_";
     const struct json_token *value = json_at(doc, key + 1);
-    struct slice raw = json_raw(doc, key);
     char name[KEY_MAX + 1];
 
     if (value->type == JSON_OBJECT || value->type == JSON_ARRAY || value->type == JSON_NULL)
         return true;
-    variable_name(name, raw.ptr, raw.len);
+    variable_name(name, doc, key);
     /* Of two keys that map to the same name, the first wins. */
     if (has_var(e, prefix, name))
         return true;
     if (value->type == JSON_STRING)
         return put_string_var(e, prefix, name, doc, key + 1);
-    raw = json_raw(doc, key + 1);
+    struct slice raw = json_raw(doc, key + 1);
     return put_var(e, prefix, name, raw.ptr, raw.len);
 }
 
