@@ -8,6 +8,13 @@
 #define FORK_RETRY_MS 1000
 #define FORK_TRIES 10
 
+const char *job_state_text(enum job_state s)
+{
+    static const char *const words[] = {"free", "pending_approval", "queued", "retrying", "sent_to_device", "starting", "running"};
+
+    return words[s];
+}
+
 void jobs_init(struct jobs *j, struct loop *loop, struct children *children,
                struct action_scratch *scratch, char *line, const struct job_hooks *hooks)
 {
@@ -188,7 +195,7 @@ static bool has_room(const struct job_queue *q, uint16_t lane, uint32_t host,
                      struct jobs_before before)
 {
     const unsigned all = q->class->jobs;
-    const struct usage used = usage_of(q, lane, host, JOB_QUEUED);
+    const struct usage used = usage_of(q, lane, host, JOB_PENDING);
 
     return before.queue < q->states[JOB_FREE] && used.lane + before.lane < lane_share(all) &&
            used.host + before.queue < lane_share(all) && used.both + before.lane < host_share(all);
@@ -202,6 +209,13 @@ bool jobs_have_room(struct jobs *j, const struct job_event *e, const struct acti
     return !q || before.queue >= lane_share(q->class->jobs) ||
            before.lane >= host_share(q->class->jobs) ||
            (has_memory(j, e) && has_room(q, lane_of(a, rule), e->host, before));
+}
+
+/** Until at_ms. */
+static void wait_for_answer(struct job *job, uint32_t timeout_ms)
+{
+    job->timeout_ms = timeout_ms;
+    job->at_ms = timeout_ms ? clock_ms(job->queue->jobs->loop->clock) + timeout_ms : 0;
 }
 
 int jobs_push(struct jobs *j, struct job_event *e, const struct job_order *o)
@@ -222,7 +236,10 @@ int jobs_push(struct jobs *j, struct job_event *e, const struct job_order *o)
     else
         e->stored = store_line(j, e);
     struct job *job = free_job(q);
-    set_state(job, JOB_QUEUED);
+    set_state(job, o->state == JOB_FREE ? JOB_QUEUED : (enum job_state)o->state);
+    job->approved = o->approved;
+    if (job->state != JOB_QUEUED)
+        wait_for_answer(job, o->timeout_ms);
     job->rule = o->rule;
     job->lane = lane;
     job->first_block = e->stored;
@@ -261,15 +278,20 @@ static void timer_fired(void *arg)
     j->hooks.ready(j->hooks.arg);
 }
 
-/** Arm the timer for the next waiting job. */
-static void arm_timer(struct jobs *j)
+static bool is_timed(const struct job *job)
 {
-    uint64_t now = clock_ms(j->loop->clock), next = UINT64_MAX;
+    return job->state == JOB_WAITING || job->state == JOB_PENDING || job->state == JOB_SENT;
+}
+
+/** Arm the timer for the next waiting job. at_once: others may begin now. */
+static void arm_timer(struct jobs *j, bool at_once)
+{
+    uint64_t now = clock_ms(j->loop->clock), next = at_once ? now : UINT64_MAX;
 
     for (unsigned i = 0; i < j->queue_count; i++)
         for (unsigned k = 0; k < j->queues[i].class->jobs; k++) {
             const struct job *job = &j->queues[i].slots[k];
-            if (job->state == JOB_WAITING && job->at_ms > now && job->at_ms < next)
+            if (is_timed(job) && job->at_ms > now && job->at_ms < next)
                 next = job->at_ms;
         }
     if (next == UINT64_MAX)
@@ -284,7 +306,7 @@ static void wait_again(struct job *job, uint64_t delay_ms)
 
     set_state(job, JOB_WAITING);
     job->at_ms = clock_ms(j->loop->clock) + delay_ms;
-    arm_timer(j);
+    arm_timer(j, false);
 }
 
 static bool may_try_again(struct job *job)
@@ -331,14 +353,15 @@ static uint8_t take_output(struct job_queue *q)
     return i;
 }
 
-/** Return: 0; NEFIA_EIO or NEFIA_EFULL (no child available now); else negative with a reason in
- * why: it can never start. */
+/** Return: enum action_started; NEFIA_EIO or NEFIA_EFULL (no child available now); else negative with a
+ * reason in why: it can never start. */
 static int launch(struct job *job, struct text *why)
 {
     struct job_queue *q = job->queue;
     struct jobs *j = q->jobs;
     struct event event;
-    struct action_request request = {.event = &event, .attempt = job->attempt + 1u};
+    struct action_request request = {
+        .event = &event, .attempt = job->attempt + 1u, .job = job->id, .approved = job->approved};
     struct child_spec spec = {0};
 
     if (!j->hooks.rule(j->hooks.arg, job->rule, &request)) {
@@ -349,16 +372,19 @@ static int launch(struct job *job, struct text *why)
         text_str(why, "event cannot be decoded");
         return NEFIA_ESYNTAX;
     }
-    int err = q->class->start(&request, j->scratch, &spec, why);
-    if (err < 0)
-        return err == NEFIA_EIO || err == NEFIA_EFULL ? NEFIA_EINVAL : err;
-    job->timeout_ms = (uint32_t)spec.deadline_ms;
+    int started = q->class->start(&request, j->scratch, &spec, why);
+    if (started < 0)
+        return started == NEFIA_EIO || started == NEFIA_EFULL ? NEFIA_EINVAL : started;
+    wait_for_answer(job, (uint32_t)spec.deadline_ms);
+    if (started != ACTION_CHILD)
+        return started;
     job->output = take_output(q);
     spec.output = q->outputs + (size_t)job->output * JOB_OUTPUT;
     spec.output_cap = JOB_OUTPUT;
-    err = child_start(j->children, &spec, child_ended, job);
-    if (err < 0)
-        release_output(q, job);
+    int err = child_start(j->children, &spec, child_ended, job);
+    if (err >= 0)
+        return ACTION_CHILD;
+    release_output(q, job);
     return err;
 }
 
@@ -371,9 +397,15 @@ static void start_job(struct job *job)
     text_init(&why, why_buf, sizeof why_buf);
     int err = launch(job, &why);
     if (err >= 0) {
-        set_state(job, JOB_RUNNING);
-        job->attempt++;
+        static const uint8_t states[] = {
+            [ACTION_CHILD] = JOB_RUNNING, [ACTION_SENT] = JOB_SENT, [ACTION_PENDING] = JOB_PENDING};
+
+        set_state(job, (enum job_state)states[err]);
+        if (err != ACTION_PENDING)
+            job->attempt++;
         q->started++;
+        if (err != ACTION_CHILD && q->jobs->hooks.entered)
+            q->jobs->hooks.entered(q->jobs->hooks.arg, job);
         return;
     }
     if (err != NEFIA_EIO && err != NEFIA_EFULL)
@@ -408,20 +440,78 @@ static struct job *next_job(struct job_queue *q, uint64_t now)
     return best;
 }
 
+static void end_overdue(struct job_queue *q, uint64_t now)
+{
+    if (q->states[JOB_PENDING] + q->states[JOB_SENT] == 0)
+        return;
+    for (unsigned i = 0; i < q->class->jobs; i++) {
+        struct job *job = &q->slots[i];
+
+        if (!is_timed(job) || job->state == JOB_WAITING || job->at_ms == 0 || job->at_ms > now)
+            continue;
+        end_job(job, false, job->state == JOB_SENT ? "no answer from the device" : "not approved in time",
+                NULL, NULL);
+    }
+}
+
 void jobs_choose(struct jobs *j)
 {
     uint64_t now = clock_ms(j->loop->clock);
 
-    for (unsigned i = 0; i < j->queue_count; i++)
+    for (unsigned i = 0; i < j->queue_count; i++) {
+        end_overdue(&j->queues[i], now);
         for (struct job *job; (job = next_job(&j->queues[i], now)) != NULL;) {
             set_state(job, JOB_STARTING);
-            if (j->hooks.starting)
-                j->hooks.starting(j->hooks.arg, job);
+            if (j->hooks.entered)
+                j->hooks.entered(j->hooks.arg, job);
         }
+    }
+}
+
+/** The job of that id, if it is in that state. */
+static struct job *find_job(struct jobs *j, uint64_t id, enum job_state state)
+{
+    for (unsigned i = 0; i < j->queue_count; i++)
+        for (unsigned k = 0; k < j->queues[i].class->jobs; k++) {
+            struct job *job = &j->queues[i].slots[k];
+
+            if (job->state == state && job->id == id)
+                return job;
+        }
+    return NULL;
+}
+
+int jobs_approve(struct jobs *j, uint64_t id, bool yes)
+{
+    struct job *job = find_job(j, id, JOB_PENDING);
+
+    if (!job)
+        return NEFIA_ENOTFOUND;
+    if (!yes) {
+        end_job(job, false, "denied", NULL, NULL);
+        return 0;
+    }
+    set_state(job, JOB_QUEUED);
+    job->approved = true;
+    if (j->hooks.entered)
+        j->hooks.entered(j->hooks.arg, job);
+    return 0;
+}
+
+int jobs_answer(struct jobs *j, uint64_t id, const char *error)
+{
+    struct job *job = find_job(j, id, JOB_SENT);
+
+    if (!job)
+        return NEFIA_ENOTFOUND;
+    end_job(job, *error == '\0', error, NULL, NULL);
+    return 0;
 }
 
 void jobs_begin(struct jobs *j, bool recorded)
 {
+    bool freed = false;
+
     for (unsigned i = 0; i < j->queue_count; i++)
         for (unsigned k = 0; k < j->queues[i].class->jobs; k++) {
             struct job *job = &j->queues[i].slots[k];
@@ -432,8 +522,10 @@ void jobs_begin(struct jobs *j, bool recorded)
                 start_job(job);
             else
                 set_state(job, JOB_QUEUED);
+            /* It has left its child to another job. */
+            freed |= recorded && job->state != JOB_RUNNING && job->state != JOB_WAITING;
         }
-    arm_timer(j);
+    arm_timer(j, freed);
 }
 
 const struct job *jobs_next(const struct jobs *j, uint64_t after)
@@ -462,7 +554,7 @@ static void rebind_job(struct job *job, uint16_t rule)
     job->rule = gone ? JOB_NO_RULE : rule;
     if (!gone)
         job->lane = lane_of(request.action, rule);
-    else if (job->state < JOB_STARTING)
+    else if (job->state < JOB_SENT)
         end_job(job, false, "rule removed", NULL, NULL);
 }
 
@@ -482,7 +574,7 @@ unsigned jobs_left(const struct jobs *j)
     unsigned left = 0;
 
     for (unsigned i = 0; i < j->queue_count; i++)
-        left += job_queue_used(&j->queues[i]);
+        left += job_queue_used(&j->queues[i]) - j->queues[i].states[JOB_PENDING] - j->queues[i].states[JOB_SENT];
     return left;
 }
 

@@ -72,31 +72,27 @@ static struct job_event event_for_jobs(const struct event *e, uint64_t id)
     };
 }
 
-/** Queue a rule's action under that id, and show it. Return: 0 or negative: it is dropped. */
+/** Queue a rule's action under order->id, and show it. Return: 0 or negative: it is dropped. */
 static int push(struct pipeline *p, unsigned index, struct job_event *e,
-                const struct recent_mark *mark, uint64_t id)
+                const struct recent_mark *mark, struct job_order *order)
 {
     const struct rule *rule = &rules_active(p->rules)->rules[index];
     const bool first = !e->stored;
-    const uint64_t row = recent_add(p->recent, mark, rule->name, action_word(&rule->action),
-                                    RECENT_PENDING, NULL);
-    int err = jobs_push(p->jobs, e,
-                        &(struct job_order){
-                            .id = id,
-                            .action = &rule->action,
-                            .rule = (uint16_t)index,
-                            .name = rule->name,
-                            .row = row,
-                        });
 
+    order->action = &rule->action;
+    order->rule = (uint16_t)index;
+    order->name = rule->name;
+    order->row = recent_add(p->recent, mark, rule->name, action_word(&rule->action),
+                            RECENT_PENDING, NULL);
+    int err = jobs_push(p->jobs, e, order);
     if (err < 0) {
-        recent_settle(p->recent, row, RECENT_FAILED,
+        recent_settle(p->recent, order->row, RECENT_FAILED,
                       err == NEFIA_EFULL ? "queue full" : err_text(err));
         return err;
     }
     if (first)
         journal_event(p->journal, e->id, e->line, e->len);
-    journal_job(p->journal, id, e->id, rule->name);
+    journal_job(p->journal, order->id, e->id, rule->name);
     return 0;
 }
 
@@ -119,7 +115,7 @@ static void act(struct pipeline *p, unsigned index, const struct event *e, struc
                    "may have acted before: not run again");
         return;
     }
-    if (push(p, index, kept, mark, ++p->journal->last_id) < 0) {
+    if (push(p, index, kept, mark, &(struct job_order){.id = ++p->journal->last_id}) < 0) {
         tell_overflow(p, rule);
         return;
     }
@@ -553,11 +549,23 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
         p->room(p->arg);
 }
 
-static void hook_starting(void *arg, const struct job *job)
+/** Jobs about to start or waiting for a retry count as started. */
+static enum journal_job_state recorded_state(const struct job *job)
+{
+    if (job->state == JOB_PENDING)
+        return JOURNAL_PENDING;
+    if (job->state == JOB_SENT)
+        return JOURNAL_SENT;
+    if (job->state >= JOB_STARTING || job->attempt > 0)
+        return JOURNAL_STARTED;
+    return job->approved ? JOURNAL_APPROVED : JOURNAL_QUEUED;
+}
+
+static void hook_entered(void *arg, const struct job *job)
 {
     const struct pipeline *p = arg;
 
-    journal_start(p->journal, job->id);
+    journal_state(p->journal, job->id, recorded_state(job), job->timeout_ms);
 }
 
 static void hook_ready(void *arg)
@@ -569,7 +577,7 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
 {
     return (struct job_hooks){.rule = hook_rule,
                               .settled = hook_settled,
-                              .starting = hook_starting,
+                              .entered = hook_entered,
                               .ready = hook_ready,
                               .decode = hook_decode,
                               .arg = p};
@@ -587,9 +595,8 @@ static void hook_copy(void *arg)
             journal_event(p->journal, job->event, jobs_line(p->jobs, job), job->len);
         event = job->event;
         journal_job(p->journal, job->id, job->event, job->name);
-        /* Jobs about to start or waiting for a retry count as started. */
-        if (job->state >= JOB_STARTING || job->attempt > 0)
-            journal_start(p->journal, job->id);
+        if (recorded_state(job) != JOURNAL_QUEUED)
+            hook_entered(p, job);
     }
     for (unsigned i = 0; i < PIPELINE_REPORTS; i++)
         if (p->reports[i].count > 0)
@@ -630,8 +637,9 @@ static const char *event_name(struct text *t, const struct event *e)
 }
 
 /** Handle an action that was unfinished when the hub stopped. */
-static void resume(struct pipeline *p, struct event *e, unsigned index, uint64_t id, bool begun)
+static void resume(struct pipeline *p, struct event *e, unsigned index, const struct journal_job *job)
 {
+    const bool begun = job->state == JOURNAL_STARTED;
     struct resumed *last = &p->resumed;
     const struct rule *rule = &rules_active(p->rules)->rules[index];
     const char *word = action_word(&rule->action);
@@ -648,13 +656,20 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, uint64_t
                         "; not run again (idempotent: true would)"));
         return;
     }
-    push(p, index, &last->event, &last->mark, id);
+    push(p, index, &last->event, &last->mark,
+         &(struct job_order){
+             .id = job->id,
+             .state = job->state == JOURNAL_PENDING ? JOB_PENDING
+                      : job->state == JOURNAL_SENT  ? JOB_SENT
+                                                    : JOB_QUEUED,
+             .approved = job->state == JOURNAL_APPROVED,
+             .timeout_ms = job->timeout_ms,
+         });
     LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
              begun ? " run again" : " resumed", " after the restart");
 }
 
-static void hook_job(void *arg, uint64_t id, uint64_t event, struct slice rule, const char *line,
-                     size_t len, bool begun)
+static void hook_job(void *arg, const struct journal_job *job, const char *line, size_t len)
 {
     struct pipeline *p = arg;
     char name[RECENT_RULE_MAX + 1];
@@ -662,20 +677,20 @@ static void hook_job(void *arg, uint64_t id, uint64_t event, struct slice rule, 
     struct event e;
 
     text_init(&t, name, sizeof name);
-    text_bytes(&t, rule.ptr, rule.len);
+    text_bytes(&t, job->rule.ptr, job->rule.len);
     int index = rules_find(p->rules, name);
     if (index < 0 || pipeline_decode(p, line, len, &e, NULL) < 0) {
         p->unfinished++;
-        LOG_WARN("rule ", name, ": its action ", begun ? "was running" : "was queued",
-                 " when the hub stopped, and ",
+        LOG_WARN("rule ", name, ": its action ",
+                 job->state == JOURNAL_QUEUED ? "was queued" : "was running", " when the hub stopped, and ",
                  index < 0 ? "the rule no longer exists" : "its event in the journal is damaged");
         return;
     }
     p->now_s = clock_unix(p->clock);
-    if (p->resumed.event.id != event)
-        p->resumed = (struct resumed){event_for_jobs(&e, event), recent_put(p->recent, &e, p->now_s)};
+    if (p->resumed.event.id != job->event)
+        p->resumed = (struct resumed){event_for_jobs(&e, job->event), recent_put(p->recent, &e, p->now_s)};
     p->resumed.event.line = e.line.ptr;
-    resume(p, &e, (unsigned)index, id, begun);
+    resume(p, &e, (unsigned)index, job);
 }
 
 struct journal_hooks pipeline_journal_hooks(struct pipeline *p)

@@ -97,8 +97,9 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
     for (unsigned i = 0; i < jobs->queue_count; i++) {
         const struct job_queue *q = &jobs->queues[i];
         json_object(w, q->class->name);
-        json_put_u64(w, "waiting", job_queue_used(q) - job_queue_running(q));
-        json_put_u64(w, "running", job_queue_running(q));
+        for (int s = JOB_FREE + 1; s < JOB_STATES; s++)
+            if (s != JOB_STARTING) /* only inside a turn */
+                json_put_u64(w, job_state_text((enum job_state)s), q->states[s]);
         json_put_u64(w, "done", q->done);
         json_put_u64(w, "failed", q->failed);
         json_put_u64(w, "retried", q->retried);

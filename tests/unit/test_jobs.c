@@ -303,7 +303,7 @@ TEST(hosts_with_the_fewest_running_begin_first)
 static char chosen_buf[64];
 static struct text chosen;
 
-static void hook_starting(void *arg, const struct job *job)
+static void hook_entered(void *arg, const struct job *job)
 {
     (void)arg;
     text_u64(&chosen, job->row);
@@ -315,7 +315,7 @@ TEST(what_could_not_be_recorded_does_not_begin)
 {
     setup();
     text_init(&chosen, chosen_buf, sizeof chosen_buf);
-    jobs.hooks.starting = hook_starting;
+    jobs.hooks.entered = hook_entered;
     CHECK_INT(push(0, 1, "0"), 0);
     CHECK_INT(push(0, 2, "0"), 0);
     jobs_choose(&jobs);

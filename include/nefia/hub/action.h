@@ -73,6 +73,8 @@ struct action_request {
     const char *rule;
     const struct event *event; /* decoded; event->line holds the exact bytes */
     unsigned attempt;          /* from 1 */
+    uint64_t job;              /* its id, the same over a restart of the hub */
+    bool approved;             /* after ACTION_PENDING */
 };
 
 /** Memory in which an action prepares its child. There is only one: each child is forked before the
@@ -90,7 +92,9 @@ enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 
 /** What start has done. */
 enum action_started {
-    ACTION_CHILD, /* it has filled spec: that child is begun now, and judged when it ends */
+    ACTION_CHILD,   /* it has filled spec: that child is begun now, and judged when it ends */
+    ACTION_SENT,    /* something was sent to a device: the job waits for the answer (jobs_answer) */
+    ACTION_PENDING, /* nothing yet: the job waits for an approval (jobs_approve), and is then started again */
 };
 
 struct action_class {
@@ -108,7 +112,8 @@ struct action_class {
     int (*bind)(struct action *a, struct config *c, const struct node *n, const char *where,
                 const struct hub_settings *s);
     /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the
-     * deadline; the child may read scratch->request after the fork.
+     * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms,
+     * after which the job fails without an answer or an approval; 0: never.
      * Return: enum action_started, or negative with a reason in why: it can never start. */
     int (*start)(const struct action_request *r, struct action_scratch *scratch,
                  struct child_spec *spec, struct text *why);

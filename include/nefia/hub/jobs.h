@@ -29,12 +29,17 @@
 
 enum job_state {
     JOB_FREE,
+    JOB_PENDING,  /* waits for an approval, until at_ms (0: for ever) */
     JOB_QUEUED,
     JOB_WAITING,  /* for the next try, at at_ms */
+    JOB_SENT,     /* to a device, whose answer it waits for, until at_ms */
     JOB_STARTING, /* chosen; not begun before that is recorded */
     JOB_RUNNING,
     JOB_STATES,
 };
+
+/** "pending_approval", "queued", "retrying", "sent_to_device", "starting", "running"; of JOB_FREE "free". */
+const char *job_state_text(enum job_state s);
 
 struct job_queue;
 
@@ -43,12 +48,13 @@ struct job {
     uint8_t state;   /* enum job_state */
     uint8_t attempt; /* number of starts */
     uint8_t output;  /* index of its output buffer while it runs */
+    bool approved;
     uint16_t rule;   /* index in the active set; JOB_NO_RULE: removed by a reload while it ran */
     uint16_t lane;
     uint16_t first_block;
     uint32_t host; /* hash of its event's host_id */
     uint32_t len;  /* of the event's line */
-    uint32_t timeout_ms;
+    uint32_t timeout_ms; /* of the child, of the answer or of the approval */
     uint64_t id, event; /* its own, and its event's; both count up */
     uint64_t row;       /* row of the recent events that gets the outcome, if it is still there */
     uint64_t at_ms;
@@ -93,8 +99,9 @@ struct job_hooks {
     /** The job has finally ended; error is "" on success. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);
-    /** The job is about to start: to be recorded before jobs_begin. May be null. */
-    void (*starting)(void *arg, const struct job *job);
+    /** The job's state has changed in a way that is to be recorded: JOB_STARTING, before jobs_begin;
+     * JOB_PENDING or JOB_SENT, in jobs_begin; JOB_QUEUED, by jobs_approve. May be null. */
+    void (*entered)(void *arg, const struct job *job);
     /** Jobs may be started: a child ended, or a retry is due. Calls jobs_choose and jobs_begin. */
     void (*ready)(void *arg);
     /** For `rule`: decode an event of the hub again, into out (tokens and scratch are the owner's).
@@ -134,6 +141,10 @@ struct job_order {
     uint16_t rule;    /* index in the active set */
     const char *name; /* the rule's */
     uint64_t row;
+    /* After a restart: JOB_PENDING or JOB_SENT, with its timeout_ms; else JOB_QUEUED, maybe approved. */
+    uint8_t state;
+    bool approved;
+    uint32_t timeout_ms;
 };
 
 void jobs_init(struct jobs *j, struct loop *loop, struct children *children,
@@ -160,17 +171,24 @@ bool jobs_have_room(struct jobs *j, const struct job_event *e, const struct acti
 const struct job *jobs_next(const struct jobs *j, uint64_t after);
 /** The line of its event, job->len bytes; valid until another call here. */
 const char *jobs_line(struct jobs *j, const struct job *job);
-/** Choose as many jobs as there are free children; `starting` is called for each. */
+/** End those that have waited too long, then choose as many jobs as there are free children; `entered` is
+ * called for each. */
 void jobs_choose(struct jobs *j);
 /** Begin the chosen ones, or put them back if recording them failed. May call `decode` and, if a job
  * cannot begin at all, `settled`. */
 void jobs_begin(struct jobs *j, bool recorded);
+/** Somebody has decided on a job that is pending: it is queued, or ends as denied.
+ * Return: 0; NEFIA_ENOTFOUND: no such job is pending. The owner ends its turn. */
+int jobs_approve(struct jobs *j, uint64_t id, bool yes);
+/** The device's answer to a job that was sent to it: it ends; error is "" if it was done.
+ * Return: 0; NEFIA_ENOTFOUND: no such job waits for an answer. The owner ends its turn. */
+int jobs_answer(struct jobs *j, uint64_t id, const char *error);
 /** After a reload. rule_now maps an old index to the new one, or JOB_NO_RULE; jobs that have not
  * started and lost their rule end with "rule removed". */
 void jobs_rebind(struct jobs *j, uint16_t (*rule_now)(void *arg, uint16_t rule), void *arg);
-/** On SIGTERM: cancel jobs waiting for a retry; queued ones still run. Return: number of jobs
- * left. */
+/** On SIGTERM: cancel jobs waiting for a retry; queued ones still run. Return: as jobs_left. */
 unsigned jobs_drain(struct jobs *j);
+/** Jobs that will end by themselves: not those that wait for somebody. */
 unsigned jobs_left(const struct jobs *j);
 
 #endif
