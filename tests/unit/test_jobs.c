@@ -40,9 +40,20 @@ static int run_child(void *arg)
     return c == 'a' ? 99 : c - '0';
 }
 
+static uint64_t sent_job;
+
 static int start(const struct action_request *r, struct action_scratch *s,
                  struct child_spec *spec, struct text *why)
 {
+    if (r->event->line.ptr[0] == 'p' && !r->approved) {
+        spec->deadline_ms = 60000;
+        return ACTION_PENDING;
+    }
+    if (r->event->line.ptr[0] == 'p' || r->event->line.ptr[0] == 's') {
+        sent_job = r->job;
+        spec->deadline_ms = 5000;
+        return ACTION_SENT;
+    }
     if (r->event->line.ptr[0] == 'x') {
         text_str(why, "cannot be prepared");
         return NEFIA_EINVAL;
@@ -511,7 +522,167 @@ TEST(draining_cancels_retries)
     CHECK_STR(settled_buf, "1:cancelled: stopping 2:ok ");
 }
 
-TEST_MAIN(a_job_runs_and_is_settled, lines_of_any_length_are_stored_complete,
+/** States as they are to be recorded: "id:state ". */
+static void note_state(void *arg, const struct job *job)
+{
+    (void)arg;
+    text_u64(&chosen, job->row);
+    text_char(&chosen, ':');
+    text_str(&chosen, job_state_text((enum job_state)job->state));
+    text_char(&chosen, ' ');
+}
+
+static void note_states(void)
+{
+    static char buf[256];
+
+    text_init(&chosen, buf, sizeof buf);
+    jobs.hooks.entered = note_state;
+}
+
+static unsigned in_state(enum job_state s)
+{
+    return jobs.queues[0].states[s];
+}
+
+TEST(a_job_waits_for_an_approval)
+{
+    setup();
+    note_states();
+    CHECK_INT(push(0, 1, "p"), 0);
+    const uint64_t id = last_id;
+    CHECK_INT(jobs_approve(&jobs, id, true), NEFIA_ENOTFOUND);
+    go();
+    CHECK_STR(chosen.buf, "1:starting 1:pending_approval ");
+    CHECK_INT(in_state(JOB_PENDING), 1);
+    CHECK_INT(jobs_left(&jobs), 0); /* it does not end by itself */
+    CHECK_INT(jobs_answer(&jobs, id, ""), NEFIA_ENOTFOUND);
+    CHECK_INT(jobs_approve(&jobs, id + 1, true), NEFIA_ENOTFOUND);
+    CHECK_INT(jobs_approve(&jobs, id, true), 0);
+    go();
+    CHECK_STR(chosen.buf, "1:starting 1:pending_approval 1:queued 1:starting 1:sent_to_device ");
+    CHECK_INT(sent_job, id);
+    CHECK_INT(jobs_approve(&jobs, id, true), NEFIA_ENOTFOUND);
+    CHECK_INT(jobs_answer(&jobs, id, ""), 0);
+    CHECK_STR(settled_buf, "1:ok ");
+    CHECK_INT(in_state(JOB_FREE), SLOTS);
+    CHECK_INT(jobs.blocks_free, BLOCKS);
+}
+
+TEST(nobody_waits_for_ever)
+{
+    setup();
+    CHECK_INT(push(0, 1, "p"), 0);
+    CHECK_INT(push(0, 2, "s"), 0);
+    CHECK_INT(push(1, 3, "p"), 0);
+    const uint64_t third = last_id;
+    CHECK_INT(push(1, 4, "s"), 0);
+    go();
+    CHECK_INT(in_state(JOB_PENDING), 2);
+    CHECK_INT(in_state(JOB_SENT), 2);
+    CHECK_INT(jobs_approve(&jobs, third, false), 0);
+    CHECK_INT(jobs_answer(&jobs, last_id, "the device refuses"), 0);
+    CHECK_STR(settled_buf, "3:denied 4:the device refuses ");
+    go();
+    fake.now_ms += 4999;
+    loop_turn(&loop, 0);
+    CHECK_INT(in_state(JOB_SENT), 1);
+    fake.now_ms += 1;
+    loop_turn(&loop, 0);
+    CHECK_STR(settled_buf, "3:denied 4:the device refuses 2:no answer from the device ");
+    fake.now_ms += 55000;
+    loop_turn(&loop, 0);
+    CHECK_STR(settled_buf, "3:denied 4:the device refuses 2:no answer from the device 1:not approved in time ");
+    CHECK_INT(in_state(JOB_FREE), SLOTS);
+}
+
+/** Those that need no child leave theirs to others, without another event. */
+TEST(all_begin_though_none_runs)
+{
+    setup();
+    jobs.queues[0].limit = 1;
+    for (uint64_t i = 1; i <= 3; i++)
+        CHECK_INT(push(0, i, i == 2 ? "x" : "s"), 0);
+    go();
+    CHECK_INT(in_state(JOB_SENT), 1);
+    loop_turn(&loop, 0);
+    loop_turn(&loop, 0);
+    CHECK_INT(in_state(JOB_SENT), 2);
+    CHECK_STR(settled_buf, "2:cannot be prepared ");
+    CHECK(timer_active(&jobs.timer)); /* for the answers */
+}
+
+TEST(a_reload_ends_what_waits_for_an_approval_not_what_was_sent)
+{
+    setup();
+    CHECK_INT(push(1, 1, "p"), 0);
+    CHECK_INT(push(1, 2, "s"), 0);
+    go();
+    jobs_rebind(&jobs, swap_rules, NULL);
+    CHECK_STR(settled_buf, "1:rule removed ");
+    CHECK_INT(jobs_answer(&jobs, last_id, "late"), 0);
+    CHECK_STR(settled_buf, "1:rule removed 2:late ");
+}
+
+TEST(an_event_is_stored_once)
+{
+    static char line[5 * sizeof blocks[0].bytes];
+    struct job_event e = {.id = 1000, .host = WEB, .line = line, .len = sizeof line};
+
+    setup();
+    memset(line, '0', sizeof line);
+    CHECK_INT(push_for(&e, 0, 1), 0);
+    CHECK_INT(push_for(&e, 1, 2), 0);
+    CHECK_INT(jobs.blocks_free, BLOCKS - 5);
+    const struct job *first = jobs_next(&jobs, 0), *second = jobs_next(&jobs, first->id);
+    CHECK_INT(first->event, second->event);
+    CHECK(jobs_next(&jobs, second->id) == NULL);
+    CHECK_MEM(jobs_line(&jobs, second), line, sizeof line);
+    jobs.queues[0].limit = 1;
+    go();
+    wait_for(1);
+    CHECK_INT(jobs.blocks_free, BLOCKS - 5); /* one still needs it */
+    wait_for(0);
+    CHECK_INT(jobs.blocks_free, BLOCKS);
+}
+
+/** It may use half of the memory for events, or as much as one event needs. */
+TEST(one_host_leaves_memory_to_others)
+{
+    static char line[20 * sizeof blocks[0].bytes];
+
+    setup();
+    memset(line, '0', sizeof line);
+    CHECK_INT(push_long(WEB, 1, line, sizeof line), 0);
+    CHECK_INT(push_long(WEB, 1, line, sizeof line), NEFIA_EFULL); /* 40 of 64 */
+    CHECK_INT(push_long(WEB, 1, line, sizeof line / 2), 0);
+    CHECK_INT(push_long(MAIL, 2, line, sizeof line), 0);
+    CHECK_INT(jobs.queues[0].overflowed, 1);
+    go();
+    wait_for(0);
+    CHECK_INT(jobs.blocks_free, BLOCKS);
+}
+
+/** A host that floods a rule with commands that hang takes half of the rule's children. */
+TEST(another_hosts_job_begins_at_once)
+{
+    setup();
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(push(0, 1, "h"), 0);
+    CHECK_INT(push(0, 1, "h"), NEFIA_EFULL);
+    go();
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 2);
+    CHECK_INT(push_of(MAIL, 0, 2, "0"), 0);
+    go();
+    wait_for(3);
+    CHECK_STR(settled_buf, "2:ok ");
+    children_kill_all(&children);
+}
+
+TEST_MAIN(a_job_waits_for_an_approval, nobody_waits_for_ever, all_begin_though_none_runs,
+          a_reload_ends_what_waits_for_an_approval_not_what_was_sent, an_event_is_stored_once,
+          one_host_leaves_memory_to_others, another_hosts_job_begins_at_once,
+          a_job_runs_and_is_settled, lines_of_any_length_are_stored_complete,
           one_lane_leaves_room_for_the_others, one_host_leaves_room_for_the_others_of_a_lane,
           of_one_host_the_oldest_begins_first, hosts_with_the_fewest_running_begin_first,
           what_could_not_be_recorded_does_not_begin, room_is_asked_for_all_actions_of_an_event,
