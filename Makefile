@@ -185,17 +185,21 @@ beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/session.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
+beacon-$(CONFIG_BEACON_WATCHES) += src/beacon/sensor_watch.c
+beacon-$(CONFIG_BEACON_FOLLOWS) += src/beacon/sensor_follow.c
+hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c
 OPTIONAL := src/config/yaml.c src/json/fast.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c \
-            src/beacon/resolve.c src/beacon/session.c src/hub/journal.c src/hub/journal_none.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
+            src/beacon/resolve.c src/beacon/sensor_watch.c src/beacon/sensor_follow.c src/beacon/session.c src/hub/devices.c \
+            src/hub/journal.c src/hub/journal_none.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
-common-src := $(foreach m,base sys json config crypto net event link control,$(call module_src,$(m)))
+common-src := $(foreach m,base sys json config crypto net event link guard control,$(call module_src,$(m)))
 beacon-src := $(call module_src,beacon) $(SENSORS:%=src/beacon/sensors/%.c)
-hub-src    := $(foreach m,guard hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src/hub/actions/%.c)
+hub-src    := $(foreach m,hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src/hub/actions/%.c)
 lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))
 
 # What is linked changes when a source goes, too.

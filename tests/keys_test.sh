@@ -148,6 +148,13 @@ says "a missing key file: its path" "hosts\[0\].key_file: .*$dir/none.key" err
 sed "s|host_id: bound|host_id: own|" "$dir/shared.yaml" >"$dir/twice.yaml"
 expect "a host with two keys" 2 "$nefia" reactor check -c "$dir/twice.yaml"
 says "a host with two keys: the remedy" 'already the host of an earlier item' err
+sed 's|  hosts:|  keys:|; s|key_file: \([^}]*own\.key\)|file: \1|; s|key_file: \([^}]*bound\.key\)|file: \1|; s|key_file: \([^}]*old\.key\)|file: \1|; s|, plain: true||' \
+    "$dir/shared.yaml" >"$dir/keys.yaml"
+expect "the old name of hosts" 0 "$nefia" reactor check -c "$dir/keys.yaml"
+says "the old name of hosts: a notice" 'reactor.keys: this is the old name of .hosts.' err
+sed '$a\  hosts: [{host_id: another}]' "$dir/keys.yaml" >"$dir/bothnames.yaml"
+expect "both names" 2 "$nefia" reactor check -c "$dir/bothnames.yaml"
+says "both names: the remedy" 'reactor.keys: .*given too; move its items there' err
 
 # ---- keys and hosts ----------------------------------------------------------------------------------------------
 start_hub shared
@@ -295,6 +302,28 @@ result "only keys of hosts: nothing came twice" $?
 expect "a foreign sender understands it, too" 0 python3 tests/fake/linked.py "$port" "$dir/only.key" only key.rec 3 "$dir/record"
 says "a foreign sender: all responses are signed with the host's key" '^3 0 open$' out
 
+# ---- the table of devices ----------------------------------------------------------------------------------------------
+sed 's|host_id: turns,|host_id: turns, role: gateway, labels: {site: north, rack: 12},|; $a\    - {host_id: silent}' "$dir/hosts.yaml" >"$dir/devices.yaml"
+reload_hub devices
+expect "reactor hosts" 0 "$nefia" reactor hosts -c "$dir/hub.yaml"
+says "a device that is connected, as seen before the reload" \
+    '^  turns  *gateway  *site=north, rack=12  *link  *yes from 127\.0\.0\.1:[0-9]*  *20..-..-.. ..:.., [0-9a-z]* ago$' out
+says "one that was" '^  only  *-  *-  *link  *no  *20..-..-.. ..:.., [0-9a-z]* ago$' out
+says "one that was never seen" '^  silent  *-  *-  *-  *no  *-$' out
+says "and how many have no item" '^without an item in reactor.hosts: 0 known, 0 connected$' out
+"$nefia" reactor hosts --json -c "$dir/hub.yaml" >"$dir/hosts.json"
+"$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/status.json"
+python3 - "$dir" <<'PYTHON'
+import json, sys
+hosts, status = (json.load(open(f"{sys.argv[1]}/{name}.json"))["hosts"] for name in ("hosts", "status"))
+turns, only, silent = hosts
+assert turns["labels"] == {"site": "north", "rack": "12"} and turns["connected"] and turns["delivery"] == "link"
+assert not only["connected"] and only["address"] is None and only["silent_ms"] >= 0
+assert silent["last_seen"] is None and silent["silent_ms"] is None and silent["labels"] == {} and silent["role"] is None
+assert [h["host"] for h in status] == ["turns", "only", "silent"] and status[0]["labels"] == turns["labels"]
+PYTHON
+result "the same as JSON, and in the status" $?
+
 # ---- replay ----------------------------------------------------------------------------------------------------------
 within hub_says "c['actions']['exec']['queued'] + c['actions']['exec']['running'] == 0"
 [ "$(lines '^only key.rec$' acted)" = 3 ]
@@ -341,8 +370,9 @@ reload_hub exempt
 takes "reactor.plain_hosts: pinned, and taken nevertheless" free exempt shared
 
 # ---- no key shows ----------------------------------------------------------------------------------------------------
-"$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/shown"
-"$nefia" reactor events --json -c "$dir/hub.yaml" >>"$dir/shown"
+for shown in status events hosts; do
+    "$nefia" reactor "$shown" --json -c "$dir/hub.yaml"
+done >"$dir/shown"
 "$beacon" status --json -c "$dir/nefia.yaml" >>"$dir/shown"
 for key in "$dir"/*.key; do
     grep -aqF -e "$(cat "$key")" "$dir/hub.log" "$dir/beacon.log" "$dir/shown" "/proc/$hub_pid/cmdline" "/proc/$hub_pid/environ" \

@@ -118,6 +118,36 @@ says "check: what it has" 'good: OK; listens on .*, 3 rules, 0 webhooks, signed'
 says "check: exec on the host is reported as not in this build" 'notice: rule "later".*not in this build' err
 says "check: a playbook, too" 'notice: rule "book".*not in this build' err
 
+# ---- patterns and reloads ----
+# patterns FILE TEXT COUNT: each of which takes memory.
+patterns() {
+    {
+        echo "  listen_address: 127.0.0.1"
+        echo "  peers: [127.0.0.1]"
+        echo "  rules:"
+        i=0
+        while [ "$i" -lt "$3" ]; do
+            echo "    - {name: r$i, event_pattern: '$2${i}[0-9]$', action: {type: exec, command: 'true', target: hub}}"
+            i=$((i + 1))
+        done
+    } | config "$1"
+}
+patterns large a 140
+patterns small a 20
+expect "check: few patterns" 0 "$nefia" reactor check -c "$dir/small"
+! grep -q 'reload' "$dir/err"
+result "check: a reload of them fits" $?
+expect "check: many patterns" 0 "$nefia" reactor check -c "$dir/large"
+says "check: a reload that changes them does not fit" 'notice: its patterns use [0-9]* of [0-9]* KiB (CONFIG_HUB_HEAP_KB) and 140 of [0-9]* places .*: a reload that changes most of them does not fit' err
+start_hub large
+kill -HUP "$hub_pid"
+expect_within "reload: the same patterns are shared" logged 'reloaded: .* 140 rules'
+patterns large b 140
+kill -HUP "$hub_pid"
+expect_within "reload: others do not fit" logged 'reload: no room for new patterns beside those in force; if .nefia reactor check. accepts the file, a restart fits'
+expect "check: accepts them" 0 "$nefia" reactor check -c "$dir/large"
+stop_hub
+
 config bad <<END
   hmac_key_file: $dir/key
   peers: [10.0.0.1/24]
@@ -506,6 +536,7 @@ conf=few
 config few <<END
   peers: [127.0.0.1]
   max_connections_per_peer: 0
+  reserved_connections: 0
   rules:
     - {name: run, event_pattern: '^run$', action: {type: exec, command: 'echo >>$dir/few.done', target: hub}}
 END

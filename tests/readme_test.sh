@@ -27,7 +27,7 @@ documented()
 
 # Without tests, what these blocks say would be nobody's word.
 documented "every block is run, checked, or says why not" \
-    fences once pair door send sensor-kconfig sensor-c sensor-yaml action-kconfig action-c action-yaml
+    fences once pair door send sensor-kconfig sensor-c sensor-yaml battery-kconfig battery-c battery-yaml action-kconfig action-c action-yaml
 
 # ---- configurations ----
 umask 077
@@ -112,14 +112,25 @@ block sensor-kconfig >>"$copy/src/beacon/sensors/Kconfig"
 block sensor-c >"$copy/src/beacon/sensors/load.c"
 {
     echo
+    block battery-kconfig
+} >>"$copy/src/beacon/sensors/Kconfig"
+block battery-c >"$copy/src/beacon/sensors/battery.c"
+{
+    echo
     block action-kconfig
 } >>"$copy/src/hub/actions/Kconfig"
 block action-c >"$copy/src/hub/actions/append.c"
-expect "the sensor and the action build" 0 make -C "$copy" "-j$(nproc)" BOARD=host
+expect "the sensors and the action build" 0 make -C "$copy" "-j$(nproc)" BOARD=host
 
 block sensor-yaml >"$dir/load.yaml"
 expect "the sensor runs" 0 "$copy/out/host/nefia-beacon" once -c "$dir/load.yaml"
 says "its event is sent" '"type":"load.average","source":"load-beacon"' out
+block battery-yaml | sed "s|/sys/class/power_supply/BAT0|$dir|" >"$dir/battery.yaml"
+expect "a battery that is not there" 1 "$copy/out/host/nefia-beacon" once -c "$dir/battery.yaml"
+says "is not measured" "^battery: not measured: $dir/capacity: No such file" err
+echo 15 >"$dir/capacity"
+expect "one that is" 0 "$copy/out/host/nefia-beacon" once -c "$dir/battery.yaml"
+says "is low" '"type":"battery.low".*"severity":"warning","data":{"charge":15}' out
 
 kill "$hub_pid"
 wait "$hub_pid"

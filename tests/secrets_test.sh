@@ -113,6 +113,10 @@ says "a backspace: the remedy" 'typed.yaml:7: reactor.rules\[0\].event_pattern: 
 says "a line break: the remedy" 'typed.yaml:8: host_id: .*line of its key' err
 echo 'policy: {mode: enforce}' >"$dir/policy.yaml"
 expect "a policy that would not be enforced" 2 "$beacon" check -c "$dir/policy.yaml"
-says "a policy that would not be enforced: why" 'policy.yaml:1: policy: not in this build' err
+says "a policy that would not be enforced: why" 'policy.yaml:1: policy: mode: this build cannot enforce a policy' err
+expect "a policy that would not be enforced, at the hub" 2 "$nefia" reactor run -c "$dir/policy.yaml"
+says "a policy that would not be enforced, at the hub: why" 'policy.yaml:1: policy: mode: this build cannot enforce a policy' err
+printf 'policy: {mode: off}\nreactor: {peers: [127.0.0.1]}\n' >"$dir/off.yaml"
+expect "a policy that restricts nothing" 0 "$nefia" reactor check -c "$dir/off.yaml"
 
 finish

@@ -37,10 +37,10 @@ const struct show_section beacon_status_sections[] = {
                 "NAME  |{name}\n"
                 "INTERVAL  |{~interval_ms}\n"
                 "LAST RUN  |[{~last_run_ms_ago} ago]\n"
-                "RESULT  |{result}\n"
                 "RUNS  |{runs}\n"
                 "FAILED  |{failures}\n"
-                "EVENTS|{events}\n",
+                "EVENTS  |{events}\n"
+                "RESULT|{result}[: {reason}]\n",
      .open = ",\"sensors\":["},
     {.open = "]}\n"},
 };

@@ -25,13 +25,13 @@ enum {
     BOOT_RANDOM_BITS = 33,
     BOOT_COUNT_MASK = (1 << 20) - 1,
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
-    WATCHES = CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS,
     /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
-     * successor; the pipes of children. */
+     * successor; the pipes of children; what sensors wait for. */
     DESCRIPTORS = 3 + 4 + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
-                  (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0),
+                  (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
+                  CONFIG_BEACON_SENSOR_WATCHES,
     DESCRIPTORS_SURE = 8, /* as many nobody denies a daemon */
 };
 
@@ -83,7 +83,7 @@ static void wire_pipeline(struct beacon *b)
 
 void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message))
 {
-    loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, WATCHES);
+    loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, BEACON_WATCHED);
     b->started_ms = clock_ms(&clock_system);
     b->path = path;
     for (unsigned i = 0; i < ARRAY_SIZE(b->arenas); i++)
@@ -98,10 +98,14 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     sensor_runner_init(&b->sensor_runner, &b->pipeline, &b->children, &b->conditions, pool_emitters,
                    pool_sensor_states, pool_child_output);
     b->sensor_runner.random_below = random_below;
-    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_uplink_line);
+    if (IS_ENABLED(CONFIG_BEACON_WATCHES))
+        b->sensor_runner.watches = pool_sensor_watches;
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
+        b->sensor_runner.followed = pool_followed;
+    uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_delivery_line);
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
-        b->uplink.random = random_bytes;
+        b->uplink.delivery.random = random_bytes;
     b->uplink.on_delivered = events_delivered;
     b->uplink.on_wait = uplink_waits;
     if (IS_ENABLED(CONFIG_BEACON_RESOLVE))
@@ -169,11 +173,11 @@ static void limit_file(struct spool_file *f, const struct beacon_settings *s)
 /** Does a connection with the running settings serve the loaded ones? */
 static bool same_session(const struct beacon *b, const struct beacon_settings *s)
 {
-    const struct uplink *u = &b->uplink;
+    const struct delivery *d = &b->uplink.delivery;
 
     return same_key(&b->key, &b->next_key) &&
            (!IS_ENABLED(CONFIG_BEACON_ACK) ||
-            (u->host_id && str_eq(u->host_id, s->host_id) && u->require_ack == s->require_ack));
+            (d->host_id && str_eq(d->host_id, s->host_id) && d->require_ack == s->require_ack));
 }
 
 /** Activate the loaded settings. */
@@ -190,8 +194,8 @@ static void apply(struct beacon *b)
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         limit_file(b->pipeline.flash, s);
     if (IS_ENABLED(CONFIG_BEACON_ACK)) {
-        b->uplink.host_id = s->host_id;
-        b->uplink.require_ack = s->require_ack;
+        b->uplink.delivery.host_id = s->host_id;
+        b->uplink.delivery.require_ack = s->require_ack;
     }
     b->key = b->next_key;
     mac_key_wipe(&b->next_key);
@@ -228,7 +232,7 @@ static void reload(struct beacon *b)
         b->failed_reloads++;
         mac_key_wipe(&b->next_key);
         config_drop(&b->config);
-        LOG_ERROR("reload failed; the running configuration stays in force");
+        LOG_ERROR("reload failed" REMEDY("; the running configuration stays in force"));
         return;
     }
     if (IS_ENABLED(CONFIG_PRIVILEGES) &&
@@ -265,7 +269,7 @@ static int restrict_self(struct beacon *b, const struct privileges_needs *needs,
         return 0;
     int err = privileges_drop(&beacon_loaded(b)->user, needs, why);
     if (err == 0 && IS_ENABLED(CONFIG_SECCOMP))
-        b->seccomp = CONFIG_BEACON_CHILDREN > 0 ? seccomp_commands() : seccomp_strict();
+        b->seccomp = IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) ? seccomp_commands() : seccomp_strict();
     return err;
 }
 
@@ -487,7 +491,11 @@ static void run_one(struct beacon *b, struct emitter *e)
         loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
     CLI_ERR(e->class->name, sensor_is_list(e->class) ? " " : "",
             sensor_is_list(e->class) ? e->common->name : "", ": ",
-            e->result == INSTANCE_FAILED ? "failed, " : "", e->events ? DEC(e->events) : "no",
+            e->result == INSTANCE_FAILED         ? "failed: "
+            : e->result == INSTANCE_NOT_MEASURED ? "not measured: "
+                                                 : "",
+            e->why, e->why[0] ? ", " : "",
+            e->events ? DEC(e->events) : "no",
             e->events == 1 ? " event\n" : " events\n");
 }
 

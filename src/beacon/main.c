@@ -87,7 +87,7 @@ static int emit(const struct cli_args *a)
 {
     const char *path = control_socket(a);
 
-    return path ? beacon_ask_emit(path, a, pool_uplink_line, sizeof pool_uplink_line, pool_work)
+    return path ? beacon_ask_emit(path, a, pool_delivery_line, sizeof pool_delivery_line, pool_work)
                 : CLI_WRONG;
 }
 

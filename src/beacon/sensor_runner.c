@@ -10,6 +10,7 @@
 enum {
     FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
     RETRY_MS = 5 * 1000,      /* when all command slots are in use */
+    TOGETHER_MS = 250,        /* sensors due within this time run in one wake-up */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -123,6 +124,20 @@ static void check_name(struct sensor_runner *in, struct config *c, const struct 
                          "\"", NULL);
 }
 
+/** Do the pools that sensors share have room for one more of this class? */
+static void check_needs(struct instance_set *set, struct config *c, const struct sensor_class *class,
+                        const struct node *n, const char *where)
+{
+    set->watches += class->watches;
+    set->follows += class->follows;
+    if (IS_ENABLED(CONFIG_BEACON_WATCHES) && set->watches > CONFIG_BEACON_SENSOR_WATCHES)
+        config_error(c, n, where, "no descriptors left for this sensor",
+                     HINT(" (CONFIG_BEACON_SENSOR_WATCHES)"), NULL);
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && set->follows > CONFIG_BEACON_FOLLOWED)
+        config_error(c, n, where, "too many commands to follow",
+                     HINT(" (CONFIG_BEACON_FOLLOWED)"), NULL);
+}
+
 static void load_one(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
                      const struct node *n, const char *where)
 {
@@ -141,6 +156,8 @@ static void load_one(struct sensor_runner *in, struct config *c, const struct se
     if (c->errors != errors || !e->common->enabled)
         return;
     struct instance_set *set = &in->sets[!in->current];
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
+        check_needs(set, c, class, n, where);
     set->count++;
     set->states_used += state_room(class);
 }
@@ -183,6 +200,7 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
 
     set->count = 0;
     set->states_used = 0;
+    set->watches = set->follows = 0;
     for (unsigned i = 0; sensor_table[i]; i++)
         load_class(in, c, sensor_table[i], node_child(c, section, sensor_table[i]->name));
     return c->errors == errors ? 0 : NEFIA_EINVAL;
@@ -190,14 +208,67 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
 
 /* ---- Running ---- */
 
+int emitter_not_measured(struct emitter *e, const char *what, const char *why)
+{
+    struct text t;
+
+    if (e->why[0])
+        return 0;
+    text_init(&t, e->why, sizeof e->why);
+    if (what) {
+        text_str(&t, what);
+        text_str(&t, ": ");
+    }
+    text_str(&t, why);
+    return 0;
+}
+
+/** The result of a run that has ended; the log has changes only. */
 static void settle(struct emitter *e, int err)
 {
-    if (err < 0 && e->result != INSTANCE_FAILED)
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && err == 0 && sensor_follow_why(e))
+        emitter_not_measured(e, NULL, sensor_follow_why(e));
+    enum instance_result before = e->result;
+
+    e->result = e->why[0] ? INSTANCE_NOT_MEASURED : err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
+    if (e->result == INSTANCE_FAILED)
+        emitter_not_measured(e, NULL, err_text(err));
+    if (IS_ENABLED(CONFIG_BEACON_CONTROL)) { /* for status */
+        e->failures += e->result == INSTANCE_FAILED;
+        e->not_measured += e->result == INSTANCE_NOT_MEASURED;
+    }
+    if (e->result != INSTANCE_OK && e->result != before)
         LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
-                 sensor_is_list(e->class) ? e->common->name : "", ": ", err_text(err));
-    e->result = err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
-    if (err < 0)
-        e->failures++;
+                 sensor_is_list(e->class) ? e->common->name : "",
+                 e->result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
+}
+
+void sensor_runner_settle(struct emitter *e)
+{
+    settle(e, 0);
+}
+
+/** before: the same sensor until this reload, or null. */
+static int start(struct emitter *e, const struct emitter *before)
+{
+    void *state = before && before->started ? before->common : NULL;
+
+    e->before = before;
+    e->why[0] = '\0';
+    int err = e->class->start ? e->class->start(e->common, e, state) : 0;
+    e->before = NULL;
+    e->started = err == 0 && !e->why[0];
+    return err;
+}
+
+static int check(struct emitter *e, uint64_t now)
+{
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS)) {
+        int err = e->started ? 0 : start(e, NULL);
+        if (!e->started || !e->class->poll)
+            return err;
+    }
+    return e->class->poll(e->common, e, now);
 }
 
 static int run(struct emitter *e)
@@ -206,21 +277,38 @@ static int run(struct emitter *e)
 
     e->runs++;
     e->last_run_ms = now;
-    int err = e->class->poll(e->common, e, now);
-    if (err < 0 || e->output < 0)
+    e->why[0] = '\0';
+    int err = check(e, now);
+    if (err < 0 || !IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0)
         settle(e, err);
     return err;
 }
 
 static void start_timer(struct emitter *e, uint64_t delay_ms);
 
-static void timer_fired(void *arg)
+static void run_now(struct emitter *e)
 {
-    struct emitter *e = arg;
-
     start_timer(e, e->common->interval_ms);
     if (run(e) == NEFIA_EFULL)
         start_timer(e, e->common->interval_ms < RETRY_MS ? e->common->interval_ms : RETRY_MS);
+}
+
+/** Those that would be due shortly run along, so that the processor sleeps on: from then on sensors of
+ * one interval stay together. */
+static void timer_fired(void *arg)
+{
+    struct emitter *e = arg;
+    const struct instance_set *set = sensor_runner_current(e->owner);
+
+    run_now(e);
+    if (CONFIG_BEACON_SENSORS == 1)
+        return;
+    uint64_t until = e->last_run_ms + TOGETHER_MS;
+    for (unsigned i = 0; i < set->count; i++) {
+        struct emitter *other = &set->items[i];
+        if (timer_active(&other->timer) && other->timer.at_ms <= until)
+            run_now(other);
+    }
 }
 
 static void start_timer(struct emitter *e, uint64_t delay_ms)
@@ -228,9 +316,10 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
-void sensor_runner_stop(struct sensor_runner *in)
+/** Nothing of theirs is called any more; what they have opened stays open, and what they follow runs. */
+static void halt(struct sensor_runner *in)
 {
-    struct instance_set *set = &in->sets[in->current];
+    const struct instance_set *set = sensor_runner_current(in);
 
     for (unsigned i = 0; i < set->count; i++) {
         struct emitter *e = &set->items[i];
@@ -241,10 +330,30 @@ void sensor_runner_stop(struct sensor_runner *in)
             e->output = -1;
             in->running--;
         }
+        if (IS_ENABLED(CONFIG_BEACON_WATCHES))
+            sensor_watch_release(in, e);
     }
 }
 
-static const struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
+static void stop(struct sensor_runner *in, const struct instance_set *set)
+{
+    for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS) && i < set->count; i++) {
+        struct emitter *e = &set->items[i];
+        if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
+            sensor_follow_release(in, e);
+        if (e->started && e->class->stop)
+            e->class->stop(e->common);
+        e->started = false;
+    }
+}
+
+void sensor_runner_stop(struct sensor_runner *in)
+{
+    halt(in);
+    stop(in, sensor_runner_current(in));
+}
+
+static struct emitter *find_same(const struct instance_set *set, const struct emitter *e)
 {
     for (unsigned i = 0; i < set->count; i++)
         if (set->items[i].class == e->class && str_eq(set->items[i].common->name, e->common->name))
@@ -268,26 +377,50 @@ static uint64_t first_delay(const struct sensor_runner *in, const struct emitter
     return due > now ? due - now : 0;
 }
 
+static void carry_over(struct emitter *e, const struct emitter *before)
+{
+    e->result = before->result;
+    e->runs = before->runs;
+    e->last_run_ms = before->last_run_ms;
+    if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
+        return;
+    e->failures = before->failures;
+    e->not_measured = before->not_measured;
+    e->events = before->events;
+}
+
+/** A start that fails is a result; one that succeeds says nothing of what is to be measured. */
+static void start_at_switch(struct emitter *e, const struct emitter *before)
+{
+    int err = start(e, before);
+
+    if (e->started && before)
+        memcpy(e->why, before->why, sizeof e->why);
+    if (!e->started || (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && sensor_follow_why(e)))
+        settle(e, err);
+}
+
 void sensor_runner_switch(struct sensor_runner *in)
 {
     const struct instance_set *old = &in->sets[in->current];
     struct instance_set *set = &in->sets[!in->current];
 
-    sensor_runner_stop(in);
+    halt(in);
+    for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_FOLLOWS) && i < old->count; i++)
+        if (!find_same(set, &old->items[i]))
+            sensor_follow_release(in, &old->items[i]); /* others need its place */
     in->current = !in->current;
     condition_mark(in->conditions);
     for (unsigned i = 0; i < set->count; i++) {
         struct emitter *e = &set->items[i];
         const struct emitter *before = find_same(old, e);
-        if (before) {
-            e->result = before->result;
-            e->runs = before->runs;
-            e->failures = before->failures;
-            e->events = before->events;
-            e->last_run_ms = before->last_run_ms;
-        }
+        if (before)
+            carry_over(e, before);
+        if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
+            start_at_switch(e, before);
         start_timer(e, first_delay(in, e, before));
     }
+    stop(in, old);
 }
 
 void sensor_runner_switch_once(struct sensor_runner *in)
@@ -374,9 +507,10 @@ static void child_done(void *arg, const struct child_result *r)
 
     e->output = -1;
     in->running--;
-    settle(e, 0);
     e->done(e->common, e, r, in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES);
     in->output_used[output] = false;
+    if (e->output < 0)
+        settle(e, 0);
 }
 
 static int free_output(const struct sensor_runner *in)
@@ -387,21 +521,25 @@ static int free_output(const struct sensor_runner *in)
     return NEFIA_EFULL;
 }
 
-int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
-                  void (*done)(void *state, struct emitter *e, const struct child_result *r,
-                               const char *output))
+int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
+                       void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                    const char *output))
 {
     extern char **environ;
     struct sensor_runner *in = e->owner;
-    const char *argv[] = {"/bin/sh", "-c", command, NULL};
     int output = free_output(in);
 
     if (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
         return NEFIA_ENOTSUP;
     if (e->output >= 0)
         return NEFIA_EAGAIN;
-    if (output < 0)
+    if (output < 0) {
+        emitter_not_measured(
+            e, NULL,
+            HINTED("too many commands are running",
+                   " (CONFIG_BEACON_CHILDREN=" LITERAL(CONFIG_BEACON_CHILDREN) ")"));
         return output;
+    }
     struct child_spec spec = {
         .argv = argv,
         .envp = (const char *const *)environ,
@@ -418,4 +556,12 @@ int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
     in->output_used[output] = true;
     in->running++;
     return 0;
+}
+
+int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
+                  void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                               const char *output))
+{
+    return emitter_child_argv(e, (const char *const[]){"/bin/sh", "-c", command, NULL}, deadline_ms,
+                              done);
 }

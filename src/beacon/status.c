@@ -10,7 +10,7 @@ enum {
 };
 
 /* As enum instance_result. */
-static const char result_words[] = "not run yet\0running\0ok\0failed\0";
+static const char result_words[] = "not run yet\0running\0ok\0failed\0not measured\0";
 
 static uint64_t now_ms(const struct beacon *b)
 {
@@ -32,27 +32,28 @@ static void put_hub(const struct uplink *u, struct text *t)
 static void put_uplink(const struct beacon *b, struct json_writer *w)
 {
     const struct uplink *u = &b->uplink;
+    const struct delivery *d = &u->delivery;
     char hub[TEXT_BYTES];
     struct text t;
 
     text_init(&t, hub, sizeof hub);
     put_hub(u, &t);
     json_object(w, "uplink");
-    json_put_string(w, "state", uplink_state_text(u->state));
+    json_put_string(w, "state", uplink_state_text(u));
     json_put_string(w, "hub", t.buf);
     if (u->peer.family)
         json_put_string(w, "address", ADDR(&u->peer));
-    json_put_u64(w, "since_ms", now_ms(b) - u->since_ms);
+    json_put_u64(w, "since_ms", now_ms(b) - uplink_since_ms(u));
     json_put_u64(w, "next_try_ms", uplink_next_try_ms(u));
     json_put_u64(w, "delivered", u->delivered);
     json_put_u64(w, "connects", u->connects);
     json_put_u64(w, "failures", u->failures);
-    json_put_string(w, "delivery", uplink_delivery_text(u->state));
-    json_put_bool(w, "signed", u->key && u->key->set);
+    json_put_string(w, "delivery", delivery_way_text(d->state));
+    json_put_bool(w, "signed", d->key && d->key->set);
     if (IS_ENABLED(CONFIG_BEACON_ACK)) {
-        json_put_u64(w, "window", u->session->window);
-        json_put_u64(w, "unsettled", u->session->unsettled);
-        json_put_u64(w, "unknown", u->spool->unknown);
+        json_put_u64(w, "window", d->session->window);
+        json_put_u64(w, "unsettled", d->session->unsettled);
+        json_put_u64(w, "unknown", d->spool->unknown);
     }
     json_end_object(w);
 }
@@ -125,10 +126,13 @@ static void put_sensor(const struct beacon *b, struct json_writer *w, const stru
     json_put_string(w, "sensor", e->class->name);
     json_put_string(w, "name", e->common->name);
     json_put_string(w, "result", word_at(result_words, e->result));
+    if (e->why[0])
+        json_put_string(w, "reason", e->why);
     if (e->runs)
         json_put_u64(w, "last_run_ms_ago", now_ms(b) - e->last_run_ms);
     json_put_u64(w, "runs", e->runs);
     json_put_u64(w, "failures", e->failures);
+    json_put_u64(w, "not_measured", e->not_measured);
     json_put_u64(w, "events", e->events);
     json_put_u64(w, "interval_ms", e->common->interval_ms);
     json_end_object(w);

@@ -13,6 +13,13 @@ static const struct cli_option events_options[] = {
     {.name = NULL},
 };
 
+#define VERB_HOSTS()                                                                                 \
+    {.name = "reactor hosts",                                                                      \
+     .options = status_options,                                                                    \
+     .help = CLI_HELP("the devices in reactor.hosts, and when they were last seen"),               \
+     .run = reactor_hosts},
+#define VERB_NONE()
+
 static const struct cli_verb verbs[] = {
     {.name = "reactor run",
      .options = run_options,
@@ -36,6 +43,7 @@ static const struct cli_verb verbs[] = {
      .most = 1,
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
+    KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     {.name = NULL},
 };
 

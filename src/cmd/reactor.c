@@ -5,6 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
+#include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 
 #define POOL_PROGRAM_HUB
@@ -19,7 +20,7 @@ static void print_notice(void *arg, const char *rule, const char *action)
     (void)arg;
     CLI_ERR("notice: rule \"", rule, "\": ", action,
             str_eq(action, "exec") ? " with `target: host` (the default)" : "",
-            " is not in this build: the rule will match, and do nothing\n");
+            " is not in this build" REMEDY(": the rule will match, and do nothing") "\n");
 }
 
 int reactor_run(const struct cli_args *a)
@@ -36,6 +37,21 @@ int reactor_run(const struct cli_args *a)
     return hub_run(hub);
 }
 
+/** A reload keeps the patterns that are the same and compiles the others beside those in force. */
+static void say_whether_a_reload_fits(const struct hub *hub)
+{
+    const struct heap_stats heap = heap_stats();
+    const unsigned patterns = rules_staged_patterns(&hub->rules);
+
+    if (!IS_ENABLED(CONFIG_CONFIG_HINTS) ||
+        (2 * heap.used <= heap.size && 2 * patterns <= CONFIG_RULE_PATTERNS))
+        return;
+    CLI_ERR("notice: its patterns use ", DEC((heap.used + 1023) / 1024), " of ", DEC((heap.size + 1023) / 1024),
+            " KiB (CONFIG_HUB_HEAP_KB) and ", DEC(patterns),
+            " of " LITERAL(CONFIG_RULE_PATTERNS) " places (CONFIG_RULE_PATTERNS): a reload that changes "
+            "most of them does not fit beside those in force and is refused; a restart fits\n");
+}
+
 int reactor_check(const struct cli_args *a)
 {
     struct hub *hub = a->arg;
@@ -45,6 +61,7 @@ int reactor_check(const struct cli_args *a)
     if (hub_load(hub, print_notice) < 0)
         return CLI_WRONG;
     const struct hub_settings *s = hub_loaded(hub);
+    say_whether_a_reload_fits(hub);
     CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
             COUNT(hub->rules.sets[!hub->rules.active].count, "rule"), ", ",
             COUNT(s->hook_count, "webhook"), ", ",
@@ -63,6 +80,10 @@ int reactor_check(const struct cli_args *a)
     "ACTION    |{action}\n"                                                                        \
     "ERROR|[{error}][{state=pending}(pending)]\n"
 
+/* Only in JSON: `reactor hosts` has the table. */
+#define HOSTS_IN_STATUS() {.record = "host", .open = "],\"hosts\":["},
+#define HOSTS_UNKNOWN()
+
 const struct show_section reactor_status_sections[] = {
     {.record = "rule",
      .text = "Rules:\n",
@@ -72,6 +93,7 @@ const struct show_section reactor_status_sections[] = {
                 "ACTION    |{action}\n"
                 "HITS|{hits}\n",
      .open = "{\"rules\":["},
+    KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, HOSTS_IN_STATUS, HOSTS_UNKNOWN)()
     {.record = "recent",
      .text = "\nRecent Events:\n",
      .columns = EVENT_COLUMNS,
@@ -86,6 +108,22 @@ const struct show_section reactor_events_sections[] = {
      .text = "  ({missed} events came too fast to be shown)\n",
      .json = SHOW_LINES},
     {.record = NULL},
+};
+
+const struct show_section reactor_hosts_sections[] = {
+    {.record = "host",
+     .columns = "HOST             |{host}\n"
+                "ROLE      |{role}\n"
+                "LABELS    |{labels}\n"
+                "DELIVERY  |{delivery}\n"
+                "CONNECTED  |{connected}[ from {address}]\n"
+                "LAST SEEN|{@last_seen}[, {~silent_ms} ago]\n",
+     .open = "{\"hosts\":["},
+    {.record = "others",
+     .text = "\nwithout an item in reactor.hosts: {known} known, {connected} connected\n",
+     .json = SHOW_MEMBER,
+     .open = "],\"others\":"},
+    {.open = "}\n"},
 };
 
 static int ask(const struct cli_args *a, struct show_question q)
@@ -120,6 +158,14 @@ int reactor_events(const struct cli_args *a)
                                          .request = follow ? "events follow" : "events",
                                          .measure = "events",
                                          .timeout_ms = follow ? 0 : ANSWER_MS});
+}
+
+int reactor_hosts(const struct cli_args *a)
+{
+    return ask(a, (struct show_question){.sections = reactor_hosts_sections,
+                                         .request = "hosts",
+                                         .measure = "hosts",
+                                         .timeout_ms = ANSWER_MS});
 }
 
 int reactor_forget(const struct cli_args *a)

@@ -1000,5 +1000,9 @@ int config_read_yaml(struct config_tree *t, struct config_source *s, void *work,
         add_null(&y, y.waits_line);
     while (y.err == 0 && t->depth > 0)
         tree_close(t);
+    /* YAML has no end by which to know; an editor or a program that writes whole lines has been here. */
+    if (y.err == 0 && !y.fresh && s->fd >= 0)
+        config_warn(t->c, NULL, NULL, "the last line has no line break" REMEDY("; if the file is still "
+                    "being written, reload when it is complete"), (char *)0);
     return y.err;
 }

@@ -70,7 +70,7 @@ static void put_plain(struct text *line, const struct json_doc *d, unsigned valu
     }
 }
 
-/** {"info":1,"warning":2} as "1 info, 2 warning". */
+/** {"info":1,"warning":2} as "1 info, 2 warning", {"site":"north"} as "site=north". */
 static void put_object(struct text *line, const struct json_doc *d, unsigned object)
 {
     unsigned end = json_at(d, object)->next;
@@ -78,10 +78,11 @@ static void put_object(struct text *line, const struct json_doc *d, unsigned obj
     if (end == object + 1)
         text_char(line, '-');
     for (unsigned key = object + 1; key < end; key = json_at(d, key + 1)->next) {
+        const bool named = IS_ENABLED(CONFIG_HUB_DEVICES) && json_at(d, key + 1)->type == JSON_STRING;
         text_str(line, key > object + 1 ? ", " : "");
-        put_plain(line, d, key + 1);
-        text_char(line, ' ');
-        put_plain(line, d, key);
+        put_plain(line, d, key + !named);
+        text_char(line, named ? '=' : ' ');
+        put_plain(line, d, key + named);
     }
 }
 

@@ -106,6 +106,13 @@ enum level condition_level(const struct condition *c, int64_t value, int64_t war
     return LEVEL_OK;
 }
 
+/** ~x is -x - 1: it turns the order around, and no value is without one. */
+enum level condition_level_below(const struct condition *c, int64_t value, int64_t warning,
+                                 int64_t critical, int64_t hysteresis)
+{
+    return condition_level(c, ~value, ~warning, ~critical, hysteresis);
+}
+
 void condition_mark(struct condition_table *t)
 {
     for (unsigned i = 0; i < t->count; i++)

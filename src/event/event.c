@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
 
 const char *const severity_words[SEVERITY_COUNT + 1] = {
     [SEVERITY_INFO] = "info",
@@ -149,11 +150,11 @@ static const struct {
     const char *missing, *malformed;
 } members[MEMBERS] = {
     [TYPE] = {"type", 4, "event lacks member \"type\"",
-              "\"type\" is not a string of 1 to 128 bytes without control characters"},
+              "\"type\" is not text of 1 to 128 bytes" REMEDY(" without control characters")},
     [SOURCE] = {"source", 6, "event lacks member \"source\"",
-                "\"source\" is not a string of 1 to 128 bytes without control characters"},
+                "\"source\" is not text of 1 to 128 bytes" REMEDY(" without control characters")},
     [HOST_ID] = {"host_id", 7, "event lacks member \"host_id\"",
-                 "\"host_id\" is not a string of 1 to 255 bytes without control characters"},
+                 "\"host_id\" is not text of 1 to 255 bytes" REMEDY(" without control characters")},
     [TIMESTAMP] = {"timestamp", 9, "event lacks member \"timestamp\"",
                    "\"timestamp\" is not an RFC 3339 time such as \"2026-03-10T15:30:00Z\""},
     [SEVERITY] = {"severity", 8, "event lacks member \"severity\"",

@@ -17,7 +17,8 @@ const struct field settings_root_fields[] = {
      .help = FIELD_NOTE("name of this device in its events; default: the hostname")},
     {.name = "beacons", .type = FIELD_NODE, FIELD_AT(struct settings_root, beacons)},
     {.name = "reactor", .type = FIELD_NODE, FIELD_AT(struct settings_root, reactor)},
-    FIELD_NOT("policy\0", "") /* ignored, it would not be enforced */
+    /* A build without hints refuses it like any unknown key. */
+    FIELD_IF(CONFIG_CONFIG_HINTS, "policy", .type = FIELD_NODE, FIELD_AT(struct settings_root, policy))
     {.name = NULL},
 };
 

@@ -5,6 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/base/wipe.h"
 #include "nefia/event/event.h"
+#include "nefia/hub/devices.h"
 
 /* reactor.hosts: what the hub knows of its devices. */
 
@@ -27,14 +28,23 @@ static const struct field_list net_list = {
 };
 
 #define MEMBER(name) FIELD_AT(struct host_item, name)
+#define HOST_ID_FIELD                                                                              \
+    {.name = "host_id",                                                                            \
+     .type = FIELD_STRING,                                                                         \
+     MEMBER(host_id),                                                                              \
+     .min = 1,                                                                                     \
+     .max = EVENT_HOST_MAX,                                                                        \
+     .required = true,                                                                             \
+     .help = FIELD_HELP("the host, as its events say it")}
+#define ADDRESSES_FIELD                                                                            \
+    {.name = "addresses",                                                                          \
+     .type = FIELD_LIST,                                                                           \
+     MEMBER(nets),                                                                                 \
+     .list = &net_list,                                                                            \
+     .help = FIELD_NOTE("addresses and networks it speaks from; empty: any")}
+
 static const struct field host_fields[] = {
-    {.name = "host_id",
-     .type = FIELD_STRING,
-     MEMBER(host_id),
-     .min = 1,
-     .max = EVENT_HOST_MAX,
-     .required = true,
-     .help = FIELD_HELP("the host, as its events say it")},
+    HOST_ID_FIELD,
     {.name = "key_file",
      .type = FIELD_SET,
      MEMBER(keys[0]),
@@ -51,11 +61,11 @@ static const struct field host_fields[] = {
      .def = "false",
      .help = FIELD_NOTE(
          "true: its plain events, which could be replayed, are taken although it has a key")},
-    {.name = "addresses",
-     .type = FIELD_LIST,
-     MEMBER(nets),
-     .list = &net_list,
-     .help = FIELD_NOTE("addresses and networks it speaks from; empty: any")},
+    ADDRESSES_FIELD,
+    FIELD_IF(CONFIG_HUB_DEVICES, "role", .type = FIELD_SET, MEMBER(role), .set = device_set_word,
+             .help = FIELD_NOTE("what kind of device it is"))
+    FIELD_IF(CONFIG_HUB_DEVICES, "labels", .type = FIELD_OWNED,
+             .help = FIELD_NOTE("a map of words to words, to tell devices apart"))
     {.name = NULL},
 };
 
@@ -63,10 +73,12 @@ static bool keep_host(struct config *c, const struct node *n, const char *where,
                       void *out)
 {
     const struct host_item *k = item;
-    const struct hub_settings *s = out;
+    struct hub_settings *s = out;
 
     if (!k->host_id)
         return false;
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        device_bind_labels(s, item, c, n, where);
     if (k->keys[1].set && !k->keys[0].set)
         config_error(c, node_child(c, n, "next_key_file"), where, "next_key_file needs a key_file",
                      (char *)0);
@@ -83,6 +95,33 @@ const struct field_list hub_host_list = {
     .cap = CONFIG_HOST_ITEMS,
     .remedy = FIELD_HELP("; raise CONFIG_HOST_ITEMS"),
     .fields = host_fields,
+    .keep = keep_host,
+};
+
+__attribute__((unused)) /* in a build without the old name */
+static const struct field key_fields[] = {
+    HOST_ID_FIELD,
+    {.name = "file",
+     .type = FIELD_SET,
+     MEMBER(keys[0]),
+     .required = true,
+     .set = set_key,
+     .help = FIELD_HELP("a file with its own key")},
+    {.name = "next_file",
+     .type = FIELD_SET,
+     MEMBER(keys[1]),
+     .set = set_key,
+     .help = FIELD_NOTE("as next_key_file of hosts")},
+    ADDRESSES_FIELD,
+    {.name = NULL},
+};
+
+const struct field_list hub_key_list = {
+    .count = offsetof(struct hub_settings, host_count),
+    .size = sizeof(struct host_item),
+    .cap = CONFIG_HOST_ITEMS,
+    .remedy = FIELD_HELP("; raise CONFIG_HOST_ITEMS"),
+    .fields = key_fields,
     .keep = keep_host,
 };
 
@@ -108,7 +147,7 @@ void hub_settings_wipe(struct hub_settings *s)
         mac_key_wipe(&s->hosts[i].keys[0]);
         mac_key_wipe(&s->hosts[i].keys[1]);
     }
-    s->host_count = 0;
+    s->host_count = s->label_count = 0;
     for (unsigned i = 0; i < s->hook_count; i++)
         if (s->hooks[i].secret)
             wipe(s->hooks[i].secret, strlen(s->hooks[i].secret));

@@ -14,6 +14,7 @@
 #include "nefia/sys/random.h"
 #include "nefia/sys/seccomp.h"
 #include "nefia/event/settings.h"
+#include "nefia/hub/devices.h"
 #include "nefia/net/tcp.h"
 
 #define POOL_PROGRAM_HUB
@@ -135,6 +136,8 @@ static void wire_daemon(struct hub *h)
     h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
     h->pipeline.own_line = work->run.own_line;
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->pipeline.guard.judge = policy_judge;
     h->pipeline.arg = h;
     ingress_init(&h->ingress, &clock_system, &h->pipeline);
     h->ingress.random = random_bytes;
@@ -213,6 +216,8 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
     const struct hub_settings *s = &pool_settings[h->active];
     h->ingress.settings = s;
@@ -221,6 +226,8 @@ static void commit(struct hub *h)
     h->listener.reserved = s->reserved_connections;
     h->ingress.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        pipeline_know(&h->pipeline, &pool_settings[h->active]);
     jobs_rebind(&h->jobs, rule_now, h);
 }
 
@@ -298,10 +305,14 @@ static void listen_instead(struct hub *h, int fd)
 static void reload(struct hub *h)
 {
     const struct hub_settings *now = h->ingress.settings, *next = staged(h);
+    const size_t failed = IS_ENABLED(CONFIG_CONFIG_HINTS) ? heap_stats().failed : 0;
     int fd = -1;
 
     if (hub_load(h, hub_log_notice) < 0) {
         drop_staged(h);
+        if (IS_ENABLED(CONFIG_CONFIG_HINTS) && heap_stats().failed != failed)
+            LOG_ERROR("reload: no room for new patterns beside those in force; if `nefia reactor check` "
+                      "accepts the file, a restart fits");
         LOG_ERROR("reload: ", h->path, " has errors" REMEDY("; the running configuration stays in force"));
         return;
     }
@@ -360,7 +371,7 @@ static void begin_end(struct hub *h)
         loop_stop(&h->loop);
         return;
     }
-    LOG_INFO("stopping: draining connections and finishing actions");
+    LOG_INFO("stopping" REMEDY(": draining connections and finishing actions"));
     h->state = HUB_CLOSING;
     h->drain_began_ms = clock_ms(h->loop.clock);
     timer_stop(&h->seed);
@@ -471,7 +482,7 @@ static void begin_serving(void *arg)
 
     if (random_bytes(probe, sizeof probe) < 0) {
         if (h->seed.fire == NULL)
-            LOG_WARN("waiting for the kernel's random number generator to be seeded"
+            LOG_WARN("waiting for the kernel's random number generator"
                      REMEDY("; no connection is accepted before"));
         timer_start(&h->loop, &h->seed, SEED_MS, begin_serving, h);
         return;

@@ -7,7 +7,7 @@
 
 enum { OVER_RATE_MS = 60 * 1000 };
 
-static const char FORGOTTEN[] = "what was known of this host is forgotten; connect again";
+static const char FORGOTTEN[] = "what was known of this host is forgotten" REMEDY("; connect again");
 
 void ingress_init(struct ingress *in, const struct clock *clock, struct pipeline *pipeline)
 {

@@ -96,6 +96,43 @@ static int push(struct pipeline *p, unsigned index, struct job_event *e,
     return 0;
 }
 
+/** What the policy says of a rule's action. */
+static struct verdict judge(struct pipeline *p, const struct rule *rule, const struct event *e)
+{
+    const struct host_item *item = pipeline_item(p, e->host_id);
+    const struct policy_case c = {
+        .event = e,
+        .rule = rule->name,
+        .action = action_word(&rule->action),
+        .role = item ? item->role : NULL,
+        .now_s = p->now_s,
+    };
+
+    return p->guard.judge(p->guard.arg, &c);
+}
+
+/** May the rule's action begin? Otherwise it has a row that says why not. */
+static bool guard_allows(struct pipeline *p, const struct rule *rule, const struct event *e,
+                         const struct recent_mark *mark)
+{
+    char buf[CONFIG_LOG_LINE_BYTES];
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_HUB_GUARD) || !p->guard.judge)
+        return true;
+    const struct verdict v = judge(p, rule, e);
+    p->verdicts[v.kind]++;
+    if (v.kind == VERDICT_ALLOWED)
+        return true;
+    text_init(&t, buf, sizeof buf);
+    verdict_text(&t, &v);
+    LOG_WARN("rule ", rule->name, ": ", action_word(&rule->action), ": ", t.buf);
+    if (verdict_begins(&v))
+        return true;
+    recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_FAILED, t.buf);
+    return false;
+}
+
 /** Handle one matching rule. unsure: the event may have acted before. */
 static void act(struct pipeline *p, unsigned index, const struct event *e, struct job_event *kept,
                 const struct recent_mark *mark, bool unsure)
@@ -115,6 +152,8 @@ static void act(struct pipeline *p, unsigned index, const struct event *e, struc
                    "may have acted before: not run again");
         return;
     }
+    if (!guard_allows(p, rule, e, mark))
+        return;
     if (push(p, index, kept, mark, &(struct job_order){.id = ++p->journal->last_id}) < 0) {
         tell_overflow(p, rule);
         return;
@@ -187,34 +226,75 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
 }
 
-const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id)
+static struct known_host *known_host(struct pipeline *p, struct slice host_id)
 {
     struct known_host *k = &p->known[hash_place(host_id) % PIPELINE_KNOWN];
 
     if (host_id.len == k->len && memcmp(host_id.ptr, k->host_id, k->len) == 0)
-        return k->key;
+        return k;
     host_id_of(k->key, host_id);
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        k->item = ITEM_NOT_SOUGHT;
     k->len = 0;
     if (host_id.len <= sizeof k->host_id) {
         k->len = (uint8_t)host_id.len;
         memcpy(k->host_id, host_id.ptr, host_id.len);
     }
-    return k->key;
+    return k;
 }
 
-static void count_taken(struct pipeline *p, const struct event *e)
+const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id)
+{
+    return known_host(p, host_id)->key;
+}
+
+struct host_item *pipeline_item(struct pipeline *p, struct slice host_id)
+{
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES) || p->devices->host_count == 0)
+        return NULL;
+    struct known_host *k = known_host(p, host_id);
+    if (k->item == ITEM_NOT_SOUGHT) {
+        const struct host_item *item = hub_settings_host(p->devices, host_id);
+        k->item = item ? (uint16_t)(ITEM_FIRST + (item - p->devices->hosts)) : ITEM_NONE;
+    }
+    return k->item == ITEM_NONE ? NULL : &p->devices->hosts[k->item - ITEM_FIRST];
+}
+
+void pipeline_know(struct pipeline *p, struct hub_settings *devices)
+{
+    p->devices = devices;
+    for (unsigned i = 0; i < PIPELINE_KNOWN; i++)
+        p->known[i].item = ITEM_NOT_SOUGHT;
+}
+
+/** Something of the host has been authenticated. */
+static void note_seen(struct pipeline *p, struct slice host_id, enum window_kind kind)
+{
+    struct host_item *item = pipeline_item(p, host_id);
+
+    if (!p->changes)
+        p->now_ms = clock_ms(p->clock);
+    if (!item)
+        return;
+    item->seen_kind = (uint8_t)kind;
+    item->seen_ms = p->now_ms;
+}
+
+static void count_taken(struct pipeline *p, const struct event *e, enum window_kind kind)
 {
     if (!p->changes)
         p->now_s = clock_unix(p->clock);
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        note_seen(p, e->host_id, kind);
     p->changes = p->unwritten = true;
     p->events++;
     p->bytes += e->line.len;
 }
 
 /** It is not known whether it has acted, and it does not act now. */
-static void take_unknown(struct pipeline *p, const struct event *e)
+static void take_unknown(struct pipeline *p, const struct event *e, enum window_kind kind)
 {
-    count_taken(p, e);
+    count_taken(p, e, kind);
     p->unknown++;
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
     recent_add(p->recent, &mark, NULL, NULL, RECENT_FAILED,
@@ -254,12 +334,12 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
     if (e->has_seq)
         v = host ? seen_judge(host, from->kind, e->boot, e->seq) : SEEN_NEW;
     if (v == SEEN_DUPLICATE) {
-        count_taken(p, e);
+        count_taken(p, e, from->kind);
         p->duplicates++;
         return v;
     }
     if (v == SEEN_BELOW) {
-        take_unknown(p, e);
+        take_unknown(p, e, from->kind);
         return v;
     }
     const bool any = match(p, e);
@@ -267,7 +347,7 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
         p->held++;
         return NEFIA_EAGAIN;
     }
-    count_taken(p, e);
+    count_taken(p, e, from->kind);
     if (v == SEEN_NEW)
         record(p, e, from, host, id);
     if (any && from->unsure && acts_once(p)) {
@@ -289,6 +369,8 @@ struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h
         seen_hello(p->seen, seen_get(p->seen, id), h->boot, h->nonce, h->plain);
 
     journal_hello(p->journal, id, h->plain, h->nonce, h->boot);
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        note_seen(p, host_id, WINDOW_LINK);
     p->unwritten = true;
     if (p->seen->forgotten != forgotten)
         pipeline_report(p, REPORT_EVICTED, host_id, h->boot, 0);
@@ -656,6 +738,8 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, const st
                         "; not run again (idempotent: true would)"));
         return;
     }
+    if (!guard_allows(p, rule, e, &last->mark))
+        return;
     push(p, index, &last->event, &last->mark,
          &(struct job_order){
              .id = job->id,

@@ -270,6 +270,15 @@ unsigned rules_staged_able(const struct rules *r)
     return able;
 }
 
+unsigned rules_staged_patterns(const struct rules *r)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < r->pattern_cap; i++)
+        count += r->patterns[i].text[!r->active] != NULL;
+    return count;
+}
+
 void rules_commit(struct rules *r)
 {
     unsigned old = r->active;

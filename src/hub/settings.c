@@ -4,6 +4,8 @@
 
 #include "nefia/base/err.h"
 #include "nefia/event/settings.h"
+#include "nefia/guard/policy.h"
+#include "nefia/hub/devices.h"
 #include "nefia/net/wireguard.h"
 
 #define SOCKET_DEFAULT "/run/nefia/reactor.sock"
@@ -205,7 +207,8 @@ const struct field reactor_fields[] = {
      MEMBER(hosts),
      .list = &hub_host_list,
      .help = FIELD_NOTE("what is known of single hosts: key, addresses")},
-    FIELD_NOT("keys\0", "; it is `hosts` now, and next_file is next_key_file there")
+    FIELD_IF(CONFIG_HUB_DEVICES, "keys", .type = FIELD_LIST, MEMBER(hosts), .list = &hub_key_list,
+             .help = FIELD_NOTE("the old name of hosts"))
         FIELD_NOT("greeting\0", "; a hub always greets"){
             .name = "plain_hosts",
             .type = FIELD_LIST,
@@ -240,25 +243,29 @@ int hub_settings_bind(struct hub_settings *s, struct config *c, const struct nod
     memset(s, 0, sizeof *s);
     settings_bind_root(&root, c);
     s->host_id = settings_host_id(&root, s->hostname);
+    if (IS_ENABLED(CONFIG_CONFIG_HINTS))
+        policy_check(c, root.policy);
     config_bind(c, root.reactor, "reactor", reactor_fields, s);
     config_bind_maps(c, root.reactor, "reactor", reactor_fields, s);
     check_section(s, c, root.reactor);
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        devices_check_names(c, root.reactor);
     *rules = node_child(c, root.reactor, "rules");
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
-/** The files that `hosts` names, as in hub_host_list. */
-static void warn_key_files(const struct hub_settings *s, struct config *c, const struct node *hosts)
+/** The files that the list names, each under one of two keys. */
+static void warn_key_files(const struct hub_settings *s, struct config *c, const struct node *list,
+                           const char *list_where, const char *const names[2])
 {
-    static const char *const names[] = {"key_file", "next_key_file"};
     char item_buf[48], buf[64];
     struct text item, where;
     unsigned index = 0;
 
-    for (const struct node *n = node_first(c, hosts); n; n = node_next(c, n), index++) {
+    for (const struct node *n = list ? node_first(c, list) : NULL; n; n = node_next(c, n), index++) {
         text_init(&item, item_buf, sizeof item_buf);
-        config_where_item(&item, "reactor.hosts", index);
-        for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        config_where_item(&item, list_where, index);
+        for (unsigned i = 0; i < 2; i++) {
             text_init(&where, buf, sizeof buf);
             config_where_key(&where, item_buf, names[i]);
             settings_warn_key_file(c, node_child(c, n, names[i]), buf, &s->user);
@@ -269,11 +276,18 @@ static void warn_key_files(const struct hub_settings *s, struct config *c, const
 void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned able)
 {
     const struct node *n = node_child(c, c->nodes, "reactor");
-    const struct node *hosts = node_child(c, n, "hosts"), *rules = node_child(c, n, "rules");
+    const struct node *hosts = node_child(c, n, "hosts"), *rules = node_child(c, n, "rules"),
+                      *keys = IS_ENABLED(CONFIG_HUB_DEVICES) ? node_child(c, n, "keys") : NULL;
+    static const char *const files[] = {"key_file", "next_key_file"};
+    static const char *const old_files[] = {"file", "next_file"};
 
     settings_warn(c, "reactor", &s->user);
-    if (hosts)
-        warn_key_files(s, c, hosts);
+    warn_key_files(s, c, hosts, "reactor.hosts", files);
+    if (keys) {
+        warn_key_files(s, c, keys, "reactor.keys", old_files);
+        config_warn(c, keys, "reactor.keys", "this is the old name of `hosts`",
+                    HINT(", where file is key_file and next_file is next_key_file; rename it"), (char *)0);
+    }
     if (!n || !s->enabled || able > 0 || c->errors > 0)
         return;
     config_warn(c, rules ? rules : n, "reactor.rules",

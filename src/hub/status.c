@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/hub/devices.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 
-enum { STEP_RULES, STEP_RECENT, STEP_COUNTERS, STEP_END };
+enum { STEP_RULES, STEP_HOSTS, STEP_RECENT, STEP_COUNTERS, STEP_END };
 
 /* ---- Records ---- */
 
@@ -109,6 +110,15 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
     json_end_object(w);
 }
 
+static void put_verdicts(const struct pipeline *p, struct json_writer *w)
+{
+    json_object(w, "policy");
+    json_put_u64(w, "notify", p->verdicts[VERDICT_NOTIFY]);
+    json_put_u64(w, "pending_approval", p->verdicts[VERDICT_PENDING]);
+    json_put_u64(w, "denied", p->verdicts[VERDICT_DENIED]);
+    json_end_object(w);
+}
+
 static void put_heap(struct json_writer *w)
 {
     struct heap_stats s = heap_stats();
@@ -162,6 +172,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "host_conflicts", p->conflicts);
     json_put_u64(&w, "unfinished", p->unfinished);
     json_put_u64(&w, "held", p->held + v->ingress->over_rate);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        put_verdicts(p, &w);
     put_connections(v, &w);
     put_hosts(p, &w);
     if (IS_ENABLED(CONFIG_HUB_STATE))
@@ -208,6 +220,12 @@ static int produce_status(void *arg, struct control_cursor *c, struct text *out)
     if (c->step == STEP_RULES && c->index < rules_active(v->pipeline->rules)->count) {
         put_rule(v, out, c->index++);
         return 1;
+    }
+    if (IS_ENABLED(CONFIG_HUB_DEVICES) && c->step <= STEP_HOSTS) {
+        c->index = c->step == STEP_HOSTS ? c->index : 0;
+        c->step = STEP_HOSTS;
+        if (devices_put(v, c->index++, out))
+            return 1;
     }
     if (c->step < STEP_COUNTERS && produce_recent(v, c, out) > 0) {
         c->step = STEP_RECENT;
@@ -346,9 +364,12 @@ static int produce_forgotten(void *arg, struct control_cursor *c, struct text *o
     return 1;
 }
 
+#define VERB_HOSTS() {.name = "hosts", .produce = devices_produce},
+#define VERB_NONE()
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "events", .begin = begin_events, .produce = produce_events},
     {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
+    KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     {0},
 };

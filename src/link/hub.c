@@ -2,6 +2,7 @@
 
 #include "link_int.h"
 #include "nefia/base/err.h"
+#include "nefia/base/kconfig.h"
 
 void link_hub_greet(struct link *l, const uint8_t nonce[LINK_NONCE], struct text *out)
 {
@@ -74,7 +75,7 @@ int link_hub_hello(struct link_hello *h, struct slice line, struct json_token *t
     if (json_at(&d, o)->type != JSON_OBJECT)
         return refuse(why, "hello is not an object", NEFIA_EINVAL);
     if (read_host(h, &d, o) < 0)
-        return refuse(why, "hello: host_id is not 1 to 255 bytes without control characters",
+        return refuse(why, "hello: host_id is not text of 1 to 255 bytes" REMEDY(" without control characters"),
                       NEFIA_EINVAL);
     if (!link_read_hex(&d, o, "nonce", h->nonce, LINK_NONCE))
         return refuse(why, "hello: nonce is not 32 lower-case hex digits", NEFIA_EINVAL);

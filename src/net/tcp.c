@@ -66,7 +66,7 @@ static void explain_listen(struct text *why, const struct addr *a, const char *s
     text_port(why, a);
     text_str(why, ": ");
     if (err == EADDRINUSE) {
-        text_str(why, "address in use; stop the other program, or change ");
+        text_str(why, "address in use; " REMEDY("stop the other program, or ") "change ");
         text_str(why, setting);
     } else if (err == EACCES && a->port < 1024) {
         text_str(why, "ports below 1024 require root; change ");

@@ -336,12 +336,10 @@ static void release(struct child *ch)
 static void finish(struct child *ch, int status)
 {
     struct child_result r;
-    bool ended = false;
 
     /* Read what is left in the pipe; bounded, because a daemonised descendant may keep writing. */
-    if (ch->out_fd >= 0)
-        for (int i = 0; i < READS_A_TURN && read_some(ch, &ended); i++)
-            ;
+    if (ch->out_watch.link)
+        ch->out_watch.ready(ch->out_watch.arg, POLLHUP);
     r = ch->result;
     r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     r.exit_code = r.signal ? 128 + r.signal : WEXITSTATUS(status);

@@ -17,7 +17,7 @@ static void feed(struct wireguard_reader *r, const unsigned char *data, size_t s
     int result = wireguard_feed(r, data, size);
 
     MUST(result == 0 || result == 1 || result == NEFIA_ESYNTAX ||
-         (result == NEFIA_EIO && r->error > 0 && r->error < 4096));
+         (result == NEFIA_EIO && r->answer.error > 0 && r->answer.error < 4096));
     MUST(r->count <= r->cap);
     for (unsigned i = 0; i < r->count; i++) {
         const struct addr_net *n = &r->nets[i];
@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     struct addr_net nets[NETS];
-    struct wireguard_reader r = {.nets = nets, .cap = NETS, .sequence = 0x01010101};
+    struct wireguard_reader r = {.nets = nets, .cap = NETS, .answer.sequence = 0x01010101};
 
     if (size < 2)
         return 0;

@@ -26,7 +26,7 @@ static struct fixture {
     struct dedup_slot dedup_slots[8];
     uint64_t times[8];
     uint8_t spool[FIX_SPOOL];
-    char data[CONFIG_EVENT_BYTES + 1], line[CONFIG_EVENT_BYTES + 1];
+    char data[CONFIG_EVENT_BYTES + 1], line[PIPELINE_LINE_BYTES];
     struct emitter items[2 * CONFIG_BEACON_SENSORS];
     max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
     char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];

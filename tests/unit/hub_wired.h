@@ -179,6 +179,7 @@ static inline void wire(void)
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
     pipeline.host_id = "hub";
     pipeline.own_line = own_line;
+    pipeline.devices = &settings;
     pipeline.changed = changed;
     pipeline.acknowledge = answer_all;
     pipeline.refused = disk_refused;

@@ -97,6 +97,38 @@ TEST(level_at_its_edges)
     CHECK_INT(condition_level(c, INT64_MIN, INT64_MIN + 3, OFF, 5), LEVEL_WARNING);
 }
 
+TEST(level_below_mirrors_it)
+{
+    struct condition *c = fresh();
+
+    CHECK_INT(condition_level_below(c, 21, 20, 10, 5), LEVEL_OK);
+    CHECK_INT(condition_level_below(c, 20, 20, 10, 5), LEVEL_WARNING);
+    CHECK_INT(condition_level_below(c, 11, 20, 10, 5), LEVEL_WARNING);
+    CHECK_INT(condition_level_below(c, 10, 20, 10, 5), LEVEL_CRITICAL);
+    CHECK_INT(condition_level_below(NULL, 25, 20, 10, 5), LEVEL_OK);
+    c->held = LEVEL_WARNING;
+    CHECK_INT(condition_level_below(c, 25, 20, 10, 5), LEVEL_WARNING);
+    CHECK_INT(condition_level_below(c, 26, 20, 10, 5), LEVEL_OK);
+    CHECK_INT(condition_level_below(c, 11, 20, 10, 5), LEVEL_WARNING);
+    c->held = LEVEL_CRITICAL;
+    CHECK_INT(condition_level_below(c, 15, 20, 10, 5), LEVEL_CRITICAL);
+    CHECK_INT(condition_level_below(c, 16, 20, 10, 5), LEVEL_WARNING);
+    CHECK_INT(condition_level_below(c, 26, 20, 10, 5), LEVEL_OK);
+}
+
+TEST(level_below_at_its_edges)
+{
+    struct condition *c = fresh();
+
+    CHECK_INT(condition_level_below(c, INT64_MIN, INT64_MIN, INT64_MIN, 0), LEVEL_OK);
+    CHECK_INT(condition_level_below(c, 5, INT64_MIN, 10, 0), LEVEL_CRITICAL);
+    CHECK_INT(condition_level_below(c, 5, 20, INT64_MIN, 0), LEVEL_WARNING);
+    CHECK_INT(condition_level_below(c, INT64_MAX, INT64_MAX, INT64_MIN, 5), LEVEL_WARNING);
+    CHECK_INT(condition_level_below(c, -30, -20, -40, 5), LEVEL_WARNING);
+    c->held = LEVEL_WARNING;
+    CHECK_INT(condition_level_below(c, INT64_MAX, INT64_MAX - 3, INT64_MIN, 5), LEVEL_WARNING);
+}
+
 TEST(conditions_are_distinguished)
 {
     struct condition *c = fresh(), *d, *e;
@@ -140,5 +172,6 @@ TEST(long_names_differ_by_their_hash)
 }
 
 TEST_MAIN(fires_repeats_and_recovers, waits_for_consecutive_checks, counts_saturate,
-          level_has_hysteresis, level_at_its_edges, conditions_are_distinguished,
+          level_has_hysteresis, level_at_its_edges, level_below_mirrors_it,
+          level_below_at_its_edges, conditions_are_distinguished,
           reload_removes_unused_conditions, long_names_differ_by_their_hash)

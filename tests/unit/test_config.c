@@ -1,4 +1,8 @@
 #include "check.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "nefia/config/config.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
@@ -579,9 +583,39 @@ TEST(every_prefix_is_survived)
     }
 }
 
+/** Cut anywhere, a file is refused, or warned of, or ends where its writer had ended a line. */
+TEST(a_file_that_is_still_being_written_is_warned_of)
+{
+    static const char whole[] = "host_id: h\nbeacons:\n  reactor: [\"10.0.0.1:9500\"]\nreactor:\n  peers:\n"
+                                "    - 10.0.0.1\n  rules:\n    - name: 'a'\n      event_pattern: x # y\n"
+                                "      action: {type: exec, command: \"z\"}\n    - name: b\n"
+                                "      action:\n        type: exec\n        command: |\n"
+                                "          echo\n\n          done\n# end\n";
+    char name[] = "/tmp/nefia-cut-XXXXXX";
+    int fd = mkstemp(name);
+    unsigned taken = 0;
+
+    for (size_t len = 1; len < sizeof whole; len++) {
+        const char *last = whole + len - 1;
+
+        REQUIRE(pwrite(fd, whole, len, 0) == (ssize_t)len && ftruncate(fd, (off_t)len) == 0);
+        setup();
+        if (config_load(&config, name, &arena, work, sizeof work) < 0)
+            continue;
+        taken++;
+        while (last > whole && (*last == ' ' || *last == '-'))
+            last--; /* a line on which nothing stands */
+        CHECK((strstr(reports, "warning: the last line has no line break") != NULL) == (*last != '\n'));
+    }
+    CHECK(taken > 50);
+    close(fd);
+    unlink(name);
+}
+
 TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally,
           the_example_in_json_is_part_of_the_one_in_yaml, binds_values,
           what_is_not_given_has_its_default, a_refused_value_leaves_the_default,
           secrets_are_never_repeated, tenths, integers_and_bools_and_words,
           a_file_that_does_not_fit_names_what_to_raise, a_file_that_is_not_there_says_why,
-          a_byte_order_mark_is_passed_over, texts_that_repeat_are_kept_once, every_prefix_is_survived)
+          a_byte_order_mark_is_passed_over, texts_that_repeat_are_kept_once, every_prefix_is_survived,
+          a_file_that_is_still_being_written_is_warned_of)

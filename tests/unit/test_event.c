@@ -249,7 +249,7 @@ TEST(a_type_is_found_wherever_it_is)
         CHECK_INT(event.has_type, cases[i].has_type);
     }
     CHECK_INT(decode("{\"source\":5,\"type\":7,\"severity\":\"loud\"}"), NEFIA_EINVAL);
-    CHECK_STR(why, "\"source\" is not a string of 1 to 128 bytes without control characters"); /* the first */
+    CHECK_STR(why, "\"source\" is not text of 1 to 128 bytes without control characters"); /* the first */
 }
 
 TEST(names_are_bounded)

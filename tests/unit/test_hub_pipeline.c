@@ -225,6 +225,162 @@ static void check_order(void *arg)
     restart(); /* as after a power cut at this point */
 }
 
+/** The item of a host knows when and how anything of it was last taken; so also after a reload. */
+TEST(an_item_knows_when_its_host_was_seen)
+{
+    static struct hub_settings next;
+    char long_host[80];
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    setup("{}");
+    memset(long_host, 'x', sizeof long_host - 1);
+    long_host[sizeof long_host - 1] = '\0';
+    settings.hosts[0].host_id = "a";
+    settings.hosts[1].host_id = "b";
+    settings.hosts[2].host_id = long_host;
+    settings.host_count = 3;
+    CHECK_INT(take(fixture_line("t", "b", "info")), SEEN_UNREMEMBERED); /* it has no seq */
+    CHECK_INT(take(fixture_line("t", "unknown", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(settings.hosts[0].seen_ms, 0);
+    CHECK_INT(settings.hosts[1].seen_ms, 1000);
+    CHECK_INT(settings.hosts[1].seen_kind, WINDOW_PLAIN);
+    turn();
+    fake.now_ms += 10;
+    hello("a", 7);
+    CHECK_INT(settings.hosts[0].seen_ms, 1010);
+    CHECK_INT(settings.hosts[0].seen_kind, WINDOW_LINK);
+    turn();
+    fake.now_ms += 10;
+    CHECK_INT(take_as(WINDOW_LINK, event_of("a", 7, 1), false), SEEN_NEW);
+    CHECK_INT(settings.hosts[0].seen_ms, 1020);
+    turn();
+    fake.now_ms += 10;
+    CHECK_INT(take_as(WINDOW_LINK, event_of("a", 7, 1), false), SEEN_DUPLICATE);
+    CHECK_INT(settings.hosts[0].seen_ms, 1030);
+    CHECK_INT(take(fixture_line("t", long_host, "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(settings.hosts[2].seen_ms, 1030);
+    turn();
+    next.hosts[0].host_id = "b";
+    next.host_count = 1;
+    pipeline_know(&pipeline, &next);
+    fake.now_ms += 10;
+    CHECK_INT(take(fixture_line("t", "a", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(next.hosts[0].seen_ms, 0);
+    CHECK_INT(take(fixture_line("t", "b", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(next.hosts[0].seen_ms, 1040);
+    CHECK_INT(settings.hosts[1].seen_ms, 1000);
+}
+
+/* ---- The guard ---- */
+
+static struct verdict test_verdict;
+static unsigned asked;
+
+/** A policy of the test: a rule whose name begins with "no" gets the verdict. */
+static struct verdict test_judge(void *arg, const struct policy_case *c)
+{
+    asked++;
+    CHECK(arg == &asked);
+    CHECK_STR(c->action, "exec");
+    CHECK(slice_eq(c->event->type, "t"));
+    CHECK_INT(c->now_s, 5000);
+    return strncmp(c->rule, "no", 2) == 0 ? test_verdict : (struct verdict){.kind = VERDICT_ALLOWED};
+}
+
+static void setup_guarded(enum verdict_kind kind)
+{
+    setup("{\"rules\":[{\"name\":\"no\",\"idempotent\":true," EXEC "},{\"name\":\"yes\"," EXEC "}]}");
+    pipeline.guard = (struct guard){test_judge, &asked};
+    test_verdict = (struct verdict){
+        .kind = kind, .reason = "matches deny_commands pattern", .rule = "tr.e", .at = 4};
+    asked = 0;
+}
+
+TEST(what_is_denied_has_a_row_and_does_not_begin)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_guarded(VERDICT_DENIED);
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(asked, 2);
+    CHECK_INT(recent.last_seq, 2);
+    CHECK_INT(row(1)->state, RECENT_FAILED);
+    CHECK_STR(row(1)->rule, "no");
+    CHECK_STR(row(1)->error, "denied: matches deny_commands pattern \"tr.e\" at byte 4");
+    CHECK_INT(row(2)->state, RECENT_PENDING);
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(pipeline.verdicts[VERDICT_DENIED], 1);
+    CHECK_INT(pipeline.verdicts[VERDICT_ALLOWED], 1);
+    CHECK_INT(pipeline.matched, 2);
+    turn();
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 1);
+}
+
+TEST(what_needs_an_approval_does_not_begin)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_guarded(VERDICT_PENDING);
+    test_verdict.rule = NULL;
+    test_verdict.reason = NULL;
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_STR(row(1)->error, "pending approval");
+    CHECK_INT(jobs_left(&jobs), 1);
+    CHECK_INT(pipeline.verdicts[VERDICT_PENDING], 1);
+}
+
+TEST(what_is_only_reported_begins)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_guarded(VERDICT_NOTIFY);
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(row(1)->state, RECENT_PENDING);
+    CHECK_INT(jobs_left(&jobs), 2);
+    CHECK_INT(pipeline.verdicts[VERDICT_NOTIFY], 1);
+}
+
+/** An action that waited when the hub stopped is judged by the policy of now. */
+TEST(what_resumes_is_judged_again)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_guarded(VERDICT_ALLOWED);
+    open_state();
+    CHECK_INT(take(event(7, 1)), SEEN_NEW);
+    CHECK_INT(jobs_left(&jobs), 2);
+    turn();
+    children_kill_all(&children);
+    wire();
+    pipeline.guard = (struct guard){test_judge, &asked};
+    test_verdict.kind = VERDICT_DENIED;
+    asked = 0;
+    open_state();
+    CHECK_INT(asked, 1); /* of two that had begun, the idempotent one is taken up again */
+    CHECK_INT(jobs_left(&jobs), 0);
+    CHECK_INT(pipeline.verdicts[VERDICT_DENIED], 1);
+    journal_close(&journal);
+}
+
+TEST(a_verdict_in_words)
+{
+    char buf[128];
+    struct text t;
+    struct verdict v = {.kind = VERDICT_DENIED, .reason = "too long", .have = 9000, .most = 8192};
+
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    text_init(&t, buf, sizeof buf);
+    verdict_text(&t, &v);
+    CHECK_STR(buf, "denied: too long (9000 > 8192)");
+    CHECK_STR(verdict_word(VERDICT_ALLOWED), "allowed");
+    CHECK_STR(verdict_word(VERDICT_NOTIFY), "notify");
+    v = policy_judge(NULL, &(struct policy_case){.rule = "r"});
+    CHECK_INT(v.kind, VERDICT_ALLOWED);
+    CHECK(verdict_begins(&v));
+}
+
 TEST(the_order_of_a_turns_end)
 {
     setup("{\"rules\":[" RULE_ONCE "]}");
@@ -499,6 +655,8 @@ TEST_MAIN(a_long_event_sets_off_many_rules, jobs_that_wait_outlive_the_hub, an_e
           a_full_queue_shows_in_the_row, an_event_of_many_rules_is_not_deferred_for_ever,
           duplicates_act_once, duplicates_are_not_written_before_their_first_copy,
           long_names_are_told_apart, the_order_of_a_turns_end, actions_resume_after_a_restart,
-          own_events_match_rules, own_events_outlive_the_hub,
+          an_item_knows_when_its_host_was_seen, what_is_denied_has_a_row_and_does_not_begin,
+          what_needs_an_approval_does_not_begin, what_is_only_reported_begins,
+          what_resumes_is_judged_again, a_verdict_in_words, own_events_match_rules, own_events_outlive_the_hub,
           a_waiting_report_outlives_the_hub, reports_of_a_turn_are_bounded,
           names_in_reports_are_cut_to_what_a_host_can_be)

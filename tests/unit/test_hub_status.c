@@ -1,11 +1,8 @@
+#include "fake_loop.h"
 #include "hub_fixture.h"
 
 #include "nefia/hub/status.h"
 
-static struct clock_fake fake;
-static struct loop loop;
-static struct pollfd pollfds[2];
-static struct watch *polled[2];
 static struct rules rules;
 static struct recent recent;
 static struct recent_row rows[32];
@@ -53,10 +50,10 @@ static void setup(const char *rules_json)
 {
     fixture_init(&rules);
     CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
-    clock_fake_init(&fake, 1000, 5000);
-    loop_init(&loop, &fake.clock, pollfds, polled, 2);
+    fake_loop_init(1000, 5000, 2);
     recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
+    pipeline.devices = &settings;
     seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
     static uint8_t journal_buf[JOURNAL_BYTES_MIN];
@@ -220,6 +217,91 @@ TEST(a_host_is_forgotten)
     CHECK_INT(forget("web-01", &c, why), NEFIA_ENOTFOUND);
 }
 
+/** Into the settings: web-01 with a role and labels, web-02 with nothing. */
+static void know_devices(void)
+{
+    settings.hosts[0] = (struct host_item){.host_id = "web-01", .role = "edge", .label_count = 2};
+    settings.hosts[1] = (struct host_item){.host_id = "web-02", .first_label = 2};
+    settings.host_count = 2;
+    settings.labels[0] = (struct host_label){"site", "north"};
+    settings.labels[1] = (struct host_label){"tier", "1"};
+}
+
+static void forget_devices(void)
+{
+    memset(&settings, 0, sizeof settings);
+}
+
+TEST(hosts_with_what_is_known_of_them)
+{
+    static const uint8_t name[LINK_NAME] = {1};
+    struct control_cursor c = {0};
+    uint8_t id[SESSION_HOST];
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    setup("{}");
+    know_devices();
+    REQUIRE(next("hosts", &c) == 1);
+    CHECK_STR(record, "{\"host\":{\"host\":\"web-01\",\"role\":\"edge\",\"labels\":{\"site\":\"north\",\"tier\":\"1\"},"
+                      "\"delivery\":null,\"connected\":false,\"address\":null,\"last_seen\":null,\"silent_ms\":null}}");
+    REQUIRE(next("hosts", &c) == 1);
+    CHECK(has("\"host\":\"web-02\",\"role\":null,\"labels\":{},"));
+    REQUIRE(next("hosts", &c) == 1);
+    CHECK_STR(record, "{\"others\":{\"known\":0,\"connected\":0}}");
+    CHECK_INT(next("hosts", &c), 0);
+
+    /* web-02 is connected, and web-01 was remembered before the start; a third host is, too. */
+    host_id_of(id, (struct slice){"web-01", 6});
+    seen_hello(&seen, seen_get(&seen, id), 7, name, false);
+    host_id_of(session.host, (struct slice){"web-02", 6});
+    seen_get(&seen, (const uint8_t[SESSION_HOST]){1});
+    session.link.state = LINK_OPEN;
+    session.peer = (struct addr){.family = AF_INET, .ip = {192, 0, 2, 7}, .port = 4711};
+    settings.hosts[1].seen_ms = 1000;
+    settings.hosts[1].seen_kind = WINDOW_PLAIN;
+    fake.now_ms += 2500;
+    c = (struct control_cursor){0};
+    REQUIRE(next("hosts", &c) == 1);
+    CHECK(has("\"delivery\":\"link\",\"connected\":false,"));
+    REQUIRE(next("hosts", &c) == 1);
+    CHECK(has("\"delivery\":\"plain\",\"connected\":true,\"address\":\"192.0.2.7:4711\","
+              "\"last_seen\":\"1970-01-01T01:23:17Z\",\"silent_ms\":2500}"));
+    REQUIRE(next("hosts", &c) == 1);
+    CHECK_STR(record, "{\"others\":{\"known\":1,\"connected\":0}}");
+    session.host[0]++;
+    c = (struct control_cursor){0};
+    while (next("hosts", &c) == 1 && !has("others"))
+        ;
+    CHECK_STR(record, "{\"others\":{\"known\":1,\"connected\":1}}");
+    forget_devices();
+}
+
+TEST(status_has_the_hosts_too)
+{
+    struct control_cursor c = {0};
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    setup("{\"rules\":[{\"name\":\"a\"," EXEC "},{\"name\":\"b\"," EXEC "},{\"name\":\"c\"," EXEC "}]}");
+    know_devices();
+    happen("t", RECENT_NONE);
+    for (int i = 0; i < 3; i++) {
+        REQUIRE(next("status", &c) == 1);
+        CHECK(has("{\"rule\":"));
+    }
+    REQUIRE(next("status", &c) == 1);
+    CHECK(has("{\"host\":{\"host\":\"web-01\""));
+    REQUIRE(next("status", &c) == 1);
+    CHECK(has("{\"host\":{\"host\":\"web-02\""));
+    REQUIRE(next("status", &c) == 1);
+    CHECK(has("{\"recent\":"));
+    REQUIRE(next("status", &c) == 1);
+    CHECK(has("{\"counters\":"));
+    CHECK_INT(next("status", &c), 0);
+    forget_devices();
+}
+
 TEST(events_oldest_first)
 {
     struct control_cursor c = {0};
@@ -303,6 +385,7 @@ TEST(an_oversized_event_is_sent_without_its_line)
 }
 
 TEST_MAIN(status_in_order, counters_of_the_link, the_largest_counters_fit, a_host_is_forgotten,
+          hosts_with_what_is_known_of_them, status_has_the_hosts_too,
           events_oldest_first, events_overwritten_while_being_sent,
           following_reports_outcomes_and_misses,
           an_oversized_event_is_sent_without_its_line)

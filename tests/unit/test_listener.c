@@ -1,4 +1,4 @@
-#include "check.h"
+#include "fake_loop.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -9,10 +9,6 @@
 
 enum { CONNECTIONS = 4, ENTRIES = 8, SIGNATURE = 64 };
 
-static struct clock_fake fake;
-static struct loop loop;
-static struct pollfd pollfds[CONNECTIONS + 1];
-static struct watch *polled[CONNECTIONS + 1];
 static struct connection connections[CONNECTIONS];
 static struct admission_entry entries[ENTRIES];
 static struct listener listener = {.fd = -1};
@@ -193,8 +189,7 @@ static void setup(bool with_signatures)
     room = -1;
     asked_random = random_result = 0;
     seed = 0;
-    clock_fake_init(&fake, 1000000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, CONNECTIONS + 1);
+    fake_loop_init(1000000, 0, CONNECTIONS + 1);
     listener_init(&listener, &loop, connections, CONNECTIONS, entries, ENTRIES, &hooks);
     listener.random_below = random_below;
     listen_on("127.0.0.1", with_signatures);

@@ -301,6 +301,50 @@ TEST(an_exhausted_heap_is_reported_once)
     CHECK_INT(report_lines(), 2);
 }
 
+/** Load `count` rules, each with a pattern of its own. */
+static int load_many(unsigned count)
+{
+    char file[4096];
+    struct text t;
+
+    text_init(&t, file, sizeof file);
+    text_str(&t, "{\"rules\":[");
+    for (unsigned i = 0; i < count; i++) {
+        text_str(&t, i ? ",{\"name\":\"" : "{\"name\":\"");
+        text_u64(&t, i);
+        text_str(&t, "\",\"event_pattern\":\"[ab]{9}");
+        text_u64(&t, i);
+        text_str(&t, "$\"," EXEC "}");
+    }
+    text_str(&t, "]}");
+    CHECK(!t.truncated);
+    return fixture_load(&rules, file, NULL);
+}
+
+/** What is the same takes nothing: a file fits beside itself although the heap is nearly full. */
+TEST(a_reload_shares_what_is_the_same)
+{
+    static _Alignas(16) char small[24 * 1024];
+    int n = 0;
+
+    fixture_init(&rules);
+    heap_init(small, sizeof small);
+    while (load_many((unsigned)n + 1) == n + 1) { /* as many as fit, by trying */
+        n++;
+        REQUIRE(fixture_load(&rules, "{}", NULL) == 0 && heap_stats().used == 0);
+    }
+    CHECK(reported("heap exhausted"));
+    REQUIRE(n > 2);
+    REQUIRE(load_many((unsigned)n) == n);
+    const size_t used = heap_stats().used;
+    CHECK(2 * used > heap_stats().size);
+    CHECK_INT(load_many((unsigned)n), n);
+    CHECK_INT(heap_stats().used, used);
+    CHECK_STR(matching("ababababa0", "h", "info"), "0");
+    REQUIRE(fixture_load(&rules, "{}", NULL) == 0);
+    heap_init(fixture_heap, sizeof fixture_heap);
+}
+
 TEST(backoff_grows_and_is_bounded)
 {
     CHECK_INT(action_backoff_ms(1), 1000);
@@ -337,4 +381,4 @@ TEST_MAIN(type_host_and_severity_all_count, no_rules_match_nothing,
           full_words_of_bits, equal_patterns_are_shared_and_freed, a_bad_file_replaces_nothing,
           hits_are_kept_by_name, actions_not_in_this_build, a_verdict_names_the_compared_values,
           too_many_patterns_are_reported_once,
-          an_exhausted_heap_is_reported_once, alerts_are_idempotent_unless_they_say_otherwise, backoff_grows_and_is_bounded)
+          an_exhausted_heap_is_reported_once, a_reload_shares_what_is_the_same, alerts_are_idempotent_unless_they_say_otherwise, backoff_grows_and_is_bounded)

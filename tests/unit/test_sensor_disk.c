@@ -57,7 +57,7 @@ TEST(low_usage_is_silent)
     CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].result, INSTANCE_OK);
 }
 
-TEST(missing_path_is_reported_and_fails_the_run)
+TEST(missing_path_is_reported_and_not_measured)
 {
     fix_init();
     fix_print_lines();
@@ -68,7 +68,11 @@ TEST(missing_path_is_reported_and_fails_the_run)
         0,
         "\"severity\":\"warning\",\"data\":{\"path\":\"/no/such/place\",\"state\":\"unreadable\","
         "\"reason\":\""));
-    CHECK_INT(sensor_runner_current(&fix.sensor_runner)->items[0].result, INSTANCE_FAILED);
+    const struct emitter *e = &sensor_runner_current(&fix.sensor_runner)->items[0];
+    CHECK_INT(e->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(e->why, "/no/such/place: ") == e->why);
+    CHECK_INT(e->failures, 0);
+    CHECK_INT(e->not_measured, 1);
 }
 
 TEST(disabled_does_not_run)
@@ -98,4 +102,4 @@ TEST(mistakes_are_named)
 }
 
 TEST_MAIN(full_disk_is_an_event_with_df_figures, low_usage_is_silent,
-          missing_path_is_reported_and_fails_the_run, disabled_does_not_run, mistakes_are_named)
+          missing_path_is_reported_and_not_measured, disabled_does_not_run, mistakes_are_named)

@@ -1,5 +1,6 @@
 #include "beacon_fixture.h"
 #include "check.h"
+#include "nefia/base/err.h"
 
 /* A sensor whose level the test sets. */
 static enum level level;
@@ -116,6 +117,215 @@ TEST(exhausted_conditions_are_not_judged)
     CHECK(emitter_condition(&fake, "t", "a") != NULL);
 }
 
+/* A sensor that keeps something while it runs: a handle, which its successor takes over. */
+struct keeper {
+    struct sensor_common common;
+    int handle;
+    bool unable;
+};
+static int opened, closed, start_result;
+static const char *reason;
+
+static int keeper_start(void *state, struct emitter *self, void *before)
+{
+    struct keeper *k = state, *old = before;
+
+    if (reason)
+        return emitter_not_measured(self, "no", reason);
+    if (start_result < 0)
+        return start_result;
+    if (old) {
+        k->handle = old->handle;
+        old->handle = 0;
+    } else {
+        k->handle = ++opened;
+    }
+    return 0;
+}
+
+static int keeper_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    struct keeper *k = state;
+
+    (void)now_ms;
+    polls++;
+    if (k->unable) {
+        emitter_not_measured(out, NULL, "first");
+        return emitter_not_measured(out, NULL, "second");
+    }
+    return k->handle > 0 ? 0 : NEFIA_EINVAL;
+}
+
+static void keeper_stop(void *state)
+{
+    struct keeper *k = state;
+
+    closed += k->handle > 0;
+    k->handle = 0;
+}
+
+static const struct sensor_class keeper_class = {
+    .name = "keeper",
+    .source = "keeper-beacon",
+    .interval = "10s",
+    .state_size = sizeof(struct keeper),
+    .start = keeper_start,
+    .poll = keeper_poll,
+    .stop = keeper_stop,
+};
+
+/** As loading a configuration with `n` of them does. */
+static struct emitter *load_keepers(unsigned n)
+{
+    struct instance_set *set = &fix.sensor_runner.sets[!fix.sensor_runner.current];
+    static const char *const names[] = {"a", "b"};
+    const size_t step = (sizeof(struct keeper) + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
+
+    set->count = n;
+    for (unsigned i = 0; i < n; i++) {
+        struct keeper *k = (void *)(set->states + i * step);
+        *k = (struct keeper){.common = {names[i], true, 10000, 1}};
+        set->items[i] = (struct emitter){
+            .owner = &fix.sensor_runner, .class = &keeper_class, .common = &k->common, .output = -1};
+    }
+    return set->items;
+}
+
+static void init_keepers(void)
+{
+    fix_init();
+    polls = 0;
+    opened = closed = start_result = 0;
+    reason = NULL;
+}
+
+static int handle_of(const struct emitter *e)
+{
+    return ((const struct keeper *)(const void *)e->common)->handle;
+}
+
+TEST(a_reload_carries_state_over)
+{
+    init_keepers();
+    const struct emitter *e = load_keepers(2);
+    sensor_runner_switch(&fix.sensor_runner);
+    CHECK_INT(opened, 2);
+    CHECK_INT(handle_of(&e[1]), 2);
+    e = load_keepers(1); /* "a" stays and "b" goes */
+    sensor_runner_switch(&fix.sensor_runner);
+    CHECK_INT(opened, 2);
+    CHECK_INT(closed, 1);
+    CHECK_INT(handle_of(&e[0]), 1);
+    sensor_runner_stop(&fix.sensor_runner);
+    CHECK_INT(closed, 2);
+    sensor_runner_stop(&fix.sensor_runner);
+    CHECK_INT(closed, 2);
+}
+
+TEST(a_start_that_fails_is_reported_and_tried_again)
+{
+    init_keepers();
+    reason = "door";
+    struct emitter *e = load_keepers(1);
+    sensor_runner_switch(&fix.sensor_runner);
+    CHECK_INT(e->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(e->why, "no: door");
+    sensor_runner_run(e);
+    CHECK_INT(polls, 0);
+    CHECK_INT(e->result, INSTANCE_NOT_MEASURED);
+    reason = NULL;
+    start_result = NEFIA_EIO;
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_FAILED);
+    CHECK_STR(e->why, err_text(NEFIA_EIO));
+    start_result = 0;
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_OK);
+    CHECK_STR(e->why, "");
+    CHECK_INT(polls, 1);
+    CHECK_INT(opened, 1);
+    /* What never started has nothing to take over and nothing to close. */
+    reason = "door";
+    load_keepers(1);
+    sensor_runner_stop(&fix.sensor_runner);
+    CHECK_INT(closed, 1);
+}
+
+TEST(not_measured_is_a_result)
+{
+    init_keepers();
+    struct emitter *e = load_keepers(1);
+    sensor_runner_switch(&fix.sensor_runner);
+    struct keeper *k = (void *)e->common;
+    k->unable = true;
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(e->why, "first");
+    CHECK_INT(e->not_measured, 1);
+    CHECK_INT(e->failures, 0);
+    k->unable = false;
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_OK);
+    k->handle = 0;
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_FAILED);
+    CHECK_INT(e->failures, 1);
+    CHECK_INT(e->not_measured, 1);
+}
+
+TEST(a_long_reason_is_cut)
+{
+    char path[2 * SENSOR_WHY_BYTES];
+
+    init_keepers();
+    memset(path, 'x', sizeof path);
+    path[sizeof path - 1] = '\0';
+    struct emitter *e = load_keepers(1);
+    reason = path;
+    sensor_runner_run(e);
+    CHECK_INT(strlen(e->why), SENSOR_WHY_BYTES - 1);
+}
+
+static uint64_t phase;
+static uint64_t phases(uint64_t n)
+{
+    (void)n;
+    return phase += 200;
+}
+
+TEST(sensors_due_within_250_ms_run_in_one_wake_up)
+{
+    init_keepers();
+    fix.sensor_runner.random_below = phases;
+    phase = 0; /* due in 200 and in 400 ms */
+    const struct emitter *e = load_keepers(2);
+    sensor_runner_switch(&fix.sensor_runner);
+    fix.clock.now_ms += 199;
+    loop_turn(&fix.loop, 0);
+    CHECK_INT(polls, 0);
+    fix.clock.now_ms += 1;
+    loop_turn(&fix.loop, 0);
+    CHECK_INT(polls, 2);
+    fix.clock.now_ms += 9999;
+    loop_turn(&fix.loop, 0);
+    CHECK_INT(polls, 2);
+    fix.clock.now_ms += 1;
+    loop_turn(&fix.loop, 0);
+    CHECK_INT(polls, 4);
+    CHECK_INT(e[0].runs, 2);
+    CHECK_INT(e[1].runs, 2);
+    /* 251 ms apart they stay apart. */
+    init_keepers();
+    fix.sensor_runner.random_below = phases;
+    phase = 0;
+    load_keepers(2);
+    sensor_runner_switch(&fix.sensor_runner);
+    sensor_runner_current(&fix.sensor_runner)->items[1].timer.at_ms += 51;
+    fix.clock.now_ms += 200;
+    loop_turn(&fix.loop, 0);
+    CHECK_INT(polls, 1);
+}
+
 #define DISK(interval)                                                                             \
     "{\"disk_usage\": {\"interval\": \"" interval                                                  \
     "\", \"warning_percent\": 99.9, \"critical_percent\": 100}}"
@@ -205,7 +415,9 @@ TEST(too_many_sensors_are_refused)
     CHECK(strstr(fix.reports, "(CONFIG_BEACON_SENSORS)") != NULL);
 }
 
-TEST_MAIN(condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
+TEST_MAIN(a_reload_carries_state_over, a_start_that_fails_is_reported_and_tried_again,
+          not_measured_is_a_result, a_long_reason_is_cut,
+          sensors_due_within_250_ms_run_in_one_wake_up, condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
           suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
           first_check_at_a_random_phase_then_each_interval, reload_keeps_the_schedule,
           refused_load_changes_nothing, too_many_sensors_are_refused)

@@ -50,6 +50,32 @@ TEST(exit_status_gives_the_severity)
     CHECK(fix_has(0, "\"exit_code\":127"));
 }
 
+TEST(argv_goes_to_the_program_as_it_is)
+{
+    CHECK_INT(run(SCRIPT("\"argv\": [\"/bin/echo\", \"a  b\", \"$HOME\", \";\"], \"always\": true")),
+              1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"exit_code\":0,"));
+    CHECK(fix_has(0, "\"output\":\"a  b $HOME ;\\n\"}"));
+    CHECK_INT(run(SCRIPT("\"argv\": \"/no/such/program\"")), 1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"exit_code\":127"));
+    CHECK(fix_has(0, "cannot run /no/such/program: "));
+}
+
+TEST(a_command_without_a_slot_is_not_measured)
+{
+    fix_init();
+    fix_print_lines();
+    for (unsigned i = 0; i < CONFIG_BEACON_CHILDREN; i++)
+        fix.sensor_runner.output_used[i] = true;
+    CHECK_INT(fix_once(SCRIPT("\"command\": \"true\"")), 1);
+    const struct emitter *e = &sensor_runner_current(&fix.sensor_runner)->items[0];
+    CHECK_INT(e->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(e->why, "too many commands are running") == e->why);
+    CHECK_INT(e->failures, 0);
+}
+
 TEST(endless_script_ends_at_its_deadline)
 {
     CHECK_INT(run(SCRIPT("\"command\": \"echo begun; kill -USR1 $PPID; while :; do :; done\", "
@@ -98,7 +124,14 @@ TEST(mistakes_are_named)
     fix_refused(SCRIPT("\"command\": \"true\", \"timeout\": \"2m\""),
             "timeout must be shorter than interval");
     fix_refused("{\"scripts\": [{\"command\": \"true\"}]}", "beacons.scripts[0].name");
-    fix_refused("{\"scripts\": [{\"name\": \"a\"}]}", "beacons.scripts[0].command");
+    fix_refused("{\"scripts\": [{\"name\": \"a\"}]}",
+                "beacons.scripts[0]: one of command and argv is missing");
+    fix_refused(SCRIPT("\"command\": \"true\", \"argv\": [\"/bin/true\"]"),
+                "both command and argv are given");
+    fix_refused(SCRIPT("\"argv\": [\"true\", \"/x\"]"), "argv does not begin with an absolute path");
+    fix_refused(SCRIPT("\"argv\": [\"/bin/true\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", "
+                       "\"8\"]"),
+                "raise CONFIG_SCRIPT_ARGS");
     fix_refused("{\"scripts\": [{\"name\": \"a\", \"command\": \"true\"},\n{\"name\": \"a\", "
             "\"command\": \"true\"}]}",
             "t.json:2: beacons.scripts[1]: duplicate name \"a\"");
@@ -108,6 +141,7 @@ TEST(mistakes_are_named)
 }
 
 TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity,
+          argv_goes_to_the_program_as_it_is, a_command_without_a_slot_is_not_measured,
           endless_script_ends_at_its_deadline, signal_is_reported,
           ten_megabytes_are_bounded_and_marked, hostile_output_stays_valid_and_bounded,
           mistakes_are_named)

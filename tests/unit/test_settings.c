@@ -9,6 +9,7 @@
 #include "nefia/beacon/sensor_table.h"
 #include "nefia/beacon/settings.h"
 #include "nefia/event/settings.h"
+#include "nefia/hub/devices.h"
 #include "nefia/hub/settings.h"
 #include "readfile.h"
 
@@ -221,6 +222,7 @@ static void put_file(const char *text, mode_t mode)
         unlink(path);
     memcpy(path, name, sizeof name);
     CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    CHECK(write(fd, "\n", 1) == 1);
     fchmod(fd, mode);
     close(fd);
 }
@@ -406,10 +408,47 @@ TEST(control_characters_are_refused)
     says("beacons.dedup_key: \"type?\" has a line break");
 }
 
+#define GUARDED "\"reactor\":{\"peers\":\"::1\"}"
+
+/** Both programs read the section, and neither passes over what it would not enforce. */
+TEST(a_policy_that_restricts_is_refused_and_another_is_not)
+{
+    static const char *const fine[] = {"{\"mode\":\"off\"}", "{}", "null"};
+    static const struct {
+        const char *policy, *says;
+    } refused[] = {
+        {"{\"mode\":\"enforce\"}", "t.json:1: policy: mode: this build cannot enforce a policy"},
+        {"{\"mode\":\"warn\"}", "policy: mode: this build cannot enforce a policy"},
+        {"{\"mode\":\"OFF\"}", "policy: mode: this build cannot"},
+        {"{\"mode\":[\"off\"]}", "policy: mode: this build cannot"},
+        {"{\"mode\":\"off\",\"deny_commands\":[\"rm\"]}", "policy: deny_commands: this build cannot"},
+        {"{\"deny_command\":[]}", "policy: deny_command: this build cannot"},
+        {"{\"roles\":[{\"name\":\"r\"}]}", "policy: roles: this build cannot"},
+        {"\"enforce\"", "policy: is one value; a map of keys is wanted"},
+        {"[\"off\"]", "policy: is a list; a map of keys is wanted"},
+    };
+    char json[256];
+    struct text t;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fine) + ARRAY_SIZE(refused); i++) {
+        const bool is_fine = i < ARRAY_SIZE(fine);
+        const unsigned j = i - (unsigned)ARRAY_SIZE(fine);
+
+        text_init(&t, json, sizeof json);
+        text_str(&t, "{" GUARDED ",\"policy\":");
+        text_str(&t, is_fine ? fine[i] : refused[j].policy);
+        text_char(&t, '}');
+        CHECK_INT(load_beacon(json), is_fine);
+        if (!is_fine)
+            says(refused[j].says);
+        CHECK_INT(load_hub(json), is_fine);
+        if (!is_fine)
+            says(refused[j].says);
+    }
+}
+
 TEST(what_is_not_in_this_build_says_so)
 {
-    CHECK(!load_beacon("{\"policy\":{\"mode\":\"enforce\"}}"));
-    says("t.json:1: policy: not in this build");
     if (!IS_ENABLED(CONFIG_WIREGUARD_PEERS)) {
         CHECK(!load_hub("{\"reactor\":{\"peers_from\":\"wireguard:wg0\"}}"));
         says("reactor.peers_from: not in this build (CONFIG_WIREGUARD_PEERS)");
@@ -555,14 +594,171 @@ TEST(mistakes_in_hosts_are_named)
 /** Whoever comes from an older version is told what to write. */
 TEST(keys_that_are_gone_name_the_remedy)
 {
-    CHECK(!load_hub("{\"reactor\":{\"peers\":\"::1\",\"greeting\":false,"
-                    "\"keys\":[{\"host_id\":\"a\",\"file\":\"/x\"}]}}"));
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS)) {
-        says("reactor.keys: not in this build; it is `hosts` now, and next_file is next_key_file there");
-        says("reactor.greeting: not in this build; a hub always greets");
-    } else {
-        says("reactor.keys: unknown key");
+    CHECK(!load_hub("{\"reactor\":{\"peers\":\"::1\",\"greeting\":false}}"));
+    says(IS_ENABLED(CONFIG_CONFIG_HINTS) ? "reactor.greeting: not in this build; a hub always greets"
+                                         : "reactor.greeting: unknown key");
+}
+
+TEST(hosts_have_a_role_and_labels)
+{
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES)) {
+        CHECK(!load_hub("{\"reactor\":{\"peers\":\"::1\",\"hosts\":[{\"host_id\":\"a\",\"role\":\"r\"}]}}"));
+        says("reactor.hosts[0].role: ");
+        return;
     }
+    CHECK(load_hub("{\"reactor\":{\"peers\":\"::1\",\"hosts\":["
+                   "{\"host_id\":\"a\",\"role\":\"edge-gw\",\"labels\":{\"site\":\"north\",\"rack_2\":12}},"
+                   "{\"host_id\":\"b\",\"labels\":{}},"
+                   "{\"host_id\":\"c\",\"labels\":{\"site\":\"South.1\"}}]}}"));
+    CHECK_STR(hub.hosts[0].role, "edge-gw");
+    CHECK(!hub.hosts[1].role);
+    CHECK_INT(hub.label_count, 3);
+    CHECK_INT(hub.hosts[0].label_count, 2);
+    CHECK_INT(hub.hosts[1].label_count, 0);
+    CHECK_INT(hub.hosts[2].label_count, 1);
+    const struct host_label *labels = &hub.labels[hub.hosts[0].first_label];
+    CHECK_STR(labels[0].key, "site");
+    CHECK_STR(labels[0].value, "north");
+    CHECK_STR(labels[1].key, "rack_2");
+    CHECK_STR(labels[1].value, "12");
+    CHECK_STR(hub.labels[hub.hosts[2].first_label].value, "South.1");
+    hub_settings_wipe(&hub);
+    CHECK_INT(hub.label_count, 0);
+}
+
+/** {"host_id":"a", and more: fine? */
+static bool load_device(const char *more)
+{
+    char items[512];
+    struct text t;
+
+    text_init(&t, items, sizeof items);
+    text_str(&t, "{\"host_id\":\"a\",");
+    text_str(&t, more);
+    text_char(&t, '}');
+    return load_hosts(items);
+}
+
+static void put_labels_of(struct text *t, char first, unsigned count)
+{
+    text_str(t, "\"labels\":{");
+    for (unsigned i = 0; i < count; i++) {
+        text_str(t, i > 0 ? ",\"" : "\"");
+        text_char(t, first);
+        text_u64(t, i);
+        text_str(t, "\":1");
+    }
+    text_char(t, '}');
+}
+
+TEST(mistakes_in_roles_and_labels_are_named)
+{
+    char buf[512], long_word[HOST_WORD_MAX + 2];
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    CHECK(!load_device("\"role\":\"two words\""));
+    says("reactor.hosts[0].role: \"two words\" is not a word");
+    CHECK(!load_device("\"role\":[\"a\"]"));
+    says("reactor.hosts[0].role: is a list");
+    CHECK(!load_device("\"labels\":[\"a\"]"));
+    says("reactor.hosts[0].labels: is a list; a map of keys is wanted");
+    CHECK(!load_device("\"labels\":{\"a\":{\"b\":1}}"));
+    says("reactor.hosts[0].labels: a: one word is wanted");
+    CHECK(!load_device("\"labels\":{\"a\":\"\"}"));
+    says("reactor.hosts[0].labels: a: the value is not a word");
+    CHECK(!load_device("\"labels\":{\"a\":\"$(reboot)\"}"));
+    says("reactor.hosts[0].labels: a: the value is not a word");
+    static const char *const keys[] = {"Site", "a-b", "1st", "_a", "a b", "\\u00fc"};
+    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+        text_init(&t, buf, sizeof buf);
+        text_str(&t, "\"labels\":{\"");
+        text_str(&t, keys[i]);
+        text_str(&t, "\":\"x\"}");
+        CHECK(!load_device(buf));
+        says("is not the key of a label");
+    }
+    memset(long_word, 'w', sizeof long_word);
+    long_word[HOST_WORD_MAX + 1] = '\0';
+    const char *value = long_word;
+    text_init(&t, buf, sizeof buf);
+    CHECK_INT(device_set_word(&value, long_word, &t), NEFIA_ESYNTAX);
+    long_word[HOST_WORD_MAX] = '\0';
+    CHECK_INT(device_set_word(&value, long_word, &t), 0);
+}
+
+TEST(labels_are_bounded)
+{
+    static char buf[16384];
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    text_init(&t, buf, sizeof buf);
+    put_labels_of(&t, 'a', HOST_LABELS_MAX + 1);
+    CHECK(!load_device(buf));
+    says("a16: a host has at most 16 labels");
+    CHECK_INT(hub.label_count, HOST_LABELS_MAX);
+    text_init(&t, buf, sizeof buf);
+    text_str(&t, "{\"reactor\":{\"peers\":\"::1\",\"hosts\":[");
+    for (unsigned i = 0; i * HOST_LABELS_MAX <= CONFIG_HOST_LABELS; i++) {
+        text_str(&t, i > 0 ? ",{\"host_id\":\"h" : "{\"host_id\":\"h");
+        text_u64(&t, i);
+        text_str(&t, "\",");
+        put_labels_of(&t, 'b', HOST_LABELS_MAX);
+        text_char(&t, '}');
+    }
+    text_str(&t, "]}}");
+    CHECK(!load_hub(buf));
+    says("too many labels; raise CONFIG_HOST_LABELS");
+    CHECK_INT(hub.label_count, CONFIG_HOST_LABELS);
+}
+
+TEST(the_old_name_of_hosts_is_taken_with_a_notice)
+{
+    char file[64], buf[512];
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    key_at(file, "a key that is long enough", 0600);
+    text_init(&t, buf, sizeof buf);
+    text_str(&t, "{\"reactor\":{\"keys\":[{\"host_id\":\"a\",\"file\":\"");
+    text_str(&t, file);
+    text_str(&t, "\",\"next_file\":\"");
+    text_str(&t, file);
+    text_str(&t, "\",\"addresses\":[\"10.0.0.1\"]}]");
+    const size_t len = t.len;
+    text_str(&t, "}}");
+    CHECK(load_hub(buf)); /* its keys guard */
+    says("t.json:1: warning: reactor.keys: this is the old name of `hosts`");
+    CHECK_INT(hub.host_count, 1);
+    CHECK(hub.hosts[0].keys[0].set && hub.hosts[0].keys[1].set);
+    CHECK_INT(hub.hosts[0].net_count, 1);
+    text_rewind(&t, len);
+    text_str(&t, ",\"hosts\":[{\"host_id\":\"b\"}]}}");
+    CHECK(!load_hub(buf));
+    says("reactor.keys: this is the old name of `hosts`, which is given too");
+    hub_settings_wipe(&hub);
+    unlink(file);
+}
+
+/** What was seen of a host stays with its name, wherever that stands after a reload. */
+TEST(what_was_seen_of_hosts_is_carried_over_a_reload)
+{
+    static struct hub_settings before;
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    before.host_count = 2;
+    before.hosts[0] = (struct host_item){.host_id = "a", .seen_ms = 7, .seen_kind = 2};
+    before.hosts[1] = (struct host_item){.host_id = "gone", .seen_ms = 8};
+    CHECK(load_hub("{\"reactor\":{\"peers\":\"::1\",\"hosts\":[{\"host_id\":\"new\"},{\"host_id\":\"a\"}]}}"));
+    devices_carry(&hub, &before);
+    CHECK_INT(hub.hosts[0].seen_ms, 0);
+    CHECK_INT(hub.hosts[1].seen_ms, 7);
+    CHECK_INT(hub.hosts[1].seen_kind, 2);
 }
 
 TEST(the_beacon_binds_straight)
@@ -702,7 +898,11 @@ TEST_MAIN(a_field_is_secret_exactly_where_its_key_is, a_secret_shares_no_storage
           nothing_shares_storage_with_a_secret, nothing_is_left_of_secrets,
           a_secret_in_a_file_for_all_is_refused, a_file_that_others_can_write_is_a_warning,
           a_file_of_another_user_is_a_warning, a_hub_that_does_nothing_is_a_warning,
-          control_characters_are_refused, what_is_not_in_this_build_says_so,
+          control_characters_are_refused, a_policy_that_restricts_is_refused_and_another_is_not,
+          what_is_not_in_this_build_says_so,
           the_hub_binds_straight, hosts_have_keys_addresses_and_exceptions,
-          mistakes_in_hosts_are_named, keys_that_are_gone_name_the_remedy, the_beacon_binds_straight,
+          mistakes_in_hosts_are_named, hosts_have_a_role_and_labels,
+          mistakes_in_roles_and_labels_are_named, labels_are_bounded,
+          the_old_name_of_hosts_is_taken_with_a_notice,
+          what_was_seen_of_hosts_is_carried_over_a_reload, keys_that_are_gone_name_the_remedy, the_beacon_binds_straight,
           the_reference_has_the_keys_and_defaults_of_the_tables)

@@ -135,16 +135,41 @@ TEST(widths_come_from_the_content)
               "  a name of over twenty-four (all)            (all)          exec      1\n");
 }
 
+#ifdef CONFIG_HUB_DEVICES
+#define NO_HOSTS "\"hosts\":[],"
+#else
+#define NO_HOSTS
+#endif
+
+TEST(the_table_of_the_devices)
+{
+    CHECK_INT(ANSWER(reactor_hosts_sections, SHOW_TEXT,
+                     "{\"host\":{\"host\":\"web-01\",\"role\":\"edge\",\"labels\":{\"site\":\"north\",\"tier\":\"1\"},"
+                     "\"delivery\":\"link\",\"connected\":true,\"address\":\"10.0.0.1:4711\","
+                     "\"last_seen\":\"2026-03-10T15:30:59Z\",\"silent_ms\":61500}}",
+                     "{\"host\":{\"host\":\"web-02\",\"role\":null,\"labels\":{},\"delivery\":null,"
+                     "\"connected\":false,\"address\":null,\"last_seen\":null,\"silent_ms\":null}}",
+                     "{\"others\":{\"known\":3,\"connected\":1}}"),
+              0);
+    CHECK_STR(printed, "  HOST             ROLE      LABELS              DELIVERY  CONNECTED               LAST SEEN\n"
+                       "  web-01           edge      site=north, tier=1  link      yes from 10.0.0.1:4711  "
+                       "2026-03-10 15:30, 1m1s ago\n"
+                       "  web-02           -         -                   -         no                      -\n"
+                       "\nwithout an item in reactor.hosts: 3 known, 1 connected\n");
+    CHECK_INT(ANSWER(reactor_hosts_sections, SHOW_JSON, "{\"others\":{\"known\":3,\"connected\":1}}"), 0);
+    CHECK_STR(printed, "{\"hosts\":[],\"others\":{\"known\":3,\"connected\":1}}\n");
+}
+
 TEST(hub_json_is_one_object)
 {
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"rule\":{\"name\":\"a\"}}",
                      "{\"rule\":{\"name\":\"b\"}}", "{\"recent\":{\"seq\":1}}",
                      "{\"counters\":{\"events\":1}}"),
               0);
-    CHECK_STR(printed, "{\"rules\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"recent\":[{\"seq\":1}],"
+    CHECK_STR(printed, "{\"rules\":[{\"name\":\"a\"},{\"name\":\"b\"}]," NO_HOSTS "\"recent\":[{\"seq\":1}],"
                        "\"counters\":{\"events\":1}}\n");
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"counters\":{}}"), 0);
-    CHECK_STR(printed, "{\"rules\":[],\"recent\":[],\"counters\":{}}\n");
+    CHECK_STR(printed, "{\"rules\":[]," NO_HOSTS "\"recent\":[],\"counters\":{}}\n");
 }
 
 TEST(json_never_ends_as_if_it_were_whole)
@@ -197,7 +222,7 @@ TEST(json_of_others_moves_no_cursor)
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_JSON, "{\"recent\":{\"error\":\"\xc2\x9b\"}}",
                      "{\"counters\":0}"),
               0);
-    CHECK_STR(printed, "{\"rules\":[],\"recent\":[{\"error\":\"\\u009b\"}],\"counters\":"
+    CHECK_STR(printed, "{\"rules\":[]," NO_HOSTS "\"recent\":[{\"error\":\"\\u009b\"}],\"counters\":"
                        "{\"counters\":0}}\n");
 }
 
@@ -244,7 +269,8 @@ TEST(a_beacon)
 {
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, BEACON(UP, FLASH),
                      SENSOR("disk_usage", "disk_usage", "ok", "\"last_run_ms_ago\":0,"),
-                     SENSOR("scripts", "na\xc3\xafve", "not run yet", "")),
+                     SENSOR("scripts", "na\xc3\xafve", "not run yet", ""),
+                     SENSOR("load", "load", "not measured", "\"reason\":\"/x: gone\",")),
               0);
     CHECK_STR(printed, BEACON_HEAD
               "  Address        hub.example:9500\n"
@@ -252,9 +278,11 @@ TEST(a_beacon)
               "  Delivery       acknowledged, signed: yes, 3 in flight, window 32\n" BEACON_EVENTS
               "  On flash       16 events, 4096 of 1048576 bytes today, 3 skipped\n"
               "\nSensors:\n"
-              "  SENSOR      NAME        INTERVAL  LAST RUN  RESULT       RUNS  FAILED  EVENTS\n"
-              "  disk_usage  disk_usage  1m30s     0s ago    ok           12    1       2\n"
-              "  scripts     na\xc3\xafve       1m30s     -         not run yet  12    1       2\n");
+              "  SENSOR      NAME        INTERVAL  LAST RUN  RUNS  FAILED  EVENTS  RESULT\n"
+              "  disk_usage  disk_usage  1m30s     0s ago    12    1       2       ok\n"
+              "  scripts     na\xc3\xafve       1m30s     -         12    1       2       not run yet\n"
+              "  load        load        1m30s     -         12    1       2       "
+              "not measured: /x: gone\n");
 }
 
 TEST(a_beacon_without_sensors_that_waits)
@@ -265,7 +293,7 @@ TEST(a_beacon_without_sensors_that_waits)
               "  Connection     waiting for 1m1s, next attempt in 1m30s\n"
               "  Delivery       -, signed: yes\n" BEACON_EVENTS
               "\nSensors:\n"
-              "  SENSOR  NAME  INTERVAL  LAST RUN  RESULT  RUNS  FAILED  EVENTS\n");
+              "  SENSOR  NAME  INTERVAL  LAST RUN  RUNS  FAILED  EVENTS  RESULT\n");
 }
 
 /* Another version's: what it does not have is shown as that, what it has more is left out. */
@@ -277,8 +305,8 @@ TEST(members_may_be_missing_or_unknown)
 
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, odd, "{\"unknown\":{}}", "[]", "3"), 0);
     CHECK_STR(printed, "\nSensors:\n"
-                       "  SENSOR  NAME  INTERVAL  LAST RUN  RESULT  RUNS  FAILED  EVENTS\n"
-                       "  s       -     1.5       -1 ago    yes     - a   -       -\n");
+                       "  SENSOR  NAME  INTERVAL  LAST RUN  RUNS  FAILED  EVENTS  RESULT\n"
+                       "  s       -     1.5       -1 ago    - a   -       -       yes\n");
     CHECK_INT(ANSWER(beacon_status_sections, SHOW_TEXT, "{\"version\":1,\"uplink\":3,\"accepted\":{}}"),
               0);
     CHECK(strstr(printed, "  Version        1 (-), up -, - wake-ups\n") != NULL);
@@ -346,7 +374,7 @@ TEST(a_reader_that_left_stops_it)
 
 TEST_MAIN(the_table_of_the_design, empty_tables_have_their_headings,
           nothing_from_an_event_moves_the_cursor, widths_come_from_the_content,
-          hub_json_is_one_object, json_never_ends_as_if_it_were_whole,
+          the_table_of_the_devices, hub_json_is_one_object, json_never_ends_as_if_it_were_whole,
           events_as_a_table_and_as_lines, a_follower_sees_the_headings_at_once,
           json_of_others_moves_no_cursor, a_beacon, a_beacon_without_sensors_that_waits,
           members_may_be_missing_or_unknown, beacon_json_is_one_object,

@@ -129,7 +129,7 @@ static struct wireguard_reader reader;
 static void begin(void)
 {
     reader = (struct wireguard_reader){
-        .nets = nets, .cap = ARRAY_SIZE(nets), .sequence = SEQUENCE, .family = FAMILY};
+        .nets = nets, .cap = ARRAY_SIZE(nets), .answer.sequence = SEQUENCE, .family = FAMILY};
     len = 0;
 }
 
@@ -219,18 +219,18 @@ TEST(kernel_errors)
     begin();
     put_end(NLMSG_ERROR, -ENODEV);
     CHECK_INT(feed(), NEFIA_EIO);
-    CHECK_INT(reader.error, ENODEV);
+    CHECK_INT(reader.answer.error, ENODEV);
     begin();
     put_end(NLMSG_DONE, -EPERM);
     CHECK_INT(feed(), NEFIA_EIO);
-    CHECK_INT(reader.error, EPERM);
+    CHECK_INT(reader.answer.error, EPERM);
     begin();
     put_end(NLMSG_ERROR, 0); /* an acknowledgement */
     CHECK_INT(feed(), 1);
     begin();
     put_end(NLMSG_ERROR, INT32_MIN);
     CHECK_INT(feed(), NEFIA_EIO);
-    CHECK_INT(reader.error, EPROTO);
+    CHECK_INT(reader.answer.error, EPROTO);
 }
 
 TEST(the_family_is_found)
@@ -262,11 +262,11 @@ TEST(foreign_responses_and_changes)
     close_message(m);
     put_end(NLMSG_NOOP, 0);
     CHECK_INT(feed(), 0);
-    CHECK(!reader.interrupted);
+    CHECK(!reader.answer.interrupted);
     struct opened o = open_peer(NLM_F_DUMP_INTR);
     close_peer(o);
     CHECK_INT(feed(), 0);
-    CHECK(reader.interrupted);
+    CHECK(reader.answer.interrupted);
 }
 
 TEST(wrong_addresses_are_refused)

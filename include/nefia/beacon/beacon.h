@@ -22,13 +22,19 @@
  * built. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
-    BEACON_MAX(BEACON_MAX(2 * (CONFIG_EVENT_BYTES + 1), BEACON_ASK_BYTES),                         \
+    BEACON_MAX(BEACON_MAX(CONFIG_EVENT_BYTES + 1 + PIPELINE_LINE_BYTES, BEACON_ASK_BYTES),            \
                CONFIG_BEACON_CONFIG_FILE_KB * 1024)
 
-/** Concurrent child processes: sensor commands, and one that resolves the hub's name. */
-#define BEACON_COMMANDS (CONFIG_BEACON_CHILDREN + IS_ENABLED(CONFIG_BEACON_RESOLVE))
+/** Concurrent child processes: sensor commands, those that are followed, and one that resolves the
+ * hub's name. */
+#define BEACON_COMMANDS                                                                            \
+    (CONFIG_BEACON_CHILDREN + CONFIG_BEACON_FOLLOWED + IS_ENABLED(CONFIG_BEACON_RESOLVE))
 /** Longest output of the latter: addresses, one per line, or a message. */
 #define BEACON_RESOLVE_BYTES 256
+/** Descriptors in the loop: the control socket and its clients, the connection to the hub, two for
+ * each child process, those of sensors. */
+#define BEACON_WATCHED                                                                             \
+    (CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS + CONFIG_BEACON_SENSOR_WATCHES)
 
 /** The whole program: one instance, in main.c, wired to the pools by beacon_wire. */
 struct beacon {

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/net/netlink.h"
 #include "nefia/event/dedup.h"
 #include "nefia/event/event.h"
 #include "nefia/sys/loop.h"
@@ -29,6 +30,10 @@ struct pipeline_event {
     bool own;    /* the beacon's report about itself: exempt from dedup and rate */
 };
 
+#define PIPELINE_LINE_BYTES                                                                        \
+    (IS_ENABLED(CONFIG_BEACON_NETLINK) && CONFIG_EVENT_BYTES < NETLINK_WORK ? NETLINK_WORK         \
+                                                                            : CONFIG_EVENT_BYTES + 1)
+
 struct beacon_pipeline {
     struct loop *loop;
     const char *host_id; /* the settings'; updated on reload */
@@ -52,8 +57,8 @@ struct beacon_pipeline {
     void *arg;
 };
 
-/** Memory: data and line are two buffers of CONFIG_EVENT_BYTES + 1, used only between begin and
- * end. The caller sets up dedup, rate and spool (they outlive this), and boot, host_id, queued. */
+/** Memory: data has CONFIG_EVENT_BYTES + 1, line PIPELINE_LINE_BYTES; used only between begin and end.
+ * Between two events line is also what sensors read from the kernel into. The caller sets up dedup, rate and spool (they outlive this), and boot, host_id, queued. */
 void beacon_pipeline_init(struct beacon_pipeline *p, struct loop *loop, char *data, char *line);
 /** Begin an event. Return: the writer of its data object, already opened. */
 struct json_writer *beacon_pipeline_begin(struct beacon_pipeline *p);

@@ -36,7 +36,7 @@ void plain_init(struct plain *p, struct spool *spool);
 /** A connection begins, or ends: nothing is in flight. */
 void plain_begin(struct plain *p);
 /** Write the next event to line: JSON, newline, and with a key its signature and another one.
- * line: UPLINK_LINE_BYTES. Return: the length; 0: there is none, or none may be sent yet. */
+ * line: DELIVERY_LINE_BYTES. Return: the length; 0: there is none, or none may be sent yet. */
 size_t plain_next(struct plain *p, const struct mac_key *key, uint64_t now_ms, char *line);
 /** The connection has stood a check: remove what is thereby delivered. Return: number of events. */
 unsigned plain_settle(struct plain *p);

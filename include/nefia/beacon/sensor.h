@@ -33,6 +33,8 @@ struct sensor_class {
     const char *source;   /* source of its events, such as "disk-beacon" */
     const char *interval; /* default, "5m" */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
+    bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
+    uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
@@ -42,9 +44,21 @@ struct sensor_class {
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
      * negative after a report. */
     int (*open)(void *state, struct config *c, const struct node *n, const char *where);
-    /** One check. May emit 0..n events and start a command. Must not block.
-     * Return: 0; negative: the check failed (the beacon logs and counts it). */
+    /** Take what the sensor keeps while it runs: descriptors, a command that is followed. Runs when a
+     * configuration comes into force, and again at each interval until it succeeds. before: the state
+     * of the same sensor (class and name) until this reload, or null. It is stopped afterwards, so
+     * what is taken over from it must be marked in it as gone. May be null; needs `select
+     * BEACON_SENSOR_STARTS`. Return: as poll's; after a failure nothing is left open. */
+    int (*start)(void *state, struct emitter *self, void *before);
+    /** One check. May emit 0..n events and start a command. Must not block. May be null where start
+     * is given. Return: 0; negative: the check failed (the beacon logs and counts it). After
+     * emitter_not_measured that is the result, whatever is returned. */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
+    /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
+    void (*ready)(void *state, struct emitter *out, int fd, short events);
+    /** Close what start has opened. Only after a start that succeeded. Its watches are gone and its
+     * commands have ended. May be null. */
+    void (*stop)(void *state);
 };
 
 /** Needs `select BEACON_SENSOR_LISTS` in the sensor's Kconfig entry. */
@@ -74,12 +88,58 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured);
 
+/** What this run was to measure could not be measured: emitter_not_measured(out, path, ERRNO(errno)). The
+ * sensor's result is "not measured" instead of "ok", with the reason "what: why" (what may be null),
+ * in `status`, in `once` and in the log. Of several reasons in one run the first is kept, cut to
+ * SENSOR_WHY_BYTES. Conditions stay as they are: nothing was seen of them. Return: 0, for
+ * `return emitter_not_measured(…);`. */
+int emitter_not_measured(struct emitter *e, const char *what, const char *why);
+
+/** Read a small file of the kernel, of /proc or /sys, into the buffer that all sensors share. Return: its
+ * text, NUL-terminated and without the last newline, *len bytes (len may be null), valid until the
+ * next file or emit_end; null: it is not there, cannot be read or is longer than CONFIG_EVENT_BYTES, and
+ * the result is "not measured", with the path and why. */
+const char *emitter_file(struct emitter *e, const char *path, size_t *len);
+/** The same of a file that holds one number. Return: 0, or negative: not measured. */
+int emitter_file_number(struct emitter *e, const char *path, int64_t *value);
+
+struct netlink_answer;
+/** Ask the kernel (nefia/net/netlink.h) through that buffer, which is wiped afterwards. take must not emit;
+ * it keeps what it needs in the state. message begins with a struct nlmsghdr. Needs `select
+ * BEACON_NETLINK`. Return: 0, or negative: not measured. */
+int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, const void *message,
+                    size_t len);
+
+/** Call the class's `ready` when the descriptor is ready for `events` (POLLIN, POLLOUT) or broken; again
+ * for the same one: with other events. It stays the sensor's, which unwatches it before closing it.
+ * For start, poll and ready. Needs `select BEACON_WATCHES`. Return: 0, or NEFIA_EFULL if the sensor
+ * watches as many as its class says. */
+int emitter_watch(struct emitter *e, int fd, short events);
+void emitter_unwatch(struct emitter *e, int fd);
+
+/** Follow a command that does not end by itself, such as `logread -f`: a program by its absolute path and
+ * its arguments, ended by a null pointer. `line` is called for each line that it prints to stdout or
+ * stderr, NUL-terminated, without its newline; of one that is longer than CONFIG_FOLLOW_LINE_BYTES for
+ * the beginning. If it ends it is started again, later and later (follow.h), and the sensor's result is
+ * "not measured" until it has run for 10 s. Over a reload the same command of the same sensor runs
+ * on; it ends with the sensor. For start only, one for each sensor, and argv stays valid as long as the
+ * state. Needs `select BEACON_FOLLOWS`. Return: 0, also if it cannot be started now; NEFIA_EINVAL
+ * (no absolute path, or the class does not have `follows`). */
+int emitter_follow(struct emitter *e, const char *const *argv,
+                   void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
  * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
  * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs;
- * NEFIA_EFULL if CONFIG_BEACON_CHILDREN are running; NEFIA_EIO. */
+ * NEFIA_EFULL if CONFIG_BEACON_CHILDREN are running, which is "not measured" already; NEFIA_EIO. */
 int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
                   void (*done)(void *state, struct emitter *e, const struct child_result *r,
                                const char *output));
+/** The same without a shell: a program by its absolute path, and its arguments as they are, ended by a
+ * null pointer. For what has values in it that a shell must not read. argv is used only during the
+ * call. */
+int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
+                       void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                    const char *output));
 
 #endif

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/beacon/follow.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/sys/child.h"
 #include "nefia/event/condition.h"
@@ -12,7 +13,16 @@
 
 /** The configured sensors, their timers, and their interface to the beacon (struct
  * emitter). */
-enum instance_result { INSTANCE_NOT_RUN, INSTANCE_RUNNING, INSTANCE_OK, INSTANCE_FAILED };
+enum instance_result {
+    INSTANCE_NOT_RUN,
+    INSTANCE_RUNNING,
+    INSTANCE_OK,
+    INSTANCE_FAILED,       /* an error, which `why` names */
+    INSTANCE_NOT_MEASURED, /* `why` says what could not be looked at */
+};
+
+/** Longest reason of a result, with its NUL. */
+#define SENSOR_WHY_BYTES 96
 
 /** A running sensor; its handle for calls into the beacon. */
 struct emitter {
@@ -26,7 +36,24 @@ struct emitter {
     void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output);
     int output;                  /* index of the output buffer in use, -1: none */
     enum instance_result result; /* of the last run */
-    uint64_t runs, failures, events, last_run_ms;
+    bool started;
+    const struct emitter *before; /* during start: the same one until this reload, or null */
+    uint64_t runs, failures, not_measured, events, last_run_ms;
+    char why[SENSOR_WHY_BYTES]; /* the last run could not measure, or failed; "": neither */
+};
+
+/** A descriptor that a sensor watches. */
+struct sensor_watch {
+    struct watch watch;
+    struct emitter *owner; /* null: free */
+};
+
+/** A command that a sensor follows; a sensor follows one at most. */
+struct sensor_follow {
+    struct follow follow;
+    struct emitter *owner; /* null: free */
+    uint32_t key;          /* of the command */
+    void (*line)(void *state, struct emitter *e, const char *line, size_t len);
 };
 
 /** The sensors of one configuration; there are two, so that a failed reload changes nothing. */
@@ -35,6 +62,7 @@ struct instance_set {
     unsigned count;
     uint8_t *states; /* CONFIG_BEACON_SENSOR_STATE_BYTES, aligned for any type */
     size_t states_used;
+    unsigned watches, follows; /* what they may use of the pools */
 };
 
 struct sensor_runner {
@@ -48,6 +76,8 @@ struct sensor_runner {
     unsigned running; /* running commands */
     unsigned current;
     struct instance_set sets[2];
+    struct sensor_watch *watches;   /* CONFIG_BEACON_SENSOR_WATCHES */
+    struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
 };
 
@@ -59,14 +89,21 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
 /** Open the sensors of the section `beacons:` (null: nothing) asks for, in the inactive set.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *section);
-/** Activate the loaded set: the previous one stops, its commands are killed. Sensors present in
- * both keep their schedule and counters; new ones start at a random phase within their interval (30
- * s at most). */
+/** Activate the loaded set: its sensors start, those of the previous one stop, their commands are
+ * killed. Sensors present in both keep their schedule and counters, and take over what their class
+ * carries; new ones check first at a random phase within their interval (30 s at most). */
 void sensor_runner_switch(struct sensor_runner *in);
 /** For `once`: activate the loaded set without timers; then each sensor of it is run by hand, and
  * in->running tells whether a command is still running. */
 void sensor_runner_switch_once(struct sensor_runner *in);
 void sensor_runner_run(struct emitter *e);
+/** Its result has changed between two runs (e->why, sensor_follow_why). */
+void sensor_runner_settle(struct emitter *e);
+/** Release its watches; the descriptors stay open. (sensor_watch.c) */
+void sensor_watch_release(struct sensor_runner *in, const struct emitter *e);
+/** End the command that it follows, if any; and why that is not running, or null. (sensor_follow.c) */
+void sensor_follow_release(struct sensor_runner *in, const struct emitter *e);
+const char *sensor_follow_why(const struct emitter *e);
 /** Stop all timers and commands. */
 void sensor_runner_stop(struct sensor_runner *in);
 static inline const struct instance_set *sensor_runner_current(const struct sensor_runner *in)

@@ -61,7 +61,7 @@ void session_begin(struct session *s, bool is_signed);
 enum session_result session_take(struct session *s, uint64_t now_ms);
 /** The hub closed the connection: log the error that it may have said without a signature. */
 void session_closed(struct session *s, uint64_t now_ms);
-/** Write the hello to line (UPLINK_LINE_BYTES). plain: this beacon may also deliver plainly. Return:
+/** Write the hello to line (DELIVERY_LINE_BYTES). plain: this beacon may also deliver plainly. Return:
  * the length. */
 size_t session_hello(struct session *s, const struct mac_key *key, const char *host_id, bool plain,
                      uint64_t now_ms, char *line);

@@ -2,51 +2,34 @@
 #define NEFIA_BEACON_UPLINK_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "nefia/net/addr.h"
-#include "nefia/base/kconfig.h"
-#include "nefia/link/link.h"
-#include "nefia/sys/loop.h"
+#include "nefia/beacon/delivery.h"
 #include "nefia/crypto/mac.h"
-#include "nefia/beacon/plain.h"
-#include "nefia/beacon/session.h"
-#include "nefia/beacon/spool.h"
+#include "nefia/net/addr.h"
+#include "nefia/sys/loop.h"
 
-/** The connection to the hub: connecting, backing off, and carrying bytes between the stream and one
- * of two engines, which take events from the spool and settle them there: session.h for a hub that
- * acknowledges (BEACON_ACK), plain.h for one that does not.
+/** The connection to the hub: which one, when, and its end. What is said on it is the delivery's
+ * (delivery.h), which the uplink calls when the socket is ready or time has come, and from which it
+ * learns that the connection ended, or that events were delivered.
  *
- *     IDLE ── start ──▶ RESOLVING ──▶ CONNECTING ── connected ──▶ GREETING ── hub greets ──▶ HELLO
- *                        ▲                 │ none answers            │ silent    ▲ late        │ sent
- *                        │                 ▼                         ▼           │             ▼
- *                        └───────────── BACKOFF ◀── all arrived ── CLOSING ◀── PLAIN       WELCOME
- *                                          ▲                      hub closes                   │
- *                                          └──────── any connection that breaks ───────── UP ◀─┘
+ *     IDLE ── start ──▶ RESOLVING ──▶ CONNECTING ── connected ──▶ CONNECTED
+ *                        ▲                 │ none answers             │ lost, or closed by the hub
+ *                        │                 ▼                          │
+ *                        └───────────── BACKOFF ◀─────────────────────┘
  *
  * Addresses are tried in order, without delay; when all have failed, or a connection ends, the
  * uplink backs off: a random time between 1 s and a bound that doubles from 2 s to 5 min, and that
  * only a delivered event resets, or the end of a session that lasted 5 min and was idle (a hub closes
- * such ones). No connection is attempted before the kernel's random number generator is seeded,
- * because a hello needs a nonce that was never used.
- *
- * A hub that has not greeted within 2 s, or says something else, is a plain one: with require_ack
- * the connection is given up, else events are delivered plainly until it greets. When a plain hub
- * closes in an orderly way (a FIN, as on a restart), the current line is finished, our side is
- * closed, and sent events count as delivered once everything, including our FIN, has been
- * acknowledged. After a rejection a plain hub gets nothing for a second after connecting: one that
- * rejects us altogether resets before. */
+ * such ones). The next hub after one that accepted nothing is the one below it in the list, else the
+ * first; while connected to another one, the first is retried from time to time. No connection is
+ * attempted before the kernel's random number generator is seeded, because a hello needs a nonce that
+ * was never used. */
 enum uplink_state {
     UPLINK_IDLE,
     UPLINK_RESOLVING,
     UPLINK_CONNECTING,
-    UPLINK_GREETING, /* connected; the hub's greeting is awaited, and nothing is sent */
-    UPLINK_HELLO,    /* the hello is next, after the line being sent */
-    UPLINK_WELCOME,  /* the hello was sent */
-    UPLINK_UP,       /* events are sent, and acknowledged */
-    UPLINK_PLAIN,    /* events are sent to a plain hub */
-    UPLINK_CLOSING,  /* the plain hub has closed: our side is finished */
+    UPLINK_CONNECTED, /* the delivery's states say how far */
     UPLINK_BACKOFF,
 };
 
@@ -56,44 +39,18 @@ struct uplink_hub {
     const char *name; /* "hub.example:9500", to be resolved; null: use addr */
 };
 
-/** An event with its signature; or a hello with its own; BEACON_ACK: the event with an `unsure`. */
-#define UPLINK_EVENT (CONFIG_EVENT_BYTES + MAC_HEX + 2)
-#define UPLINK_HELLO_BYTES (LINK_HELLO_MAX + MAC_HEX + 3)
-#define UPLINK_ACK_LINE                                                                            \
-    (UPLINK_EVENT + LINK_UNSURE_BYTES > UPLINK_HELLO_BYTES ? UPLINK_EVENT + LINK_UNSURE_BYTES      \
-                                                           : UPLINK_HELLO_BYTES)
-#define UPLINK_LINE_BYTES (IS_ENABLED(CONFIG_BEACON_ACK) ? UPLINK_ACK_LINE : UPLINK_EVENT)
-
 struct uplink {
     struct loop *loop;
-    struct spool *spool;
-    const struct mac_key *key; /* not set: lines go unsigned */
     enum uplink_state state;
-    int fd;     /* of the connection; -1: none */
-    char *line; /* the caller's UPLINK_LINE_BYTES: what is being sent */
-    size_t line_len, line_sent;
-    unsigned attempts; /* backoffs since the last delivered event */
+    struct stream stream; /* the connection; fd -1: none */
+    unsigned attempts;    /* backoffs since the last delivered event */
     const struct uplink_hub *hubs;
     unsigned hub_count, hub; /* hub: index of the one in use, or last tried */
     unsigned next_hub;       /* where to start after the backoff */
     int error;               /* errno of a connect that failed immediately; 0: none */
-    uint64_t deadline_ms;    /* end of a state in which no engine is in charge; 0: none */
+    uint64_t deadline_ms;    /* end of `state`; 0: none, or the delivery's */
     uint64_t since_ms;       /* when `state` began */
-    struct plain plain;
-    struct watch watch;
-    struct timer timer;      /* for the deadline, ours or the engine's, or home_ms */
-    struct addr peer;        /* address of the hub */
-    struct session *session; /* the caller's; BEACON_ACK, as the next ones */
-    const char *host_id;     /* set by the owner before uplink_start */
-    bool require_ack;        /* the same: send nothing to plain hubs */
-    bool unseeded;           /* that we wait for random numbers was logged */
-    uint64_t home_ms;   /* connected to another hub than the first: when to retry that; 0: never */
-    uint64_t return_ms; /* from one such retry to the next */
-    uint64_t delivered_before;                       /* before this connection */
-    uint64_t delivered, connects, failures, ignored; /* ignored: bytes received from plain hubs */
     uint64_t (*random_below)(uint64_t n);
-    /** BEACON_ACK: random bytes. Return: 0, or negative while the kernel has none. */
-    int (*random)(void *buf, size_t len);
     /** Start resolving a name: uplink_resolved follows. Return: 0, or negative. Null: names are
      * not supported. */
     int (*resolve)(void *arg, const char *name);
@@ -101,10 +58,18 @@ struct uplink {
     void (*on_delivered)(void *arg, unsigned events);
     void (*on_wait)(void *arg); /* all addresses failed, or a connection ended: backoff starts */
     void *arg;
+    struct delivery delivery; /* its host_id, require_ack, random: the owner's, before uplink_start */
+    struct watch watch;
+    struct timer timer; /* for the deadline, ours or the delivery's, or home_ms */
+    struct addr peer;   /* address of the hub */
+    bool unseeded;      /* that we wait for random numbers was logged */
+    uint64_t home_ms;   /* connected to another hub than the first: when to retry that; 0: never */
+    uint64_t return_ms; /* from one such retry to the next */
+    uint64_t delivered, delivered_before; /* before: this connection */
+    uint32_t connects, failures;
 };
 
-/** Memory: session and line (UPLINK_LINE_BYTES) are the caller's. Everything pointed to must persist.
- * session: not used without BEACON_ACK. */
+/** Memory: loop must persist; of the others: as delivery_init. */
 void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, struct session *session,
                  char *line);
 /** Start with these hubs and this key; on a running uplink: reload, during which the previous hubs
@@ -122,9 +87,10 @@ void uplink_kick(struct uplink *u);
 void uplink_stop(struct uplink *u);
 /** Is the spool empty, with nothing in flight? */
 bool uplink_drained(const struct uplink *u);
-const char *uplink_state_text(enum uplink_state s);
-/** How events are delivered at present: "acknowledged", "plain" or "-". */
-const char *uplink_delivery_text(enum uplink_state s);
+/** For `status`; while connected: the delivery's state. */
+const char *uplink_state_text(const struct uplink *u);
+/** When that began. */
+uint64_t uplink_since_ms(const struct uplink *u);
 /** Milliseconds until the next attempt; 0 if none is scheduled. */
 uint64_t uplink_next_try_ms(const struct uplink *u);
 

@@ -11,9 +11,11 @@ int reactor_check(const struct cli_args *a);
 int reactor_status(const struct cli_args *a);
 int reactor_events(const struct cli_args *a);
 int reactor_forget(const struct cli_args *a);
+int reactor_hosts(const struct cli_args *a);
 
-/** What `status` and `events` show of the running hub's answers. */
+/** What `status`, `events` and `hosts` show of the running hub's answers. */
 extern const struct show_section reactor_status_sections[];
 extern const struct show_section reactor_events_sections[];
+extern const struct show_section reactor_hosts_sections[];
 
 #endif

@@ -16,8 +16,8 @@
  * section and members that no layout names are not shown in text.
  *
  * A layout is text with references to members of that object:
- *     {hits}              the value: a string, a number, yes or no; an object as "1 info, 2 warning";
- *                         - where the member is missing or null
+ *     {hits}              the value: a string, a number, yes or no; an object as "1 info, 2 warning",
+ *                         or of strings as "site=north, tier=edge"; - where the member is missing or null
  *     {}                  the object itself
  *     {~uptime_ms}        milliseconds as a duration in whole seconds, 1m30s
  *     {@time}             an RFC 3339 time as "2026-03-10 15:30"

@@ -59,6 +59,10 @@ struct condition_verdict condition_check(struct condition *c, enum level measure
  * held. */
 enum level condition_level(const struct condition *c, int64_t value, int64_t warning,
                            int64_t critical, int64_t hysteresis);
+/** The same downwards, for what must not become low: entered at value <= threshold, left above
+ * threshold + hysteresis. A threshold of INT64_MIN disables the level. */
+enum level condition_level_below(const struct condition *c, int64_t value, int64_t warning,
+                                 int64_t critical, int64_t hysteresis);
 /** Reload: condition_mark, then every sensor looks up its conditions (condition_get), then
  * condition_sweep removes those that were not looked up. */
 void condition_mark(struct condition_table *t);

@@ -11,7 +11,7 @@
 
 struct settings_root {
     const char *host_id; /* null: not given */
-    const struct node *beacons, *reactor;
+    const struct node *beacons, *reactor, *policy;
 };
 
 /** The tables of a program are public for what reads them all: the reference, and tests. */

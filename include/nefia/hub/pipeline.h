@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/guard/policy.h"
 #include "nefia/hub/jobs.h"
 #include "nefia/hub/journal.h"
 #include "nefia/hub/recent.h"
@@ -16,10 +17,12 @@
 /** Cache of recent host_ids with their ids in `seen`: lines come in runs, and a SHA-256 for each is
  * expensive. Longer ones are computed each time. */
 #define PIPELINE_KNOWN 128
-#define KNOWN_HOST_MAX 47
+enum known_item { ITEM_NOT_SOUGHT, ITEM_NONE, ITEM_FIRST /* and those that follow */ };
+#define KNOWN_HOST_MAX 45
 struct known_host {
     uint8_t len;
     char host_id[KNOWN_HOST_MAX];
+    uint16_t item; /* in devices->hosts, as enum known_item */
     uint8_t key[SESSION_HOST];
 };
 
@@ -51,7 +54,7 @@ struct resumed {
 
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
- *     event → seen → rules → jobs
+ *     event → seen → rules → guard → jobs
  *     turn's end: choose jobs → write the journal → acknowledge → begin jobs
  *
  * What comes before, from the bytes to the event, is ingress.h. */
@@ -75,7 +78,11 @@ struct pipeline {
     char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
+    struct hub_settings *devices; /* the active ones: their hosts, and when those were seen */
+    struct guard guard;
+    uint64_t verdicts[VERDICT_DENIED + 1]; /* by enum verdict_kind */
     int64_t now_s;              /* wall time of this turn */
+    uint64_t now_ms;            /* and of the clock that no one sets */
     bool overflow_reported;     /* a full queue is logged once, until it has room again */
     bool unsafe;                /* the last commit failed, which was logged */
     uint64_t unsafe_ms;         /* time of that attempt */
@@ -111,6 +118,10 @@ int pipeline_decode(struct pipeline *p, const char *line, size_t len, struct eve
                     const char **why);
 /** Id of the host in `seen`; valid until the next call. */
 const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id);
+/** The host's item in `devices`, or null. */
+struct host_item *pipeline_item(struct pipeline *p, struct slice host_id);
+/** Make these the settings with the hosts. */
+void pipeline_know(struct pipeline *p, struct hub_settings *devices);
 
 /** How an event came. */
 struct event_source {

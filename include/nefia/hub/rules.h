@@ -92,6 +92,8 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
 extern const struct field rule_fields[];
 /** Of the other generation: how many rules have an action that this build can do. */
 unsigned rules_staged_able(const struct rules *r);
+/** Of the other generation: how many different patterns it has. */
+unsigned rules_staged_patterns(const struct rules *r);
 /** The other generation: hit counters are taken over by name, unused patterns freed,
  * caches emptied. The strings of the previous generation are not used afterwards. */
 void rules_commit(struct rules *r);

@@ -22,6 +22,14 @@ struct webhook {
     uint32_t retries;
 };
 
+#define HOST_WORD_MAX 63      /* bytes of a role, and of a label's value */
+#define HOST_LABEL_KEY_MAX 32 /* of a label's key */
+#define HOST_LABELS_MAX 16    /* of one host */
+
+struct host_label {
+    const char *key, *value;
+};
+
 /** What is configured of one host. */
 struct host_item {
     const char *host_id;
@@ -29,6 +37,10 @@ struct host_item {
     struct addr_net nets[HOST_NETS]; /* the only permitted source networks; none: any */
     unsigned net_count;
     bool plain; /* plain events are taken, although it has a key of its own */
+    uint8_t seen_kind; /* enum window_kind: how its last event or hello came */
+    uint16_t first_label, label_count; /* in hub_settings.labels */
+    const char *role;                  /* null: none */
+    uint64_t seen_ms; /* when that came; 0: none since the hub started. Carried over a reload, as seen_kind */
 };
 
 /** The hub's part of the configuration, except the rules. Strings belong to the arena it was read
@@ -49,6 +61,8 @@ struct hub_settings {
     unsigned hook_count;
     struct host_item hosts[CONFIG_HOST_ITEMS];
     unsigned host_count;
+    struct host_label labels[CONFIG_HOST_LABELS + 1]; /* of all of them */
+    unsigned label_count;
     const char *plain_hosts[CONFIG_PLAIN_HOSTS]; /* may always be plain */
     unsigned plain_host_count;
     uint32_t journal_kb, max_connections_per_peer, max_events_per_sec; /* 0: no bound */
@@ -59,11 +73,11 @@ struct hub_settings {
 /** Of `reactor:`; those of its lists hang below it. rule_fields are in hub/rules.h. */
 extern const struct field reactor_fields[];
 
-/** Bind the loaded, and read the keys of `reactor.hosts`. *rules is set to
+/** Bind the loaded, and read the keys of `reactor.hosts`, or `reactor.keys`. *rules is set to
  * `reactor.rules`, for rules_stage (null: none). All problems are reported. Return: 0 or
  * NEFIA_EINVAL. */
 int hub_settings_bind(struct hub_settings *s, struct config *c, const struct node **rules);
-/** Warn as settings_warn does, also of the files in `reactor.hosts`; and of rules that can do nothing:
+/** Warn as settings_warn does, also of the files in `reactor.hosts`, and of its old name; and of rules that can do nothing:
  * `able` of them have an action that this build has. */
 void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned able);
 /** Only the path of the daemon's control socket, as far as the file can be read: for verbs that
@@ -71,6 +85,8 @@ void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned 
 const char *hub_settings_socket(struct config *c);
 /** The list `reactor.hosts`, into hub_settings: a file is read as it is bound. */
 extern const struct field_list hub_host_list;
+/** The same in the words of `reactor.keys`, as it was called before. */
+extern const struct field_list hub_key_list;
 /** An address or a network, for a field_list of struct addr_net. */
 int hub_set_net(void *item, const char *value, struct text *why);
 /** The host's item in `hosts`, or null. */

@@ -7,9 +7,10 @@
 
 /** What the running hub returns over its control socket, one JSON record at a time.
  *
- * status:          {"rule":{…}}…  {"recent":{…}}…  {"counters":{…}}
+ * status:          {"rule":{…}}…  {"host":{…}}…  {"recent":{…}}…  {"counters":{…}}
  * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent
  * forget HOST:     a string that says so, or an error
+ * hosts:           {"host":{…}}…  {"others":{…}}
  */
 struct status_view {
     struct pipeline *pipeline;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/net/addr.h"
+#include "nefia/net/netlink.h"
 #include "nefia/base/text.h"
 
 /** Read the allowed IPs of a WireGuard interface's peers, the networks they may send from, from the
@@ -18,28 +19,25 @@
 
 /** Longest interface name with its NUL (IFNAMSIZ). */
 #define WIREGUARD_NAME 16
-/** Receive buffer for whole kernel messages: NLMSG_GOODSIZE is a page, at most 8 KiB. */
-#define WIREGUARD_WORK 8192
+#define WIREGUARD_WORK NETLINK_WORK
 
 struct wireguard_reader {
     struct addr_net *nets; /* the caller's; cap of them */
     unsigned cap, count;
     unsigned left_out;     /* did not fit into nets */
     unsigned too_wide;
-    uint32_t sequence;     /* of the request; responses to others are ignored */
     uint16_t family;       /* the kernel's number for "wireguard"; 0: not known yet */
-    int error;             /* the kernel's errno, after NEFIA_EIO */
-    bool interrupted;      /* the peers changed during the dump: retry */
+    struct netlink_answer answer;
 };
 
 /** Parse one datagram from the kernel: a response to CTRL_CMD_GETFAMILY (sets family) or part of
  * the response to WG_CMD_GET_DEVICE (appends to nets; a peer's list may continue in the next part).
  * Safe on arbitrary bytes. Return: 1 response complete; 0 more datagrams follow; NEFIA_ESYNTAX not
- * such a message; NEFIA_EIO rejected by the kernel (r->error). */
+ * such a message; NEFIA_EIO rejected by the kernel (r->answer.error). */
 int wireguard_feed(struct wireguard_reader *r, const void *datagram, size_t len);
 
 /** Query the kernel. r: nets and cap are set by the caller, the rest is filled in. work:
- * WIREGUARD_WORK bytes, wiped afterwards (responses contain private keys).
+ * WIREGUARD_WORK bytes, wiped after each answer (they contain private keys).
  * Return: 0; NEFIA_ENOTFOUND (no such interface, or no WireGuard in this kernel), NEFIA_EAUTH (no
  * CAP_NET_ADMIN), NEFIA_EAGAIN (the peers keep changing), NEFIA_EIO, NEFIA_ESYNTAX, each with a
  * sentence in why and count 0. */

@@ -3,7 +3,6 @@
 #include <sys/vfs.h>
 
 #include "nefia/base/err.h"
-#include "nefia/sys/log.h"
 #include "nefia/beacon/sensor.h"
 
 /* disk_usage: file system usage.
@@ -152,6 +151,8 @@ static void judge_readable(struct emitter *out, const char *path, int reason)
     struct json_writer *w =
         emit_condition(out, "disk.unreadable", path, reason ? LEVEL_WARNING : LEVEL_OK);
 
+    if (reason)
+        emitter_not_measured(out, path, ERRNO(reason));
     if (!w)
         return;
     json_put_string(w, "path", path);
@@ -159,8 +160,7 @@ static void judge_readable(struct emitter *out, const char *path, int reason)
         json_put_string(w, "state", "unreadable");
         json_put_string(w, "reason", ERRNO(reason));
     }
-    if (emit_end(out) == 1 && reason)
-        LOG_WARN("disk_usage: cannot measure ", path, ": ", ERRNO(reason));
+    emit_end(out);
 }
 
 static void judge_usage(const struct disk *d, struct emitter *out, const char *path,
@@ -182,19 +182,17 @@ static void judge_usage(const struct disk *d, struct emitter *out, const char *p
 static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct disk *d = state;
-    int err = 0;
 
     (void)now_ms;
     for (unsigned i = 0; i < d->count; i++) {
+        const char *path = d->paths[i];
         struct usage u = {0};
-        int reason = look(d->paths[i], &u);
-        if (reason)
-            err = NEFIA_EIO;
-        judge_readable(out, d->paths[i], reason);
+        int reason = look(path, &u);
+        judge_readable(out, path, reason);
         if (!reason)
-            judge_usage(d, out, d->paths[i], &u);
+            judge_usage(d, out, path, &u);
     }
-    return err;
+    return 0;
 }
 
 const struct sensor_class sensor_disk = {

@@ -4,16 +4,24 @@
 #include "nefia/sys/log.h"
 #include "nefia/beacon/sensor.h"
 
-/* scripts: a shell command at intervals. A failing run is a condition: it fires, is repeated
+/* scripts: a command at intervals: a line for the shell, or a program and its arguments. A failing run is a condition: it fires, is repeated
  * subject to the dedup window, and ends with an info event. Exit status 1 is a warning and 2 is
  * critical, as for monitoring plugins; all others, signals and time-outs are warnings, unless
  * `severity` sets one for every failure. */
 struct script {
     struct sensor_common common;
-    const char *command;
+    const char *command; /* a line for the shell; null: argv */
+    const char *argv[CONFIG_SCRIPT_ARGS + 1];
+    unsigned argc;
     uint64_t timeout_ms;
     int severity; /* enum severity for all failures; -1: by exit status */
     bool always;
+};
+
+static const struct field_list argv_list = {
+    .count = offsetof(struct script, argc),
+    .cap = CONFIG_SCRIPT_ARGS,
+    .remedy = FIELD_HELP("; raise CONFIG_SCRIPT_ARGS"),
 };
 
 #define MEMBER(name) FIELD_AT(struct script, name)
@@ -22,8 +30,13 @@ static const struct field script_fields[] = {
      .type = FIELD_TEXT,
      MEMBER(command),
      .min = 1,
-     .required = true,
-     .help = FIELD_HELP("command for /bin/sh -c")},
+     .help = FIELD_NOTE("command for /bin/sh -c")},
+    {.name = "argv",
+     .type = FIELD_LIST,
+     MEMBER(argv),
+     .min = 1,
+     .list = &argv_list,
+     .help = FIELD_NOTE("instead: a program and its arguments, without a shell")},
     {.name = "timeout",
      .type = FIELD_DURATION,
      MEMBER(timeout_ms),
@@ -45,16 +58,34 @@ static const struct field script_fields[] = {
 
 enum { TIMEOUT_MS = 30 * 1000 };
 
+static int check_command(const struct script *s, struct config *c, const struct node *n,
+                         const char *where)
+{
+    const struct node *argv = node_child(c, n, "argv");
+
+    if (!s->command && s->argc > 0 && s->argv[0][0] == '/')
+        return 0;
+    if (s->command && s->argc == 0)
+        return 0;
+    config_error(c, argv ? argv : n, where,
+                 s->command  ? "both command and argv are given"
+                 : s->argc > 0 ? "argv does not begin with an absolute path"
+                               : "one of command and argv is missing",
+                 NULL);
+    return NEFIA_EINVAL;
+}
+
 static int script_open(void *state, struct config *c, const struct node *n, const char *where)
 {
     struct script *s = state;
+    int err = check_command(s, c, n, where);
 
     if (s->timeout_ms == 0) {
         uint64_t half = s->common.interval_ms / 2;
         s->timeout_ms = half < TIMEOUT_MS ? half : TIMEOUT_MS;
     }
     if (s->timeout_ms < s->common.interval_ms)
-        return 0;
+        return err;
     config_error(c, node_child(c, n, "timeout"), where, "timeout must be shorter than interval",
                  NULL);
     return NEFIA_EINVAL;
@@ -115,7 +146,9 @@ static int script_poll(void *state, struct emitter *out, uint64_t now_ms)
     struct script *s = state;
 
     (void)now_ms;
-    return emitter_child(out, s->command, s->timeout_ms, script_done);
+    if (s->command)
+        return emitter_child(out, s->command, s->timeout_ms, script_done);
+    return emitter_child_argv(out, s->argv, s->timeout_ms, script_done);
 }
 
 const struct sensor_class sensor_script = {

@@ -1,0 +1,30 @@
+#include "nefia/guard/verdict.h"
+
+#include <string.h>
+
+const char *verdict_word(enum verdict_kind kind)
+{
+    return word_at("allowed\0notify\0pending approval\0denied\0", kind);
+}
+
+void verdict_text(struct text *t, const struct verdict *v)
+{
+    text_str(t, verdict_word(v->kind));
+    if (!v->reason)
+        return;
+    text_str(t, ": ");
+    text_str(t, v->reason);
+    if (v->rule) {
+        text_str(t, " \"");
+        text_printable(t, v->rule, strlen(v->rule));
+        text_str(t, "\" at byte ");
+        text_u64(t, v->at);
+    }
+    if (v->most > 0) {
+        text_str(t, " (");
+        text_u64(t, v->have);
+        text_str(t, " > ");
+        text_u64(t, v->most);
+        text_char(t, ')');
+    }
+}
