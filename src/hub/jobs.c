@@ -7,12 +7,13 @@
 #define BLOCK_BYTES sizeof(((struct job_block *)0)->bytes)
 #define FORK_RETRY_MS 1000
 #define FORK_TRIES 10
+#define WAITS IS_ENABLED(CONFIG_HUB_JOBS_WAIT)
 
 const char *job_state_text(enum job_state s)
 {
-    static const char *const words[] = {"free", "pending_approval", "queued", "retrying", "sent_to_device", "starting", "running"};
+    static const char words[] = "free\0pending_approval\0queued\0retrying\0sent_to_device\0starting\0running\0";
 
-    return words[s];
+    return word_at(words, s);
 }
 
 void jobs_init(struct jobs *j, struct loop *loop, struct children *children,
@@ -238,7 +239,7 @@ int jobs_push(struct jobs *j, struct job_event *e, const struct job_order *o)
     struct job *job = free_job(q);
     set_state(job, o->state == JOB_FREE ? JOB_QUEUED : (enum job_state)o->state);
     job->approved = o->approved;
-    if (job->state != JOB_QUEUED)
+    if (WAITS && job->state != JOB_QUEUED)
         wait_for_answer(job, o->timeout_ms);
     job->rule = o->rule;
     job->lane = lane;
@@ -280,7 +281,7 @@ static void timer_fired(void *arg)
 
 static bool is_timed(const struct job *job)
 {
-    return job->state == JOB_WAITING || job->state == JOB_PENDING || job->state == JOB_SENT;
+    return job->state == JOB_WAITING || (WAITS && (job->state == JOB_PENDING || job->state == JOB_SENT));
 }
 
 /** Arm the timer for the next waiting job. at_once: others may begin now. */
@@ -375,9 +376,9 @@ static int launch(struct job *job, struct text *why)
     int started = q->class->start(&request, j->scratch, &spec, why);
     if (started < 0)
         return started == NEFIA_EIO || started == NEFIA_EFULL ? NEFIA_EINVAL : started;
-    wait_for_answer(job, (uint32_t)spec.deadline_ms);
+    job->timeout_ms = (uint32_t)spec.deadline_ms;
     if (started != ACTION_CHILD)
-        return started;
+        return WAITS ? started : NEFIA_ENOTSUP;
     job->output = take_output(q);
     spec.output = q->outputs + (size_t)job->output * JOB_OUTPUT;
     spec.output_cap = JOB_OUTPUT;
@@ -388,6 +389,18 @@ static int launch(struct job *job, struct text *why)
     return err;
 }
 
+static void wait_for_somebody(struct job *job, enum action_started started)
+{
+    const struct job_hooks *hooks = &job->queue->jobs->hooks;
+
+    set_state(job, started == ACTION_SENT ? JOB_SENT : JOB_PENDING);
+    if (started == ACTION_SENT)
+        job->attempt++;
+    wait_for_answer(job, job->timeout_ms);
+    if (hooks->entered)
+        hooks->entered(hooks->arg, job);
+}
+
 static void start_job(struct job *job)
 {
     struct job_queue *q = job->queue;
@@ -396,16 +409,14 @@ static void start_job(struct job *job)
 
     text_init(&why, why_buf, sizeof why_buf);
     int err = launch(job, &why);
+    if (WAITS && err > ACTION_CHILD) {
+        wait_for_somebody(job, (enum action_started)err);
+        return;
+    }
     if (err >= 0) {
-        static const uint8_t states[] = {
-            [ACTION_CHILD] = JOB_RUNNING, [ACTION_SENT] = JOB_SENT, [ACTION_PENDING] = JOB_PENDING};
-
-        set_state(job, (enum job_state)states[err]);
-        if (err != ACTION_PENDING)
-            job->attempt++;
+        set_state(job, JOB_RUNNING);
+        job->attempt++;
         q->started++;
-        if (err != ACTION_CHILD && q->jobs->hooks.entered)
-            q->jobs->hooks.entered(q->jobs->hooks.arg, job);
         return;
     }
     if (err != NEFIA_EIO && err != NEFIA_EFULL)
@@ -459,7 +470,8 @@ void jobs_choose(struct jobs *j)
     uint64_t now = clock_ms(j->loop->clock);
 
     for (unsigned i = 0; i < j->queue_count; i++) {
-        end_overdue(&j->queues[i], now);
+        if (WAITS)
+            end_overdue(&j->queues[i], now);
         for (struct job *job; (job = next_job(&j->queues[i], now)) != NULL;) {
             set_state(job, JOB_STARTING);
             if (j->hooks.entered)
@@ -573,8 +585,11 @@ unsigned jobs_left(const struct jobs *j)
 {
     unsigned left = 0;
 
-    for (unsigned i = 0; i < j->queue_count; i++)
-        left += job_queue_used(&j->queues[i]) - j->queues[i].states[JOB_PENDING] - j->queues[i].states[JOB_SENT];
+    for (unsigned i = 0; i < j->queue_count; i++) {
+        const struct job_queue *q = &j->queues[i];
+
+        left += job_queue_used(q) - (WAITS ? q->states[JOB_PENDING] + q->states[JOB_SENT] : 0u);
+    }
     return left;
 }
 

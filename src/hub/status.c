@@ -99,7 +99,8 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
         const struct job_queue *q = &jobs->queues[i];
         json_object(w, q->class->name);
         for (int s = JOB_FREE + 1; s < JOB_STATES; s++)
-            if (s != JOB_STARTING) /* only inside a turn */
+            if (s != JOB_STARTING && /* only inside a turn */
+                (IS_ENABLED(CONFIG_HUB_JOBS_WAIT) || (s != JOB_PENDING && s != JOB_SENT)))
                 json_put_u64(w, job_state_text((enum job_state)s), q->states[s]);
         json_put_u64(w, "done", q->done);
         json_put_u64(w, "failed", q->failed);

@@ -547,6 +547,8 @@ static unsigned in_state(enum job_state s)
 
 TEST(a_job_waits_for_an_approval)
 {
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+        return;
     setup();
     note_states();
     CHECK_INT(push(0, 1, "p"), 0);
@@ -571,6 +573,8 @@ TEST(a_job_waits_for_an_approval)
 
 TEST(nobody_waits_for_ever)
 {
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+        return;
     setup();
     CHECK_INT(push(0, 1, "p"), 0);
     CHECK_INT(push(0, 2, "s"), 0);
@@ -599,6 +603,8 @@ TEST(nobody_waits_for_ever)
 /** Those that need no child leave theirs to others, without another event. */
 TEST(all_begin_though_none_runs)
 {
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+        return;
     setup();
     jobs.queues[0].limit = 1;
     for (uint64_t i = 1; i <= 3; i++)
@@ -614,6 +620,8 @@ TEST(all_begin_though_none_runs)
 
 TEST(a_reload_ends_what_waits_for_an_approval_not_what_was_sent)
 {
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+        return;
     setup();
     CHECK_INT(push(1, 1, "p"), 0);
     CHECK_INT(push(1, 2, "s"), 0);

@@ -90,7 +90,7 @@ struct action_scratch {
 
 enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 
-/** What start has done. */
+/** What start has done. The last two need `select HUB_JOBS_WAIT` in the Kconfig entry. */
 enum action_started {
     ACTION_CHILD,   /* it has filled spec: that child is begun now, and judged when it ends */
     ACTION_SENT,    /* something was sent to a device: the job waits for the answer (jobs_answer) */
