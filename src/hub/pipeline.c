@@ -218,12 +218,14 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
 {
     const struct rule_set *set = rules_active(p->rules);
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
-    struct job_event kept = event_for_jobs(e, any ? ++p->journal->last_id : 0);
 
-    for (int i = 0; any && (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
-        act(p, (unsigned)i, e, &kept, &mark, unsure);
-    if (!any)
+    if (!any) {
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
+        return;
+    }
+    struct job_event kept = event_for_jobs(e, ++p->journal->last_id);
+    for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
+        act(p, (unsigned)i, e, &kept, &mark, unsure);
 }
 
 static struct known_host *known_host(struct pipeline *p, struct slice host_id)
