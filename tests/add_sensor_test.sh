@@ -154,8 +154,11 @@ static int toy_poll(void *state, struct emitter *out, uint64_t now_ms)
     return emit_end(out) < 0 ? -1 : 0;
 }
 
+#ifndef TOY_NAME
+#define TOY_NAME "toy"
+#endif
 const struct sensor_class sensor_toy = {
-    .name = "toy",
+    .name = TOY_NAME,
     .source = "toy-beacon",
     .interval = "1m",
     .fields = toy_fields,
@@ -168,6 +171,11 @@ const struct sensor_class sensor_toy = {
     .stop = toy_stop,
 };
 C
+cat >"$copy/src/beacon/sensors/twin.c" <<'C'
+#define TOY_NAME "twin"
+#define sensor_toy sensor_twin
+#include "toy.c"
+C
 cat >>"$copy/src/beacon/sensors/Kconfig" <<'K'
 
 config SENSOR_TOY
@@ -176,8 +184,17 @@ config SENSOR_TOY
 	select BEACON_NETLINK
 	select BEACON_WATCHES
 	select BEACON_FOLLOWS
+
+config SENSOR_TWIN
+	bool "Another one (twin)"
+	default y
 K
-cp board/host/defconfig "$copy/board/host/toy.config"
+# There is room for one of them.
+{
+    cat board/host/defconfig
+    echo CONFIG_BEACON_SENSOR_WATCHES=1
+    echo CONFIG_BEACON_FOLLOWED=1
+} >"$copy/board/host/toy.config"
 
 make -C "$copy" "-j$(nproc)" BOARD=host CONFIG=toy out/host-toy/nefia-beacon >"$log" 2>&1
 result "a tree with one more file and one more Kconfig entry builds" $?
@@ -200,6 +217,10 @@ once "more than a list holds is refused" "word: a, follow: [/a, b, c, d]" 2
 says "with what to do" 'toy.yaml:1: beacons.toy.follow: .*there is no symbol for it' err
 once "what cannot be measured is no success" "word: hello, file: $dir/none" 1
 says "and no silence" "^toy: not measured: $dir/none: No such file or directory, no events\$" err
+echo "beacons: {toy: {word: a}, twin: {word: b}}" >"$dir/both.yaml"
+expect "more than there is room for is refused" 2 "$beacon" once -c "$dir/both.yaml"
+says "descriptors, with the symbol to raise" 'both.yaml:1: beacons.twin: no descriptors left.*(CONFIG_BEACON_SENSOR_WATCHES)' err
+says "commands, with the symbol to raise" 'both.yaml:1: beacons.twin: too many commands to follow (CONFIG_BEACON_FOLLOWED)' err
 echo 12 >"$dir/number"
 once "what can is one" "word: hello, file: $dir/number" 0
 once "the kernel answers by netlink" "word: hello, links: true" 0

@@ -10,7 +10,8 @@
 enum {
     CLOSED_MS = 2 * 1000, /* between the end of its output and its own */
     DAY_MS = 24 * 3600 * 1000,
-    PIPE_READS = 65536 / CONFIG_FOLLOW_LINE_BYTES + 1, /* pipe(7): its capacity */
+    PIPE_READS = 2 * 65536 / CONFIG_FOLLOW_LINE_BYTES + 1, /* pipe(7): its capacity; a line's beginning
+                                                            * is in the way of the next read */
 };
 /* A child has a deadline; this one's is a year, after which it is started again. */
 static const uint64_t deadline_ms = 365ull * DAY_MS;
@@ -146,14 +147,16 @@ static void begin(void *arg)
         return;
     }
     f->slot = child_start(f->children, &spec, ended, f);
-    if (f->slot == NEFIA_EFULL) { /* until one that was killed has been reaped */
+    if (f->slot == NEFIA_EFULL && !f->waited) { /* one that was killed may not have been reaped yet */
+        f->waited = true;
         timer_start(loop, &f->timer, FOLLOW_FIRST_MS, begin, f);
         return;
     }
     if (f->slot < 0) {
-        fail(f, ": ", ERRNO(errno));
+        fail(f, ": ", f->slot == NEFIA_EFULL ? "too many commands are running" : ERRNO(errno));
         return;
     }
+    f->waited = false;
     f->starts++;
     struct child *ch = &f->children->slots[f->slot];
     loop_watch(loop, &ch->out_watch, ch->out_fd, POLLIN, output_ready, f);

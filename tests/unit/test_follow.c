@@ -224,8 +224,28 @@ TEST(a_killed_one_that_is_not_reaped_yet_is_waited_for)
     end();
 }
 
+TEST(one_without_a_slot_says_so)
+{
+    static struct follow other;
+
+    begin(SHELL("echo up; while :; do sleep 1000; done"));
+    until_lines(1);
+    other = follow;
+    other.argv = SHELL("echo other");
+    other.arg = &follow;
+    other.timer = (struct timer){0};
+    follow_start(&other);
+    CHECK_INT(changes, 0);
+    fake.now_ms += FOLLOW_FIRST_MS;
+    loop_turn(&loop, 0);
+    CHECK_INT(changes, 1);
+    CHECK_STR(other.why, "/bin/sh: too many commands are running");
+    follow_stop(&other);
+    end();
+}
+
 TEST_MAIN(lines_come_while_it_runs, it_is_restarted_later_and_later,
           running_for_a_while_forgets_failures, long_lines_are_cut,
           a_line_as_long_as_allowed_comes_once, a_flood_leaves_the_loop_to_others,
           what_cannot_run_is_named, one_that_closes_its_output_is_restarted,
-          a_killed_one_that_is_not_reaped_yet_is_waited_for)
+          a_killed_one_that_is_not_reaped_yet_is_waited_for, one_without_a_slot_says_so)

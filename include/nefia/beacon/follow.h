@@ -37,6 +37,7 @@ struct follow {
     unsigned failures;                    /* in a row */
     uint64_t starts, lines, cut;          /* cut: lines that were too long */
     bool skipping;                        /* the rest of such a line */
+    bool waited;                          /* for a slot of children */
     char why[FOLLOW_WHY_BYTES];           /* how it ended or why it could not be started; "": it runs */
     size_t len;
     char buf[CONFIG_FOLLOW_LINE_BYTES + 1]; /* a line and its newline */
