@@ -401,9 +401,10 @@ void uplink_start(struct uplink *u, const struct uplink_hub *hubs, unsigned coun
     u->hub = u->next_hub = 0;
     if (at < count) {
         u->hub = at;
-        if (ACK)
+        if (ACK) {
             plan_return(u);
-        arm(u);
+            arm(u);
+        }
         return;
     }
     uplink_stop(u);

@@ -31,6 +31,7 @@ enum {
     HELLO_BYTES = SESSION_HOST + 1 + LINK_NAME + 8,
     JOB_HEAD = 16,
     STATE_BYTES = 13,
+    START_BYTES = 8, /* of a STATE as it was once written: the job had started */
     END_BYTES = 9,
     COMMIT_BYTES = 20,
     REPORT_HEAD = 22,
@@ -467,6 +468,14 @@ static void collect_job(struct round *r, const struct frame *frame)
     memset(entry + 8, 0, LIVE_BYTES - 8); /* JOURNAL_QUEUED */
 }
 
+static void note_state(uint8_t live[LIVE_BYTES], const struct frame *frame)
+{
+    if (frame->len == STATE_BYTES)
+        memcpy(live, frame->bytes, STATE_BYTES);
+    else
+        live[8] = JOURNAL_STARTED;
+}
+
 static int collect(struct journal *s, const struct source *f, struct round *round)
 {
     struct frame_reader r;
@@ -477,12 +486,12 @@ static int collect(struct journal *s, const struct source *f, struct round *roun
     while ((more = next_frame(&r, f, &frame)) > 0) {
         if (frame.kind == KIND_JOB && frame.len >= JOB_HEAD)
             collect_job(round, &frame);
-        if ((frame.kind != KIND_STATE || frame.len != STATE_BYTES) &&
+        if ((frame.kind != KIND_STATE || (frame.len != STATE_BYTES && frame.len != START_BYTES)) &&
             (frame.kind != KIND_END || frame.len != END_BYTES))
             continue;
         size_t i = find_live(round, get_be64(frame.bytes));
         if (i < round->count && frame.kind == KIND_STATE)
-            memcpy(round->live + i * LIVE_BYTES, frame.bytes, STATE_BYTES);
+            note_state(round->live + i * LIVE_BYTES, &frame);
         else if (i < round->count)
             remove_live(round, i);
     }

@@ -1232,7 +1232,38 @@ TEST(an_unpin_alone_makes_no_host)
     journal_close(&journal);
 }
 
-TEST_MAIN(stores_nothing_without_a_directory, committed_frames_are_replayed,
+/** Versions before this one said of a job only that it had started. It must not run again after an update. */
+TEST(a_start_as_older_versions_wrote_it)
+{
+    uint8_t bytes[2 * FRAME_HEADER + 28];
+    uint8_t *commit = bytes + FRAME_HEADER + 8;
+
+    remove_files();
+    rows = 0;
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    take_event(0, 1, 1, 2, 100);
+    CHECK_INT(journal_commit(&journal), 0);
+    const uint64_t started = now.jobs[0].row;
+    put_be64(bytes + FRAME_HEADER, started);
+    frame_header(bytes, 5, bytes + FRAME_HEADER, 8, NULL, 0);
+    put_be64(commit + FRAME_HEADER, journal.generation);
+    put_be64(commit + FRAME_HEADER + 8, journal.last_id);
+    put_be32(commit + FRAME_HEADER + 16, FRAME_HEADER + 8);
+    frame_header(commit, 7, commit + FRAME_HEADER, 20, NULL, 0);
+    int fd = open(paths[journal.file], O_WRONLY | O_APPEND);
+    CHECK(write(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes);
+    close(fd);
+    journal_close(&journal);
+    CHECK_INT(open_journal(1 << 20, true), 0);
+    REQUIRE(now.count == 2);
+    CHECK_INT(now.jobs[0].row, started);
+    CHECK_INT(now.jobs[0].state, JOURNAL_STARTED);
+    CHECK_INT(now.jobs[1].state, JOURNAL_QUEUED);
+    CHECK_INT(journal.stats.damaged + journal.stats.torn, 0);
+    journal_close(&journal);
+}
+
+TEST_MAIN(a_start_as_older_versions_wrote_it, stores_nothing_without_a_directory, committed_frames_are_replayed,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
           files_alternate, live_data_beyond_the_bound, cut_at_every_byte,
           the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,

@@ -21,7 +21,8 @@
  *     2 EVENT   be64 id, line                    an event was accepted; a JOB follows for each action
  *     3 SEEN    an event was received: id, u8 window_kind, window's name, be64 boot, be64 seq
  *     4 JOB     be64 id, be64 event, rule name   an action to run; event: id of the last EVENT
- *     5 STATE   be64 id, u8 state, be32 ms       of a job: enum journal_job_state, and how long it may wait
+ *     5 STATE   be64 id, u8 state, be32 ms       of a job: enum journal_job_state, and how long it may wait.
+ *                                              Only the id, from an older version: STARTED
  *     6 END     be64 id, u8 state                it ended (recent_state)
  *     7 COMMIT  be64 generation, be64 last id, be32 bytes of its turn before this frame
  *     8 HELLO   a host's hello: id, u8 plain, window's name, be64 boot
