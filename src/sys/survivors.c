@@ -51,7 +51,8 @@ void survivors_reap(struct children *c)
 {
     for (pid_t pid; (pid = next_ended()) > 0 && !is_ours(c, pid);) {
         waitpid(pid, NULL, 0);
-        (void)swap_known(c, pid, 0);
+        if (swap_known(c, pid, 0))
+            c->more_reported = false;
     }
 }
 
@@ -115,10 +116,7 @@ static bool is_new(struct children *c, const struct process *p)
     for (unsigned i = 0; i < SURVIVORS_KNOWN; i++)
         if (p->group == (uint64_t)c->ended[i])
             return false;
-    if (swap_known(c, p->pid, p->pid))
-        return false;
-    (void)swap_known(c, 0, p->pid); /* no room: it is reported again */
-    return true;
+    return !swap_known(c, p->pid, p->pid);
 }
 
 /** The rule whose action it was begun by stands at the beginning of its environment. p->stat is used
@@ -141,11 +139,18 @@ static const char *rule_of(struct process *p)
     return "";
 }
 
-static void report(struct process *p)
+static void report(struct children *c, struct process *p)
 {
     char name[32];
     struct text t;
 
+    if (!swap_known(c, 0, p->pid)) { /* it would be reported again each time */
+        if (!c->more_reported)
+            LOG_WARN("commands left more processes running than ", DEC(SURVIVORS_KNOWN),
+                     "; others are not reported until one of these has ended");
+        c->more_reported = true;
+        return;
+    }
     text_init(&t, name, sizeof name);
     text_bytes(&t, p->name.ptr, p->name.len);
     const char *rule = rule_of(p);
@@ -167,7 +172,7 @@ static void walk(struct children *c)
         for (uint16_t len, at = 0; at + NAME_AT < n; at = (uint16_t)(at + len)) {
             memcpy(&len, records + at + LENGTH_AT, sizeof len);
             if (read_process(&p, records + at + NAME_AT) && is_new(c, &p))
-                report(&p);
+                report(c, &p);
         }
     close(fd);
 }

@@ -265,6 +265,47 @@ TEST(survivors_are_reported_and_not_ended)
     close(log[1]);
 }
 
+/** More than are remembered are not reported again and again. */
+TEST(many_survivors_do_not_fill_the_log)
+{
+    static const char loiter[] =
+        "p=$(setsid sh -c 'echo $$; exec sleep 3600 >/dev/null 2>&1' &); "
+        "until [ \"$(cat /proc/$p/comm)\" = sleep ]; do :; done; echo $p";
+    char said[256] = "";
+    int log[2];
+
+    if (!IS_ENABLED(CONFIG_SURVIVORS))
+        return;
+    setup();
+    for (unsigned i = 0; i < SURVIVORS_KNOWN; i++)
+        children.survivors[i] = 1; /* nobody's child */
+    REQUIRE(pipe2(log, O_NONBLOCK) == 0);
+    log_init("test", LOG_LEVEL_WARN);
+    log_to_fd(log[1]);
+    struct child_spec spec = shell(loiter, 20000);
+    CHECK(child_start(&children, &spec, on_done, NULL) >= 0);
+    wait_done(1);
+    const pid_t left = printed_pid();
+    CHECK(read(log[0], said, sizeof said - 1) > 0);
+    CHECK(strstr(said, "more processes running than 8") != NULL);
+    spec = shell("echo another", 20000);
+    CHECK(child_start(&children, &spec, on_done, NULL) >= 0);
+    wait_done(2);
+    CHECK(read(log[0], said, sizeof said) < 0);
+    children.survivors[0] = 0; /* one has ended */
+    CHECK(child_start(&children, &spec, on_done, NULL) >= 0);
+    wait_done(3);
+    CHECK_INT(children.survivors[0], left);
+    CHECK(read(log[0], said, sizeof said) > 0);
+    CHECK(left > 1 && kill(left, SIGKILL) == 0);
+    while (kill(left, 0) == 0)
+        loop_turn(&loop, -1);
+    CHECK(!children.more_reported);
+    log_to_fd(STDERR_FILENO);
+    close(log[0]);
+    close(log[1]);
+}
+
 TEST(child_may_close_its_output)
 {
     run_shell("echo a; exec >/dev/null 2>&1; sleep 0.2; exit 4", 20000);
@@ -542,7 +583,7 @@ TEST_MAIN(output_and_exit_code, environment_and_stdin, verbose_child_is_read_to_
           output_without_a_buffer, endless_child_ends_at_its_deadline,
           child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
           background_process_does_not_block, daemonised_descendant_does_not_block,
-          survivors_are_reported_and_not_ended, child_may_close_its_output, missing_program,
+          survivors_are_reported_and_not_ended, many_survivors_do_not_fill_the_log, child_may_close_its_output, missing_program,
           incomplete_specs_are_refused, function_instead_of_a_program,
           log_of_a_function_is_sent_to_the_pipe, the_last_descriptors_suffice_for_a_child,
           descriptors_are_allowed_up_to_the_hard_limit,

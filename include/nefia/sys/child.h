@@ -62,6 +62,7 @@ struct children {
     pid_t survivors[SURVIVORS_KNOWN]; /* reported, and not ended yet; 0: free */
     pid_t ended[SURVIVORS_KNOWN];     /* groups of the last commands, which have been sent SIGKILL */
     unsigned ended_next;
+    bool more_reported; /* that survivors has no room */
     uint64_t look_ms; /* not again before */
 };
 

@@ -10,7 +10,7 @@ struct children;
  * (setsid, setpgid). They are not ended: a restarted service is one. They are reported. So that they
  * can be told from all others, this process adopts them in place of init (PR_SET_CHILD_SUBREAPER,
  * Linux 3.4; without it nothing is reported). For the functions of child.c. */
-#define SURVIVORS_KNOWN 8 /* that are not reported again */
+#define SURVIVORS_KNOWN 8 /* that are reported, each once; of more only that there are more */
 
 void survivors_adopt(void);
 /** Reap those that have ended; leaves alone what is in a slot. */
