@@ -30,7 +30,7 @@ cat >"$copy/src/beacon/sensors/toy.c" <<'C'
  * number in a file. */
 struct toy {
     struct sensor_common common;
-    const char *word, *pipe, *file, *notes[10]; /* more fields than most sensors have */
+    const char *word, *pipe, *file, *late, *notes[10]; /* more fields than most sensors have */
     const char *follow[4];
     unsigned words;
     bool links;
@@ -49,6 +49,7 @@ static const struct field toy_fields[] = {
     {.name = "pipe", .type = FIELD_STRING, MEMBER(pipe)},
     {.name = "links", .type = FIELD_BOOL, MEMBER(links), .def = "false"},
     {.name = "file", .type = FIELD_STRING, MEMBER(file)},
+    {.name = "late", .type = FIELD_STRING, MEMBER(late)}, /* must be there, or its start fails after all else */
     {.name = "follow", .type = FIELD_LIST, MEMBER(follow), .list = &follow_list},
     {.name = "word", .type = FIELD_STRING, MEMBER(word), .required = true, .help = "what it says"},
     {.name = NULL},
@@ -60,6 +61,14 @@ static void toy_line(void *state, struct emitter *out, const char *line, size_t 
     (void)len;
     json_put_string(emit_begin(out, "toy.line", line, SEVERITY_INFO), "line", line);
     emit_end(out);
+}
+
+static void toy_stop(void *state)
+{
+    struct toy *t = state;
+
+    if (t->fd)
+        close(t->fd);
 }
 
 static int toy_start(void *state, struct emitter *self, void *before)
@@ -82,6 +91,10 @@ static int toy_start(void *state, struct emitter *self, void *before)
         err = t->fd ? NEFIA_EINVAL : 0; /* its class has one descriptor */
     if (err == 0 && t->words)
         err = emitter_follow(self, t->follow, toy_line);
+    if (err == 0 && t->late && access(t->late, F_OK) < 0) {
+        toy_stop(t);
+        return emitter_not_measured(self, t->late, ERRNO(errno));
+    }
     return err;
 }
 
@@ -139,14 +152,6 @@ static int toy_poll(void *state, struct emitter *out, uint64_t now_ms)
         return 0;
     json_put_string(emit_begin(out, "toy.word", t->word, SEVERITY_INFO), "word", t->word);
     return emit_end(out) < 0 ? -1 : 0;
-}
-
-static void toy_stop(void *state)
-{
-    struct toy *t = state;
-
-    if (t->fd)
-        close(t->fd);
 }
 
 #ifndef TOY_NAME
@@ -297,6 +302,24 @@ emitted_again()
 }
 within restarted
 result "it is started again" $?
+
+late()
+{
+    config toy "  require_ack: false
+  toy: {word: hello, interval: 1h, late: $dir/late, $(shell "echo first; while :; do sleep 1000; done")}"
+}
+late
+reload
+late_is()
+{
+    status_has "^  toy  *toy  *1h .* $1\$"
+}
+late_is "not measured: $dir/late: No such file or directory" && sleep 1 && within not_followed # 1 s: it may not have begun
+result "a start that fails after it has begun to follow a command ends that" $?
+: >"$dir/late"
+reload
+within followed
+result "which runs when it has succeeded" $?
 
 config toy "  require_ack: false"
 reload

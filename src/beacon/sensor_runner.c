@@ -258,6 +258,10 @@ static int start(struct emitter *e, const struct emitter *before)
     int err = e->class->start ? e->class->start(e->common, e, state) : 0;
     e->before = NULL;
     e->started = err == 0 && !e->why[0];
+    if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && !e->started)
+        sensor_follow_release(e->owner, e);
+    if (IS_ENABLED(CONFIG_BEACON_WATCHES) && !e->started)
+        sensor_watch_release(e->owner, e);
     return err;
 }
 
@@ -533,22 +537,21 @@ int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t dead
         return NEFIA_ENOTSUP;
     if (e->output >= 0)
         return NEFIA_EAGAIN;
-    if (output < 0) {
-        emitter_not_measured(
-            e, NULL,
-            HINTED("too many commands are running",
-                   " (CONFIG_BEACON_CHILDREN=" LITERAL(CONFIG_BEACON_CHILDREN) ")"));
-        return output;
-    }
     struct child_spec spec = {
         .argv = argv,
         .envp = (const char *const *)environ,
-        .output = in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES,
+        .output = in->outputs + (size_t)(output < 0 ? 0 : output) * CONFIG_SCRIPT_OUTPUT_BYTES,
         .output_cap = CONFIG_SCRIPT_OUTPUT_BYTES,
         .deadline_ms = deadline_ms,
     };
     e->done = done;
-    int slot = child_start(in->children, &spec, child_done, e);
+    /* Full are also the processes that a reload has killed, until they have been reaped. */
+    int slot = output < 0 ? output : child_start(in->children, &spec, child_done, e);
+    if (slot == NEFIA_EFULL)
+        emitter_not_measured(
+            e, NULL,
+            HINTED("too many commands are running",
+                   " (CONFIG_BEACON_CHILDREN=" LITERAL(CONFIG_BEACON_CHILDREN) ")"));
     if (slot < 0)
         return slot;
     e->output = output;

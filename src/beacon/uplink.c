@@ -228,6 +228,15 @@ static void try_first(struct uplink *u)
     try_hub(u);
 }
 
+/** Connected to another hub than the first, retry that; what a reload finds planned stays so. */
+static void plan_return(struct uplink *u)
+{
+    if (u->hub == 0)
+        u->home_ms = 0;
+    else if (u->home_ms == 0)
+        u->home_ms = now_ms(u) + u->return_ms + u->random_below(u->return_ms / 4);
+}
+
 static void begin_connection(struct uplink *u)
 {
     set_state(u, UPLINK_CONNECTED, 0);
@@ -235,8 +244,8 @@ static void begin_connection(struct uplink *u)
     LOG_INFO("connected to ", ADDR(&u->peer), "; events queued: ", DEC(u->delivery.spool->events));
     if (ACK)
         u->delivered_before = u->delivered;
-    if (ACK && u->hub > 0)
-        u->home_ms = u->since_ms + u->return_ms + u->random_below(u->return_ms / 4);
+    if (ACK)
+        plan_return(u);
     delivery_begin(&u->delivery, &u->stream, &u->peer, u->since_ms);
     follow(u);
 }
@@ -392,6 +401,9 @@ void uplink_start(struct uplink *u, const struct uplink_hub *hubs, unsigned coun
     u->hub = u->next_hub = 0;
     if (at < count) {
         u->hub = at;
+        if (ACK)
+            plan_return(u);
+        arm(u);
         return;
     }
     uplink_stop(u);

@@ -337,7 +337,9 @@ static int read_answer(int fd, struct http_answer *answer, uint64_t until_ms, st
         }
     }
     if (result < 0)
-        text_str(why, "response is not HTTP");
+        text_str(why, IS_ENABLED(CONFIG_CONFIG_HINTS) && result == NEFIA_ETOOBIG
+                          ? "no final status in the first 16 KiB of the response"
+                          : "response is not HTTP");
     return result;
 }
 

@@ -116,6 +116,8 @@ TEST(a_status_is_judged)
 
 TEST(the_status_decides_however_the_answer_goes_on)
 {
+    static char endless[HTTP_HEAD_MAX + 2];
+
     CHECK_INT(alert("HTTP/1.1 200 OK\r\nX: the connection ends in the he"), ACTION_DONE);
     CHECK_INT(alert("HTTP/1.1 200 OK\n folded\n\n"), ACTION_DONE);
     CHECK_INT(alert("HTTP/1.1 200 OK\r\n"), ACTION_DONE);
@@ -124,6 +126,10 @@ TEST(the_status_decides_however_the_answer_goes_on)
     CHECK_STR(error_buf, "connection closed without a response");
     CHECK_INT(alert("SSH-2.0\r\n"), ACTION_AGAIN);
     CHECK_STR(error_buf, "response is not HTTP");
+    memset(endless, 'x', sizeof endless - 1);
+    memcpy(endless, "HTTP/1.1 102 Processing\r\n", 25);
+    CHECK_INT(alert(endless), ACTION_AGAIN);
+    CHECK_STR(error_buf, "no final status in the first 16 KiB of the response");
 }
 
 TEST(retry_after_is_honoured_up_to_a_bound)

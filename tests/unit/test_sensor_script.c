@@ -118,6 +118,33 @@ TEST(hostile_output_stays_valid_and_bounded)
     CHECK(utf8_valid(fix.printed[0], strlen(fix.printed[0])));
 }
 
+/** Their processes have been killed and not reaped yet. */
+TEST(commands_that_a_reload_killed_leave_no_slot_at_once)
+{
+    static const char config[] = "{\"scripts\": [{\"name\": \"a\", \"command\": \"sleep 60\"},"
+                                 " {\"name\": \"b\", \"command\": \"sleep 60\"}]}";
+
+    fix_init();
+    loop_on_signal(&fix.loop, fix_signal, &fix);
+    REQUIRE(fix_load(config) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    for (unsigned i = 0; i < FIX_CHILDREN; i++)
+        sensor_runner_run(&fix.items[fix.sensor_runner.current * CONFIG_BEACON_SENSORS + i]);
+    CHECK_INT(fix.sensor_runner.running, FIX_CHILDREN);
+    REQUIRE(fix_load(config) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    struct emitter *e = &fix.items[fix.sensor_runner.current * CONFIG_BEACON_SENSORS];
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(e->why, "too many commands are running") != NULL);
+    CHECK_INT(e->failures, 0);
+    children_kill_all(&fix.children);
+    sensor_runner_run(e);
+    CHECK_INT(e->result, INSTANCE_RUNNING);
+    sensor_runner_stop(&fix.sensor_runner);
+    children_kill_all(&fix.children);
+}
+
 TEST(mistakes_are_named)
 {
     fix_refused(SCRIPT("\"x\": 1"), "beacons.scripts[0]");
@@ -142,6 +169,7 @@ TEST(mistakes_are_named)
 
 TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity,
           argv_goes_to_the_program_as_it_is, a_command_without_a_slot_is_not_measured,
+          commands_that_a_reload_killed_leave_no_slot_at_once,
           endless_script_ends_at_its_deadline, signal_is_reported,
           ten_megabytes_are_bounded_and_marked, hostile_output_stays_valid_and_bounded,
           mistakes_are_named)

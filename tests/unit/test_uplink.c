@@ -1348,6 +1348,34 @@ TEST(the_first_hub_is_tried_again)
     uplink_stop(&uplink);
 }
 
+/** A reload that keeps the connection may make its hub the first, or another one. */
+TEST(a_reload_changes_which_hub_is_the_first)
+{
+    struct uplink_hub other[2];
+
+    init(NULL);
+    other[0] = other[1] = hub[0];
+    const int first = listen_at(&other[0].addr, 0);
+    REQUIRE(first >= 0);
+    uplink_start(&uplink, hub, 1, &key, true);
+    WAIT_FOR(is_connected() && accepted());
+    CHECK_INT(uplink.home_ms, 0);
+    uplink_start(&uplink, other, 2, &key, true); /* it is the second now */
+    CHECK(is_connected());
+    CHECK_INT(uplink.hub, 1);
+    const uint64_t planned = uplink.home_ms;
+    CHECK(planned > fake.now_ms);
+    CHECK(uplink.timer.at_ms <= planned);
+    fake.now_ms += 1000;
+    uplink_start(&uplink, other, 2, &key, true); /* frequent reloads do not put it off */
+    CHECK_INT(uplink.home_ms, planned);
+    uplink_start(&uplink, hub, 1, &key, true); /* the only one */
+    CHECK_INT(uplink.home_ms, 0);
+    CHECK(is_connected());
+    uplink_stop(&uplink);
+    close(first);
+}
+
 /** A hub closes what has been idle for an hour; that is no reason to come back later and later, when the
  * next event may be critical, or to another one. */
 TEST(an_idle_session_that_ends_is_no_failure)
@@ -1427,7 +1455,7 @@ TEST_MAIN(only_an_acknowledgement_delivers, without_a_key_the_link_is_unsigned,
           no_hello_before_the_generator_is_seeded, each_session_has_its_nonce,
           a_line_cut_by_the_end_of_the_connection_is_sent_whole, a_dead_hub_is_abandoned,
           an_idle_session_that_ends_is_no_failure,
-          the_first_hub_is_tried_again, a_hub_that_accepted_nothing_is_not_retried_at_once,
+          the_first_hub_is_tried_again, a_reload_changes_which_hub_is_the_first, a_hub_that_accepted_nothing_is_not_retried_at_once,
           events_are_signed_and_confirmed, rejected_after_arrival_is_resent,
           a_permanently_rejected_event_is_dropped, consecutive_rejections_count,
           a_hub_that_rejects_us_rejects_no_event, steady_traffic_is_confirmed,

@@ -48,7 +48,8 @@ struct sensor_class {
      * configuration comes into force, and again at each interval until it succeeds. before: the state
      * of the same sensor (class and name) until this reload, or null. It is stopped afterwards, so
      * what is taken over from it must be marked in it as gone. May be null; needs `select
-     * BEACON_SENSOR_STARTS`. Return: as poll's; after a failure nothing is left open. */
+     * BEACON_SENSOR_STARTS`. Return: as poll's; after a failure, or emitter_not_measured, nothing is left
+     * open: its watches are gone then, and a command that it began to follow ends. */
     int (*start)(void *state, struct emitter *self, void *before);
     /** One check. May emit 0..n events and start a command. Must not block. May be null where start
      * is given. Return: 0; negative: the check failed (the beacon logs and counts it). After
