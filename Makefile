@@ -133,9 +133,9 @@ $(O)/.config: $(wildcard $(SEED)) $(if $(filter allno allyes random,$(SEED)),$(K
               | $(BUILD_DEPS)
 	$(Q)toolchain/config.sh seed $(O) $(SEED)
 
-# Directories count too: a sensor's file may come after its Kconfig entry.
+# Directories count too: a sensor's file may come after its Kconfig entry. An action's file says what memory it wants.
 $(O)/gen/auto.conf: $(O)/.config $(KCONFIGS) toolchain/config.sh Makefile \
-                    $(wildcard src/beacon/sensors src/hub/actions) $(FOREIGN_PROBE)
+                    $(wildcard src/beacon/sensors src/hub/actions src/hub/actions/*.c) $(FOREIGN_PROBE)
 	$(Q)toolchain/config.sh sync $(O) '$(BOARD_NAME)' $(VERSION)
 
 .PHONY: menuconfig defconfig olddefconfig savedefconfig randconfig

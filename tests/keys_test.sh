@@ -325,7 +325,7 @@ PYTHON
 result "the same as JSON, and in the status" $?
 
 # ---- replay ----------------------------------------------------------------------------------------------------------
-within hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
+within hub_says "c['actions']['exec']['queued'] + c['actions']['exec']['running'] == 0"
 [ "$(lines '^only key.rec$' acted)" = 3 ]
 result "the recorded events acted once each" $?
 before=$(lines ' closed: ' hub.log)
@@ -334,7 +334,7 @@ result "a recorded stream: the connection is closed" $?
 within more_lines ' closed: ' hub.log "$before" && [ "$(lines ' closed: ' hub.log)" = $((before + 1)) ] &&
     tail -n 1 "$dir/hub.log" | grep -q 'closed: wrong signature'
 result "a recorded stream: one line in the log" $?
-[ "$(lines '^only key.rec$' acted)" = 3 ] && hub_says "c['actions']['exec']['waiting'] + c['actions']['exec']['running'] == 0"
+[ "$(lines '^only key.rec$' acted)" = 3 ] && hub_says "c['actions']['exec']['queued'] + c['actions']['exec']['running'] == 0"
 result "a recorded stream: nothing acts" $?
 
 hub_config strict <<YAML

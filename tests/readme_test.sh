@@ -27,7 +27,7 @@ documented()
 
 # Without tests, what these blocks say would be nobody's word.
 documented "every block is run, checked, or says why not" \
-    fences once pair door send sensor-kconfig sensor-c sensor-yaml battery-kconfig battery-c battery-yaml action-kconfig action-c action-diff action-yaml
+    fences once pair door send sensor-kconfig sensor-c sensor-yaml battery-kconfig battery-c battery-yaml action-kconfig action-c action-yaml
 
 # ---- configurations ----
 umask 077
@@ -120,8 +120,6 @@ block battery-c >"$copy/src/beacon/sensors/battery.c"
     block action-kconfig
 } >>"$copy/src/hub/actions/Kconfig"
 block action-c >"$copy/src/hub/actions/append.c"
-block action-diff >"$dir/action.diff"
-expect "the action's four other places are where it says" 0 patch -d "$copy" -p1 --forward -i "$dir/action.diff"
 expect "the sensors and the action build" 0 make -C "$copy" "-j$(nproc)" BOARD=host
 
 block sensor-yaml >"$dir/load.yaml"

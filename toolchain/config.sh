@@ -196,6 +196,39 @@ absent()
     done
 }
 
+# class_value NAME MEMBER: what the class of action NAME has there.
+class_value()
+{
+    value=$(sed -n "/^const struct action_class /,/^}/s/^ *\.$2 = \(.*\),\$/\1/p" "src/hub/actions/$1.c")
+    if [ -z "$value" ]; then
+        echo "config: src/hub/actions/$1.c: no struct action_class with its .$2 on a line of its own" >&2
+        exit 1
+    fi
+    echo "$value"
+}
+
+# action_sizes: ACTION(name, jobs, running) for each that is built.
+action_sizes()
+{
+    while read -r name; do
+        jobs=$(class_value "$name" jobs)
+        running=$(class_value "$name" running)
+        echo "ACTION($name, $jobs, $running)"
+    done <"$out/gen/actions"
+}
+
+# absent_actions: the words of the actions that Kconfig knows and this build does not have, as strings of C.
+absent_actions()
+{
+    awk '$1 == "config" { name = $2 }
+         $1 == "bool" && sub(/^ACTION_/, "", name) { print tolower(name) }' src/hub/actions/Kconfig |
+    while read -r name; do
+        if ! grep -qx "$name" "$out/gen/actions"; then
+            printf '"%s", ' "$name"
+        fi
+    done
+}
+
 sync()
 {
     was_edited=no
@@ -215,7 +248,8 @@ sync()
     modules SENSOR src/beacon/sensors >"$out/gen/sensors"
     modules ACTION src/hub/actions >"$out/gen/actions"
     sed 's/.*/SENSOR(&)/' "$out/gen/sensors" | put "$out/gen/sensors.inc"
-    sed 's/.*/ACTION(&)/' "$out/gen/actions" | put "$out/gen/actions.inc"
+    action_sizes >"$out/gen/actions.sizes"
+    put "$out/gen/actions.inc" <"$out/gen/actions.sizes"
     absent_sensors=$(absent)
     {
         echo "/* Generated from $config. */"
@@ -224,6 +258,7 @@ sync()
         echo "#define NEFIA_BOARD \"$1\""
         echo "#define NEFIA_VERSION \"$2\""
         printf '#define NEFIA_ABSENT_SENSORS "%s"\n' "$absent_sensors"
+        echo "#define NEFIA_ABSENT_ACTIONS $(absent_actions)"
         echo "#define NEFIA_BEACON_FEATURES \"$(features hub)\""
         echo "#define NEFIA_HUB_FEATURES \"$(features beacon)\""
     } | put "$out/gen/autoconf.h"

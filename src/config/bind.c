@@ -696,6 +696,17 @@ int config_bind(struct config *c, const struct node *n, const char *where,
     return config_bind_tables(c, n, where, tables, out);
 }
 
+void config_bind_key(struct config *c, const struct node *map, const char *where,
+                     const struct field *field, void *out)
+{
+    const struct binding b = {c, node_child(c, map, field->name), where, field, -1};
+
+    if (b.node != NULL)
+        bind_field(&b, map, out);
+    else
+        bind_absent(&b, map, out);
+}
+
 static void bind_maps(struct config *c, const struct node *list, const char *where,
                       const struct field *f, void *out)
 {

@@ -31,28 +31,17 @@
 
 /* ---- Wiring ---- */
 
+/** Each class gets its part of the pools. */
 static void add_queues(struct hub *h)
 {
-    static const struct {
-        const char *class;
-        unsigned jobs, blocks, running;
-    } sizes[] = {
-        {"exec", HUB_EXEC_JOBS, HUB_EXEC_BLOCKS, HUB_EXEC_RUNNING},
-        {"alert", HUB_ALERT_JOBS, HUB_ALERT_BLOCKS, HUB_ALERT_RUNNING},
-    };
     struct job *jobs = pool_jobs;
-    struct job_block *blocks = pool_job_blocks;
     char *outputs = pool_job_outputs;
 
-    for (const struct action_class *const *class = action_classes(); *class; class++)
-        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
-            if (str_eq(sizes[i].class, (*class)->name)) {
-                jobs_add_queue(&h->jobs, *class, jobs, sizes[i].jobs, blocks, sizes[i].blocks,
-                               outputs, sizes[i].running);
-                jobs += sizes[i].jobs;
-                blocks += sizes[i].blocks;
-                outputs += (size_t)sizes[i].running * JOB_OUTPUT;
-            }
+    for (const struct action_class *const *at = action_classes(); *at; at++) {
+        jobs_add_queue(&h->jobs, *at, jobs, outputs);
+        jobs += (*at)->jobs;
+        outputs += (size_t)(*at)->running * JOB_OUTPUT;
+    }
 }
 
 static void recent_changed(void *arg)
@@ -159,6 +148,7 @@ static void wire_daemon(struct hub *h)
     journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &journal_hooks);
     const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
+    jobs_store(&h->jobs, pool_job_blocks, HUB_JOB_BLOCKS);
     add_queues(h);
     const struct listener_hooks listener_hooks = ingress_listener_hooks(&h->ingress);
     listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS, pool_admission,
@@ -202,8 +192,7 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
     hub_settings_bind(s, c, &rules);
     if (IS_ENABLED(CONFIG_PRIVILEGES))
         settings_bind_user(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
-    const struct webhooks hooks = {s->hooks, s->hook_count};
-    rules_stage(&h->rules, c, rules, &hooks, notice, NULL);
+    rules_stage(&h->rules, c, rules, s, notice, NULL);
     settings_load_key(&h->staged_key, c, "reactor", s->hmac_key_file, s->hmac_key);
     s->hmac_key = NULL;
     hub_settings_warn(s, c, rules_staged_able(&h->rules));
@@ -231,7 +220,7 @@ static void commit(struct hub *h)
         devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
     const struct hub_settings *s = &pool_settings[h->active];
-    h->pipeline.settings = h->ingress.settings = s;
+    h->ingress.settings = s;
     h->pipeline.host_id = s->host_id;
     h->listener.per_peer = s->max_connections_per_peer;
     h->listener.reserved = s->reserved_connections;
@@ -253,7 +242,7 @@ void hub_log_notice(void *arg, const char *rule, const char *action)
 
 static void log_serving(const struct hub *h, const char *what)
 {
-    const struct hub_settings *s = h->pipeline.settings;
+    const struct hub_settings *s = h->ingress.settings;
 
     LOG_INFO(what, ADDR(&s->listen), ", ", COUNT(rules_active(&h->rules)->count, "rule"), ", ",
              COUNT(s->hook_count, "webhook"), ", ",
@@ -290,7 +279,7 @@ static bool same_place(const struct addr *a, const struct addr *b)
 static void follow_peers(struct hub *h)
 {
     if (IS_ENABLED(CONFIG_WIREGUARD_PEERS))
-        peers_follow(&h->peers, h->pipeline.settings->peers_from);
+        peers_follow(&h->peers, h->ingress.settings->peers_from);
 }
 
 /** Discard what was loaded. */
@@ -315,7 +304,7 @@ static void listen_instead(struct hub *h, int fd)
 
 static void reload(struct hub *h)
 {
-    const struct hub_settings *now = h->pipeline.settings, *next = staged(h);
+    const struct hub_settings *now = h->ingress.settings, *next = staged(h);
     const size_t failed = IS_ENABLED(CONFIG_CONFIG_HINTS) ? heap_stats().failed : 0;
     int fd = -1;
 
@@ -406,7 +395,7 @@ static void on_signal(void *arg, int signo)
 /** Recover the previous run's state, before accepting connections. */
 static int open_journal(struct hub *h)
 {
-    const struct hub_settings *s = h->pipeline.settings;
+    const struct hub_settings *s = h->ingress.settings;
     char why_buf[320];
     struct text why;
 
@@ -428,7 +417,7 @@ static int open_control(struct hub *h)
 {
     char why_buf[256];
     struct text why;
-    const char *path = h->pipeline.settings->control_socket;
+    const char *path = h->ingress.settings->control_socket;
 
     text_init(&why, why_buf, sizeof why_buf);
     if (!path || !*path)
@@ -444,7 +433,7 @@ static int open_control(struct hub *h)
  * the rights no longer needed. */
 static int open_and_restrict(struct hub *h)
 {
-    const struct hub_settings *s = h->pipeline.settings;
+    const struct hub_settings *s = h->ingress.settings;
     const struct privileges_needs needs = {
         .control_socket = s->control_socket,
         .state_dir = s->state_dir,
@@ -464,7 +453,7 @@ static int open_and_restrict(struct hub *h)
     if (err < 0)
         LOG_ERROR(why.buf, " (reactor.user)");
     else if (IS_ENABLED(CONFIG_SECCOMP))
-        h->view.seccomp = IS_ENABLED(CONFIG_ACTION_EXEC) ? seccomp_commands() : seccomp_strict();
+        h->view.seccomp = IS_ENABLED(CONFIG_HUB_RUNS_COMMANDS) ? seccomp_commands() : seccomp_strict();
     return err;
 }
 

@@ -17,7 +17,7 @@ enum kind {
     KIND_EVENT = 2,
     KIND_SEEN = 3,
     KIND_JOB = 4,
-    KIND_START = 5,
+    KIND_STATE = 5,
     KIND_END = 6,
     KIND_COMMIT = 7,
     KIND_HELLO = 8,
@@ -30,14 +30,14 @@ enum {
     SEEN_BYTES = SESSION_HOST + 1 + LINK_NAME + 16,
     HELLO_BYTES = SESSION_HOST + 1 + LINK_NAME + 8,
     JOB_HEAD = 16,
-    START_BYTES = 8,
+    STATE_BYTES = 13,
     END_BYTES = 9,
     COMMIT_BYTES = 20,
     REPORT_HEAD = 22,
     RULE_MAX = 255,
     /* Part of the buffer used while files are read: a frame, or a rule name and an event. */
     READ_BYTES = CONFIG_EVENT_BYTES + 512,
-    LIVE_BYTES = 9, /* in the rest: per unfinished job its row and whether it has started */
+    LIVE_BYTES = STATE_BYTES, /* in the rest: per unfinished job what a STATE says */
 };
 static const char *const file_names[2] = {"journal.0", "journal.1"};
 #define LOCK_NAME "journal.lock"
@@ -88,18 +88,18 @@ static void put(struct journal *s, enum kind kind, const void *a, size_t a_len, 
     s->stats.frames++;
 }
 
-static void note_row(struct journal *s, uint64_t row)
+static void note_id(struct journal *s, uint64_t id)
 {
-    if (row > s->last_row)
-        s->last_row = row;
+    if (id > s->last_id)
+        s->last_id = id;
 }
 
-void journal_event(struct journal *s, uint64_t row, const char *line, size_t len)
+void journal_event(struct journal *s, uint64_t id, const char *line, size_t len)
 {
     uint8_t head[EVENT_HEAD];
 
-    note_row(s, row);
-    put_be64(head, row);
+    note_id(s, id);
+    put_be64(head, id);
     put(s, KIND_EVENT, head, sizeof head, line, len);
 }
 
@@ -142,29 +142,31 @@ void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST])
     put(s, KIND_FORGET, id, SESSION_HOST, NULL, 0);
 }
 
-void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule)
+void journal_job(struct journal *s, uint64_t id, uint64_t event, const char *rule)
 {
     uint8_t head[JOB_HEAD];
 
-    note_row(s, row);
-    put_be64(head, row);
-    put_be64(head + 8, event_row);
+    note_id(s, id);
+    put_be64(head, id);
+    put_be64(head + 8, event);
     put(s, KIND_JOB, head, sizeof head, rule, strlen(rule));
 }
 
-void journal_start(struct journal *s, uint64_t row)
+void journal_state(struct journal *s, uint64_t id, enum journal_job_state state, uint32_t timeout_ms)
 {
-    uint8_t bytes[START_BYTES];
+    uint8_t bytes[STATE_BYTES];
 
-    put_be64(bytes, row);
-    put(s, KIND_START, bytes, sizeof bytes, NULL, 0);
+    put_be64(bytes, id);
+    bytes[8] = (uint8_t)state;
+    put_be32(bytes + 9, timeout_ms);
+    put(s, KIND_STATE, bytes, sizeof bytes, NULL, 0);
 }
 
-void journal_end(struct journal *s, uint64_t row, uint8_t state)
+void journal_end(struct journal *s, uint64_t id, uint8_t state)
 {
     uint8_t bytes[END_BYTES];
 
-    put_be64(bytes, row);
+    put_be64(bytes, id);
     bytes[8] = state;
     put(s, KIND_END, bytes, sizeof bytes, NULL, 0);
 }
@@ -203,7 +205,7 @@ static int end_turn(struct journal *s, bool sync)
     uint8_t bytes[COMMIT_BYTES];
 
     put_be64(bytes, s->generation);
-    put_be64(bytes + 8, s->last_row);
+    put_be64(bytes + 8, s->last_id);
     put_be32(bytes + 16, (uint32_t)turn_bytes(s));
     put(s, KIND_COMMIT, bytes, sizeof bytes, NULL, 0);
     flush(s);
@@ -329,7 +331,7 @@ bool journal_dirty(const struct journal *s)
 /** A journal file during replay. */
 struct source {
     int fd; /* -1: missing */
-    uint64_t generation, last_row;
+    uint64_t generation, last_id;
     uint64_t end; /* of the valid turns; 0: none */
     uint64_t size, damaged;
 };
@@ -366,7 +368,7 @@ static int survey(struct journal *s, struct source *f)
         if (turn > frame.at)
             continue;
         f->generation = get_be64(frame.bytes);
-        f->last_row = get_be64(frame.bytes + 8);
+        f->last_id = get_be64(frame.bytes + 8);
         f->end = whole <= frame.at - turn ? r.end : frame.at - turn;
     }
     f->size = r.end + r.torn;
@@ -433,11 +435,11 @@ struct round {
 };
 
 /** Index of a job, or r->count. */
-static size_t find_live(const struct round *r, uint64_t row)
+static size_t find_live(const struct round *r, uint64_t id)
 {
     /* The newest are looked up most often. */
     for (size_t i = r->count; i-- > 0;)
-        if (get_be64(r->live + i * LIVE_BYTES) == row)
+        if (get_be64(r->live + i * LIVE_BYTES) == id)
             return i;
     return r->count;
 }
@@ -452,17 +454,17 @@ static void remove_live(struct round *r, size_t i)
 
 static void collect_job(struct round *r, const struct frame *frame)
 {
-    uint64_t row = get_be64(frame->bytes);
+    uint64_t id = get_be64(frame->bytes);
 
-    if (frame->at < r->from || frame->at >= r->to || find_live(r, row) < r->count)
+    if (frame->at < r->from || frame->at >= r->to || find_live(r, id) < r->count)
         return;
     if (r->count == r->room) {
         r->to = frame->at;
         return;
     }
     uint8_t *entry = r->live + r->count++ * LIVE_BYTES;
-    put_be64(entry, row);
-    entry[8] = false;
+    put_be64(entry, id);
+    memset(entry + 8, 0, LIVE_BYTES - 8); /* JOURNAL_QUEUED */
 }
 
 static int collect(struct journal *s, const struct source *f, struct round *round)
@@ -475,12 +477,12 @@ static int collect(struct journal *s, const struct source *f, struct round *roun
     while ((more = next_frame(&r, f, &frame)) > 0) {
         if (frame.kind == KIND_JOB && frame.len >= JOB_HEAD)
             collect_job(round, &frame);
-        if ((frame.kind != KIND_START || frame.len != START_BYTES) &&
+        if ((frame.kind != KIND_STATE || frame.len != STATE_BYTES) &&
             (frame.kind != KIND_END || frame.len != END_BYTES))
             continue;
         size_t i = find_live(round, get_be64(frame.bytes));
-        if (i < round->count && frame.kind == KIND_START)
-            round->live[i * LIVE_BYTES + 8] = true;
+        if (i < round->count && frame.kind == KIND_STATE)
+            memcpy(round->live + i * LIVE_BYTES, frame.bytes, STATE_BYTES);
         else if (i < round->count)
             remove_live(round, i);
     }
@@ -489,29 +491,34 @@ static int collect(struct journal *s, const struct source *f, struct round *roun
 
 /** Location of an event's line in a file. */
 struct line_at {
-    uint64_t row, at;
+    uint64_t id, at;
     size_t len; /* 0: none */
 };
 
-/** Overwrites the buffer, which the reader must refill. */
+/** live: as a STATE. Overwrites the buffer, which the reader must refill. */
 static int report_job(struct journal *s, const struct source *f, const struct frame *frame,
-                      const struct line_at *event, bool begun)
+                      const struct line_at *event, const uint8_t live[LIVE_BYTES])
 {
-    uint64_t row = get_be64(frame->bytes), event_row = get_be64(frame->bytes + 8);
+    struct journal_job job = {
+        .id = get_be64(frame->bytes),
+        .event = get_be64(frame->bytes + 8),
+        .state = live[8] <= JOURNAL_SENT ? (enum journal_job_state)live[8] : JOURNAL_STARTED,
+        .timeout_ms = get_be32(live + 9),
+    };
     size_t rule_len = frame->len - JOB_HEAD;
     struct line_at line = {0};
 
     if (rule_len > RULE_MAX)
         rule_len = RULE_MAX;
-    if (event->row == event_row)
+    if (event->id == job.event)
         line = *event;
     memmove(s->buf, frame->bytes + JOB_HEAD, rule_len);
     /* Again: there may be more between it and the job than the buffer holds. */
     long n = file_fill_at(f->fd, line.at, s->buf + rule_len, line.len);
     if (n < 0)
         return (int)n;
-    s->hooks.job(s->hooks.arg, row, (struct slice){(const char *)s->buf, rule_len},
-                 (const char *)s->buf + rule_len, line.len, begun);
+    job.rule = (struct slice){(const char *)s->buf, rule_len};
+    s->hooks.job(s->hooks.arg, &job, (const char *)s->buf + rule_len, line.len);
     return 0;
 }
 
@@ -533,9 +540,10 @@ static int report(struct journal *s, const struct source *f, struct round *round
         size_t i = find_live(round, get_be64(frame.bytes));
         if (i == round->count)
             continue;
-        bool begun = round->live[i * LIVE_BYTES + 8];
+        uint8_t live[LIVE_BYTES];
+        memcpy(live, round->live + i * LIVE_BYTES, LIVE_BYTES);
         remove_live(round, i);
-        int err = report_job(s, f, &frame, &event, begun);
+        int err = report_job(s, f, &frame, &event, live);
         if (err < 0)
             return err;
         frame_reader_seek(&r, r.end);
@@ -656,7 +664,7 @@ static int replay(struct journal *s, struct source files[2], struct text *why)
         unlinkat(s->dir_fd, file_names[1], 0);
         return 0;
     }
-    note_row(s, f->last_row);
+    note_id(s, f->last_id);
     if (replay_state(s, f) == 0 && replay_jobs(s, f) == 0)
         return 0;
     return cannot(s, "read", file_names[s->file], why);

@@ -16,9 +16,9 @@ int journal_open(struct journal *s, const char *dir, uint64_t bound, bool sync, 
     return 0;
 }
 
-void journal_event(struct journal *s, uint64_t row, const char *line, size_t len)
+void journal_event(struct journal *s, uint64_t id, const char *line, size_t len)
 {
-    (void)s, (void)row, (void)line, (void)len;
+    (void)s, (void)id, (void)line, (void)len;
 }
 
 void journal_seen(struct journal *s, const uint8_t id[SESSION_HOST], enum window_kind kind,
@@ -43,19 +43,19 @@ void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST])
     (void)s, (void)id;
 }
 
-void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule)
+void journal_job(struct journal *s, uint64_t id, uint64_t event, const char *rule)
 {
-    (void)s, (void)row, (void)event_row, (void)rule;
+    (void)s, (void)id, (void)event, (void)rule;
 }
 
-void journal_start(struct journal *s, uint64_t row)
+void journal_state(struct journal *s, uint64_t id, enum journal_job_state state, uint32_t timeout_ms)
 {
-    (void)s, (void)row;
+    (void)s, (void)id, (void)state, (void)timeout_ms;
 }
 
-void journal_end(struct journal *s, uint64_t row, uint8_t state)
+void journal_end(struct journal *s, uint64_t id, uint8_t state)
 {
-    (void)s, (void)row, (void)state;
+    (void)s, (void)id, (void)state;
 }
 
 void journal_report(struct journal *s, const struct journal_report *r)

@@ -61,9 +61,39 @@ static void tell_match(const struct pipeline *p, const struct rule *rule, const 
     LOG_INFO("rule ", rule->name, ": ", action_word(&rule->action), ": ", t.buf);
 }
 
-static uint32_t host_hash(const struct event *e)
+/** For jobs_push. */
+static struct job_event event_for_jobs(const struct event *e, uint64_t id)
 {
-    return hash_bytes(HASH_START, e->host_id.ptr, e->host_id.len);
+    return (struct job_event){
+        .id = id,
+        .host = hash_bytes(HASH_START, e->host_id.ptr, e->host_id.len),
+        .line = e->line.ptr,
+        .len = e->line.len,
+    };
+}
+
+/** Queue a rule's action under order->id, and show it. Return: 0 or negative: it is dropped. */
+static int push(struct pipeline *p, unsigned index, struct job_event *e,
+                const struct recent_mark *mark, struct job_order *order)
+{
+    const struct rule *rule = &rules_active(p->rules)->rules[index];
+    const bool first = !e->stored;
+
+    order->action = &rule->action;
+    order->rule = (uint16_t)index;
+    order->name = rule->name;
+    order->row = recent_add(p->recent, mark, rule->name, action_word(&rule->action),
+                            RECENT_PENDING, NULL);
+    int err = jobs_push(p->jobs, e, order);
+    if (err < 0) {
+        recent_settle(p->recent, order->row, RECENT_FAILED,
+                      err == NEFIA_EFULL ? "queue full" : err_text(err));
+        return err;
+    }
+    if (first)
+        journal_event(p->journal, e->id, e->line, e->len);
+    journal_job(p->journal, order->id, e->id, rule->name);
+    return 0;
 }
 
 /** What the policy says of a rule's action. */
@@ -104,8 +134,8 @@ static bool guard_allows(struct pipeline *p, const struct rule *rule, const stru
 }
 
 /** Handle one matching rule. unsure: the event may have acted before. */
-static void act(struct pipeline *p, unsigned index, const struct event *e,
-                const struct recent_mark *mark, uint64_t event_row, bool unsure)
+static void act(struct pipeline *p, unsigned index, const struct event *e, struct job_event *kept,
+                const struct recent_mark *mark, bool unsure)
 {
     struct rule *rule = &p->rules->sets[p->rules->active].rules[index];
     const char *word = action_word(&rule->action);
@@ -124,17 +154,11 @@ static void act(struct pipeline *p, unsigned index, const struct event *e,
     }
     if (!guard_allows(p, rule, e, mark))
         return;
-    uint64_t row = recent_add(p->recent, mark, rule->name, word, RECENT_PENDING, NULL);
-    int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, host_hash(e), row, e->line.ptr,
-                        e->line.len);
-    if (err >= 0) {
-        journal_job(p->journal, row, event_row, rule->name);
-        tell_match(p, rule, e);
+    if (push(p, index, kept, mark, &(struct job_order){.id = ++p->journal->last_id}) < 0) {
+        tell_overflow(p, rule);
         return;
     }
-    recent_settle(p->recent, row, RECENT_FAILED, err == NEFIA_EFULL ? "queue full" : err_text(err));
-    if (err == NEFIA_EFULL)
-        tell_overflow(p, rule);
+    tell_match(p, rule, e);
 }
 
 /** Of the rules that match, those before this one whose actions compete with its own. */
@@ -148,7 +172,7 @@ static struct jobs_before actions_before(const struct pipeline *p, unsigned inde
         const struct action *other = &rules[i].action;
 
         before.queue += other->class == a->class;
-        before.lane += other->class == a->class && !a->command && other->webhook == a->webhook;
+        before.lane += other->class == a->class && a->lane != ACTION_LANE_RULE && other->lane == a->lane;
     }
     return before;
 }
@@ -157,12 +181,13 @@ static struct jobs_before actions_before(const struct pipeline *p, unsigned inde
 static bool has_room(struct pipeline *p, const struct event *e)
 {
     const struct rule_set *set = rules_active(p->rules);
+    const struct job_event kept = event_for_jobs(e, 0);
 
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++) {
         const struct action *a = &set->rules[i].action;
 
-        if (a->class && !jobs_have_room(p->jobs, a, (uint16_t)i, host_hash(e), e->line.len,
-                                        actions_before(p, (unsigned)i)))
+        if (a->class &&
+            !jobs_have_room(p->jobs, &kept, a, (uint16_t)i, actions_before(p, (unsigned)i)))
             return false;
     }
     return true;
@@ -193,14 +218,14 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
 {
     const struct rule_set *set = rules_active(p->rules);
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
-    uint64_t row = p->recent->last_seq + 1;
 
-    if (any)
-        journal_event(p->journal, row, e->line.ptr, e->line.len);
-    for (int i = 0; any && (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
-        act(p, (unsigned)i, e, &mark, row, unsure);
-    if (!any)
+    if (!any) {
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
+        return;
+    }
+    struct job_event kept = event_for_jobs(e, ++p->journal->last_id);
+    for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
+        act(p, (unsigned)i, e, &kept, &mark, unsure);
 }
 
 static struct known_host *known_host(struct pipeline *p, struct slice host_id)
@@ -567,24 +592,12 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     const struct rule *rule = &set->rules[index];
     out->action = &rule->action;
     out->rule = rule->name;
-    out->hook = rule->action.command ? NULL : &p->settings->hooks[rule->action.webhook];
     return rule->action.class != NULL;
 }
 
 static int hook_decode(void *arg, const char *line, size_t len, struct event *out)
 {
     return pipeline_decode(arg, line, len, out, NULL);
-}
-
-/** Rule name of a job; if a reload removed the rule, the recorded one. */
-static const char *job_rule(const struct pipeline *p, const struct job *job)
-{
-    const struct rule_set *set = rules_active(p->rules);
-    struct recent_view v;
-
-    if (job->rule < set->count)
-        return set->rules[job->rule].name;
-    return recent_get(p->recent, job->row, &v) ? v.row->rule : "(removed)";
 }
 
 static size_t without_newline(const char *s, size_t len)
@@ -603,16 +616,16 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
     enum recent_state state = done ? RECENT_DONE : RECENT_FAILED;
 
     recent_settle(p->recent, job->row, state, error);
-    journal_end(p->journal, job->row, (uint8_t)state);
+    journal_end(p->journal, job->id, (uint8_t)state);
     p->overflow_reported = false;
     text_init(&said, said_buf, sizeof said_buf);
     if (r && class->logs_output)
         text_printable(&said, output, without_newline(output, r->output_len));
     if (done)
-        LOG_INFO("rule ", job_rule(p, job), ": ", class->name, " done in ",
+        LOG_INFO("rule ", job->name, ": ", class->name, " done in ",
                  DEC(r ? r->duration_ms : 0), " ms");
     else
-        LOG_WARN("rule ", job_rule(p, job), ": ", class->name, " failed: ", error,
+        LOG_WARN("rule ", job->name, ": ", class->name, " failed: ", error,
                  said.len > 0 ? ": " : "", said.buf);
     if (p->changed)
         p->changed(p->arg);
@@ -620,11 +633,23 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
         p->room(p->arg);
 }
 
-static void hook_starting(void *arg, const struct job *job)
+/** Jobs about to start or waiting for a retry count as started. */
+static enum journal_job_state recorded_state(const struct job *job)
+{
+    if (job->state == JOB_PENDING)
+        return JOURNAL_PENDING;
+    if (job->state == JOB_SENT)
+        return JOURNAL_SENT;
+    if (job->state >= JOB_STARTING || job->attempt > 0)
+        return JOURNAL_STARTED;
+    return job->approved ? JOURNAL_APPROVED : JOURNAL_QUEUED;
+}
+
+static void hook_entered(void *arg, const struct job *job)
 {
     const struct pipeline *p = arg;
 
-    journal_start(p->journal, job->row);
+    journal_state(p->journal, job->id, recorded_state(job), job->timeout_ms);
 }
 
 static void hook_ready(void *arg)
@@ -636,7 +661,7 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
 {
     return (struct job_hooks){.rule = hook_rule,
                               .settled = hook_settled,
-                              .starting = hook_starting,
+                              .entered = hook_entered,
                               .ready = hook_ready,
                               .decode = hook_decode,
                               .arg = p};
@@ -644,22 +669,19 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
 
 /* ---- Hooks of the journal ---- */
 
-static void copy_job(void *arg, const struct job *job, const char *line)
-{
-    struct pipeline *p = arg;
-
-    journal_event(p->journal, job->row, line, job->len);
-    journal_job(p->journal, job->row, job->row, job_rule(p, job));
-    /* Jobs about to start or waiting for a retry count as started. */
-    if (job->state >= JOB_STARTING || job->attempt > 0)
-        journal_start(p->journal, job->row);
-}
-
 static void hook_copy(void *arg)
 {
     struct pipeline *p = arg;
+    uint64_t event = 0;
 
-    jobs_each(p->jobs, copy_job, p);
+    for (const struct job *job = NULL; (job = jobs_next(p->jobs, job ? job->id : 0)) != NULL;) {
+        if (job->event != event)
+            journal_event(p->journal, job->event, jobs_line(p->jobs, job), job->len);
+        event = job->event;
+        journal_job(p->journal, job->id, job->event, job->name);
+        if (recorded_state(job) != JOURNAL_QUEUED)
+            hook_entered(p, job);
+    }
     for (unsigned i = 0; i < PIPELINE_REPORTS; i++)
         if (p->reports[i].count > 0)
             keep_report(p, &p->reports[i]);
@@ -699,9 +721,10 @@ static const char *event_name(struct text *t, const struct event *e)
 }
 
 /** Handle an action that was unfinished when the hub stopped. */
-static void resume(struct pipeline *p, struct event *e, int index, bool begun)
+static void resume(struct pipeline *p, struct event *e, unsigned index, const struct journal_job *job)
 {
-    struct recent_mark mark = recent_put(p->recent, e, p->now_s);
+    const bool begun = job->state == JOURNAL_STARTED;
+    struct resumed *last = &p->resumed;
     const struct rule *rule = &rules_active(p->rules)->rules[index];
     const char *word = action_word(&rule->action);
     char name_buf[EVENT_TYPE_MAX + EVENT_HOST_MAX + 64];
@@ -710,46 +733,50 @@ static void resume(struct pipeline *p, struct event *e, int index, bool begun)
     text_init(&name, name_buf, sizeof name_buf);
     if (begun && !rule->idempotent) {
         p->unfinished++;
-        recent_add(p->recent, &mark, rule->name, word, RECENT_FAILED,
+        recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED,
                    "started before the restart, result unknown");
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
                  HINTED(" was running when the hub stopped, result unknown",
                         "; not run again (idempotent: true would)"));
         return;
     }
-    if (!guard_allows(p, rule, e, &mark))
+    if (!guard_allows(p, rule, e, &last->mark))
         return;
-    uint64_t row = recent_add(p->recent, &mark, rule->name, word, RECENT_PENDING, NULL);
-    int err = jobs_push(p->jobs, &rule->action, (uint16_t)index, host_hash(e), row, e->line.ptr,
-                        e->line.len);
-    if (err < 0)
-        recent_settle(p->recent, row, RECENT_FAILED,
-                      err == NEFIA_EFULL ? "queue full" : err_text(err));
+    push(p, index, &last->event, &last->mark,
+         &(struct job_order){
+             .id = job->id,
+             .state = job->state == JOURNAL_PENDING ? JOB_PENDING
+                      : job->state == JOURNAL_SENT  ? JOB_SENT
+                                                    : JOB_QUEUED,
+             .approved = job->state == JOURNAL_APPROVED,
+             .timeout_ms = job->timeout_ms,
+         });
     LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
              begun ? " run again" : " resumed", " after the restart");
 }
 
-static void hook_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
-                     bool begun)
+static void hook_job(void *arg, const struct journal_job *job, const char *line, size_t len)
 {
     struct pipeline *p = arg;
     char name[RECENT_RULE_MAX + 1];
     struct text t;
     struct event e;
 
-    (void)row;
     text_init(&t, name, sizeof name);
-    text_bytes(&t, rule.ptr, rule.len);
+    text_bytes(&t, job->rule.ptr, job->rule.len);
     int index = rules_find(p->rules, name);
     if (index < 0 || pipeline_decode(p, line, len, &e, NULL) < 0) {
         p->unfinished++;
-        LOG_WARN("rule ", name, ": its action ", begun ? "was running" : "was queued",
-                 " when the hub stopped, and ",
+        LOG_WARN("rule ", name, ": its action ",
+                 job->state == JOURNAL_QUEUED ? "was queued" : "was running", " when the hub stopped, and ",
                  index < 0 ? "the rule no longer exists" : "its event in the journal is damaged");
         return;
     }
     p->now_s = clock_unix(p->clock);
-    resume(p, &e, index, begun);
+    if (p->resumed.event.id != job->event)
+        p->resumed = (struct resumed){event_for_jobs(&e, job->event), recent_put(p->recent, &e, p->now_s)};
+    p->resumed.event.line = e.line.ptr;
+    resume(p, &e, (unsigned)index, job);
 }
 
 struct journal_hooks pipeline_journal_hooks(struct pipeline *p)

@@ -85,7 +85,7 @@ const struct field rule_fields[] = {
 struct staging {
     struct rules *r;
     struct config *c;
-    const struct webhooks *hooks;
+    const struct hub_settings *settings;
     struct rule_set *set;
     unsigned generation;
     bool slots_used_up, heap_used_up; /* reported: once for each load, not for each pattern */
@@ -167,7 +167,7 @@ static int stage_action(struct staging *s, struct rule *rule, const struct node 
     config_where_key(&path, where, "action");
     if (!action || !config_is(s->c, action, path.buf, NODE_MAP))
         return 0;
-    return action_bind(&rule->action, s->c, action, path.buf, s->hooks);
+    return action_bind(&rule->action, s->c, action, path.buf, s->settings);
 }
 
 /** Read one rule; continues after an error, so that all of them are reported.
@@ -189,7 +189,7 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
     if (!f.rule.name)
         return 0;
     if (!config_given(s->c, n, "idempotent"))
-        f.rule.idempotent = str_eq(action_word(&f.rule.action), "alert");
+        f.rule.idempotent = f.rule.action.class && f.rule.action.class->idempotent;
     /* Kept even with errors, to check later names against it; the set is dropped in the end. */
     f.rule.event_pattern = (uint16_t)(event_pattern < 0 ? RULE_ANY : event_pattern);
     f.rule.host_pattern = (uint16_t)(host_pattern < 0 ? RULE_ANY : host_pattern);
@@ -206,12 +206,12 @@ static void index_severities(struct rule_set *set)
 }
 
 int rules_stage(struct rules *r, struct config *c, const struct node *list,
-                const struct webhooks *hooks,
+                const struct hub_settings *settings,
                 void (*notice)(void *arg, const char *rule, const char *action), void *arg)
 {
     unsigned generation = !r->active;
     struct staging s = {
-        .r = r, .c = c, .hooks = hooks, .set = &r->sets[generation], .generation = generation};
+        .r = r, .c = c, .settings = settings, .set = &r->sets[generation], .generation = generation};
     unsigned errors = c->errors, index = 0;
 
     s.set->count = 0;

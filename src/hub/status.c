@@ -98,8 +98,10 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
     for (unsigned i = 0; i < jobs->queue_count; i++) {
         const struct job_queue *q = &jobs->queues[i];
         json_object(w, q->class->name);
-        json_put_u64(w, "waiting", q->used - q->running);
-        json_put_u64(w, "running", q->running);
+        for (int s = JOB_FREE + 1; s < JOB_STATES; s++)
+            if (s != JOB_STARTING && /* only inside a turn */
+                (IS_ENABLED(CONFIG_HUB_JOBS_WAIT) || (s != JOB_PENDING && s != JOB_SENT)))
+                json_put_u64(w, job_state_text((enum job_state)s), q->states[s]);
         json_put_u64(w, "done", q->done);
         json_put_u64(w, "failed", q->failed);
         json_put_u64(w, "retried", q->retried);

@@ -222,7 +222,7 @@ class Hub(Daemon):
     def idle(self):
         """Has it no action waiting or running?"""
         c = self.status()
-        return c is not None and all(q["waiting"] + q["running"] == 0 for q in c["actions"].values())
+        return c is not None and all(q["queued"] + q["retrying"] + q["running"] == 0 for q in c["actions"].values())
 
     def acted_on(self):
         try:

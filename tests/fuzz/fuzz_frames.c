@@ -57,9 +57,10 @@ static void read_frames(const unsigned char *data, size_t size)
 }
 
 static struct job {
-    uint64_t row;
+    uint64_t id;
     size_t len;
-    bool begun;
+    enum journal_job_state state;
+    uint32_t timeout_ms;
     char line[64];
 } jobs[JOBS];
 static unsigned job_count;
@@ -70,15 +71,15 @@ static uint8_t buf[JOURNAL_BYTES_MIN];
 static struct journal journal;
 static char dir[32], paths[2][FILE_PATH_MAX], lock[FILE_PATH_MAX];
 
-static void on_job(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
-                   bool begun)
+static void on_job(void *arg, const struct journal_job *from, const char *line, size_t len)
 {
     (void)arg;
-    MUST(len <= CONFIG_EVENT_BYTES && rule.len <= 255 && job_count < JOBS);
+    MUST(len <= CONFIG_EVENT_BYTES && from->rule.len <= 255 && job_count < JOBS);
+    MUST(from->state <= JOURNAL_SENT);
     for (unsigned i = 0; i < job_count; i++)
-        MUST(jobs[i].row != row);
+        MUST(jobs[i].id != from->id);
     struct job *job = &jobs[job_count++];
-    *job = (struct job){.row = row, .begun = begun};
+    *job = (struct job){.id = from->id, .state = from->state, .timeout_ms = from->timeout_ms};
     job->len = len < sizeof job->line ? len : sizeof job->line;
     memcpy(job->line, line, job->len);
 }
@@ -94,9 +95,9 @@ static void on_copy(void *arg)
     (void)arg;
     for (unsigned i = 0; i < job_count; i++) {
         journal_event(&journal, i, jobs[i].line, jobs[i].len);
-        journal_job(&journal, jobs[i].row, i, "rule");
-        if (jobs[i].begun)
-            journal_start(&journal, jobs[i].row);
+        journal_job(&journal, jobs[i].id, i, "rule");
+        if (jobs[i].state)
+            journal_state(&journal, jobs[i].id, jobs[i].state, jobs[i].timeout_ms);
     }
 }
 
@@ -113,8 +114,9 @@ static uint32_t open_journal(void)
     job_count = 0;
     MUST(journal_open(&journal, dir, 65536, true, &why) == 0 && !journal_dirty(&journal));
     for (unsigned i = 0; i < job_count; i++) {
-        hash = hash_bytes(hash, &jobs[i].row, sizeof jobs[i].row);
-        hash = hash_bytes(hash, &jobs[i].begun, sizeof jobs[i].begun);
+        hash = hash_bytes(hash, &jobs[i].id, sizeof jobs[i].id);
+        hash = hash_bytes(hash, &jobs[i].state, sizeof jobs[i].state);
+        hash = hash_bytes(hash, &jobs[i].timeout_ms, sizeof jobs[i].timeout_ms);
         hash = hash_bytes(hash, jobs[i].line, jobs[i].len);
     }
     for (uint32_t i = seen.oldest; i; i = slots[i - 1].newer) {

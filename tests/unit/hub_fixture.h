@@ -8,6 +8,7 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/heap.h"
 #include "nefia/hub/rules.h"
+#include "nefia/hub/settings.h"
 
 enum { FIXTURE_NODES = 256, FIXTURE_TEXT = 8192 };
 
@@ -55,9 +56,9 @@ static inline void fixture_init(struct rules *r)
 
 /** The list of rules in `json` ({"rules":[…]}) into the other generation. Return: as rules_stage;
  * NEFIA_ESYNTAX: the test is wrong. */
-static inline int fixture_stage(struct rules *r, const char *json, const struct webhooks *hooks)
+static inline int fixture_stage(struct rules *r, const char *json, const struct hub_settings *settings)
 {
-    static const struct webhooks none;
+    static const struct hub_settings none;
     unsigned next = !r->active;
 
     fixture_arenas[next] = (struct config_arena){fixture_strings[next], FIXTURE_TEXT, 0};
@@ -67,12 +68,12 @@ static inline int fixture_stage(struct rules *r, const char *json, const struct 
         return NEFIA_ESYNTAX;
     return rules_stage(r, &fixture_config,
                        node_child(&fixture_config, fixture_config.nodes, "rules"),
-                       hooks ? hooks : &none, NULL, NULL);
+                       settings ? settings : &none, NULL, NULL);
 }
 
-static inline int fixture_load(struct rules *r, const char *json, const struct webhooks *hooks)
+static inline int fixture_load(struct rules *r, const char *json, const struct hub_settings *settings)
 {
-    int n = fixture_stage(r, json, hooks);
+    int n = fixture_stage(r, json, settings);
 
     if (n < 0)
         rules_abort(r);

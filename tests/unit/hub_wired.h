@@ -27,6 +27,7 @@ static char line_buf[CONFIG_EVENT_BYTES], own_line[CONFIG_EVENT_BYTES + 1];
 static struct job slots[16];
 static struct job_block blocks[64];
 static char outputs[2 * JOB_OUTPUT];
+static struct action_class exec_class; /* with these places */
 static struct jobs jobs;
 static struct rules rules;
 static struct recent recent;
@@ -178,7 +179,6 @@ static inline void wire(void)
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
     pipeline.host_id = "hub";
     pipeline.own_line = own_line;
-    pipeline.settings = &settings;
     pipeline.devices = &settings;
     pipeline.changed = changed;
     pipeline.acknowledge = answer_all;
@@ -188,10 +188,8 @@ static inline void wire(void)
     journal_init(&journal, journal_buf, sizeof journal_buf, &seen, &journal_hooks);
     const struct job_hooks job_hooks = pipeline_job_hooks(&pipeline);
     jobs_init(&jobs, &loop, &children, &scratch, line_buf, &job_hooks);
-    for (const struct action_class *const *c = action_classes(); *c; c++)
-        if (str_eq((*c)->name, "exec"))
-            jobs_add_queue(&jobs, *c, slots, ARRAY_SIZE(slots), blocks, ARRAY_SIZE(blocks), outputs,
-                           2);
+    jobs_store(&jobs, blocks, ARRAY_SIZE(blocks));
+    jobs_add_queue(&jobs, &exec_class, slots, outputs);
     ingress_init(&ingress, &fake.clock, &pipeline);
     ingress.settings = &settings;
     ingress.random = random_bytes;
@@ -201,6 +199,20 @@ static inline void wire(void)
     memset(peers, 0, sizeof peers);
     changes = retries = 0;
     disk_fails = false;
+}
+
+/** The rules' commands go to the test's queue. */
+static inline void use_exec_class(void)
+{
+    struct rule_set *set = &rules.sets[rules.active];
+
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->rules[i].action.class && str_eq(set->rules[i].action.class->name, "exec")) {
+            exec_class = *set->rules[i].action.class;
+            exec_class.jobs = ARRAY_SIZE(slots);
+            exec_class.running = 2;
+            set->rules[i].action.class = &exec_class;
+        }
 }
 
 /** A hub with these rules, without keys, without a state_dir. */
@@ -213,6 +225,7 @@ static inline void setup(const char *rules_json)
     once = true;
     fixture_init(&rules);
     CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
+    use_exec_class();
     log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
     clock_fake_init(&fake, 1000, 5000);
     memset(&settings, 0, sizeof settings);

@@ -241,8 +241,8 @@ static void note_rows(void)
             unknown[start_of(e.boot)][e.seq] = 1;
 }
 
-static int prepare(const struct action_request *r, struct action_scratch *s, struct child_spec *spec,
-                   struct text *why)
+static int start(const struct action_request *r, struct action_scratch *s, struct child_spec *spec,
+                 struct text *why)
 {
     (void)s;
     (void)spec;
@@ -253,8 +253,6 @@ static int prepare(const struct action_request *r, struct action_scratch *s, str
     return NEFIA_EINVAL; /* it has ended */
 }
 
-static struct action_class acts;
-
 static void acknowledge(void *arg)
 {
     may_crash();
@@ -264,32 +262,27 @@ static void acknowledge(void *arg)
 
 static void dress_hub(void)
 {
-    acts = *action_classes()[0];
-    for (const struct action_class *const *c = action_classes(); *c; c++)
-        if (str_eq((*c)->name, "exec"))
-            acts = **c;
-    acts.prepare = prepare;
-    rules.sets[rules.active].rules[0].action.class = &acts;
-    jobs.queues[0].class = &acts;
+    exec_class.start = start;
     pipeline.acknowledge = acknowledge;
 }
 
 /** With the hub's memory goes what it had not begun, and nobody is left to report that. */
-static void excuse(void *arg, const struct job *job, const char *line)
+static void excuse_all(void)
 {
     struct json_token tokens[128];
     char room[EVENT_SCRATCH];
     struct event e;
 
-    (void)arg;
-    if (event_decode(&e, line, job->len, tokens, ARRAY_SIZE(tokens), room, NULL) == 0 && e.has_seq)
-        unknown[start_of(e.boot)][e.seq] = 1;
+    for (const struct job *job = NULL; (job = jobs_next(&jobs, job ? job->id : 0)) != NULL;)
+        if (event_decode(&e, jobs_line(&jobs, job), job->len, tokens, ARRAY_SIZE(tokens), room, NULL) == 0 &&
+            e.has_seq)
+            unknown[start_of(e.boot)][e.seq] = 1;
 }
 
 static void hub_restarts(bool forgets)
 {
     if (forgets)
-        jobs_each(&jobs, excuse, NULL);
+        excuse_all();
     crash_in = 0;
     disk_fails = false;
     const struct mac_key key = ingress.key;

@@ -6,6 +6,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/hub/action.h"
+#include "nefia/hub/settings.h"
 
 extern const struct action_class action_alert; /* as in action_table.c */
 
@@ -35,13 +36,17 @@ static enum action_outcome alert(const char *answer)
     addr_text(&t, &at);
 
     const struct event event = {.line = {"{}", 2}};
-    struct webhook hook = {.name = "w"};
-    const struct action action = {.class = &action_alert, .timeout_ms = 60000};
-    CHECK(http_url_parse(&hook.url, url, &why) == 0);
+    static struct hub_settings settings = {.hooks = {{.name = "w", .timeout_ms = 60000}}, .hook_count = 1};
+    struct action action = {.class = &action_alert};
+    const char *const name = "w";
+    CHECK(http_url_parse(&settings.hooks[0].url, url, &why) == 0);
+    memcpy((char *)action.own + action_alert.fields->offset, &name, sizeof name);
+    CHECK_INT(action_alert.bind(&action, NULL, NULL, "", &settings), 0);
     const struct action_request r = {
-        .action = &action, .hook = &hook, .rule = "rule", .event = &event, .attempt = 1};
+        .action = &action, .rule = "rule", .event = &event, .attempt = 1};
     struct child_spec spec = {0};
-    CHECK(action_alert.prepare(&r, &scratch, &spec, &why) == 0);
+    CHECK_INT(action_alert.start(&r, &scratch, &spec, &why), ACTION_CHILD);
+    CHECK_INT(spec.deadline_ms, 60000);
 
     pid_t pid = fork();
     if (pid == 0) {

@@ -54,7 +54,7 @@ TEST(an_event_makes_a_row_for_each_rule)
     CHECK_INT(changes, 0);
     turn();
     CHECK_INT(changes, 1);
-    CHECK_INT(jobs.queues[0].running, 1);
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 1);
     CHECK_INT(rules_active(&rules)->rules[0].hits, 1);
     CHECK_INT(rules_active(&rules)->rules[2].hits, 0);
     turn();
@@ -105,14 +105,48 @@ TEST(an_event_of_many_rules_is_not_deferred_for_ever)
     text_str(&t, "]}");
     setup(json);
     CHECK_INT(take(event(1, 1)), SEEN_NEW); /* more than there are places: what does not fit is counted */
-    CHECK_INT(jobs_left(&jobs), ARRAY_SIZE(slots));
-    CHECK_INT(jobs.queues[0].overflowed, 4);
+    CHECK_INT(jobs_left(&jobs), 12); /* one host's share of 16 */
+    CHECK_INT(jobs.queues[0].overflowed, 8);
+    CHECK_STR(row(12)->error, "");
+    CHECK_STR(row(13)->error, "queue full");
+    CHECK_INT(pipeline.held, 0);
     setup("{\"rules\":[" RULE_ONCE "," RULE_TWICE ",{\"name\":\"c\"," EXEC "},{\"name\":\"d\"," EXEC
           "},{\"name\":\"e\"," EXEC "}]}");
-    for (uint64_t i = 1; i <= 3; i++)
+    for (uint64_t i = 1; i <= 2; i++)
         CHECK_INT(take(event(1, i)), SEEN_NEW); /* the fifth rule's is the first of its lane */
-    CHECK_INT(take(event(1, 4)), NEFIA_EAGAIN);
+    CHECK_INT(take(event(1, 3)), NEFIA_EAGAIN);
     CHECK_INT(jobs.queues[0].overflowed, 0);
+}
+
+/** Twelve rules and one long event: it is stored once, and all act. */
+TEST(a_long_event_sets_off_many_rules)
+{
+    static char json[FIXTURE_TEXT], line[4700];
+    struct text t;
+
+    text_init(&t, json, sizeof json);
+    text_str(&t, "{\"rules\":[");
+    for (int i = 0; i < 12; i++) {
+        text_str(&t, i ? ",{\"name\":\"" : "{\"name\":\"");
+        text_u64(&t, (uint64_t)i);
+        text_str(&t, "\"," EXEC "}");
+    }
+    text_str(&t, "]}");
+    setup(json);
+    text_init(&t, line, sizeof line);
+    text_str(&t, event(1, 1));
+    text_rewind(&t, t.len - 1);
+    text_str(&t, ",\"more\":\"");
+    while (t.len < 4600)
+        text_char(&t, 'x');
+    text_str(&t, "\"}");
+    const struct event_source from = {.kind = WINDOW_PLAIN, .name = NAME};
+    CHECK_INT(pipeline_decode(&pipeline, line, t.len, &decoded, NULL), 0);
+    CHECK_INT(pipeline_take(&pipeline, &decoded, &from), SEEN_NEW);
+    CHECK_INT(jobs_left(&jobs), 12);
+    CHECK_INT(jobs.queues[0].overflowed, 0);
+    CHECK_INT(pipeline.held, 0);
+    CHECK_INT(recent.last_seq, 12);
 }
 
 /* ---- What was received before ---- */
@@ -186,7 +220,7 @@ static void check_order(void *arg)
     acknowledged++;
     CHECK(pipeline_is_written(&pipeline));
     CHECK(!journal_dirty(&journal));
-    CHECK_INT(jobs.queues[0].running, 1);
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 1);
     CHECK_INT(jobs.queues[0].started, 0);
     restart(); /* as after a power cut at this point */
 }
@@ -280,7 +314,7 @@ TEST(what_is_denied_has_a_row_and_does_not_begin)
     CHECK_INT(pipeline.verdicts[VERDICT_ALLOWED], 1);
     CHECK_INT(pipeline.matched, 2);
     turn();
-    CHECK_INT(jobs.queues[0].running, 1);
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 1);
 }
 
 TEST(what_needs_an_approval_does_not_begin)
@@ -357,7 +391,7 @@ TEST(the_order_of_a_turns_end)
     disk_fails = true;
     turn();
     CHECK_INT(acknowledged, 0);
-    CHECK_INT(jobs.queues[0].running, 0); /* put back */
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 0); /* put back */
     CHECK_INT(jobs_left(&jobs), 1);
     CHECK_INT(retries, 1);
     disk_fails = false;
@@ -372,6 +406,82 @@ TEST(the_order_of_a_turns_end)
 }
 
 /* ---- After a restart ---- */
+
+static enum action_started start_says;
+static uint64_t started_job;
+static bool started_approved;
+
+static int start_and_wait(const struct action_request *r, struct action_scratch *s,
+                          struct child_spec *spec, struct text *why)
+{
+    (void)s;
+    (void)why;
+    started_job = r->job;
+    started_approved = r->approved;
+    spec->deadline_ms = 60000;
+    return (int)start_says;
+}
+
+static uint64_t only_job(enum job_state state)
+{
+    const struct job *job = jobs_next(&jobs, 0);
+
+    CHECK(job != NULL);
+    if (!job)
+        return 0;
+    CHECK_INT(job->state, state);
+    CHECK(jobs_next(&jobs, job->id) == NULL);
+    return job->id;
+}
+
+/** Whatever it waits for, it does so under the same id, and nothing is done twice. */
+TEST(jobs_that_wait_outlive_the_hub)
+{
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT) || !IS_ENABLED(CONFIG_HUB_STATE))
+        return;
+    setup("{\"rules\":[" RULE_ONCE "]}");
+    exec_class.start = start_and_wait;
+    open_state();
+    start_says = ACTION_PENDING;
+    CHECK_INT(take(event(1, 1)), SEEN_NEW);
+    turn();
+    const uint64_t id = only_job(JOB_PENDING);
+    CHECK_INT(started_job, id);
+    for (int i = 0; i < 2; i++) { /* from its frames, and from the copy of a new file */
+        started_job = 0;
+        restart();
+        turn();
+        CHECK_INT(only_job(JOB_PENDING), id);
+        CHECK_INT(started_job, 0);
+    }
+    CHECK_INT(jobs_approve(&jobs, id, true), 0);
+    jobs.queues[0].limit = 0;
+    turn();
+    restart();
+    CHECK_INT(only_job(JOB_QUEUED), id);
+    start_says = ACTION_SENT;
+    turn();
+    CHECK_INT(started_job, id);
+    CHECK(started_approved);
+    CHECK_INT(only_job(JOB_SENT), id);
+    for (int i = 0; i < 2; i++) {
+        started_job = 0;
+        restart();
+        turn();
+        CHECK_INT(only_job(JOB_SENT), id);
+        CHECK_INT(started_job, 0);
+        CHECK_INT(row(1)->state, RECENT_PENDING);
+    }
+    CHECK_INT(pipeline.unfinished, 0);
+    fake.now_ms += 60000;
+    turn();
+    CHECK_STR(row(1)->error, "no answer from the device");
+    restart();
+    CHECK(jobs_next(&jobs, 0) == NULL);
+    CHECK_INT(take(event(1, 2)), SEEN_NEW);
+    CHECK(jobs_next(&jobs, 0)->id > id); /* none is given twice */
+    journal_close(&journal);
+}
 
 TEST(actions_resume_after_a_restart)
 {
@@ -389,7 +499,7 @@ TEST(actions_resume_after_a_restart)
     CHECK_STR(row_line(2), event(1, 1));
     jobs.queues[0].limit = 2;
     turn(); /* one lane each: both begin */
-    CHECK_INT(jobs.queues[0].running, 2);
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 2);
     restart();
     CHECK_INT(pipeline.unfinished, 1);
     CHECK_INT(jobs_left(&jobs), 1);
@@ -398,6 +508,7 @@ TEST(actions_resume_after_a_restart)
     CHECK_STR(row(2)->rule, "twice");
     CHECK_INT(row(2)->state, RECENT_PENDING);
     CHECK(fixture_load(&rules, "{\"rules\":[" RULE_ONCE "]}", NULL) == 1);
+    use_exec_class();
     restart(); /* and without that rule */
     CHECK_INT(jobs_left(&jobs), 0);
     CHECK_INT(pipeline.unfinished, 1);
@@ -542,7 +653,7 @@ TEST(names_in_reports_are_cut_to_what_a_host_can_be)
     CHECK(says(1, "\\\"\",\"boot\":9007199254740991,\"seq\":18446744073709551615,\"count\":1}"));
 }
 
-TEST_MAIN(an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
+TEST_MAIN(a_long_event_sets_off_many_rules, jobs_that_wait_outlive_the_hub, an_event_makes_a_row_for_each_rule, an_event_without_a_rule_makes_one_row,
           a_full_queue_shows_in_the_row, an_event_of_many_rules_is_not_deferred_for_ever,
           duplicates_act_once, duplicates_are_not_written_before_their_first_copy,
           long_names_are_told_apart, the_order_of_a_turns_end, actions_resume_after_a_restart,

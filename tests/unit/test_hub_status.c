@@ -53,7 +53,6 @@ static void setup(const char *rules_json)
     fake_loop_init(1000, 5000, 2);
     recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
     pipeline_init(&pipeline, &fake.clock, &rules, &recent, &jobs, &seen, &journal, fixture_tokens);
-    pipeline.settings = &settings;
     pipeline.devices = &settings;
     seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
@@ -172,14 +171,11 @@ TEST(the_largest_counters_fit)
     listener.accepted = UINT64_MAX;
     static const struct action_class *const *class;
     class = action_classes();
-    for (unsigned i = 0; i < 2 && class[i]; i++)
-        jobs.queues[jobs.queue_count++] = (struct job_queue){.class = class[i],
-                                                             .used = UINT32_MAX,
-                                                             .running = 1u << 31,
-                                                             .done = UINT64_MAX,
-                                                             .failed = UINT64_MAX,
-                                                             .retried = UINT64_MAX,
-                                                             .overflowed = UINT64_MAX};
+    for (unsigned i = 0; class[i]; i++) {
+        struct job_queue *q = &jobs.queues[jobs.queue_count++];
+        memset(q, 0xFF, sizeof *q);
+        q->class = class[i];
+    }
     CHECK_INT(counters(), 1);
     listener.accepted = 0;
     jobs.queue_count = 0;

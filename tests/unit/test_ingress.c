@@ -545,7 +545,7 @@ TEST(nothing_is_said_while_the_journal_cannot_be_written)
     turn();
     CHECK_INT(retries, 1);
     CHECK_INT(p->down.len + q->down.len, 0);
-    CHECK_INT(jobs.queues[0].running, 0);
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 0);
     /* Nor when the peer has read, which is not a turn's end. */
     answer(p);
     answer(q);
@@ -567,7 +567,7 @@ TEST(nothing_is_said_while_the_journal_cannot_be_written)
     CHECK_INT(hear(p), LINK_ACK);
     CHECK_INT(p->got.line, 5);
     CHECK_INT(hear(q), LINK_WELCOME);
-    CHECK(jobs.queues[0].running > 0);
+    CHECK(job_queue_running(&jobs.queues[0]) > 0);
     children_kill_all(&children);
 }
 

@@ -16,7 +16,7 @@
 #include "tempdir.h"
 
 enum { HOSTS = 6, REPORTS = 2, JOBS = 2000, IMAGE = 64 * 1024, FRAMES = 512 };
-enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, START_FRAME, END_FRAME, COMMIT_FRAME,
+enum { HOST_FRAME = 1, EVENT_FRAME, SEEN_FRAME, JOB_FRAME, STATE_FRAME, END_FRAME, COMMIT_FRAME,
        HELLO_FRAME, UNPIN_FRAME, FORGET_FRAME, REPORT_FRAME };
 
 /* ---- The disk: syncs are counted, and fail on demand ---- */
@@ -50,7 +50,8 @@ struct job {
     uint64_t row, event;
     uint32_t line, len; /* line: hash of the line */
     char rule;
-    bool begun;
+    uint8_t state; /* enum journal_job_state */
+    uint32_t timeout_ms;
 };
 struct report {
     uint32_t count, host; /* host: hash of it; like the others 0 when count is */
@@ -99,10 +100,13 @@ static uint64_t event_of(uint64_t row, const char *text, size_t len)
     return row;
 }
 
-static void on_job(void *arg, uint64_t row, struct slice rule, const char *text, size_t len,
-                   bool begun)
+static void on_job(void *arg, const struct journal_job *from, const char *text, size_t len)
 {
+    const uint64_t row = from->id, event = from->event;
+    const struct slice rule = from->rule;
+
     (void)arg;
+    CHECK(len == 0 || event == event_of(row, text, len));
     CHECK_INT(rule.len, row % 50 + 1);
     line_lost += len == 0;
     for (unsigned i = 0; i < now.count; i++)
@@ -110,11 +114,12 @@ static void on_job(void *arg, uint64_t row, struct slice rule, const char *text,
     if (now.count < JOBS)
         now.jobs[now.count++] = (struct job){
             .row = row,
-            .event = event_of(row, text, len),
+            .event = event,
             .line = hash_bytes(HASH_START, text, len),
             .len = (uint32_t)len,
             .rule = rule.ptr[rule.len - 1],
-            .begun = begun,
+            .state = (uint8_t)from->state,
+            .timeout_ms = from->timeout_ms,
         };
 }
 
@@ -160,8 +165,8 @@ static void on_copy(void *arg)
         /* The line was made from the row of its event, which the hub preserves. */
         journal_event(&journal, job->event, line, make_line(job->event, job->len));
         put_job(job);
-        if (job->begun)
-            journal_start(&journal, job->row);
+        if (job->state)
+            journal_state(&journal, job->row, (enum journal_job_state)job->state, job->timeout_ms);
     }
     for (unsigned slot = 0; slot < REPORTS; slot++)
         if (now.reports[slot].count > 0)
@@ -290,8 +295,11 @@ static void take_event(unsigned host, uint64_t boot, uint64_t seq, unsigned jobs
 
 static void start(unsigned i)
 {
-    now.jobs[i].begun = true;
-    journal_start(&journal, now.jobs[i].row);
+    struct job *job = &now.jobs[i];
+
+    job->state = (uint8_t)(JOURNAL_STARTED + job->row % JOURNAL_SENT);
+    job->timeout_ms = (uint32_t)job->row * 0x01020305;
+    journal_state(&journal, job->row, (enum journal_job_state)job->state, job->timeout_ms);
 }
 
 static void end(unsigned i)
@@ -321,7 +329,7 @@ static bool same_state(const struct state *a, const struct state *b)
     for (unsigned i = 0; same && i < a->count; i++) {
         const struct job *p = &a->jobs[i], *q = &b->jobs[i];
         same = p->row == q->row && p->line == q->line && p->len == q->len && p->rule == q->rule &&
-               p->begun == q->begun;
+               p->state == q->state && p->timeout_ms == q->timeout_ms;
     }
     return same;
 }
@@ -458,11 +466,11 @@ static void apply(const struct image *m, int without, size_t until)
             event = get_be64(p), text = p + 8, text_len = len - 8;
         if (frames[i].kind == JOB_FRAME)
             apply_job(p, len, event, text, text_len);
-        struct job *job = frames[i].kind == START_FRAME || frames[i].kind == END_FRAME
+        struct job *job = frames[i].kind == STATE_FRAME || frames[i].kind == END_FRAME
                               ? after_job(get_be64(p))
                               : NULL;
-        if (job && frames[i].kind == START_FRAME)
-            job->begun = true;
+        if (job && frames[i].kind == STATE_FRAME)
+            job->state = p[8], job->timeout_ms = get_be32(p + 9);
         else if (job)
             memmove(job, job + 1, (size_t)(after.jobs + --after.count - job) * sizeof *job);
     }
@@ -617,7 +625,7 @@ TEST(committed_frames_are_replayed)
     for (unsigned i = 0; i < 5; i++) {
         CHECK_INT(open_journal(1 << 20, false), 0);
         CHECK(same_state(&now, &want));
-        CHECK_INT(journal.last_row, rows);
+        CHECK_INT(journal.last_id, rows);
         CHECK_INT(journal.stats.damaged + journal.stats.torn, 0);
         journal_close(&journal);
     }
@@ -1102,7 +1110,7 @@ TEST(power_cuts_at_random)
     for (unsigned run = 0; run < 400; run++) {
         CHECK_INT(open_journal(3000, true), 0);
         CHECK(same_state(&now, &safe) || same_state(&now, &sent));
-        rows = journal.last_row;
+        rows = journal.last_id;
         copy_state(&safe, &now);
         uint64_t synced = journal.committed;
         unsigned file = journal.file;

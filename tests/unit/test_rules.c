@@ -197,8 +197,7 @@ TEST(hits_are_kept_by_name)
 
 TEST(actions_not_in_this_build)
 {
-    static struct webhook list[] = {{.name = "slack", .timeout_ms = 1234}};
-    const struct webhooks hooks = {list, 1};
+    static struct hub_settings settings = {.hooks = {{.name = "slack", .timeout_ms = 1234, .retries = 2}}, .hook_count = 1};
 
     fixture_init(&rules);
     REQUIRE(fixture_load(
@@ -208,13 +207,16 @@ TEST(actions_not_in_this_build)
                 "{\"name\":\"a\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}},"
                 "{\"name\":\"t\",\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":"
                 "\"hub\",\"timeout\":\"2m\"}}]}",
-                &hooks) == 4);
+                &settings) == 4);
     const struct rule *r = rules_active(&rules)->rules;
     CHECK(r[0].action.class == NULL);
     CHECK(r[1].action.class == NULL);
     CHECK_STR(action_word(&r[1].action), "playbook");
-    CHECK_INT(r[2].action.timeout_ms, 1234);
-    CHECK_INT(r[3].action.timeout_ms, 120000);
+    CHECK_STR(r[2].action.class->name, "alert");
+    CHECK_INT(r[2].action.lane, 0);
+    CHECK_INT(r[2].action.retries, 2);
+    CHECK_STR(r[3].action.class->name, "exec");
+    CHECK_INT(r[3].action.lane, ACTION_LANE_RULE);
 }
 
 TEST(a_verdict_names_the_compared_values)
@@ -355,8 +357,7 @@ TEST(backoff_grows_and_is_bounded)
 /** To be told twice is better than never; a command may do harm. */
 TEST(alerts_are_idempotent_unless_they_say_otherwise)
 {
-    static struct webhook hook = {.name = "slack", .timeout_ms = 1000};
-    const struct webhooks hooks = {&hook, 1};
+    static struct hub_settings settings = {.hooks = {{.name = "slack", .timeout_ms = 1000}}, .hook_count = 1};
     static const bool want[] = {true, false, true, false, true, false, false};
 
 #define ALERT "\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}"
@@ -370,7 +371,7 @@ TEST(alerts_are_idempotent_unless_they_say_otherwise)
                          "{\"name\":\"e\",\"idempotent\":true," EXEC "},"
                          "{\"name\":\"f\",\"idempotent\":false," EXEC "},"
                          "{\"name\":\"g\"," PLAYBOOK "}]}",
-                         &hooks) == 7);
+                         &settings) == 7);
     for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
         CHECK_INT(rules_active(&rules)->rules[i].idempotent, want[i]);
 }

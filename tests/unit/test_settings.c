@@ -50,8 +50,7 @@ static bool bind_hub(void)
     const struct node *list;
 
     hub_settings_bind(&hub, &config, &list);
-    const struct webhooks hooks = {hub.hooks, hub.hook_count};
-    rules_stage(&rules, &config, list, &hooks, NULL, NULL);
+    rules_stage(&rules, &config, list, &hub, NULL, NULL);
     settings_load_key(&key, &config, "reactor", hub.hmac_key_file, hub.hmac_key);
     hub_settings_warn(&hub, &config, rules_staged_able(&rules));
     rules_abort(&rules);
@@ -97,17 +96,19 @@ struct table {
 
 static void each_field(void (*visit)(const struct field *f))
 {
-    struct table tables[16 + SENSOR_COUNT] = {
+    struct table tables[16 + SENSOR_COUNT + ACTION_CLASSES] = {
         {settings_root_fields, 0}, {beacon_fields, 0}, {reactor_fields, 0},
         {rule_fields, 0}, {sensor_common_fields, 0}, {&sensor_interval_field, 1},
+        {action_common_fields, 0},
     };
-    unsigned n = 6;
+    unsigned n = 7;
 
     for (unsigned i = 0; sensor_table[i]; i++)
         if (sensor_table[i]->fields)
             tables[n++].fields = sensor_table[i]->fields;
     for (const struct action_class *const *at = action_classes(); *at; at++)
-        tables[n++].fields = (*at)->fields;
+        if ((*at)->fields)
+            tables[n++].fields = (*at)->fields;
     for (unsigned i = 0; i < n; i++)
         for (const struct field *f = tables[i].fields;
              tables[i].count ? f < tables[i].fields + tables[i].count : f->name != NULL; f++) {

@@ -218,6 +218,10 @@ int config_bind_maps(struct config *c, const struct node *n, const char *where,
 int config_bind_tables(struct config *c, const struct node *n, const char *where,
                        const struct field *const *tables, void *out);
 
+/** Only this field, whatever else the map has: for a key that says which table counts. */
+void config_bind_key(struct config *c, const struct node *map, const char *where,
+                     const struct field *field, void *out);
+
 /** Does the map have this key with something in it? Not so for an empty value or an empty list. */
 bool config_given(const struct config *c, const struct node *map, const char *key);
 /** Is n what its owner can read? Null, empty and refused nodes are not, quietly; the wrong type is

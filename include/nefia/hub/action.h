@@ -8,41 +8,31 @@
 #include "nefia/sys/child.h"
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
-#include "nefia/net/http_post.h"
 
 /** What a rule can do. An action is one file, src/hub/actions/<name>.c, one Kconfig entry, and
- * `const struct action_class action_<name>`. Actions are carried out by child processes, which the
- * class specifies. */
+ * `const struct action_class action_<name>`; this is the only header of the hub that it needs. Its class
+ * carries all of it: what the configuration may say, the places it has in the hub's memory, and what it
+ * does. */
 struct action_class;
+struct hub_settings;
 
-#define WEBHOOK_NAME_MAX 64
 #define ACTION_COMMAND_MAX 1024
 #define ACTION_ERROR_MAX 63
 
-/** A destination of alerts. Strings belong to the configuration. */
-struct webhook {
-    const char *name;
-    char *secret; /* nobody else's; wiped by hub_settings_wipe. Null or "": not signed */
-    struct http_url url;
-    uint32_t timeout_ms;
-    uint32_t retries;
-};
-
-struct webhooks {
-    struct webhook *list;
-    unsigned count;
-};
+/** `lane` of actions whose rule is their lane. */
+#define ACTION_LANE_RULE 0xFFFF
 
 /** The action of one rule, as configured. */
 struct action {
     const struct action_class *class; /* null: known, but not in this build */
-    const char *command;              /* exec */
-    uint32_t timeout_ms;
-    uint16_t webhook; /* alert: index */
-    uint16_t word;    /* index in action_words: as configured */
+    uint16_t lane;   /* jobs of one lane share its places; bind sets it, else ACTION_LANE_RULE */
+    uint8_t word;    /* index in action_words: as configured */
+    uint8_t retries; /* tries after the first one; bind sets it, else 0 */
+    uintptr_t own[CONFIG_ACTION_WORDS]; /* the class's struct */
 };
 
-/** Valid values of `type`, also used in tables; null-terminated. */
+/** Valid values of `type`, also used in tables, null-terminated: the classes of this build, then the
+ * actions that other builds have. */
 extern const char *const action_words[];
 
 static inline const char *action_word(const struct action *a)
@@ -50,21 +40,41 @@ static inline const char *action_word(const struct action *a)
     return action_words[a->word];
 }
 
-/** Bind a rule's `action`. hooks: those of the same file.
+/** What all actions may say, beside the class's fields. */
+extern const struct field action_common_fields[];
+/** Bind a rule's `action`. s: the settings of the same file, which live as long as the action.
  * Return: 0; NEFIA_ENOTSUP: valid, but not in this build, and a->class is null; NEFIA_EINVAL after
  * a report. */
 int action_bind(struct action *a, struct config *c, const struct node *n, const char *where,
-                const struct webhooks *hooks);
+                const struct hub_settings *s);
 /** The classes of this build, null-terminated. */
 const struct action_class *const *action_classes(void);
+
+/** What the classes of this build want together: places for jobs, children, and how many they are. */
+#define ACTION(name, jobs, running) +(jobs)
+enum { ACTION_JOBS = 0
+#include "actions.inc"
+};
+#undef ACTION
+#define ACTION(name, jobs, running) +(running)
+enum { ACTION_CHILDREN = 0
+#include "actions.inc"
+};
+#undef ACTION
+#define ACTION(name, jobs, running) +1
+enum { ACTION_CLASSES = 0
+#include "actions.inc"
+};
+#undef ACTION
 
 /** One attempt at an action. Everything is borrowed for the call, but see `scratch`. */
 struct action_request {
     const struct action *action;
-    const struct webhook *hook; /* of an alert, else null */
     const char *rule;
     const struct event *event; /* decoded; event->line holds the exact bytes */
     unsigned attempt;          /* from 1 */
+    uint64_t job;              /* its id, the same over a restart of the hub */
+    bool approved;             /* after ACTION_PENDING */
 };
 
 /** Memory in which an action prepares its child. There is only one: each child is forked before the
@@ -74,22 +84,41 @@ struct action_request {
 struct action_scratch {
     const char *argv[4];
     const char *envp[ACTION_ENV_VARS + 1];
-    struct action_request request; /* alert: read by the child, in its own copy of the process */
+    struct action_request request; /* for the child, in its own copy of the process */
     char text[ACTION_ENV_BYTES];
 };
 
 enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 
+/** What start has done. The last two need `select HUB_JOBS_WAIT` in the Kconfig entry. */
+enum action_started {
+    ACTION_CHILD,   /* it has filled spec: that child is begun now, and judged when it ends */
+    ACTION_SENT,    /* something was sent to a device: the job waits for the answer (jobs_answer) */
+    ACTION_PENDING, /* nothing yet: the job waits for an approval (jobs_approve), and is then started again */
+};
+
 struct action_class {
-    const char *name;           /* as in action_words */
-    const struct field *fields; /* of struct action_fields */
-    bool logs_output;           /* log the child's output on failure */
-    /** Fill spec, except output and the deadline, which are already set. The child may read
-     * scratch->request after the fork. Return: 0, or negative with a reason in why. */
-    int (*prepare)(const struct action_request *r, struct action_scratch *scratch,
-                   struct child_spec *spec, struct text *why);
-    /** Judge the result of the child. error (at most ACTION_ERROR_MAX bytes) gets the reason for
-     * FAILED and AGAIN. */
+    const char *name;           /* `type` in the configuration; the file's */
+    const struct field *fields; /* what else it may say, bound into the class's struct; null: nothing */
+    uint16_t size;              /* of that struct: ACTION_SIZE(struct …) */
+    /* Its queue. Both stand on lines of their own: toolchain/config.sh adds them up for src/budget.def. */
+    uint16_t jobs;    /* how many may wait or run */
+    uint8_t running;  /* how many children at a time, up to 64 */
+    bool idempotent;  /* what a rule's `idempotent` is without that key */
+    bool logs_output; /* log the child's output on failure */
+    /** The fields are bound into a->own; check what a table cannot express, look up what they name, and
+     * set a->lane and a->retries. No side effects: this also runs for `check`. May be null.
+     * Return: as action_bind. */
+    int (*bind)(struct action *a, struct config *c, const struct node *n, const char *where,
+                const struct hub_settings *s);
+    /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the
+     * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms,
+     * after which the job fails without an answer or an approval; 0: never.
+     * Return: enum action_started, or negative with a reason in why: it can never start. */
+    int (*start)(const struct action_request *r, struct action_scratch *scratch,
+                 struct child_spec *spec, struct text *why);
+    /** Judge the result of the child, which had timeout_ms. error (at most ACTION_ERROR_MAX bytes) gets
+     * the reason for FAILED and AGAIN. */
     enum action_outcome (*judge)(const struct child_result *r, const char *output,
                                  uint64_t timeout_ms, struct text *error);
     /** Null, or: how long to wait before the next attempt, by the child's output; by itself it would
@@ -97,19 +126,14 @@ struct action_class {
     uint64_t (*delay_ms)(const char *output, size_t len, uint64_t backoff_ms);
 };
 
-/** Target of the fields of all actions are bound into: the action itself, and what is looked up. */
-struct action_fields {
-    struct action action;
-    const char *webhook_name;
-    int target;
-};
-
-/** First field of each class; action_bind has already checked it. */
-#define ACTION_TYPE_FIELD(kind)                                                                    \
-    {                                                                                              \
-        .name = "type", .type = FIELD_WORD, FIELD_AT(struct action_fields, action.word),           \
-        .words = action_words, .required = true, .help = (kind)                                    \
-    }
+/** The size of a class's struct, for .size; what is too large does not compile. */
+#define ACTION_SIZE(type)                                                                          \
+    (sizeof(type) + 0 * sizeof(struct {                                                            \
+         _Static_assert(sizeof(type) <= CONFIG_ACTION_WORDS * sizeof(uintptr_t),                   \
+                        "raise CONFIG_ACTION_WORDS");                                              \
+         _Static_assert(_Alignof(type) <= _Alignof(uintptr_t), "a member needs more alignment");   \
+         char unused;                                                                              \
+     }))
 
 /** Backoff after attempt number `attempt`: 1 s, 2 s, 4 s … at most 60 s. */
 uint64_t action_backoff_ms(unsigned attempt);

@@ -47,29 +47,12 @@ union hub_receive {
 #define HUB_JOURNAL_BYTES (CONFIG_EVENT_BYTES + 8192)
 
 /** At least one event of maximum size. */
-#define HUB_BLOCKS(kb) \
-    (HUB_MAX(1024 * (kb), CONFIG_EVENT_BYTES + CONFIG_EVENT_BYTES / 64 + JOB_BLOCK) / JOB_BLOCK)
+#define HUB_JOB_BLOCKS \
+    (HUB_MAX(1024 * CONFIG_JOB_EVENTS_KB, CONFIG_EVENT_BYTES + CONFIG_EVENT_BYTES / 16 + JOB_BLOCK) / JOB_BLOCK)
 
-#ifdef CONFIG_ACTION_EXEC
-#define HUB_EXEC_JOBS CONFIG_EXEC_JOBS
-#define HUB_EXEC_RUNNING CONFIG_EXEC_RUNNING
-#define HUB_EXEC_BLOCKS HUB_BLOCKS(CONFIG_EXEC_KB)
-#else
-#define HUB_EXEC_JOBS 0
-#define HUB_EXEC_RUNNING 0
-#define HUB_EXEC_BLOCKS 0
-#endif
-#ifdef CONFIG_ACTION_ALERT
-#define HUB_ALERT_JOBS CONFIG_ALERT_JOBS
-#define HUB_ALERT_RUNNING CONFIG_ALERT_RUNNING
-#define HUB_ALERT_BLOCKS HUB_BLOCKS(CONFIG_ALERT_KB)
-#else
-#define HUB_ALERT_JOBS 0
-#define HUB_ALERT_RUNNING 0
-#define HUB_ALERT_BLOCKS 0
-#endif
-/* The pools must not be empty, even without either action. */
-#define HUB_CHILDREN (HUB_EXEC_RUNNING + HUB_ALERT_RUNNING + 1)
+/* What the actions want. The pools must not be empty, even without any. */
+#define HUB_JOBS (ACTION_JOBS + 1)
+#define HUB_CHILDREN (ACTION_CHILDREN + 1)
 /** Connections and the listener, clients and their listener, two pipes for each child. */
 #define HUB_WATCHES (CONFIG_CONNECTIONS + 1 + CONFIG_CONTROL_CLIENTS + 1 + 2 * HUB_CHILDREN)
 

@@ -18,12 +18,12 @@
  * and takes over once that is on disk. The frames of one turn of the loop end with a COMMIT.
  *
  *     1 HOST    a host with its windows          (copy)
- *     2 EVENT   be64 row, line                   an event was accepted; a JOB follows for each action
+ *     2 EVENT   be64 id, line                    an event was accepted; a JOB follows for each action
  *     3 SEEN    an event was received: id, u8 window_kind, window's name, be64 boot, be64 seq
- *     4 JOB     be64 row, be64 event, rule name  an action to run; event: row of the last EVENT
- *     5 START   be64 row                         it is about to start
- *     6 END     be64 row, u8 state               it ended (recent_state)
- *     7 COMMIT  be64 generation, be64 last row, be32 bytes of its turn before this frame
+ *     4 JOB     be64 id, be64 event, rule name   an action to run; event: id of the last EVENT
+ *     5 STATE   be64 id, u8 state, be32 ms       of a job: enum journal_job_state, and how long it may wait
+ *     6 END     be64 id, u8 state                it ended (recent_state)
+ *     7 COMMIT  be64 generation, be64 last id, be32 bytes of its turn before this frame
  *     8 HELLO   a host's hello: id, u8 plain, window's name, be64 boot
  *     9 UNPIN   id: it may deliver plainly again
  *    10 FORGET  id: an operator cleared what was known of it
@@ -47,15 +47,30 @@ struct journal_report {
     struct slice host; /* at most 255 bytes */
 };
 
+/** On disk: never renumber. */
+enum journal_job_state {
+    JOURNAL_QUEUED,
+    JOURNAL_STARTED,  /* or about to: it may have had its effect */
+    JOURNAL_PENDING,  /* it waits for an approval, and has had none */
+    JOURNAL_APPROVED, /* queued again */
+    JOURNAL_SENT,     /* to a device */
+};
+
+/** An unfinished job, as it was last recorded. */
+struct journal_job {
+    uint64_t id, event;
+    struct slice rule;
+    enum journal_job_state state; /* JOURNAL_STARTED also for one that this version does not know */
+    uint32_t timeout_ms;          /* PENDING, SENT: how long it may wait, 0: for ever */
+};
+
 struct journal_hooks {
-    /** Replay, in order: an unfinished action. line is the event's, valid like rule during the call
-     * ("" if the event's frame was damaged); begun: it had started, so it may have had its effect.
-     * Nothing is appended meanwhile: a job that `copy` does not return afterwards counts as
-     * finished. */
-    void (*job)(void *arg, uint64_t row, struct slice rule, const char *line, size_t len,
-                bool begun);
+    /** Replay, in order: an unfinished job, those of one event after each other. line is the event's, valid
+     * like job->rule during the call ("" if the event's frame was damaged). Nothing is appended
+     * meanwhile: a job that `copy` does not return afterwards counts as finished. */
+    void (*job)(void *arg, const struct journal_job *job, const char *line, size_t len);
     /** A new file is started: write everything still relevant, with journal_job for each unfinished
-     * job (its event first, as journal_event; journal_start if it has started or is about to) and
+     * job (its event first, as journal_event; journal_state if it is not simply queued) and
      * journal_report for each that waits. This replaces all that was appended before. Called inside journal_open and journal_commit. */
     void (*copy)(void *arg);
     /** Replay, in order, before the jobs: r is valid during the call. */
@@ -85,7 +100,8 @@ struct journal {
     uint8_t *buf;    /* frames of this turn, and of the replay */
     size_t cap, len;
     int error;       /* errno of a failed write, after which a new file must be started; else 0 */
-    uint64_t last_row;
+    uint64_t last_id; /* highest id given to a job or event; the owner counts it up, a restart does not
+                         reset it */
     struct seen *seen;
     struct journal_hooks hooks;
     struct journal_stats stats;
@@ -96,10 +112,10 @@ struct journal {
 void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
                 const struct journal_hooks *hooks);
 /** Open the files in dir (created, mode 0700, if missing; null or "": store nothing) and replay
- * them: windows into hosts, jobs through the hook, last_row. Then start a fresh file with everything
+ * them: windows into hosts, jobs through the hook, last_id. Then start a fresh file with everything
  * still relevant. bound: bytes of one file (64 KiB or more makes sense). sync: see journal_commit;
  * new files are synced before they take over in any case.
- * Bounds: unfinished jobs are searched in rounds of (cap - CONFIG_EVENT_BYTES - 512) / 9, each of
+ * Bounds: unfinished jobs are searched in rounds of (cap - CONFIG_EVENT_BYTES - 512) / 13, each of
  * which reads the file twice.
  * Return: 0; NEFIA_EIO (why: a sentence with the path and the remedy; nothing is open). Damage is
  * not an error: it is counted in stats. Neither is a full disk: why then has a sentence, too, and
@@ -107,16 +123,16 @@ void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen
 int journal_open(struct journal *s, const char *dir, uint64_t bound, bool sync, struct text *why);
 /** Append; what does not fit the buffer is written out. Errors are reported by journal_commit.
  * line: at most CONFIG_EVENT_BYTES; rule: at most 255 bytes. */
-void journal_event(struct journal *s, uint64_t row, const char *line, size_t len);
+void journal_event(struct journal *s, uint64_t id, const char *line, size_t len);
 void journal_seen(struct journal *s, const uint8_t id[SESSION_HOST], enum window_kind kind,
                   const uint8_t name[LINK_NAME], uint64_t boot, uint64_t seq);
 void journal_hello(struct journal *s, const uint8_t id[SESSION_HOST], bool plain,
                    const uint8_t name[LINK_NAME], uint64_t boot);
 void journal_unpin(struct journal *s, const uint8_t id[SESSION_HOST]);
 void journal_forget(struct journal *s, const uint8_t id[SESSION_HOST]);
-void journal_job(struct journal *s, uint64_t row, uint64_t event_row, const char *rule);
-void journal_start(struct journal *s, uint64_t row);
-void journal_end(struct journal *s, uint64_t row, uint8_t state);
+void journal_job(struct journal *s, uint64_t id, uint64_t event, const char *rule);
+void journal_state(struct journal *s, uint64_t id, enum journal_job_state state, uint32_t timeout_ms);
+void journal_end(struct journal *s, uint64_t id, uint8_t state);
 void journal_report(struct journal *s, const struct journal_report *r);
 /** End of a turn: write and, with `sync`, wait until it is on disk. No-op if nothing was appended.
  * Return: 0: durable; NEFIA_EIO (errno): nothing of the turn survives a restart, and until the

@@ -46,6 +46,12 @@ struct pending_report {
 #define PIPELINE_REPORTS 6 /* in one turn. The first REPORT_KINDS are for one kind each. */
 #define PIPELINE_REPORT_LOG_MS 1000 /* each kind is logged once in this time */
 
+/** The event whose actions are resumed after a restart, one after the other. */
+struct resumed {
+    struct job_event event;
+    struct recent_mark mark;
+};
+
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
  *     event → seen → rules → guard → jobs
@@ -56,7 +62,6 @@ struct pipeline {
     const struct clock *clock;
     const char *host_id; /* the hub's own */
     struct rules *rules;
-    const struct hub_settings *settings; /* the active ones: their webhooks */
     struct recent *recent;
     struct jobs *jobs;
     struct seen *seen;
@@ -67,6 +72,7 @@ struct pipeline {
     struct known_host known[PIPELINE_KNOWN]; /* indexed by hash of host_id */
     struct pending_report reports[PIPELINE_REPORTS];
     unsigned next_report; /* emitted first */
+    struct resumed resumed;
     uint64_t own_seq;
     uint64_t report_logged_ms[REPORT_KINDS]; /* 0: never */
     char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */

@@ -80,12 +80,13 @@ static inline const struct rule_set *rules_active(const struct rules *r)
 {
     return &r->sets[r->active];
 }
-/** Read `reactor.rules` into the inactive generation. All errors are reported through c, an
+/** Read `reactor.rules` into the inactive generation; settings: of the same file, kept by actions until the
+ * generation is dropped. All errors are reported through c, an
  * exhausted heap or pattern table once; `notice` (may be null) is called for each rule whose action
  * is not in this build. The active generation is unchanged. Return: number of rules, or
  * NEFIA_EINVAL. Must be followed by rules_commit or rules_abort. */
 int rules_stage(struct rules *r, struct config *c, const struct node *list,
-                const struct webhooks *hooks,
+                const struct hub_settings *settings,
                 void (*notice)(void *arg, const char *rule, const char *action), void *arg);
 /** Activate the table of one rule; that of its action is the class's. */
 extern const struct field rule_fields[];

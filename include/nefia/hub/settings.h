@@ -3,14 +3,25 @@
 
 #include <stdbool.h>
 
-#include "nefia/hub/action.h"
 #include "nefia/net/addr.h"
+#include "nefia/net/http_post.h"
 #include "nefia/config/config.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/event/settings.h"
 #include "nefia/sys/privileges.h"
 
 #define HOST_NETS 4
+#define WEBHOOK_NAME_MAX 64
+
+/** A destination of alerts. Strings belong to the configuration. */
+struct webhook {
+    const char *name;
+    char *secret; /* nobody else's; wiped by hub_settings_wipe. Null or "": not signed */
+    struct http_url url;
+    uint32_t timeout_ms;
+    uint32_t retries;
+};
+
 #define HOST_WORD_MAX 63      /* bytes of a role, and of a label's value */
 #define HOST_LABEL_KEY_MAX 32 /* of a label's key */
 #define HOST_LABELS_MAX 16    /* of one host */

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "nefia/hub/action.h"
+#include "nefia/hub/settings.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 
@@ -10,24 +11,56 @@
 
 #define WAIT_MAX_S 300 /* longest Retry-After that is honoured */
 
+struct alert {
+    const char *name;
+    const struct webhook *hook;
+    uint32_t timeout_ms;
+};
+
 static const struct field fields[] = {
-    ACTION_TYPE_FIELD("alert"),
     {.name = "webhook_name",
      .type = FIELD_STRING,
-     FIELD_AT(struct action_fields, webhook_name),
+     FIELD_AT(struct alert, name),
      .min = 1,
      .max = WEBHOOK_NAME_MAX,
      .required = true,
      .help = "a name in reactor.webhooks"},
     {.name = "timeout",
      .type = FIELD_DURATION,
-     FIELD_AT(struct action_fields, action.timeout_ms),
+     FIELD_AT(struct alert, timeout_ms),
      .min = 0,
      .max = 3600000,
      .def = "0",
      .help = "time limit of one attempt; 0: the webhook's"},
-    {0},
+    {.name = NULL},
 };
+
+/** Each webhook is a lane. */
+static int find_webhook(struct action *a, struct config *c, const struct node *n, const char *where,
+                const struct hub_settings *s)
+{
+    struct alert *alert = (struct alert *)a->own;
+    char path_buf[112];
+    struct text path;
+
+    for (unsigned i = 0; i < s->hook_count; i++) {
+        const struct webhook *hook = &s->hooks[i];
+
+        if (!str_eq(hook->name, alert->name))
+            continue;
+        alert->hook = hook;
+        a->lane = (uint16_t)i;
+        a->retries = (uint8_t)hook->retries;
+        if (alert->timeout_ms == 0)
+            alert->timeout_ms = hook->timeout_ms;
+        return 0;
+    }
+    text_init(&path, path_buf, sizeof path_buf);
+    config_where_key(&path, where, "webhook_name");
+    config_error(c, node_child(c, n, "webhook_name"), path.buf, "no webhook \"", alert->name,
+                 "\" in reactor.webhooks", (char *)0);
+    return NEFIA_EINVAL;
+}
 
 static char verdict_of(int status)
 {
@@ -42,13 +75,15 @@ static char verdict_of(int status)
 static int post(void *arg)
 {
     const struct action_request *r = arg;
+    const struct alert *alert = (const struct alert *)r->action->own;
+    const struct webhook *hook = alert->hook;
     const struct http_request request = {
-        .url = &r->hook->url,
-        .secret = r->hook->secret ? r->hook->secret : "",
+        .url = &hook->url,
+        .secret = hook->secret ? hook->secret : "",
         .rule = r->rule,
         .body = r->event->line.ptr,
         .body_len = r->event->line.len,
-        .timeout_ms = r->action->timeout_ms,
+        .timeout_ms = alert->timeout_ms,
         .version = cli_version(),
     };
     char why_buf[ACTION_ERROR_MAX + 1], said_buf[ACTION_ERROR_MAX + 8];
@@ -73,15 +108,16 @@ static int post(void *arg)
     return verdict != '+';
 }
 
-static int prepare(const struct action_request *r, struct action_scratch *scratch,
-                   struct child_spec *spec, struct text *why)
+static int start(const struct action_request *r, struct action_scratch *scratch,
+                 struct child_spec *spec, struct text *why)
 {
     (void)why;
     /* The forked process has its own copy of everything r points to. */
     scratch->request = *r;
     spec->run = post;
     spec->run_arg = &scratch->request;
-    return 0;
+    spec->deadline_ms = ((const struct alert *)r->action->own)->timeout_ms;
+    return ACTION_CHILD;
 }
 
 /** Where the words begin in the child's output; 0 if it is not of its form. */
@@ -131,4 +167,14 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
 }
 
 const struct action_class action_alert = {
-    .name = "alert", .fields = fields, .prepare = prepare, .judge = judge, .delay_ms = delay_ms};
+    .name = "alert",
+    .fields = fields,
+    .size = ACTION_SIZE(struct alert),
+    .jobs = CONFIG_ALERT_JOBS,
+    .running = CONFIG_ALERT_RUNNING,
+    .idempotent = true,
+    .bind = find_webhook,
+    .start = start,
+    .judge = judge,
+    .delay_ms = delay_ms,
+};

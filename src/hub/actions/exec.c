@@ -8,32 +8,45 @@
 
 #define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
 
+enum { TARGET_HOST, TARGET_HUB };
 static const char *const targets[] = {"host", "hub", NULL};
 
+struct exec {
+    const char *command;
+    uint32_t timeout_ms;
+    uint8_t target;
+};
+
 static const struct field fields[] = {
-    ACTION_TYPE_FIELD("exec"),
     {.name = "command",
      .type = FIELD_TEXT,
-     FIELD_AT(struct action_fields, action.command),
+     FIELD_AT(struct exec, command),
      .min = 1,
      .max = ACTION_COMMAND_MAX,
      .required = true,
      .help = FIELD_HELP("command line for /bin/sh")},
     {.name = "target",
      .type = FIELD_WORD,
-     FIELD_AT(struct action_fields, target),
+     FIELD_AT(struct exec, target),
      .words = targets,
      .def = "host",
      .help = FIELD_NOTE("where it runs: host (the device of the event) or hub")},
     {.name = "timeout",
      .type = FIELD_DURATION,
-     FIELD_AT(struct action_fields, action.timeout_ms),
+     FIELD_AT(struct exec, timeout_ms),
      .min = 1000,
      .max = 3600000,
      .def = "30s",
      .help = "time limit"},
-    {0},
+    {.name = NULL},
 };
+
+static int check_target(struct action *a, struct config *c, const struct node *n, const char *where,
+                const struct hub_settings *s)
+{
+    (void)c, (void)n, (void)where, (void)s;
+    return ((const struct exec *)a->own)->target == TARGET_HUB ? 0 : NEFIA_ENOTSUP;
+}
 
 /** The environment being built: NUL-terminated strings in text, one after the other. */
 struct env {
@@ -151,9 +164,10 @@ static void put_environment(struct env *e, const struct action_request *r)
     e->scratch->envp[e->count] = NULL;
 }
 
-static int prepare(const struct action_request *r, struct action_scratch *scratch,
-                   struct child_spec *spec, struct text *why)
+static int start(const struct action_request *r, struct action_scratch *scratch,
+                 struct child_spec *spec, struct text *why)
 {
+    const struct exec *exec = (const struct exec *)r->action->own;
     struct env e = {.scratch = scratch};
 
     (void)why;
@@ -161,11 +175,12 @@ static int prepare(const struct action_request *r, struct action_scratch *scratc
     put_environment(&e, r);
     scratch->argv[0] = "/bin/sh";
     scratch->argv[1] = "-c";
-    scratch->argv[2] = r->action->command;
+    scratch->argv[2] = exec->command;
     scratch->argv[3] = NULL;
     spec->argv = scratch->argv;
     spec->envp = scratch->envp;
-    return 0;
+    spec->deadline_ms = exec->timeout_ms;
+    return ACTION_CHILD;
 }
 
 static enum action_outcome judge(const struct child_result *r, const char *output,
@@ -190,7 +205,11 @@ static enum action_outcome judge(const struct child_result *r, const char *outpu
 const struct action_class action_exec = {
     .name = "exec",
     .fields = fields,
+    .size = ACTION_SIZE(struct exec),
+    .jobs = CONFIG_EXEC_JOBS,
+    .running = CONFIG_EXEC_RUNNING,
     .logs_output = true,
-    .prepare = prepare,
+    .bind = check_target,
+    .start = start,
     .judge = judge,
 };
