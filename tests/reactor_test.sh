@@ -223,6 +223,7 @@ config main <<END
     - {name: slow, event_pattern: '^slow$', action: {type: exec, command: 'sleep 60', target: hub, timeout: 1s}}
     - {name: many, event_pattern: '^many$', action: {type: exec, command: 'echo >>$dir/many.done', target: hub}}
     - {name: stuck, event_pattern: '^stuck$', action: {type: exec, command: 'sleep 60', target: hub, timeout: 20s}}
+    - {name: leaver, event_pattern: '^leave$', action: {type: exec, command: 'setsid sh -c "echo \\\$\\\$ >$dir/left.new; mv $dir/left.new $dir/left; while :; do sleep 600; done" >/dev/null 2>&1 & until [ -s $dir/left ]; do sleep 0.1; done', target: hub}}
     - {name: on-host, event_pattern: '^onhost$', action: {type: exec, command: 'true'}}
   webhooks:
     - {name: ok, url: "$hook/ok", secret: "$secret"}
@@ -307,6 +308,14 @@ expect_within "alert: a connection that is dropped" row_is drop failed 'connecti
 expect_within "alert: an answer that is not HTTP" row_is junk failed 'response is not HTTP'
 expect_within "exec: an exit status" row_is fails failed 'exit 3'
 says "exec: its output is in the log" 'rule fails: exec failed: exit 3: broken pipe' run.log
+send "$(event leave h info '{}')"
+expect_within "exec: what outlives a command is reported" logged 'leaver ended and left running: sh ([0-9]*)$'
+left=$(cat "$dir/left")
+logged "left running: sh ($left)\$" && kill -0 "$left"
+result "exec: and not ended" $?
+pkill -P "$left"
+kill "$left"
+expect_within "exec: and reaped in the end" sh -c "! kill -0 $left"
 expect_within "exec: one that never ends" row_is slow failed 'timed out after 1s'
 expect_within "exec on the host is not in this build" row_is on-host failed 'not in this build'
 send "$(event impatient h info '{}')"
@@ -443,7 +452,7 @@ kill $other_pid
 wait $other_pid 2>/dev/null
 other_pid=
 expect "status --json" 0 "$nefia" reactor status --json -c "$dir/main"
-python3 -c 'import json, sys; d = json.load(sys.stdin); assert len(d["rules"]) == 14 and d["recent"] and d["counters"]["events"] > 0' <"$dir/out"
+python3 -c 'import json, sys; d = json.load(sys.stdin); assert len(d["rules"]) == 15 and d["recent"] and d["counters"]["events"] > 0' <"$dir/out"
 result "status --json: one object with everything" $?
 
 # ---- reload ----------------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
     *c = (struct children){.loop = loop, .slots = slots, .count = count};
     for (unsigned i = 0; i < count; i++)
         slots[i] = (struct child){.out_fd = -1, .in_fd = -1};
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        survivors_adopt();
 }
 
 /* ---- in the forked process ---- */
@@ -344,7 +346,10 @@ static void finish(struct child *ch, int status)
     r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     r.exit_code = r.signal ? 128 + r.signal : WEXITSTATUS(status);
     r.duration_ms = clock_ms(ch->owner->loop->clock) - ch->started_ms;
+    const pid_t group = ch->pid;
     release(ch);
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        survivors_look(ch->owner, group);
     if (ch->done)
         ch->done(ch->arg, &r);
 }
@@ -375,6 +380,8 @@ void children_reap(struct children *c)
         if (c->slots[i].pid > 0 && collect(&c->slots[i], &status))
             finish(&c->slots[i], status);
     }
+    if (IS_ENABLED(CONFIG_SURVIVORS))
+        survivors_reap(c);
 }
 
 void child_cancel(struct children *c, const void *arg)

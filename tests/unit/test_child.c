@@ -220,6 +220,51 @@ TEST(daemonised_descendant_does_not_block)
         kill(printed_pid(), SIGKILL);
 }
 
+/** What leaves its command's group is reported, once, and not ended; when it ends it is reaped. */
+TEST(survivors_are_reported_and_not_ended)
+{
+    static const char loiter[] =
+        "p=$(setsid sh -c 'echo $$; exec sleep 3600 >/dev/null 2>&1' &); "
+        "until [ \"$(cat /proc/$p/comm)\" = sleep ]; do :; done; echo $p; "
+        "sleep 3600 >/dev/null 2>&1 & :"; /* the latter stays in the group and ends with it */
+    char said[256], want[128];
+    struct text t;
+    int log[2];
+
+    if (!IS_ENABLED(CONFIG_SURVIVORS))
+        return;
+    setup();
+    REQUIRE(pipe2(log, O_NONBLOCK) == 0);
+    log_init("test", LOG_LEVEL_WARN);
+    log_to_fd(log[1]);
+    struct child_spec spec = shell(loiter, 20000);
+    static const char *const with_rule[] = {"PATH=/bin:/usr/bin", "NEFIA_RULE=r", NULL};
+    spec.envp = with_rule;
+    run_spec(&spec);
+    const pid_t left = printed_pid();
+    ssize_t n = read(log[0], said, sizeof said - 1);
+    said[n > 0 ? n : 0] = '\0';
+    text_init(&t, want, sizeof want);
+    text_str(&t, "test: warning: rule r ended and left running: sleep (");
+    text_i64(&t, left);
+    text_str(&t, ")\n");
+    CHECK_STR(said, want);
+    spec = shell("echo another", 20000); /* without another setup: it is known */
+    CHECK(child_start(&children, &spec, on_done, NULL) >= 0);
+    wait_done(2);
+    n = read(log[0], said, sizeof said - 1);
+    said[n > 0 ? n : 0] = '\0';
+    CHECK_STR(said, "");
+    REQUIRE(left > 1 && kill(left, SIGKILL) == 0);
+    while (kill(left, 0) == 0)
+        loop_turn(&loop, -1);
+    CHECK_INT(errno, ESRCH);
+    CHECK_INT(children.survivors[0], 0);
+    log_to_fd(STDERR_FILENO);
+    close(log[0]);
+    close(log[1]);
+}
+
 TEST(child_may_close_its_output)
 {
     run_shell("echo a; exec >/dev/null 2>&1; sleep 0.2; exit 4", 20000);
@@ -486,6 +531,9 @@ TEST(kill_all_leaves_none)
     CHECK_INT(children.running, 0);
     CHECK_INT(done_calls, 0);
     CHECK_INT(loop.watches, 0);
+    if (IS_ENABLED(CONFIG_SURVIVORS)) /* what was in their groups has become ours, and is ending */
+        while (waitpid(-1, NULL, 0) > 0)
+            ;
     CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
     CHECK_INT(errno, ECHILD);
 }
@@ -494,7 +542,7 @@ TEST_MAIN(output_and_exit_code, environment_and_stdin, verbose_child_is_read_to_
           output_without_a_buffer, endless_child_ends_at_its_deadline,
           child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
           background_process_does_not_block, daemonised_descendant_does_not_block,
-          child_may_close_its_output, missing_program,
+          survivors_are_reported_and_not_ended, child_may_close_its_output, missing_program,
           incomplete_specs_are_refused, function_instead_of_a_program,
           log_of_a_function_is_sent_to_the_pipe, the_last_descriptors_suffice_for_a_child,
           descriptors_are_allowed_up_to_the_hard_limit,

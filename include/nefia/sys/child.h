@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "nefia/base/kconfig.h"
 #include "nefia/sys/loop.h"
+#include "nefia/sys/survivors.h"
 
 /** Child processes with a deadline, for everything that may block. Each has its own session and
  * process group; stdin from /dev/null or from the caller's bytes; stdout and stderr in one pipe, of
@@ -57,6 +59,10 @@ struct children {
     struct loop *loop;
     struct child *slots;
     unsigned count, running;
+    pid_t survivors[SURVIVORS_KNOWN]; /* reported, and not ended yet; 0: free */
+    pid_t ended[SURVIVORS_KNOWN];     /* groups of the last commands, which have been sent SIGKILL */
+    unsigned ended_next;
+    uint64_t look_ms; /* not again before */
 };
 
 /** Have so many descriptors permitted, as far as the hard limit allows. For the start, before there are
@@ -74,7 +80,7 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
  * reason. Descriptors 0 to 2 must be open. */
 int child_start(struct children *c, const struct child_spec *spec,
                 void (*done)(void *, const struct child_result *), void *arg);
-/** Call on SIGCHLD. Reaps only our own children, by pid. */
+/** Call on SIGCHLD. Reaps our own children, by pid, and processes they left behind (survivors.h). */
 void children_reap(struct children *c);
 /** Kill the child of this `arg` without calling done (its owner and the buffers may be released at
  * once); its slot is free after the next children_reap. No-op if there is none. */

@@ -150,11 +150,12 @@ static void put_environment(struct env *e, const struct action_request *r)
     const char *severity = severity_text(ev->severity);
     bool whole = put_var(e, "", "PATH", path, sizeof path - 1);
 
+    /* Early: what outlives the command is reported with it (survivors.c). */
+    whole &= put_var(e, "NEFIA_", "RULE", r->rule, strlen(r->rule));
     whole &= put_var(e, "NEFIA_", "EVENT", ev->line.ptr, ev->line.len);
     whole &= put_var(e, "NEFIA_", "TYPE", ev->type.ptr, ev->type.len);
     whole &= put_var(e, "NEFIA_", "HOST", ev->host_id.ptr, ev->host_id.len);
     whole &= put_var(e, "NEFIA_", "SEVERITY", severity, strlen(severity));
-    whole &= put_var(e, "NEFIA_", "RULE", r->rule, strlen(r->rule));
     unsigned end = json_at(&ev->doc, ev->data_token)->next;
     for (unsigned key = ev->data_token + 1; key < end; key = json_at(&ev->doc, key + 1)->next)
         whole &= put_member(e, &ev->doc, key);
