@@ -16,9 +16,9 @@ const char *const action_words[] = {
 #undef ACTION
 
 #define ACTION(name, jobs, running) &action_##name,
-static const struct action_class *const classes[] = {
+/* As action_words; null for those of other builds. */
+static const struct action_class *const classes[ARRAY_SIZE(action_words)] = {
 #include "actions.inc"
-    NULL,
 };
 #undef ACTION
 
@@ -47,9 +47,9 @@ int action_bind(struct action *a, struct config *c, const struct node *n, const 
         a->word = 0; /* something that can be printed */
         return NEFIA_EINVAL;
     }
-    if (a->word >= ACTION_CLASSES)
-        return NEFIA_ENOTSUP;
     const struct action_class *class = classes[a->word];
+    if (!class)
+        return NEFIA_ENOTSUP;
     const struct field *const tables[] = {action_common_fields, class->fields, NULL};
     int err = config_bind_tables(c, n, where, tables, a->own);
     if (err == 0 && class->bind)
