@@ -283,7 +283,9 @@ static int run(struct emitter *e)
     e->last_run_ms = now;
     e->why[0] = '\0';
     int err = check(e, now);
-    if (err < 0 || !IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0)
+    /* A command that runs will say; that it was still running is no failure. */
+    if (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0 ||
+        (err < 0 && err != NEFIA_EAGAIN))
         settle(e, err);
     return err;
 }
@@ -295,6 +297,14 @@ static void run_now(struct emitter *e)
     start_timer(e, e->common->interval_ms);
     if (run(e) == NEFIA_EFULL)
         start_timer(e, e->common->interval_ms < RETRY_MS ? e->common->interval_ms : RETRY_MS);
+}
+
+/** May it run up to TOGETHER_MS before its time? Not while its command, which ends within its interval,
+ * runs. */
+static bool runs_along(const struct emitter *e, uint64_t until)
+{
+    return timer_active(&e->timer) && e->timer.at_ms <= until &&
+           (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0);
 }
 
 /** Those that would be due shortly run along, so that the processor sleeps on: from then on sensors of
@@ -310,7 +320,7 @@ static void timer_fired(void *arg)
     uint64_t until = e->last_run_ms + TOGETHER_MS;
     for (unsigned i = 0; i < set->count; i++) {
         struct emitter *other = &set->items[i];
-        if (timer_active(&other->timer) && other->timer.at_ms <= until)
+        if (runs_along(other, until))
             run_now(other);
     }
 }

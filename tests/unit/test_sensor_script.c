@@ -118,6 +118,35 @@ TEST(hostile_output_stays_valid_and_bounded)
     CHECK(utf8_valid(fix.printed[0], strlen(fix.printed[0])));
 }
 
+/** Neither a sensor that is due 200 ms earlier nor its own timer starts it anew, or makes it a failure. */
+TEST(a_command_that_still_runs_is_no_failure)
+{
+    static const char config[] =
+        "{\"scripts\": [{\"name\": \"a\", \"interval\": \"1200ms\", \"timeout\": \"1190ms\","
+        " \"command\": \"trap '' TERM; while :; do sleep 1; done\"},"
+        " {\"name\": \"b\", \"interval\": \"1s\", \"timeout\": \"900ms\", \"command\": \"true\"}]}";
+
+    fix_init();
+    loop_on_signal(&fix.loop, fix_signal, &fix);
+    REQUIRE(fix_load(config) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    const struct emitter *e = sensor_runner_current(&fix.sensor_runner)->items;
+    while (e[0].runs == 0 || e[1].runs == 0 || fix.sensor_runner.running > 1)
+        loop_turn(&fix.loop, 100);
+    fix.clock.now_ms += 1000;
+    while (e[1].runs == 1 || fix.sensor_runner.running > 1)
+        loop_turn(&fix.loop, 100);
+    CHECK_INT(e[0].runs, 1);
+    fix.clock.now_ms += 200;
+    while (e[0].runs == 1)
+        loop_turn(&fix.loop, 100);
+    CHECK_INT(e[0].result, INSTANCE_RUNNING);
+    CHECK_INT(e[0].failures, 0);
+    CHECK_STR(e[0].why, "");
+    sensor_runner_stop(&fix.sensor_runner);
+    children_kill_all(&fix.children);
+}
+
 /** Their processes have been killed and not reaped yet. */
 TEST(commands_that_a_reload_killed_leave_no_slot_at_once)
 {
@@ -169,7 +198,7 @@ TEST(mistakes_are_named)
 
 TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity,
           argv_goes_to_the_program_as_it_is, a_command_without_a_slot_is_not_measured,
-          commands_that_a_reload_killed_leave_no_slot_at_once,
+          a_command_that_still_runs_is_no_failure, commands_that_a_reload_killed_leave_no_slot_at_once,
           endless_script_ends_at_its_deadline, signal_is_reported,
           ten_megabytes_are_bounded_and_marked, hostile_output_stays_valid_and_bounded,
           mistakes_are_named)

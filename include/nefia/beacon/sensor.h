@@ -131,8 +131,9 @@ int emitter_follow(struct emitter *e, const char *const *argv,
 
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
  * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
- * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs;
- * NEFIA_EFULL if CONFIG_BEACON_CHILDREN are running, which is "not measured" already; NEFIA_EIO. */
+ * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs, and
+ * where poll returns that, the result is still that one's; NEFIA_EFULL if CONFIG_BEACON_CHILDREN are
+ * running, which is "not measured" already; NEFIA_EIO. */
 int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
                   void (*done)(void *state, struct emitter *e, const struct child_result *r,
                                const char *output));
