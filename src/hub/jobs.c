@@ -365,13 +365,13 @@ static int launch(struct job *job, struct text *why)
         .event = &event, .attempt = job->attempt + 1u, .job = job->id, .approved = job->approved};
     struct child_spec spec = {0};
 
-    if (!j->hooks.rule(j->hooks.arg, job->rule, &request)) {
-        text_str(why, "rule removed");
-        return NEFIA_ENOTFOUND;
-    }
     if (j->hooks.decode(j->hooks.arg, jobs_line(j, job), job->len, &event) < 0) {
         text_str(why, "event cannot be decoded");
         return NEFIA_ESYNTAX;
+    }
+    if (!j->hooks.rule(j->hooks.arg, job->rule, &request)) {
+        text_str(why, "rule removed");
+        return NEFIA_ENOTFOUND;
     }
     int started = q->class->start(&request, j->scratch, &spec, why);
     if (started < 0)

@@ -582,9 +582,19 @@ bool pipeline_is_written(const struct pipeline *p)
 
 /* ---- Hooks of the jobs ---- */
 
+/** What is configured of a host. */
+static struct device device_of(struct pipeline *p, struct slice host_id)
+{
+    const struct host_item *item = pipeline_item(p, host_id);
+
+    if (!item)
+        return (struct device){0};
+    return (struct device){item->role, &p->devices->labels[item->first_label], item->label_count};
+}
+
 static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
 {
-    const struct pipeline *p = arg;
+    struct pipeline *p = arg;
     const struct rule_set *set = rules_active(p->rules);
 
     if (index >= set->count)
@@ -592,6 +602,8 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     const struct rule *rule = &set->rules[index];
     out->action = &rule->action;
     out->rule = rule->name;
+    if (IS_ENABLED(CONFIG_HUB_DEVICES) && out->event)
+        out->device = device_of(p, out->event->host_id);
     return rule->action.class != NULL;
 }
 

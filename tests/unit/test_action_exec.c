@@ -12,6 +12,8 @@ static struct child_spec spec;
 static const char command[] = "echo \"$NEFIA_TYPE\"";
 static struct action action = {.class = &action_exec};
 
+static struct device device;
+
 /** Prepare for an event with this data. */
 static void prepare(const char *data)
 {
@@ -29,7 +31,7 @@ static void prepare(const char *data)
     CHECK_INT(event_decode(&event, line, t.len, tokens, CONFIG_JSON_TOKENS, event_scratch, NULL),
               0);
     struct action_request request = {
-        .action = &action, .rule = "the rule", .event = &event, .attempt = 1};
+        .action = &action, .rule = "the rule", .event = &event, .device = device, .attempt = 1};
     memset(&scratch, '!', sizeof scratch);
     spec = (struct child_spec){0};
     const struct field *f = action_exec.fields;
@@ -95,6 +97,24 @@ TEST(scalars_of_data)
     CHECK(strncmp(value("PATH"), "/usr/", 5) == 0);
     CHECK_STR(value("NEFIA_DATA_LAST"), "-1");
     CHECK(value("NEFIA_TRUNCATED") == NULL);
+}
+
+TEST(the_device_of_the_event)
+{
+    static const struct host_label labels[] = {{"site", "north"}, {"rack_2", "12"}, {"not_its", "x"}};
+
+    if (!IS_ENABLED(CONFIG_HUB_DEVICES))
+        return;
+    device = (struct device){.role = "edge", .labels = labels, .label_count = 2};
+    prepare("{}");
+    CHECK_STR(value("NEFIA_ROLE"), "edge");
+    CHECK_STR(value("NEFIA_LABEL_SITE"), "north");
+    CHECK_STR(value("NEFIA_LABEL_RACK_2"), "12");
+    CHECK_INT(count(), 6 + 3);
+    device = (struct device){0};
+    prepare("{}");
+    CHECK(value("NEFIA_ROLE") == NULL);
+    CHECK_INT(count(), 6);
 }
 
 TEST(a_variable_is_named_after_the_key_and_not_after_its_escapes)
@@ -175,5 +195,6 @@ TEST(results_are_judged)
     }
 }
 
-TEST_MAIN(the_command_is_as_configured, scalars_of_data, a_variable_is_named_after_the_key_and_not_after_its_escapes, more_variables_than_there_is_room_for,
+TEST_MAIN(the_command_is_as_configured, scalars_of_data, the_device_of_the_event,
+          a_variable_is_named_after_the_key_and_not_after_its_escapes, more_variables_than_there_is_room_for,
           the_longest_event_fits, a_long_key_is_cut, results_are_judged)

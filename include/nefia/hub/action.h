@@ -8,6 +8,7 @@
 #include "nefia/sys/child.h"
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
+#include "nefia/hub/device.h"
 
 /** What a rule can do. An action is one file, src/hub/actions/<name>.c, one Kconfig entry, and
  * `const struct action_class action_<name>`; this is the only header of the hub that it needs. Its class
@@ -72,6 +73,7 @@ struct action_request {
     const struct action *action;
     const char *rule;
     const struct event *event; /* decoded; event->line holds the exact bytes */
+    struct device device;      /* the host of the event, as configured; zero: it is not */
     unsigned attempt;          /* from 1 */
     uint64_t job;              /* its id, the same over a restart of the hub */
     bool approved;             /* after ACTION_PENDING */

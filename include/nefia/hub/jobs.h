@@ -93,8 +93,8 @@ static inline unsigned job_queue_running(const struct job_queue *q)
 
 /** Callbacks to the owner. */
 struct job_hooks {
-    /** Look up a rule's current data. Return: false if the index has no rule or its action is of
-     * another class. */
+    /** Look up a rule's current data, and of out->event (null, or decoded) the device. Return: false if
+     * the index has no rule or its action is of another class. */
     bool (*rule)(void *arg, uint16_t rule, struct action_request *out);
     /** The job has finally ended; error is "" on success. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,

@@ -8,6 +8,7 @@
 #include "nefia/config/config.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/event/settings.h"
+#include "nefia/hub/device.h"
 #include "nefia/sys/privileges.h"
 
 #define HOST_NETS 4
@@ -25,10 +26,6 @@ struct webhook {
 #define HOST_WORD_MAX 63      /* bytes of a role, and of a label's value */
 #define HOST_LABEL_KEY_MAX 32 /* of a label's key */
 #define HOST_LABELS_MAX 16    /* of one host */
-
-struct host_label {
-    const char *key, *value;
-};
 
 /** What is configured of one host. */
 struct host_item {

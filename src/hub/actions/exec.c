@@ -74,19 +74,25 @@ static bool put_var(struct env *e, const char *prefix, const char *name, const c
     return true;
 }
 
-/** `used-percent` becomes `USED_PERCENT`, however the key was escaped. */
+/** `used-percent` becomes `USED_PERCENT`. */
+static void to_variable(char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z',
+             digit = c >= '0' && c <= '9';
+        name[i] = lower ? (char)(c - 'a' + 'A') : upper || digit ? c : '_';
+    }
+}
+
+/** The name for a key of data, however that was escaped. */
 static void variable_name(char name[KEY_MAX + 1], const struct json_doc *doc, unsigned key)
 {
     struct text t;
 
     text_init(&t, name, KEY_MAX + 1);
     (void)json_string(doc, key, &t); /* a longer key is cut */
-    for (size_t i = 0; i < t.len; i++) {
-        char c = name[i];
-        bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z',
-             digit = c >= '0' && c <= '9';
-        name[i] = lower ? (char)(c - 'a' + 'A') : upper || digit ? c : '_';
-    }
+    to_variable(name, t.len);
 }
 
 static bool has_var(const struct env *e, const char *prefix, const char *name)
@@ -143,6 +149,24 @@ static bool put_member(struct env *e, const struct json_doc *doc, unsigned key)
     return put_var(e, prefix, name, raw.ptr, raw.len);
 }
 
+/** The variables of the device that the event is of. False: no room for all. */
+static bool put_device(struct env *e, const struct device *d)
+{
+    char name[KEY_MAX + 1];
+    struct text t;
+    bool whole = !d->role || put_var(e, "NEFIA_", "ROLE", d->role, strlen(d->role));
+
+    for (unsigned i = 0; i < d->label_count; i++) {
+        const struct host_label *label = &d->labels[i];
+
+        text_init(&t, name, sizeof name);
+        text_str(&t, label->key);
+        to_variable(name, t.len);
+        whole &= put_var(e, "NEFIA_LABEL_", name, label->value, strlen(label->value));
+    }
+    return whole;
+}
+
 static void put_environment(struct env *e, const struct action_request *r)
 {
     static const char path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -156,6 +180,8 @@ static void put_environment(struct env *e, const struct action_request *r)
     whole &= put_var(e, "NEFIA_", "TYPE", ev->type.ptr, ev->type.len);
     whole &= put_var(e, "NEFIA_", "HOST", ev->host_id.ptr, ev->host_id.len);
     whole &= put_var(e, "NEFIA_", "SEVERITY", severity, strlen(severity));
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        whole &= put_device(e, &r->device);
     unsigned end = json_at(&ev->doc, ev->data_token)->next;
     for (unsigned key = ev->data_token + 1; key < end; key = json_at(&ev->doc, key + 1)->next)
         whole &= put_member(e, &ev->doc, key);
