@@ -311,6 +311,9 @@ def own_address():
     return "127.1.%d.%d" % (n >> 8 & 255, n & 255)
 
 
+GREETING = 5  # seconds in which a hub has begun to speak; a later one is only asked again
+
+
 class Sender(threading.Thread):
     """Speaks acknowledged delivery as docs/wire.md has it (tests/fake/link2.py), and comes back at once when the connection breaks:
     what was not acknowledged is sent again. `rate` events a second come into being, `burst` at a time, until quit(); on a slow
@@ -365,6 +368,7 @@ class Sender(threading.Thread):
 
     def talk(self, s):
         d = link2.Delivery(self.spool, KEY.encode())
+        silent = time.monotonic()
         try:
             while not self.over and d.end.error is None:
                 self.make()
@@ -372,7 +376,11 @@ class Sender(threading.Thread):
                 try:
                     got = s.recv(65536)
                 except socket.timeout:
+                    # A hub that is killed while it accepts may leave half a connection, on which nothing will ever come.
+                    if silent is not None and time.monotonic() > silent + GREETING:
+                        return
                     continue
+                silent = None
                 if not got:
                     return
                 s.sendall(d.feed(got))
