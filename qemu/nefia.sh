@@ -43,6 +43,7 @@ reactor:
   peers: [10.99.0.0/24]
   hmac_key_file: /etc/nefia/hmac.key
   control_socket: /run/nefia/reactor.sock
+${reactor_state:+  state_dir: $reactor_state}
   rules:
     - name: disk-full
       event_pattern: 'disk\..*'

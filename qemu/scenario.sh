@@ -153,6 +153,8 @@ memory_and_faults() {
 machines_begin "out/qemu/$board"
 events_per_min=120
 dedup_window=0s
+# What it had seen is known after its restart: an event that was on its way when it stopped then acts, instead of being unknown.
+reactor_state=/run/reactor-state
 more_rules="    - name: tick
       event_pattern: 'test\\.tick'
       action: {type: exec, command: 'echo \"tick \$NEFIA_DATA_N\" >/dev/console', target: hub}"
