@@ -4,7 +4,7 @@
     docs.py block NAME              print the fenced block with test=NAME, wrong=NAME or output=NAME
     docs.py fences NAME...          every block says how it is tested; the names are the tests that there are
     docs.py configurations DIR      write every YAML block into DIR, with DIR for /etc/nefia
-    docs.py json | links | paths | defaults | limits | events | messages | bench | wire
+    docs.py json | links | paths | defaults | limits | events | sensors | messages | bench | wire
     docs.py symbols | targets FILE  FILE: what `make help` prints
     docs.py keys | verbs BIN        BIN: the directory with both programs
     docs.py status BEACON HUB TEXT  files: what `status --json` of both programs prints, and the hub's `status`
@@ -21,6 +21,7 @@ import tempfile
 
 DOCUMENTS = [pathlib.Path("README.md"), *sorted(pathlib.Path("docs").glob("*.md"))]
 REFERENCE = pathlib.Path("docs/configuration.md")
+SENSORS = pathlib.Path("docs/sensors.md")
 TESTED = {"c", "diff", "kconfig", "sh"}
 PLAIN = {"", "json", "text", "yaml"}
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -243,9 +244,12 @@ def fields():
     texts = sources("src", "include")
     macros = dict(m for text in texts.values() for m in re.findall(r'#define (\w+)\s+"([^"]*)"', text))
     for path, text in texts.items():
-        for initializer in re.findall(r"\{[^{}]*\}", text):
+        for initializer in re.findall(r"\{[^{}]*\}", text.split("#define THRESHOLD_FIELDS", 1)[0] if path.name == "sensor.h" else text):
             if re.search(r'\.name\s*=\s*"\w+"', initializer) and re.search(r"\bFIELD_(?!NOTE|HELP)\w+", initializer):
                 found.append(Field(path, initializer, macros))
+        for suffix, *values in re.findall(r'THRESHOLD_FIELDS\([^"\\]*"(\w*)",[^"]*"([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)', text):
+            for name, value in zip(("warning", "critical", "hysteresis"), values):
+                found.append(Field(path, f'{{.name = "{name}{suffix}", .def = "{value}"}}', macros))
         for body in re.findall(r"const struct sensor_class \w+ = (\{[^{}]*\})", text):
             sensor = Field(path, body, macros)
             interval = re.search(r'\.interval\s*=\s*"(\w+)"', body)
@@ -260,7 +264,7 @@ def fields():
 
 def key_rows():
     """(path of the section, its other members, key, default) as the reference has them."""
-    for heading, row in tables(REFERENCE):
+    for heading, row in [*tables(REFERENCE), *tables(SENSORS)]:
         path = CODE.findall(heading)
         if heading == "The root of the file":
             path = [""]
@@ -279,7 +283,7 @@ def defaults():
         if not said and field.name in sections:
             check(True)
             continue
-        check(said, field.where, f"{field.name} is not in {REFERENCE}")
+        check(said, field.where, f"{field.name} is not in {REFERENCE} or {SENSORS}")
         if field.required and said:
             check("required" in said, field.where, f"{field.name} is required; {REFERENCE} does not say so")
         if field.default and said:
@@ -366,7 +370,7 @@ def status(beacon, hub, table):
 
 def events():
     text = pathlib.Path("docs/events.md")
-    known = set(codes(text))
+    known = set(codes(text)) | set(codes(SENSORS))
     beacon = sources("src/beacon", "src/event")
     for path, source in beacon.items():
         for kind in re.findall(r'"([a-z]+\.[a-z_]+)"', source):
@@ -377,10 +381,40 @@ def events():
         for member in re.findall(r'(?:json_put_\w+|event_put_text|json_object|put_counts)\(&?(?:w|data), "(\w+)"', beacon[path]):
             check(member in known, path, f"the member {member} is not in {text}")
     everything = "".join(beacon.values())
+    events = [(SENSORS, row) for _, row in tables(SENSORS) if len(row) == 3]
+    for where, row in events:
+        check(f'"{CODE.findall(row[0])[0]}"' in everything, where, f"no sensor emits {row[0]}")
     for heading, row in tables(text):
         for code in [c for cell in row for c in CODE.findall(cell)] if heading == "Built-in types" else []:
             check(f'"{code}"' in everything or not re.fullmatch(r"[a-z_.-]+", code) or code in ("for", "always"), text,
                   f"{code} is not in the sources")
+
+
+def sensors():
+    """Each sensor has its section: keys, events, cost and an example with a rule that its events match."""
+    text = SENSORS.read_text()
+    parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^##|\Z)", text, re.M | re.S))
+    kconfig = pathlib.Path("src/beacon/sensors/Kconfig").read_text()
+    for path in sorted(pathlib.Path("src/beacon/sensors").glob("*.c")):
+        source = path.read_text()
+        name = re.search(r'const struct sensor_class sensor_\w+ = \{[^{}]*\.name = "(\w+)"', source)[1]
+        part = parts.pop(name, None)
+        check(part, path, f"{SENSORS} has no section `beacons.{name}`")
+        if not part:
+            continue
+        entry = re.search(rf"^config SENSOR_{path.stem.upper()}\n(.*?)(?=^config|^menu|^endmenu|\Z)", kconfig, re.M | re.S)
+        cost = re.search(r"Costs: ([^.]*\.[^;]*;[^K]*KiB)", entry[1]) if entry else None
+        check(cost and cost[1] in re.sub(r"\s+", " ", part), SENSORS, f"{name} does not give the cost of its Kconfig entry",
+              cost and cost[1])
+        types = [CODE.findall(line)[0] for line in part.splitlines() if re.match(r"\| `[a-z]+\.[a-z_]+`", line)]
+        check(types, SENSORS, f"{name} has no table of its events")
+        example = "\n".join(re.findall(r"^```yaml\n(.*?)^```", part, re.M | re.S))
+        patterns = re.findall(r"event_pattern: '([^']+)'", example)
+        check(f"{name}:" in example and patterns, SENSORS, f"{name} has no example with a rule")
+        for pattern in patterns:
+            check(any(re.search(pattern, kind) for kind in types), SENSORS, f"{name} emits nothing that matches {pattern}")
+    for name in parts:
+        wrong(SENSORS, f"there is no sensor {name}")
 
 
 def messages():
@@ -412,7 +446,7 @@ def bench():
 
 CHECKS = {"fences": fences, "configurations": configurations, "json": json_blocks, "links": links, "paths": paths,
           "symbols": symbols, "targets": targets, "defaults": defaults, "keys": keys, "limits": limits, "verbs": verbs, "status": status,
-          "events": events, "messages": messages, "bench": bench, "wire": wire}
+          "events": events, "sensors": sensors, "messages": messages, "bench": bench, "wire": wire}
 
 if __name__ == "__main__":
     if sys.argv[1] == "block":

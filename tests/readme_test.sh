@@ -163,6 +163,7 @@ documented "the programs know every configuration key that is there" keys out/ho
 documented "the limits of a build are its symbols' values" limits
 documented "every verb and option is there" verbs out/host
 documented "every event type and its data are there" events
+documented "every sensor has its keys, events, cost and an example" sensors
 documented "the messages that are explained exist" messages
 documented "the tables of make bench are there" bench
 documented "the session of the wire is what both ends of it compute" wire

@@ -438,3 +438,34 @@ int word_index(const char *words, struct slice word)
             return i;
     return NEFIA_EINVAL;
 }
+
+/* ---- Texts of the kernel ---- */
+
+/** Behind the key; null: it is not there. */
+static const char *behind_key(const char *text, const char *key)
+{
+    const size_t len = strlen(key);
+
+    for (const char *at = text; (at = strstr(at, key)); at++)
+        if (at == text || at[-1] == '\n' || at[-1] == ' ' || at[-1] == '\t')
+            return at + len + strspn(at + len, " \t");
+    return NULL;
+}
+
+int find_decimal(const char *text, const char *key, unsigned places, int64_t *out)
+{
+    const char *at = behind_key(text, key);
+
+    if (!at)
+        return NEFIA_ENOTFOUND;
+    const bool negative = *at == '-';
+    size_t len = strspn(at + negative, "0123456789") + negative;
+    int err = parse_i64(at, len, out);
+    for (at += len + (at[len] == '.'); err == 0 && places > 0; places--) {
+        const unsigned digit = *at >= '0' && *at <= '9' ? (unsigned)(*at++ - '0') : 0;
+        if (__builtin_mul_overflow(*out, 10, out) ||
+            __builtin_add_overflow(*out, negative ? -(int64_t)digit : (int64_t)digit, out))
+            err = NEFIA_ETOOBIG;
+    }
+    return err;
+}

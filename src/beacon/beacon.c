@@ -190,6 +190,8 @@ static void apply(struct beacon *b)
     b->pipeline.dedup.parts = s->dedup_parts;
     b->pipeline.dedup.window_ms = s->dedup_window_ms;
     rate_set_limit(&b->pipeline.rate, s->max_events_per_min);
+    if (IS_ENABLED(CONFIG_BEACON_STATE))
+        b->sensor_runner.state_dir = s->state_dir;
     sensor_runner_switch(&b->sensor_runner);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         limit_file(b->pipeline.flash, s);

@@ -1,7 +1,8 @@
 #include "nefia/beacon/sensor_runner.h"
 
 #include <errno.h>
-
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "nefia/base/err.h"
@@ -17,10 +18,34 @@ static const char *refuse(struct emitter *e, const char *path, const char *why)
     return NULL;
 }
 
-const char *emitter_file(struct emitter *e, const char *path, size_t *len)
+/** Return: its length, or as file_read. */
+static long read_text(struct emitter *e, const char *path)
 {
     char *buf = e->owner->pipeline->line_buf;
     long n = file_read(path, buf, PIPELINE_LINE_BYTES - 1);
+
+    if (n > 0 && buf[n - 1] == '\n')
+        n--;
+    if (n >= 0)
+        buf[n] = '\0';
+    return n;
+}
+
+static const char *give(struct emitter *e, long n, size_t *len)
+{
+    if (len && n >= 0)
+        *len = (size_t)n;
+    return n < 0 ? NULL : e->owner->pipeline->line_buf;
+}
+
+const char *emitter_file_if(struct emitter *e, const char *path, size_t *len)
+{
+    return give(e, read_text(e, path), len);
+}
+
+const char *emitter_file(struct emitter *e, const char *path, size_t *len)
+{
+    long n = read_text(e, path);
 
     if (n == NEFIA_EIO || n == NEFIA_ENOTFOUND)
         return refuse(e, path, ERRNO(errno));
@@ -28,12 +53,15 @@ const char *emitter_file(struct emitter *e, const char *path, size_t *len)
         return refuse(e, path, HINTED("too long", " (CONFIG_EVENT_BYTES)"));
     if (n < 0)
         return refuse(e, path, "not a regular file");
-    if (n > 0 && buf[n - 1] == '\n')
-        n--;
-    buf[n] = '\0';
-    if (len)
-        *len = (size_t)n;
-    return buf;
+    return give(e, n, len);
+}
+
+int emitter_number_if(struct emitter *e, const char *path, int64_t *value)
+{
+    size_t len;
+    const char *text = emitter_file_if(e, path, &len);
+
+    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
 }
 
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
@@ -47,6 +75,66 @@ int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
         return 0;
     refuse(e, path, "not a number");
     return NEFIA_ESYNTAX;
+}
+
+/** What has been read of a file of lines; what follows a line that is too long is skipped. */
+struct lines {
+    char *buf;
+    size_t len;
+    bool skipping;
+    int (*take)(void *arg, const char *line, size_t len);
+    void *arg;
+};
+
+static int hand_over(struct lines *l, char *line, size_t len)
+{
+    const bool skipped = l->skipping;
+
+    l->skipping = false;
+    line[len] = '\0';
+    return skipped ? 0 : l->take(l->arg, line, len);
+}
+
+/** n more bytes are in the buffer; 0: the file has ended. */
+static int take_lines(struct lines *l, size_t n)
+{
+    char *at = l->buf, *end = l->buf + l->len + n, *newline;
+    int err = 0;
+
+    while (err == 0 && (newline = memchr(at, '\n', (size_t)(end - at)))) {
+        err = hand_over(l, at, (size_t)(newline - at));
+        at = newline + 1;
+    }
+    l->len = (size_t)(end - at);
+    if (err == 0 && l->len > 0 && (n == 0 || l->len == PIPELINE_LINE_BYTES - 1)) {
+        err = hand_over(l, at, l->len);
+        l->skipping = n > 0;
+        l->len = 0;
+    }
+    memmove(l->buf, at, l->len);
+    return err;
+}
+
+int emitter_lines(struct emitter *e, const char *path,
+                  int (*take)(void *arg, const char *line, size_t len), void *arg)
+{
+    struct lines l = {.buf = e->owner->pipeline->line_buf, .take = take, .arg = arg};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : 1;
+    int err = 0;
+
+    while (err == 0 && n > 0) {
+        n = read(fd, l.buf + l.len, PIPELINE_LINE_BYTES - 1 - l.len);
+        if (n >= 0)
+            err = take_lines(&l, (size_t)n);
+    }
+    if (n < 0) {
+        refuse(e, path, ERRNO(errno));
+        err = NEFIA_EIO;
+    }
+    if (fd >= 0)
+        close(fd);
+    return err;
 }
 
 int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, const void *message,
@@ -64,4 +152,33 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
     if (err < 0)
         refuse(e, name, err == NEFIA_EIO ? ERRNO(a->error) : err_text(err));
     return err;
+}
+
+/** The sensor's name is a key of the configuration: letters, digits and `_`. */
+static int state_name(struct emitter *e, const char *name, char *buf, size_t cap)
+{
+    const char *dir = e->owner->state_dir;
+    struct text t;
+
+    text_init(&t, buf, cap);
+    text_str(&t, e->class->name);
+    text_char(&t, '-');
+    text_str(&t, name);
+    return IS_ENABLED(CONFIG_BEACON_STATE) && dir && dir[0] ? 0 : NEFIA_ENOTSUP;
+}
+
+int emitter_state_load(struct emitter *e, const char *name, uint64_t *v)
+{
+    char buf[33];
+    int err = state_name(e, name, buf, sizeof buf);
+
+    return err < 0 ? err : state_load_u64(e->owner->state_dir, buf, v);
+}
+
+int emitter_state_store(struct emitter *e, const char *name, uint64_t v)
+{
+    char buf[33];
+    int err = state_name(e, name, buf, sizeof buf);
+
+    return err < 0 ? err : state_store_u64(e->owner->state_dir, buf, v);
 }

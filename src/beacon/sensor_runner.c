@@ -459,6 +459,24 @@ struct json_writer *emit_begin(struct emitter *e, const char *type, const char *
     return beacon_pipeline_begin(e->owner->pipeline);
 }
 
+struct json_writer *emit_change(struct emitter *e, const char *type, const char *subject,
+                                enum severity severity)
+{
+    struct json_writer *w = emit_begin(e, type, subject, severity);
+
+    e->event.change = true;
+    return w;
+}
+
+struct json_writer *emit_exempt(struct emitter *e, const char *type, const char *subject,
+                                enum severity severity)
+{
+    struct json_writer *w = emit_begin(e, type, subject, severity);
+
+    e->event.own = true;
+    return w;
+}
+
 int emit_end(struct emitter *e)
 {
     int verdict = beacon_pipeline_end(e->owner->pipeline, &e->event);
@@ -535,11 +553,10 @@ static int free_output(const struct sensor_runner *in)
     return NEFIA_EFULL;
 }
 
-int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
-                       void (*done)(void *state, struct emitter *e, const struct child_result *r,
-                                    const char *output))
+static int run_child(struct emitter *e, struct child_spec spec,
+                     void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                  const char *output))
 {
-    extern char **environ;
     struct sensor_runner *in = e->owner;
     int output = free_output(in);
 
@@ -547,13 +564,8 @@ int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t dead
         return NEFIA_ENOTSUP;
     if (e->output >= 0)
         return NEFIA_EAGAIN;
-    struct child_spec spec = {
-        .argv = argv,
-        .envp = (const char *const *)environ,
-        .output = in->outputs + (size_t)(output < 0 ? 0 : output) * CONFIG_SCRIPT_OUTPUT_BYTES,
-        .output_cap = CONFIG_SCRIPT_OUTPUT_BYTES,
-        .deadline_ms = deadline_ms,
-    };
+    spec.output = in->outputs + (size_t)(output < 0 ? 0 : output) * CONFIG_SCRIPT_OUTPUT_BYTES;
+    spec.output_cap = CONFIG_SCRIPT_OUTPUT_BYTES;
     e->done = done;
     /* Full are also the processes that a reload has killed, until they have been reaped. */
     int slot = output < 0 ? output : child_start(in->children, &spec, child_done, e);
@@ -569,6 +581,26 @@ int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t dead
     in->output_used[output] = true;
     in->running++;
     return 0;
+}
+
+int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
+                       void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                    const char *output))
+{
+    extern char **environ;
+    const struct child_spec spec = {
+        .argv = argv, .envp = (const char *const *)environ, .deadline_ms = deadline_ms};
+
+    return run_child(e, spec, done);
+}
+
+int emitter_child_run(struct emitter *e, int (*task)(void *arg), void *arg, uint64_t deadline_ms,
+                      void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                   const char *output))
+{
+    const struct child_spec spec = {.run = task, .run_arg = arg, .deadline_ms = deadline_ms};
+
+    return run_child(e, spec, done);
 }
 
 int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,

@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "nefia/base/text.h"
 #include "nefia/sys/child.h"
+#include "nefia/sys/dir.h"
 #include "nefia/sys/file.h"
 #include "nefia/sys/log.h"
 
@@ -159,22 +159,15 @@ static void report(struct children *c, struct process *p)
 
 static void walk(struct children *c)
 {
-    /* What getdents64(2) fills: inode and offset of 8 bytes, length of the record, type, name. */
-    enum { LENGTH_AT = 16, NAME_AT = 19 };
-    _Alignas(8) char records[1024];
-    int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dir processes;
     struct process p;
-    long n;
+    const char *name;
 
-    if (fd < 0)
+    if (dir_open(&processes, "/proc") < 0)
         return;
-    while ((n = syscall(SYS_getdents64, fd, records, sizeof records)) > 0)
-        for (uint16_t len, at = 0; at + NAME_AT < n; at = (uint16_t)(at + len)) {
-            memcpy(&len, records + at + LENGTH_AT, sizeof len);
-            if (read_process(&p, records + at + NAME_AT) && is_new(c, &p))
-                report(c, &p);
-        }
-    close(fd);
+    while ((name = dir_next(&processes)))
+        if (read_process(&p, name) && is_new(c, &p))
+            report(c, &p);
 }
 
 void survivors_look(struct children *c, pid_t ended)

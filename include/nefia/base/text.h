@@ -52,6 +52,11 @@ int parse_i64(const char *s, size_t len, int64_t *out);
 /** `30s`, `5m`, `1h30m`, `250ms`, `2d`, `0`; a bare number other than 0 is rejected for want of a
  * unit. Limit: 366 days. */
 int parse_duration_ms(const char *s, size_t len, uint64_t *out);
+/** The number behind the first `key` in a text of the kernel's ("MemAvailable:", "avg10="), with blanks
+ * between them; a key begins the text or follows a blank or newline. Digits behind a point count as far as
+ * `places` (0 to 9), so that "avg10=1.53" is 15 in one place, and missing ones are zeros.
+ * Return: 0; NEFIA_ENOTFOUND no such key; NEFIA_EINVAL no number there; NEFIA_ETOOBIG. */
+int find_decimal(const char *text, const char *key, unsigned places, int64_t *out);
 /** Value of a hex digit of either case, -1 of anything else. */
 int hex_digit(int c);
 /** n bytes from 2n lower-case hex digits; NEFIA_EINVAL for anything else. */

@@ -76,6 +76,14 @@ static inline bool sensor_is_list(const struct sensor_class *class)
  * with no other emit between. Return: the writer of its data object, already opened; never null. */
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity);
+/** The same for what has changed and does not hold: a service that went from one state to another, a link
+ * that went down. Never a repetition; only the rate may suppress it. Remember the new state only when
+ * emit_end returned 1, so that what the rate held back is told at the next look. */
+struct json_writer *emit_change(struct emitter *e, const char *type, const char *subject,
+                                enum severity severity);
+/** The same outside the rate, too, for a sensor that speaks at its interval only. */
+struct json_writer *emit_exempt(struct emitter *e, const char *type, const char *subject,
+                                enum severity severity);
 /** Close data and pass the event on: dedup, rate, spool. Return: 1 accepted, 0 suppressed, negative
  * if it was lost (counted). */
 int emit_end(struct emitter *e);
@@ -89,6 +97,36 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured);
 
+/** When a measured value is a warning and when it is critical; the sensor says in which unit. */
+struct thresholds {
+    int64_t warning, critical, hysteresis;
+};
+/** The three entries of a table of fields for `struct thresholds member`, side by side: `warning` and so on
+ * with this suffix ("_percent", ""), all of one kind (FIELD_INT, FIELD_TENTHS, FIELD_DURATION), from
+ * `least` to `most`, the defaults as written in the file; hysteresis up to half of `most`. */
+#define THRESHOLD_FIELDS(type_, member, suffix, kind, least, most, warning_, critical_, hysteresis_) \
+    {.name = "warning" suffix, .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
+     .max = (most), .def = (warning_), .help = FIELD_NOTE("warning threshold")},                    \
+    {.name = "critical" suffix, .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
+     .max = (most), .def = (critical_), .help = FIELD_NOTE("critical threshold")},                  \
+    {.name = "hysteresis" suffix, .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
+     .max = (most) / 2, .def = (hysteresis_),                                                       \
+     .help = FIELD_NOTE("distance from the threshold at which a level is left")}
+/** For `open`: are they in order, and can a level be left? ABOVE: high is bad; BELOW: low is bad. three: the
+ * first of the three fields of this state. A default hysteresis that is too large for the thresholds is
+ * reduced. Return: 0, or NEFIA_EINVAL after reports. */
+enum direction { ABOVE, BELOW };
+int thresholds_check(void *state, const struct field *three, enum direction bad, struct config *c,
+                     const struct node *n, const char *where);
+/** One check of a value against its thresholds; as emit_condition. A threshold of INT64_MAX (BELOW: INT64_MIN)
+ * disables its level. */
+struct json_writer *emit_level(struct emitter *e, const char *type, const char *subject,
+                               int64_t value, const struct thresholds *t, enum direction bad);
+/** A member in tenths as text with one decimal, as events give percentages: "92.5". */
+void put_tenths(struct json_writer *w, const char *key, int64_t tenths);
+/** 100 % * part / whole in tenths, rounded half up; 0 of 0 is 0. part <= whole. */
+int64_t percent_tenths(uint64_t part, uint64_t whole);
+
 /** What this run was to measure could not be measured: emitter_not_measured(out, path, ERRNO(errno)). The
  * sensor's result is "not measured" instead of "ok", with the reason "what: why" (what may be null),
  * in `status`, in `once` and in the log. Of several reasons in one run the first is kept, cut to
@@ -101,8 +139,23 @@ int emitter_not_measured(struct emitter *e, const char *what, const char *why);
  * next file or emit_end; null: it is not there, cannot be read or is longer than CONFIG_EVENT_BYTES, and
  * the result is "not measured", with the path and why. */
 const char *emitter_file(struct emitter *e, const char *path, size_t *len);
+/** The same of a file that need not be there: null is no result, and errno says why. */
+const char *emitter_file_if(struct emitter *e, const char *path, size_t *len);
 /** The same of a file that holds one number. Return: 0, or negative: not measured. */
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value);
+/** The same of a number that need not be there. Return: 0, or negative. */
+int emitter_number_if(struct emitter *e, const char *path, int64_t *value);
+/** A file of any length, line by line, each NUL-terminated and without its newline; of one that is longer
+ * than CONFIG_EVENT_BYTES the beginning. take must not emit or read another file; it returns 0, or
+ * anything else to end the reading. Return: 0, what take returned, or negative: not measured. */
+int emitter_lines(struct emitter *e, const char *path,
+                  int (*take)(void *arg, const char *line, size_t len), void *arg);
+
+/** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
+ * the sensor's. Each store is written to flash: seldom. Return: 0; NEFIA_ENOTSUP there is no state_dir;
+ * NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
+int emitter_state_load(struct emitter *e, const char *name, uint64_t *v);
+int emitter_state_store(struct emitter *e, const char *name, uint64_t v);
 
 struct netlink_answer;
 /** Ask the kernel (nefia/net/netlink.h) through that buffer, which is wiped afterwards. take must not emit;
@@ -143,5 +196,10 @@ int emitter_child(struct emitter *e, const char *command, uint64_t deadline_ms,
 int emitter_child_argv(struct emitter *e, const char *const *argv, uint64_t deadline_ms,
                        void (*done)(void *state, struct emitter *e, const struct child_result *r,
                                     const char *output));
+/** The same for a function of ours, for system calls that may block: task(arg) in a forked process, which
+ * prints its answer to standard output (cli_write) and returns the exit status. */
+int emitter_child_run(struct emitter *e, int (*task)(void *arg), void *arg, uint64_t deadline_ms,
+                      void (*done)(void *state, struct emitter *e, const struct child_result *r,
+                                   const char *output));
 
 #endif

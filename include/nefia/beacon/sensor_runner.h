@@ -79,6 +79,7 @@ struct sensor_runner {
     struct sensor_watch *watches;   /* CONFIG_BEACON_SENSOR_WATCHES */
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
+    const char *state_dir; /* the settings'; null or "": none */
 };
 
 /** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the

@@ -11,7 +11,7 @@
  * beacon, so monitor those with a script, which has a deadline. */
 struct disk {
     struct sensor_common common;
-    int64_t warning, critical, hysteresis; /* tenths of a percent */
+    struct thresholds limits; /* tenths of a percent */
     const char *paths[CONFIG_DISK_PATHS];
     unsigned count;
 };
@@ -42,6 +42,7 @@ static const struct field_list path_list = {
 };
 
 #define MEMBER(name) FIELD_AT(struct disk, name)
+enum { LIMITS = 1 }; /* index of the thresholds */
 static const struct field disk_fields[] = {
     {.name = "paths",
      .type = FIELD_LIST,
@@ -50,73 +51,22 @@ static const struct field disk_fields[] = {
      .def = "/",
      .list = &path_list,
      .help = FIELD_NOTE("any path on each file system to watch")},
-    {.name = "warning_percent",
-     .type = FIELD_TENTHS,
-     MEMBER(warning),
-     .min = 1,
-     .max = 1000,
-     .def = "80",
-     .help = FIELD_NOTE("warning threshold")},
-    {.name = "critical_percent",
-     .type = FIELD_TENTHS,
-     MEMBER(critical),
-     .min = 1,
-     .max = 1000,
-     .def = "90",
-     .help = FIELD_NOTE("critical threshold")},
-    {.name = "hysteresis_percent",
-     .type = FIELD_TENTHS,
-     MEMBER(hysteresis),
-     .min = 0,
-     .max = 500,
-     .def = "2",
-     .help = FIELD_NOTE("distance below the threshold at which a level is left")},
+    THRESHOLD_FIELDS(struct disk, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
     {.name = NULL},
 };
-
-static void check_thresholds(struct disk *d, struct config *c, const struct node *n,
-                             const char *where)
-{
-    const struct node *warning = node_child(c, n, "warning_percent");
-    const struct node *hysteresis = node_child(c, n, "hysteresis_percent");
-
-    if (d->warning >= d->critical)
-        config_error(c, warning ? warning : n, where,
-                     "warning_percent must be below critical_percent",
-                     warning ? "" : HINT(" (default 80)"), NULL);
-    if (d->hysteresis < d->warning)
-        return;
-    if (hysteresis)
-        config_error(c, hysteresis, where, "hysteresis_percent must be below warning_percent",
-                     NULL);
-    d->hysteresis = d->warning - 1; /* the default is too large for so low a threshold */
-}
 
 static int disk_open(void *state, struct config *c, const struct node *n, const char *where)
 {
     struct disk *d = state;
     unsigned errors = c->errors;
 
-    check_thresholds(d, c, n, where);
+    thresholds_check(d, &disk_fields[LIMITS], ABOVE, c, n, where);
     for (unsigned i = 0; i < d->count; i++)
         for (unsigned j = 0; j < i; j++)
             if (str_eq(d->paths[j], d->paths[i]))
                 config_error(c, node_child(c, n, "paths"), where, "duplicate path \"", d->paths[i],
                              "\"", NULL);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
-}
-
-/** used / (used + avail) in tenths of a percent, rounded half up; 0 if both are 0.
- */
-static int64_t used_tenths(uint64_t used, uint64_t avail)
-{
-    uint64_t sum = used + avail;
-
-    if (sum == 0)
-        return 0;
-    for (; sum > UINT64_MAX / 2000; sum >>= 1)
-        used >>= 1;
-    return (int64_t)((used * 2000 + sum) / (2 * sum));
 }
 
 /** Return: 0, or errno. */
@@ -130,18 +80,8 @@ static int look(const char *path, struct usage *u)
     uint64_t used = v.f_blocks > v.f_bfree ? (uint64_t)v.f_blocks - v.f_bfree : 0;
     *u = (struct usage){.total_bytes = (uint64_t)v.f_blocks * block,
                         .free_bytes = (uint64_t)v.f_bavail * block,
-                        .used = used_tenths(used, v.f_bavail)};
+                        .used = percent_tenths(used, used + v.f_bavail)};
     return 0;
-}
-
-static void put_percent(struct json_writer *w, int64_t tenths)
-{
-    char buf[24];
-    struct text t;
-
-    text_init(&t, buf, sizeof buf);
-    text_tenths(&t, tenths);
-    json_put_string(w, "used_percent", t.buf);
 }
 
 /** A path that cannot be measured is a condition of its own: it is reported, and so is its
@@ -166,14 +106,12 @@ static void judge_readable(struct emitter *out, const char *path, int reason)
 static void judge_usage(const struct disk *d, struct emitter *out, const char *path,
                         const struct usage *u)
 {
-    struct condition *c = emitter_condition(out, "disk.usage", path);
-    enum level level = condition_level(c, u->used, d->warning, d->critical, d->hysteresis);
-    struct json_writer *w = emit_condition(out, "disk.usage", path, level);
+    struct json_writer *w = emit_level(out, "disk.usage", path, u->used, &d->limits, ABOVE);
 
     if (!w)
         return;
     json_put_string(w, "path", path);
-    put_percent(w, u->used);
+    put_tenths(w, "used_percent", u->used);
     json_put_u64(w, "total_bytes", u->total_bytes);
     json_put_u64(w, "free_bytes", u->free_bytes);
     emit_end(out);

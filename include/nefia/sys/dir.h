@@ -1,0 +1,22 @@
+#ifndef NEFIA_SYS_DIR_H
+#define NEFIA_SYS_DIR_H
+
+#include <stddef.h>
+
+/** The names in a directory, without memory of its own (opendir(3) allocates). About 1 KiB, for the
+ * caller's stack. */
+struct dir {
+    int fd;
+    size_t at, len;
+    _Alignas(8) char records[1024];
+};
+
+/** Return: 0, or NEFIA_EIO (errno). */
+int dir_open(struct dir *d, const char *path);
+/** The next name but for "." and "..", valid until the next call, in no order; null: there is none, and the
+ * directory is closed. */
+const char *dir_next(struct dir *d);
+/** Before its end. */
+void dir_close(struct dir *d);
+
+#endif

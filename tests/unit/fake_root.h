@@ -1,0 +1,84 @@
+/* A directory that stands for /proc, /sys, /dev and /run: what is opened below these is looked for there first.
+ * Our definitions take the place of libc's in the test's program; nothing else knows of it. */
+#ifndef NEFIA_TESTS_FAKE_ROOT_H
+#define NEFIA_TESTS_FAKE_ROOT_H
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static char fake_root_dir[64]; /* "": there is none, and every path means itself */
+static char fake_root_path[1024];
+
+/** A path as the test sees it; valid until the next. */
+static inline const char *fake_root_of(const char *path)
+{
+    static const char *const below[] = {"/proc", "/sys", "/dev", "/run"};
+
+    for (size_t i = 0; fake_root_dir[0] && i < sizeof below / sizeof *below; i++) {
+        size_t len = strlen(below[i]);
+        if (strncmp(path, below[i], len) || (path[len] && path[len] != '/'))
+            continue;
+        snprintf(fake_root_path, sizeof fake_root_path, "%s%s", fake_root_dir, path);
+        return fake_root_path;
+    }
+    return path;
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list more;
+
+    va_start(more, flags);
+    int mode = flags & O_CREAT ? va_arg(more, int) : 0;
+    va_end(more);
+    return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
+}
+
+static inline void fake_root_begin(void)
+{
+    strcpy(fake_root_dir, "/tmp/nefia-root-XXXXXX");
+    REQUIRE(mkdtemp(fake_root_dir) != NULL);
+}
+
+/** The file /proc/…, /sys/… with this content; its directories are made. */
+static inline void fake_root_put(const char *path, const char *content)
+{
+    char real[1024];
+
+    snprintf(real, sizeof real, "%s%s", fake_root_dir, path);
+    for (char *at = real + strlen(fake_root_dir) + 1; (at = strchr(at, '/')); *at++ = '/') {
+        *at = '\0';
+        mkdir(real, 0700);
+    }
+    int fd = open(real, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    REQUIRE(fd >= 0);
+    CHECK(write(fd, content, strlen(content)) == (ssize_t)strlen(content) && close(fd) == 0);
+}
+
+static inline void fake_root_remove(const char *path)
+{
+    char real[1024];
+
+    snprintf(real, sizeof real, "%s%s", fake_root_dir, path);
+    remove(real);
+}
+
+/** Removes all of it. */
+static inline void fake_root_end(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", fake_root_dir);
+    CHECK(system(command) == 0);
+    fake_root_dir[0] = '\0';
+}
+
+#endif
