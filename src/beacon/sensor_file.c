@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/json/json.h"
 #include "nefia/net/netlink.h"
 #include "nefia/sys/file.h"
 
@@ -152,6 +153,17 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
     if (err < 0)
         refuse(e, name, err == NEFIA_EIO ? ERRNO(a->error) : err_text(err));
     return err;
+}
+
+int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d)
+{
+    /* The buffer is one of characters. */
+    const uintptr_t room = (uintptr_t)e->owner->pipeline->line_buf, unit = _Alignof(struct json_token);
+    struct json_token *tokens = (void *)((room + unit - 1) / unit * unit);
+    int err = json_parse(d, text, len, tokens, (PIPELINE_LINE_BYTES - unit) / sizeof *tokens,
+                         JSON_MAX_DEPTH, NULL);
+
+    return err == 0 && json_at(d, 0)->type != JSON_OBJECT ? NEFIA_EINVAL : err;
 }
 
 /** The sensor's name is a key of the configuration: letters, digits and `_`. */

@@ -539,8 +539,8 @@ static void child_done(void *arg, const struct child_result *r)
 
     e->output = -1;
     in->running--;
+    in->output_used[output] = false; /* nobody writes to it before the loop's next turn */
     e->done(e->common, e, r, in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES);
-    in->output_used[output] = false;
     if (e->output < 0)
         settle(e, 0);
 }

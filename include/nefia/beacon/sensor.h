@@ -151,6 +151,12 @@ int emitter_number_if(struct emitter *e, const char *path, int64_t *value);
 int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg);
 
+struct json_doc;
+/** Parse JSON, such as what a command has printed, with its tokens in that buffer (about CONFIG_EVENT_BYTES / 20).
+ * text stays the caller's. Return: 0, the root is an object; or negative as json_parse, NEFIA_EINVAL: it
+ * is something else. */
+int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d);
+
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
  * the sensor's. Each store is written to flash: seldom. Return: 0; NEFIA_ENOTSUP there is no state_dir;
  * NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
@@ -182,8 +188,8 @@ void emitter_unwatch(struct emitter *e, int fd);
 int emitter_follow(struct emitter *e, const char *const *argv,
                    void (*line)(void *state, struct emitter *e, const char *line, size_t len));
 
-/** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
- * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
+/** Run a shell command for this sensor, one at a time; `done` is called from the loop, and may run the next.
+ * output is not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
  * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs, and
  * where poll returns that, the result is still that one's; NEFIA_EFULL if CONFIG_BEACON_CHILDREN are
  * running, which is "not measured" already; NEFIA_EIO. */
