@@ -26,7 +26,7 @@ static const char *const backend_words[] = {"auto", "systemd", "procd", "openrc"
 /** By what each is recognised, from SYSTEMD on; SYSV is what is left. The first is sd_booted(3)'s. */
 static const char marks[] = "/run/systemd/system\0/sbin/procd\0/run/openrc\0/run/runit\0";
 
-enum { NAME_MAX_BYTES = 64, PATH_BYTES = 2 * NAME_MAX_BYTES + 64 };
+enum { NAME_MAX_BYTES = 64, PATH_BYTES = 2 * NAME_MAX_BYTES + 64, DEADLINE_MS = 30000 };
 
 struct service {
     struct sensor_common common;
@@ -319,13 +319,6 @@ static size_t line_length(const char *text, size_t len)
     return newline ? (size_t)(newline - text) : len;
 }
 
-static uint64_t deadline(const struct service *s)
-{
-    enum { MOST_MS = 30000 };
-
-    return s->common.interval_ms < 2 * MOST_MS ? s->common.interval_ms / 2 : MOST_MS;
-}
-
 /** To systemctl a unit that does not exist is inactive. */
 static bool has_unit(const char *name)
 {
@@ -366,7 +359,7 @@ static int ask_systemd(struct service *s, struct emitter *out)
     const char *argv[3 + CONFIG_SERVICES + 1] = {"/usr/bin/env", "systemctl", "is-active"};
 
     memcpy(argv + 3, s->names, s->count * sizeof *argv);
-    return emitter_child_argv(out, argv, deadline(s), systemd_done);
+    return emitter_child_argv(out, argv, DEADLINE_MS, systemd_done);
 }
 
 /** {"NAME":{"instances":{"instance1":{"running":true,"pid":…}, "instance2":{"running":false,"exit_code":1}}}};
@@ -422,7 +415,7 @@ static int ask_procd(struct service *s, struct emitter *e, unsigned which)
     const char *argv[] = {"/usr/bin/env", "ubus", "call", "service", "list", buf, NULL};
 
     path_of(buf, "{\"name\":\"%\"}", s->names[which], NULL);
-    int err = emitter_child_argv(e, argv, deadline(s), procd_done);
+    int err = emitter_child_argv(e, argv, DEADLINE_MS, procd_done);
     if (err == 0)
         s->at = which;
     return err;
