@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "nefia/base/bytes.h"
+#include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
 
 enum { REFUSED = SECCOMP_RET_ERRNO | EPERM, UNKNOWN = SECCOMP_RET_ERRNO | ENOSYS };
