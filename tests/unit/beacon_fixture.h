@@ -33,10 +33,10 @@ static struct fixture {
     char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
     unsigned count, queued;
     struct config config;
-    struct node nodes[96];
+    struct node nodes[192];
     struct config_arena arena;
-    char strings[2048];
-    max_align_t work[512];
+    char strings[4096];
+    max_align_t work[1024];
     char reports[2048];
     struct text report;
 } fix;

@@ -1,3 +1,6 @@
+#include <string.h>
+#include <unistd.h>
+
 #include "beacon_fixture.h"
 #include "check.h"
 #include "nefia/base/err.h"
@@ -415,9 +418,60 @@ TEST(too_many_sensors_are_refused)
     CHECK(strstr(fix.reports, "(CONFIG_BEACON_SENSORS)") != NULL);
 }
 
+static int say_change(enum severity severity)
+{
+    emit_change(&fake, "fake.state", "it", severity);
+    return emit_end(&fake);
+}
+
+TEST(a_change_is_no_repetition_but_counts_for_the_rate)
+{
+    init(1);
+    rate_set_limit(&fix.pipeline.rate, 2);
+    CHECK_INT(say_change(SEVERITY_CRITICAL), 1);
+    CHECK_INT(say_change(SEVERITY_CRITICAL), 1);
+    CHECK_INT(say_change(SEVERITY_CRITICAL), 0);
+    emit_exempt(&fake, "fake.own", NULL, SEVERITY_INFO);
+    CHECK_INT(emit_end(&fake), 1);
+}
+
+static int say_word(void *arg)
+{
+    const char *word = arg;
+
+    return write(STDOUT_FILENO, word, strlen(word)) > 0 ? 3 : 1;
+}
+
+static struct child_result said;
+static char said_output[16];
+
+static void take_word(void *state, struct emitter *e, const struct child_result *r, const char *output)
+{
+    (void)state;
+    (void)e;
+    said = *r;
+    memcpy(said_output, output, r->output_len < 15 ? r->output_len : 15);
+}
+
+TEST(a_function_runs_in_a_child)
+{
+    static char word[] = "word";
+
+    init(1);
+    loop_on_signal(&fix.loop, fix_signal, &fix);
+    CHECK_INT(emitter_child_run(&fake, say_word, word, 60000, take_word), 0);
+    CHECK_INT(emitter_child_run(&fake, say_word, word, 60000, take_word), NEFIA_EAGAIN);
+    while (fix.sensor_runner.running > 0)
+        loop_turn(&fix.loop, 100);
+    CHECK_INT(said.exit_code, 3);
+    CHECK_STR(said_output, "word");
+    CHECK_INT(fake.result, INSTANCE_OK);
+}
+
 TEST_MAIN(a_reload_carries_state_over, a_start_that_fails_is_reported_and_tried_again,
           not_measured_is_a_result, a_long_reason_is_cut,
           sensors_due_within_250_ms_run_in_one_wake_up, condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
           suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
           first_check_at_a_random_phase_then_each_interval, reload_keeps_the_schedule,
-          refused_load_changes_nothing, too_many_sensors_are_refused)
+          refused_load_changes_nothing, too_many_sensors_are_refused,
+          a_change_is_no_repetition_but_counts_for_the_rate, a_function_runs_in_a_child)

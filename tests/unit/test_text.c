@@ -281,6 +281,35 @@ TEST(integers)
     CHECK_INT(parse_i64("", 0, &i), NEFIA_EINVAL);
 }
 
+TEST(numbers_in_texts_of_the_kernel)
+{
+    static const char text[] = "MemTotal:  123 kB\nSwapMemFree: 1\nMemFree:\t-5 kB\nsome avg10=1.53 avg60=.5 "
+                               "big=9223372036854775807 none= x huge=99999999999999999999 less=-0.25";
+    int64_t v = 0;
+
+    CHECK_INT(find_decimal(text, "MemTotal:", 0, &v), 0);
+    CHECK_INT(v, 123);
+    CHECK_INT(find_decimal(text, "MemFree:", 0, &v), 0); /* not the end of another key */
+    CHECK_INT(v, -5);
+    CHECK_INT(find_decimal(text, "avg10=", 0, &v), 0);
+    CHECK_INT(v, 1);
+    CHECK_INT(find_decimal(text, "avg10=", 1, &v), 0);
+    CHECK_INT(v, 15);
+    CHECK_INT(find_decimal(text, "avg10=", 4, &v), 0);
+    CHECK_INT(v, 15300);
+    CHECK_INT(find_decimal(text, "MemTotal:", 2, &v), 0);
+    CHECK_INT(v, 12300);
+    CHECK_INT(find_decimal(text, "less=", 2, &v), 0);
+    CHECK_INT(v, -25);
+    CHECK_INT(find_decimal(text, "big=", 0, &v), 0);
+    CHECK_INT(find_decimal(text, "big=", 1, &v), NEFIA_ETOOBIG);
+    CHECK_INT(find_decimal(text, "huge=", 0, &v), NEFIA_ETOOBIG);
+    CHECK_INT(find_decimal(text, "none=", 0, &v), NEFIA_EINVAL);
+    CHECK_INT(find_decimal(text, "avg60=", 1, &v), NEFIA_EINVAL);
+    CHECK_INT(find_decimal(text, "Total:", 0, &v), NEFIA_ENOTFOUND);
+    CHECK_INT(find_decimal("", "x", 0, &v), NEFIA_ENOTFOUND);
+}
+
 TEST(hex)
 {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
@@ -380,6 +409,7 @@ TEST(errors_have_texts)
 
 TEST_MAIN(builds_from_pieces, result_is_a_prefix, never_cuts_a_character,
           other_number_formats, printable_replaces_terminal_controls, columns, dates,
-          dates_round_trip, dates_parse, durations, durations_written, integers, hex,
+          dates_round_trip, dates_parse, durations, durations_written, integers,
+          numbers_in_texts_of_the_kernel, hex,
           utf8_every_character, utf8_refuses, utf8_cuts, comparisons, words_in_one_string,
           errors_have_texts)
