@@ -19,6 +19,12 @@ static const char *refuse(struct emitter *e, const char *path, const char *why)
     return NULL;
 }
 
+char *emitter_buffer(struct emitter *e, size_t *cap)
+{
+    *cap = PIPELINE_LINE_BYTES;
+    return e->owner->pipeline->line_buf;
+}
+
 /** Return: its length, or as file_read. */
 static long read_text(struct emitter *e, const char *path)
 {

@@ -156,6 +156,9 @@ struct json_doc;
  * text stays the caller's. Return: 0, the root is an object; or negative as json_parse, NEFIA_EINVAL: it
  * is something else. */
 int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d);
+/** The buffer that all of these are read into, *cap bytes, for what a watched descriptor gives. Valid as what
+ * emitter_file returns; what is in it may be given to the event's writer. */
+char *emitter_buffer(struct emitter *e, size_t *cap);
 
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
  * the sensor's. Each store is written to flash: seldom. Return: 0; NEFIA_ENOTSUP there is no state_dir;
@@ -176,6 +179,13 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
  * watches as many as its class says. */
 int emitter_watch(struct emitter *e, int fd, short events);
 void emitter_unwatch(struct emitter *e, int fd);
+
+/** Call `poll` after this time, where that is sooner than the interval: what was noticed by a descriptor is
+ * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
+ * counts. */
+void emitter_soon(struct emitter *e, uint64_t delay_ms);
+/** Is this `nefia-beacon once`, which shows what there is and does not wait for what comes? */
+bool emitter_once(const struct emitter *e);
 
 /** Follow a command that does not end by itself, such as `logread -f`: a program by its absolute path and
  * its arguments, ended by a null pointer. `line` is called for each line that it prints to stdout or
