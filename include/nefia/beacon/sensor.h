@@ -151,6 +151,13 @@ int emitter_number_if(struct emitter *e, const char *path, int64_t *value);
 int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg);
 
+/** The beacon's clocks (nefia/sys/clock.h): the time in `ready`, and the wall clock. */
+struct clock;
+const struct clock *emitter_clock(const struct emitter *e);
+/** Does `nefia-beacon once` run it? Then there is only this look, and nothing is called later but what is
+ * waited for: commands. */
+bool emitter_once(const struct emitter *e);
+
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
  * the sensor's. Each store is written to flash: seldom. Return: 0; NEFIA_ENOTSUP there is no state_dir;
  * NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
