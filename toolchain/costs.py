@@ -2,14 +2,15 @@
 """What each feature costs: builds a board with and without it and compares the programs.
 
     costs.py [--write | --check] [--some N] [SYMBOL...]
+    costs.py --alone BOARD... [--some N]      build beacons with none and with one sensor each
 
 A feature is a bool of the Kconfig files that a user can choose (not how programs are built, not one
 of a choice).  Its help ends with what is measured here, of the program in which it costs most:
 
     Costs: ARM 3.1 KiB flash, 0.5 KiB RAM; MIPS 4.0 and 0.5 KiB.
 
---write puts that line there, --check complains where it is not true; neither only prints.  --some N
-looks at N features, others at each commit.  Flash is code and data without the file's padding,
+--write puts that line there and into docs/sensors.md, and ARM's flash into the prompt of a sensor, which the menu shows; --check complains
+where it is not true; neither only prints.  --some N looks at N features, others at each commit.  Flash is code and data without the file's padding,
 RAM is data, bss and worst-case stack.  What depends on a feature goes with it.
 
 A variant is cheap: only what mentions a symbol that differs is compiled again, the other objects are
@@ -95,7 +96,10 @@ class Board:
         self.base, self.dir = pathlib.Path("out") / name, pathlib.Path("out") / (name + "-cost")
         make(f"BOARD={name}", "all")
         self.config = (self.base / ".config").read_text()
-        self.as_it_is = self.measure(name)
+
+    def measure_base(self):
+        self.as_it_is = self.measure(self.name)
+        return self
 
     def measure(self, build):
         found = {}
@@ -109,19 +113,25 @@ class Board:
     def without(self, symbol):
         """Both programs with the symbol turned round; None where the configuration does not let go of it."""
         has = f"CONFIG_{symbol}=y" in self.config.splitlines()
+        self.configure(f"# CONFIG_{symbol} is not set\n" if has else f"CONFIG_{symbol}=y\n")
+        if f"CONFIG_{symbol}" in macros(self.dir / "gen/autoconf.h") and has:
+            return None
+        self.build(budget.PROGRAMS)
+        return has, self.measure(self.dir.name)
+
+    def configure(self, changes):
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir()
         fragment = self.dir / "fragment"
-        fragment.write_text(f"# CONFIG_{symbol} is not set\n" if has else f"CONFIG_{symbol}=y\n")
+        fragment.write_text(changes)
         for step in (["seed", self.dir, f"board/{self.name}/defconfig", fragment], ["sync", self.dir, self.name, "0.1.0"]):
             subprocess.run(["toolchain/config.sh", *step], check=True, stdout=subprocess.DEVNULL)
+
+    def build(self, programs):
         was, now = (macros(d / "gen/autoconf.h") for d in (self.base, self.dir))
-        if f"CONFIG_{symbol}" in now and has:
-            return None
         changed = {m for m in was.keys() | now.keys() if was.get(m) != now.get(m)} - {"NEFIA_VERSION"}
         self.take_objects(re.compile(r"\b(?:" + "|".join(sorted(changed)) + r")\b"))
-        make(f"BOARD={self.name}", "CONFIG=cost", *(f"{self.dir}/{p}" for p in budget.PROGRAMS))
-        return has, self.measure(self.dir.name)
+        make(f"BOARD={self.name}", "CONFIG=cost", *(f"{self.dir}/{p}" for p in programs))
 
     def take_objects(self, mentions):
         """The board's objects, but for those of sources that mention what differs."""
@@ -172,20 +182,70 @@ def wrong(stated, costs):
     return f"says {stated!r}"
 
 
+def with_cost_in_prompt(lines, symbol, costs):
+    """Of a sensor, so that the menu shows it."""
+    at = lines.index(f"config {symbol}") if symbol.startswith("SENSOR_") else len(lines)
+    for i in range(at + 1, min(at + 3, len(lines))):
+        prompt = re.match(r'\tbool "([^"]*\))[^")]*"', lines[i])
+        if prompt:
+            lines[i] = f'\tbool "{prompt[1]}: {costs["ARM"][0]:.1f} KiB"'
+            break
+
+
+def write_reference(symbol, costs):
+    """The same line in the section of a sensor."""
+    source = pathlib.Path("src/beacon/sensors") / (symbol.removeprefix("SENSOR_").lower() + ".c")
+    name = re.search(r'struct sensor_class \w+ = \{[^{}]*\.name = "(\w+)"', source.read_text()) if source.exists() else None
+    if not name:
+        return
+    reference = pathlib.Path("docs/sensors.md")
+    reference.write_text(re.sub(rf"(^### `beacons\.{name[1]}(?:\[\])?`\n(?:(?!^#).*\n)*?)Cost: .*$",
+                                lambda found: found[1] + "Cost: " + text_of(costs)[7:], reference.read_text(), flags=re.M))
+
+
+def alone(names, some):
+    """Beacons with no sensor, and with each alone. Return: how many of them are not as they should be."""
+    sensors = [symbol for symbol in features() if re.fullmatch(r"SENSOR_\w+", symbol)]
+    facts = budget.Facts(pathlib.Path("toolchain/stack.txt"))
+    passed = failed = 0
+    for name in names:
+        board = Board(name, facts)
+        for only in ["", *some_of(sensors, some)]:
+            board.configure("".join(f"# CONFIG_{s} is not set\n" if s != only else f"CONFIG_{s}=y\n" for s in sensors))
+            found = [s for s in sensors if f"CONFIG_{s}" in macros(board.dir / "gen/autoconf.h")]
+            fine = found == ([only] if only else [])
+            if fine:
+                board.build(["nefia-beacon"])
+            else:
+                print(f"costs: {name}, {only or 'no sensor'}: the configuration has {found}", file=sys.stderr)
+            say(f"{'ok' if fine else 'FAIL'} {name}: a beacon with {only + ' alone' if only else 'no sensor'}")
+            passed, failed = passed + fine, failed + (not fine)
+    say(f"{passed} passed, {failed} failed")
+    return failed
+
+
+def some_of(chosen, some):
+    if not some:
+        return chosen
+    commits = int(subprocess.run(["git", "rev-list", "--count", "HEAD"], capture_output=True, text=True).stdout or 0)
+    return [chosen[(commits * some + i) % len(chosen)] for i in range(min(some, len(chosen)))]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--some", type=int)
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("symbols", nargs="*")
     args = parser.parse_args()
     known = features()
     chosen = args.symbols or list(known)
-    if args.some:
-        commits = int(subprocess.run(["git", "rev-list", "--count", "HEAD"], capture_output=True, text=True).stdout or 0)
-        chosen = [chosen[(commits * args.some + i) % len(chosen)] for i in range(min(args.some, len(chosen)))]
+    if args.alone:
+        return 1 if alone(args.symbols, args.some) else 0
+    chosen = some_of(chosen, args.some)
     facts = budget.Facts(pathlib.Path("toolchain/stack.txt"))
-    boards = {cpu: Board(name, facts) for cpu, name in BOARDS.items()}
+    boards = {cpu: Board(name, facts).measure_base() for cpu, name in BOARDS.items()}
     passed = failed = 0
     for symbol in chosen:
         costs = {cpu: board.cost(symbol) for cpu, board in boards.items()}
@@ -198,7 +258,9 @@ def main():
         place = costs_line(path.read_text(), symbol)
         if args.write and place:
             lines[place[0]:place[1]] = ["\t  " + text_of(costs)]
+            with_cost_in_prompt(lines, symbol, costs)
             path.write_text("\n".join(lines) + "\n")
+            write_reference(symbol, costs)
         elif args.check:
             stated = " ".join(line.strip() for line in lines[place[0]:place[1]]) if place else ""
             complaint = wrong(stated, costs)

@@ -149,7 +149,7 @@ bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, idle load, star
 # ---- what the linked programs must hold ---------------------------------------------------------------
 PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
 
-.PHONY: check-linked budget costs
+.PHONY: check-linked budget costs sensors
 check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and floating point
 	$(Q)toolchain/sum.sh 'toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)' \
 	    $(if $(filter mips%,$(ARCH)),'toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS)')
@@ -161,10 +161,14 @@ budget: ## Compare flash, RAM and worst-case stack with the promises; pools of B
 	        if [ -z "$$program" ]; then program=$$profile; profile=; fi; \
 	        $(SUBMAKE) $(JOBS) BOARD=$$board CONFIG=$$profile "out/$$board$${profile:+-$$profile}/$$program" || exit 1; \
 	    done
-	$(Q)toolchain/sum.sh 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' 'python3 toolchain/costs.py --check --some 2'
+	$(Q)toolchain/sum.sh 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' 'python3 toolchain/costs.py --check --some 3' \
+	    'python3 toolchain/costs.py --alone --some 2 $(BOARDS)'
 
 costs: $(OUT)/.deps/build ## Measure what each feature costs and write it into its help
 	$(Q)python3 toolchain/costs.py --write
+
+sensors: $(OUT)/.deps/build ## Build a beacon with no sensor and with each sensor alone, for every board
+	$(Q)python3 toolchain/costs.py --alone $(BOARDS)
 
 # ---- everything ----------------------------------------------------------------------------------------
 .PHONY: check

@@ -39,10 +39,11 @@ struct json_writer *emit_level(struct emitter *e, const char *type, const char *
                                int64_t value, const struct thresholds *t, enum direction bad)
 {
     const struct condition *c = emitter_condition(e, type, subject);
-    enum level level = (bad == ABOVE ? condition_level : condition_level_below)(
-        c, value, t->warning, t->critical, t->hysteresis);
+    const int64_t w = t->warning, k = t->critical, h = t->hysteresis;
 
-    return emit_condition(e, type, subject, level);
+    return emit_condition(e, type, subject,
+                          bad == ABOVE ? condition_level(c, value, w, k, h)
+                                       : condition_level_below(c, value, w, k, h));
 }
 
 void put_tenths(struct json_writer *w, const char *key, int64_t tenths)
