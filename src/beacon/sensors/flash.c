@@ -73,12 +73,13 @@ static bool look_ubi(const struct flash *f, struct emitter *out, const char *dir
     return true;
 }
 
-/** A byte of the card's, "0x0a". Return: 0 (which it says of what it does not know) to 255, or negative. */
-static int byte_at(const char *text, size_t len, size_t at)
+/** One byte of what a card says, "0x0a 0x02". Return: 0 (it does not know) to 255, or less. */
+static int card_byte(struct emitter *out, const char *dir, const char *device, const char *leaf, size_t at)
 {
-    if (len < at + 4)
-        return -1;
-    return hex_digit(text[at + 2]) * 16 + hex_digit(text[at + 3]);
+    size_t len = 0;
+    const char *text = emitter_file_in(out, dir, device, leaf, &len);
+
+    return text && len >= at + 4 ? hex_digit(text[at + 2]) * 16 + hex_digit(text[at + 3]) : -1;
 }
 
 /** Two kinds of memory, "0x02 0x01": 1 is up to 10 % used, 10 up to 100, 11 more. What counts is what is used up
@@ -87,20 +88,15 @@ static bool look_emmc(const struct flash *f, struct emitter *out, const char *di
                       const char *device)
 {
     static const uint8_t spare_used[] = {0, 0, 80, 90}; /* unknown, normal, warning, urgent */
-    size_t len = 0;
-    const char *text = emitter_file_in(out, dir, device, "life_time", &len);
+    const int a = card_byte(out, dir, device, "life_time", 0), b = card_byte(out, dir, device, "life_time", 5);
+    const int life = a > b ? a : b, end = card_byte(out, dir, device, "pre_eol_info", 0);
+    const bool lives = life >= 1 && life <= 11, ends = end >= 1 && end <= 3;
 
-    if (!text)
-        return false;
-    const int a = byte_at(text, len, 0), b = byte_at(text, len, 5), life = a > b ? a : b;
-    if (life < 1 || life > 11)
-        return false;
-    judge(f, out, wear, device, life - 1, 10, NULL);
-    text = emitter_file_in(out, dir, device, "pre_eol_info", &len);
-    const int end = text ? byte_at(text, len, 0) : 0;
-    if (end > 0 && end < 4)
+    if (lives)
+        judge(f, out, wear, device, life - 1, 10, NULL);
+    if (ends)
         judge(f, out, spare, device, spare_used[end], 100, NULL);
-    return true;
+    return lives || ends;
 }
 
 /** Return: how many were measured. */

@@ -127,7 +127,7 @@ static void count_descriptors(struct emitter *out, const char *id, struct sum *s
     text_str(&t, id);
     text_str(&t, "/fd");
     if (dir_open(&d, path) < 0) {
-        if (errno != EACCES)
+        if (errno == ENOENT)
             return; /* it is gone */
         emitter_not_measured(out, path, ERRNO(errno));
         sum->descriptors = INT64_MIN;
