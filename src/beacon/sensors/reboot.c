@@ -107,7 +107,8 @@ static void look_watchdog(struct signs *s, const char *dir, const char *name)
 {
     int64_t status;
 
-    if (emitter_number_in(s->out, dir, name, "bootstatus", &status) == 0)
+    if (emitter_number_in(s->out, dir, name, "bootstatus", &status) == 0 && status >= 0 &&
+        status <= UINT16_MAX) /* WDIOF_UNKNOWN is -1 */
         s->status |= (unsigned)status & (2 * WDIOF_POWEROVER - 1);
 }
 
