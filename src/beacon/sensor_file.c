@@ -63,12 +63,41 @@ const char *emitter_file(struct emitter *e, const char *path, size_t *len)
     return give(e, n, len);
 }
 
+static int number(const char *text, size_t len, int64_t *value)
+{
+    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
+}
+
 int emitter_number_if(struct emitter *e, const char *path, int64_t *value)
 {
-    size_t len;
+    size_t len = 0;
     const char *text = emitter_file_if(e, path, &len);
 
-    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
+    return number(text, len, value);
+}
+
+const char *emitter_file_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                            size_t *len)
+{
+    char path[FILE_PATH_MAX];
+    struct text t;
+
+    text_init(&t, path, sizeof path);
+    text_str(&t, dir);
+    text_char(&t, '/');
+    text_str(&t, name);
+    text_char(&t, '/');
+    text_str(&t, leaf);
+    return t.truncated ? NULL : emitter_file_if(e, path, len);
+}
+
+int emitter_number_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                      int64_t *value)
+{
+    size_t len = 0;
+    const char *text = emitter_file_in(e, dir, name, leaf, &len);
+
+    return number(text, len, value);
 }
 
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
@@ -198,5 +227,5 @@ int emitter_state_store(struct emitter *e, const char *name, uint64_t v)
     char buf[33];
     int err = state_name(e, name, buf, sizeof buf);
 
-    return err < 0 ? err : state_store_u64(e->owner->state_dir, buf, v);
+    return err < 0 || e->owner->once ? err : state_store_u64(e->owner->state_dir, buf, v);
 }
