@@ -167,9 +167,6 @@ char *emitter_buffer(struct emitter *e, size_t *cap);
 /** The beacon's clocks (nefia/sys/clock.h): the time in `ready`, and the wall clock. */
 struct clock;
 const struct clock *emitter_clock(const struct emitter *e);
-/** Does `nefia-beacon once` run it? Then there is only this look, and nothing is called later but what is
- * waited for: commands. */
-bool emitter_once(const struct emitter *e);
 
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
  * the sensor's. Each store is written to flash: seldom; in `once`, never. Return: 0; NEFIA_ENOTSUP there is
