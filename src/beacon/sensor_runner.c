@@ -330,6 +330,17 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
+void emitter_soon(struct emitter *e, uint64_t delay_ms)
+{
+    if (!timer_active(&e->timer) || e->timer.at_ms > clock_ms(e->owner->pipeline->loop->clock) + delay_ms)
+        start_timer(e, delay_ms);
+}
+
+bool emitter_once(const struct emitter *e)
+{
+    return e->owner->once;
+}
+
 /** Nothing of theirs is called any more; what they have opened stays open, and what they follow runs. */
 static void halt(struct sensor_runner *in)
 {
@@ -449,6 +460,11 @@ void sensor_runner_run(struct emitter *e)
 }
 
 /* ---- Interface for sensors ---- */
+
+const struct clock *emitter_clock(const struct emitter *e)
+{
+    return e->owner->pipeline->loop->clock;
+}
 
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)

@@ -51,10 +51,33 @@ int access(const char *path, int mode)
     return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
 }
 
+ssize_t readlink(const char *restrict path, char *restrict target, size_t cap)
+{
+    return syscall(SYS_readlinkat, AT_FDCWD, fake_root_of(path), target, cap);
+}
+
 static inline void fake_root_begin(void)
 {
     strcpy(fake_root_dir, "/tmp/nefia-root-XXXXXX");
     REQUIRE(mkdtemp(fake_root_dir) != NULL);
+}
+
+static inline void fake_root_make(char real[1024], const char *path)
+{
+    snprintf(real, 1024, "%s%s", fake_root_dir, path);
+    for (char *at = real + strlen(fake_root_dir) + 1; (at = strchr(at, '/')); *at++ = '/') {
+        *at = '\0';
+        mkdir(real, 0700);
+    }
+}
+
+/** A symbolic link, relative as those of sysfs are; its directories are made. */
+static inline void fake_root_link(const char *path, const char *target)
+{
+    char real[1024];
+
+    fake_root_make(real, path);
+    CHECK(symlink(target, real) == 0);
 }
 
 /** The file /proc/…, /sys/… with these bytes; its directories are made. */
@@ -62,11 +85,7 @@ static inline void fake_root_put_bytes(const char *path, const void *content, si
 {
     char real[1024];
 
-    snprintf(real, sizeof real, "%s%s", fake_root_dir, path);
-    for (char *at = real + strlen(fake_root_dir) + 1; (at = strchr(at, '/')); *at++ = '/') {
-        *at = '\0';
-        mkdir(real, 0700);
-    }
+    fake_root_make(real, path);
     int fd = open(real, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0);
     CHECK(write(fd, content, len) == (ssize_t)len && close(fd) == 0);
