@@ -151,19 +151,27 @@ static bool exists(const char *path, const char *name, const char *word)
     return access(path_of(buf, path, name, word), F_OK) == 0;
 }
 
-/** A file that need not be there. Return: its text, or null with *state: UNKNOWN it is not there, UNSEEN it
- * cannot be read, which is "not measured". */
-static const char *read_if(struct emitter *e, const char *path, size_t *len, enum state *state)
+/** A file that need not be there. Return: ACTIVE, with its text; UNKNOWN: it is not there; UNSEEN: it cannot
+ * be read, which is "not measured". */
+static enum state read_if(struct emitter *e, const char *path, const char *name, const char **text,
+                          size_t *len)
 {
-    errno = EINVAL;
-    const char *text = emitter_file_if(e, path, len);
+    char buf[PATH_BYTES];
 
-    *state = UNKNOWN;
-    if (!text && errno != ENOENT && errno != ENOTDIR) {
-        *state = UNSEEN;
-        emitter_not_measured(e, path, ERRNO(errno));
-    }
-    return text;
+    errno = EINVAL;
+    *text = emitter_file_if(e, path_of(buf, path, name, NULL), len);
+    if (*text)
+        return ACTIVE;
+    if (errno == ENOENT || errno == ENOTDIR)
+        return UNKNOWN;
+    emitter_not_measured(e, buf, ERRNO(errno));
+    return UNSEEN;
+}
+
+static enum state odd_content(struct emitter *e, const char *name)
+{
+    emitter_not_measured(e, name, "its file has unexpected content");
+    return UNSEEN;
 }
 
 /** Also of another user, and where /proc does not show those. */
@@ -174,19 +182,18 @@ static bool runs(uint64_t pid)
 
 /** Of the process whose id is in a file: ACTIVE, FAILED (it has ended without removing the file), or as
  * read_if. */
-static enum state pid_file(struct emitter *e, const char *path)
+static enum state pid_file(struct emitter *e, const char *path, const char *name)
 {
-    enum state state;
+    const char *text;
     uint64_t pid;
-    const char *text = read_if(e, path, NULL, &state);
+    const enum state state = read_if(e, path, name, &text, NULL);
 
-    if (!text)
+    if (state != ACTIVE)
         return state;
     text += strspn(text, " \t");
-    if (parse_u64(text, strspn(text, "0123456789"), &pid) == 0)
-        return runs(pid) ? ACTIVE : FAILED;
-    emitter_not_measured(e, path, "no process id");
-    return UNSEEN;
+    if (parse_u64(text, strspn(text, "0123456789"), &pid) < 0)
+        return odd_content(e, name);
+    return runs(pid) ? ACTIVE : FAILED;
 }
 
 /** It does not run: INACTIVE if it has an init script, also one that is numbered ("S50dropbear"). */
@@ -210,10 +217,9 @@ static enum state look_sysv(struct emitter *e, const char *name)
 {
     static const char files[] = "/run/%.pid\0/run/%/%.pid\0/var/run/%.pid\0/var/run/%/%.pid\0";
     enum state found = UNKNOWN;
-    char path[PATH_BYTES];
 
     for (unsigned i = 0; i < 4 && found != ACTIVE; i++) {
-        enum state state = pid_file(e, path_of(path, word_at(files, i), name, NULL));
+        const enum state state = pid_file(e, word_at(files, i), name);
         if (state != UNKNOWN)
             found = state;
     }
@@ -224,19 +230,19 @@ static enum state look_sysv(struct emitter *e, const char *name)
  * daemons/NAME/001: "exec=…\nargv_0=…\n…pidfile=…\n". */
 static enum state openrc_daemon(struct emitter *e, const char *name)
 {
-    static const char key[] = "\npidfile=";
+    static const char key[] = "\npidfile=/";
     char path[PATH_BYTES];
-    enum state state;
-    const char *text = read_if(e, path_of(path, "/run/openrc/daemons/%/001", name, NULL), NULL, &state);
-
-    text = text ? strstr(text, key) : NULL;
-    if (state == UNSEEN || !text || text[sizeof key - 1] != '/')
-        return state == UNSEEN ? UNSEEN : ACTIVE;
+    const char *text;
     struct text t;
+    enum state state = read_if(e, "/run/openrc/daemons/%/001", name, &text, NULL);
+
+    text = state == ACTIVE ? strstr(text, key) : NULL;
+    if (!text)
+        return state == UNSEEN ? UNSEEN : ACTIVE;
+    text += sizeof key - 2;
     text_init(&t, path, sizeof path);
-    text += sizeof key - 1;
     text_bytes(&t, text, strcspn(text, "\n"));
-    state = pid_file(e, path);
+    state = pid_file(e, "%", path);
     return state == UNKNOWN ? FAILED : state;
 }
 
@@ -267,31 +273,26 @@ static enum state runit_status(const uint8_t *s)
 
 static enum state look_runit(struct emitter *e, const char *name)
 {
-    static const char dirs[] = "/var/service\0/etc/service\0";
+    static const char files[] = "/var/service/%/supervise/status\0/etc/service/%/supervise/status\0";
     enum { STATUS_BYTES = 20 };
+    enum state state = UNKNOWN;
+    const char *status;
+    size_t len = 0;
 
-    for (unsigned i = 0; i < 2; i++) {
-        char path[PATH_BYTES];
-        enum state state;
-        size_t len;
-        path_of(path, "$/%/supervise/status", name, word_at(dirs, i));
-        const char *status = read_if(e, path, &len, &state);
-        if (status && len >= STATUS_BYTES)
-            return runit_status((const uint8_t *)status);
-        if (status)
-            emitter_not_measured(e, path, "too short");
-        if (status || state == UNSEEN)
-            return UNSEEN;
-        if (exists("$/%", name, word_at(dirs, i)))
-            return INACTIVE;
-    }
-    return UNKNOWN;
+    for (unsigned i = 0; i < 2 && state == UNKNOWN; i++)
+        state = read_if(e, word_at(files, i), name, &status, &len);
+    if (state != ACTIVE)
+        return state;
+    return len < STATUS_BYTES ? odd_content(e, name) : runit_status((const uint8_t *)status);
 }
 
-static int look(struct service *s, struct emitter *out, enum state (*one)(struct emitter *, const char *))
+static int look(struct service *s, struct emitter *out, enum backend b)
 {
     for (unsigned i = 0; i < s->count; i++) {
-        enum state state = one(out, s->names[i]);
+        const char *name = s->names[i];
+        const enum state state = b == OPENRC  ? look_openrc(out, name)
+                                 : b == RUNIT ? look_runit(out, name)
+                                              : look_sysv(out, name);
         if (state != UNSEEN)
             observe(s, out, i, state);
     }
@@ -322,36 +323,32 @@ static size_t line_length(const char *text, size_t len)
 /** To systemctl a unit that does not exist is inactive. */
 static bool has_unit(const char *name)
 {
-    static const char dirs[] = "/etc/systemd/system\0/run/systemd/system\0/usr/lib/systemd/system\0"
-                               "/lib/systemd/system\0/usr/local/lib/systemd/system\0"
-                               "/run/systemd/generator\0/run/systemd/generator.late\0";
+    static const char dirs[] = "/etc\0/run\0/lib\0/usr/lib\0";
 
-    for (unsigned i = 0; i < 7; i++)
-        if (exists("$/%.service", name, word_at(dirs, i)) || exists("$/%", name, word_at(dirs, i)))
+    for (unsigned i = 0; i < 4; i++)
+        if (exists("$/systemd/system/%.service", name, word_at(dirs, i)) ||
+            exists("$/systemd/system/%", name, word_at(dirs, i)))
             return true;
     return strchr(name, '@'); /* of a template */
 }
 
-/** A line for each service. */
+/** A line for each service, as far as they are what they should be. */
 static void systemd_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
 {
     struct service *s = state;
-    uint8_t found[CONFIG_SERVICES];
-    size_t len = 0;
-    unsigned n = 0;
+    const char *line = output, *end = output + r->output_len;
 
-    for (size_t at = 0; at < r->output_len || n < s->count; at += len + 1, n++) {
-        const size_t left = at < r->output_len ? r->output_len - at : 0;
-        len = line_length(output + at, left);
-        const int word = n < s->count ? word_index(state_words, (struct slice){output + at, len}) : -1;
+    for (unsigned i = 0; i < s->count; i++) {
+        const size_t len = line_length(line, (size_t)(end - line));
+        const int word = word_index(state_words, (struct slice){line, len});
         if (word < 0) {
-            refuse(e, "systemctl", r, output + at, len);
+            refuse(e, "systemctl", r, line, len);
             return;
         }
-        found[n] = (uint8_t)(ACTIVE + word);
+        const enum state now = (enum state)(ACTIVE + word);
+        observe(s, e, i, now == INACTIVE && !has_unit(s->names[i]) ? UNKNOWN : now);
+        line += len < (size_t)(end - line) ? len + 1 : len;
     }
-    for (unsigned i = 0; i < n; i++)
-        observe(s, e, i, found[i] == INACTIVE && !has_unit(s->names[i]) ? UNKNOWN : (enum state)found[i]);
 }
 
 static int ask_systemd(struct service *s, struct emitter *out)
@@ -433,23 +430,17 @@ static enum backend detect(void)
 static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct service *s = state;
+    const enum backend b = s->backend ? (enum backend)s->backend : detect();
     static const char openrc[] = "/run/openrc";
 
     (void)now_ms;
-    switch (s->backend ? (enum backend)s->backend : detect()) {
-    case SYSTEMD:
+    if (b == SYSTEMD)
         return ask_systemd(s, out);
-    case PROCD:
+    if (b == PROCD)
         return ask_procd(s, out, 0);
-    case OPENRC:
-        if (access(openrc, F_OK) < 0)
-            return emitter_not_measured(out, openrc, ERRNO(errno));
-        return look(s, out, look_openrc);
-    case RUNIT:
-        return look(s, out, look_runit);
-    default:
-        return look(s, out, look_sysv);
-    }
+    if (b == OPENRC && access(openrc, F_OK) < 0)
+        return emitter_not_measured(out, openrc, ERRNO(errno));
+    return look(s, out, b);
 }
 
 const struct sensor_class sensor_service = {
