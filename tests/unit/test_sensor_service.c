@@ -500,7 +500,7 @@ TEST(procd_answers_nonsense)
         fake_root_put("/run/bin/a", nonsense[i]);
         CHECK_INT(look(), 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-        CHECK_STR(sensor()->why, "a: no JSON");
+        CHECK_STR(sensor()->why, "a: unexpected answer, or too long (CONFIG_SCRIPT_OUTPUT_BYTES)");
     }
     static const char *const odd[] = {
         "{\"a\":null}", "{\"a\":{\"instances\":[{\"running\":false,\"exit_code\":1}]}}",
@@ -515,7 +515,7 @@ TEST(procd_answers_nonsense)
     fake_root_put("/run/bin/a", long_one);
     fake_root_put("/run/bin/b", PROCD("b", INSTANCES(ENDED("i", "1"))));
     CHANGES("critical", DATA("b", "failed", "active")); /* the next one is asked nevertheless */
-    CHECK(strstr(sensor()->why, "a: answer too long") == sensor()->why);
+    CHECK(strstr(sensor()->why, "a: unexpected answer") == sensor()->why);
     fake_root_end();
 }
 
@@ -553,10 +553,10 @@ TEST(mistakes_are_named)
 {
     fix_refused("{\"service_check\": {}}", "beacons.service_check.services: ");
     fix_refused("{\"service_check\": {\"services\": []}}", "beacons.service_check.services");
-    fix_refused(CONFIG("\"-q\"", "auto"), "\"-q\" is not the name of a service");
-    fix_refused(CONFIG("\"..\"", "auto"), "\"..\" is not the name of a service");
-    fix_refused(CONFIG("\"a/b\"", "auto"), "\"a/b\" is not the name of a service");
-    fix_refused(CONFIG("\"a b\"", "auto"), "\"a b\" is not the name of a service");
+    fix_refused(CONFIG("\"-q\"", "auto"), "-q is not the name of a service");
+    fix_refused(CONFIG("\"..\"", "auto"), ".. is not the name of a service");
+    fix_refused(CONFIG("\"a/b\"", "auto"), "a/b is not the name of a service");
+    fix_refused(CONFIG("\"a b\"", "auto"), "a b is not the name of a service");
     fix_refused(CONFIG("\"a'$(x)\"", "auto"), "is not the name of a service");
     fix_refused(CONFIG("\"12345678901234567890123456789012345678901234567890123456789012345\"", "auto"),
                 "is not the name of a service");

@@ -47,9 +47,8 @@ static int set_name(void *item, const char *value, struct text *why)
         memcpy(item, &value, sizeof value);
         return 0;
     }
-    text_str(why, "\"");
     text_str(why, value);
-    text_str(why, "\" is not the name of a service");
+    text_str(why, " is not the name of a service");
     return NEFIA_EINVAL;
 }
 
@@ -301,23 +300,23 @@ static int look(struct service *s, struct emitter *out, enum backend b)
 
 /* ---- What commands say ---- */
 
-/** It said something else. */
+static size_t line_length(const char *line, const char *end)
+{
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+
+    return (size_t)((newline ? newline : end) - line);
+}
+
+/** It said something else, in this line of its output. */
 static void refuse(struct emitter *e, const char *who, const struct child_result *r, const char *line,
-                   size_t len)
+                   const char *end)
 {
     char buf[64];
     struct text t;
 
     text_init(&t, buf, sizeof buf);
-    text_printable(&t, line, len);
-    emitter_not_measured(e, who, r->timed_out ? "timed out" : len ? buf : "no answer");
-}
-
-static size_t line_length(const char *text, size_t len)
-{
-    const char *newline = memchr(text, '\n', len);
-
-    return newline ? (size_t)(newline - text) : len;
+    text_printable(&t, line, line_length(line, end));
+    emitter_not_measured(e, who, r->timed_out ? "timed out" : t.len ? buf : "no answer");
 }
 
 /** To systemctl a unit that does not exist is inactive. */
@@ -339,15 +338,15 @@ static void systemd_done(void *state, struct emitter *e, const struct child_resu
     const char *line = output, *end = output + r->output_len;
 
     for (unsigned i = 0; i < s->count; i++) {
-        const size_t len = line_length(line, (size_t)(end - line));
+        const size_t len = line_length(line, end);
         const int word = word_index(state_words, (struct slice){line, len});
         if (word < 0) {
-            refuse(e, "systemctl", r, line, len);
+            refuse(e, "systemctl", r, line, end);
             return;
         }
         const enum state now = (enum state)(ACTIVE + word);
         observe(s, e, i, now == INACTIVE && !has_unit(s->names[i]) ? UNKNOWN : now);
-        line += len < (size_t)(end - line) ? len + 1 : len;
+        line += len + (line + len < end);
     }
 }
 
@@ -359,25 +358,31 @@ static int ask_systemd(struct service *s, struct emitter *out)
     return emitter_child_argv(out, argv, DEADLINE_MS, systemd_done);
 }
 
+/** The first character of a member's value; 0: there is none. */
+static char member(const struct json_doc *d, unsigned object, const char *name)
+{
+    const int value = json_member(d, object, name);
+
+    return value < 0 ? '\0' : d->text[json_at(d, (unsigned)value)->start];
+}
+
 /** {"NAME":{"instances":{"instance1":{"running":true,"pid":…}, "instance2":{"running":false,"exit_code":1}}}};
  * {}: procd does not have it. (procd, service/service.c and service/instance.c) */
 static enum state procd_state(const struct json_doc *d, const char *name)
 {
     const int service = json_member(d, 0, name);
-    const int all = service < 0 ? service : json_member(d, (unsigned)service, "instances");
     enum state state = INACTIVE;
-    int64_t code;
 
     if (service < 0)
         return by_script(name);
+    const int all = json_member(d, (unsigned)service, "instances");
     if (all < 0 || json_at(d, (unsigned)all)->type != JSON_OBJECT)
         return ACTIVE; /* it has none: a firewall */
     for (unsigned i = (unsigned)all + 1; i < json_at(d, (unsigned)all)->next; i = json_at(d, i)->next) {
-        const int running = json_member(d, i + 1, "running");
-        const int exited = json_member(d, i + 1, "exit_code");
-        if (running >= 0 && json_at(d, (unsigned)running)->type == JSON_TRUE)
+        const char code = member(d, i + 1, "exit_code");
+        if (member(d, i + 1, "running") == 't')
             state = ACTIVE;
-        else if (exited >= 0 && json_i64(d, (unsigned)exited, &code) == 0 && code != 0)
+        else if (code && code != '0')
             return FAILED;
     }
     return state;
@@ -392,13 +397,11 @@ static void procd_done(void *state, struct emitter *e, const struct child_result
     struct json_doc d;
 
     if (r->exit_code != 0 || r->timed_out) {
-        refuse(e, "ubus", r, output, line_length(output, r->output_len));
+        refuse(e, "ubus", r, output, output + r->output_len);
         return; /* the others would not be answered either */
     }
-    if (r->output_total > r->output_len)
-        emitter_not_measured(e, name, HINTED("answer too long", " (CONFIG_SCRIPT_OUTPUT_BYTES)"));
-    else if (emitter_json(e, output, r->output_len, &d) < 0)
-        emitter_not_measured(e, name, "no JSON");
+    if (emitter_json(e, output, r->output_len, &d) < 0)
+        emitter_not_measured(e, name, HINTED("unexpected answer", ", or too long (CONFIG_SCRIPT_OUTPUT_BYTES)"));
     else
         observe(s, e, s->at, procd_state(&d, name));
     int err = s->at + 1 < s->count ? ask_procd(s, e, s->at + 1) : 0;
