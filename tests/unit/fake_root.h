@@ -42,6 +42,11 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
 }
 
+int access(const char *path, int mode)
+{
+    return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
+}
+
 ssize_t readlink(const char *restrict path, char *restrict target, size_t cap)
 {
     return syscall(SYS_readlinkat, AT_FDCWD, fake_root_of(path), target, cap);

@@ -151,6 +151,13 @@ int emitter_number_if(struct emitter *e, const char *path, int64_t *value);
 int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg);
 
+/** How much memory there is, and how much of it is available without swapping, as the kernel estimates it (MemAvailable of
+ * /proc/meminfo, Linux 3.14), in KiB. Return: 0; or negative: not measured. */
+struct memory_kib {
+    uint64_t total, available; /* available <= total */
+};
+int emitter_memory(struct emitter *e, struct memory_kib *m);
+
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
  * the sensor's. Each store is written to flash: seldom. Return: 0; NEFIA_ENOTSUP there is no state_dir;
  * NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
