@@ -393,7 +393,7 @@ def events():
 def sensors():
     """Each sensor has its section: keys, events, cost and an example with a rule that its events match."""
     text = SENSORS.read_text()
-    parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^##|\Z)", text, re.M | re.S))
+    parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^#{2,3} |\Z)", text, re.M | re.S))
     kconfig = pathlib.Path("src/beacon/sensors/Kconfig").read_text()
     for path in sorted(pathlib.Path("src/beacon/sensors").glob("*.c")):
         source = path.read_text()
