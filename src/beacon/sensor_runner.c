@@ -466,11 +466,6 @@ const struct clock *emitter_clock(const struct emitter *e)
     return e->owner->pipeline->loop->clock;
 }
 
-bool emitter_once(const struct emitter *e)
-{
-    return e->owner->once;
-}
-
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)
 {
