@@ -13,7 +13,7 @@
 
 /* interface: what the kernel reports of links and routes (rtnetlink(7)), and at each interval what it knows of them:
  * their errors, and what was not reported. */
-enum link_state { ABSENT, DOWN, NO_CARRIER, UP };
+enum nic_state { ABSENT, DOWN, NO_CARRIER, UP };
 #define STATES "absent\0down\0no carrier\0up\0"
 
 enum {
@@ -24,18 +24,18 @@ enum {
 };
 
 /** Errors and drops in both directions; what matters is how much more there are. */
-struct link_counts {
+struct nic_counts {
     uint32_t errors, drops;
 };
 
-struct link {
+struct nic {
     char name[IFNAMSIZ];
     uint32_t index;              /* 0: not there; with an empty name: a free place */
-    uint8_t state, told;         /* enum link_state: now, and as the last event said */
+    uint8_t state, told;         /* enum nic_state: now, and as the last event said */
     uint8_t changes;             /* how often it has changed, modulo 256 */
     bool seen, counted, flapped; /* in this dump; `before` is set; as the last look found */
     uint32_t at[MOST_CHANGES];   /* seconds, from 1, of its last changes */
-    struct link_counts now, before;
+    struct nic_counts now, before;
 };
 
 struct interface {
@@ -50,7 +50,7 @@ struct interface {
     bool again, routes; /* to do: dump links again; look for default routes */
     int fd;             /* 0: not open */
     uint64_t looked_ms; /* when `before` was set */
-    struct link links[CONFIG_INTERFACES];
+    struct nic nics[CONFIG_INTERFACES];
 };
 
 static const struct field_list glob_list = {
@@ -117,7 +117,7 @@ static bool is_wanted(const struct interface *s, const char *name)
     return s->glob_count == 0;
 }
 
-static void change(struct link *l, enum link_state state, const struct emitter *e)
+static void change(struct nic *l, enum nic_state state, const struct emitter *e)
 {
     if (l->state == state)
         return;
@@ -125,7 +125,7 @@ static void change(struct link *l, enum link_state state, const struct emitter *
     l->at[l->changes++ % MOST_CHANGES] = (uint32_t)(emitter_now(e) / 1000) + 1;
 }
 
-static void lose(struct link *l, const struct emitter *e)
+static void lose(struct nic *l, const struct emitter *e)
 {
     l->index = 0;
     l->counted = false;
@@ -134,12 +134,12 @@ static void lose(struct link *l, const struct emitter *e)
 
 /** The place of the interface of this name, which may be new (its told is ABSENT, as state is). One that had its
  * index had another name. Null: there is none left. */
-static struct link *find(const struct look *look, uint32_t index, const char *name)
+static struct nic *find(const struct look *look, uint32_t index, const char *name)
 {
-    struct link *place = NULL;
+    struct nic *place = NULL;
 
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
-        struct link *l = &look->s->links[i];
+        struct nic *l = &look->s->nics[i];
         if (str_eq(l->name, name)) {
             place = l;
             continue;
@@ -161,7 +161,7 @@ static uint32_t count_of(const uint8_t *stats, size_t at)
 }
 #define STAT(value, member) count_of((value).ptr, offsetof(struct rtnl_link_stats64, member))
 
-static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ], struct link_counts *counts)
+static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ], struct nic_counts *counts)
 {
     struct netlink_attribute a;
 
@@ -169,7 +169,7 @@ static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ], struc
         if (a.type == IFLA_IFNAME && a.value.len > 1 && a.value.len <= IFNAMSIZ)
             memcpy(name, a.value.ptr, a.value.len - 1);
         else if (a.type == IFLA_STATS64 && a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
-            *counts = (struct link_counts){
+            *counts = (struct nic_counts){
                 STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
                 STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
     }
@@ -179,12 +179,12 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
                       struct netlink_part rest)
 {
     char name[IFNAMSIZ] = "";
-    struct link_counts counts = {0};
+    struct nic_counts counts = {0};
 
     take_attributes(rest, name, &counts);
     if (!(link->ifi_flags & IFF_UP))
         look->s->routes = true; /* those over it go without a word */
-    struct link *l = name[0] ? find(look, (uint32_t)link->ifi_index, name) : NULL;
+    struct nic *l = name[0] ? find(look, (uint32_t)link->ifi_index, name) : NULL;
     if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
         return;
     if (!l) {
@@ -195,11 +195,11 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
         lose(l, look->out);
         return;
     }
-    const enum link_state state = !(link->ifi_flags & IFF_UP)        ? DOWN
+    const enum nic_state state = !(link->ifi_flags & IFF_UP)        ? DOWN
                                   : !(link->ifi_flags & IFF_RUNNING) ? NO_CARRIER
                                                                      : UP;
     if (!str_eq(l->name, name)) {
-        *l = (struct link){.state = (uint8_t)state,
+        *l = (struct nic){.state = (uint8_t)state,
                            .told = (uint8_t)(emitter_once(look->out) ? ABSENT : state)};
         memcpy(l->name, name, sizeof name);
     }
@@ -254,12 +254,12 @@ static int look_at_links(struct interface *s, struct emitter *out)
     bool interrupted;
 
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
-        s->links[i].seen = false;
+        s->nics[i].seen = false;
     int err = ask(out, RTM_GETLINK, AF_UNSPEC, take, &look, &interrupted);
     s->again = err < 0 || interrupted;
     for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
-        if (s->links[i].index && !s->links[i].seen)
-            lose(&s->links[i], out);
+        if (s->nics[i].index && !s->nics[i].seen)
+            lose(&s->nics[i], out);
     return err;
 }
 
@@ -300,7 +300,7 @@ static void look_at_routes(struct interface *s, struct emitter *out)
 
 /* ---- What is reported ---- */
 
-static void tell_flapping(const struct interface *s, struct emitter *out, struct link *l)
+static void tell_flapping(const struct interface *s, struct emitter *out, struct nic *l)
 {
     const uint32_t now = (uint32_t)(emitter_now(out) / 1000) + 1;
     int64_t changes = 0;
@@ -324,7 +324,7 @@ static void tell_flapping(const struct interface *s, struct emitter *out, struct
 static void tell(struct interface *s, struct emitter *out)
 {
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
-        struct link *l = &s->links[i];
+        struct nic *l = &s->nics[i];
         tell_flapping(s, out, l);
         if (l->state == l->told || l->flapped)
             continue;
@@ -347,8 +347,8 @@ static int64_t per_minute(uint32_t before, uint32_t now, uint64_t ms)
 static void tell_errors(struct interface *s, struct emitter *out, uint64_t ms)
 {
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
-        struct link *l = &s->links[i];
-        const struct link_counts before = l->before;
+        struct nic *l = &s->nics[i];
+        const struct nic_counts before = l->before;
         const bool counted = l->counted && ms > 0;
         l->before = l->now;
         l->counted = l->index > 0;
@@ -419,12 +419,12 @@ static void interface_stop(void *state)
 /** What an earlier configuration has seen, as far as this one wants it. */
 static void take_over(struct interface *s, const struct interface *old)
 {
-    memcpy(s->links, old->links, sizeof s->links);
+    memcpy(s->nics, old->nics, sizeof s->nics);
     memcpy(s->had, old->had, sizeof s->had);
     s->looked_ms = old->looked_ms;
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
-        if (!is_wanted(s, s->links[i].name))
-            s->links[i] = (struct link){.index = 0};
+        if (!is_wanted(s, s->nics[i].name))
+            s->nics[i] = (struct nic){.index = 0};
 }
 
 static int interface_start(void *state, struct emitter *self, void *before)
