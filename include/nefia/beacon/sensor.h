@@ -198,6 +198,8 @@ void emitter_unwatch(struct emitter *e, int fd);
  * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
  * counts. */
 void emitter_soon(struct emitter *e, uint64_t delay_ms);
+/** What poll is given, elsewhere. */
+uint64_t emitter_now(const struct emitter *e);
 /** Is this `nefia-beacon once`, which shows what there is and does not wait for what comes? */
 bool emitter_once(const struct emitter *e);
 
