@@ -12,6 +12,7 @@ static struct emitter *sensor(void)
 }
 
 static struct sensor_follow followed[CONFIG_BEACON_FOLLOWED + 1];
+static struct sensor_watch watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
 
 static void begin(const char *configuration)
 {
@@ -19,6 +20,7 @@ static void begin(const char *configuration)
     fix_print_lines();
     memset(followed, 0, sizeof followed);
     fix.sensor_runner.followed = followed;
+    fix.sensor_runner.watches = watches;
     CHECK_INT(fix_load(configuration), 0);
     sensor_runner_switch_once(&fix.sensor_runner);
 }
@@ -224,8 +226,10 @@ TEST(many_from_one_address)
     fix.clock.now_ms += 61000;
     CHECK(says(failed_from(2), "failed", "\"failures\":1"));
     CHECK(says(failed_from(2), "failed", "\"failures\":2"));
-    for (int i = 10; i < 10 + SOURCES; i++)
+    for (int i = 10; i < 10 + SOURCES; i++) {
+        fix.clock.now_ms++;
         CHECK(says(failed_from(i), "failed", "\"failures\":1"));
+    }
     CHECK(says(failed_from(2), "failed", "\"failures\":1")); /* the oldest had to go */
     CHECK(says(failed_from(10 + SOURCES - 1), "failed", "\"failures\":2"));
     /* One host has all addresses of a /64. */
