@@ -27,7 +27,7 @@ PLAIN = {"", "json", "text", "yaml"}
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 CELL = re.compile(r"(?<!\\)\|")
 # Made by a reader of docs/extending.md.
-EXAMPLES = {"src/beacon/sensors/load.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
+EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
                        r"AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
@@ -393,7 +393,7 @@ def events():
 def sensors():
     """Each sensor has its section: keys, events, cost and an example with a rule that its events match."""
     text = SENSORS.read_text()
-    parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^##|\Z)", text, re.M | re.S))
+    parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^#{2,3} |\Z)", text, re.M | re.S))
     kconfig = pathlib.Path("src/beacon/sensors/Kconfig").read_text()
     for path in sorted(pathlib.Path("src/beacon/sensors").glob("*.c")):
         source = path.read_text()

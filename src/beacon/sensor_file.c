@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/json/json.h"
 #include "nefia/net/netlink.h"
 #include "nefia/sys/file.h"
 
@@ -16,6 +17,12 @@ static const char *refuse(struct emitter *e, const char *path, const char *why)
 {
     emitter_not_measured(e, path, why);
     return NULL;
+}
+
+char *emitter_buffer(struct emitter *e, size_t *cap)
+{
+    *cap = PIPELINE_LINE_BYTES;
+    return e->owner->pipeline->line_buf;
 }
 
 /** Return: its length, or as file_read. */
@@ -56,12 +63,41 @@ const char *emitter_file(struct emitter *e, const char *path, size_t *len)
     return give(e, n, len);
 }
 
+static int number(const char *text, size_t len, int64_t *value)
+{
+    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
+}
+
 int emitter_number_if(struct emitter *e, const char *path, int64_t *value)
 {
-    size_t len;
+    size_t len = 0;
     const char *text = emitter_file_if(e, path, &len);
 
-    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
+    return number(text, len, value);
+}
+
+const char *emitter_file_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                            size_t *len)
+{
+    char path[FILE_PATH_MAX];
+    struct text t;
+
+    text_init(&t, path, sizeof path);
+    text_str(&t, dir);
+    text_char(&t, '/');
+    text_str(&t, name);
+    text_char(&t, '/');
+    text_str(&t, leaf);
+    return t.truncated ? NULL : emitter_file_if(e, path, len);
+}
+
+int emitter_number_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                      int64_t *value)
+{
+    size_t len = 0;
+    const char *text = emitter_file_in(e, dir, name, leaf, &len);
+
+    return number(text, len, value);
 }
 
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
@@ -154,6 +190,17 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
     return err;
 }
 
+int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d)
+{
+    /* The buffer is one of characters. */
+    const uintptr_t room = (uintptr_t)e->owner->pipeline->line_buf, unit = _Alignof(struct json_token);
+    struct json_token *tokens = (void *)((room + unit - 1) / unit * unit);
+    int err = json_parse(d, text, len, tokens, (PIPELINE_LINE_BYTES - unit) / sizeof *tokens,
+                         JSON_MAX_DEPTH, NULL);
+
+    return err == 0 && json_at(d, 0)->type != JSON_OBJECT ? NEFIA_EINVAL : err;
+}
+
 /** The sensor's name is a key of the configuration: letters, digits and `_`. */
 static int state_name(struct emitter *e, const char *name, char *buf, size_t cap)
 {
@@ -180,5 +227,5 @@ int emitter_state_store(struct emitter *e, const char *name, uint64_t v)
     char buf[33];
     int err = state_name(e, name, buf, sizeof buf);
 
-    return err < 0 ? err : state_store_u64(e->owner->state_dir, buf, v);
+    return err < 0 || e->owner->once ? err : state_store_u64(e->owner->state_dir, buf, v);
 }

@@ -330,6 +330,17 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
+void emitter_soon(struct emitter *e, uint64_t delay_ms)
+{
+    if (!timer_active(&e->timer) || e->timer.at_ms > clock_ms(e->owner->pipeline->loop->clock) + delay_ms)
+        start_timer(e, delay_ms);
+}
+
+bool emitter_once(const struct emitter *e)
+{
+    return e->owner->once;
+}
+
 /** Nothing of theirs is called any more; what they have opened stays open, and what they follow runs. */
 static void halt(struct sensor_runner *in)
 {
@@ -455,11 +466,6 @@ const struct clock *emitter_clock(const struct emitter *e)
     return e->owner->pipeline->loop->clock;
 }
 
-bool emitter_once(const struct emitter *e)
-{
-    return e->owner->once;
-}
-
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)
 {
@@ -549,8 +555,8 @@ static void child_done(void *arg, const struct child_result *r)
 
     e->output = -1;
     in->running--;
+    in->output_used[output] = false; /* nobody writes to it before the loop's next turn */
     e->done(e->common, e, r, in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES);
-    in->output_used[output] = false;
     if (e->output < 0)
         settle(e, 0);
 }

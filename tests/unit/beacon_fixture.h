@@ -30,12 +30,13 @@ static struct fixture {
     struct emitter items[2 * CONFIG_BEACON_SENSORS];
     max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
     char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];
+    struct sensor_watch sensor_watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
     char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
     unsigned count, queued;
     struct config config;
     struct node nodes[192];
     struct config_arena arena;
-    char strings[4096];
+    char strings[2][4096]; /* what runs keeps its texts */
     max_align_t work[1024];
     char reports[2048];
     struct text report;
@@ -79,6 +80,7 @@ static inline void fix_init(void)
     children_init(&fix.children, &fix.loop, fix.child_slots, FIX_CHILDREN);
     sensor_runner_init(&fix.sensor_runner, p, &fix.children, &fix.conditions, fix.items, fix.states,
                    fix.outputs);
+    fix.sensor_runner.watches = fix.sensor_watches;
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */
@@ -123,7 +125,8 @@ static inline void fix_report(void *arg, const char *message)
 static inline int fix_load(const char *beacons)
 {
     text_init(&fix.report, fix.reports, sizeof fix.reports);
-    fix.arena = (struct config_arena){.strings = fix.strings, .strings_cap = sizeof fix.strings};
+    char *strings = fix.strings[fix.sensor_runner.current];
+    fix.arena = (struct config_arena){.strings = strings, .strings_cap = sizeof fix.strings[0]};
     config_init(&fix.config, "BEACON", fix.nodes, ARRAY_SIZE(fix.nodes), fix_report, &fix);
     int err = config_load_text(&fix.config, "t.json", beacons, strlen(beacons), &fix.arena,
                                fix.work, sizeof fix.work);
@@ -148,6 +151,22 @@ static inline int fix_once(const char *beacons)
             loop_turn(&fix.loop, 100);
     }
     return (int)set->count;
+}
+
+/** Load, and start the sensors as the daemon does, or reload; none is due yet. Return: sensors; -1: refused. */
+static inline int fix_start(const char *beacons)
+{
+    if (fix_load(beacons) < 0)
+        return -1;
+    sensor_runner_switch(&fix.sensor_runner);
+    return (int)sensor_runner_current(&fix.sensor_runner)->count;
+}
+
+/** What is ready, and the timers that are due after so long. */
+static inline void fix_turn(uint64_t ms)
+{
+    fix.clock.now_ms += ms;
+    loop_turn(&fix.loop, 0);
 }
 
 /** Check that a configuration is refused, with this among the reports. */

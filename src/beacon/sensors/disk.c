@@ -61,11 +61,7 @@ static int disk_open(void *state, struct config *c, const struct node *n, const 
     unsigned errors = c->errors;
 
     thresholds_check(d, &disk_fields[LIMITS], ABOVE, c, n, where);
-    for (unsigned i = 0; i < d->count; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (str_eq(d->paths[j], d->paths[i]))
-                config_error(c, node_child(c, n, "paths"), where, "duplicate path \"", d->paths[i],
-                             "\"", NULL);
+    config_distinct(c, node_child(c, n, "paths"), where, "path", d->paths, d->count);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 
