@@ -11,16 +11,11 @@ static struct emitter *sensor(void)
     return &sensor_runner_current(&fix.sensor_runner)->items[0];
 }
 
-static struct sensor_follow followed[CONFIG_BEACON_FOLLOWED + 1];
-static struct sensor_watch watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
 
 static void begin(const char *configuration)
 {
     fix_init();
     fix_print_lines();
-    memset(followed, 0, sizeof followed);
-    fix.sensor_runner.followed = followed;
-    fix.sensor_runner.watches = watches;
     CHECK_INT(fix_load(configuration), 0);
     sensor_runner_switch_once(&fix.sensor_runner);
 }
