@@ -4,7 +4,7 @@
 #include "check.h"
 
 /* The sensor's lines come from a command; here its function is called as follow.c does. */
-#include "../../src/beacon/sensors/login.c"
+#include "beacon/sensors/login.c"
 
 static struct emitter *sensor(void)
 {
