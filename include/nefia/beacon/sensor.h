@@ -173,9 +173,6 @@ char *emitter_buffer(struct emitter *e, size_t *cap);
 /** The beacon's clocks (nefia/sys/clock.h): the time in `ready`, and the wall clock. */
 struct clock;
 const struct clock *emitter_clock(const struct emitter *e);
-/** Does `nefia-beacon once` run it? Then there is only this look, and nothing is called later but what is
- * waited for: commands. */
-bool emitter_once(const struct emitter *e);
 
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
  * the sensor's. Each store is written to flash: seldom; in `once`, never. Return: 0; NEFIA_ENOTSUP there is
@@ -201,6 +198,8 @@ void emitter_unwatch(struct emitter *e, int fd);
  * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
  * counts. */
 void emitter_soon(struct emitter *e, uint64_t delay_ms);
+/** What poll is given, elsewhere. */
+uint64_t emitter_now(const struct emitter *e);
 /** Is this `nefia-beacon once`, which shows what there is and does not wait for what comes? */
 bool emitter_once(const struct emitter *e);
 
