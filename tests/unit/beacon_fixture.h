@@ -36,7 +36,7 @@ static struct fixture {
     struct config config;
     struct node nodes[192];
     struct config_arena arena;
-    char strings[4096];
+    char strings[2][4096]; /* of the running and the loading configuration */
     max_align_t work[1024];
     char reports[2048];
     struct text report;
@@ -125,7 +125,8 @@ static inline void fix_report(void *arg, const char *message)
 static inline int fix_load(const char *beacons)
 {
     text_init(&fix.report, fix.reports, sizeof fix.reports);
-    fix.arena = (struct config_arena){.strings = fix.strings, .strings_cap = sizeof fix.strings};
+    char *strings = fix.strings[!fix.sensor_runner.current];
+    fix.arena = (struct config_arena){.strings = strings, .strings_cap = sizeof fix.strings[0]};
     config_init(&fix.config, "BEACON", fix.nodes, ARRAY_SIZE(fix.nodes), fix_report, &fix);
     int err = config_load_text(&fix.config, "t.json", beacons, strlen(beacons), &fix.arena,
                                fix.work, sizeof fix.work);
