@@ -27,7 +27,7 @@ PLAIN = {"", "json", "text", "yaml"}
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 CELL = re.compile(r"(?<!\\)\|")
 # Made by a reader of docs/extending.md.
-EXAMPLES = {"src/beacon/sensors/load.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
+EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
                        r"AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"

@@ -109,7 +109,7 @@ block once >"$dir/once.sh"
 result "the README's first commands build and run the sensors" $?
 
 block sensor-kconfig >>"$copy/src/beacon/sensors/Kconfig"
-block sensor-c >"$copy/src/beacon/sensors/load.c"
+block sensor-c >"$copy/src/beacon/sensors/uptime.c"
 {
     echo
     block battery-kconfig
@@ -122,9 +122,9 @@ block battery-c >"$copy/src/beacon/sensors/battery.c"
 block action-c >"$copy/src/hub/actions/append.c"
 expect "the sensors and the action build" 0 make -C "$copy" "-j$(nproc)" BOARD=host
 
-block sensor-yaml >"$dir/load.yaml"
-expect "the sensor runs" 0 "$copy/out/host/nefia-beacon" once -c "$dir/load.yaml"
-says "its event is sent" '"type":"load.average","source":"load-beacon"' out
+block sensor-yaml >"$dir/uptime.yaml"
+expect "the sensor runs" 0 "$copy/out/host/nefia-beacon" once -c "$dir/uptime.yaml"
+says "its event is sent" '"type":"uptime.long","source":"uptime-beacon"' out
 block battery-yaml | sed "s|/sys/class/power_supply/BAT0|$dir|" >"$dir/battery.yaml"
 expect "a battery that is not there" 1 "$copy/out/host/nefia-beacon" once -c "$dir/battery.yaml"
 says "is not measured" "^battery: not measured: $dir/capacity: No such file" err

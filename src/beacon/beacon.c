@@ -508,6 +508,8 @@ int beacon_once(struct beacon *b)
 
     b->pipeline.host_id = beacon_loaded(b)->host_id;
     b->pipeline.print = print_event;
+    if (IS_ENABLED(CONFIG_BEACON_STATE))
+        b->sensor_runner.state_dir = beacon_loaded(b)->state_dir;
     loop_on_signal(&b->loop, stop_once, b);
     sensor_runner_switch_once(&b->sensor_runner);
     set = sensor_runner_current(&b->sensor_runner);

@@ -31,7 +31,7 @@ static int run(const struct cli_args *a)
 
 static int once(const struct cli_args *a)
 {
-    log_init(program_name, LOG_LEVEL_WARN);
+    log_init(program_name, LOG_LEVEL_INFO);
     if (load(a, cli_report_stderr, 0) < 0)
         return CLI_WRONG;
     return beacon_once(&beacon);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/json/json.h"
 #include "nefia/net/netlink.h"
 #include "nefia/sys/file.h"
 
@@ -62,12 +63,41 @@ const char *emitter_file(struct emitter *e, const char *path, size_t *len)
     return give(e, n, len);
 }
 
+static int number(const char *text, size_t len, int64_t *value)
+{
+    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
+}
+
 int emitter_number_if(struct emitter *e, const char *path, int64_t *value)
 {
-    size_t len;
+    size_t len = 0;
     const char *text = emitter_file_if(e, path, &len);
 
-    return text ? parse_i64(text, len, value) : NEFIA_ENOTFOUND;
+    return number(text, len, value);
+}
+
+const char *emitter_file_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                            size_t *len)
+{
+    char path[FILE_PATH_MAX];
+    struct text t;
+
+    text_init(&t, path, sizeof path);
+    text_str(&t, dir);
+    text_char(&t, '/');
+    text_str(&t, name);
+    text_char(&t, '/');
+    text_str(&t, leaf);
+    return t.truncated ? NULL : emitter_file_if(e, path, len);
+}
+
+int emitter_number_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                      int64_t *value)
+{
+    size_t len = 0;
+    const char *text = emitter_file_in(e, dir, name, leaf, &len);
+
+    return number(text, len, value);
 }
 
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
@@ -81,6 +111,23 @@ int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
         return 0;
     refuse(e, path, "not a number");
     return NEFIA_ESYNTAX;
+}
+
+int emitter_memory(struct emitter *e, struct memory_kib *m)
+{
+    static const char path[] = "/proc/meminfo";
+    const char *text = emitter_file(e, path, NULL);
+    int64_t total, available;
+
+    if (!text)
+        return NEFIA_ENOTFOUND;
+    if (find_decimal(text, "MemTotal:", 0, &total) < 0 ||
+        find_decimal(text, "MemAvailable:", 0, &available) < 0 || available > total || available < 0) {
+        refuse(e, path, "no MemAvailable");
+        return NEFIA_ESYNTAX;
+    }
+    *m = (struct memory_kib){(uint64_t)total, (uint64_t)available};
+    return 0;
 }
 
 /** What has been read of a file of lines; what follows a line that is too long is skipped. */
@@ -160,6 +207,17 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
     return err;
 }
 
+int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d)
+{
+    /* The buffer is one of characters. */
+    const uintptr_t room = (uintptr_t)e->owner->pipeline->line_buf, unit = _Alignof(struct json_token);
+    struct json_token *tokens = (void *)((room + unit - 1) / unit * unit);
+    int err = json_parse(d, text, len, tokens, (PIPELINE_LINE_BYTES - unit) / sizeof *tokens,
+                         JSON_MAX_DEPTH, NULL);
+
+    return err == 0 && json_at(d, 0)->type != JSON_OBJECT ? NEFIA_EINVAL : err;
+}
+
 /** The sensor's name is a key of the configuration: letters, digits and `_`. */
 static int state_name(struct emitter *e, const char *name, char *buf, size_t cap)
 {
@@ -186,5 +244,5 @@ int emitter_state_store(struct emitter *e, const char *name, uint64_t v)
     char buf[33];
     int err = state_name(e, name, buf, sizeof buf);
 
-    return err < 0 ? err : state_store_u64(e->owner->state_dir, buf, v);
+    return err < 0 || e->owner->once ? err : state_store_u64(e->owner->state_dir, buf, v);
 }

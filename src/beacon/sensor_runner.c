@@ -466,6 +466,11 @@ void sensor_runner_run(struct emitter *e)
 
 /* ---- Interface for sensors ---- */
 
+const struct clock *emitter_clock(const struct emitter *e)
+{
+    return e->owner->pipeline->loop->clock;
+}
+
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)
 {
@@ -555,8 +560,8 @@ static void child_done(void *arg, const struct child_result *r)
 
     e->output = -1;
     in->running--;
+    in->output_used[output] = false; /* nobody writes to it before the loop's next turn */
     e->done(e->common, e, r, in->outputs + (size_t)output * CONFIG_SCRIPT_OUTPUT_BYTES);
-    in->output_used[output] = false;
     if (e->output < 0)
         settle(e, 0);
 }

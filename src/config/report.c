@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "nefia/base/err.h"
 #include "nefia/config/config.h"
 
 void config_init(struct config *c, const char *program, struct node *nodes, unsigned nodes_cap,
@@ -76,4 +77,16 @@ void config_where_item(struct text *t, const char *where, unsigned index)
     text_char(t, '[');
     text_u64(t, index);
     text_char(t, ']');
+}
+
+int config_distinct(struct config *c, const struct node *n, const char *where, const char *what,
+                    const char *const *texts, unsigned count)
+{
+    const unsigned errors = c->errors;
+
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (str_eq(texts[j], texts[i]))
+                config_error(c, n, where, "duplicate ", what, " \"", texts[i], "\"", NULL);
+    return c->errors == errors ? 0 : NEFIA_EINVAL;
 }

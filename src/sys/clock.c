@@ -1,6 +1,11 @@
 #include "nefia/sys/clock.h"
 
+#include <errno.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "nefia/base/err.h"
 
 /* The Makefile passes the commit's date; 2024-01-01 serves builds without it. */
 #ifndef CONFIG_BUILD_EPOCH
@@ -53,4 +58,34 @@ void clock_fake_init(struct clock_fake *f, uint64_t now_ms, int64_t now_s)
 bool clock_synced(const struct clock *c)
 {
     return clock_unix(c) >= (int64_t)CONFIG_BUILD_EPOCH;
+}
+
+/* The kernel's structs of <linux/timex.h>, which cannot be included beside <time.h>: adjtimex(2) has words of
+ * the processor, clock_adjtime64(2) of 64 bits. Not adjtimex(3), which converts one into the other. */
+#define TIMEX(word)                                                                                \
+    {                                                                                              \
+        uint32_t modes;                                                                            \
+        word offset, frequency, max_error, estimated_error;                                        \
+        int32_t status;                                                                            \
+        word others[26]; /* no fewer than there are */                                             \
+    }
+enum { UNSYNC = 0x40 /* STA_UNSYNC */ };
+
+int clock_disciplined(int64_t *max_error_us)
+{
+#ifdef SYS_clock_adjtime64
+    struct TIMEX(int64_t) wide = {0};
+
+    if (syscall(SYS_clock_adjtime64, CLOCK_REALTIME, &wide) >= 0) {
+        *max_error_us = wide.max_error;
+        return !(wide.status & UNSYNC);
+    }
+    if (errno != ENOSYS) /* before Linux 5.1 */
+        return NEFIA_EIO;
+#endif
+    struct TIMEX(long) t = {0};
+    if (syscall(SYS_adjtimex, &t) < 0)
+        return NEFIA_EIO;
+    *max_error_us = t.max_error;
+    return !(t.status & UNSYNC);
 }

@@ -199,11 +199,12 @@ static int get_capabilities(struct capabilities *c)
     return 0;
 }
 
-static int set_capabilities(uint64_t keep)
+static int set_capabilities(const struct capabilities *c)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
-    struct __user_cap_data_struct d[2] = {{low, low, 0}, {high, high, 0}};
+    struct __user_cap_data_struct d[2] = {
+        {(uint32_t)c->effective, (uint32_t)c->permitted, (uint32_t)c->inheritable},
+        {(uint32_t)(c->effective >> 32), (uint32_t)(c->permitted >> 32), (uint32_t)(c->inheritable >> 32)}};
 
     return syscall(SYS_capset, &header, d) < 0 ? NEFIA_EIO : 0;
 }
@@ -228,7 +229,7 @@ static int switch_user(const struct privileges *p, uint64_t keep)
         return NEFIA_EIO;
     control(PR_SET_KEEPCAPS, 0);
     control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
-    return set_capabilities(keep);
+    return set_capabilities(&(struct capabilities){.effective = keep, .permitted = keep});
 }
 
 /** Verify the new identity, and that it cannot be undone. */
@@ -271,10 +272,26 @@ static int become(const struct privileges *p, const struct privileges_needs *n, 
     return 0;
 }
 
+/** For good: the programs that it runs do not get it either. */
+static void give_up(unsigned capability)
+{
+    const uint64_t others = ~(UINT64_C(1) << capability);
+    struct capabilities c;
+
+    control(PR_CAPBSET_DROP, capability);
+    if (get_capabilities(&c) < 0)
+        return;
+    c = (struct capabilities){c.effective & others, c.permitted & others, c.inheritable & others};
+    (void)set_capabilities(&c);
+}
+
 int privileges_drop(const struct privileges *p, const struct privileges_needs *n, struct text *why)
 {
     int err = p->name ? become(p, n, why) : 0;
 
+    /* The filter of system calls refuses to set the clock, but cannot tell reading its state from that. */
+    if (IS_ENABLED(CONFIG_SECCOMP) && IS_ENABLED(CONFIG_BEACON_CLOCK_STATE))
+        give_up(CAP_SYS_TIME);
     control(PR_SET_NO_NEW_PRIVS, 1);
     control(PR_SET_DUMPABLE, 0); /* reset by the change of user */
     return err;

@@ -32,9 +32,15 @@ static const uint16_t refused[] = {
     __NR_unshare, __NR_setns,
     /* machine state */
     __NR_reboot, __NR_acct, __NR_sethostname, __NR_setdomainname,
-    __NR_settimeofday, __NR_clock_settime, __NR_adjtimex, __NR_clock_adjtime,
+    __NR_settimeofday, __NR_clock_settime, __NR_clock_adjtime,
 #ifdef __NR_clock_settime64
-    __NR_clock_settime64, __NR_clock_adjtime64,
+    __NR_clock_settime64,
+#endif
+#ifndef CONFIG_BEACON_CLOCK_STATE /* which reads by them, without CAP_SYS_TIME (privileges_drop) */
+    __NR_adjtimex,
+#ifdef __NR_clock_adjtime64
+    __NR_clock_adjtime64,
+#endif
 #endif
 #ifdef __NR_stime
     __NR_stime,

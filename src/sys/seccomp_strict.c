@@ -24,7 +24,7 @@ static const uint16_t allowed[] = {
     /* files */
     __NR_openat, __NR_readv, __NR_writev, __NR_pread64, __NR_pwrite64, __NR_fcntl, __NR_fsync,
     __NR_fdatasync, __NR_ftruncate, __NR_flock, __NR_faccessat, __NR_mkdirat, __NR_unlinkat,
-    __NR_readlinkat, __NR_umask, __NR_fchmod, __NR_statx,
+    __NR_readlinkat, __NR_getdents64, __NR_umask, __NR_fchmod, __NR_statx,
 #ifdef __NR_open
     __NR_open, __NR_access, __NR_stat, __NR_lstat, __NR_mkdir, __NR_unlink, __NR_rename,
     __NR_readlink, __NR_poll,
@@ -76,6 +76,13 @@ static const uint16_t allowed[] = {
     __NR_sysinfo, __NR_getrandom, __NR_gettimeofday, __NR_clock_getres,
 #ifdef __NR_getuid32
     __NR_getuid32, __NR_geteuid32, __NR_getgid32, __NR_getegid32,
+#endif
+#ifdef CONFIG_BEACON_CLOCK_STATE
+    /* only reads: privileges_drop has given up CAP_SYS_TIME */
+    __NR_adjtimex,
+#ifdef __NR_clock_adjtime64
+    __NR_clock_adjtime64,
+#endif
 #endif
     /* sleeping in children, and locks of the C library */
     __NR_nanosleep, __NR_clock_nanosleep, __NR_futex,

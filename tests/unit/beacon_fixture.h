@@ -31,12 +31,13 @@ static struct fixture {
     max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
     char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];
     struct sensor_watch sensor_watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
+    struct sensor_follow sensor_followed[CONFIG_BEACON_FOLLOWED + 1];
     char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
     unsigned count, queued;
     struct config config;
     struct node nodes[192];
     struct config_arena arena;
-    char strings[2][4096]; /* of the running and the loading configuration */
+    char strings[2][4096]; /* what runs keeps its texts */
     max_align_t work[1024];
     char reports[2048];
     struct text report;
@@ -81,6 +82,7 @@ static inline void fix_init(void)
     sensor_runner_init(&fix.sensor_runner, p, &fix.children, &fix.conditions, fix.items, fix.states,
                    fix.outputs);
     fix.sensor_runner.watches = fix.sensor_watches;
+    fix.sensor_runner.followed = fix.sensor_followed;
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */
@@ -125,7 +127,7 @@ static inline void fix_report(void *arg, const char *message)
 static inline int fix_load(const char *beacons)
 {
     text_init(&fix.report, fix.reports, sizeof fix.reports);
-    char *strings = fix.strings[!fix.sensor_runner.current];
+    char *strings = fix.strings[fix.sensor_runner.current];
     fix.arena = (struct config_arena){.strings = strings, .strings_cap = sizeof fix.strings[0]};
     config_init(&fix.config, "BEACON", fix.nodes, ARRAY_SIZE(fix.nodes), fix_report, &fix);
     int err = config_load_text(&fix.config, "t.json", beacons, strlen(beacons), &fix.arena,

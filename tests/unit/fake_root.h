@@ -1,4 +1,5 @@
-/* A directory that stands for /proc, /sys, /dev and /run: what is opened below these is looked for there first.
+/* A directory that stands for /proc, /sys, /dev and /run, and for where services are: what is opened below these
+ * is looked for there.
  * Our definitions take the place of libc's in the test's program; nothing else knows of it. */
 #ifndef NEFIA_TESTS_FAKE_ROOT_H
 #define NEFIA_TESTS_FAKE_ROOT_H
@@ -20,7 +21,10 @@ static char fake_root_path[1024];
 /** A path as the test sees it; valid until the next. */
 static inline const char *fake_root_of(const char *path)
 {
-    static const char *const below[] = {"/proc", "/sys", "/dev", "/run"};
+    static const char *const below[] = {
+        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/sbin/procd", "/etc/init.d",
+        "/etc/service", "/etc/systemd", "/lib/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd",
+    };
 
     for (size_t i = 0; fake_root_dir[0] && i < sizeof below / sizeof *below; i++) {
         size_t len = strlen(below[i]);
@@ -42,25 +46,54 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
 }
 
+int access(const char *path, int mode)
+{
+    return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
+}
+
+ssize_t readlink(const char *restrict path, char *restrict target, size_t cap)
+{
+    return syscall(SYS_readlinkat, AT_FDCWD, fake_root_of(path), target, cap);
+}
+
 static inline void fake_root_begin(void)
 {
     strcpy(fake_root_dir, "/tmp/nefia-root-XXXXXX");
     REQUIRE(mkdtemp(fake_root_dir) != NULL);
 }
 
-/** The file /proc/…, /sys/… with this content; its directories are made. */
-static inline void fake_root_put(const char *path, const char *content)
+static inline void fake_root_make(char real[1024], const char *path)
 {
-    char real[1024];
-
-    snprintf(real, sizeof real, "%s%s", fake_root_dir, path);
+    snprintf(real, 1024, "%s%s", fake_root_dir, path);
     for (char *at = real + strlen(fake_root_dir) + 1; (at = strchr(at, '/')); *at++ = '/') {
         *at = '\0';
         mkdir(real, 0700);
     }
+}
+
+/** A symbolic link, relative as those of sysfs are; its directories are made. */
+static inline void fake_root_link(const char *path, const char *target)
+{
+    char real[1024];
+
+    fake_root_make(real, path);
+    CHECK(symlink(target, real) == 0);
+}
+
+/** The file /proc/…, /sys/… with these bytes; its directories are made. */
+static inline void fake_root_put_bytes(const char *path, const void *content, size_t len)
+{
+    char real[1024];
+
+    fake_root_make(real, path);
     int fd = open(real, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0);
-    CHECK(write(fd, content, strlen(content)) == (ssize_t)strlen(content) && close(fd) == 0);
+    CHECK(write(fd, content, len) == (ssize_t)len && close(fd) == 0);
+}
+
+static inline void fake_root_put(const char *path, const char *content)
+{
+    fake_root_put_bytes(path, content, strlen(content));
 }
 
 static inline void fake_root_remove(const char *path)

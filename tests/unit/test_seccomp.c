@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "nefia/base/bytes.h"
+#include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
 
 enum { REFUSED = SECCOMP_RET_ERRNO | EPERM, UNKNOWN = SECCOMP_RET_ERRNO | ENOSYS };
@@ -146,11 +147,25 @@ static unsigned allowed(void)
     return count;
 }
 
+/** What only asks for its state, as far as the numbers tell; privileges_drop sees to it that it does. */
+static void check_clock(void)
+{
+    const uint32_t asking = IS_ENABLED(CONFIG_BEACON_CLOCK_STATE) ? SECCOMP_RET_ALLOW : REFUSED;
+
+    CHECK_INT(verdict(__NR_adjtimex, 0), asking);
+#ifdef __NR_clock_adjtime64
+    CHECK_INT(verdict(__NR_clock_adjtime64, 0), asking);
+#else
+    CHECK_INT(verdict(__NR_clock_adjtime, 0), REFUSED);
+#endif
+    CHECK_INT(verdict(__NR_clock_settime, 0), REFUSED);
+}
+
 TEST(strict_allows_listed_calls)
 {
     static const uint32_t yes[] = {__NR_recvfrom, __NR_read,           __NR_ppoll,
                                    __NR_wait4,    __NR_statfs,         __NR_exit_group,
-                                   __NR_futex,    __NR_clock_nanosleep};
+                                   __NR_futex,    __NR_clock_nanosleep, __NR_getdents64};
     static const uint32_t no[] = {__NR_execve, __NR_execveat, __NR_mprotect,   __NR_mount,
                                   __NR_ptrace, __NR_setuid,   __NR_bpf,        __NR_unshare,
                                   __NR_chroot, __NR_seccomp,  __NR_init_module};
@@ -162,6 +177,7 @@ TEST(strict_allows_listed_calls)
     for (size_t i = 0; i < ARRAY_SIZE(no); i++)
         CHECK_INT(verdict(no[i], 0), REFUSED);
     CHECK(allowed() > 60 && allowed() < 130);
+    check_clock();
 }
 
 TEST(commands_denies_listed_calls)
@@ -186,6 +202,7 @@ TEST(commands_denies_listed_calls)
     for (size_t i = 0; i < ARRAY_SIZE(no); i++)
         CHECK_INT(verdict(no[i], 0), REFUSED);
     CHECK(allowed() > 5900);
+    check_clock();
 }
 
 TEST(a_kernel_without_seccomp_is_no_error)

@@ -43,11 +43,15 @@ TEST(exit_status_gives_the_severity)
     CHECK(fix_has(0, "\"severity\":\"critical\""));
     CHECK(fix_has(0, "\"output\":\"out\\nerr\\n\""));
     CHECK_INT(run(SCRIPT("\"command\": \"exit 3\"")), 1);
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
+    CHECK_INT(run(SCRIPT("\"command\": \"exit 255\"")), 1);
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
+    CHECK_INT(run(SCRIPT("\"command\": \"exit 3\", \"severity\": \"warning\"")), 1);
     CHECK(fix_has(0, "\"severity\":\"warning\""));
     CHECK_INT(run(SCRIPT("\"command\": \"exit 1\", \"severity\": \"critical\"")), 1);
     CHECK(fix_has(0, "\"severity\":\"critical\""));
     CHECK_INT(run(SCRIPT("\"command\": \"/no/such/program\"")), 1);
-    CHECK(fix_has(0, "\"exit_code\":127"));
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"name\":\"s\",\"exit_code\":127,"));
 }
 
 TEST(argv_goes_to_the_program_as_it_is)
@@ -84,7 +88,7 @@ TEST(endless_script_ends_at_its_deadline)
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"timed_out\":true"));
     CHECK(fix_has(0, "\"output\":\"begun\\n\""));
-    CHECK(fix_has(0, "\"severity\":\"warning\""));
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
 }
 
 TEST(signal_is_reported)
@@ -93,6 +97,18 @@ TEST(signal_is_reported)
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"exit_code\":137,"));
     CHECK(fix_has(0, "\"signal\":9"));
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
+}
+
+/** One that ends with status 1 because of our SIGTERM has still not done its work. */
+TEST(time_out_is_critical_whatever_the_exit_status)
+{
+    CHECK_INT(run(SCRIPT("\"command\": \"trap 'exit 1' TERM; kill -USR1 $PPID; while :; do :; done\", "
+                         "\"timeout\": \"300ms\"")),
+              1);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"name\":\"s\",\"exit_code\":1,"));
+    CHECK(fix_has(0, "\"timed_out\":true"));
 }
 
 TEST(ten_megabytes_are_bounded_and_marked)
@@ -199,6 +215,7 @@ TEST(mistakes_are_named)
 TEST_MAIN(success_is_silent_unless_asked, exit_status_gives_the_severity,
           argv_goes_to_the_program_as_it_is, a_command_without_a_slot_is_not_measured,
           a_command_that_still_runs_is_no_failure, commands_that_a_reload_killed_leave_no_slot_at_once,
-          endless_script_ends_at_its_deadline, signal_is_reported,
+          endless_script_ends_at_its_deadline, time_out_is_critical_whatever_the_exit_status,
+          signal_is_reported,
           ten_megabytes_are_bounded_and_marked, hostile_output_stays_valid_and_bounded,
           mistakes_are_named)

@@ -124,7 +124,7 @@ struct json_writer *emit_level(struct emitter *e, const char *type, const char *
                                int64_t value, const struct thresholds *t, enum direction bad);
 /** A member in tenths as text with one decimal, as events give percentages: "92.5". */
 void put_tenths(struct json_writer *w, const char *key, int64_t tenths);
-/** 100 % * part / whole in tenths, rounded half up; 0 of 0 is 0. part <= whole. */
+/** 100 % * part / whole in tenths, rounded half up; 0 of 0 is 0. part <= whole, or below 2^53. */
 int64_t percent_tenths(uint64_t part, uint64_t whole);
 
 /** What this run was to measure could not be measured: emitter_not_measured(out, path, ERRNO(errno)). The
@@ -145,19 +145,38 @@ const char *emitter_file_if(struct emitter *e, const char *path, size_t *len);
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value);
 /** The same of a number that need not be there. Return: 0, or negative. */
 int emitter_number_if(struct emitter *e, const char *path, int64_t *value);
+/** Both of the file dir/name/leaf, for what a directory of /sys or /proc holds (nefia/sys/dir.h). */
+const char *emitter_file_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                            size_t *len);
+int emitter_number_in(struct emitter *e, const char *dir, const char *name, const char *leaf,
+                      int64_t *value);
 /** A file of any length, line by line, each NUL-terminated and without its newline; of one that is longer
  * than CONFIG_EVENT_BYTES the beginning. take must not emit or read another file; it returns 0, or
  * anything else to end the reading. Return: 0, what take returned, or negative: not measured. */
 int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg);
 
+/** How much memory there is, and how much of it is available without swapping, as the kernel estimates it (MemAvailable of
+ * /proc/meminfo, Linux 3.14), in KiB. Return: 0; or negative: not measured. */
+struct memory_kib {
+    uint64_t total, available; /* available <= total */
+};
+int emitter_memory(struct emitter *e, struct memory_kib *m);
+struct json_doc;
+/** Parse JSON, such as what a command has printed, with its tokens in that buffer (about CONFIG_EVENT_BYTES / 20).
+ * text stays the caller's. Return: 0, the root is an object; or negative as json_parse, NEFIA_EINVAL: it
+ * is something else. */
+int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d);
 /** The buffer that all of these are read into, *cap bytes, for what a watched descriptor gives. Valid as what
  * emitter_file returns; what is in it may be given to the event's writer. */
 char *emitter_buffer(struct emitter *e, size_t *cap);
+/** The beacon's clocks (nefia/sys/clock.h): the time in `ready`, and the wall clock. */
+struct clock;
+const struct clock *emitter_clock(const struct emitter *e);
 
 /** A number that outlives restarts, in `state_dir` (state_load_u64, state_store_u64), under this name and
- * the sensor's. Each store is written to flash: seldom. Return: 0; NEFIA_ENOTSUP there is no state_dir;
- * NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
+ * the sensor's. Each store is written to flash: seldom; in `once`, never. Return: 0; NEFIA_ENOTSUP there is
+ * no state_dir; NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
 int emitter_state_load(struct emitter *e, const char *name, uint64_t *v);
 int emitter_state_store(struct emitter *e, const char *name, uint64_t v);
 
@@ -213,8 +232,8 @@ bool emitter_once(const struct emitter *e);
 int emitter_follow(struct emitter *e, const char *const *argv,
                    void (*line)(void *state, struct emitter *e, const char *line, size_t len));
 
-/** Run a shell command for this sensor, one at a time; `done` is called from the loop. output is
- * not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
+/** Run a shell command for this sensor, one at a time; `done` is called from the loop, and may run the next.
+ * output is not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
  * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs, and
  * where poll returns that, the result is still that one's; NEFIA_EFULL if CONFIG_BEACON_CHILDREN are
  * running, which is "not measured" already; NEFIA_EIO. */

@@ -224,6 +224,9 @@ void config_bind_key(struct config *c, const struct node *map, const char *where
 
 /** Does the map have this key with something in it? Not so for an empty value or an empty list. */
 bool config_given(const struct config *c, const struct node *map, const char *key);
+/** For a list of texts: report those that are there twice: `duplicate WHAT "TEXT"`. Return: 0, or NEFIA_EINVAL. */
+int config_distinct(struct config *c, const struct node *n, const char *where, const char *what,
+                    const char *const *texts, unsigned count);
 /** Is n what its owner can read? Null, empty and refused nodes are not, quietly; the wrong type is
  * reported. Use it on a FIELD_NODE before walking it. */
 bool config_is(struct config *c, const struct node *n, const char *where, enum node_type type);

@@ -33,5 +33,9 @@ static inline int64_t clock_unix(const struct clock *c)
 /** Wall time is trusted if it is not before this program's build (CONFIG_BUILD_EPOCH, the commit's
  * date). */
 bool clock_synced(const struct clock *c);
+/** Does the kernel's own clock follow a reference (NTP, PPS), as the program says that disciplines it?
+ * adjtimex(2) without STA_UNSYNC; nothing is set. *max_error_us: how far off it may be, by the kernel's
+ * estimate. Return: 1: yes; 0: no; NEFIA_EIO (errno). */
+int clock_disciplined(int64_t *max_error_us);
 
 #endif

@@ -4,10 +4,10 @@
 #include "nefia/sys/log.h"
 #include "nefia/beacon/sensor.h"
 
-/* scripts: a command at intervals: a line for the shell, or a program and its arguments. A failing run is a condition: it fires, is repeated
- * subject to the dedup window, and ends with an info event. Exit status 1 is a warning and 2 is
- * critical, as for monitoring plugins; all others, signals and time-outs are warnings, unless
- * `severity` sets one for every failure. */
+/* scripts: a command at intervals: a line for the shell, or a program and its arguments. A failing run is
+ * a condition: it fires, is repeated subject to the dedup window, and ends with an info event. Exit status
+ * 1 is a warning; 2 and above, signals and time-outs are critical, unless `severity` sets one for every
+ * failure. */
 struct script {
     struct sensor_common common;
     const char *command; /* a line for the shell; null: argv */
@@ -47,7 +47,7 @@ static const struct field script_fields[] = {
      .type = FIELD_WORD,
      MEMBER(severity),
      .words = severity_words,
-     .help = FIELD_NOTE("severity of a failing run; default: exit status 2 critical, others warning")},
+     .help = FIELD_NOTE("severity of a failing run; default: exit status 1 warning, others critical")},
     {.name = "always",
      .type = FIELD_BOOL,
      MEMBER(always),
@@ -97,9 +97,7 @@ static enum level level_of(const struct script *s, const struct child_result *r)
         return LEVEL_OK;
     if (s->severity >= 0)
         return (enum level)s->severity;
-    if (r->exit_code == 2 && !r->timed_out)
-        return LEVEL_CRITICAL;
-    return LEVEL_WARNING;
+    return r->exit_code == 1 && !r->timed_out ? LEVEL_WARNING : LEVEL_CRITICAL;
 }
 
 /** Room for the output in the event: the line minus its other members (under 576 bytes with every

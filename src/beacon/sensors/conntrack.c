@@ -1,0 +1,51 @@
+#include "nefia/beacon/sensor.h"
+
+/* conntrack: how full the table of tracked connections is (net/netfilter/nf_conntrack-sysctl.rst). New
+ * connections are dropped when it is full. A limit of 0 is none. */
+struct conntrack {
+    struct sensor_common common;
+    struct thresholds limits; /* tenths of a percent */
+};
+
+static const struct field conntrack_fields[] = {
+    THRESHOLD_FIELDS(struct conntrack, limits, "_percent", FIELD_TENTHS, 0, 1000, "80", "95", "5"),
+    {.name = NULL},
+};
+
+static int conntrack_open(void *state, struct config *c, const struct node *n, const char *where)
+{
+    return thresholds_check(state, conntrack_fields, ABOVE, c, n, where);
+}
+
+static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    const struct conntrack *s = state;
+    static const char path[] = "/proc/sys/net/netfilter/nf_conntrack_count";
+    int64_t count, max;
+
+    (void)now_ms;
+    if (emitter_file_number(out, path, &count) < 0 ||
+        emitter_file_number(out, "/proc/sys/net/netfilter/nf_conntrack_max", &max) < 0)
+        return 0;
+    if (count < 0 || max < 0)
+        return emitter_not_measured(out, path, "negative");
+    const int64_t used = percent_tenths((uint64_t)(count < max ? count : max), (uint64_t)max);
+    struct json_writer *w = emit_level(out, "conntrack.usage", NULL, used, &s->limits, ABOVE);
+    if (!w)
+        return 0;
+    put_tenths(w, "used_percent", used);
+    json_put_i64(w, "connections", count);
+    json_put_i64(w, "max_connections", max);
+    emit_end(out);
+    return 0;
+}
+
+const struct sensor_class sensor_conntrack = {
+    .name = "conntrack",
+    .source = "conntrack-beacon",
+    .interval = "1m",
+    .fields = conntrack_fields,
+    .state_size = sizeof(struct conntrack),
+    .open = conntrack_open,
+    .poll = conntrack_poll,
+};

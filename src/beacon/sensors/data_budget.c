@@ -1,0 +1,279 @@
+#include <string.h>
+
+#include "nefia/base/err.h"
+#include "nefia/beacon/sensor.h"
+#include "nefia/sys/clock.h"
+#include "nefia/sys/log.h"
+
+/* data_budget: the bytes of a metered interface against a monthly allowance.
+ * The kernel counts since the interface was made, so that what is kept is how much was used in this month
+ * and what the counter said at that time: one number in one file, written at most once an hour and at
+ * each percent of the allowance. Months are those of the wall clock in UTC, and only while it is set. */
+struct period {
+    unsigned month; /* in which it began, since 2020: January is 1; 0: the clock was never set */
+    uint64_t bytes;
+};
+
+enum { RX, TX, INDEX, SEEN };
+struct tally {
+    struct period now, other; /* the other one that the clock has shown: it may jump back */
+    uint64_t counted;         /* both counters' sum at the last look, or as it was kept */
+    uint64_t seen[SEEN];      /* the counters at the last look, and the interface's index */
+    bool known, looked;       /* `counted`, `seen` */
+    int64_t stored_percent;
+    uint64_t stored, stored_ms, agreed_ms; /* when the clock last showed `now` */
+};
+
+struct budget {
+    struct sensor_common common;
+    struct thresholds limits; /* tenths of a percent */
+    const char *interface;
+    int64_t allowance_mb, reset_day;
+    struct tally t;
+    struct emitter *self; /* for stop; null: another has taken over the tally */
+};
+
+#define MEMBER(name) FIELD_AT(struct budget, name)
+static const struct field budget_fields[] = {
+    THRESHOLD_FIELDS(struct budget, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "100", "0"),
+    {.name = "interface",
+     .type = FIELD_STRING,
+     MEMBER(interface),
+     .min = 1,
+     .max = 15,
+     .required = true,
+     .help = FIELD_HELP("the metered interface, such as wwan0")},
+    {.name = "allowance_mb",
+     .type = FIELD_INT,
+     MEMBER(allowance_mb),
+     .min = 1,
+     .max = 4000000,
+     .required = true,
+     .help = FIELD_HELP("the allowance of a month in megabytes")},
+    {.name = "reset_day",
+     .type = FIELD_INT,
+     MEMBER(reset_day),
+     .min = 1,
+     .max = 31,
+     .def = "1",
+     .help = FIELD_NOTE("the day of the month on which it begins anew")},
+    {.name = NULL},
+};
+
+static int budget_open(void *state, struct config *c, const struct node *n, const char *where)
+{
+    return thresholds_check(state, budget_fields, ABOVE, c, n, where);
+}
+
+/* ---- what is kept: from the top 10 bits of month, 27 of used bytes and 27 of the counter, both in units of
+ * 64 KiB ---- */
+
+enum { UNIT_BITS = 16, COUNT_BITS = 27, MONTHS = 1 << 10 };
+#define COUNTS ((UINT64_C(1) << COUNT_BITS) - 1)
+#define KEPT (COUNTS << UNIT_BITS) /* what is kept of a number of bytes: 8 TiB */
+enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS, YEAR = 2020 };
+
+/** The interface's name, as the name of a file of state may be. */
+static void state_name(const struct budget *b, char name[16])
+{
+    size_t i = 0;
+
+    for (; b->interface[i] && i < 15; i++)
+        name[i] = strchr("./@:+ ", b->interface[i]) ? '_' : b->interface[i];
+    name[i] = '\0';
+}
+
+static void recall(struct budget *b)
+{
+    struct tally *t = &b->t;
+    char name[16];
+
+    state_name(b, name);
+    int err = emitter_state_load(b->self, name, &t->stored);
+    if (err < 0 && err != NEFIA_ENOTFOUND && !emitter_once(b->self))
+        LOG_WARN("data_budget: the count begins at 0: ",
+                 err == NEFIA_ENOTSUP ? "no state_dir" : err_text(err));
+    t->known = err == 0;
+    t->now = (struct period){.month = (unsigned)(t->stored >> (2 * COUNT_BITS)),
+                             .bytes = (t->stored >> COUNT_BITS & COUNTS) << UNIT_BITS};
+    t->counted = (t->stored & COUNTS) << UNIT_BITS;
+    t->stored_ms = t->agreed_ms = clock_ms(emitter_clock(b->self));
+}
+
+static void keep(struct budget *b)
+{
+    struct tally *t = &b->t;
+    const uint64_t used = t->now.bytes < KEPT ? t->now.bytes : KEPT;
+    const uint64_t v = (uint64_t)t->now.month << (2 * COUNT_BITS) |
+                       (used >> UNIT_BITS) << COUNT_BITS | (t->counted & KEPT) >> UNIT_BITS;
+    char name[16];
+
+    state_name(b, name);
+    if (v != t->stored && t->looked && emitter_state_store(b->self, name, v) == 0)
+        t->stored = v;
+}
+
+static int budget_start(void *state, struct emitter *self, void *before)
+{
+    struct budget *b = state, *old = before;
+
+    b->self = self;
+    if (old && str_eq(old->interface, b->interface)) {
+        b->t = old->t;
+        old->self = NULL;
+    } else {
+        recall(b);
+    }
+    return 0;
+}
+
+static void budget_stop(void *state)
+{
+    struct budget *b = state;
+
+    if (b->self)
+        keep(b);
+}
+
+/* ---- counting ---- */
+
+/** How much one counter has grown. Lower than before it was of 32 bits and has wrapped, or it began anew. */
+static uint64_t growth(uint64_t before, uint64_t now)
+{
+    const uint64_t wrapped = (uint32_t)(now - before);
+
+    if (now >= before)
+        return now - before;
+    return before <= UINT32_MAX && wrapped < UINT32_MAX / 2 ? wrapped : now;
+}
+
+static void count(struct tally *t, const uint64_t seen[SEEN])
+{
+    const uint64_t sum = seen[RX] + seen[TX];
+
+    if (t->looked && seen[INDEX] == t->seen[INDEX])
+        t->now.bytes += growth(t->seen[RX], seen[RX]) + growth(t->seen[TX], seen[TX]);
+    else if (t->looked || (t->known && sum < t->counted))
+        t->now.bytes += sum; /* the interface is a new one, or the system has restarted */
+    else if (t->known)
+        t->now.bytes += (sum - t->counted) & KEPT;
+    t->counted = sum;
+    memcpy(t->seen, seen, sizeof t->seen);
+    t->looked = true;
+}
+
+/** The month in which the period of that time began. */
+static unsigned month_at(int64_t unix_s, int64_t reset_day)
+{
+    enum { YEAR_AT = 0, MONTH_AT = 5, DAY_AT = 8 };
+    char date[2][24];
+    struct text t;
+    uint64_t year, month, day;
+
+    for (int i = 0; i < 2; i++) {
+        text_init(&t, date[i], sizeof date[i]);
+        text_rfc3339(&t, unix_s + i * (DAY_MS / 1000));
+    }
+    parse_u64(date[0] + YEAR_AT, 4, &year);
+    parse_u64(date[0] + MONTH_AT, 2, &month);
+    parse_u64(date[0] + DAY_AT, 2, &day);
+    const bool last = memcmp(date[0] + MONTH_AT, date[1] + MONTH_AT, 2) != 0;
+    return (unsigned)((year - YEAR) * 12 + month) - (day < (uint64_t)reset_day && !last);
+}
+
+/** Has another month begun? A clock that shows an earlier one may be one that is not right yet, and is
+ * believed after a day; one that returns to the month before finds what was counted then. */
+static void turn(struct tally *t, unsigned month, uint64_t now_ms)
+{
+    if (month == 0 || month >= MONTHS)
+        return;
+    if (t->now.month == 0)
+        t->now.month = month;
+    if (month == t->now.month) {
+        t->agreed_ms = now_ms;
+        return;
+    }
+    const bool returns = month == t->other.month;
+    if (month < t->now.month && !returns && now_ms - t->agreed_ms < DAY_MS)
+        return;
+    const struct period left = t->now;
+    t->now = returns ? t->other : (struct period){.month = month};
+    t->other = left;
+}
+
+static int look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
+{
+    static const char files[] = "statistics/rx_bytes\0statistics/tx_bytes\0ifindex\0";
+    char path[64];
+    struct text t;
+    int err = 0;
+
+    for (unsigned i = 0; err == 0 && i < SEEN; i++) {
+        int64_t v;
+        text_init(&t, path, sizeof path);
+        text_str(&t, "/sys/class/net/");
+        text_str(&t, b->interface);
+        text_char(&t, '/');
+        text_str(&t, word_at(files, i));
+        err = emitter_file_number(out, path, &v);
+        seen[i] = err < 0 || v < 0 ? 0 : (uint64_t)v;
+    }
+    return err;
+}
+
+static void put_period(struct json_writer *w, const struct period *p)
+{
+    const unsigned years = (p->month - 1) / 12;
+    char buf[8];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_u64(&t, YEAR + years);
+    text_char(&t, '-');
+    text_u64_pad(&t, p->month - 12 * years, 2);
+    if (p->month)
+        json_put_string(w, "period", buf);
+}
+
+static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    struct budget *b = state;
+    struct tally *t = &b->t;
+    const struct clock *clock = emitter_clock(out);
+    const uint64_t allowance = (uint64_t)b->allowance_mb * 1000 * 1000;
+    uint64_t seen[SEEN];
+
+    if (look(b, out, seen) < 0)
+        return 0;
+    turn(t, clock_synced(clock) ? month_at(clock_unix(clock), b->reset_day) : 0, now_ms);
+    count(t, seen);
+    /* Rounded down: the allowance is used up when it is. */
+    const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
+    if (percent / 10 != t->stored_percent || now_ms - t->stored_ms >= HOUR_MS) {
+        keep(b);
+        t->stored_percent = percent / 10;
+        t->stored_ms = now_ms;
+    }
+    struct json_writer *w = emit_level(out, "data.budget", b->interface, percent, &b->limits, ABOVE);
+    if (!w)
+        return 0;
+    json_put_string(w, "interface", b->interface);
+    json_put_u64(w, "used_bytes", t->now.bytes);
+    json_put_u64(w, "allowance_bytes", allowance);
+    put_tenths(w, "used_percent", percent);
+    put_period(w, &t->now);
+    emit_end(out);
+    return 0;
+}
+
+const struct sensor_class sensor_data_budget = {
+    .name = "data_budget",
+    .source = "data-beacon",
+    .interval = "5m",
+    .fields = budget_fields,
+    .state_size = sizeof(struct budget),
+    .open = budget_open,
+    .start = budget_start,
+    .poll = budget_poll,
+    .stop = budget_stop,
+};

@@ -1,0 +1,110 @@
+#!/bin/sh
+# What a beacon with every sensor costs while nothing happens, as a table in Markdown: the CPU of one run of each sensor times its
+# runs a day, and a beacon with all of them at their default intervals over a quarter of an hour.
+#   tests/bench/idle.sh
+# IDLE_ALL_SECONDS (900) may be set in the environment.
+set -eu
+
+out=out/host
+seconds=${IDLE_ALL_SECONDS:-900}
+all=tests/configs/all-sensors.yaml
+. tests/bench/lib.sh
+
+# settings: of a beacon that delivers to the hub of this benchmark.
+settings()
+{
+    echo "host_id: idle"
+    echo "beacons:"
+    echo "  reactor: 127.0.0.1:$port"
+    echo "  hmac_key_file: $dir/key"
+    echo "  state_dir: $dir/state"
+    echo "  control_socket: $dir/beacon.sock"
+}
+
+# line SENSOR [INTERVAL]: its line of the configuration, a map or a list of one map.
+line()
+{
+    sed -n "s/^  $1: /&/p" $all | if [ $# -gt 1 ]; then sed "s|{|{interval: $2, |;s|, }|}|"; else cat; fi
+}
+
+# start_beacon: its process is $beacon; returns when each sensor has run once.
+start_beacon()
+{
+    $out/nefia-beacon run -c "$dir/beacon.yaml" 2>"$dir/beacon.log" &
+    beacon=$!
+    pids="$pids $beacon"
+    within 60 all_ran || { cat "$dir/beacon.log" >&2; exit 1; }
+}
+
+# status EXPRESSION: of the running beacon's status s.
+status()
+{
+    $out/nefia-beacon status --json -c "$dir/beacon.yaml" | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+print(eval(sys.argv[1]))' "$1"
+}
+all_ran()
+{
+    [ "$(status 'min(r["runs"] for r in s["sensors"])')" -ge 1 ]
+}
+
+# cpu: nanoseconds of the beacon itself and of its children that have ended.
+cpu()
+{
+    echo "$($bench cpu "$beacon") $(awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); printf "%d", ($14 + $15) * 1e9 / hz }' "/proc/$beacon/stat")"
+}
+
+{
+    echo "reactor:"
+    echo "  listen_port: $port"
+    echo "  control_socket: $dir/hub.sock"
+    echo "  hmac_key_file: $dir/key"
+} >"$dir/hub.yaml"
+start_hub "$dir/hub.yaml"
+
+echo "### Idle with every sensor"
+echo
+echo "The CPU of one run is measured at an interval of 1 s over 10 s, that of the beacon without a sensor taken off; what waits for a descriptor"
+echo "costs nothing while nothing happens. Processes that a sensor starts are counted beside it."
+echo
+echo "| sensor | interval | CPU of a run | CPU a day | its processes a day |"
+echo "|--------|---------:|-------------:|----------:|--------------------:|"
+
+# ten_seconds: CPU of the beacon and of its children, and the runs of its sensor meanwhile.
+ten_seconds()
+{
+    before="$(cpu) $(status 's["sensors"][0]["runs"]')"
+    sleep 10
+    echo "$before $(cpu) $(status 's["sensors"][0]["runs"]')" | awk '{ print $4 - $1, $5 - $2, $6 - $3 }'
+}
+
+{ settings; echo "  memory: {interval: 366d}"; } >"$dir/beacon.yaml"
+start_beacon
+resting=$(ten_seconds | cut -d ' ' -f 1)
+stop "$beacon"
+sed -n 's/^  \([a-z_]*\): .*/\1/p' $all | while read -r sensor; do
+    { settings; line "$sensor"; } >"$dir/beacon.yaml"
+    start_beacon
+    interval=$(status 's["sensors"][0]["interval_ms"]')
+    stop "$beacon"
+    { settings; line "$sensor" 1s; } >"$dir/beacon.yaml"
+    start_beacon
+    ten_seconds | awk -v s="$sensor" -v ms="$interval" -v rest="$resting" '{
+        own = $3 ? ($1 - rest) / $3 : 0; kin = $3 ? $2 / $3 : 0; runs = 86400000 / ms
+        if (own < 0) own = 0
+        printf "| %s | %d s | %.0f µs | %.3f s | %s |\n", s, ms / 1000, own / 1000, own * runs / 1e9, kin ? sprintf("%.1f s", kin * runs / 1e9) : "-" }'
+    stop "$beacon"
+done
+echo
+{ settings; grep '^  ' $all; } >"$dir/beacon.yaml"
+start_beacon
+before="$(cpu) $(status 's["wakeups"]')"
+sleep "$seconds"
+echo "$before $(cpu) $(status 's["wakeups"]')" | awk -v s="$seconds" '{
+    printf "All of them together, connected, over %d s: %.1f ms of the beacon'"'"'s own CPU, %d wake-ups: %.2f s a day (promise: ≤ 1 s). ", s,
+        ($4 - $1) / 1e6, $6 - $3, ($4 - $1) / 1e9 / s * 86400
+    printf "Their processes: %.1f s a day.\n", ($5 - $2) / 1e9 / s * 86400 }'
+stop "$beacon"
+stop "$hub"
+echo
