@@ -194,6 +194,24 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
 int emitter_watch(struct emitter *e, int fd, short events);
 void emitter_unwatch(struct emitter *e, int fd);
 
+/** A path that is watched by inotify: the file, and the directory that it is in, or will be once the directories on the
+ * way to it are there. So it does not matter whether the file is written, replaced by rename(2), removed or
+ * not there yet. Needs `select BEACON_INOTIFY`. */
+#define WATCHED_PATH_BYTES 256 /* longest path, with its NUL */
+struct watched_path {
+    const char *path;    /* absolute, without a `/` at its end; the owner's */
+    uint32_t seen;       /* by paths_read: IN_… of it, until its owner sets that to 0 */
+    int file, directory; /* watches; 0: none */
+    uint16_t name;       /* where in the path the name begins that counts in `directory` */
+};
+/** Watch it, and again after each look at it: what there is to watch changes. fd: of inotify_init1(2). mask: what is
+ * of interest of the file itself (IN_MODIFY …). A file that its user may not read is watched by its directory. Look at
+ * the file afterwards, not before. Return: 0, or NEFIA_EIO (errno). */
+int path_watch(int fd, struct watched_path *p, uint32_t mask);
+/** Read, into the shared buffer, what has happened, as much as that holds, and note it with the paths that it is
+ * about; IN_Q_OVERFLOW is about all. Return: all that was noted. */
+uint32_t paths_read(struct emitter *e, int fd, struct watched_path *paths, unsigned count);
+
 /** Call `poll` after this time, where that is sooner than the interval: what was noticed by a descriptor is
  * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
  * counts. */
