@@ -219,7 +219,7 @@ $(O)/obj/%.o: %.c $(CC_DEPENDS)
 	@mkdir -p $(@D)
 	@rm -f $(@:.o=.ci) $(@:.o=.su)
 	$(call say,CC $@)
-	$(Q)$(CC_BOARD) $(CFLAGS) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
+	$(Q)$(CC_BOARD) $(CFLAGS) $(GUARD_CFLAGS) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 

@@ -4,6 +4,7 @@
 #   qemu/boot.sh BOARD NAME ADDRESS DIR [DISK]
 #
 # DIR/NAME/       what its file system holds beside BusyBox and the modules
+# DIR/NAME.append  if it is there, more of the kernel's command line
 # DIR/NAME.in     a FIFO: what the console reads (see qemu/init)
 # DIR/NAME.net    its end of the network cable (a Unix socket); DIR/NAME.peer names the other end
 # DIR/NAME.monitor  QEMU's monitor (a Unix socket); DIR/NAME.pid: QEMU's own process
@@ -31,6 +32,7 @@ done
 (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$dir/$name.cpio.gz"
 
 append="$append panic=-1 nefia.name=$name nefia.addr=$address"
+[ ! -e "$dir/$name.append" ] || append="$append $(cat "$dir/$name.append")"
 mac=$(printf "%02x" "${address##*.}")
 set --
 if [ -n "$disk_image" ]; then

@@ -67,6 +67,17 @@ printf '%s\n' ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.examp
     grep -qx 'CONF=/opt/n/etc/nefia/nefia.yaml' "$root/opt/n/etc/init.d/nefia-beacon"
 result "PREFIX, SYSCONFDIR and INSTALL_PROGRAMS say what goes where" $?
 
+python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); sys.exit(a != {"user": "nefia", "access": {"service": {"methods": ["list"]}}})' \
+    "$root/usr/share/acl.d/nefia-beacon.json"
+result "INIT=procd: ubusd lets the beacon's user list services, and nothing else" $?
+make uninstall DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
+[ -z "$(files)" ]
+result "make uninstall takes that, too" $?
+rm -rf "$root"
+make install DESTDIR="$root" INIT=procd INSTALL_PROGRAMS=nefia >"$log" 2>&1
+[ ! -e "$root/usr/share/acl.d" ]
+result "the hub needs no such permission" $?
+
 if make install DESTDIR="$root" INIT=nonsense >"$log" 2>&1; then false; else grep -q 'sysv and procd' "$log"; fi
 result "an init that is not known is named" $?
 

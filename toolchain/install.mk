@@ -4,11 +4,13 @@
 ## PREFIX where programs and licences go (default: /usr/local); SBINDIR, DOCDIR to say it of one
 ## SYSCONFDIR where nefia/nefia.yaml (nefia.json) and init.d are (default: /etc)
 ## INIT init scripts to install: sysv (BusyBox, Buildroot), procd (OpenWrt), none (default)
+## ACLDIR where ubusd of OpenWrt reads who may call what (default: /usr/share/acl.d), for INIT=procd
 ## INSTALL_PROGRAMS nefia-beacon, nefia or both (default)
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 DOCDIR     ?= $(PREFIX)/share/doc/nefia-edge
+ACLDIR     ?= /usr/share/acl.d
 INSTALL_PROGRAMS ?= nefia-beacon nefia
 INIT       ?= none
 
@@ -18,6 +20,9 @@ init-none  :=
 # Those of the programs that are installed.
 INIT_FILES  = $(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),$(filter %beacon,$(init-$(INIT)))) \
               $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(filter %reactor,$(init-$(INIT))))
+
+# A beacon that does not run as root asks procd for the state of services.
+ACL_FILES   = $(if $(filter procd,$(INIT)),$(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),nefia-beacon.json))
 
 # The licences of what is linked in, from the sources that were built; their texts are not ours to keep in the tree. A foreign
 # toolchain's own C library and packages bring theirs.
@@ -48,10 +53,12 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 	    sed 's|^PROG=.*/|PROG=$(SBINDIR)/|; s|^CONF=/etc/.*|CONF=$(SYSCONFDIR)/nefia/$(CONFIG_FILE)|' rootfs-overlay/etc/init.d/$$f \
 	        >'$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f && chmod 755 '$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f || exit 1; \
 	done
+	$(Q)[ -z '$(ACL_FILES)' ] || mkdir -p '$(DESTDIR)$(ACLDIR)'
+	$(Q)for f in $(ACL_FILES); do install -m 644 rootfs-overlay/usr/share/acl.d/$$f '$(DESTDIR)$(ACLDIR)/'$$f || exit 1; done
 
 # Configurations and keys of its user stay.
 uninstall: ## Remove what `make install` with the same variables has put there
 	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.%.example',yaml json) \
-	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') \
+	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
 	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)')
 	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia'; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

@@ -113,6 +113,23 @@ int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
     return NEFIA_ESYNTAX;
 }
 
+int emitter_memory(struct emitter *e, struct memory_kib *m)
+{
+    static const char path[] = "/proc/meminfo";
+    const char *text = emitter_file(e, path, NULL);
+    int64_t total, available;
+
+    if (!text)
+        return NEFIA_ENOTFOUND;
+    if (find_decimal(text, "MemTotal:", 0, &total) < 0 ||
+        find_decimal(text, "MemAvailable:", 0, &available) < 0 || available > total || available < 0) {
+        refuse(e, path, "no MemAvailable");
+        return NEFIA_ESYNTAX;
+    }
+    *m = (struct memory_kib){(uint64_t)total, (uint64_t)available};
+    return 0;
+}
+
 /** What has been read of a file of lines; what follows a line that is too long is skipped. */
 struct lines {
     char *buf;

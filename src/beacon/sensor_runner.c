@@ -330,9 +330,14 @@ static void start_timer(struct emitter *e, uint64_t delay_ms)
     timer_start(e->owner->pipeline->loop, &e->timer, delay_ms, timer_fired, e);
 }
 
+uint64_t emitter_now(const struct emitter *e)
+{
+    return clock_ms(e->owner->pipeline->loop->clock);
+}
+
 void emitter_soon(struct emitter *e, uint64_t delay_ms)
 {
-    if (!timer_active(&e->timer) || e->timer.at_ms > clock_ms(e->owner->pipeline->loop->clock) + delay_ms)
+    if (!timer_active(&e->timer) || e->timer.at_ms > emitter_now(e) + delay_ms)
         start_timer(e, delay_ms);
 }
 

@@ -88,7 +88,7 @@ int netlink_feed(struct netlink_answer *a, const void *datagram, size_t len)
         memcpy(&h, rest.ptr, sizeof h);
         if (h.nlmsg_len < sizeof h || h.nlmsg_len > rest.len)
             return NEFIA_ESYNTAX;
-        if (h.nlmsg_seq == a->sequence) {
+        if (a->news || h.nlmsg_seq == a->sequence) {
             if (h.nlmsg_flags & NLM_F_DUMP_INTR)
                 a->interrupted = true;
             result = take_message(
@@ -118,7 +118,7 @@ int netlink_open(int protocol)
 }
 
 /** Receive one complete datagram, from the kernel only. Return: bytes; 0: from another sender. */
-static long receive(int fd, void *work, size_t cap)
+static long receive(int fd, void *work, size_t cap, int flags)
 {
     struct sockaddr_nl from = {0};
     struct iovec space = {work, cap};
@@ -127,7 +127,7 @@ static long receive(int fd, void *work, size_t cap)
     ssize_t n;
 
     do
-        n = recvmsg(fd, &m, 0);
+        n = recvmsg(fd, &m, flags);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return NEFIA_EIO;
@@ -139,7 +139,7 @@ static long receive(int fd, void *work, size_t cap)
 static int await_answer(struct netlink_answer *a, int fd, void *work, size_t cap)
 {
     for (unsigned i = 0; i < DATAGRAMS_MOST; i++) {
-        long n = receive(fd, work, cap);
+        long n = receive(fd, work, cap, 0);
         if (n < 0) {
             a->error = errno;
             return (int)n;
@@ -168,4 +168,31 @@ int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t le
         err = await_answer(a, fd, work, cap);
     wipe(work, cap);
     return err;
+}
+
+/* ---- news ---- */
+
+int netlink_subscribe(int protocol, uint32_t groups)
+{
+    const struct sockaddr_nl us = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    int fd = netlink_open(protocol);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&us, sizeof us) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return NEFIA_EIO;
+}
+
+int netlink_take(struct netlink_answer *a, int fd, void *work, size_t cap)
+{
+    long n = receive(fd, work, cap, MSG_DONTWAIT);
+
+    a->news = true;
+    a->error = n < 0 ? errno : 0;
+    if (n == NEFIA_EIO && a->error == EAGAIN)
+        return 0;
+    int err = n < 0 ? (int)n : netlink_feed(a, work, (size_t)n);
+    return err < 0 ? err : 1;
 }

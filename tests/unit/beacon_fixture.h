@@ -31,6 +31,7 @@ static struct fixture {
     max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
     char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];
     struct sensor_watch sensor_watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
+    struct sensor_follow sensor_followed[CONFIG_BEACON_FOLLOWED + 1];
     char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
     unsigned count, queued;
     struct config config;
@@ -81,6 +82,7 @@ static inline void fix_init(void)
     sensor_runner_init(&fix.sensor_runner, p, &fix.children, &fix.conditions, fix.items, fix.states,
                    fix.outputs);
     fix.sensor_runner.watches = fix.sensor_watches;
+    fix.sensor_runner.followed = fix.sensor_followed;
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */

@@ -71,7 +71,6 @@ static struct emitter *sensor(void)
     return &sensor_runner_current(&fix.sensor_runner)->items[0];
 }
 
-static struct sensor_watch watches[CONFIG_BEACON_SENSOR_WATCHES];
 
 static void reload(const char *configuration)
 {
@@ -83,8 +82,6 @@ static void begin(const char *configuration)
 {
     fix_init();
     fix_print_lines();
-    memset(watches, 0, sizeof watches);
-    fix.sensor_runner.watches = watches;
     reload(configuration);
 }
 
@@ -100,7 +97,7 @@ static void probe(void)
 static void answer(unsigned ms)
 {
     fix.clock.now_ms += ms;
-    if (watches[0].owner)
+    if (fix.sensor_watches[0].owner)
         loop_turn(&fix.loop, 60000);
 }
 
@@ -243,10 +240,10 @@ TEST(answers_of_a_name_server)
     answer(0);
     reply(server, &q, 14, 'a'); /* to another question */
     answer(0);
-    CHECK(watches[0].owner != NULL); /* it still waits */
+    CHECK(fix.sensor_watches[0].owner != NULL); /* it still waits */
     reply(server, &q, 2, 0x81);
     answer(7);
-    CHECK(watches[0].owner == NULL);
+    CHECK(fix.sensor_watches[0].owner == NULL);
     CHECK_INT(fix.count, 0);
     /* Of several ones the answers are not mixed up. */
     probe();
@@ -257,10 +254,10 @@ TEST(answers_of_a_name_server)
     sendto(server, old.msg, old.len, 0, (struct sockaddr *)&old.from, sizeof old.from);
     reply(server, &old, 2, 0x81);
     loop_turn(&fix.loop, 0);
-    CHECK(watches[0].owner != NULL);
+    CHECK(fix.sensor_watches[0].owner != NULL);
     reply(server, &q, 3, 3); /* there is no such name: it answers */
     answer(8);
-    CHECK(watches[0].owner == NULL);
+    CHECK(fix.sensor_watches[0].owner == NULL);
     probe();
     take_question(server, &q);
     reply(server, &q, 3, 2); /* it cannot answer: that is the second lost one of four */
@@ -307,10 +304,10 @@ static void check_echo(uint8_t request, uint8_t type, size_t header)
     answer(0);
     send(icmp_peer, msg, 1, 0);
     answer(0);
-    CHECK(watches[0].owner != NULL);
+    CHECK(fix.sensor_watches[0].owner != NULL);
     send(icmp_peer, msg, header + 16, 0);
     answer(5);
-    CHECK(watches[0].owner == NULL);
+    CHECK(fix.sensor_watches[0].owner == NULL);
     CHECK_INT(fix.count, 0);
 }
 
@@ -391,14 +388,12 @@ TEST(once)
 
     fix_init();
     fix_print_lines();
-    fix.sensor_runner.watches = watches;
     CHECK_INT(fix_once(target("tcp", port, "")), 1);
     CHECK_INT(fix.count, 0);
     CHECK_INT(sensor()->result, INSTANCE_OK);
     close(listener);
     fix_init();
     fix_print_lines();
-    fix.sensor_runner.watches = watches;
     CHECK_INT(fix_once(target("tcp", port, "")), 1);
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"severity\":\"critical\""));

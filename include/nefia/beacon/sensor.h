@@ -156,6 +156,12 @@ int emitter_number_in(struct emitter *e, const char *dir, const char *name, cons
 int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg);
 
+/** How much memory there is, and how much of it is available without swapping, as the kernel estimates it (MemAvailable of
+ * /proc/meminfo, Linux 3.14), in KiB. Return: 0; or negative: not measured. */
+struct memory_kib {
+    uint64_t total, available; /* available <= total */
+};
+int emitter_memory(struct emitter *e, struct memory_kib *m);
 struct json_doc;
 /** Parse JSON, such as what a command has printed, with its tokens in that buffer (about CONFIG_EVENT_BYTES / 20).
  * text stays the caller's. Return: 0, the root is an object; or negative as json_parse, NEFIA_EINVAL: it
@@ -192,6 +198,8 @@ void emitter_unwatch(struct emitter *e, int fd);
  * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
  * counts. */
 void emitter_soon(struct emitter *e, uint64_t delay_ms);
+/** What poll is given, elsewhere. */
+uint64_t emitter_now(const struct emitter *e);
 /** Is this `nefia-beacon once`, which shows what there is and does not wait for what comes? */
 bool emitter_once(const struct emitter *e);
 

@@ -31,6 +31,7 @@ struct netlink_answer {
     uint32_t sequence; /* of the question; messages with others are passed over */
     int error;         /* the kernel's errno, after NEFIA_EIO */
     bool interrupted;  /* what was dumped changed meanwhile: ask again */
+    bool news;         /* no answer: every message is taken, whatever its sequence */
 };
 
 /** Messages and attributes are padded to this. */
@@ -58,5 +59,12 @@ int netlink_open(int protocol);
  * NEFIA_ESYNTAX: malformed, or a message is longer than cap; what take returned. */
 int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t len, void *work,
                 size_t cap);
+
+/** What the kernel reports by itself to groups (1 << (RTNLGRP_… - 1)). Return: as netlink_open. */
+int netlink_subscribe(int protocol, uint32_t groups);
+/** Take one datagram of it, without waiting; a->news is set. Messages from before a dump may come after it.
+ * Return: 1; 0: there is none; NEFIA_EIO (a->error; ENOBUFS: some were lost, dump again); NEFIA_ESYNTAX:
+ * malformed or longer than cap, which was lost, too; what take returned. */
+int netlink_take(struct netlink_answer *a, int fd, void *work, size_t cap);
 
 #endif

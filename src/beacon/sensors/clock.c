@@ -75,7 +75,7 @@ static int clock_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (synced < 0)
         return emitter_not_measured(out, "adjtimex", ERRNO(errno));
     s->synced = synced;
-    if (!synced && now_ms < SETTLE_MS)
+    if (!synced && now_ms < SETTLE_MS && !emitter_once(out))
         return 0;
     struct json_writer *w =
         emit_condition(out, "clock.unsynced", NULL, synced ? LEVEL_OK : LEVEL_WARNING);

@@ -1,25 +1,48 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
+#include "nefia/sys/cli.h"
 
 /* disk_usage: file system usage.
  * Used percent is what df(1) shows: used / (used + available to ordinary users), here in tenths,
- * rounded half up. statfs(2) blocks: a network file system whose server is down would block the
- * beacon, so monitor those with a script, which has a deadline. */
+ * rounded half up. statfs(2) blocks where the server of a network file system is gone: paths on
+ * those are measured in processes of their own (DISK_NETWORK). */
+enum {
+    MORE = IS_ENABLED(CONFIG_DISK_MORE),
+    NETWORK = IS_ENABLED(CONFIG_DISK_NETWORK),
+    REMEMBERS = MORE || NETWORK,
+    ANSWER_MS = 10 * 1000, /* of a network file system */
+};
+
+/** What is known of a path from one look to the next. */
+struct place {
+    bool was_writable; /* ever since the sensor is there */
+    bool emergency;    /* ext4 does not write to it any more, but shows it as writable (Linux 6.15) */
+    bool remote;       /* on a network file system, or nobody knows */
+    bool asked;        /* its process has not answered yet */
+    uint16_t mounted;  /* length of the path of its mount */
+    pid_t child, group; /* the process that did not answer in time; 0: it did */
+};
+
 struct disk {
     struct sensor_common common;
-    struct thresholds limits; /* tenths of a percent */
+    struct thresholds limits, inodes; /* tenths of a percent */
     const char *paths[CONFIG_DISK_PATHS];
     unsigned count;
+    struct place places[REMEMBERS ? CONFIG_DISK_PATHS : 1];
 };
 
 /** One measurement of one path. */
 struct usage {
     uint64_t total_bytes, free_bytes; /* free to ordinary users */
+    uint64_t inodes, free_inodes;     /* 0: it does not count them */
     int64_t used;                     /* tenths of a percent */
+    bool read_only;
 };
 
 static int set_path(void *item, const char *value, struct text *why)
@@ -42,7 +65,7 @@ static const struct field_list path_list = {
 };
 
 #define MEMBER(name) FIELD_AT(struct disk, name)
-enum { LIMITS = 1 }; /* index of the thresholds */
+enum { LIMITS = 1, INODES = 4 }; /* index of the thresholds */
 static const struct field disk_fields[] = {
     {.name = "paths",
      .type = FIELD_LIST,
@@ -52,6 +75,11 @@ static const struct field disk_fields[] = {
      .list = &path_list,
      .help = FIELD_NOTE("any path on each file system to watch")},
     THRESHOLD_FIELDS(struct disk, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
+#ifdef CONFIG_DISK_MORE
+    THRESHOLD_FIELDS(struct disk, inodes, "_inodes_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
+#else
+    FIELD_NOT("warning_inodes_percent\0critical_inodes_percent\0hysteresis_inodes_percent\0", " (CONFIG_DISK_MORE)")
+#endif
     {.name = NULL},
 };
 
@@ -61,6 +89,8 @@ static int disk_open(void *state, struct config *c, const struct node *n, const 
     unsigned errors = c->errors;
 
     thresholds_check(d, &disk_fields[LIMITS], ABOVE, c, n, where);
+    if (MORE)
+        thresholds_check(d, &disk_fields[INODES], ABOVE, c, n, where);
     config_distinct(c, node_child(c, n, "paths"), where, "path", d->paths, d->count);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
@@ -77,6 +107,11 @@ static int look(const char *path, struct usage *u)
     *u = (struct usage){.total_bytes = (uint64_t)v.f_blocks * block,
                         .free_bytes = (uint64_t)v.f_bavail * block,
                         .used = percent_tenths(used, used + v.f_bavail)};
+    if (MORE) {
+        u->inodes = v.f_files;
+        u->free_inodes = v.f_ffree;
+        u->read_only = v.f_flags & 1; /* ST_RDONLY */
+    }
     return 0;
 }
 
@@ -113,20 +148,285 @@ static void judge_usage(const struct disk *d, struct emitter *out, const char *p
     emit_end(out);
 }
 
+static void judge_inodes(const struct disk *d, struct emitter *out, const char *path,
+                         const struct usage *u)
+{
+    if (u->inodes == 0 || u->free_inodes > u->inodes)
+        return;
+    const int64_t used = percent_tenths(u->inodes - u->free_inodes, u->inodes);
+    struct json_writer *w = emit_level(out, "disk.inodes", path, used, &d->inodes, ABOVE);
+    if (!w)
+        return;
+    json_put_string(w, "path", path);
+    put_tenths(w, "used_percent", used);
+    json_put_u64(w, "total_inodes", u->inodes);
+    json_put_u64(w, "free_inodes", u->free_inodes);
+    emit_end(out);
+}
+
+/** What has always been read-only is meant to be. */
+static void judge_read_only(struct place *p, struct emitter *out, const char *path, bool read_only)
+{
+    p->was_writable |= !read_only;
+    if (!p->was_writable)
+        return;
+    struct json_writer *w =
+        emit_condition(out, "disk.read_only", path, read_only ? LEVEL_CRITICAL : LEVEL_OK);
+    if (!w)
+        return;
+    json_put_string(w, "path", path);
+    emit_end(out);
+}
+
+/** reason: an errno, or 0 and what was measured. */
+static void judge(struct disk *d, struct emitter *out, unsigned i, int reason, const struct usage *u)
+{
+    const char *path = d->paths[i];
+
+    judge_readable(out, path, reason);
+    if (reason)
+        return;
+    judge_usage(d, out, path, u);
+    if (!MORE)
+        return;
+    judge_inodes(d, out, path, u);
+    judge_read_only(&d->places[i], out, path, u->read_only || d->places[i].emergency);
+}
+
+/* ---- which file system a path is on, without touching it ---- */
+
+/** Beginnings of their types; what a process serves may hang as well. */
+static bool is_network(const char *type)
+{
+    static const char types[] = "nfs\0cifs\0smb\0fuse\0" "9p\0afs\0ceph\0autofs\0virtiofs\0coda\0lustre\0";
+
+    for (const char *word = types; *word; word += strlen(word) + 1)
+        if (strncmp(type, word, strlen(word)) == 0)
+            return true;
+    return false;
+}
+
+/** Is the path the mount point, or below it? In proc(5) a mount point ends with a space, and what is not
+ * printable is in octal. Return: its length, 0: no. */
+static unsigned below(const char *path, const char *mount)
+{
+    unsigned n = 0;
+
+    if (mount[0] == '/' && mount[1] == ' ')
+        return 1;
+    for (; *mount && *mount != ' '; n++) {
+        char c = *mount++;
+        if (c == '\\' && strspn(mount, "01234567") >= 3) {
+            c = (char)((mount[0] - '0') << 6 | (mount[1] - '0') << 3 | (mount[2] - '0'));
+            mount += 3;
+        }
+        if (!path[n] || path[n] != c)
+            return 0;
+    }
+    return path[n] == '\0' || path[n] == '/' ? n : 0;
+}
+
+/** A line of /proc/self/mountinfo: four words, the mount point, options, " - ", the type … */
+static int take_mount(void *arg, const char *line, size_t len)
+{
+    struct disk *d = arg;
+    const char *type = strstr(line, " - ");
+
+    (void)len;
+    for (int word = 0; word < 4 && line; word++) {
+        line = strchr(line, ' ');
+        line += line != NULL;
+    }
+    for (unsigned i = 0; line && type && i < d->count; i++) {
+        struct place *p = &d->places[i];
+        const unsigned n = below(d->paths[i], line);
+        if (n == 0)
+            continue;
+        p->remote |= is_network(type + 3);
+        if (n < p->mounted)
+            continue;
+        p->mounted = (uint16_t)n;
+        p->emergency = MORE && strstr(type, ",emergency_ro");
+    }
+    return 0;
+}
+
+/** May its way lead elsewhere? As it is written, it leads to no network file system. */
+static bool has_link(struct emitter *out, const char *path)
+{
+    size_t cap, at = 0;
+    char *buf = emitter_buffer(out, &cap), target;
+
+    if (strstr(path, "/.") || strstr(path, "//"))
+        return true;
+    do {
+        at += 1 + strcspn(path + at + 1, "/");
+        if (at >= cap)
+            return true;
+        memcpy(buf, path, at);
+        buf[at] = '\0';
+        if (readlink(buf, &target, 1) >= 0)
+            return true;
+    } while (path[at]);
+    return false;
+}
+
+static void find_mounts(struct disk *d, struct emitter *out)
+{
+    for (unsigned i = 0; i < d->count; i++) {
+        d->places[i].remote = d->places[i].emergency = false;
+        d->places[i].mounted = 0;
+    }
+    const int err = emitter_lines(out, "/proc/self/mountinfo", take_mount, d);
+    for (unsigned i = 0; NETWORK && i < d->count; i++)
+        if (err < 0 || (!d->places[i].remote && has_link(out, d->paths[i])))
+            d->places[i].remote = true;
+}
+
+/* ---- network file systems ---- */
+
+/** What the processes write, whole ones: that one is there, and what it has measured. */
+struct begun {
+    int32_t index; /* -1 - index of the path */
+    pid_t child, group;
+};
+struct answer {
+    int32_t index; /* of the path */
+    int32_t reason;
+    struct usage usage;
+};
+enum {
+    ASKED_MOST = CONFIG_SCRIPT_OUTPUT_BYTES / (sizeof(struct begun) + sizeof(struct answer))
+};
+
+static void write_answer(unsigned i, int reason, const struct usage *u)
+{
+    struct answer a = {.index = (int32_t)i, .reason = reason, .usage = *u};
+
+    cli_write(STDOUT_FILENO, (const char *)&a, sizeof a);
+}
+
+/** In a process of the beacon's: one more for each path, since one that hangs cannot even be killed. Those
+ * that do not answer are left when this one is ended. */
+static int ask(void *arg)
+{
+    const struct disk *d = arg;
+    struct usage u = {0};
+
+    for (unsigned i = 0; i < d->count; i++) {
+        if (!d->places[i].asked)
+            continue;
+        struct begun b = {.index = -1 - (int32_t)i, .child = _Fork(), .group = getpid()};
+        if (b.child == 0) {
+            const int reason = look(d->paths[i], &u);
+            write_answer(i, reason, &u);
+            _exit(0);
+        }
+        if (b.child < 0)
+            write_answer(i, errno, &u);
+        else
+            cli_write(STDOUT_FILENO, (const char *)&b, sizeof b);
+    }
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    return 0;
+}
+
+static bool next_record(const char **at, size_t *left, void *record, size_t size)
+{
+    if (*left < size)
+        return false;
+    memcpy(record, *at, size);
+    *at += size;
+    *left -= size;
+    return true;
+}
+
+static void take_answers(struct disk *d, struct emitter *out, const char *at, size_t left)
+{
+    struct begun b;
+    struct answer a;
+
+    while (left >= sizeof b) {
+        memcpy(&b.index, at, sizeof b.index);
+        if (b.index < 0 && next_record(&at, &left, &b, sizeof b)) {
+            struct place *p = &d->places[-1 - b.index];
+            p->child = b.child;
+            p->group = b.group;
+        } else if (next_record(&at, &left, &a, sizeof a)) {
+            d->places[a.index].asked = false;
+            d->places[a.index].child = 0;
+            judge(d, out, (unsigned)a.index, a.reason, &a.usage);
+        } else {
+            return;
+        }
+    }
+}
+
+static void answered(void *state, struct emitter *out, const struct child_result *r, const char *output)
+{
+    struct disk *d = state;
+
+    take_answers(d, out, output, r->output_len);
+    for (unsigned i = 0; i < d->count; i++) {
+        if (d->places[i].asked)
+            judge(d, out, i, ETIMEDOUT, NULL);
+        d->places[i].asked = false;
+    }
+}
+
+/** Does the process that did not answer still hang? Its number may be another's now, but not in that group. */
+static bool hangs(const struct place *p)
+{
+    return p->child && getpgid(p->child) == p->group;
+}
+
+static int ask_all(struct disk *d, struct emitter *out)
+{
+    const uint64_t half = d->common.interval_ms / 2;
+    unsigned asked = 0;
+
+    for (unsigned i = 0; i < d->count; i++) {
+        struct place *p = &d->places[i];
+        p->asked = p->remote && !hangs(p);
+        if (p->remote && !p->asked)
+            judge(d, out, i, ETIMEDOUT, NULL);
+        if (p->asked && ++asked > ASKED_MOST) {
+            emitter_not_measured(out, d->paths[i], HINTED("too many", " (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+            p->asked = false;
+        }
+    }
+    return asked ? emitter_child_run(out, ask, d, half < ANSWER_MS ? half : ANSWER_MS, answered) : 0;
+}
+
+static int disk_start(void *state, struct emitter *self, void *before)
+{
+    struct disk *d = state;
+    const struct disk *old = before;
+
+    (void)self;
+    for (unsigned i = 0; i < d->count; i++)
+        for (unsigned j = 0; old && j < old->count; j++)
+            if (str_eq(d->paths[i], old->paths[j]))
+                d->places[i] = old->places[j];
+    return 0;
+}
+
 static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct disk *d = state;
 
     (void)now_ms;
+    if (REMEMBERS)
+        find_mounts(d, out);
     for (unsigned i = 0; i < d->count; i++) {
-        const char *path = d->paths[i];
         struct usage u = {0};
-        int reason = look(path, &u);
-        judge_readable(out, path, reason);
-        if (!reason)
-            judge_usage(d, out, path, &u);
+        if (NETWORK && d->places[i].remote)
+            continue;
+        const int reason = look(d->paths[i], &u);
+        judge(d, out, i, reason, &u);
     }
-    return 0;
+    return NETWORK ? ask_all(d, out) : 0;
 }
 
 const struct sensor_class sensor_disk = {
@@ -136,5 +436,6 @@ const struct sensor_class sensor_disk = {
     .fields = disk_fields,
     .state_size = sizeof(struct disk),
     .open = disk_open,
+    .start = REMEMBERS ? disk_start : NULL,
     .poll = disk_poll,
 };

@@ -1,7 +1,6 @@
 #include "nefia/beacon/sensor.h"
 
-/* memory: what is available without swapping, in percent of all, as the kernel estimates it
- * (MemAvailable of /proc/meminfo, Linux 3.14). */
+/* memory: what is available without swapping, in percent of all. */
 struct memory {
     struct sensor_common common;
     struct thresholds limits; /* tenths of a percent */
@@ -20,23 +19,18 @@ static int memory_open(void *state, struct config *c, const struct node *n, cons
 static int memory_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     const struct memory *m = state;
-    static const char path[] = "/proc/meminfo";
-    int64_t total, available;
+    struct memory_kib kib;
 
     (void)now_ms;
-    const char *text = emitter_file(out, path, NULL);
-    if (!text)
+    if (emitter_memory(out, &kib) < 0)
         return 0;
-    if (find_decimal(text, "MemTotal:", 0, &total) < 0 ||
-        find_decimal(text, "MemAvailable:", 0, &available) < 0 || available > total || available < 0)
-        return emitter_not_measured(out, path, "no MemAvailable");
-    const int64_t percent = percent_tenths((uint64_t)available, (uint64_t)total);
+    const int64_t percent = percent_tenths(kib.available, kib.total);
     struct json_writer *w = emit_level(out, "memory.low", NULL, percent, &m->limits, BELOW);
     if (!w)
         return 0;
     put_tenths(w, "available_percent", percent);
-    json_put_i64(w, "available_bytes", available * 1024);
-    json_put_i64(w, "total_bytes", total * 1024);
+    json_put_u64(w, "available_bytes", kib.available * 1024);
+    json_put_u64(w, "total_bytes", kib.total * 1024);
     emit_end(out);
     return 0;
 }

@@ -26,7 +26,7 @@ static const char *const backend_words[] = {"auto", "systemd", "procd", "openrc"
 /** By what each is recognised, from SYSTEMD on; SYSV is what is left. The first is sd_booted(3)'s. */
 static const char marks[] = "/run/systemd/system\0/sbin/procd\0/run/openrc\0/run/runit\0";
 
-enum { NAME_MAX_BYTES = 64, PATH_BYTES = 2 * NAME_MAX_BYTES + 64 };
+enum { NAME_MAX_BYTES = 64, PATH_BYTES = 2 * NAME_MAX_BYTES + 64, DEADLINE_MS = 30000 };
 
 struct service {
     struct sensor_common common;
@@ -47,9 +47,8 @@ static int set_name(void *item, const char *value, struct text *why)
         memcpy(item, &value, sizeof value);
         return 0;
     }
-    text_str(why, "\"");
     text_str(why, value);
-    text_str(why, "\" is not the name of a service");
+    text_str(why, " is not the name of a service");
     return NEFIA_EINVAL;
 }
 
@@ -151,19 +150,27 @@ static bool exists(const char *path, const char *name, const char *word)
     return access(path_of(buf, path, name, word), F_OK) == 0;
 }
 
-/** A file that need not be there. Return: its text, or null with *state: UNKNOWN it is not there, UNSEEN it
- * cannot be read, which is "not measured". */
-static const char *read_if(struct emitter *e, const char *path, size_t *len, enum state *state)
+/** A file that need not be there. Return: ACTIVE, with its text; UNKNOWN: it is not there; UNSEEN: it cannot
+ * be read, which is "not measured". */
+static enum state read_if(struct emitter *e, const char *path, const char *name, const char **text,
+                          size_t *len)
 {
-    errno = EINVAL;
-    const char *text = emitter_file_if(e, path, len);
+    char buf[PATH_BYTES];
 
-    *state = UNKNOWN;
-    if (!text && errno != ENOENT && errno != ENOTDIR) {
-        *state = UNSEEN;
-        emitter_not_measured(e, path, ERRNO(errno));
-    }
-    return text;
+    errno = EINVAL;
+    *text = emitter_file_if(e, path_of(buf, path, name, NULL), len);
+    if (*text)
+        return ACTIVE;
+    if (errno == ENOENT || errno == ENOTDIR)
+        return UNKNOWN;
+    emitter_not_measured(e, buf, ERRNO(errno));
+    return UNSEEN;
+}
+
+static enum state odd_content(struct emitter *e, const char *name)
+{
+    emitter_not_measured(e, name, "its file has unexpected content");
+    return UNSEEN;
 }
 
 /** Also of another user, and where /proc does not show those. */
@@ -174,19 +181,18 @@ static bool runs(uint64_t pid)
 
 /** Of the process whose id is in a file: ACTIVE, FAILED (it has ended without removing the file), or as
  * read_if. */
-static enum state pid_file(struct emitter *e, const char *path)
+static enum state pid_file(struct emitter *e, const char *path, const char *name)
 {
-    enum state state;
+    const char *text;
     uint64_t pid;
-    const char *text = read_if(e, path, NULL, &state);
+    const enum state state = read_if(e, path, name, &text, NULL);
 
-    if (!text)
+    if (state != ACTIVE)
         return state;
     text += strspn(text, " \t");
-    if (parse_u64(text, strspn(text, "0123456789"), &pid) == 0)
-        return runs(pid) ? ACTIVE : FAILED;
-    emitter_not_measured(e, path, "no process id");
-    return UNSEEN;
+    if (parse_u64(text, strspn(text, "0123456789"), &pid) < 0)
+        return odd_content(e, name);
+    return runs(pid) ? ACTIVE : FAILED;
 }
 
 /** It does not run: INACTIVE if it has an init script, also one that is numbered ("S50dropbear"). */
@@ -210,10 +216,9 @@ static enum state look_sysv(struct emitter *e, const char *name)
 {
     static const char files[] = "/run/%.pid\0/run/%/%.pid\0/var/run/%.pid\0/var/run/%/%.pid\0";
     enum state found = UNKNOWN;
-    char path[PATH_BYTES];
 
     for (unsigned i = 0; i < 4 && found != ACTIVE; i++) {
-        enum state state = pid_file(e, path_of(path, word_at(files, i), name, NULL));
+        const enum state state = pid_file(e, word_at(files, i), name);
         if (state != UNKNOWN)
             found = state;
     }
@@ -224,19 +229,19 @@ static enum state look_sysv(struct emitter *e, const char *name)
  * daemons/NAME/001: "exec=…\nargv_0=…\n…pidfile=…\n". */
 static enum state openrc_daemon(struct emitter *e, const char *name)
 {
-    static const char key[] = "\npidfile=";
+    static const char key[] = "\npidfile=/";
     char path[PATH_BYTES];
-    enum state state;
-    const char *text = read_if(e, path_of(path, "/run/openrc/daemons/%/001", name, NULL), NULL, &state);
-
-    text = text ? strstr(text, key) : NULL;
-    if (state == UNSEEN || !text || text[sizeof key - 1] != '/')
-        return state == UNSEEN ? UNSEEN : ACTIVE;
+    const char *text;
     struct text t;
+    enum state state = read_if(e, "/run/openrc/daemons/%/001", name, &text, NULL);
+
+    text = state == ACTIVE ? strstr(text, key) : NULL;
+    if (!text)
+        return state == UNSEEN ? UNSEEN : ACTIVE;
+    text += sizeof key - 2;
     text_init(&t, path, sizeof path);
-    text += sizeof key - 1;
     text_bytes(&t, text, strcspn(text, "\n"));
-    state = pid_file(e, path);
+    state = pid_file(e, "%", path);
     return state == UNKNOWN ? FAILED : state;
 }
 
@@ -267,31 +272,26 @@ static enum state runit_status(const uint8_t *s)
 
 static enum state look_runit(struct emitter *e, const char *name)
 {
-    static const char dirs[] = "/var/service\0/etc/service\0";
+    static const char files[] = "/var/service/%/supervise/status\0/etc/service/%/supervise/status\0";
     enum { STATUS_BYTES = 20 };
+    enum state state = UNKNOWN;
+    const char *status;
+    size_t len = 0;
 
-    for (unsigned i = 0; i < 2; i++) {
-        char path[PATH_BYTES];
-        enum state state;
-        size_t len;
-        path_of(path, "$/%/supervise/status", name, word_at(dirs, i));
-        const char *status = read_if(e, path, &len, &state);
-        if (status && len >= STATUS_BYTES)
-            return runit_status((const uint8_t *)status);
-        if (status)
-            emitter_not_measured(e, path, "too short");
-        if (status || state == UNSEEN)
-            return UNSEEN;
-        if (exists("$/%", name, word_at(dirs, i)))
-            return INACTIVE;
-    }
-    return UNKNOWN;
+    for (unsigned i = 0; i < 2 && state == UNKNOWN; i++)
+        state = read_if(e, word_at(files, i), name, &status, &len);
+    if (state != ACTIVE)
+        return state;
+    return len < STATUS_BYTES ? odd_content(e, name) : runit_status((const uint8_t *)status);
 }
 
-static int look(struct service *s, struct emitter *out, enum state (*one)(struct emitter *, const char *))
+static int look(struct service *s, struct emitter *out, enum backend b)
 {
     for (unsigned i = 0; i < s->count; i++) {
-        enum state state = one(out, s->names[i]);
+        const char *name = s->names[i];
+        const enum state state = b == OPENRC  ? look_openrc(out, name)
+                                 : b == RUNIT ? look_runit(out, name)
+                                              : look_sysv(out, name);
         if (state != UNSEEN)
             observe(s, out, i, state);
     }
@@ -300,65 +300,54 @@ static int look(struct service *s, struct emitter *out, enum state (*one)(struct
 
 /* ---- What commands say ---- */
 
-/** It said something else. */
+static size_t line_length(const char *line, const char *end)
+{
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+
+    return (size_t)((newline ? newline : end) - line);
+}
+
+/** It said something else, in this line of its output. */
 static void refuse(struct emitter *e, const char *who, const struct child_result *r, const char *line,
-                   size_t len)
+                   const char *end)
 {
     char buf[64];
     struct text t;
 
     text_init(&t, buf, sizeof buf);
-    text_printable(&t, line, len);
-    emitter_not_measured(e, who, r->timed_out ? "timed out" : len ? buf : "no answer");
-}
-
-static size_t line_length(const char *text, size_t len)
-{
-    const char *newline = memchr(text, '\n', len);
-
-    return newline ? (size_t)(newline - text) : len;
-}
-
-static uint64_t deadline(const struct service *s)
-{
-    enum { MOST_MS = 30000 };
-
-    return s->common.interval_ms < 2 * MOST_MS ? s->common.interval_ms / 2 : MOST_MS;
+    text_printable(&t, line, line_length(line, end));
+    emitter_not_measured(e, who, r->timed_out ? "timed out" : t.len ? buf : "no answer");
 }
 
 /** To systemctl a unit that does not exist is inactive. */
 static bool has_unit(const char *name)
 {
-    static const char dirs[] = "/etc/systemd/system\0/run/systemd/system\0/usr/lib/systemd/system\0"
-                               "/lib/systemd/system\0/usr/local/lib/systemd/system\0"
-                               "/run/systemd/generator\0/run/systemd/generator.late\0";
+    static const char dirs[] = "/etc\0/run\0/lib\0/usr/lib\0";
 
-    for (unsigned i = 0; i < 7; i++)
-        if (exists("$/%.service", name, word_at(dirs, i)) || exists("$/%", name, word_at(dirs, i)))
+    for (unsigned i = 0; i < 4; i++)
+        if (exists("$/systemd/system/%.service", name, word_at(dirs, i)) ||
+            exists("$/systemd/system/%", name, word_at(dirs, i)))
             return true;
     return strchr(name, '@'); /* of a template */
 }
 
-/** A line for each service. */
+/** A line for each service, as far as they are what they should be. */
 static void systemd_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
 {
     struct service *s = state;
-    uint8_t found[CONFIG_SERVICES];
-    size_t len = 0;
-    unsigned n = 0;
+    const char *line = output, *end = output + r->output_len;
 
-    for (size_t at = 0; at < r->output_len || n < s->count; at += len + 1, n++) {
-        const size_t left = at < r->output_len ? r->output_len - at : 0;
-        len = line_length(output + at, left);
-        const int word = n < s->count ? word_index(state_words, (struct slice){output + at, len}) : -1;
+    for (unsigned i = 0; i < s->count; i++) {
+        const size_t len = line_length(line, end);
+        const int word = word_index(state_words, (struct slice){line, len});
         if (word < 0) {
-            refuse(e, "systemctl", r, output + at, len);
+            refuse(e, "systemctl", r, line, end);
             return;
         }
-        found[n] = (uint8_t)(ACTIVE + word);
+        const enum state now = (enum state)(ACTIVE + word);
+        observe(s, e, i, now == INACTIVE && !has_unit(s->names[i]) ? UNKNOWN : now);
+        line += len + (line + len < end);
     }
-    for (unsigned i = 0; i < n; i++)
-        observe(s, e, i, found[i] == INACTIVE && !has_unit(s->names[i]) ? UNKNOWN : (enum state)found[i]);
 }
 
 static int ask_systemd(struct service *s, struct emitter *out)
@@ -366,7 +355,15 @@ static int ask_systemd(struct service *s, struct emitter *out)
     const char *argv[3 + CONFIG_SERVICES + 1] = {"/usr/bin/env", "systemctl", "is-active"};
 
     memcpy(argv + 3, s->names, s->count * sizeof *argv);
-    return emitter_child_argv(out, argv, deadline(s), systemd_done);
+    return emitter_child_argv(out, argv, DEADLINE_MS, systemd_done);
+}
+
+/** The first character of a member's value; 0: there is none. */
+static char member(const struct json_doc *d, unsigned object, const char *name)
+{
+    const int value = json_member(d, object, name);
+
+    return value < 0 ? '\0' : d->text[json_at(d, (unsigned)value)->start];
 }
 
 /** {"NAME":{"instances":{"instance1":{"running":true,"pid":…}, "instance2":{"running":false,"exit_code":1}}}};
@@ -374,20 +371,18 @@ static int ask_systemd(struct service *s, struct emitter *out)
 static enum state procd_state(const struct json_doc *d, const char *name)
 {
     const int service = json_member(d, 0, name);
-    const int all = service < 0 ? service : json_member(d, (unsigned)service, "instances");
     enum state state = INACTIVE;
-    int64_t code;
 
     if (service < 0)
         return by_script(name);
+    const int all = json_member(d, (unsigned)service, "instances");
     if (all < 0 || json_at(d, (unsigned)all)->type != JSON_OBJECT)
         return ACTIVE; /* it has none: a firewall */
     for (unsigned i = (unsigned)all + 1; i < json_at(d, (unsigned)all)->next; i = json_at(d, i)->next) {
-        const int running = json_member(d, i + 1, "running");
-        const int exited = json_member(d, i + 1, "exit_code");
-        if (running >= 0 && json_at(d, (unsigned)running)->type == JSON_TRUE)
+        const char code = member(d, i + 1, "exit_code");
+        if (member(d, i + 1, "running") == 't')
             state = ACTIVE;
-        else if (exited >= 0 && json_i64(d, (unsigned)exited, &code) == 0 && code != 0)
+        else if (code && code != '0')
             return FAILED;
     }
     return state;
@@ -402,13 +397,11 @@ static void procd_done(void *state, struct emitter *e, const struct child_result
     struct json_doc d;
 
     if (r->exit_code != 0 || r->timed_out) {
-        refuse(e, "ubus", r, output, line_length(output, r->output_len));
+        refuse(e, "ubus", r, output, output + r->output_len);
         return; /* the others would not be answered either */
     }
-    if (r->output_total > r->output_len)
-        emitter_not_measured(e, name, HINTED("answer too long", " (CONFIG_SCRIPT_OUTPUT_BYTES)"));
-    else if (emitter_json(e, output, r->output_len, &d) < 0)
-        emitter_not_measured(e, name, "no JSON");
+    if (emitter_json(e, output, r->output_len, &d) < 0)
+        emitter_not_measured(e, name, HINTED("unexpected answer", ", or too long (CONFIG_SCRIPT_OUTPUT_BYTES)"));
     else
         observe(s, e, s->at, procd_state(&d, name));
     int err = s->at + 1 < s->count ? ask_procd(s, e, s->at + 1) : 0;
@@ -422,7 +415,7 @@ static int ask_procd(struct service *s, struct emitter *e, unsigned which)
     const char *argv[] = {"/usr/bin/env", "ubus", "call", "service", "list", buf, NULL};
 
     path_of(buf, "{\"name\":\"%\"}", s->names[which], NULL);
-    int err = emitter_child_argv(e, argv, deadline(s), procd_done);
+    int err = emitter_child_argv(e, argv, DEADLINE_MS, procd_done);
     if (err == 0)
         s->at = which;
     return err;
@@ -440,23 +433,17 @@ static enum backend detect(void)
 static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct service *s = state;
+    const enum backend b = s->backend ? (enum backend)s->backend : detect();
     static const char openrc[] = "/run/openrc";
 
     (void)now_ms;
-    switch (s->backend ? (enum backend)s->backend : detect()) {
-    case SYSTEMD:
+    if (b == SYSTEMD)
         return ask_systemd(s, out);
-    case PROCD:
+    if (b == PROCD)
         return ask_procd(s, out, 0);
-    case OPENRC:
-        if (access(openrc, F_OK) < 0)
-            return emitter_not_measured(out, openrc, ERRNO(errno));
-        return look(s, out, look_openrc);
-    case RUNIT:
-        return look(s, out, look_runit);
-    default:
-        return look(s, out, look_sysv);
-    }
+    if (b == OPENRC && access(openrc, F_OK) < 0)
+        return emitter_not_measured(out, openrc, ERRNO(errno));
+    return look(s, out, b);
 }
 
 const struct sensor_class sensor_service = {

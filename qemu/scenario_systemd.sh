@@ -1,0 +1,109 @@
+#!/bin/sh
+# An ARM machine whose first program is the real systemd: what becomes of its units comes to a real hub as events.
+set -eu
+
+cd "$(dirname "$0")/.."
+. qemu/machines.sh
+
+# unit NAME LINE…: a service with nothing around it; the rest of a system is not there.
+unit() {
+    file=$dir/etc/systemd/system/$1
+    shift
+    printf '[Unit]\nDefaultDependencies=no\n' >"$file"
+    printf '%s\n' "$@" >>"$file"
+}
+
+make_machine() {
+    for program in nefia-beacon nefia; do
+        [ -x "out/arm-virt/$program" ] || { echo "no out/arm-virt/$program: make BOARD=arm-virt first" >&2; return 1; }
+    done
+    qemu/systemd.sh armhf
+    dir=$(machine_dir router)
+    cp -r out/systemd/armhf/bin out/systemd/armhf/lib out/systemd/armhf/usr "$dir/"
+    cp out/arm-virt/nefia-beacon out/arm-virt/nefia "$dir/bin/"
+    mkdir -p "$dir/etc/systemd/system" "$dir/usr/bin"
+    ln -s /bin/busybox "$dir/usr/bin/env"
+    echo 'nefia.init=/lib/systemd/systemd systemd.show_status=no systemd.log_target=kmsg systemd.machine_id=00000000000000000000000000000001' \
+        >"$run/router.append"
+    printf '[Manager]\nDefaultStandardOutput=null\n' >"$dir/etc/systemd/system.conf"
+    unit default.target 'Wants=console.service steady.service'
+    unit console.service '[Service]' 'ExecStart=/init' 'KillMode=process'
+    unit steady.service '[Service]' 'ExecStart=/bin/sleep 1000000'
+    unit again.service '[Service]' 'ExecStart=/bin/sleep 1000000' 'Restart=always' 'RestartSec=1000000'
+    # Each of its steps takes as long as its file is not there.
+    cat >"$dir/bin/wait-for" <<'SH'
+#!/bin/sh
+until [ -e "/run/$1" ]; do usleep 100000; done
+SH
+    chmod 755 "$dir/bin/wait-for"
+    unit slow.service '[Service]' 'ExecStartPre=/bin/wait-for go' 'ExecStart=/bin/sleep 1000000' \
+        'ExecReload=/bin/wait-for reload' 'ExecStop=/bin/wait-for stop' 'TimeoutSec=infinity'
+    cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
+host_id: router
+beacons:
+  reactor: 127.0.0.1
+  control_socket: /run/nefia/beacon.sock
+  max_events_per_min: 120
+  service_check: {interval: 1s, services: [steady, again, slow, nosuch]}
+reactor:
+  peers: [127.0.0.1/32]
+  control_socket: /run/nefia/reactor.sock
+  rules:
+    - name: show
+      event_pattern: 'service\.status'
+      action:
+        type: exec
+        target: hub
+        command: 'echo "event: $NEFIA_DATA_SERVICE $NEFIA_DATA_PREVIOUS_STATE to $NEFIA_DATA_STATE, $NEFIA_SEVERITY" >/dev/console'
+YAML
+}
+
+boot() {
+    : >"$run/hub.log" # there is no other machine
+    machine_start arm-virt router 10.99.0.2 8
+    must "systemd boots" seen router '^machine router is up'
+    on router 'cat /proc/1/comm; systemctl --version'
+    case $answer in systemd*systemd\ 2[0-9][0-9]*) ok "the first program is $(echo "$answer" | sed -n 2p)" ;;
+    *) bad "the first program is $answer" ;; esac
+    must "the configuration is fine" on router 'nefia-beacon check && nefia reactor check'
+    on router 'daemon reactor nefia reactor run'
+    must "the reactor answers" on router 'await nefia reactor status'
+    on router 'daemon beacon nefia-beacon run'
+    must "the beacon connects" seen router '^beacon: .*connected to 127.0.0.1'
+}
+
+# first NAME STATE: what the beacon saw when it looked for the first time.
+first() { check "at first $1 is $2" seen router "^beacon: .*service $1 is $2\$"; }
+
+# becomes NAME STATE STATE SEVERITY COMMAND: after a command on the machine such an event comes.
+becomes() {
+    mark
+    check "$5" on router "$5"
+    check "$1: $2 to $3 is $4" seen router "^event: $1 $2 to $3, $4\$"
+}
+
+machines_begin out/qemu/systemd
+make_machine || { bad "the programs and systemd are there"; verdict; exit 1; }
+boot
+first steady active
+first again inactive
+first slow inactive
+# shellcheck disable=SC2016 # the machine's shell expands it
+becomes steady active failed critical 'kill -KILL "$(systemctl show -p MainPID --value steady)"'
+becomes steady failed active info 'systemctl restart steady'
+becomes steady active inactive warning 'systemctl stop steady'
+becomes again inactive active info 'systemctl start again'
+becomes again active activating info 'systemctl kill -s KILL again' # it is to be restarted, much later
+becomes again activating active info 'systemctl restart again'
+becomes slow inactive activating info 'systemctl start --no-block slow'
+becomes slow activating active info 'touch /run/go'
+becomes slow active reloading info 'systemctl reload --no-block slow'
+becomes slow reloading active info 'touch /run/reload'
+becomes slow active deactivating warning 'systemctl stop --no-block slow'
+becomes slow deactivating inactive warning 'touch /run/stop'
+# A unit that does not exist is no inactive one.
+on router 'nefia-beacon status --json' || true
+check "nosuch is an unknown service" [ -z "${answer##*'"reason":"nosuch: unknown service"'*}" ]
+on router 'signal TERM beacon'
+check "SIGTERM ends the beacon with status 0" seen router '^beacon: exit status 0'
+verdict

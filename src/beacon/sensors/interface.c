@@ -1,0 +1,462 @@
+#include <errno.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "nefia/base/err.h"
+#include "nefia/base/glob.h"
+#include "nefia/beacon/sensor.h"
+#include "nefia/net/netlink.h"
+
+/* interface: what the kernel reports of links and routes (rtnetlink(7)), and at each interval what it knows of them:
+ * their errors, and what was not reported. */
+enum nic_state { ABSENT, DOWN, NO_CARRIER, UP };
+#define STATES "absent\0down\0no carrier\0up\0"
+
+enum {
+    MOST_CHANGES = 8,
+    DATAGRAMS_A_TURN = 32, /* then the other descriptors have their turn */
+    MINUTE_MS = 60 * 1000,
+    FAMILIES = 2,
+};
+
+/** Errors and drops in both directions; what matters is how much more there are. */
+struct nic_counts {
+    uint32_t errors, drops;
+};
+
+struct nic {
+    char name[IFNAMSIZ];
+    uint32_t index;              /* 0: not there; with an empty name: a free place */
+    uint8_t state, told;         /* enum nic_state: now, and as the last event said */
+    uint8_t changes;             /* how often it has changed, modulo 256 */
+    bool seen, counted, flapped; /* in this dump; `before` is set; as the last look found */
+    uint32_t at[MOST_CHANGES];   /* seconds, from 1, of its last changes */
+    struct nic_counts now, before;
+};
+
+struct interface {
+    struct sensor_common common;
+    struct thresholds limits; /* errors and drops a minute */
+    const char *globs[CONFIG_INTERFACES];
+    unsigned glob_count;
+    int64_t flapping_changes;
+    uint64_t flapping_ms;
+    bool default_route;
+    bool had[FAMILIES]; /* a default route, or it is time that there was one */
+    bool again, routes; /* to do: dump links again; look for default routes */
+    int fd;             /* 0: not open */
+    uint64_t looked_ms; /* when `before` was set */
+    struct nic nics[CONFIG_INTERFACES];
+};
+
+static const struct field_list glob_list = {
+    .count = offsetof(struct interface, glob_count),
+    .cap = CONFIG_INTERFACES,
+    .remedy = FIELD_HELP("; raise CONFIG_INTERFACES"),
+};
+
+#define MEMBER(name) FIELD_AT(struct interface, name)
+static const struct field interface_fields[] = {
+    THRESHOLD_FIELDS(struct interface, limits, "_errors", FIELD_INT, 1, 1000000, "60", "600", "10"),
+    {.name = "interfaces",
+     .type = FIELD_LIST,
+     MEMBER(globs),
+     .list = &glob_list,
+     .help = FIELD_NOTE("which; default: all but loopback and those of containers")},
+    {.name = "flapping_changes",
+     .type = FIELD_INT,
+     MEMBER(flapping_changes),
+     .min = 2,
+     .max = MOST_CHANGES,
+     .def = "6",
+     .help = FIELD_NOTE("flapping: it goes up or down so often")},
+    {.name = "flapping_window",
+     .type = FIELD_DURATION,
+     MEMBER(flapping_ms),
+     .min = 1000,
+     .max = 86400000,
+     .def = "1m",
+     .help = FIELD_NOTE("within this time")},
+    {.name = "default_route",
+     .type = FIELD_BOOL,
+     MEMBER(default_route),
+     .def = "true",
+     .help = FIELD_NOTE("report when there is none")},
+    {.name = NULL},
+};
+
+static int interface_open(void *state, struct config *c, const struct node *n, const char *where)
+{
+    return thresholds_check(state, interface_fields, ABOVE, c, n, where);
+}
+
+/* ---- What the kernel says ---- */
+
+/** Where messages go. */
+struct look {
+    struct interface *s;
+    struct emitter *out;
+};
+
+/** Docker's bridges are br- and twelve digits; br-lan is not one. */
+static bool is_wanted(const struct interface *s, const char *name)
+{
+    const size_t len = strlen(name);
+
+    for (const char *at = "lo\0veth*\0docker*\0br-????????????\0virbr*\0vnet*\0";
+         s->glob_count == 0 && *at; at = word_at(at, 1))
+        if (glob_whole(at, name, len))
+            return false;
+    for (unsigned i = 0; i < s->glob_count; i++)
+        if (glob_whole(s->globs[i], name, len))
+            return true;
+    return s->glob_count == 0;
+}
+
+static void change(struct nic *l, enum nic_state state, const struct emitter *e)
+{
+    if (l->state == state)
+        return;
+    l->state = (uint8_t)state;
+    l->at[l->changes++ % MOST_CHANGES] = (uint32_t)(emitter_now(e) / 1000) + 1;
+}
+
+static void lose(struct nic *l, const struct emitter *e)
+{
+    l->index = 0;
+    l->counted = false;
+    change(l, ABSENT, e);
+}
+
+/** The place of the interface of this name, which may be new (its told is ABSENT, as state is). One that had its
+ * index had another name. Null: there is none left. */
+static struct nic *find(const struct look *look, uint32_t index, const char *name)
+{
+    struct nic *place = NULL;
+
+    for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
+        struct nic *l = &look->s->nics[i];
+        if (str_eq(l->name, name)) {
+            place = l;
+            continue;
+        }
+        if (l->index == index)
+            lose(l, look->out);
+        if (l->index == 0 && l->told == ABSENT && (!place || (place->name[0] && !str_eq(place->name, name))))
+            place = l;
+    }
+    return place;
+}
+
+static uint32_t count_of(const uint8_t *stats, size_t at)
+{
+    uint64_t v;
+
+    memcpy(&v, stats + at, sizeof v);
+    return (uint32_t)v;
+}
+#define STAT(value, member) count_of((value).ptr, offsetof(struct rtnl_link_stats64, member))
+
+static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ], struct nic_counts *counts)
+{
+    struct netlink_attribute a;
+
+    while (netlink_next(&rest, &a)) {
+        if (a.type == IFLA_IFNAME && a.value.len > 1 && a.value.len <= IFNAMSIZ)
+            memcpy(name, a.value.ptr, a.value.len - 1);
+        else if (a.type == IFLA_STATS64 && a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
+            *counts = (struct nic_counts){
+                STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
+                STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
+    }
+}
+
+static void take_link(const struct look *look, bool gone, const struct ifinfomsg *link,
+                      struct netlink_part rest)
+{
+    char name[IFNAMSIZ] = "";
+    struct nic_counts counts = {0};
+
+    take_attributes(rest, name, &counts);
+    if (!(link->ifi_flags & IFF_UP))
+        look->s->routes = true; /* those over it go without a word */
+    struct nic *l = name[0] ? find(look, (uint32_t)link->ifi_index, name) : NULL;
+    if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
+        return;
+    if (!l) {
+        emitter_not_measured(look->out, name, HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
+        return;
+    }
+    if (gone) {
+        lose(l, look->out);
+        return;
+    }
+    const enum nic_state state = !(link->ifi_flags & IFF_UP)        ? DOWN
+                                  : !(link->ifi_flags & IFF_RUNNING) ? NO_CARRIER
+                                                                     : UP;
+    if (!str_eq(l->name, name)) {
+        *l = (struct nic){.state = (uint8_t)state,
+                           .told = (uint8_t)(emitter_once(look->out) ? ABSENT : state)};
+        memcpy(l->name, name, sizeof name);
+    }
+    l->index = (uint32_t)link->ifi_index;
+    l->seen = true;
+    l->now = counts;
+    change(l, state, look->out);
+}
+
+static int take(void *arg, uint16_t type, struct netlink_part body)
+{
+    const struct look *look = arg;
+    struct ifinfomsg link;
+    struct rtmsg route;
+
+    if ((type == RTM_NEWLINK || type == RTM_DELLINK) && body.len >= sizeof link) {
+        memcpy(&link, body.ptr, sizeof link);
+        if (link.ifi_family == AF_UNSPEC && link.ifi_index > 0) /* bridges report their ports, too */
+            take_link(look, type == RTM_DELLINK, &link, netlink_after(body, netlink_aligned(sizeof link)));
+    } else if ((type == RTM_NEWROUTE || type == RTM_DELROUTE) && body.len >= sizeof route) {
+        memcpy(&route, body.ptr, sizeof route);
+        look->s->routes |= route.rtm_dst_len == 0;
+    }
+    return 0;
+}
+
+/* ---- What it is asked ---- */
+
+static int ask(struct emitter *out, uint16_t type, uint8_t family,
+               int (*taker)(void *, uint16_t, struct netlink_part), void *arg, bool *interrupted)
+{
+    const struct {
+        struct nlmsghdr netlink;
+        struct rtmsg route; /* ifinfomsg begins with its family, too, and is no longer than 16 bytes */
+        uint32_t more;
+    } question = {.netlink = {.nlmsg_len = sizeof question,
+                              .nlmsg_type = type,
+                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                              .nlmsg_seq = 1},
+                  .route.rtm_family = family};
+    struct netlink_answer answer = {.take = taker, .arg = arg};
+    int err = emitter_netlink(out, NETLINK_ROUTE, &answer, &question, sizeof question);
+
+    *interrupted = answer.interrupted;
+    return err;
+}
+
+/** All links; those that are not among them are gone. Return: 0, or negative: not measured. */
+static int look_at_links(struct interface *s, struct emitter *out)
+{
+    struct look look = {s, out};
+    bool interrupted;
+
+    for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
+        s->nics[i].seen = false;
+    int err = ask(out, RTM_GETLINK, AF_UNSPEC, take, &look, &interrupted);
+    s->again = err < 0 || interrupted;
+    for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
+        if (s->nics[i].index && !s->nics[i].seen)
+            lose(&s->nics[i], out);
+    return err;
+}
+
+/** Is there a default route of this family? */
+static int take_route(void *arg, uint16_t type, struct netlink_part body)
+{
+    uint8_t *family = arg;
+    struct rtmsg route;
+
+    if (type != RTM_NEWROUTE || body.len < sizeof route)
+        return 0;
+    memcpy(&route, body.ptr, sizeof route);
+    if (route.rtm_family != *family || route.rtm_dst_len > 0 || route.rtm_table != RT_TABLE_MAIN ||
+        route.rtm_type != RTN_UNICAST || (route.rtm_flags & RTNH_F_DEAD))
+        return 0;
+    *family = AF_UNSPEC; /* found */
+    return 1;
+}
+
+static void look_at_routes(struct interface *s, struct emitter *out)
+{
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        uint8_t family = i ? AF_INET6 : AF_INET;
+        bool interrupted;
+        if (ask(out, RTM_GETROUTE, family, take_route, &family, &interrupted) < 0 || (family && interrupted))
+            return;
+        s->had[i] |= !family || (i == 0 && emitter_once(out));
+        const char *name = i ? "ipv6" : "ipv4";
+        struct json_writer *w = emit_condition(out, "interface.default_route", name,
+                                               family && s->had[i] ? LEVEL_CRITICAL : LEVEL_OK);
+        if (!w)
+            continue;
+        json_put_string(w, "family", name);
+        emit_end(out);
+    }
+    s->routes = false;
+}
+
+/* ---- What is reported ---- */
+
+static void tell_flapping(const struct interface *s, struct emitter *out, struct nic *l)
+{
+    const uint32_t now = (uint32_t)(emitter_now(out) / 1000) + 1;
+    int64_t changes = 0;
+
+    for (unsigned i = 0; i < MOST_CHANGES; i++)
+        changes += l->at[i] && now - l->at[i] <= (uint32_t)(s->flapping_ms / 1000);
+    const bool flaps = changes >= s->flapping_changes;
+    struct json_writer *w =
+        flaps || l->flapped
+            ? emit_condition(out, "interface.flapping", l->name, flaps ? LEVEL_WARNING : LEVEL_OK)
+            : NULL;
+    l->flapped = flaps;
+    if (!w)
+        return;
+    json_put_string(w, "interface", l->name);
+    json_put_i64(w, "changes", changes);
+    emit_end(out);
+}
+
+/** While it flaps its changes are not reported; afterwards what has come of them is. */
+static void tell(struct interface *s, struct emitter *out)
+{
+    for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
+        struct nic *l = &s->nics[i];
+        tell_flapping(s, out, l);
+        if (l->state == l->told || l->flapped)
+            continue;
+        struct json_writer *w = emit_change(out, "interface.state", l->name,
+                                            l->told == UP ? SEVERITY_WARNING : SEVERITY_INFO);
+        json_put_string(w, "interface", l->name);
+        json_put_string(w, "state", word_at(STATES, l->state));
+        json_put_string(w, "previous_state", word_at(STATES, l->told));
+        if (emit_end(out) == 1)
+            l->told = l->state;
+    }
+}
+
+/** A counter that has become less began anew. */
+static int64_t per_minute(uint32_t before, uint32_t now, uint64_t ms)
+{
+    return now < before ? 0 : (int64_t)((uint64_t)(now - before) * MINUTE_MS / ms);
+}
+
+static void tell_errors(struct interface *s, struct emitter *out, uint64_t ms)
+{
+    for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
+        struct nic *l = &s->nics[i];
+        const struct nic_counts before = l->before;
+        const bool counted = l->counted && ms > 0;
+        l->before = l->now;
+        l->counted = l->index > 0;
+        if (!counted)
+            continue;
+        const int64_t errors = per_minute(before.errors, l->now.errors, ms);
+        const int64_t drops = per_minute(before.drops, l->now.drops, ms);
+        struct json_writer *w =
+            emit_level(out, "interface.errors", l->name, errors + drops, &s->limits, ABOVE);
+        if (!w)
+            continue;
+        json_put_string(w, "interface", l->name);
+        json_put_i64(w, "errors_per_minute", errors);
+        json_put_i64(w, "drops_per_minute", drops);
+        emit_end(out);
+    }
+}
+
+static void interface_ready(void *state, struct emitter *out, int fd, short events)
+{
+    struct interface *s = state;
+    struct look look = {s, out};
+    int got = 1;
+
+    (void)events;
+    for (unsigned i = 0; i < DATAGRAMS_A_TURN && got; i++) {
+        struct netlink_answer answer = {.take = take, .arg = &look};
+        size_t cap;
+        char *work = emitter_buffer(out, &cap);
+        got = netlink_take(&answer, fd, work, cap);
+        s->again |= got < 0;
+        if (got == NEFIA_EIO && answer.error != ENOBUFS) {
+            emitter_unwatch(out, fd); /* until the next look */
+            emitter_not_measured(out, "netlink", ERRNO(answer.error));
+            return;
+        }
+        tell(s, out);
+    }
+    if (got == 0 && s->again && look_at_links(s, out) == 0)
+        tell(s, out);
+    if (got == 0 && s->routes && s->default_route)
+        look_at_routes(s, out);
+}
+
+static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    struct interface *s = state;
+
+    if (look_at_links(s, out) < 0)
+        return 0;
+    tell(s, out);
+    tell_errors(s, out, now_ms - s->looked_ms);
+    s->looked_ms = now_ms;
+    if (s->default_route)
+        look_at_routes(s, out);
+    s->had[0] = true; /* a device that starts has this long to get one */
+    return emitter_watch(out, s->fd, POLLIN);
+}
+
+static void interface_stop(void *state)
+{
+    struct interface *s = state;
+
+    if (s->fd)
+        close(s->fd);
+}
+
+/** What an earlier configuration has seen, as far as this one wants it. */
+static void take_over(struct interface *s, const struct interface *old)
+{
+    memcpy(s->nics, old->nics, sizeof s->nics);
+    memcpy(s->had, old->had, sizeof s->had);
+    s->looked_ms = old->looked_ms;
+    for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
+        if (!is_wanted(s, s->nics[i].name))
+            s->nics[i] = (struct nic){.index = 0};
+}
+
+static int interface_start(void *state, struct emitter *self, void *before)
+{
+    struct interface *s = state;
+    uint32_t groups = RTMGRP_LINK;
+
+    if (s->default_route)
+        groups |= RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+    s->fd = netlink_subscribe(NETLINK_ROUTE, groups);
+    if (s->fd < 0)
+        return emitter_not_measured(self, "netlink", ERRNO(errno));
+    if (before)
+        take_over(s, before);
+    int err = look_at_links(s, self);
+    if (err == 0)
+        err = emitter_watch(self, s->fd, POLLIN);
+    if (err < 0)
+        interface_stop(s);
+    return err;
+}
+
+const struct sensor_class sensor_interface = {
+    .name = "interface",
+    .source = "interface-beacon",
+    .interval = "1m",
+    .fields = interface_fields,
+    .state_size = sizeof(struct interface),
+    .watches = 1,
+    .open = interface_open,
+    .start = interface_start,
+    .poll = interface_poll,
+    .ready = interface_ready,
+    .stop = interface_stop,
+};

@@ -1,0 +1,447 @@
+#include "beacon_fixture.h"
+#include "check.h"
+#include "fake_rtnetlink.h"
+
+#define ALL "{\"interface\": {}}"
+
+/** eth0 is up and eth1 has no carrier; the first look is over. */
+static void begin(const char *configuration)
+{
+    fix_init();
+    fix_print_lines();
+    kernel_begin();
+    kernel_link(0, 1, "lo", KERNEL_UP);
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    kernel_link(2, 3, "eth1", IFF_UP);
+    REQUIRE(fix_start(configuration) == 1);
+    fix_turn(0);
+}
+
+static void end(void)
+{
+    sensor_runner_stop(&fix.sensor_runner);
+    kernel_end();
+}
+
+static const struct emitter *sensor(void)
+{
+    return &sensor_runner_current(&fix.sensor_runner)->items[0];
+}
+
+/** The only event since the last call has this. */
+static bool told(const char *part)
+{
+    const bool is = fix.count == 1 && fix_has(0, part);
+
+    if (!is)
+        check_puts(fix.count ? fix.printed[0] : "nothing\n");
+    fix.count = 0;
+    return is;
+}
+
+#define STATE(severity, name, state, before) \
+    "\"severity\":\"" severity "\",\"data\":{\"interface\":\"" name "\",\"state\":\"" state "\",\"previous_state\":\"" before "\"}"
+
+TEST(changes_are_told_and_the_first_look_is_not)
+{
+    begin(ALL);
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    kernel_link(1, 2, "eth0", IFF_UP);
+    fix_turn(0);
+    CHECK(fix_has(0, "\"type\":\"interface.state\",\"source\":\"interface-beacon\""));
+    CHECK(told(STATE("warning", "eth0", "no carrier", "up")));
+    kernel_link(1, 2, "eth0", 0);
+    fix_turn(0);
+    CHECK(told(STATE("info", "eth0", "down", "no carrier")));
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    fix_turn(0);
+    CHECK(told(STATE("info", "eth0", "up", "down")));
+    kernel_link(1, 2, "eth0", KERNEL_UP | IFF_PROMISC);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    kernel_link(1, 2, "eth0", IFF_UP); /* both of two at once */
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    fix_turn(0);
+    CHECK_INT(fix.count, 2);
+    end();
+}
+
+TEST(once_shows_what_there_is)
+{
+    fix_init();
+    fix_print_lines();
+    kernel_begin();
+    kernel_link(0, 1, "lo", KERNEL_UP);
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    kernel.route4 = false;
+    REQUIRE(fix_once(ALL) == 1);
+    REQUIRE(fix.count == 2);
+    CHECK(fix_has(0, STATE("info", "eth0", "up", "absent")));
+    CHECK(fix_has(1, "\"type\":\"interface.default_route\"") && fix_has(1, "\"severity\":\"critical\",\"data\":{\"family\":\"ipv4\"}"));
+    end();
+}
+
+TEST(which_are_watched)
+{
+    static const struct {
+        const char *name;
+        bool watched;
+    } names[] = {{"lo", false}, {"veth12ab", false}, {"docker0", false}, {"br-0123456789ab", false}, {"br-lan", true},
+                 {"virbr0", false}, {"lo1", true}, {"wlan0", true}, {"phy0-ap0", true}, {"xveth0", true}};
+
+    begin(ALL);
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        kernel_link(3 + i, 10 + (int)i, names[i].name, IFF_UP);
+        fix_turn(0);
+        kernel_link(3 + i, 10 + (int)i, names[i].name, KERNEL_UP);
+        fix_turn(0);
+        CHECK_INT(fix.count, names[i].watched);
+        fix.count = 0;
+    }
+    end();
+    begin("{\"interface\": {\"interfaces\": [\"eth1\", \"l?\"]}}");
+    kernel_link(1, 2, "eth0", IFF_UP);
+    kernel_link(2, 3, "eth1", KERNEL_UP);
+    fix_turn(0);
+    CHECK(told(STATE("info", "eth1", "up", "no carrier")));
+    kernel_link(0, 1, "lo", 0);
+    fix_turn(0);
+    CHECK(told(STATE("warning", "lo", "down", "up")));
+    end();
+}
+
+/** A bridge that loses a port says so in the same words, of its own family. */
+TEST(ports_of_bridges_do_not_vanish)
+{
+    struct message m;
+
+    begin(ALL);
+    message_link(&m, RTM_DELLINK, 7 /* AF_BRIDGE */, &kernel.links[1], 0);
+    kernel_send(kernel.news[1], &m);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    end();
+}
+
+TEST(interfaces_vanish_and_come_back)
+{
+    begin(ALL);
+    kernel_unlink(1);
+    fix_turn(0);
+    CHECK(told(STATE("warning", "eth0", "absent", "up")));
+    kernel_link(1, 9, "eth0", IFF_UP);
+    fix_turn(0);
+    CHECK(told(STATE("info", "eth0", "no carrier", "absent")));
+    kernel_link(1, 9, "wan", IFF_UP); /* renamed: the name is what the operator knows */
+    fix_turn(0);
+    CHECK(told(STATE("info", "eth0", "absent", "no carrier")));
+    kernel_link(1, 9, "wan", KERNEL_UP);
+    fix_turn(0);
+    CHECK(told(STATE("info", "wan", "up", "no carrier")));
+    kernel_link(1, 9, "veth0", KERNEL_UP); /* to one that is not watched */
+    fix_turn(0);
+    CHECK(told(STATE("warning", "wan", "absent", "up")));
+    kernel_unlink(1);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    end();
+}
+
+TEST(what_was_not_reported_is_found_by_looking)
+{
+    begin(ALL);
+    kernel.links[1].flags = 0; /* without a word */
+    kernel.links[2].index = 0;
+    fix_turn(60000);
+    REQUIRE(fix.count == 2);
+    CHECK(fix_has(0, STATE("warning", "eth0", "down", "up")));
+    CHECK(fix_has(1, STATE("info", "eth1", "absent", "no carrier")));
+    end();
+}
+
+TEST(lost_news_are_made_up_for)
+{
+    begin(ALL);
+    kernel.links[1].flags = IFF_UP;
+    kernel_link(2, 3, "eth1", IFF_UP);
+    kernel.fails = ENOBUFS;
+    kernel.asked[0] = 0;
+    fix_turn(0);
+    CHECK_INT(kernel.asked[0], 1);
+    CHECK(told(STATE("warning", "eth0", "no carrier", "up")));
+    fix_turn(0);
+    CHECK_INT(kernel.asked[0], 1);
+    kernel.interrupted = true; /* a dump that is no whole makes none vanish, and is tried again */
+    kernel.links[1].index = 0;
+    fix_turn(60000);
+    CHECK_INT(fix.count, 0);
+    kernel.interrupted = false;
+    kernel_link(2, 3, "eth1", IFF_UP);
+    fix_turn(0);
+    CHECK(told(STATE("info", "eth0", "absent", "no carrier")));
+    end();
+}
+
+TEST(a_change_that_the_rate_held_back_is_told_later)
+{
+    begin(ALL);
+    fix.pipeline.print = NULL;
+    rate_set_limit(&fix.pipeline.rate, 1);
+    kernel_link(2, 3, "eth1", KERNEL_UP);
+    fix_turn(0);
+    CHECK(fix_take());
+    kernel_link(1, 2, "eth0", IFF_UP);
+    fix_turn(0);
+    CHECK(!fix_take());
+    fix_turn(61000);
+    REQUIRE(fix_take());
+    while (!fix_has(0, "eth0") && fix_take())
+        ;
+    CHECK(fix_has(0, STATE("warning", "eth0", "no carrier", "up")));
+    end();
+}
+
+#define FLAPS "{\"interface\": {\"flapping_changes\": 3, \"flapping_window\": \"30s\"}}"
+TEST(flapping_is_a_condition_in_the_place_of_changes)
+{
+    begin(FLAPS);
+    for (unsigned i = 0; i < 7; i++) {
+        kernel_link(1, 2, "eth0", i % 2 ? KERNEL_UP : IFF_UP);
+        fix_turn(1000);
+    }
+    CHECK(fix_has(0, STATE("warning", "eth0", "no carrier", "up")));
+    CHECK(fix_has(1, STATE("info", "eth0", "up", "no carrier")));
+    CHECK(fix_has(2, "\"type\":\"interface.flapping\"") &&
+          fix_has(2, "\"severity\":\"warning\",\"data\":{\"interface\":\"eth0\",\"changes\":3}"));
+    for (unsigned i = 3; i < fix.count; i++)
+        CHECK(fix_has(i, "interface.flapping")); /* repetitions, which deduplication drops */
+    fix.count = 0;
+    fix_turn(61000);
+    REQUIRE(fix.count == 2);
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"interface\":\"eth0\",\"changes\":0}"));
+    CHECK(fix_has(1, STATE("warning", "eth0", "no carrier", "up")));
+    end();
+}
+
+TEST(slow_changes_are_no_flapping)
+{
+    begin(FLAPS);
+    for (unsigned i = 0; i < 8; i++) {
+        kernel_link(1, 2, "eth0", i % 2 ? KERNEL_UP : IFF_UP);
+        fix_turn(16000);
+    }
+    CHECK_INT(fix.count, 8);
+    for (unsigned i = 0; i < fix.count; i++)
+        CHECK(fix_has(i, "interface.state"));
+    end();
+}
+
+TEST(errors_and_drops_are_counted_by_the_minute)
+{
+    begin("{\"interface\": {\"interval\": \"2m\"}}");
+    kernel.links[1].errors = UINT64_C(0xFFFFFFF0);
+    fix_turn(120000); /* 2^32 - 16 in two minutes are too many */
+    CHECK(told("\"severity\":\"critical\",\"data\":{\"interface\":\"eth0\",\"errors_per_minute\":2147483640,"));
+    kernel.links[1].errors += 100; /* only 32 bits are kept: as one that has begun anew */
+    kernel.links[1].drops += 31;
+    fix_turn(120000);
+    CHECK(told("\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"interface\":\"eth0\",\"errors_per_minute\":0,"
+               "\"drops_per_minute\":15}"));
+    end();
+    begin("{\"interface\": {\"interval\": \"2m\"}}");
+    kernel.links[1].errors = 90;
+    kernel.links[1].drops = 31;
+    fix_turn(120000);
+    CHECK(fix_has(0, "\"type\":\"interface.errors\""));
+    CHECK(told("\"severity\":\"warning\",\"data\":{\"interface\":\"eth0\",\"errors_per_minute\":45,\"drops_per_minute\":15}"));
+    kernel.links[1].errors += 90;
+    kernel.links[1].drops += 10;
+    fix_turn(120000); /* 50 is not yet below 60 - 10 */
+    CHECK(told("\"severity\":\"warning\""));
+    fix_turn(120000);
+    CHECK(told("\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"interface\":\"eth0\",\"errors_per_minute\":0"));
+    kernel.links[1].errors = 0; /* they begin anew */
+    fix_turn(120000);
+    CHECK_INT(fix.count, 0);
+    end();
+}
+
+#define LOST(family) "\"type\":\"interface.default_route\",\"source\":\"interface-beacon\"", \
+                     "\"severity\":\"critical\",\"data\":{\"family\":\"" family "\"}"
+static bool route(const char *type, const char *data)
+{
+    return fix.count > 0 && fix_has(0, type) && told(data);
+}
+
+TEST(a_lost_default_route_is_a_condition)
+{
+    begin(ALL);
+    CHECK_INT(kernel.groups, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
+    kernel.asked[1] = 0;
+    kernel_route(RTM_DELROUTE, AF_INET, 24);
+    fix_turn(0);
+    CHECK_INT(kernel.asked[1], 0); /* of others nothing is asked */
+    kernel.route4 = false;
+    kernel_route(RTM_DELROUTE, AF_INET, 0);
+    fix_turn(0);
+    CHECK(route(LOST("ipv4")));
+    kernel.route4 = true;
+    kernel_route(RTM_NEWROUTE, AF_INET, 0);
+    fix_turn(0);
+    CHECK(told("\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"family\":\"ipv4\"}"));
+    kernel.route4 = false; /* those of IPv4 go with their interface, without a word */
+    kernel_link(2, 3, "eth1", 0);
+    fix_turn(0);
+    CHECK(fix.count == 2 && fix_has(1, "\"severity\":\"critical\",\"data\":{\"family\":\"ipv4\"}"));
+    end();
+}
+
+TEST(one_of_ipv6_is_missed_only_where_there_was_one)
+{
+    begin(ALL);
+    kernel_route(RTM_DELROUTE, AF_INET6, 0);
+    fix_turn(0);
+    fix_turn(60000);
+    CHECK_INT(fix.count, 0);
+    kernel.route6 = true;
+    kernel_route(RTM_NEWROUTE, AF_INET6, 0);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    kernel.route6 = false;
+    fix_turn(60000);
+    CHECK(route(LOST("ipv6")));
+    end();
+}
+
+TEST(a_device_that_starts_has_time_to_get_one)
+{
+    fix_init();
+    fix_print_lines();
+    kernel_begin();
+    kernel.route4 = false;
+    REQUIRE(fix_start(ALL) == 1);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    fix_turn(60000);
+    CHECK(route(LOST("ipv4")));
+    end();
+    begin("{\"interface\": {\"default_route\": false}}");
+    CHECK_INT(kernel.groups, RTMGRP_LINK);
+    CHECK_INT(kernel.asked[1], 0);
+    end();
+}
+
+TEST(a_reload_loses_nothing)
+{
+    begin(ALL);
+    kernel_link(1, 2, "eth0", IFF_UP); /* not yet read */
+    kernel.links[2].flags = 0;
+    REQUIRE(fix_start("{\"interface\": {\"interfaces\": [\"eth0\", \"lo\"]}}") == 1);
+    fix_turn(60000);
+    CHECK(told(STATE("warning", "eth0", "no carrier", "up")));
+    kernel.route4 = false;
+    fix_turn(60000);
+    CHECK(route(LOST("ipv4")));
+    kernel_link(0, 1, "lo", 0);
+    fix_turn(0);
+    CHECK(fix_has(0, STATE("warning", "lo", "down", "up")));
+    end();
+}
+
+TEST(more_than_there_is_room_for_are_not_measured)
+{
+    char names[CONFIG_INTERFACES][8];
+
+    begin(ALL);
+    for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
+        memcpy(names[i], "p0", 3);
+        names[i][1] = (char)('A' + i);
+        if (i < CONFIG_INTERFACES - 2)
+            kernel_link(3 + i, 10 + (int)i, names[i], IFF_UP);
+    }
+    fix_turn(0);
+    fix_turn(60000);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    kernel_link(23, 60, "late", IFF_UP);
+    fix_turn(0);
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(sensor()->why, "late: too many interfaces (CONFIG_INTERFACES)");
+    kernel_unlink(1); /* the place of one that is gone, once that is told, is another's */
+    fix_turn(0);
+    fix_turn(60000);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    fix.count = 0;
+    kernel_link(23, 60, "late", KERNEL_UP);
+    fix_turn(0);
+    CHECK(told(STATE("info", "late", "up", "no carrier")));
+    end();
+}
+
+TEST(a_flood_does_not_hold_up_the_loop)
+{
+    begin(ALL);
+    for (unsigned i = 0; i < 40; i++)
+        kernel_route(RTM_NEWROUTE, AF_INET, 24);
+    kernel.taken = 0;
+    fix_turn(0);
+    CHECK_INT(kernel.taken, 32);
+    fix_turn(0);
+    CHECK_INT(kernel.taken, 41);
+    end();
+}
+
+TEST(what_does_not_work_is_not_measured)
+{
+    fix_init();
+    kernel_begin();
+    kernel.refuses = EPROTONOSUPPORT;
+    REQUIRE(fix_start(ALL) == 1);
+    CHECK_STR(sensor()->why, "netlink: Protocol not supported");
+    kernel.refuses = 0;
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    fix_turn(60000);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    kernel.fails = ENOMEM;
+    fix_turn(0);
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    kernel.taken = 0;
+    fix_turn(0);
+    CHECK_INT(kernel.taken, 0); /* until the next look */
+    fix_turn(60000);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+    fix_refused("{\"interface\": {\"warning_errors\": 9, \"critical_errors\": 9}}", "must be below critical_errors");
+}
+
+/** Every beginning of a message, and one with every byte changed, is taken for what it is. */
+TEST(broken_messages_do_no_harm)
+{
+    struct message m, changed;
+    struct kernel_link l = {.index = 7, .name = "new0", .flags = KERNEL_UP};
+
+    begin(ALL);
+    message_link(&m, RTM_NEWLINK, AF_UNSPEC, &l, 0);
+    for (size_t i = 1; i <= m.len; i++) {
+        changed = m;
+        changed.len = i;
+        kernel_send(kernel.news[1], &changed);
+        changed = m;
+        changed.bytes[i - 1] ^= 0xFF;
+        kernel_send(kernel.news[1], &changed);
+        fix_turn(0);
+    }
+    fix_turn(60000);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+}
+
+TEST_MAIN(changes_are_told_and_the_first_look_is_not, once_shows_what_there_is, which_are_watched,
+          ports_of_bridges_do_not_vanish, interfaces_vanish_and_come_back, what_was_not_reported_is_found_by_looking,
+          lost_news_are_made_up_for, a_change_that_the_rate_held_back_is_told_later,
+          flapping_is_a_condition_in_the_place_of_changes, slow_changes_are_no_flapping,
+          errors_and_drops_are_counted_by_the_minute, a_lost_default_route_is_a_condition,
+          one_of_ipv6_is_missed_only_where_there_was_one, a_device_that_starts_has_time_to_get_one,
+          a_reload_loses_nothing, more_than_there_is_room_for_are_not_measured, a_flood_does_not_hold_up_the_loop,
+          what_does_not_work_is_not_measured, broken_messages_do_no_harm)
