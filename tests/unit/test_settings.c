@@ -98,7 +98,7 @@ static void each_field(void (*visit)(const struct field *f))
 {
     struct table tables[16 + SENSOR_COUNT + ACTION_CLASSES] = {
         {settings_root_fields, 0}, {beacon_fields, 0}, {reactor_fields, 0},
-        {rule_fields, 0}, {sensor_common_fields, 0}, {&sensor_interval_field, 1},
+        {rule_fields, 0}, {sensor_common_fields, 0},
         {action_common_fields, 0},
     };
     unsigned n = 7;

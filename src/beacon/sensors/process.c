@@ -35,22 +35,20 @@ enum {
 };
 #define MEMBER(name) FIELD_AT(struct process, name)
 static const struct field process_fields[] = {
-    {.name = "min",
+    {FIELD_DEFAULT("min", "1"),
      .type = FIELD_INT,
      MEMBER(least),
      .max = ANY,
-     .def = "1",
-     .help = FIELD_NOTE("there must be so many")},
-    {.name = "max",
+     FIELD_NOTE("there must be so many")},
+    {FIELD_DEFAULT("max", LITERAL(100000)),
      .type = FIELD_INT,
      MEMBER(most),
      .max = ANY,
-     .def = LITERAL(100000),
-     .help = FIELD_NOTE("and no more")},
-    THRESHOLD_FIELDS(struct process, memory, "_memory_kib", FIELD_INT, 1, INT32_MAX, NULL, NULL,
+     FIELD_NOTE("and no more")},
+    THRESHOLD_FIELDS(struct process, memory, "_memory_kib", FIELD_INT, 0, INT32_MAX, "0", "0",
                      "64"),
-    THRESHOLD_FIELDS(struct process, descriptors, "_descriptors", FIELD_INT, 1, INT32_MAX, NULL,
-                     NULL, "8"),
+    THRESHOLD_FIELDS(struct process, descriptors, "_descriptors", FIELD_INT, 0, INT32_MAX, "0",
+                     "0", "8"),
     {.name = NULL},
 };
 
