@@ -441,7 +441,7 @@ static const char *behind_name(const struct field *f)
 
 const char *field_default(const struct field *f)
 {
-    return f->has_default ? behind_name(f) : NULL;
+    return f->has_text && !f->required ? behind_name(f) : NULL;
 }
 
 /** Of FIELD_ABSENT: what stands behind the list. */
@@ -486,7 +486,7 @@ static int refuse_missing(const struct binding *b, const struct node *map)
 {
     struct binding at = {b->c, map, b->where, b->field, -1};
 
-    const char *what = IS_ENABLED(CONFIG_CONFIG_HINTS) ? behind_name(b->field) : "";
+    const char *what = b->field->has_text ? behind_name(b->field) : "";
 
     return refuse_value(&at, NULL, *what ? "missing: " : "missing", what);
 }

@@ -163,7 +163,7 @@ struct field {
     uint32_t size : 4;     /* of an integer, in bytes; 0: 8, of FIELD_WORD 4 */
     uint32_t type : 4;     /* enum field_type */
     uint32_t required : 1; /* not given is an error */
-    uint32_t has_default : 1;
+    uint32_t has_text : 1; /* something stands behind the name */
     int32_t min, max;      /* of numbers, durations (ms), tenths; of the length of texts; min also of
                             * the items of lists. 0,0: no bounds; max < min: only the least.
                             * No duration is longer than 366 days in any case */
@@ -178,8 +178,8 @@ struct field {
 
 /** The name of a key with a default, and of one that has to be given: what it is for is a hint, and takes no
  * flash without CONFIG_HINTS. */
-#define FIELD_DEFAULT(key, value) .name = key "\0" value, .has_default = 1
-#define FIELD_REQUIRED(key, what) .name = key "\0" FIELD_HINT(what), .required = 1
+#define FIELD_DEFAULT(key, value) .name = key "\0" value, .has_text = 1
+#define FIELD_REQUIRED(key, what) .name = key "\0" FIELD_HINT(what), .has_text = 1, .required = 1
 #define FIELD_HINT(text) KCONFIG_CHOOSE(CONFIG_CONFIG_HINTS, FIELD_KEPT, FIELD_LEFT)(text)
 #define FIELD_KEPT(text) text
 #define FIELD_LEFT(text) ""
