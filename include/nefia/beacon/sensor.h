@@ -24,8 +24,8 @@ struct sensor_common {
     int64_t for_checks;   /* `for`: consecutive checks before a condition is entered, default 1 */
 };
 
-/** Their table; `interval` has the class's default. */
-extern const struct field sensor_common_fields[], sensor_interval_field;
+/** Their table. */
+extern const struct field sensor_common_fields[];
 
 /** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
@@ -105,13 +105,13 @@ struct thresholds {
  * with this suffix ("_percent", ""), all of one kind (FIELD_INT, FIELD_TENTHS, FIELD_DURATION), from
  * `least` to `most`, the defaults as written in the file; hysteresis up to half of `most`. */
 #define THRESHOLD_FIELDS(type_, member, suffix, kind, least, most, warning_, critical_, hysteresis_) \
-    {.name = "warning" suffix, .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
-     .max = (most), .def = (warning_), .help = FIELD_NOTE("warning threshold")},                    \
-    {.name = "critical" suffix, .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
-     .max = (most), .def = (critical_), .help = FIELD_NOTE("critical threshold")},                  \
-    {.name = "hysteresis" suffix, .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
-     .max = (most) / 2, .def = (hysteresis_),                                                       \
-     .help = FIELD_NOTE("distance from the threshold at which a level is left")}
+    {FIELD_DEFAULT("warning" suffix, warning_), .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
+     .max = (most), FIELD_NOTE("warning threshold")},                    \
+    {FIELD_DEFAULT("critical" suffix, critical_), .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
+     .max = (most), FIELD_NOTE("critical threshold")},                  \
+    {FIELD_DEFAULT("hysteresis" suffix, hysteresis_), .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
+     .max = (most) / 2,                                                                             \
+     FIELD_NOTE("distance from the threshold at which a level is left")}
 /** For `open`: are they in order, and can a level be left? ABOVE: high is bad; BELOW: low is bad. three: the
  * first of the three fields of this state. A default hysteresis that is too large for the thresholds is
  * reduced. Return: 0, or NEFIA_EINVAL after reports. */
