@@ -75,7 +75,8 @@ boot() {
 # first NAME STATE: what the beacon saw when it looked for the first time.
 first() { check "at first $1 is $2" seen router "^beacon: .*service $1 is $2\$"; }
 
-# becomes NAME STATE STATE SEVERITY COMMAND: after a command on the machine such an event comes.
+# becomes NAME STATE STATE SEVERITY COMMAND: after a command on the machine such an event comes. The first STATE is a pattern: what
+# a unit goes through on its way may be seen, too.
 becomes() {
     mark
     check "$5" on router "$5"
@@ -91,10 +92,10 @@ first slow inactive
 # shellcheck disable=SC2016 # the machine's shell expands it
 becomes steady active failed critical 'kill -KILL "$(systemctl show -p MainPID --value steady)"'
 becomes steady failed active info 'systemctl restart steady'
-becomes steady active inactive warning 'systemctl stop steady'
+becomes steady '(active|deactivating)' inactive warning 'systemctl stop steady'
 becomes again inactive active info 'systemctl start again'
 becomes again active activating info 'systemctl kill -s KILL again' # it is to be restarted, much later
-becomes again activating active info 'systemctl restart again'
+becomes again '(activating|inactive)' active info 'systemctl restart again'
 becomes slow inactive activating info 'systemctl start --no-block slow'
 becomes slow activating active info 'touch /run/go'
 becomes slow active reloading info 'systemctl reload --no-block slow'

@@ -61,19 +61,16 @@ static const struct field_list name_list = {
 
 #define MEMBER(name) FIELD_AT(struct service, name)
 static const struct field service_fields[] = {
-    {.name = "services",
+    {FIELD_REQUIRED("services", "the names of the services to watch"),
      .type = FIELD_LIST,
      MEMBER(names),
      .min = 1,
-     .required = true,
-     .list = &name_list,
-     .help = FIELD_HELP("the names of the services to watch")},
-    {.name = "backend",
+     .list = &name_list},
+    {FIELD_DEFAULT("backend", "auto"),
      .type = FIELD_WORD,
      MEMBER(backend),
      .words = backend_words,
-     .def = "auto",
-     .help = FIELD_NOTE("who knows their state; auto: the one that runs")},
+     FIELD_NOTE("who knows their state; auto: the one that runs")},
     {.name = NULL},
 };
 
