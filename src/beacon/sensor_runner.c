@@ -69,8 +69,9 @@ static void bind_fields(struct sensor_common *common, struct config *c,
     if (sensor_is_list(class))
         tables[count++] = name_fields;
     config_bind_tables(c, n, where, tables, common);
+    const char *interval = word_at(class->name, 2);
     if (common->interval_ms == 0)
-        parse_duration_ms(class->interval, strlen(class->interval), &common->interval_ms);
+        parse_duration_ms(interval, strlen(interval), &common->interval_ms);
 }
 
 /** Size of a state, rounded up so that the next one is aligned. */
@@ -468,7 +469,7 @@ struct json_writer *emit_begin(struct emitter *e, const char *type, const char *
                                enum severity severity)
 {
     e->event = (struct pipeline_event){
-        .type = type, .source = e->class->source, .subject = subject, .severity = severity};
+        .type = type, .source = word_at(e->class->name, 1), .subject = subject, .severity = severity};
     e->condition = NULL;
     return beacon_pipeline_begin(e->owner->pipeline);
 }

@@ -27,18 +27,20 @@ struct sensor_common {
 /** Their table. */
 extern const struct field sensor_common_fields[];
 
+/** The name of a class: its configuration key under `beacons:`, which the log uses, too; the source of its events,
+ * such as "disk-beacon"; and the default of `interval`, "5m". One string, as for word_at. */
+#define SENSOR_NAME(key, source, interval) .name = key "\0" source "\0" interval "\0"
+
 /** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
-    const char *name;     /* configuration key under `beacons:`, also used in the log */
-    const char *source;   /* source of its events, such as "disk-beacon" */
-    const char *interval; /* default, "5m" */
+    const char *name; /* SENSOR_NAME */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
-    uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
+    uint8_t capability; /* CAP_… needed after the beacon has dropped root; 0: none */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read
      * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or

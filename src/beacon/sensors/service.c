@@ -444,9 +444,7 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_service = {
-    .name = "service_check",
-    .source = "service-beacon",
-    .interval = "30s",
+    SENSOR_NAME("service_check", "service-beacon", "30s"),
     .fields = service_fields,
     .state_size = sizeof(struct service),
     .open = service_open,
