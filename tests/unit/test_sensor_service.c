@@ -143,7 +143,7 @@ TEST(hostile_pid_files)
         fake_root_put("/run/a.pid", contents[i]);
         CHECK_INT(look(), 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-        CHECK_STR(sensor()->why, "a: its file has unexpected content");
+        CHECK_STR(sensor()->why, "a: unexpected answer, or too long (CONFIG_SCRIPT_OUTPUT_BYTES)");
     }
     fake_root_put("/run/a.pid", "0\n"); /* kill(2) would take it for our own group */
     CHECK_INT(look(), 0);
@@ -305,7 +305,7 @@ TEST(runit)
     CHANGES("critical", DATA("ntp", "failed", "deactivating"));
     fake_root_put("/etc/service/ntp/supervise/status", "short");
     CHECK_INT(look(), 0);
-    CHECK_STR(sensor()->why, "ntp: its file has unexpected content");
+    CHECK_STR(sensor()->why, "ntp: unexpected answer, or too long (CONFIG_SCRIPT_OUTPUT_BYTES)");
     fake_root_end();
 }
 

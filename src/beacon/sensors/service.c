@@ -164,9 +164,10 @@ static enum state read_if(struct emitter *e, const char *path, const char *name,
     return UNSEEN;
 }
 
-static enum state odd_content(struct emitter *e, const char *name)
+/** What a file or an answer says of it cannot be understood. */
+static enum state odd(struct emitter *e, const char *name)
 {
-    emitter_not_measured(e, name, "its file has unexpected content");
+    emitter_not_measured(e, name, HINTED("unexpected answer", ", or too long (CONFIG_SCRIPT_OUTPUT_BYTES)"));
     return UNSEEN;
 }
 
@@ -188,7 +189,7 @@ static enum state pid_file(struct emitter *e, const char *path, const char *name
         return state;
     text += strspn(text, " \t");
     if (parse_u64(text, strspn(text, "0123456789"), &pid) < 0)
-        return odd_content(e, name);
+        return odd(e, name);
     return runs(pid) ? ACTIVE : FAILED;
 }
 
@@ -279,7 +280,7 @@ static enum state look_runit(struct emitter *e, const char *name)
         state = read_if(e, word_at(files, i), name, &status, &len);
     if (state != ACTIVE)
         return state;
-    return len < STATUS_BYTES ? odd_content(e, name) : runit_status((const uint8_t *)status);
+    return len < STATUS_BYTES ? odd(e, name) : runit_status((const uint8_t *)status);
 }
 
 static int look(struct service *s, struct emitter *out, enum backend b)
@@ -313,7 +314,7 @@ static void refuse(struct emitter *e, const char *who, const struct child_result
 
     text_init(&t, buf, sizeof buf);
     text_printable(&t, line, line_length(line, end));
-    emitter_not_measured(e, who, r->timed_out ? "timed out" : t.len ? buf : "no answer");
+    emitter_not_measured(e, who, t.len && !r->timed_out ? buf : "no answer");
 }
 
 /** To systemctl a unit that does not exist is inactive. */
@@ -398,7 +399,7 @@ static void procd_done(void *state, struct emitter *e, const struct child_result
         return; /* the others would not be answered either */
     }
     if (emitter_json(e, output, r->output_len, &d) < 0)
-        emitter_not_measured(e, name, HINTED("unexpected answer", ", or too long (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+        odd(e, name);
     else
         observe(s, e, s->at, procd_state(&d, name));
     int err = s->at + 1 < s->count ? ask_procd(s, e, s->at + 1) : 0;
