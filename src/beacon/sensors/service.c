@@ -140,11 +140,15 @@ static const char *path_of(char buf[PATH_BYTES], const char *path, const char *n
     return buf;
 }
 
-static bool exists(const char *path, const char *name, const char *word)
+/** The first of the words with which the path exists, or -1. */
+static int find(const char *path, const char *name, const char *words)
 {
     char buf[PATH_BYTES];
 
-    return access(path_of(buf, path, name, word), F_OK) == 0;
+    for (int i = 0; *words; i++, words += strlen(words) + 1)
+        if (access(path_of(buf, path, name, words), F_OK) == 0)
+            return i;
+    return -1;
 }
 
 /** A file that need not be there. Return: ACTIVE, with its text; UNKNOWN: it is not there; UNSEEN: it cannot
@@ -167,7 +171,7 @@ static enum state read_if(struct emitter *e, const char *path, const char *name,
 /** What a file or an answer says of it cannot be understood. */
 static enum state odd(struct emitter *e, const char *name)
 {
-    emitter_not_measured(e, name, HINTED("unexpected answer", ", or too long (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+    emitter_not_measured(e, name, HINTED("not understood", ", or cut (CONFIG_SCRIPT_OUTPUT_BYTES)"));
     return UNSEEN;
 }
 
@@ -248,10 +252,11 @@ static enum state look_openrc(struct emitter *e, const char *name)
     static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
     static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
 
-    for (unsigned i = 0; i <= sizeof states; i++)
-        if (exists("/run/openrc/$/%", name, word_at(words, i)))
-            return i < sizeof states ? (enum state)states[i] : openrc_daemon(e, name);
-    return by_script(name);
+    const int found = find("/run/openrc/$/%", name, words);
+
+    if (found < 0)
+        return by_script(name);
+    return (size_t)found < sizeof states ? (enum state)states[found] : openrc_daemon(e, name);
 }
 
 /** runsv's supervise/status: a TAI64N label, the process id in little endian, whether it is paused, what is
@@ -283,7 +288,7 @@ static enum state look_runit(struct emitter *e, const char *name)
     return len < STATUS_BYTES ? odd(e, name) : runit_status((const uint8_t *)status);
 }
 
-static int look(struct service *s, struct emitter *out, enum backend b)
+static int look(struct service *s, struct emitter *out, int b)
 {
     for (unsigned i = 0; i < s->count; i++) {
         const char *name = s->names[i];
@@ -322,11 +327,8 @@ static bool has_unit(const char *name)
 {
     static const char dirs[] = "/etc\0/run\0/lib\0/usr/lib\0";
 
-    for (unsigned i = 0; i < 4; i++)
-        if (exists("$/systemd/system/%.service", name, word_at(dirs, i)) ||
-            exists("$/systemd/system/%", name, word_at(dirs, i)))
-            return true;
-    return strchr(name, '@'); /* of a template */
+    return find("$/systemd/system/%.service", name, dirs) >= 0 ||
+           find("$/systemd/system/%", name, dirs) >= 0 || strchr(name, '@'); /* of a template */
 }
 
 /** A line for each service, as far as they are what they should be. */
@@ -419,22 +421,17 @@ static int ask_procd(struct service *s, struct emitter *e, unsigned which)
     return err;
 }
 
-static enum backend detect(void)
-{
-    unsigned i = 0;
-
-    while (SYSTEMD + i < SYSV && access(word_at(marks, i), F_OK) < 0)
-        i++;
-    return SYSTEMD + i;
-}
-
 static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct service *s = state;
-    const enum backend b = s->backend ? (enum backend)s->backend : detect();
     static const char openrc[] = "/run/openrc";
+    int b = s->backend;
 
     (void)now_ms;
+    if (b == AUTO)
+        b = find("$", NULL, marks) + SYSTEMD;
+    if (b == AUTO)
+        b = SYSV;
     if (b == SYSTEMD)
         return ask_systemd(s, out);
     if (b == PROCD)
