@@ -537,8 +537,11 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
     v = condition_check(c, measured, e->owner->once ? 1 : (unsigned)e->common->for_checks);
     /* A recovery suppressed by the rate limit is reported as soon as possible. */
     bool recovered = v.action == CONDITION_RECOVERED || (v.action == CONDITION_QUIET && c->reported);
-    if (v.action == CONDITION_QUIET && !recovered)
+    if (v.action == CONDITION_QUIET && !recovered) {
+        if (measured == LEVEL_OK)
+            c->key = 0; /* nothing is known of it that a new one would not have: others may need the place */
         return NULL;
+    }
     struct json_writer *w =
         emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;

@@ -369,7 +369,7 @@ static void answered(void *state, struct emitter *out, const struct child_result
     take_answers(d, out, output, r->output_len);
     for (unsigned i = 0; i < d->count; i++) {
         if (d->places[i].asked)
-            judge(d, out, i, ETIMEDOUT, NULL);
+            judge(d, out, i, r->timed_out ? ETIMEDOUT : EIO, NULL);
         d->places[i].asked = false;
     }
 }
