@@ -14,15 +14,24 @@
  * are asked by a command. */
 enum state {
     UNSEEN,
-    ACTIVE, RELOADING, REFRESHING, ACTIVATING, /* up to here nothing is wrong */
-    DEACTIVATING, INACTIVE, FAILED, MAINTENANCE, UNKNOWN,
+    ACTIVE,
+    RELOADING,
+    REFRESHING,
+    ACTIVATING, /* up to here nothing is wrong */
+    DEACTIVATING,
+    INACTIVE,
+    FAILED,
+    MAINTENANCE,
+    UNKNOWN,
 };
 /** Of a state, from ACTIVE on. */
-static const char state_words[] = "active\0reloading\0refreshing\0activating\0deactivating\0inactive\0"
-                                  "failed\0maintenance\0unknown\0";
+static const char state_words[] =
+    "active\0reloading\0refreshing\0activating\0deactivating\0inactive\0"
+    "failed\0maintenance\0unknown\0";
 
 enum backend { AUTO, SYSTEMD, PROCD, OPENRC, RUNIT, SYSV };
-static const char *const backend_words[] = {"auto", "systemd", "procd", "openrc", "runit", "sysv", NULL};
+static const char *const backend_words[] = {"auto",  "systemd", "procd", "openrc",
+                                            "runit", "sysv",    NULL};
 /** By what each is recognised, from SYSTEMD on; SYSV is what is left. The first is sd_booted(3)'s. */
 static const char marks[] = "/run/systemd/system\0/sbin/procd\0/run/openrc\0/run/runit\0";
 
@@ -40,10 +49,12 @@ struct service {
 /** Names become arguments and parts of paths. */
 static int set_name(void *item, const char *value, struct text *why)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@:+\\-.";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@:+\\-.";
     size_t len = strlen(value);
 
-    if (strspn(value, allowed) == len && len <= NAME_MAX_BYTES && value[0] != '-' && value[0] != '.') {
+    if (strspn(value, allowed) == len && len <= NAME_MAX_BYTES && value[0] != '-' &&
+        value[0] != '.') {
         memcpy(item, &value, sizeof value);
         return 0;
     }
@@ -61,15 +72,9 @@ static const struct field_list name_list = {
 
 #define MEMBER(name) FIELD_AT(struct service, name)
 static const struct field service_fields[] = {
-    {FIELD_REQUIRED("services", "the names of the services to watch"),
-     .type = FIELD_LIST,
-     MEMBER(names),
-     .min = 1,
-     .list = &name_list},
-    {FIELD_DEFAULT("backend", "auto"),
-     .type = FIELD_WORD,
-     MEMBER(backend),
-     .words = backend_words,
+    {FIELD_REQUIRED("services", "the names of the services to watch"), .type = FIELD_LIST,
+     MEMBER(names), .min = 1, .list = &name_list},
+    {FIELD_DEFAULT("backend", "auto"), .type = FIELD_WORD, MEMBER(backend), .words = backend_words,
      FIELD_NOTE("who knows their state; auto: the one that runs")},
     {.name = NULL},
 };
@@ -113,9 +118,9 @@ static void observe(struct service *s, struct emitter *e, unsigned i, enum state
         return;
     }
     struct json_writer *w = emit_change(e, "service.status", name,
-                                        now == FAILED        ? SEVERITY_CRITICAL
+                                        now == FAILED       ? SEVERITY_CRITICAL
                                         : now <= ACTIVATING ? SEVERITY_INFO
-                                                             : SEVERITY_WARNING);
+                                                            : SEVERITY_WARNING);
     json_put_string(w, "service", name);
     json_put_string(w, "state", word);
     json_put_string(w, "previous_state", word_at(state_words, before - ACTIVE));
@@ -126,7 +131,8 @@ static void observe(struct service *s, struct emitter *e, unsigned i, enum state
 /* ---- What files say ---- */
 
 /** Where `%` stands for the name and `$` for the word. Valid until the buffer is used again. */
-static const char *path_of(char buf[PATH_BYTES], const char *path, const char *name, const char *word)
+static const char *path_of(char buf[PATH_BYTES], const char *path, const char *name,
+                           const char *word)
 {
     struct text t;
 
@@ -144,9 +150,10 @@ static const char *path_of(char buf[PATH_BYTES], const char *path, const char *n
 static int find(const char *path, const char *name, const char *words)
 {
     char buf[PATH_BYTES];
+    const char *word;
 
-    for (int i = 0; *words; i++, words += strlen(words) + 1)
-        if (access(path_of(buf, path, name, words), F_OK) == 0)
+    for (int i = 0; *(word = word_at(words, (unsigned)i)); i++)
+        if (access(path_of(buf, path, name, word), F_OK) == 0)
             return i;
     return -1;
 }
@@ -171,7 +178,8 @@ static enum state read_if(struct emitter *e, const char *path, const char *name,
 /** What a file or an answer says of it cannot be understood. */
 static enum state odd(struct emitter *e, const char *name)
 {
-    emitter_not_measured(e, name, HINTED("not understood", ", or cut (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+    emitter_not_measured(e, name,
+                         HINTED("not understood", ", or cut (CONFIG_SCRIPT_OUTPUT_BYTES)"));
     return UNSEEN;
 }
 
@@ -249,8 +257,10 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
 
 static enum state look_openrc(struct emitter *e, const char *name)
 {
-    static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
-    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
+    static const char words[] =
+        "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
+    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING,
+                                     INACTIVE,   FAILED,     FAILED};
 
     const int found = find("/run/openrc/$/%", name, words);
 
@@ -264,7 +274,8 @@ static enum state look_openrc(struct emitter *e, const char *name)
 static enum state runit_status(const uint8_t *s)
 {
     enum { PID = 12, WANT = 17, TERM = 18, STATE = 19 };
-    const uint32_t pid = s[PID] | (uint32_t)s[PID + 1] << 8 | (uint32_t)s[PID + 2] << 16 | (uint32_t)s[PID + 3] << 24;
+    const uint32_t pid = s[PID] | (uint32_t)s[PID + 1] << 8 | (uint32_t)s[PID + 2] << 16 |
+                         (uint32_t)s[PID + 3] << 24;
 
     if (s[STATE] == 1 && runs(pid))
         return s[TERM] ? DEACTIVATING : ACTIVE;
@@ -275,7 +286,8 @@ static enum state runit_status(const uint8_t *s)
 
 static enum state look_runit(struct emitter *e, const char *name)
 {
-    static const char files[] = "/var/service/%/supervise/status\0/etc/service/%/supervise/status\0";
+    static const char files[] =
+        "/var/service/%/supervise/status\0/etc/service/%/supervise/status\0";
     enum { STATUS_BYTES = 20 };
     enum state state = UNKNOWN;
     const char *status;
@@ -311,8 +323,8 @@ static size_t line_length(const char *line, const char *end)
 }
 
 /** It said something else, in this line of its output. */
-static void refuse(struct emitter *e, const char *who, const struct child_result *r, const char *line,
-                   const char *end)
+static void refuse(struct emitter *e, const char *who, const struct child_result *r,
+                   const char *line, const char *end)
 {
     char buf[64];
     struct text t;
@@ -332,7 +344,8 @@ static bool has_unit(const char *name)
 }
 
 /** A line for each service, as far as they are what they should be. */
-static void systemd_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
+static void systemd_done(void *state, struct emitter *e, const struct child_result *r,
+                         const char *output)
 {
     struct service *s = state;
     const char *line = output, *end = output + r->output_len;
@@ -378,7 +391,8 @@ static enum state procd_state(const struct json_doc *d, const char *name)
     const int all = json_member(d, (unsigned)service, "instances");
     if (all < 0 || json_at(d, (unsigned)all)->type != JSON_OBJECT)
         return ACTIVE; /* it has none: a firewall */
-    for (unsigned i = (unsigned)all + 1; i < json_at(d, (unsigned)all)->next; i = json_at(d, i)->next) {
+    for (unsigned i = (unsigned)all + 1; i < json_at(d, (unsigned)all)->next;
+         i = json_at(d, i)->next) {
         const char code = member(d, i + 1, "exit_code");
         if (member(d, i + 1, "running") == 't')
             state = ACTIVE;
@@ -390,7 +404,8 @@ static enum state procd_state(const struct json_doc *d, const char *name)
 
 static int ask_procd(struct service *s, struct emitter *e, unsigned which);
 
-static void procd_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
+static void procd_done(void *state, struct emitter *e, const struct child_result *r,
+                       const char *output)
 {
     struct service *s = state;
     const char *name = s->names[s->at];
