@@ -222,7 +222,8 @@ static void settle(struct emitter *e, int err)
 {
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && err == 0 && sensor_follow_why(e))
         emitter_not_measured(e, NULL, sensor_follow_why(e));
-    enum instance_result before = e->result;
+    const enum instance_result before =
+        IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) ? e->settled : e->result;
 
     e->result = e->why[0] ? INSTANCE_NOT_MEASURED : err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
     if (e->result == INSTANCE_FAILED)
@@ -235,6 +236,8 @@ static void settle(struct emitter *e, int err)
         LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
                  sensor_is_list(e->class) ? e->common->name : "",
                  e->result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        e->settled = e->result;
 }
 
 void sensor_runner_settle(struct emitter *e)
@@ -404,6 +407,8 @@ static uint64_t first_delay(const struct sensor_runner *in, const struct emitter
 static void carry_over(struct emitter *e, const struct emitter *before)
 {
     e->result = before->result;
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        e->settled = before->settled;
     e->runs = before->runs;
     e->last_run_ms = before->last_run_ms;
     if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
