@@ -144,6 +144,8 @@ static void load_one(struct sensor_runner *in, struct config *c, const struct se
         e->common->name = class->name;
     if (c->errors == errors && sensor_is_list(class))
         check_name(in, c, n, where, e);
+    for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_SENSOR_LEVELS) && c->errors == errors && i < class->limits; i++)
+        thresholds_check(e->common, class->fields + (size_t)(3 * i), class->low_is_bad ? BELOW : ABOVE, c, n, where);
     if (c->errors == errors && class->open)
         class->open(e->common, c, n, where);
     if (c->errors != errors || !e->common->enabled)
@@ -464,11 +466,25 @@ const struct clock *emitter_clock(const struct emitter *e)
     return e->owner->pipeline->loop->clock;
 }
 
+/** Valid until the next. */
+static const char *source_of(struct emitter *e)
+{
+    struct sensor_runner *in = e->owner;
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_BEACON_SENSOR_LEVELS) || e->class->source)
+        return e->class->source;
+    text_init(&t, in->source, sizeof in->source);
+    text_str(&t, e->class->name);
+    text_str(&t, "-beacon");
+    return in->source;
+}
+
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)
 {
     e->event = (struct pipeline_event){
-        .type = type, .source = e->class->source, .subject = subject, .severity = severity};
+        .type = type, .source = source_of(e), .subject = subject, .severity = severity};
     e->condition = NULL;
     return beacon_pipeline_begin(e->owner->pipeline);
 }

@@ -30,11 +30,15 @@ extern const struct field sensor_common_fields[];
 /** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
     const char *name;     /* configuration key under `beacons:`, also used in the log */
-    const char *source;   /* source of its events, such as "disk-beacon" */
+    const char *source;   /* source of its events, such as "disk-beacon"; null, with `select
+                           * BEACON_SENSOR_LEVELS`: its name and "-beacon" */
     const char *interval; /* default, "5m" */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
+    uint8_t limits; /* of THRESHOLD_FIELDS its fields begin with; they are checked (thresholds_check): `select
+                     * BEACON_SENSOR_LEVELS` */
+    bool low_is_bad; /* BELOW, for those */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */

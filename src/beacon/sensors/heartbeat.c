@@ -175,7 +175,6 @@ static int heartbeat_poll(void *state, struct emitter *out, uint64_t now_ms)
 
 const struct sensor_class sensor_heartbeat = {
     .name = "heartbeat",
-    .source = "heartbeat-beacon",
     .interval = "2m",
     .state_size = sizeof(struct heartbeat),
     .open = heartbeat_open,
