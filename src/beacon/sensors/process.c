@@ -113,7 +113,7 @@ static bool add(struct process *p, struct emitter *out, const char *id, struct k
     if (!is_named(out, id, open + 1, (size_t)(close - open) - 1, p->common.name))
         return false;
     p->count++;
-    p->kib += pages * (uint32_t)(sysconf(_SC_PAGESIZE) / 1024);
+    p->kib += pages * ((unsigned)getpagesize() / 1024);
     if (p->most_descriptors > 0)
         count_descriptors(p, out, id);
     return true;

@@ -244,8 +244,8 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
 
 static enum state look_openrc(struct emitter *e, const char *name)
 {
-    static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0started\0";
-    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED};
+    static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
+    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
 
     for (unsigned i = 0; i <= sizeof states; i++)
         if (exists("/run/openrc/$/%", name, word_at(words, i)))
