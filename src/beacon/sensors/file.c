@@ -211,7 +211,7 @@ static int file_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_file = {
-    SENSOR_NAME("file", "file-beacon", "5m"),
+    SENSOR_NAME("file", "5m"),
     .fields = file_fields,
     .state_size = sizeof(struct files),
     .watches = 1,
