@@ -24,21 +24,23 @@ struct sensor_common {
     int64_t for_checks;   /* `for`: consecutive checks before a condition is entered, default 1 */
 };
 
-/** Their table; `interval` has the class's default. */
-extern const struct field sensor_common_fields[], sensor_interval_field;
+/** Their table. */
+extern const struct field sensor_common_fields[];
+
+/** The name of a class: its configuration key under `beacons:`, which the log uses, too; the source of its events,
+ * such as "disk-beacon"; and the default of `interval`, "5m". One string, as for word_at. */
+#define SENSOR_NAME(key, source, interval) .name = key "\0" source "\0" interval "\0"
 
 /** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
-    const char *name;     /* configuration key under `beacons:`, also used in the log */
-    const char *source;   /* source of its events, such as "disk-beacon" */
-    const char *interval; /* default, "5m" */
+    const char *name; /* SENSOR_NAME */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
-    uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
+    uint8_t capability; /* CAP_… needed after the beacon has dropped root; 0: none */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read
      * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
@@ -105,13 +107,13 @@ struct thresholds {
  * with this suffix ("_percent", ""), all of one kind (FIELD_INT, FIELD_TENTHS, FIELD_DURATION), from
  * `least` to `most`, the defaults as written in the file; hysteresis up to half of `most`. */
 #define THRESHOLD_FIELDS(type_, member, suffix, kind, least, most, warning_, critical_, hysteresis_) \
-    {.name = "warning" suffix, .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
-     .max = (most), .def = (warning_), .help = FIELD_NOTE("warning threshold")},                    \
-    {.name = "critical" suffix, .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
-     .max = (most), .def = (critical_), .help = FIELD_NOTE("critical threshold")},                  \
-    {.name = "hysteresis" suffix, .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
-     .max = (most) / 2, .def = (hysteresis_),                                                       \
-     .help = FIELD_NOTE("distance from the threshold at which a level is left")}
+    {FIELD_DEFAULT("warning" suffix, warning_), .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
+     .max = (most), FIELD_NOTE("warning threshold")},                    \
+    {FIELD_DEFAULT("critical" suffix, critical_), .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
+     .max = (most), FIELD_NOTE("critical threshold")},                  \
+    {FIELD_DEFAULT("hysteresis" suffix, hysteresis_), .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
+     .max = (most) / 2,                                                                             \
+     FIELD_NOTE("distance from the threshold at which a level is left")}
 /** For `open`: are they in order, and can a level be left? ABOVE: high is bad; BELOW: low is bad. three: the
  * first of the three fields of this state. A default hysteresis that is too large for the thresholds is
  * reduced. Return: 0, or NEFIA_EINVAL after reports. */

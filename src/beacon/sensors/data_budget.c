@@ -36,27 +36,22 @@ struct budget {
 #define MEMBER(name) FIELD_AT(struct budget, name)
 static const struct field budget_fields[] = {
     THRESHOLD_FIELDS(struct budget, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "100", "0"),
-    {.name = "interface",
+    {FIELD_REQUIRED("interface", "the metered interface, such as wwan0"),
      .type = FIELD_STRING,
      MEMBER(interface),
      .min = 1,
-     .max = 15,
-     .required = true,
-     .help = FIELD_HELP("the metered interface, such as wwan0")},
-    {.name = "allowance_mb",
+     .max = 15},
+    {FIELD_REQUIRED("allowance_mb", "the allowance of a month in megabytes"),
      .type = FIELD_INT,
      MEMBER(allowance_mb),
      .min = 1,
-     .max = 4000000,
-     .required = true,
-     .help = FIELD_HELP("the allowance of a month in megabytes")},
-    {.name = "reset_day",
+     .max = 4000000},
+    {FIELD_DEFAULT("reset_day", "1"),
      .type = FIELD_INT,
      MEMBER(reset_day),
      .min = 1,
      .max = 31,
-     .def = "1",
-     .help = FIELD_NOTE("the day of the month on which it begins anew")},
+     FIELD_NOTE("the day of the month on which it begins anew")},
     {.name = NULL},
 };
 
@@ -267,9 +262,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_data_budget = {
-    .name = "data_budget",
-    .source = "data-beacon",
-    .interval = "5m",
+    SENSOR_NAME("data_budget", "data-beacon", "5m"),
     .fields = budget_fields,
     .state_size = sizeof(struct budget),
     .open = budget_open,

@@ -40,12 +40,11 @@ static const struct field item_fields[] = {
      .min = 2,
      .max = WATCHED_PATH_BYTES - 1,
      .required = true},
-    {.name = "max_size", .type = FIELD_INT, MEMBER(max_size), .min = 0, .max = -1, .def = "0"},
-    {.name = "severity",
+    {FIELD_DEFAULT("max_size", "0"), .type = FIELD_INT, MEMBER(max_size), .min = 0, .max = -1},
+    {FIELD_DEFAULT("severity", "warning"),
      .type = FIELD_WORD,
      MEMBER(severity),
-     .words = severity_words,
-     .def = "warning"},
+     .words = severity_words},
     {.name = NULL},
 };
 
@@ -71,13 +70,11 @@ static const struct field_list file_list = {
 };
 
 static const struct field file_fields[] = {
-    {.name = "files",
+    {FIELD_REQUIRED("files", "which files"),
      .type = FIELD_LIST,
      FIELD_AT(struct files, files),
      .min = 1,
-     .required = true,
-     .list = &file_list,
-     .help = FIELD_HELP("which files")},
+     .list = &file_list},
     {.name = NULL},
 };
 
@@ -216,9 +213,7 @@ static int file_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_file = {
-    .name = "file",
-    .source = "file-beacon",
-    .interval = "5m",
+    SENSOR_NAME("file", "file-beacon", "5m"),
     .fields = file_fields,
     .state_size = sizeof(struct files),
     .watches = 1,
