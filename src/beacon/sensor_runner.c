@@ -449,7 +449,10 @@ void sensor_runner_switch(struct sensor_runner *in)
             carry_over(e, before);
         if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
             start_at_switch(e, before);
-        start_timer(e, first_delay(in, e, before));
+        if (!IS_ENABLED(CONFIG_BEACON_WATCHES))
+            start_timer(e, first_delay(in, e, before));
+        else
+            emitter_soon(e, first_delay(in, e, before)); /* start may have asked for less */
     }
     stop(in, old);
 }

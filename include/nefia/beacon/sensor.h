@@ -220,8 +220,7 @@ int path_watch(int fd, struct watched_path *p, uint32_t mask);
 uint32_t paths_read(struct emitter *e, int fd, struct watched_path *paths, unsigned count);
 
 /** Call `poll` after this time, where that is sooner than the interval: what was noticed by a descriptor is
- * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
- * counts. */
+ * looked at once it has settled, and what differs from before a reload at once. For start, poll and ready. */
 void emitter_soon(struct emitter *e, uint64_t delay_ms);
 /** What poll is given, elsewhere. */
 uint64_t emitter_now(const struct emitter *e);
