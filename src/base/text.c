@@ -133,11 +133,6 @@ void text_pad_to(struct text *t, size_t from, size_t column)
         text_char(t, ' ');
 }
 
-struct civil {
-    unsigned year, month, day; /* month and day from 1 */
-    unsigned second;     /* of the day */
-};
-
 static bool is_leap(unsigned year)
 {
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -159,7 +154,7 @@ static uint32_t days_before_year(unsigned year)
     return year * 365 + y / 4 - y / 100 + y / 400 + 1;
 }
 
-static struct civil civil_from_unix(int64_t unix_s)
+struct civil civil_from_unix(int64_t unix_s)
 {
     struct civil c = {.year = EPOCH_YEAR, .month = 1};
 
