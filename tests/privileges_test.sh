@@ -226,6 +226,11 @@ beacons:
   control_socket: $dir/run/beacon.sock
   dedup_window: 0
   disk_usage: {interval: 1s, warning_percent: 0.1, critical_percent: 100, paths: [/]}
+  data_budget: {interface: lo, allowance_mb: 1, interval: 1s}
+  reach:
+    - {name: port, tcp: "127.0.0.1:$port", interval: 1s}
+    - {name: echo, icmp: 127.0.0.1, interval: 1s}
+    - {name: names, dns: "127.0.0.1:9", query: hub.example, interval: 1s}
 reactor:
   listen_port: $port
   hmac_key_file: $dir/key
@@ -255,6 +260,15 @@ for ask in "nefia reactor events" "nefia reactor status --json" "nefia-beacon st
     expect "$ask" 0 "$strict/"$ask -c "$dir/strict.yaml"
 done
 says "status: strict" '"seccomp":"strict"' out
+is_measured()
+{
+    "$strict/nefia-beacon" status --json -c "$dir/strict.yaml" >"$dir/out"
+    grep -q "\"name\":\"$1\"[^}]*\"result\":\"ok\"" "$dir/out"
+}
+for name in port echo names data_budget; do
+    within is_measured "$name"
+    result "measured: $name" $?
+done
 # The children of strace are the daemons.
 for pid in $hub $beacon; do
     kill -HUP "$(cat "/proc/$pid/task/$pid/children")"

@@ -259,8 +259,10 @@ static struct privileges_needs own_needs(const struct beacon *b, const struct be
                                  .config = b->path,
                                  .key_file = s->hmac_key_file};
 
-    for (unsigned i = 0; sensor_table[i]; i++)
-        n.capabilities |= sensor_table[i]->capabilities;
+    const struct instance_set *loaded = &b->sensor_runner.sets[!b->sensor_runner.current];
+
+    for (unsigned i = 0; IS_ENABLED(CONFIG_PRIVILEGES) && i < loaded->count; i++)
+        n.capabilities |= loaded->items[i].class->capabilities;
     return n;
 }
 

@@ -81,7 +81,7 @@ static int clock_poll(void *state, struct emitter *out, uint64_t now_ms)
         emit_condition(out, "clock.unsynced", NULL, synced ? LEVEL_OK : LEVEL_WARNING);
     if (!w)
         return 0;
-    json_put_i64(w, "max_error_ms", max_error_us / 1000);
+    json_put_u64(w, "max_error_ms", (uint64_t)max_error_us / 1000);
     emit_end(out);
     return 0;
 }

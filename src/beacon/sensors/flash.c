@@ -22,13 +22,12 @@ struct look {
 
 static const struct field flash_fields[] = {
     THRESHOLD_FIELDS(struct flash, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
-    {.name = "erase_cycles",
+    {FIELD_DEFAULT("erase_cycles", "100000"),
      .type = FIELD_INT,
      FIELD_AT(struct flash, erase_cycles),
      .min = 100,
      .max = 10000000,
-     .def = "100000",
-     .help = FIELD_NOTE("erasures that a block of raw flash is made for")},
+     FIELD_NOTE("erasures that a block of raw flash is made for")},
     {.name = NULL},
 };
 

@@ -46,11 +46,10 @@ static const struct field pattern_fields[] = {
      .min = 1,
      .max = 128,
      .required = true},
-    {.name = "severity",
+    {FIELD_DEFAULT("severity", "warning"),
      .type = FIELD_WORD,
      FIELD_AT(struct kernel_pattern, severity),
-     .words = severity_words,
-     .def = "warning"},
+     .words = severity_words},
     {.name = NULL},
 };
 
@@ -67,7 +66,7 @@ static const struct field kernel_log_fields[] = {
      .type = FIELD_LIST,
      FIELD_AT(struct kernel_log, patterns),
      .list = &pattern_list,
-     .help = FIELD_NOTE("further lines to report")},
+     FIELD_NOTE("further lines to report")},
     {.name = NULL},
 };
 

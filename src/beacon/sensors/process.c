@@ -24,30 +24,28 @@ enum {
 };
 #define MEMBER(name) FIELD_AT(struct process, name)
 static const struct field process_fields[] = {
-    {.name = "min",
+    {FIELD_DEFAULT("min", "1"),
      .type = FIELD_INT,
      MEMBER(least),
      .max = ANY,
-     .def = "1",
-     .help = FIELD_NOTE("there must be so many")},
-    {.name = "max",
+     FIELD_NOTE("there must be so many")},
+    {FIELD_DEFAULT("max", LITERAL(100000)),
      .type = FIELD_INT,
      MEMBER(most),
      .max = ANY,
-     .def = LITERAL(100000),
-     .help = FIELD_NOTE("and no more")},
+     FIELD_NOTE("and no more")},
     {.name = "max_memory_kib",
      .type = FIELD_INT,
      MEMBER(most_kib),
      .min = 1,
      .max = INT32_MAX,
-     .help = FIELD_NOTE("their resident memory together")},
+     FIELD_NOTE("their resident memory together")},
     {.name = "max_descriptors",
      .type = FIELD_INT,
      MEMBER(most_descriptors),
      .min = 1,
      .max = INT32_MAX,
-     .help = FIELD_NOTE("their descriptors together")},
+     FIELD_NOTE("their descriptors together")},
     {.name = NULL},
 };
 
@@ -115,7 +113,7 @@ static bool add(struct process *p, struct emitter *out, const char *id, struct k
     if (!is_named(out, id, open + 1, (size_t)(close - open) - 1, p->common.name))
         return false;
     p->count++;
-    p->kib += pages * (uint32_t)(sysconf(_SC_PAGESIZE) / 1024);
+    p->kib += pages * ((unsigned)getpagesize() / 1024);
     if (p->most_descriptors > 0)
         count_descriptors(p, out, id);
     return true;

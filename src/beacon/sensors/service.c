@@ -61,19 +61,16 @@ static const struct field_list name_list = {
 
 #define MEMBER(name) FIELD_AT(struct service, name)
 static const struct field service_fields[] = {
-    {.name = "services",
+    {FIELD_REQUIRED("services", "the names of the services to watch"),
      .type = FIELD_LIST,
      MEMBER(names),
      .min = 1,
-     .required = true,
-     .list = &name_list,
-     .help = FIELD_HELP("the names of the services to watch")},
-    {.name = "backend",
+     .list = &name_list},
+    {FIELD_DEFAULT("backend", "auto"),
      .type = FIELD_WORD,
      MEMBER(backend),
      .words = backend_words,
-     .def = "auto",
-     .help = FIELD_NOTE("who knows their state; auto: the one that runs")},
+     FIELD_NOTE("who knows their state; auto: the one that runs")},
     {.name = NULL},
 };
 
@@ -247,8 +244,8 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
 
 static enum state look_openrc(struct emitter *e, const char *name)
 {
-    static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0started\0";
-    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED};
+    static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
+    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
 
     for (unsigned i = 0; i <= sizeof states; i++)
         if (exists("/run/openrc/$/%", name, word_at(words, i)))
