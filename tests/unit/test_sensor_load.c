@@ -38,23 +38,23 @@ TEST(it_counts_for_each_core)
     look("0-3\n", 8.0, "{\"load\": {}}");
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"load.high\",\"source\":\"load-beacon\""));
-    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"per_core\":\"2.0\",\"cores\":4,\"load_1m\":\"0.2\","
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"per_core\":\"2.0\",\"cores\":4,\"load_1m\":\"0.3\","
                      "\"load_5m\":\"8.0\",\"load_15m\":\"12.5\"}"));
     look("0\n", 8.0, "{\"load\": {}}");
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"per_core\":\"8.0\",\"cores\":1,"));
-    CHECK_INT(look("0,2-3\n", 5.9, "{\"load\": {}}")->result, INSTANCE_OK);
+    CHECK_INT(look("0,2-3\n", 5.8, "{\"load\": {}}")->result, INSTANCE_OK);
     CHECK_INT(fix.count, 0);
     look("0,2-3,17\n", 1.0, "{\"load\": {\"warning_per_core\": 0.2}}");
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"per_core\":\"0.2\",\"cores\":4,"));
+    CHECK(fix_has(0, "\"per_core\":\"0.3\",\"cores\":4,"));
 }
 
 TEST(large_figures_are_no_trouble)
 {
     look("0-8191\n", 65535.0, "{\"load\": {}}");
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"per_core\":\"7.9\",\"cores\":8192,"));
+    CHECK(fix_has(0, "\"per_core\":\"8.0\",\"cores\":8192,"));
 }
 
 TEST(what_is_no_list_is_not_measured)
