@@ -99,7 +99,7 @@ TEST(dropbear)
                             "\"method\":\"publickey\""));
     CHECK(says(LOGREAD_LINE "dropbear[54]: Password auth succeeded for 'root' from 192.168.1.7:54096",
                "succeeded", "\"user\":\"root\",\"address\":\"192.168.1.7\",\"service\":\"dropbear\",\"method\":\"password\""));
-    CHECK(says(LOGREAD_LINE "dropbear[54]: PAM password auth succeeded for 'root' from ::ffff:10.0.0.1:51944",
+    CHECK(says(LOGREAD_LINE "dropbear[54]: Auth succeeded with blank password for 'root' from ::ffff:10.0.0.1:51944",
                "succeeded", "\"address\":\"10.0.0.1\""));
     CHECK(says("Wed Jan  1 00:00:00 2027 [1800000000.123] authpriv.notice dropbear[321]: Pubkey auth succeeded for "
                "'alice' with key sha1!! d4:04:1f:f8:08:bc:03:c4:79:7b:38:bb:f2:e9:ff:f6:bb:39:bf:d9 from 192.0.2.4:50123",

@@ -34,8 +34,7 @@ static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_conntrack = {
-    .name = "conntrack",
-    .interval = "1m",
+    SENSOR_NAME("conntrack", "1m"),
     .limits = 1,
     .fields = conntrack_fields,
     .state_size = sizeof(struct conntrack),

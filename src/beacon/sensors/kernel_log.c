@@ -282,13 +282,11 @@ static int kernel_log_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_kernel_log = {
-    .name = "kernel_log",
-    .source = "kernel-beacon",
-    .interval = "1h",
+    SENSOR_NAME_OF("kernel_log", "1h", "kernel-beacon"),
     .fields = kernel_log_fields,
     .state_size = sizeof(struct kernel_log),
     .watches = 1,
-    .capabilities = UINT64_C(1) << CAP_SYSLOG,
+    .capability = CAP_SYSLOG,
     .open = kernel_log_open,
     .start = kernel_log_start,
     .poll = kernel_log_poll,

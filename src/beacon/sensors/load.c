@@ -79,8 +79,7 @@ static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_load = {
-    .name = "load",
-    .interval = "30s",
+    SENSOR_NAME("load", "30s"),
     .limits = 1,
     .fields = load_fields,
     .state_size = sizeof(struct load),

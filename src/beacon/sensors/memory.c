@@ -31,8 +31,7 @@ static int memory_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_memory = {
-    .name = "memory",
-    .interval = "30s",
+    SENSOR_NAME("memory", "30s"),
     .limits = 1,
     .low_is_bad = true,
     .fields = memory_fields,

@@ -60,8 +60,7 @@ static int pressure_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_pressure = {
-    .name = "pressure",
-    .interval = "30s",
+    SENSOR_NAME("pressure", "30s"),
     .limits = 2,
     .fields = pressure_fields,
     .state_size = sizeof(struct pressure),

@@ -185,8 +185,7 @@ static int temperature_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_temperature = {
-    .name = "temperature",
-    .interval = "1m",
+    SENSOR_NAME("temperature", "1m"),
     .limits = 1,
     .fields = temperature_fields,
     .state_size = sizeof(struct temperature),
