@@ -53,9 +53,8 @@ static bool keep(struct config *c, const struct node *n, const char *where, void
     const struct file *f = item;
     struct files *s = out;
 
-    if (f->path && (f->path[0] != '/' || f->path[strlen(f->path) - 1] == '/'))
-        config_error(c, node_child(c, n, "path"), where, "path \"", f->path,
-                     "\" is not absolute, or ends in /", NULL);
+    if (f->path && f->path[0] != '/')
+        config_error(c, n, where, "path is not absolute", NULL);
     s->paths[s->count].path = f->path;
     return true;
 }
@@ -158,7 +157,7 @@ static void file_ready(void *state, struct emitter *out, int fd, short events)
     (void)events;
     const uint32_t seen = paths_read(out, fd, s->paths, s->count);
     if (seen & IN_Q_OVERFLOW)
-        LOG_WARN("file: too many changes at once; looking at all files");
+        LOG_WARN("file: events were lost, looking at all files");
     if (!seen)
         return;
     emitter_unwatch(out, fd); /* until they have been looked at */
