@@ -1,6 +1,7 @@
 /* src/beacon/sensors/file.c with the real inotify. */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -96,13 +97,18 @@ static void start(const char *c)
     reads = 0;
 }
 
+static int remove_one(const char *path, const struct stat *s, int type, struct FTW *at)
+{
+    (void)s;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
 static void end(void)
 {
-    char command[96];
-
     sensor_runner_stop(&fix.sensor_runner);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    CHECK(system(command) == 0);
+    CHECK(nftw(dir, remove_one, 4, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 static const struct emitter *sensor(void)
@@ -376,7 +382,7 @@ TEST(what_cannot_be_looked_at_is_not_measured)
     refuses = EMFILE;
     REQUIRE(fix_start(of("a", "")) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "inotify: No file descriptors available");
+    CHECK(strncmp(sensor()->why, "inotify: ", 9) == 0); /* libraries differ in the words */
     refuses = 0;
     fix_turn(300000);
     CHECK_INT(sensor()->result, INSTANCE_OK);

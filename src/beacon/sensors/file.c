@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
 #include "nefia/sys/log.h"
@@ -29,6 +28,7 @@ struct files {
 
 enum {
     SETTLE_MS = 1000,
+    FACTOR = 16777619, /* of FNV-1a, but for whole words */
     CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVE,
 };
 
@@ -91,9 +91,11 @@ static int look(const char *path, uint32_t *print, int64_t *size)
     *size = 0;
     if (stat(path, &s) < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
-    const int64_t what[] = {(int64_t)s.st_dev, (int64_t)s.st_ino, (int64_t)s.st_size,
-                            (int64_t)s.st_ctim.tv_sec, (int64_t)s.st_ctim.tv_nsec};
-    *print = hash_bytes(HASH_START, what, sizeof what) | 1;
+    *print = (uint32_t)s.st_dev;
+    *print = *print * FACTOR + (uint32_t)s.st_ino;
+    *print = *print * FACTOR + (uint32_t)s.st_size;
+    *print = *print * FACTOR + (uint32_t)s.st_ctim.tv_sec;
+    *print = (*print * FACTOR + (uint32_t)s.st_ctim.tv_nsec) | 1;
     *size = (int64_t)s.st_size;
     return 0;
 }

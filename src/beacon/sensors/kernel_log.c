@@ -168,7 +168,7 @@ static size_t decode(char *text)
         int high, low = -1;
         if (at[0] == '\\' && at[1] == 'x' && (high = hex_digit((unsigned char)at[2])) >= 0)
             low = hex_digit((unsigned char)at[3]);
-        text[len++] = low >= 0 ? (char)(high << 4 | low) : *at;
+        text[len++] = (char)(low >= 0 ? high << 4 | low : *at);
         at += low >= 0 ? 4 : 1;
     }
     return len;
