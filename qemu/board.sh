@@ -6,6 +6,8 @@ board_facts() {
     append="console=ttyS0"
     # The order is resolved from the modules' own dependencies; built-in ones are skipped.
     modules="virtio_mmio virtio_net virtio_blk crc32c_generic libcrc32c ext4"
+    # What is there as well, for the scenario that needs it: modules that nobody loads, programs of a Debian package.
+    extra='' tools_package='' tools=''
     nic=virtio-net-device
     disk_device=virtio-blk-device
     memory=128M
@@ -15,6 +17,8 @@ board_facts() {
         # ARMv5 code runs on the ARMv7 kernel: Debian's armel kernels know no virt machine.
         debian=armhf flavour=armmp
         modules="$modules wireguard"
+        extra="nandsim ubi nf_conntrack"
+        tools_package=mtd-utils tools="ubiattach ubidetach ubimkvol ubiupdatevol"
         qemu="qemu-system-arm -M virt,highmem=off -cpu cortex-a15"
         append="console=ttyAMA0"
         disk=vda
@@ -23,6 +27,7 @@ board_facts() {
         debian=arm64 flavour=arm64
         qemu="qemu-system-aarch64 -M virt -cpu cortex-a53"
         append="console=ttyAMA0"
+        extra="ramoops i6300esb"
         memory=256M
         disk=vda
         ;;

@@ -4,7 +4,7 @@
 #   qemu/boot.sh BOARD NAME ADDRESS DIR [DISK]
 #
 # DIR/NAME/       what its file system holds beside BusyBox and the modules
-# DIR/NAME.append  if it is there, more of the kernel's command line
+# DIR/NAME.append  if it is there, more of the kernel's command line; DIR/NAME.qemu: more of QEMU's
 # DIR/NAME.in     a FIFO: what the console reads (see qemu/init)
 # DIR/NAME.net    its end of the network cable (a Unix socket); DIR/NAME.peer names the other end
 # DIR/NAME.monitor  QEMU's monitor (a Unix socket); DIR/NAME.pid: QEMU's own process
@@ -35,9 +35,11 @@ append="$append panic=-1 nefia.name=$name nefia.addr=$address"
 [ ! -e "$dir/$name.append" ] || append="$append $(cat "$dir/$name.append")"
 mac=$(printf "%02x" "${address##*.}")
 set --
+# shellcheck disable=SC2046  # it is a part of a command line
+[ ! -e "$dir/$name.qemu" ] || set -- $(cat "$dir/$name.qemu")
 if [ -n "$disk_image" ]; then
     append="$append nefia.disk=$disk nefia.fs=$disk_fs"
-    set -- -drive "if=none,id=disk,format=raw,file=$disk_image" -device "$disk_device,drive=disk"
+    set -- "$@" -drive "if=none,id=disk,format=raw,file=$disk_image" -device "$disk_device,drive=disk"
 fi
 # shellcheck disable=SC2086  # $qemu is a command line
 exec setpriv --pdeathsig TERM $qemu -m "$memory" -nographic -no-reboot -serial stdio -pidfile "$dir/$name.pid" \

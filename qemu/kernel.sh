@@ -2,6 +2,7 @@
 # Get the kernel and the BusyBox of an emulated board.
 #
 #   qemu/kernel.sh BOARD    → out/kernel/BOARD/{image,busybox,version,modules/NN-NAME.ko}
+#                           and, where qemu/board.sh names them, extra/NN-NAME.ko and tools/{sbin,lib}
 #
 # Both are Debian's binaries of that architecture, unpacked, not installed.  Big-endian MIPS has
 # none: its kernel is built from Debian's linux-source, its BusyBox from source with our musl.
@@ -26,7 +27,7 @@ module_path() {
     find "$tree/lib/modules" -name "$(echo "$1" | sed 's/_/[-_]/g').ko"
 }
 
-# add_module NAME: after the modules it depends on; one seen before or built in is left.
+# add_module NAME: to the directory $into, after the modules it depends on; one seen before or built in is left.
 add_module() {
     case " $seen " in *" $1 "*) return ;; esac
     seen="$seen $1"
@@ -36,18 +37,34 @@ add_module() {
         add_module "$dependency"
     done
     count=$((count + 1))
-    cp "$(module_path "$1")" "$tmp/modules/$(printf '%02d' "$count")-$1.ko"
+    cp "$(module_path "$1")" "$tmp/$into/$(printf '%02d' "$count")-$1.ko"
+}
+
+# add_tool NAME: with the C library, which is all that it may need.
+add_tool() {
+    mkdir -p "$tmp/tools/sbin" "$tmp/tools/lib"
+    cp "$tree/usr/sbin/$1" "$tmp/tools/sbin/"
+    for library in libc.so.6 $(readelf -l "$tree/usr/sbin/$1" | sed -n 's,.*interpreter: /lib/\(.*\)\]$,\1,p'); do
+        cp "$(find "$tree/lib" -type f -name "$library")" "$tmp/tools/lib/"
+    done
 }
 
 from_debian() {
     tree=$tmp/tree
     package=$(qemu/debian.sh "$debian" newest "linux-image-[0-9.]+-[0-9]+-$flavour")
-    qemu/debian.sh "$debian" "$tree" "$package" busybox-static
+    # shellcheck disable=SC2086  # no word, or two
+    qemu/debian.sh "$debian" "$tree" "$package" busybox-static $tools_package ${tools_package:+libc6}
     cp "$tree"/boot/vmlinuz-* "$tmp/image"
     cp "$tree/bin/busybox" "$tmp/busybox"
     seen='' count=0
-    for module in $modules; do
-        add_module "$module"
+    for into in modules extra; do
+        [ "$into" = modules ] || modules=$extra
+        for module in $modules; do
+            add_module "$module"
+        done
+    done
+    for tool in $tools; do
+        add_tool "$tool"
     done
     basename "$tree"/boot/vmlinuz-* | sed 's/^vmlinuz-//' >"$tmp/version"
     rm -rf "$tree"
@@ -76,7 +93,7 @@ kernel_from_source() {
 
 # What the result is made of: when that changes, it is made anew.
 if [ -n "$debian" ]; then
-    inputs="$flavour $modules"
+    inputs="$flavour $modules${extra:+ / $extra}${tools:+ / $tools}"
 else
     inputs=$(cat qemu/mips-malta.config qemu/busybox.config qemu/busybox.sh qemu/nofloat.c | cksum)
 fi
@@ -87,7 +104,7 @@ exec 9>"out/kernel/.lock"
 flock 9
 up_to_date && exit 0
 rm -rf "$tmp"
-mkdir -p "$tmp/modules"
+mkdir -p "$tmp/modules" "$tmp/extra"
 echo "kernel.sh: $board"
 if [ -n "$debian" ]; then
     from_debian

@@ -1,5 +1,6 @@
 #!/bin/sh
-# An ARM machine whose first program is the real systemd: what becomes of its units comes to a real hub as events.
+# An ARM machine whose first program is the real systemd: what becomes of its units comes to a real hub as events. So does what
+# becomes of a service of runit's, in the same machine.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -38,6 +39,17 @@ SH
     chmod 755 "$dir/bin/wait-for"
     unit slow.service '[Service]' 'ExecStartPre=/bin/wait-for go' 'ExecStart=/bin/sleep 1000000' \
         'ExecReload=/bin/wait-for reload' 'ExecStop=/bin/wait-for stop' 'TimeoutSec=infinity'
+    mkdir -p "$dir/etc/service/supervised"
+    printf '#!/bin/sh\nexec sleep 1000000\n' >"$dir/etc/service/supervised/run"
+    printf '#!/bin/sh\nexec wait-for finish\n' >"$dir/etc/service/supervised/finish"
+    chmod 755 "$dir/etc/service/supervised/run" "$dir/etc/service/supervised/finish"
+    cat >"$dir/etc/nefia/runit.yaml" <<'YAML'
+host_id: runit
+beacons:
+  reactor: 127.0.0.1
+  control_socket: /run/nefia/runit.sock
+  service_check: {interval: 1s, services: [supervised], backend: runit}
+YAML
     cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
 host_id: router
 beacons:
@@ -75,7 +87,8 @@ boot() {
 # first NAME STATE: what the beacon saw when it looked for the first time.
 first() { check "at first $1 is $2" seen router "^beacon: .*service $1 is $2\$"; }
 
-# becomes NAME STATE STATE SEVERITY COMMAND: after a command on the machine such an event comes.
+# becomes NAME STATE STATE SEVERITY COMMAND: after a command on the machine such an event comes. The first STATE is a pattern: what
+# a unit goes through on its way may be seen, too.
 becomes() {
     mark
     check "$5" on router "$5"
@@ -91,10 +104,10 @@ first slow inactive
 # shellcheck disable=SC2016 # the machine's shell expands it
 becomes steady active failed critical 'kill -KILL "$(systemctl show -p MainPID --value steady)"'
 becomes steady failed active info 'systemctl restart steady'
-becomes steady active inactive warning 'systemctl stop steady'
+becomes steady '(active|deactivating)' inactive warning 'systemctl stop steady'
 becomes again inactive active info 'systemctl start again'
 becomes again active activating info 'systemctl kill -s KILL again' # it is to be restarted, much later
-becomes again activating active info 'systemctl restart again'
+becomes again '(activating|inactive)' active info 'systemctl restart again'
 becomes slow inactive activating info 'systemctl start --no-block slow'
 becomes slow activating active info 'touch /run/go'
 becomes slow active reloading info 'systemctl reload --no-block slow'
@@ -104,6 +117,18 @@ becomes slow deactivating inactive warning 'touch /run/stop'
 # A unit that does not exist is no inactive one.
 on router 'nefia-beacon status --json' || true
 check "nosuch is an unknown service" [ -z "${answer##*'"reason":"nosuch: unknown service"'*}" ]
+# runit
+on router 'daemon runsv /usr/bin/runsv /etc/service/supervised'
+must "runsv starts its service" on router 'await grep -q . /etc/service/supervised/supervise/pid'
+on router 'daemon second nefia-beacon run -c /etc/nefia/runit.yaml'
+check "at first the supervised service is active" seen router '^second: .*service supervised is active$'
+# shellcheck disable=SC2016
+becomes supervised active failed critical 'kill -KILL "$(cat /etc/service/supervised/supervise/pid)"' # its finish script waits
+becomes supervised failed active info 'touch /run/finish'
+becomes supervised active inactive warning 'echo d >/etc/service/supervised/supervise/control'
+becomes supervised inactive active info 'echo u >/etc/service/supervised/supervise/control'
+# shellcheck disable=SC2016
+becomes supervised active failed critical 'signal KILL runsv; kill -KILL "$(cat /etc/service/supervised/supervise/pid)"'
 on router 'signal TERM beacon'
 check "SIGTERM ends the beacon with status 0" seen router '^beacon: exit status 0'
 verdict

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Get systemd for an emulated machine: the service manager, systemctl and the libraries they need.
+# Get systemd for an emulated machine: the service manager, systemctl and the libraries they need; and runit's runsv.
 #
 #   qemu/systemd.sh ARCH     → out/systemd/ARCH/{bin,lib,usr}
 #
@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 [ $# -eq 1 ] || { echo "usage: systemd.sh ARCH" >&2; exit 2; }
 arch=$1
 packages="systemd libsystemd-shared libc6 libacl1 libapparmor1 libaudit1 libblkid1 libcap-ng0 libcap2 libcrypt1 libgcrypt20
-    libgpg-error0 libip4tc2 libkmod2 liblz4-1 liblzma5 libmount1 libpam0g libpcre2-8-0 libseccomp2 libselinux1 libssl3 libzstd1"
+    libgpg-error0 libip4tc2 libkmod2 liblz4-1 liblzma5 libmount1 libpam0g libpcre2-8-0 libseccomp2 libselinux1 libssl3 libzstd1
+    runit"
 out=$PWD/out/systemd/$arch
 tmp=$PWD/out/systemd/.$arch.tmp
 
@@ -42,6 +43,7 @@ rm -rf "$tmp"
 qemu/debian.sh "$arch" "$tmp/tree" $packages
 add lib/systemd/systemd
 add bin/systemctl
+add usr/bin/runsv
 add "$(readelf -l "$tmp/bin/systemctl" | sed -n 's,.*interpreter: /\(.*\)\]$,\1,p')"
 rm -rf "$tmp/tree"
 echo "$packages" >"$tmp/complete"

@@ -31,9 +31,9 @@ struct toy {
 };
 
 static const struct field fields[] = {
-    {.name = "word", .type = FIELD_STRING, FIELD_AT(struct toy, word), .required = true, .help = "what it says"},
-    {.name = "file", .type = FIELD_STRING, FIELD_AT(struct toy, file), .required = true, .help = "where"},
-    {.name = "lane", .type = FIELD_INT, FIELD_AT(struct toy, lane), .max = 7, .def = "0"},
+    {FIELD_REQUIRED("word", "what it says"), .type = FIELD_STRING, FIELD_AT(struct toy, word)},
+    {FIELD_REQUIRED("file", "where"), .type = FIELD_STRING, FIELD_AT(struct toy, file)},
+    {FIELD_DEFAULT("lane", "0"), .type = FIELD_INT, FIELD_AT(struct toy, lane), .max = 7},
     {.name = NULL},
 };
 

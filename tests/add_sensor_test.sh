@@ -47,11 +47,11 @@ static const struct field_list follow_list = {
 static const struct field toy_fields[] = {
     NOTE(0), NOTE(1), NOTE(2), NOTE(3), NOTE(4), NOTE(5), NOTE(6), NOTE(7), NOTE(8), NOTE(9),
     {.name = "pipe", .type = FIELD_STRING, MEMBER(pipe)},
-    {.name = "links", .type = FIELD_BOOL, MEMBER(links), .def = "false"},
+    {FIELD_DEFAULT("links", "false"), .type = FIELD_BOOL, MEMBER(links)},
     {.name = "file", .type = FIELD_STRING, MEMBER(file)},
     {.name = "late", .type = FIELD_STRING, MEMBER(late)}, /* must be there, or its start fails after all else */
     {.name = "follow", .type = FIELD_LIST, MEMBER(follow), .list = &follow_list},
-    {.name = "word", .type = FIELD_STRING, MEMBER(word), .required = true, .help = "what it says"},
+    {FIELD_REQUIRED("word", "what it says"), .type = FIELD_STRING, MEMBER(word)},
     {.name = NULL},
 };
 
@@ -158,9 +158,7 @@ static int toy_poll(void *state, struct emitter *out, uint64_t now_ms)
 #define TOY_NAME "toy"
 #endif
 const struct sensor_class sensor_toy = {
-    .name = TOY_NAME,
-    .source = "toy-beacon",
-    .interval = "1m",
+    SENSOR_NAME(TOY_NAME, "toy-beacon", "1m"),
     .fields = toy_fields,
     .state_size = sizeof(struct toy),
     .watches = 1,

@@ -107,12 +107,18 @@ def codes(document, prose=None):
 
 # ---- sources ----
 
+def plain(text):
+    """With the parts of a string literal put together, and the members of a class that its name has."""
+    return re.sub(r'SENSOR_NAME\(("[^"]*"), ("[^"]*"), ("[^"]*")\)', r'.name = \1, .source = \2, .interval = \3',
+                  re.sub(r'"\s*\n\s*"', "", text))
+
+
 def sources(*where):
     """path: text, with the parts of a string literal put together."""
     found = {}
     for directory in where:
         for path in sorted(pathlib.Path(directory).rglob("*.[ch]")):
-            found[path] = re.sub(r'"\s*\n\s*"', "", path.read_text())
+            found[path] = plain(path.read_text())
     return found
 
 
@@ -230,9 +236,9 @@ def targets(help_file):
 class Field:
     def __init__(self, where, text, macros):
         self.where = where
-        self.name = re.search(r'\.name\s*=\s*"(\w+)"', text)[1]
-        self.required = bool(re.search(r"\.required\s*=\s*true", text))
-        default = re.search(r'\.def\s*=\s*(?:"([^"]*)"|(\w+))', text)
+        self.name = re.search(r'(?:\.name\s*=\s*|FIELD_DEFAULT\(|FIELD_REQUIRED\()"(\w+)"', text)[1]
+        self.required = bool(re.search(r"\.required\s*=\s*true|FIELD_REQUIRED", text))
+        default = re.search(r'FIELD_DEFAULT\("\w+",\s*(?:"([^"]*)"|(?:LITERAL\()?(\w+))', text)
         self.sections = re.compile({"beacon": r"beacons\b", "hub": r"reactor\b"}.get(where.parent.name if "include" in where.parts
                                                                                     else where.parts[1], ""))
         self.default = None if default is None else default[1] if default[1] is not None else macros.get(default[2])
@@ -245,16 +251,17 @@ def fields():
     macros = dict(m for text in texts.values() for m in re.findall(r'#define (\w+)\s+"([^"]*)"', text))
     for path, text in texts.items():
         for initializer in re.findall(r"\{[^{}]*\}", text.split("#define THRESHOLD_FIELDS", 1)[0] if path.name == "sensor.h" else text):
-            if re.search(r'\.name\s*=\s*"\w+"', initializer) and re.search(r"\bFIELD_(?!NOTE|HELP)\w+", initializer):
+            if re.search(r'(?:\.name\s*=\s*|FIELD_DEFAULT\(|FIELD_REQUIRED\()"\w+"', initializer) and \
+               re.search(r"\bFIELD_(?!NOTE|HELP|DEFAULT|REQUIRED)\w+", initializer):
                 found.append(Field(path, initializer, macros))
         for suffix, *values in re.findall(r'THRESHOLD_FIELDS\([^"\\]*"(\w*)",[^"]*"([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)', text):
             for name, value in zip(("warning", "critical", "hysteresis"), values):
-                found.append(Field(path, f'{{.name = "{name}{suffix}", .def = "{value}"}}', macros))
+                found.append(Field(path, f'{{FIELD_DEFAULT("{name}{suffix}", "{value}")}}', macros))
         for body in re.findall(r"const struct sensor_class \w+ = (\{[^{}]*\})", text):
             sensor = Field(path, body, macros)
             interval = re.search(r'\.interval\s*=\s*"(\w+)"', body)
             if interval:
-                found.append(Field(path, f'{{.name = "interval", .def = "{interval[1]}"}}', macros))
+                found.append(Field(path, f'{{FIELD_DEFAULT("interval", "{interval[1]}")}}', macros))
             for field in found:
                 if field.where == path:
                     field.sections = re.compile(rf"beacons\.{sensor.name}\b")
@@ -396,7 +403,7 @@ def sensors():
     parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^#{2,3} |\Z)", text, re.M | re.S))
     kconfig = pathlib.Path("src/beacon/sensors/Kconfig").read_text()
     for path in sorted(pathlib.Path("src/beacon/sensors").glob("*.c")):
-        source = path.read_text()
+        source = plain(path.read_text())
         name = re.search(r'const struct sensor_class sensor_\w+ = \{[^{}]*\.name = "(\w+)"', source)[1]
         part = parts.pop(name, None)
         check(part, path, f"{SENSORS} has no section `beacons.{name}`")

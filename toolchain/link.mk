@@ -3,10 +3,11 @@
 WARN_CFLAGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
                -Wmissing-prototypes -Wvla -Wcast-align -Wpointer-arith -Wundef
 
-# Every function with characters on its stack has the stack protector: those can be overrun. In the rooms that read what others send or
-# write, all with any array or a local that something points to have it, too (-fstack-protector-strong, which flags.mk has for the
-# libraries as well). Elsewhere that would be 5 KiB of a beacon on ARM.
-STRONG       := $(addprefix src/,json/% config/% crypto/% net/% link/% control/% beacon/resolve beacon/status)
+# Every function with characters on its stack has the stack protector: those can be overrun. Where what others send or write fills other
+# arrays there (tokens, addresses, columns), every array and every local that something points to has it, too (-fstack-protector-strong,
+# as in the libraries). Everywhere that would be 8 KiB of a beacon on ARM.
+STRONG       := $(addprefix src/,json/% link/% net/resolve net/http_post config/json config/yaml config/bind control/client \
+                beacon/resolve beacon/status)
 GUARD_CFLAGS  = $(if $(SAN)$(FOREIGN_CC)$(filter $(STRONG),$*),,-fstack-protector --param=ssp-buffer-size=1)
 
 ifeq ($(SAN),fuzz)

@@ -133,9 +133,18 @@ void text_pad_to(struct text *t, size_t from, size_t column)
         text_char(t, ' ');
 }
 
+/* Nothing of 32 bits is divided here or anywhere in the beacon: on processors that cannot divide that would be
+ * another 600 bytes of libgcc. */
+/** Is it a multiple of 25? Exact up to 43698. */
+static bool is_of_25(unsigned year)
+{
+    return (year * 5243 >> 17) * 25 == year;
+}
+
+/** Every fourth is, but the last of a century only every fourth time. */
 static bool is_leap(unsigned year)
 {
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return year % 4 == 0 && (year % 16 == 0 || !is_of_25(year));
 }
 
 static unsigned days_in_month(unsigned year, unsigned month)
@@ -150,8 +159,8 @@ static uint32_t days_before_year(unsigned year)
 {
     if (year == 0)
         return 0;
-    unsigned y = year - 1;
-    return year * 365 + y / 4 - y / 100 + y / 400 + 1;
+    const uint64_t y = year - 1;
+    return year * 365 + (uint32_t)(y / 4 - y / 100 + y / 400) + 1;
 }
 
 struct civil civil_from_unix(int64_t unix_s)
@@ -178,23 +187,34 @@ static void put_two(struct text *t, char before, unsigned v)
     text_u64_pad(t, v, 2);
 }
 
-static void put_date(struct text *t, const struct civil *c, char between)
+/** Take away as many of a unit as there are. */
+static unsigned take(unsigned *left, unsigned unit)
 {
-    unsigned hour = c->second / 3600;
+    unsigned n = 0;
+
+    for (; *left >= unit; n++)
+        *left -= unit;
+    return n;
+}
+
+/** Return: the seconds that are left of the minute. */
+static unsigned put_date(struct text *t, const struct civil *c, char between)
+{
+    unsigned left = c->second;
 
     text_u64_pad(t, c->year, 4);
     put_two(t, '-', c->month);
     put_two(t, '-', c->day);
-    put_two(t, between, hour);
-    put_two(t, ':', c->second / 60 - hour * 60);
+    put_two(t, between, take(&left, 3600));
+    put_two(t, ':', take(&left, 60));
+    return left;
 }
 
 void text_rfc3339(struct text *t, int64_t unix_s)
 {
     struct civil c = civil_from_unix(unix_s);
 
-    put_date(t, &c, 'T');
-    put_two(t, ':', c.second % 60);
+    put_two(t, ':', put_date(t, &c, 'T'));
     text_char(t, 'Z');
 }
 

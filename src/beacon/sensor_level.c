@@ -24,7 +24,7 @@ int thresholds_check(void *state, const struct field *three, enum direction bad,
     if (!in_order(warning, critical, bad))
         config_error(c, given ? given : n, where, three[0].name, " must be ",
                      bad == ABOVE ? "below " : "above ", three[1].name,
-                     given ? "" : HINT(" (default "), given ? "" : HINT(three[0].def),
+                     given ? "" : HINT(" (default "), given ? "" : HINT(field_default(&three[0])),
                      given ? "" : HINT(")"), NULL);
     if (bad == BELOW || *hysteresis < warning)
         return c->errors == errors ? 0 : NEFIA_EINVAL;

@@ -30,54 +30,48 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
 #define COMMON(member) FIELD_AT(struct sensor_common, member)
 /** Only those of a list have a name. */
 static const struct field name_fields[] = {
-    {.name = "name",
+    {FIELD_REQUIRED("name", "its name"),
      .type = FIELD_STRING,
      COMMON(name),
      .min = 1,
-     .max = 64,
-     .required = true,
-     .help = FIELD_HELP("its name")},
+     .max = 64},
     {.name = NULL},
 };
 
 const struct field sensor_common_fields[] = {
-    {.name = "enabled",
+    {FIELD_DEFAULT("enabled", "true"),
      .type = FIELD_BOOL,
      COMMON(enabled),
-     .def = "true",
-     .help = FIELD_NOTE("false: disabled")},
-    {.name = "for",
+     FIELD_NOTE("false: disabled")},
+    {.name = "interval",
+     .type = FIELD_DURATION,
+     COMMON(interval_ms),
+     .min = 1000,
+     FIELD_NOTE("time between two looks; default: the class's")},
+    {FIELD_DEFAULT("for", "1"),
      .type = FIELD_INT,
      COMMON(for_checks),
      .min = 1,
      .max = 200,
-     .def = "1",
-     .help = FIELD_NOTE("consecutive checks before a condition is reported")},
+     FIELD_NOTE("consecutive checks before a condition is reported")},
     {.name = NULL},
-};
-
-const struct field sensor_interval_field = {
-    .name = "interval",
-    .type = FIELD_DURATION,
-    COMMON(interval_ms),
-    .min = 1000,
-    .help = FIELD_NOTE("time between two looks"),
 };
 
 /** Fields common to all sensors have, plus those of this class. */
 static void bind_fields(struct sensor_common *common, struct config *c,
                         const struct sensor_class *class, const struct node *n, const char *where)
 {
-    struct field interval[2] = {sensor_interval_field, {.name = NULL}};
-    const struct field *tables[5] = {sensor_common_fields, interval};
-    unsigned count = 2;
+    const struct field *tables[4] = {sensor_common_fields};
+    unsigned count = 1;
 
-    interval[0].def = class->interval;
     if (class->fields)
         tables[count++] = class->fields;
     if (sensor_is_list(class))
         tables[count++] = name_fields;
     config_bind_tables(c, n, where, tables, common);
+    const char *interval = word_at(class->name, 2);
+    if (common->interval_ms == 0)
+        parse_duration_ms(interval, strlen(interval), &common->interval_ms);
 }
 
 /** Size of a state, rounded up so that the next one is aligned. */
@@ -228,7 +222,8 @@ static void settle(struct emitter *e, int err)
 {
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && err == 0 && sensor_follow_why(e))
         emitter_not_measured(e, NULL, sensor_follow_why(e));
-    enum instance_result before = e->result;
+    const enum instance_result before =
+        IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) ? e->settled : e->result;
 
     e->result = e->why[0] ? INSTANCE_NOT_MEASURED : err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
     if (e->result == INSTANCE_FAILED)
@@ -241,6 +236,8 @@ static void settle(struct emitter *e, int err)
         LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
                  sensor_is_list(e->class) ? e->common->name : "",
                  e->result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        e->settled = e->result;
 }
 
 void sensor_runner_settle(struct emitter *e)
@@ -410,6 +407,8 @@ static uint64_t first_delay(const struct sensor_runner *in, const struct emitter
 static void carry_over(struct emitter *e, const struct emitter *before)
 {
     e->result = before->result;
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        e->settled = before->settled;
     e->runs = before->runs;
     e->last_run_ms = before->last_run_ms;
     if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
@@ -475,7 +474,7 @@ struct json_writer *emit_begin(struct emitter *e, const char *type, const char *
                                enum severity severity)
 {
     e->event = (struct pipeline_event){
-        .type = type, .source = e->class->source, .subject = subject, .severity = severity};
+        .type = type, .source = word_at(e->class->name, 1), .subject = subject, .severity = severity};
     e->condition = NULL;
     return beacon_pipeline_begin(e->owner->pipeline);
 }
@@ -539,8 +538,11 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
     v = condition_check(c, measured, e->owner->once ? 1 : (unsigned)e->common->for_checks);
     /* A recovery suppressed by the rate limit is reported as soon as possible. */
     bool recovered = v.action == CONDITION_RECOVERED || (v.action == CONDITION_QUIET && c->reported);
-    if (v.action == CONDITION_QUIET && !recovered)
+    if (v.action == CONDITION_QUIET && !recovered) {
+        if (measured == LEVEL_OK)
+            c->key = 0; /* nothing is known of it that a new one would not have: others may need the place */
         return NULL;
+    }
     struct json_writer *w =
         emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;

@@ -367,7 +367,10 @@ void uplink_resolved(struct uplink *u, const struct addr *found, int n, const ch
         not_resolved(u, why);
     } else {
         /* A different one each time, so that a single dead address does not prevent connecting. */
-        u->peer = found[u->attempts % (unsigned)n];
+        unsigned at = u->attempts % 32;
+        while (at >= (unsigned)n)
+            at -= (unsigned)n;
+        u->peer = found[at];
         try_peer(u);
     }
     arm(u);

@@ -433,6 +433,27 @@ static size_t member_size(const struct field *f)
     }
 }
 
+/** What stands behind the name. */
+static const char *behind_name(const struct field *f)
+{
+    return f->name + strlen(f->name) + 1;
+}
+
+const char *field_default(const struct field *f)
+{
+    return f->has_text && !f->required ? behind_name(f) : NULL;
+}
+
+/** Of FIELD_ABSENT: what stands behind the list. */
+static const char *absent_symbol(const struct field *f)
+{
+    const char *word = f->name;
+
+    while (*word)
+        word += strlen(word) + 1;
+    return word + 1;
+}
+
 static void set_default(const struct binding *b, void *out)
 {
     const struct field *f = b->field;
@@ -442,12 +463,13 @@ static void set_default(const struct binding *b, void *out)
     memset(member, f->type == FIELD_WORD ? 0xFF : 0, member_size(f));
     if (f->type == FIELD_LIST)
         *list_count(f, out) = 0;
-    if (f->def == NULL)
+    const char *value = field_default(f);
+    if (value == NULL)
         return;
     if (f->type == FIELD_LIST)
-        bind_item(&none, f->def, out);
+        bind_item(&none, value, out);
     else
-        bind_scalar(&none, f->def, member);
+        bind_scalar(&none, value, member);
 }
 
 static bool is_empty(const struct node *n)
@@ -464,8 +486,9 @@ static int refuse_missing(const struct binding *b, const struct node *map)
 {
     struct binding at = {b->c, map, b->where, b->field, -1};
 
-    return refuse_value(&at, NULL, b->field->help != NULL ? "missing: " : "missing",
-                        b->field->help != NULL ? b->field->help : "");
+    const char *what = b->field->has_text ? behind_name(b->field) : "";
+
+    return refuse_value(&at, NULL, *what ? "missing: " : "missing", what);
 }
 
 /** A key that is not there, or there without a value. */
@@ -490,7 +513,7 @@ static void bind_field(const struct binding *b, const struct node *map, void *ou
     if (n->type == NODE_REFUSED)
         return;
     if (IS_ENABLED(CONFIG_CONFIG_HINTS) && f->type == FIELD_ABSENT) {
-        complain(b, "not in this build", f->help, NULL);
+        complain(b, "not in this build", absent_symbol(f), NULL);
     } else if (f->type == FIELD_LIST && f->list->fields == NULL) {
         *list_count(f, out) = 0;
         bind_texts(b, out);

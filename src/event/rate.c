@@ -20,15 +20,22 @@ int rate_set_limit(struct rate *r, unsigned limit)
     return 0;
 }
 
+static unsigned place(const struct rate *r, unsigned i)
+{
+    const unsigned at = r->head + i;
+
+    return at < r->capacity ? at : at - r->capacity;
+}
+
 static uint64_t entry(const struct rate *r, unsigned i)
 {
-    return r->times[(r->head + i) % r->capacity];
+    return r->times[place(r, i)];
 }
 
 static void forget_old(struct rate *r, uint64_t now_ms)
 {
     while (r->used > 0 && now_ms - (entry(r, 0) >> 1) >= WINDOW_MS) {
-        r->head = (r->head + 1) % r->capacity;
+        r->head = place(r, 1);
         r->used--;
     }
 }
@@ -58,7 +65,7 @@ bool rate_pass(struct rate *r, enum severity s, uint64_t now_ms)
         return false;
     if (!critical && r->used - count_critical(r) >= r->limit - reserve(r->limit))
         return false;
-    r->times[(r->head + r->used) % r->capacity] = now_ms << 1 | critical;
+    r->times[place(r, r->used)] = now_ms << 1 | critical;
     r->used++;
     return true;
 }

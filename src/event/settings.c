@@ -14,7 +14,7 @@ const struct field settings_root_fields[] = {
      FIELD_AT(struct settings_root, host_id),
      .min = 1,
      .max = EVENT_HOST_MAX,
-     .help = FIELD_NOTE("name of this device in its events; default: the hostname")},
+     FIELD_NOTE("name of this device in its events; default: the hostname")},
     {.name = "beacons", .type = FIELD_NODE, FIELD_AT(struct settings_root, beacons)},
     {.name = "reactor", .type = FIELD_NODE, FIELD_AT(struct settings_root, reactor)},
     /* A build without hints refuses it like any unknown key. */

@@ -28,12 +28,10 @@ const struct action_class *const *action_classes(void)
 }
 
 static const struct field type_field = {
-    .name = "type",
+    FIELD_REQUIRED("type", "the kind of action"),
     .type = FIELD_WORD,
     FIELD_AT(struct action, word),
     .words = action_words,
-    .required = true,
-    .help = FIELD_HELP("the kind of action"),
 };
 
 const struct field action_common_fields[] = {{.name = "type", .type = FIELD_OWNED}, {.name = NULL}};

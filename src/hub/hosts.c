@@ -29,19 +29,19 @@ static const struct field_list net_list = {
 
 #define MEMBER(name) FIELD_AT(struct host_item, name)
 #define HOST_ID_FIELD                                                                              \
-    {.name = "host_id",                                                                            \
+    {FIELD_REQUIRED("host_id", "the host, as its events say it"),                                                                            \
      .type = FIELD_STRING,                                                                         \
      MEMBER(host_id),                                                                              \
      .min = 1,                                                                                     \
      .max = EVENT_HOST_MAX,                                                                        \
-     .required = true,                                                                             \
-     .help = FIELD_HELP("the host, as its events say it")}
+     \
+     }
 #define ADDRESSES_FIELD                                                                            \
     {.name = "addresses",                                                                          \
      .type = FIELD_LIST,                                                                           \
      MEMBER(nets),                                                                                 \
      .list = &net_list,                                                                            \
-     .help = FIELD_NOTE("addresses and networks it speaks from; empty: any")}
+     FIELD_NOTE("addresses and networks it speaks from; empty: any")}
 
 static const struct field host_fields[] = {
     HOST_ID_FIELD,
@@ -49,23 +49,22 @@ static const struct field host_fields[] = {
      .type = FIELD_SET,
      MEMBER(keys[0]),
      .set = set_key,
-     .help = FIELD_NOTE("a file with its own key; unset: the shared key")},
+     FIELD_NOTE("a file with its own key; unset: the shared key")},
     {.name = "next_key_file",
      .type = FIELD_SET,
      MEMBER(keys[1]),
      .set = set_key,
-     .help = FIELD_NOTE("a file with a second key that is also accepted, during rotation")},
-    {.name = "plain",
+     FIELD_NOTE("a file with a second key that is also accepted, during rotation")},
+    {FIELD_DEFAULT("plain", "false"),
      .type = FIELD_BOOL,
      MEMBER(plain),
-     .def = "false",
-     .help = FIELD_NOTE(
+     FIELD_NOTE(
          "true: its plain events, which could be replayed, are taken although it has a key")},
     ADDRESSES_FIELD,
     FIELD_IF(CONFIG_HUB_DEVICES, "role", .type = FIELD_SET, MEMBER(role), .set = device_set_word,
-             .help = FIELD_NOTE("what kind of device it is"))
+             FIELD_NOTE("what kind of device it is"))
     FIELD_IF(CONFIG_HUB_DEVICES, "labels", .type = FIELD_OWNED,
-             .help = FIELD_NOTE("a map of words to words, to tell devices apart"))
+             FIELD_NOTE("a map of words to words, to tell devices apart"))
     {.name = NULL},
 };
 
@@ -101,17 +100,15 @@ const struct field_list hub_host_list = {
 __attribute__((unused)) /* in a build without the old name */
 static const struct field key_fields[] = {
     HOST_ID_FIELD,
-    {.name = "file",
+    {FIELD_REQUIRED("file", "a file with its own key"),
      .type = FIELD_SET,
      MEMBER(keys[0]),
-     .required = true,
-     .set = set_key,
-     .help = FIELD_HELP("a file with its own key")},
+     .set = set_key},
     {.name = "next_file",
      .type = FIELD_SET,
      MEMBER(keys[1]),
      .set = set_key,
-     .help = FIELD_NOTE("as next_key_file of hosts")},
+     FIELD_NOTE("as next_key_file of hosts")},
     ADDRESSES_FIELD,
     {.name = NULL},
 };

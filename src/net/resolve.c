@@ -263,8 +263,9 @@ static int ask(const char *host, struct addr *out, unsigned cap)
     const unsigned count = (unsigned)resolve_servers(text, len, servers, RESOLVE_SERVERS);
     int err = NEFIA_ETIMEOUT;
 
-    for (unsigned i = 0; i < RESOLVE_TRIES * count; i++) {
-        const struct addr *server = &servers[i % count];
+    for (unsigned i = 0, next = 0; i < RESOLVE_TRIES * count; i++) {
+        const struct addr *server = &servers[next];
+        next = next + 1 < count ? next + 1 : 0;
         int v4 = ask_server(server, host, DNS_A, out, cap);
         if (v4 == NEFIA_ENOTFOUND || v4 == NEFIA_EINVAL)
             return v4;

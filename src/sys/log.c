@@ -181,9 +181,11 @@ static void put_repeats(struct log *l)
 
 static bool is_power_of_ten(unsigned v)
 {
-    while (v >= 10 && v % 10 == 0)
-        v /= 10;
-    return v == 1;
+    uint64_t power = 1;
+
+    while (power < v)
+        power *= 10;
+    return power == v;
 }
 
 static void count_repeat(struct log *l)

@@ -47,6 +47,9 @@ static const uint16_t allowed[] = {
 #ifdef __NR_statfs64
     __NR_statfs64, __NR_fstatfs64, __NR_fcntl64, __NR_ftruncate64,
 #endif
+#ifdef CONFIG_BEACON_INOTIFY
+    __NR_inotify_init1, __NR_inotify_add_watch, __NR_inotify_rm_watch,
+#endif
     /* children */
     __NR_wait4, __NR_waitid, __NR_setsid, __NR_kill, __NR_pipe2, __NR_dup, __NR_dup3,
     __NR_prctl, __NR_prlimit64, __NR_setrlimit, __NR_set_tid_address,

@@ -42,13 +42,13 @@ static const char *const words[] = {"info", "warning", "critical", NULL};
 #define ROW(key, sort, member) \
     .name = key, .type = FIELD_##sort, .offset = offsetof(struct all, member)
 static const struct field fields[] = {
-    {ROW("host_id", STRING, string), .min = 1, .max = 8, .def = "host"},
+    {ROW("host_id\0" "host", STRING, string), .min = 1, .max = 8, .has_text = 1},
     {ROW("enabled", BOOL, on), .required = true},
-    {ROW("listen_port", INT, number), .min = 1, .max = 65535, .def = "9500"},
-    {ROW("warning_percent", TENTHS, tenths), .max = 1000, .def = "80"},
-    {ROW("interval", DURATION, duration), .min = 1000, .max = -1, .def = "5m"},
+    {ROW("listen_port\0" "9500", INT, number), .min = 1, .max = 65535, .has_text = 1},
+    {ROW("warning_percent\0" "80", TENTHS, tenths), .max = 1000, .has_text = 1},
+    {ROW("interval\0" "5m", DURATION, duration), .min = 1000, .max = -1, .has_text = 1},
     {ROW("severity", WORD, word), .words = words},
-    {ROW("paths", LIST, list), .min = 1, .list = &paths, .def = "/"},
+    {ROW("paths\0" "/", LIST, list), .min = 1, .list = &paths, .has_text = 1},
     {ROW("secret", SECRET, secret), .max = 16},
     {ROW("beacons", NODE, map)},
     {ROW("rules", NODE, maps)},

@@ -115,20 +115,20 @@ static const struct field_list names = {.count = offsetof(struct all, name_count
 #define CONFIG_TEST_ON 1
 #define AT(member) FIELD_AT(struct all, member)
 static const struct field fields[] = {
-    {.name = "byte", .type = FIELD_INT, AT(byte), .min = 0, .max = 255, .def = "7"},
+    {FIELD_DEFAULT("byte", "7"), .type = FIELD_INT, AT(byte), .min = 0, .max = 255},
     {.name = "half", .type = FIELD_INT, AT(half), .min = 0, .max = 65535},
     {.name = "word", .type = FIELD_DURATION, AT(word)},
     {.name = "big", .type = FIELD_DURATION, AT(big)},
     {.name = "kind", .type = FIELD_WORD, AT(kind), .words = kinds},
-    {.name = "kind_given", .type = FIELD_WORD, AT(kind_given), .words = kinds, .def = "green"},
-    FIELD_IF(CONFIG_TEST_ON, "on", .type = FIELD_BOOL, AT(on), .def = "true")
-    FIELD_IF(CONFIG_TEST_OFF, "off", .type = FIELD_BOOL, AT(on), .def = "false")
+    {FIELD_DEFAULT("kind_given", "green"), .type = FIELD_WORD, AT(kind_given), .words = kinds},
+    FIELD_IF_DEFAULT(CONFIG_TEST_ON, "on", "true", .type = FIELD_BOOL, AT(on))
+    FIELD_IF_DEFAULT(CONFIG_TEST_OFF, "off", "false", .type = FIELD_BOOL, AT(on))
     FIELD_NOT("never\0nowhere\0", "")
-    {.name = "number", .type = FIELD_SET, AT(number), .set = set_digit, .def = "3"},
+    {FIELD_DEFAULT("number", "3"), .type = FIELD_SET, AT(number), .set = set_digit},
     {.name = "text", .type = FIELD_TEXT, AT(text)},
     {.name = "line", .type = FIELD_STRING, AT(line), .max = 8},
     {FIELD_SECRET_KEY(secret), AT(secret), .max = 20},
-    {.name = "names", .type = FIELD_LIST, AT(names), .min = 1, .list = &names, .def = "one"},
+    {FIELD_DEFAULT("names", "one"), .type = FIELD_LIST, AT(names), .min = 1, .list = &names},
     {.name = "points", .type = FIELD_LIST, AT(points), .list = &points},
     {.name = "", .type = FIELD_OWNED, .names = more_names},
     {.name = NULL},

@@ -71,32 +71,30 @@ static const struct field root_fields[] = {
     {0},
 };
 static const struct field beacon_fields[] = {
-    {ROW("reactor", LIST, beacons.reactor), .min = 1, .list = &reactor_list, .required = true,
-     .help = "the hub's address, such as \"10.99.0.1:9500\""},
+    {ROW("reactor\0" "the hub's address, such as \"10.99.0.1:9500\"", LIST, beacons.reactor), .min = 1, .list = &reactor_list, .has_text = 1, .required = true},
     {ROW("hmac_key", SECRET, beacons.hmac_key), .min = 16, .max = 256},
     {ROW("hmac_key_file", STRING, beacons.hmac_key_file), .min = 1, .max = -1},
-    {ROW("state_dir", STRING, beacons.state_dir), .def = "/var/lib/nefia"},
+    {ROW("state_dir\0" "/var/lib/nefia", STRING, beacons.state_dir), .has_text = 1},
     {ROW("control_socket", STRING, beacons.control_socket), .min = 1, .max = 100},
-    {ROW("max_events_per_min", INT, beacons.max_events), .min = 1, .max = 120, .def = "10"},
-    {ROW("dedup_window", DURATION, beacons.dedup_window), .max = 86400000, .def = "5m"},
+    {ROW("max_events_per_min\0" "10", INT, beacons.max_events), .min = 1, .max = 120, .has_text = 1},
+    {ROW("dedup_window\0" "5m", DURATION, beacons.dedup_window), .max = 86400000, .has_text = 1},
     {ROW("disk_usage", NODE, beacons.disk_node)},
     {ROW("service_check", NODE, beacons.service_node)},
     {ROW("scripts", NODE, beacons.scripts)},
     {0},
 };
 static const struct field disk_fields[] = {
-    {ROW("enabled", BOOL, beacons.disk.enabled), .def = "no"},
-    {ROW("interval", DURATION, beacons.disk.interval), .min = 1000, .max = 86400000,
-     .def = "5m"},
-    {ROW("warning_percent", TENTHS, beacons.disk.warning), .max = 1000, .def = "80"},
-    {ROW("critical_percent", TENTHS, beacons.disk.critical), .max = 1000, .def = "90"},
-    {ROW("paths", LIST, beacons.disk.paths), .min = 1, .list = &path_list, .def = "/"},
+    {ROW("enabled\0" "no", BOOL, beacons.disk.enabled), .has_text = 1},
+    {ROW("interval\0" "5m", DURATION, beacons.disk.interval), .min = 1000, .max = 86400000, .has_text = 1},
+    {ROW("warning_percent\0" "80", TENTHS, beacons.disk.warning), .max = 1000, .has_text = 1},
+    {ROW("critical_percent\0" "90", TENTHS, beacons.disk.critical), .max = 1000, .has_text = 1},
+    {ROW("paths\0" "/", LIST, beacons.disk.paths), .min = 1, .list = &path_list, .has_text = 1},
     {0},
 };
 static const struct field reactor_fields[] = {
-    {ROW("enabled", BOOL, reactor.enabled), .def = "true"},
-    {ROW("listen_address", STRING, reactor.listen_address), .def = "0.0.0.0"},
-    {ROW("listen_port", INT, reactor.listen_port), .min = 1, .max = 65535, .def = "9500"},
+    {ROW("enabled\0" "true", BOOL, reactor.enabled), .has_text = 1},
+    {ROW("listen_address\0" "0.0.0.0", STRING, reactor.listen_address), .has_text = 1},
+    {ROW("listen_port\0" "9500", INT, reactor.listen_port), .min = 1, .max = 65535, .has_text = 1},
     {ROW("hmac_key_file", STRING, reactor.hmac_key_file)},
     {ROW("peers", LIST, reactor.peers), .min = 1, .list = &peer_list},
     {ROW("rules", NODE, reactor.rules)},
@@ -111,8 +109,8 @@ static const struct field policy_fields[] = {
 #define AT(member) offsetof(struct item, member)
 static const struct field script_fields[] = {
     {ROW("name", STRING, name), .min = 1, .max = 64, .required = true},
-    {ROW("command", TEXT, command), .required = true, .help = "what to run"},
-    {ROW("interval", DURATION, interval), .min = 1000, .max = -1, .def = "5m"},
+    {ROW("command\0" "what to run", TEXT, command), .has_text = 1, .required = true},
+    {ROW("interval\0" "5m", DURATION, interval), .min = 1000, .max = -1, .has_text = 1},
     {0},
 };
 static const struct field service_fields[] = {

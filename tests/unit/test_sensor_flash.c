@@ -46,10 +46,10 @@ TEST(ubi_counts_erasures_and_bad_blocks)
     REQUIRE(fix.count == 2);
     CHECK(fix_has(0, "\"type\":\"flash.wear\",\"source\":\"flash-beacon\""));
     CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"device\":\"ubi0\",\"used_percent\":\"85.0\","
-                     "\"erasures\":85000,\"of\":100000}"));
+                     "\"used\":85000,\"of\":100000}"));
     CHECK(fix_has(1, "\"type\":\"flash.bad_blocks\""));
     CHECK(fix_has(1, "\"severity\":\"critical\",\"data\":{\"device\":\"ubi0\",\"used_percent\":\"95.0\","
-                     "\"bad_blocks\":19,\"of\":20}"));
+                     "\"used\":19,\"of\":20}"));
     CHECK_INT(sensor()->result, INSTANCE_OK);
     fake_root_end();
 }
@@ -111,7 +111,7 @@ TEST(emmc_estimates)
         CHECK_INT(fix.count, cases[i].percent ? 1 : 0);
         if (cases[i].percent) {
             snprintf(want, sizeof want,
-                     "\"severity\":\"%s\",\"data\":{\"device\":\"mmc0:0001\",\"used_percent\":\"%s\"}",
+                     "\"severity\":\"%s\",\"data\":{\"device\":\"mmc0:0001\",\"used_percent\":\"%s\",",
                      cases[i].severity, cases[i].percent);
             CHECK(fix_has(0, want));
         }
@@ -126,20 +126,20 @@ TEST(what_does_not_tell_is_not_measured)
     begin();
     REQUIRE(look(plain) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "no UBI device, and no eMMC that tells its life time");
+    CHECK_STR(sensor()->why, "neither UBI nor an eMMC that tells");
     for (unsigned i = 0; i < sizeof lives / sizeof *lives; i++) {
         put_emmc(lives[i], "0x00\n");
         REQUIRE(look(plain) == 1);
         CHECK_INT(fix.count, 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
     }
-    put_ubi("-5\n", "0\n", "0\n");
+    put_ubi("-5\n", "-1\n", "0\n");
     REQUIRE(look(plain) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    put_ubi("99999999999999999999\n", "0\n", "0\n");
+    put_ubi("99999999999999999999\n", "0\n", "-1\n");
     REQUIRE(look(plain) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    put_ubi("5\n", "4294967297\n", "0\n");
+    put_ubi("x5\n", "4294967297\n", "0\n");
     REQUIRE(look(plain) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
     fake_root_end();

@@ -79,14 +79,14 @@ TEST(missing_is_a_condition)
     look();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"process.missing\",\"source\":\"process-beacon\""));
-    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"process\":\"dnsmasq\"}"));
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"process\":\"dnsmasq\",\"count\":0}"));
     put_process(50, "dnsmasq", 'Z', 6, 0); /* has ended, and nobody has waited for it */
     look();
     CHECK_INT(fix.count, 1);
     put_process(50, "dnsmasq", 'R', 6, 100);
     look();
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"process\":\"dnsmasq\"}"));
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"process\":\"dnsmasq\",\"count\":1}"));
     look();
     CHECK_INT(fix.count, 0);
     CHECK_INT(sensor()->result, INSTANCE_OK);
@@ -171,7 +171,7 @@ TEST(proc_is_searched_on_loss_only)
 {
     begin();
     put_process(20, "worker", 'S', 100, 1);
-    load("{\"process\": [{\"name\": \"worker\", \"min\": 1, \"warning_memory_kib\": 100000}]}");
+    load("{\"process\": [{\"name\": \"worker\", \"min\": 1, \"max_memory_kib\": 100000}]}");
     look();
     CHECK_INT(fix.count, 0);
     fake_root_remove("/proc/1/stat");
@@ -181,7 +181,7 @@ TEST(proc_is_searched_on_loss_only)
     put_process(20, "worker", 'S', 101, 1); /* its id, but another process */
     look();
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "/proc: other users' processes are hidden");
+    CHECK_STR(sensor()->why, "/proc/1/stat: No such file or directory");
     CHECK_INT(fix.count, 0);
     put_process(20, "other", 'S', 101, 1);
     look();
@@ -193,18 +193,14 @@ TEST(proc_is_searched_on_loss_only)
     end();
 }
 
-TEST(with_a_limit_it_is_searched_when_something_was_begun)
+TEST(with_a_limit_it_is_always_searched)
 {
     begin();
-    fake_root_put("/proc/loadavg", "0.00 0.01 0.05 1/60 20\n");
     put_process(20, "worker", 'S', 100, 1);
     load("{\"process\": [{\"name\": \"worker\", \"max\": 1}]}");
     look();
     CHECK_INT(fix.count, 0);
     put_process(21, "worker", 'S', 200, 1);
-    look(); /* the kernel says that nothing is new */
-    CHECK_INT(fix.count, 0);
-    fake_root_put("/proc/loadavg", "0.00 0.01 0.05 1/60 21\n");
     look();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"count\":2}"));
@@ -213,28 +209,39 @@ TEST(with_a_limit_it_is_searched_when_something_was_begun)
 
 TEST(memory_and_descriptors_are_summed)
 {
-    char want[96];
+    const long kib = sysconf(_SC_PAGESIZE) / 1024;
+    char text[160];
 
     begin();
     put_process(20, "worker", 'S', 100, 1000);
     put_process(21, "worker", 'S', 100, 2000);
     put_descriptors(20, 7);
     put_descriptors(21, 5);
-    load("{\"process\": [{\"name\": \"worker\", \"warning_memory_kib\": 5000, \"critical_memory_kib\": 1000000,"
-         " \"warning_descriptors\": 3, \"critical_descriptors\": 12}]}");
+    snprintf(text, sizeof text,
+             "{\"process\": [{\"name\": \"worker\", \"max_memory_kib\": %ld, \"max_descriptors\": 11}]}",
+             2999 * kib);
+    load(text);
+    snprintf(text, sizeof text, "\"severity\":\"warning\",\"data\":{\"process\":\"worker\",\"memory_bytes\":%ld}",
+             3000 * 1024 * kib);
     for (int i = 0; i < 2; i++) { /* found by the search, then known */
         look();
         REQUIRE(fix.count == 2);
-        snprintf(want, sizeof want, "\"severity\":\"warning\",\"data\":{\"process\":\"worker\",\"memory_bytes\":%ld}",
-                 3000 * sysconf(_SC_PAGESIZE));
-        CHECK(fix_has(0, want));
-        CHECK(fix_has(1, "\"severity\":\"critical\",\"data\":{\"process\":\"worker\",\"descriptors\":12}"));
+        CHECK(fix_has(0, text));
+        CHECK(fix_has(1, "\"severity\":\"warning\",\"data\":{\"process\":\"worker\",\"descriptors\":12}"));
     }
+    put_process(20, "worker", 'S', 100, 999);
+    look();
+    CHECK_INT(fix.count, 2); /* too near to it */
     put_process(20, "worker", 'S', 100, 1);
-    put_process(21, "worker", 'S', 100, 1);
+    fake_root_remove("/proc/21/fd/0");
+    fake_root_remove("/proc/21/fd/1");
     look();
     REQUIRE(fix.count == 2);
     CHECK(fix_has(0, "recovered"));
+    CHECK(fix_has(1, "recovered"));
+    put_process(20, "worker", 'S', 100, 999);
+    look(); /* at the limits is within them */
+    CHECK_INT(fix.count, 0);
     end();
 }
 
@@ -243,7 +250,7 @@ TEST(descriptors_that_cannot_be_seen)
     begin();
     put_process(20, "worker", 'S', 100, 1000);
     fake_root_put("/proc/20/fd", ""); /* no directory: as one that is refused */
-    load("{\"process\": [{\"name\": \"worker\", \"critical_descriptors\": 12, \"critical_memory_kib\": 100}]}");
+    load("{\"process\": [{\"name\": \"worker\", \"max_descriptors\": 12, \"max_memory_kib\": 100}]}");
     look();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "process.memory"));
@@ -276,13 +283,16 @@ TEST(no_proc)
     load("{\"process\": [{\"name\": \"worker\"}]}");
     look();
     CHECK_INT(fix.count, 0);
-    CHECK_STR(sensor()->why, "/proc: No such file or directory");
-    fake_root_put("/proc/7/stat", "7"); /* what is no such file */
+    CHECK_STR(sensor()->why, "/proc/1/stat: No such file or directory");
+    fake_root_put("/proc/1/stat", "1");
+    fake_root_put("/proc/self/stat", "8 (worker) S 1 1"); /* what is no process */
+    fake_root_put("/proc/7/stat", "7");
     fake_root_put("/proc/8/stat", "8 (worker");
     fake_root_put("/proc/9/stat", "9 )worker( S");
     fake_root_put("/proc/10/stat", "10 (worker)");
     look();
-    CHECK_STR(sensor()->why, "/proc: other users' processes are hidden");
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "process.missing"));
     end();
 }
 
@@ -290,12 +300,10 @@ TEST(configurations)
 {
     fix_refused("{\"process\": [{\"name\": \"a\", \"min\": 3, \"max\": 2}]}",
                 "beacons.process[0]: min must not be above max");
-    fix_refused("{\"process\": [{\"name\": \"a\", \"warning_memory_kib\": 3, \"critical_memory_kib\": 2}]}",
-                "warning_memory_kib must be below critical_memory_kib");
     fix_refused("{\"process\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}", "duplicate name");
     fix_refused("{\"process\": [{}]}", "name");
 }
 
 TEST_MAIN(missing_is_a_condition, names, how_many, what_must_not_run, proc_is_searched_on_loss_only,
-          with_a_limit_it_is_searched_when_something_was_begun, memory_and_descriptors_are_summed,
+          with_a_limit_it_is_always_searched, memory_and_descriptors_are_summed,
           descriptors_that_cannot_be_seen, more_than_are_remembered, no_proc, configurations)

@@ -129,6 +129,10 @@ TEST(a_stop_before_the_first_look)
     stop();
     start_and_look(first, fake_root_dir);
     CHECK(is_quiet());
+    start(first, fake_root_dir); /* killed, started and stopped again */
+    stop();
+    start_and_look(second, fake_root_dir);
+    CHECK(is_quiet());
     fake_root_end();
 }
 
@@ -185,7 +189,7 @@ TEST(watchdogs_give_the_reason)
     } cases[] = {
         {"0\n", "unknown", "warning"},        {"32\n", "watchdog", "critical"},
         {"1\n", "overheat", "critical"},      {"16\n", "undervoltage", "critical"},
-        {"64\n", "overvoltage", "critical"},  {"2\n", "fan failure", "critical"},
+        {"64\n", "overvoltage", "critical"},  {"2\n", "fan", "critical"},
         {"8\n", "external", "critical"},      {"33152\n", "unknown", "warning"}, /* what it can do */
         {"nonsense\n", "unknown", "warning"}, {"4294967295\n", "unknown", "warning"},
         {"-1\n", "unknown", "warning"},      {"\n", "unknown", "warning"},
@@ -265,7 +269,7 @@ TEST(socs_give_the_reason)
     start_and_look(second, fake_root_dir);
     CHECK(says("brown-out reset", "warning"));
     fake_root_put("/sys/bus/platform/devices/f8048000.reset/power_on_reason", "");
-    fake_root_put("/sys/bus/platform/devices/7000e400.pmc/reset_reason",
+    fake_root_put("/sys/bus/platform/devices/f8048001.reset/power_on_reason",
                   "\xff WATCHDOG \"and very much more than anybody needs to know of it\n");
     start_and_look(third, fake_root_dir);
     REQUIRE(fix.count == 1);
@@ -278,7 +282,7 @@ TEST(without_state_only_the_kernel_counts)
     begin();
     start_and_look(first, "");
     CHECK_INT(fix.count, 0);
-    CHECK_STR(sensor()->why, "state_dir: there is none");
+    CHECK_STR(sensor()->why, "state_dir: no mark of an earlier start");
     fake_root_put("/sys/class/watchdog/watchdog0/bootstatus", "32\n");
     start_and_look(second, NULL);
     CHECK(says("watchdog", "critical"));

@@ -24,21 +24,23 @@ struct sensor_common {
     int64_t for_checks;   /* `for`: consecutive checks before a condition is entered, default 1 */
 };
 
-/** Their table; `interval` has the class's default. */
-extern const struct field sensor_common_fields[], sensor_interval_field;
+/** Their table. */
+extern const struct field sensor_common_fields[];
+
+/** The name of a class: its configuration key under `beacons:`, which the log uses, too; the source of its events,
+ * such as "disk-beacon"; and the default of `interval`, "5m". One string, as for word_at. */
+#define SENSOR_NAME(key, source, interval) .name = key "\0" source "\0" interval "\0"
 
 /** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
-    const char *name;     /* configuration key under `beacons:`, also used in the log */
-    const char *source;   /* source of its events, such as "disk-beacon" */
-    const char *interval; /* default, "5m" */
+    const char *name; /* SENSOR_NAME */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
-    uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
+    uint8_t capability; /* CAP_… needed after the beacon has dropped root; 0: none */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read
      * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
@@ -105,13 +107,13 @@ struct thresholds {
  * with this suffix ("_percent", ""), all of one kind (FIELD_INT, FIELD_TENTHS, FIELD_DURATION), from
  * `least` to `most`, the defaults as written in the file; hysteresis up to half of `most`. */
 #define THRESHOLD_FIELDS(type_, member, suffix, kind, least, most, warning_, critical_, hysteresis_) \
-    {.name = "warning" suffix, .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
-     .max = (most), .def = (warning_), .help = FIELD_NOTE("warning threshold")},                    \
-    {.name = "critical" suffix, .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
-     .max = (most), .def = (critical_), .help = FIELD_NOTE("critical threshold")},                  \
-    {.name = "hysteresis" suffix, .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
-     .max = (most) / 2, .def = (hysteresis_),                                                       \
-     .help = FIELD_NOTE("distance from the threshold at which a level is left")}
+    {FIELD_DEFAULT("warning" suffix, warning_), .type = (kind), FIELD_AT(type_, member.warning), .min = (least),     \
+     .max = (most), FIELD_NOTE("warning threshold")},                    \
+    {FIELD_DEFAULT("critical" suffix, critical_), .type = (kind), FIELD_AT(type_, member.critical), .min = (least),   \
+     .max = (most), FIELD_NOTE("critical threshold")},                  \
+    {FIELD_DEFAULT("hysteresis" suffix, hysteresis_), .type = (kind), FIELD_AT(type_, member.hysteresis), .min = 0,     \
+     .max = (most) / 2,                                                                             \
+     FIELD_NOTE("distance from the threshold at which a level is left")}
 /** For `open`: are they in order, and can a level be left? ABOVE: high is bad; BELOW: low is bad. three: the
  * first of the three fields of this state. A default hysteresis that is too large for the thresholds is
  * reduced. Return: 0, or NEFIA_EINVAL after reports. */
@@ -193,6 +195,24 @@ int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, c
  * watches as many as its class says. */
 int emitter_watch(struct emitter *e, int fd, short events);
 void emitter_unwatch(struct emitter *e, int fd);
+
+/** A path that is watched by inotify: the file, and the directory that it is in, or will be once the directories on the
+ * way to it are there. So it does not matter whether the file is written, replaced by rename(2), removed or
+ * not there yet. Needs `select BEACON_INOTIFY`. */
+#define WATCHED_PATH_BYTES 256 /* longest path, with its NUL */
+struct watched_path {
+    const char *path;    /* absolute, without a `/` at its end; the owner's */
+    uint32_t seen;       /* by paths_read: IN_… of it, until its owner sets that to 0 */
+    int file, directory; /* watches; 0: none */
+    uint16_t name;       /* where in the path the name begins that counts in `directory` */
+};
+/** Watch it, and again after each look at it: what there is to watch changes. fd: of inotify_init1(2). mask: what is
+ * of interest of the file itself (IN_MODIFY …). A file that its user may not read is watched by its directory. Look at
+ * the file afterwards, not before. Return: 0, or NEFIA_EIO (errno). */
+int path_watch(int fd, struct watched_path *p, uint32_t mask);
+/** Read, into the shared buffer, what has happened, as much as that holds, and note it with the paths that it is
+ * about; IN_Q_OVERFLOW is about all. Return: all that was noted. */
+uint32_t paths_read(struct emitter *e, int fd, struct watched_path *paths, unsigned count);
 
 /** Call `poll` after this time, where that is sooner than the interval: what was noticed by a descriptor is
  * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,

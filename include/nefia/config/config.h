@@ -155,15 +155,18 @@ struct field_list {
 };
 
 struct field {
-    const char *name;      /* at most 32 characters; of FIELD_ABSENT, a list of them for word_at */
+    /* At most 32 characters; of FIELD_ABSENT, a list of them for word_at. Behind its end stands the default
+     * as written (a list: its one text), what a required key is for, or which symbol an absent one wants:
+     * one address less for each key (12 bytes of a position-independent program). */
+    const char *name;
     uint32_t offset : 22;  /* of the member: FIELD_AT sets both */
     uint32_t size : 4;     /* of an integer, in bytes; 0: 8, of FIELD_WORD 4 */
     uint32_t type : 4;     /* enum field_type */
     uint32_t required : 1; /* not given is an error */
+    uint32_t has_text : 1; /* something stands behind the name */
     int32_t min, max;      /* of numbers, durations (ms), tenths; of the length of texts; min also of
                             * the items of lists. 0,0: no bounds; max < min: only the least.
                             * No duration is longer than 366 days in any case */
-    const char *def;       /* default as written (a list: its one text); null: none */
     union {
         const char *const *words; /* FIELD_WORD, ended by null */
         /* FIELD_SET: the value into the member. Return: 0; or negative with a sentence in why. */
@@ -171,8 +174,21 @@ struct field {
         const struct field_list *list;        /* FIELD_LIST */
         const char *(*names)(unsigned index); /* FIELD_OWNED: more keys than name; null ends them */
     };
-    const char *help; /* one line, for the reference and for the report of a missing one */
 };
+
+/** The name of a key with a default, and of one that has to be given: what it is for is a hint, and takes no
+ * flash without CONFIG_HINTS. */
+#define FIELD_DEFAULT(key, value) .name = key "\0" value, .has_text = 1
+#define FIELD_REQUIRED(key, what) .name = key "\0" FIELD_HINT(what), .has_text = 1, .required = 1
+#define FIELD_HINT(text) KCONFIG_CHOOSE(CONFIG_CONFIG_HINTS, FIELD_KEPT, FIELD_LEFT)(text)
+#define FIELD_KEPT(text) text
+#define FIELD_LEFT(text) ""
+/** What a list does not take is a hint, too. */
+#define FIELD_HELP(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : NULL)
+/** For who reads the table, at the end of an entry. No report says it. */
+#define FIELD_NOTE(text)
+/** Return: null: it has none. */
+const char *field_default(const struct field *f);
 
 /** The member of the struct that a table is for. */
 #define FIELD_AT(type, member)                                                                     \
@@ -187,17 +203,17 @@ struct field {
  * have it at all, and the report of an unknown key says what else it may be. */
 #define FIELD_IF(symbol, key, ...)                                                                 \
     KCONFIG_CHOOSE(symbol, FIELD_PRESENT, FIELD_REFUSED)(key, " (" #symbol ")", __VA_ARGS__)
+#define FIELD_IF_DEFAULT(symbol, key, value, ...)                                                  \
+    KCONFIG_CHOOSE(symbol, FIELD_PRESENT_DEFAULT, FIELD_REFUSED_DEFAULT)                           \
+    (key, " (" #symbol ")", value, __VA_ARGS__)
 #define FIELD_PRESENT(key, symbol, ...) {.name = (key), __VA_ARGS__},
+#define FIELD_PRESENT_DEFAULT(key, symbol, value, ...) {FIELD_DEFAULT(key, value), __VA_ARGS__},
 #define FIELD_REFUSED(key, symbol, ...) FIELD_NOT(key "\0", symbol)
+#define FIELD_REFUSED_DEFAULT(key, symbol, value, ...) FIELD_NOT(key "\0", symbol)
 /** Keys of what this build never has, as for word_at. */
 #define FIELD_NOT(keys, symbol) KCONFIG_CHOOSE(CONFIG_CONFIG_HINTS, FIELD_SAID, FIELD_UNSAID)(keys, symbol)
-#define FIELD_SAID(keys, symbol) {.name = (keys), .type = FIELD_ABSENT, .help = (symbol)},
+#define FIELD_SAID(keys, symbol) {.name = keys "\0" symbol, .type = FIELD_ABSENT},
 #define FIELD_UNSAID(keys, symbol)
-
-/** Help is a hint: without CONFIG_HINTS it takes no flash. */
-#define FIELD_HELP(text) (IS_ENABLED(CONFIG_CONFIG_HINTS) ? (text) : NULL)
-/** Of a key that is not required: for who reads the table. No report says it. */
-#define FIELD_NOTE(text) NULL
 
 /** Bind map n against a table ended by a field with a null name, into `out`. Every member named in
  * the table is set: from the file, else from its default, else zero, null or -1 as at field_type.

@@ -18,7 +18,7 @@ enum level {
 };
 
 struct condition {
-    uint32_t key;                 /* hash of sensor and subject; 0: free */
+    uint32_t key;                 /* hash of sensor and subject; 0: free, as whoever has it may set it */
     int8_t held;                  /* enum level now in force */
     uint8_t seen[SEVERITY_COUNT]; /* consecutive checks at this level or above; saturates at 255 */
     uint8_t mark;                 /* used during reload: still needed */

@@ -81,15 +81,13 @@ static int clock_poll(void *state, struct emitter *out, uint64_t now_ms)
         emit_condition(out, "clock.unsynced", NULL, synced ? LEVEL_OK : LEVEL_WARNING);
     if (!w)
         return 0;
-    json_put_i64(w, "max_error_ms", max_error_us / 1000);
+    json_put_u64(w, "max_error_ms", (uint64_t)max_error_us / 1000);
     emit_end(out);
     return 0;
 }
 
 const struct sensor_class sensor_clock = {
-    .name = "clock",
-    .source = "clock-beacon",
-    .interval = "1m",
+    SENSOR_NAME("clock", "clock-beacon", "1m"),
     .state_size = sizeof(struct clock_sensor),
     .start = clock_start,
     .poll = clock_poll,

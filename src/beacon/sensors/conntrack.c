@@ -41,9 +41,7 @@ static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_conntrack = {
-    .name = "conntrack",
-    .source = "conntrack-beacon",
-    .interval = "1m",
+    SENSOR_NAME("conntrack", "conntrack-beacon", "1m"),
     .fields = conntrack_fields,
     .state_size = sizeof(struct conntrack),
     .open = conntrack_open,

@@ -37,27 +37,22 @@ struct budget {
 #define MEMBER(name) FIELD_AT(struct budget, name)
 static const struct field budget_fields[] = {
     THRESHOLD_FIELDS(struct budget, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "100", "0"),
-    {.name = "interface",
+    {FIELD_REQUIRED("interface", "the metered interface, such as wwan0"),
      .type = FIELD_STRING,
      MEMBER(interface),
      .min = 1,
-     .max = NAME_BYTES,
-     .required = true,
-     .help = FIELD_HELP("the metered interface, such as wwan0")},
-    {.name = "allowance_mb",
+     .max = NAME_BYTES},
+    {FIELD_REQUIRED("allowance_mb", "the allowance of a month in megabytes"),
      .type = FIELD_INT,
      MEMBER(allowance_mb),
      .min = 1,
-     .max = 4000000,
-     .required = true,
-     .help = FIELD_HELP("the allowance of a month in megabytes")},
-    {.name = "reset_day",
+     .max = 4000000},
+    {FIELD_DEFAULT("reset_day", "1"),
      .type = FIELD_INT,
      MEMBER(reset_day),
      .min = 1,
      .max = 31,
-     .def = "1",
-     .help = FIELD_NOTE("the day of the month on which it begins anew")},
+     FIELD_NOTE("the day of the month on which it begins anew")},
     {.name = NULL},
 };
 
@@ -203,15 +198,17 @@ static int look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN]
 
 static void put_period(struct json_writer *w, const struct period *p)
 {
-    const unsigned years = (p->month - 1) / 12;
+    unsigned year = YEAR, month = p->month;
     char buf[8];
     struct text t;
 
+    for (; month > 12; month -= 12)
+        year++;
     text_init(&t, buf, sizeof buf);
-    text_u64(&t, YEAR + years);
+    text_u64(&t, year);
     text_char(&t, '-');
-    text_u64_pad(&t, p->month - 12 * years, 2);
-    if (p->month)
+    text_u64_pad(&t, month, 2);
+    if (month)
         json_put_string(w, "period", buf);
 }
 
@@ -247,9 +244,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_data_budget = {
-    .name = "data_budget",
-    .source = "data-beacon",
-    .interval = "5m",
+    SENSOR_NAME("data_budget", "data-beacon", "5m"),
     .fields = budget_fields,
     .state_size = sizeof(struct budget),
     .open = budget_open,

@@ -67,13 +67,12 @@ static const struct field_list path_list = {
 #define MEMBER(name) FIELD_AT(struct disk, name)
 enum { LIMITS = 1, INODES = 4 }; /* index of the thresholds */
 static const struct field disk_fields[] = {
-    {.name = "paths",
+    {FIELD_DEFAULT("paths", "/"),
      .type = FIELD_LIST,
      MEMBER(paths),
      .min = 1,
-     .def = "/",
      .list = &path_list,
-     .help = FIELD_NOTE("any path on each file system to watch")},
+     FIELD_NOTE("any path on each file system to watch")},
     THRESHOLD_FIELDS(struct disk, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
 #ifdef CONFIG_DISK_MORE
     THRESHOLD_FIELDS(struct disk, inodes, "_inodes_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
@@ -370,7 +369,7 @@ static void answered(void *state, struct emitter *out, const struct child_result
     take_answers(d, out, output, r->output_len);
     for (unsigned i = 0; i < d->count; i++) {
         if (d->places[i].asked)
-            judge(d, out, i, ETIMEDOUT, NULL);
+            judge(d, out, i, r->timed_out ? ETIMEDOUT : EIO, NULL);
         d->places[i].asked = false;
     }
 }
@@ -430,9 +429,7 @@ static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_disk = {
-    .name = "disk_usage",
-    .source = "disk-beacon",
-    .interval = "5m",
+    SENSOR_NAME("disk_usage", "disk-beacon", "5m"),
     .fields = disk_fields,
     .state_size = sizeof(struct disk),
     .open = disk_open,

@@ -9,18 +9,25 @@
 struct flash {
     struct sensor_common common;
     struct thresholds limits; /* tenths of a percent, for both */
-    int64_t erase_cycles;
+    int32_t erase_cycles;
+};
+
+/** One look. */
+struct look {
+    const struct flash *f;
+    struct emitter *out;
+    const char *dir, *device;
+    unsigned found;
 };
 
 static const struct field flash_fields[] = {
     THRESHOLD_FIELDS(struct flash, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "90", "2"),
-    {.name = "erase_cycles",
+    {FIELD_DEFAULT("erase_cycles", "100000"),
      .type = FIELD_INT,
      FIELD_AT(struct flash, erase_cycles),
      .min = 100,
      .max = 10000000,
-     .def = "100000",
-     .help = FIELD_NOTE("erasures that a block of raw flash is made for")},
+     FIELD_NOTE("erasures that a block of raw flash is made for")},
     {.name = NULL},
 };
 
@@ -29,109 +36,85 @@ static int flash_open(void *state, struct config *c, const struct node *n, const
     return thresholds_check(state, flash_fields, ABOVE, c, n, where);
 }
 
-/** used and whole are a count and what it may become, named `count` in the event; null: steps, which the percentage
- * tells. */
-static void judge(const struct flash *f, struct emitter *out, const char *type, const char *device,
-                  int64_t used, int64_t whole, const char *count)
+/** used below 0: this device does not say. */
+static void judge(struct look *l, const char *type, int32_t used, int32_t of)
 {
-    const int64_t percent = percent_tenths((uint64_t)used, (uint64_t)whole);
-    struct json_writer *w = emit_level(out, type, device, percent, &f->limits, ABOVE);
-
+    if (used < 0)
+        return;
+    l->found++;
+    const int64_t percent = percent_tenths((uint32_t)used, (uint32_t)of);
+    struct json_writer *w = emit_level(l->out, type, l->device, percent, &l->f->limits, ABOVE);
     if (!w)
         return;
-    json_put_string(w, "device", device);
+    json_put_string(w, "device", l->device);
     put_tenths(w, "used_percent", percent);
-    if (count) {
-        json_put_i64(w, count, used);
-        json_put_i64(w, "of", whole);
-    }
-    emit_end(out);
+    json_put_i64(w, "used", used);
+    json_put_i64(w, "of", of);
+    emit_end(l->out);
 }
 
-static const char wear[] = "flash.wear", spare[] = "flash.bad_blocks";
-
-/** The kernel's counts are ints. */
-static bool count_of(struct emitter *out, const char *dir, const char *device, const char *leaf,
-                     int64_t *v)
+/** Return: the number that is there, or negative. The kernel's are ints. */
+static int32_t count_of(struct look *l, const char *leaf)
 {
-    return emitter_number_in(out, dir, device, leaf, v) == 0 && *v >= 0 && *v <= INT32_MAX;
-}
+    int64_t v;
 
-/** A device, not one of its volumes, which are in the same directory. What it still has reserved and what it
- * has lost is what it began with. */
-static bool look_ubi(const struct flash *f, struct emitter *out, const char *dir,
-                     const char *device)
-{
-    int64_t erased, bad, reserved;
-
-    if (!count_of(out, dir, device, "max_ec", &erased) ||
-        !count_of(out, dir, device, "bad_peb_count", &bad) ||
-        !count_of(out, dir, device, "reserved_for_bad", &reserved))
-        return false;
-    judge(f, out, wear, device, erased, f->erase_cycles, "erasures");
-    judge(f, out, spare, device, bad, bad + reserved, "bad_blocks");
-    return true;
+    if (emitter_number_in(l->out, l->dir, l->device, leaf, &v) < 0 || v < 0 || v > INT32_MAX / 2)
+        return -1;
+    return (int32_t)v;
 }
 
 /** One byte of what a card says, "0x0a 0x02". Return: 0 (it does not know) to 255, or less. */
-static int card_byte(struct emitter *out, const char *dir, const char *device, const char *leaf, size_t at)
+static int card_byte(struct look *l, const char *leaf, size_t at)
 {
     size_t len = 0;
-    const char *text = emitter_file_in(out, dir, device, leaf, &len);
+    const char *text = emitter_file_in(l->out, l->dir, l->device, leaf, &len);
 
     return text && len >= at + 4 ? hex_digit(text[at + 2]) * 16 + hex_digit(text[at + 3]) : -1;
 }
 
-/** Two kinds of memory, "0x02 0x01": 1 is up to 10 % used, 10 up to 100, 11 more. What counts is what is used up
- * for sure. */
-static bool look_emmc(const struct flash *f, struct emitter *out, const char *dir,
-                      const char *device)
+/** Volumes of UBI, which are in the directory of its devices, have none of this, and neither have SD cards. What
+ * UBI has lost and what it still has reserved is what it began with. A card has two kinds of memory, each with a
+ * life of 1 (less than 10 % used) to 11 (more than 100 %); what is certainly used counts. Of its spare blocks it says
+ * 1 (normal), 2 (80 % used) or 3 (90 %). */
+static void look_at(struct look *l)
 {
-    static const uint8_t spare_used[] = {0, 0, 80, 90}; /* unknown, normal, warning, urgent */
-    const int a = card_byte(out, dir, device, "life_time", 0), b = card_byte(out, dir, device, "life_time", 5);
-    const int life = a > b ? a : b, end = card_byte(out, dir, device, "pre_eol_info", 0);
-    const bool lives = life >= 1 && life <= 11, ends = end >= 1 && end <= 3;
+    const int32_t bad = count_of(l, "bad_peb_count"), reserved = count_of(l, "reserved_for_bad");
+    const int a = card_byte(l, "life_time", 0), b = card_byte(l, "life_time", 5), life = a > b ? a : b;
+    const int end = card_byte(l, "pre_eol_info", 0);
+    static const char wear[] = "flash.wear", spare[] = "flash.bad_blocks";
 
-    if (lives)
-        judge(f, out, wear, device, life - 1, 10, NULL);
-    if (ends)
-        judge(f, out, spare, device, spare_used[end], 100, NULL);
-    return lives || ends;
+    judge(l, wear, count_of(l, "max_ec"), l->f->erase_cycles);
+    if (reserved >= 0)
+        judge(l, spare, bad, bad + reserved);
+    if (life <= 11)
+        judge(l, wear, life - 1, 10);
+    if (end > 0 && end <= 3)
+        judge(l, spare, end == 1 ? 0 : 60 + 10 * end, 100);
 }
 
-/** Return: how many were measured. */
-static unsigned look_in(const struct flash *f, struct emitter *out, const char *path,
-                        bool (*look)(const struct flash *, struct emitter *, const char *,
-                                     const char *))
+static void look_in(struct look *l, const char *path)
 {
     struct dir d;
-    const char *name;
-    unsigned n = 0;
 
+    l->dir = path;
     if (dir_open(&d, path) < 0)
-        return 0;
-    while ((name = dir_next(&d)))
-        n += look(f, out, path, name);
-    return n;
+        return;
+    while ((l->device = dir_next(&d)))
+        look_at(l);
 }
 
 static int flash_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    const struct flash *f = state;
+    struct look l = {.f = state, .out = out};
 
     (void)now_ms;
-    if (look_in(f, out, "/sys/class/ubi", look_ubi) +
-            look_in(f, out, "/sys/bus/mmc/devices", look_emmc) ==
-        0)
-        return emitter_not_measured(out, NULL,
-                                    "no UBI device, and no eMMC that tells its life time");
-    return 0;
+    look_in(&l, "/sys/class/ubi");
+    look_in(&l, "/sys/bus/mmc/devices");
+    return l.found ? 0 : emitter_not_measured(out, NULL, "neither UBI nor an eMMC that tells");
 }
 
 const struct sensor_class sensor_flash = {
-    .name = "flash",
-    .source = "flash-beacon",
-    .interval = "6h",
+    SENSOR_NAME("flash", "flash-beacon", "6h"),
     .fields = flash_fields,
     .state_size = sizeof(struct flash),
     .open = flash_open,

@@ -46,11 +46,10 @@ static const struct field pattern_fields[] = {
      .min = 1,
      .max = 128,
      .required = true},
-    {.name = "severity",
+    {FIELD_DEFAULT("severity", "warning"),
      .type = FIELD_WORD,
      FIELD_AT(struct kernel_pattern, severity),
-     .words = severity_words,
-     .def = "warning"},
+     .words = severity_words},
     {.name = NULL},
 };
 
@@ -67,7 +66,7 @@ static const struct field kernel_log_fields[] = {
      .type = FIELD_LIST,
      FIELD_AT(struct kernel_log, patterns),
      .list = &pattern_list,
-     .help = FIELD_NOTE("further lines to report")},
+     FIELD_NOTE("further lines to report")},
     {.name = NULL},
 };
 
@@ -283,13 +282,11 @@ static int kernel_log_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_kernel_log = {
-    .name = "kernel_log",
-    .source = "kernel-beacon",
-    .interval = "1h",
+    SENSOR_NAME("kernel_log", "kernel-beacon", "1h"),
     .fields = kernel_log_fields,
     .state_size = sizeof(struct kernel_log),
     .watches = 1,
-    .capabilities = UINT64_C(1) << CAP_SYSLOG,
+    .capability = CAP_SYSLOG,
     .open = kernel_log_open,
     .start = kernel_log_start,
     .poll = kernel_log_poll,

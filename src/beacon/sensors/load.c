@@ -83,9 +83,7 @@ static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_load = {
-    .name = "load",
-    .source = "load-beacon",
-    .interval = "30s",
+    SENSOR_NAME("load", "load-beacon", "30s"),
     .fields = load_fields,
     .state_size = sizeof(struct load),
     .open = load_open,

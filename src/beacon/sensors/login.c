@@ -51,20 +51,18 @@ static const struct field login_fields[] = {
     {.name = "log",
      .type = FIELD_STRING,
      MEMBER(log),
-     .help = FIELD_NOTE("logread, journald or a file; default: the first that is there")},
-    {.name = "failures",
+     FIELD_NOTE("logread, journald or a file; default: the first that is there")},
+    {FIELD_DEFAULT("failures", "10"),
      .type = FIELD_INT,
      MEMBER(failures),
      .min = 2,
      .max = 10000,
-     .def = "10",
-     .help = FIELD_NOTE("failed logins from one address that are critical")},
-    {.name = "window",
+     FIELD_NOTE("failed logins from one address that are critical")},
+    {FIELD_DEFAULT("window", "10m"),
      .type = FIELD_DURATION,
      MEMBER(window_ms),
      .min = 1000,
-     .def = "10m",
-     .help = FIELD_NOTE("time within which they are counted")},
+     FIELD_NOTE("time within which they are counted")},
     {.name = NULL},
 };
 
@@ -372,9 +370,7 @@ static void login_line(void *state, struct emitter *e, const char *line, size_t 
 }
 
 const struct sensor_class sensor_login = {
-    .name = "login",
-    .source = "login-beacon",
-    .interval = "5m",
+    SENSOR_NAME("login", "login-beacon", "5m"),
     .follows = true,
     .fields = login_fields,
     .state_size = sizeof(struct login),

@@ -36,9 +36,7 @@ static int memory_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_memory = {
-    .name = "memory",
-    .source = "memory-beacon",
-    .interval = "30s",
+    SENSOR_NAME("memory", "memory-beacon", "30s"),
     .fields = memory_fields,
     .state_size = sizeof(struct memory),
     .open = memory_open,

@@ -94,9 +94,7 @@ static int pressure_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_pressure = {
-    .name = "pressure",
-    .source = "pressure-beacon",
-    .interval = "30s",
+    SENSOR_NAME("pressure", "pressure-beacon", "30s"),
     .fields = pressure_fields,
     .state_size = sizeof(struct pressure),
     .open = pressure_open,

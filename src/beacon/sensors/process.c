@@ -7,89 +7,70 @@
 #include "nefia/sys/dir.h"
 
 /* process: the processes of one name, from proc(5). Their ids are remembered: while all of them run, only these are
- * looked at, and /proc is searched when one is gone. */
+ * looked at, and /proc is searched when one is gone, or where there may be too many. */
 struct process {
     struct sensor_common common;
-    struct thresholds memory, descriptors; /* in KiB; INT64_MAX: no such threshold */
-    int64_t least, most;
-    int64_t last;   /* id of the newest process at the last search */
-    uint32_t count; /* found by it; they are remembered if there is room for all */
+    int32_t least, most, most_kib, most_descriptors; /* the last two 0: no limit */
+    uint32_t count, kib, descriptors;                /* found by this look */
+    bool blind;                                      /* not all descriptors could be counted */
     struct known {
-        uint32_t id,
-            began; /* began: in ticks since boot, cut; another one may have this id later */
+        uint32_t id, began; /* began: in ticks since boot, cut; another one may have this id later */
     } known[CONFIG_PROCESS_IDS];
-};
-
-/** What they are in sum. */
-struct sum {
-    uint32_t count;
-    int64_t pages, descriptors; /* descriptors negative: not measured */
 };
 
 enum {
     NAME_MOST = 15, /* the kernel cuts a name after so many bytes (TASK_COMM_LEN) */
     ANY = 100000,
-    DESCRIPTORS_MOST = 100000, /* counted of one process */
-    MEMORY = 2,                /* index of the thresholds */
-    DESCRIPTORS = 5,
 };
 #define MEMBER(name) FIELD_AT(struct process, name)
 static const struct field process_fields[] = {
-    {.name = "min",
+    {FIELD_DEFAULT("min", "1"),
      .type = FIELD_INT,
      MEMBER(least),
      .max = ANY,
-     .def = "1",
-     .help = FIELD_NOTE("there must be so many")},
-    {.name = "max",
+     FIELD_NOTE("there must be so many")},
+    {FIELD_DEFAULT("max", LITERAL(100000)),
      .type = FIELD_INT,
      MEMBER(most),
      .max = ANY,
-     .def = LITERAL(100000),
-     .help = FIELD_NOTE("and no more")},
-    THRESHOLD_FIELDS(struct process, memory, "_memory_kib", FIELD_INT, 1, INT32_MAX, NULL, NULL,
-                     "64"),
-    THRESHOLD_FIELDS(struct process, descriptors, "_descriptors", FIELD_INT, 1, INT32_MAX, NULL,
-                     NULL, "8"),
+     FIELD_NOTE("and no more")},
+    {.name = "max_memory_kib",
+     .type = FIELD_INT,
+     MEMBER(most_kib),
+     .min = 1,
+     .max = INT32_MAX,
+     FIELD_NOTE("their resident memory together")},
+    {.name = "max_descriptors",
+     .type = FIELD_INT,
+     MEMBER(most_descriptors),
+     .min = 1,
+     .max = INT32_MAX,
+     FIELD_NOTE("their descriptors together")},
     {.name = NULL},
 };
 
-/** None of them need be given. */
-static void check_limits(struct process *p, struct thresholds *t, unsigned first, struct config *c,
-                         const struct node *n, const char *where)
-{
-    if (t->critical == 0)
-        t->critical = INT64_MAX;
-    thresholds_check(p, &process_fields[first], ABOVE, c, n, where);
-    if (t->warning == 0)
-        t->warning = INT64_MAX;
-}
-
 static int process_open(void *state, struct config *c, const struct node *n, const char *where)
 {
-    struct process *p = state;
+    const struct process *p = state;
 
-    check_limits(p, &p->memory, MEMORY, c, n, where);
-    check_limits(p, &p->descriptors, DESCRIPTORS, c, n, where);
     if (p->least > p->most)
         config_error(c, n, where, "min must not be above max", NULL);
     return 0;
 }
 
-/** The n-th word from here. */
-static int64_t number_at(const char *text, unsigned n)
+/** The number behind n spaces. */
+static uint32_t number_at(const char *text, unsigned n)
 {
     int64_t v = 0;
 
     while (n > 0 && *text)
         n -= *text++ == ' ';
     (void)find_decimal(text, "", 0, &v);
-    return v;
+    return (uint32_t)v;
 }
 
 /** The name of the file that it runs, or the one it gave itself; or how it was called, without the path. */
-static bool is_named(struct emitter *out, const char *id, const char *comm, size_t len,
-                     const char *name)
+static bool is_named(struct emitter *out, const char *id, const char *comm, size_t len, const char *name)
 {
     const size_t whole = strlen(name);
 
@@ -100,168 +81,128 @@ static bool is_named(struct emitter *out, const char *id, const char *comm, size
     return called && str_eq(slash ? slash + 1 : called, name);
 }
 
-/** Is it one, and alive? stat is "ID (NAME) STATE …"; the name may contain anything. */
-static bool look_at(struct process *p, struct emitter *out, const char *id, struct known *k,
-                    int64_t *pages)
+static void count_descriptors(struct process *p, struct emitter *out, const char *id)
+{
+    char path[32];
+    struct text t;
+    struct dir d;
+
+    text_init(&t, path, sizeof path);
+    text_str(&t, "/proc/");
+    text_str(&t, id);
+    text_str(&t, "/fd");
+    if (dir_open(&d, path) == 0) {
+        while (dir_next(&d))
+            p->descriptors++;
+    } else if (errno != ENOENT) { /* it is not gone */
+        emitter_not_measured(out, path, ERRNO(errno));
+        p->blind = true;
+    }
+}
+
+/** Is it one, and alive? Its stat is "ID (NAME) STATE …"; the name may contain anything. */
+static bool add(struct process *p, struct emitter *out, const char *id, struct known *k)
 {
     const char *stat = emitter_file_in(out, "/proc", id, "stat", NULL);
     const char *open = stat ? strchr(stat, '(') : NULL, *close = open ? strrchr(open, ')') : NULL;
 
     if (!close || close[1] != ' ' || close[2] == 'Z' || close[2] == 'X')
         return false;
-    k->id = (uint32_t)number_at(stat, 0);
-    k->began = (uint32_t)number_at(close, 20);
-    *pages = number_at(close, 22) & INT32_MAX;
-    return is_named(out, id, open + 1, (size_t)(close - open) - 1, p->common.name);
-}
-
-static void count_descriptors(struct emitter *out, const char *id, struct sum *sum)
-{
-    char path[32];
-    struct text t;
-    struct dir d;
-    unsigned n = 0;
-
-    text_init(&t, path, sizeof path);
-    text_str(&t, "/proc/");
-    text_str(&t, id);
-    text_str(&t, "/fd");
-    if (dir_open(&d, path) < 0) {
-        if (errno == ENOENT)
-            return; /* it is gone */
-        emitter_not_measured(out, path, ERRNO(errno));
-        sum->descriptors = INT64_MIN;
-        return;
-    }
-    while (n < DESCRIPTORS_MOST && dir_next(&d))
-        n++;
-    dir_close(&d);
-    sum->descriptors += n;
-}
-
-/** Return: whether it is one. */
-static bool add(struct process *p, struct emitter *out, const char *id, struct known *k,
-                struct sum *sum)
-{
-    int64_t pages;
-
-    if (!look_at(p, out, id, k, &pages))
+    *k = (struct known){number_at(stat, 0), number_at(close, 20)};
+    const uint32_t pages = number_at(close, 22);
+    if (!is_named(out, id, open + 1, (size_t)(close - open) - 1, p->common.name))
         return false;
-    sum->count++;
-    sum->pages += pages;
-    if (p->descriptors.warning != INT64_MAX || p->descriptors.critical != INT64_MAX)
-        count_descriptors(out, id, sum);
+    p->count++;
+    p->kib += pages * ((unsigned)getpagesize() / 1024);
+    if (p->most_descriptors > 0)
+        count_descriptors(p, out, id);
     return true;
 }
 
-/** Do all of them still run? */
-static bool add_known(struct process *p, struct emitter *out, struct sum *sum)
+static void begin(struct process *p)
 {
+    p->count = p->kib = p->descriptors = 0;
+    p->blind = false;
+}
+
+/** Are those that were found all, and do they still run? */
+static bool add_known(struct process *p, struct emitter *out)
+{
+    const uint32_t count = p->count;
     struct known k;
 
-    for (unsigned i = 0; i < p->count; i++)
-        if (!add(p, out, DEC(p->known[i].id), &k, sum) || k.began != p->known[i].began)
+    if (count == 0 || count > CONFIG_PROCESS_IDS || (int32_t)count < p->least || p->most < ANY)
+        return false;
+    begin(p);
+    for (uint32_t i = 0; i < count; i++)
+        if (!add(p, out, DEC(p->known[i].id), &k) || k.began != p->known[i].began)
             return false;
     return true;
 }
 
-/** Return: whether all processes could be seen. Under hidepid only one's own can. */
-static bool search(struct process *p, struct emitter *out, struct sum *sum)
+/** Under hidepid one's own processes are all that can be seen, and not the first. Return: whether it could be
+ * done. */
+static bool search(struct process *p, struct emitter *out)
 {
     struct dir d;
     struct known k;
     const char *id;
-    bool first = false;
 
-    if (dir_open(&d, "/proc") < 0) {
+    begin(p);
+    if (!emitter_file(out, "/proc/1/stat", NULL) || dir_open(&d, "/proc") < 0) {
         emitter_not_measured(out, "/proc", ERRNO(errno));
         return false;
     }
-    while ((id = dir_next(&d))) {
-        if (*id < '0' || *id > '9')
-            continue;
-        first |= str_eq(id, "1");
-        if (add(p, out, id, &k, sum) && sum->count <= CONFIG_PROCESS_IDS)
-            p->known[sum->count - 1] = k;
-    }
-    p->count = first ? sum->count : 0;
-    if (!first)
-        emitter_not_measured(out, "/proc", "other users' processes are hidden");
-    return first;
+    while ((id = dir_next(&d)))
+        if (*id <= '9' && add(p, out, id, &k) && p->count <= CONFIG_PROCESS_IDS)
+            p->known[p->count - 1] = k;
+    return true;
 }
 
-/** May what is remembered be all? Where `max` counts, only while no process was begun since. */
-static bool may_know(struct process *p, struct emitter *out)
+static void tell(struct process *p, struct emitter *out, struct json_writer *w, const char *key, int64_t value)
 {
-    const int64_t last = p->last;
-
-    if (p->most < ANY) {
-        const char *text =
-            emitter_file_if(out, "/proc/loadavg", NULL); /* "0.1 0.2 0.3 1/80 LAST" */
-        p->last = text ? number_at(text, 4) : 0;
-        if (p->last != last || p->last == 0)
-            return false;
-    }
-    return p->count > 0 && p->count >= p->least && p->count <= CONFIG_PROCESS_IDS;
-}
-
-static struct json_writer *put(struct process *p, struct json_writer *w)
-{
-    if (w)
-        json_put_string(w, "process", p->common.name);
-    return w;
-}
-
-static void judge_count(struct process *p, struct emitter *out)
-{
-    const char *name = p->common.name;
-    const bool missing = p->count == 0 && p->least > 0;
-    const bool wrong = !missing && (p->count < p->least || p->count > p->most);
-
-    if (put(p, emit_condition(out, "process.missing", name, missing ? LEVEL_CRITICAL : LEVEL_OK)))
-        emit_end(out);
-    struct json_writer *w =
-        put(p, emit_condition(out, "process.count", name, wrong ? LEVEL_WARNING : LEVEL_OK));
     if (!w)
         return;
-    json_put_u64(w, "count", p->count);
+    json_put_string(w, "process", p->common.name);
+    json_put_i64(w, key, value);
     emit_end(out);
 }
 
-static void judge(struct process *p, struct emitter *out, const char *type, const char *key,
-                  int64_t value, int64_t unit, const struct thresholds *t)
+static void judge(struct process *p, struct emitter *out, const char *type, enum level level)
 {
-    struct json_writer *w = put(p, emit_level(out, type, p->common.name, value, t, ABOVE));
+    tell(p, out, emit_condition(out, type, p->common.name, level), "count", p->count);
+}
 
-    if (!w)
-        return;
-    json_put_i64(w, key, value * unit);
-    emit_end(out);
+/** Where there is a limit: it is kept again an eighth below it. */
+static void judge_sum(struct process *p, struct emitter *out, const char *type, const char *key, uint32_t sum,
+                      int32_t limit, int64_t unit)
+{
+    const struct thresholds t = {(int64_t)limit + 1, INT64_MAX, limit / 8};
+
+    if (limit > 0)
+        tell(p, out, emit_level(out, type, p->common.name, sum, &t, ABOVE), key, sum * unit);
 }
 
 static int process_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct process *p = state;
-    struct sum sum = {0};
 
     (void)now_ms;
-    if (!may_know(p, out) || !add_known(p, out, &sum)) {
-        sum = (struct sum){0};
-        if (!search(p, out, &sum))
-            return 0;
-    }
-    judge_count(p, out);
-    judge(p, out, "process.memory", "memory_bytes", sum.pages * (sysconf(_SC_PAGESIZE) / 1024),
-          1024, &p->memory);
-    if (sum.descriptors >= 0)
-        judge(p, out, "process.descriptors", "descriptors", sum.descriptors, 1, &p->descriptors);
+    if (!add_known(p, out) && !search(p, out))
+        return 0;
+    const bool missing = p->count == 0 && p->least > 0;
+    const int32_t count = (int32_t)p->count;
+    judge(p, out, "process.missing", missing ? LEVEL_CRITICAL : LEVEL_OK);
+    judge(p, out, "process.count",
+          !missing && (count < p->least || count > p->most) ? LEVEL_WARNING : LEVEL_OK);
+    judge_sum(p, out, "process.memory", "memory_bytes", p->kib, p->most_kib, 1024);
+    if (!p->blind)
+        judge_sum(p, out, "process.descriptors", "descriptors", p->descriptors, p->most_descriptors, 1);
     return 0;
 }
 
 const struct sensor_class sensor_process = {
-    .name = "process",
-    .source = "process-beacon",
-    .interval = "30s",
+    SENSOR_NAME("process", "process-beacon", "30s"),
     .list = SENSOR_LIST,
     .fields = process_fields,
     .state_size = sizeof(struct process),

@@ -225,9 +225,7 @@ static int temperature_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_temperature = {
-    .name = "temperature",
-    .source = "temperature-beacon",
-    .interval = "1m",
+    SENSOR_NAME("temperature", "temperature-beacon", "1m"),
     .fields = temperature_fields,
     .state_size = sizeof(struct temperature),
     .open = temperature_open,

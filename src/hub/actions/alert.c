@@ -18,20 +18,16 @@ struct alert {
 };
 
 static const struct field fields[] = {
-    {.name = "webhook_name",
+    {FIELD_REQUIRED("webhook_name", "a name in reactor.webhooks"),
      .type = FIELD_STRING,
      FIELD_AT(struct alert, name),
      .min = 1,
-     .max = WEBHOOK_NAME_MAX,
-     .required = true,
-     .help = "a name in reactor.webhooks"},
-    {.name = "timeout",
+     .max = WEBHOOK_NAME_MAX},
+    {FIELD_DEFAULT("timeout", "0"),
      .type = FIELD_DURATION,
      FIELD_AT(struct alert, timeout_ms),
      .min = 0,
-     .max = 3600000,
-     .def = "0",
-     .help = "time limit of one attempt; 0: the webhook's"},
+     .max = 3600000, FIELD_NOTE("time limit of one attempt; 0: the webhook's")},
     {.name = NULL},
 };
 

@@ -18,26 +18,21 @@ struct exec {
 };
 
 static const struct field fields[] = {
-    {.name = "command",
+    {FIELD_REQUIRED("command", "command line for /bin/sh"),
      .type = FIELD_TEXT,
      FIELD_AT(struct exec, command),
      .min = 1,
-     .max = ACTION_COMMAND_MAX,
-     .required = true,
-     .help = FIELD_HELP("command line for /bin/sh")},
-    {.name = "target",
+     .max = ACTION_COMMAND_MAX},
+    {FIELD_DEFAULT("target", "host"),
      .type = FIELD_WORD,
      FIELD_AT(struct exec, target),
      .words = targets,
-     .def = "host",
-     .help = FIELD_NOTE("where it runs: host (the device of the event) or hub")},
-    {.name = "timeout",
+     FIELD_NOTE("where it runs: host (the device of the event) or hub")},
+    {FIELD_DEFAULT("timeout", "30s"),
      .type = FIELD_DURATION,
      FIELD_AT(struct exec, timeout_ms),
      .min = 1000,
-     .max = 3600000,
-     .def = "30s",
-     .help = "time limit"},
+     .max = 3600000, FIELD_NOTE("time limit")},
     {.name = NULL},
 };
 

@@ -1,0 +1,263 @@
+#!/bin/sh
+# What a device's sensors see of real things, on two emulated machines, one after the other: raw flash that wears out under UBI,
+# a process that is killed for want of memory, processes that come and go, what this kernel has of PSI and conntrack, starts
+# in order and without; then a kernel's panic and a watchdog that resets the machine. The last line is the verdict.
+set -eu
+
+cd "$(dirname "$0")/.."
+. qemu/machines.sh
+
+ok() { passed=$((passed + 1)); echo "ok $board: $*"; }
+bad() { failed=$((failed + 1)); echo "FAIL $board: $*"; }
+
+# make_machine SENSORS: it is router and hub; each event that the hub accepts is a line on its console.
+make_machine() {
+    for program in nefia-beacon nefia; do
+        [ -x "out/$board/$program" ] || { bad "out/$board/$program is there: make BOARD=$board"; return 1; }
+    done
+    qemu/kernel.sh "$board"
+    dir=$(machine_dir router)
+    : >"$run/hub.log" # there is no other machine
+    mkdir -p "$dir/lib/extra"
+    cp "out/$board/nefia-beacon" "out/$board/nefia" "$dir/bin/"
+    cp "out/kernel/$board"/extra/*.ko "$dir/lib/extra/"
+    truncate -s 16M "$run/disk"
+    PATH=$PATH:/sbin:/usr/sbin mke2fs -q -t ext4 -b 1024 -m 0 "$run/disk"
+    cat >"$dir/etc/nefia/nefia.yaml" <<YAML
+host_id: router
+beacons:
+  reactor: 127.0.0.1
+  control_socket: /run/nefia/beacon.sock
+  state_dir: /mnt/disk/state
+  max_events_per_min: 120
+  reboot: {interval: 1s}
+$1
+reactor:
+  peers: [127.0.0.1/32]
+  control_socket: /run/nefia/reactor.sock
+  rules:
+    - name: show
+      event_pattern: '.*'
+      action: {type: exec, target: hub, command: 'echo "event: \$NEFIA_TYPE \$NEFIA_SEVERITY \${NEFIA_EVENT#*data}" >/dev/console'}
+YAML
+}
+
+# add_module NAME [PARAMETER…]: one that nobody has loaded, with what it needs.
+add_module() {
+    on router "insmod /lib/extra/[0-9][0-9]-$1.ko ${2:-}"
+}
+
+programs_start() {
+    must "the configuration is fine" on router 'nefia-beacon check && nefia reactor check'
+    must "the reactor starts" on router 'daemon reactor nefia reactor run; await nefia reactor status >/dev/null'
+    must "the beacon starts" on router 'daemon beacon nefia-beacon run; await nefia-beacon status >/dev/null'
+}
+
+beacon_stops() {
+    on router 'signal TERM beacon'
+    check "SIGTERM ends the beacon with status 0" seen router '^beacon: exit status 0'
+}
+
+# sensor_is NAME TEXT: what `status` says of it comes to hold this.
+sensor_is() {
+    on router "await sh -c 'nefia-beacon status --json | tr \"{\" \"\\n\" | grep \"\\\"name\\\":\\\"$1\\\"\" | grep -F \"$2\"'"
+}
+
+event() { check "$1" seen router "^event: $2"; }
+no_event() {
+    answer=$(count router "^event: $1")
+    check "no $1" [ "$answer" -eq 0 ]
+}
+
+# machine_ends: by itself, as one does that is not allowed to start anew.
+machine_ends() {
+    # shellcheck disable=SC2154 # power_on sets it
+    pid=$router_pid
+    patience_begin "$PATIENCE"
+    while kill -0 "$pid" 2>/dev/null; do
+        patience 0.1 || return 1
+    done
+    machine_pids=
+}
+
+# order COMMAND: one that the machine does not live to answer.
+order() {
+    number=$((number + 1))
+    printf '%s %s\n' "$number" "$1" >&8
+}
+
+# machine_again WHAT COMMAND: it ends by this, and is started again with the same disk.
+machine_again() {
+    mark
+    order "$2"
+    check "$1 ends the machine" machine_ends
+    power_on router
+    must "it starts again" seen router '^machine router is up'
+    programs_start
+}
+
+# ---- ARM: flash, memory, processes ----
+
+# How often the most erased block was, and how many blocks are bad.
+wear() { on router 'cat /sys/class/ubi/ubi0/max_ec /sys/class/ubi/ubi0/bad_peb_count'; }
+
+# Writing is what wears it out: until a block has been erased so often.
+wear_out() {
+    on router "n=0; until [ \$(cat /sys/class/ubi/ubi0/max_ec) -ge $1 ]; do n=\$((n + 1)); [ \$n -le 1000 ] || exit 1; \
+/sbin/ubiupdatevol /dev/ubi0_0 /tmp/data || exit; done"
+}
+
+# A chip of 64 blocks, of which one is bad from the factory, and three can be erased eight times. UBI keeps seven for such.
+flash_wears_out() {
+    check "without flash it is not measured" sensor_is flash '"reason":"neither UBI nor'
+    must "nandsim" add_module nandsim 'first_id_byte=0x20 second_id_byte=0xa2 third_id_byte=0 fourth_id_byte=0x15 overridesize=6 badblocks=5 weakblocks=20:8,21:8,22:8'
+    must "ubi" add_module ubi
+    must "attach" on router '/sbin/ubiattach -m 0 -b 100 && /sbin/ubimkvol /dev/ubi0 -N data -m'
+    check "a new UBI device is measured" sensor_is flash '"result":"ok"'
+    no_event flash
+    must "data" on router 'dd if=/dev/urandom of=/tmp/data bs=1k count=2000 2>/dev/null'
+    must "20 erasures" wear_out 20
+    event "they are a warning" 'flash.wear warning .*"device":"ubi0","used_percent":"[23][0-9]\.0","used":[23][0-9],"of":100}'
+    must "40 erasures" wear_out 40
+    event "they are critical" 'flash.wear critical .*"device":"ubi0","used_percent":"4[0-9]\.0","used":4[0-9],"of":100}'
+    event "the weak blocks have become bad" 'flash.bad_blocks critical .*"used":[34],"of":7}'
+    wear
+    set -- "$(echo "$answer" | sed -n 1p)" "$(echo "$answer" | sed -n 2p)"
+    on router 'nefia-beacon once' || true
+    check "once shows what the kernel says: $1 erasures, $2 bad blocks" holds "\"used\":$1,\"of\":100" "\"used\":$2,\"of\":7"
+    event "UBI's errors are in the kernel's log" 'kernel.io_error'
+}
+
+# holds TEXT…: the answer does.
+holds() {
+    for text; do
+        case $answer in *"$text"*) ;; *) return 1 ;; esac
+    done
+}
+
+processes_come_and_go() {
+    event "none is critical" 'process.missing critical .*"process":"sleep"'
+    on router 'sleep 1000000 & echo $! >/run/first'
+    event "it is there" 'process.missing info .*recovered.*"process":"sleep"'
+    on router 'sleep 1000000 & echo $! >/run/second'
+    event "two are one too many" 'process.count warning .*"process":"sleep","count":2}'
+    mark
+    on router 'kill $(cat /run/first)'
+    event "one is right" 'process.count info .*recovered.*"count":1}'
+    on router 'kill $(cat /run/second)'
+    event "none is critical again" 'process.missing critical .*"process":"sleep"'
+    event "memory is counted" 'process.memory warning .*"process":"nefia","memory_bytes":[1-9]'
+    event "descriptors are counted" 'process.descriptors warning .*"process":"nefia","descriptors":[1-9]'
+}
+
+memory_ends() {
+    on router 'cat /run/beacon.pid'
+    before=$answer
+    on router 'tail /dev/zero' || true
+    event "a process is killed for want of memory" 'kernel.oom_kill critical .*Killed process [0-9]+ .tail'
+    check "the beacon survives it" on router "[ \$(cat /run/beacon.pid) = $before ] && nefia-beacon status"
+}
+
+kernel_has() {
+    check "PSI is there" sensor_is pressure '"result":"ok"'
+    check "conntrack is not" sensor_is conntrack '"result":"not measured"'
+    must "its modules" on router 'for m in /lib/extra/*-nf_*.ko; do insmod $m || exit 1; done'
+    check "then it is" sensor_is conntrack '"result":"ok"'
+}
+
+starts() {
+    check "the first start is not measured" sensor_is reboot '"reason":"state_dir: no mark'
+    beacon_stops
+    machine_again "reboot" 'sync; umount /mnt/disk; reboot -f'
+    check "after a stop all is well" sensor_is reboot '"result":"ok"'
+    no_event reboot
+    machine_again "SysRq b" 'echo b >/proc/sysrq-trigger'
+    event "a reset is unexpected" 'reboot.unexpected warning .*"reason":"unknown"}'
+    mark
+    beacon_stops
+    on router 'daemon beacon nefia-beacon run; await nefia-beacon status >/dev/null'
+    check "the beacon alone is started again" sensor_is reboot '"result":"ok"'
+    no_event reboot
+    mark
+    power_cut router
+    power_on router
+    must "it starts after a power cut" seen router '^machine router is up'
+    programs_start
+    event "a power cut is unexpected" 'reboot.unexpected warning .*"reason":"unknown"}'
+}
+
+arm() {
+    board=arm-virt
+    machines_begin out/qemu/device
+    make_machine "  kernel_log: {}
+  pressure: {interval: 1s}
+  conntrack: {interval: 1s}
+  flash: {interval: 1s, erase_cycles: 100, warning_percent: 20, critical_percent: 40}
+  process:
+    - {name: sleep, interval: 1s, max: 1}
+    - {name: nefia, interval: 1s, max_memory_kib: 1, max_descriptors: 1}" || return
+    cp -r "out/kernel/$board"/tools/* "$dir/"
+    machine_start "$board" router 10.99.0.2 8 "$run/disk"
+    must "it boots" seen router '^machine router is up'
+    programs_start
+    processes_come_and_go
+    kernel_has
+    flash_wears_out
+    memory_ends
+    starts
+}
+
+# ---- ARM 64: what the kernel knows of the reason ----
+
+# machine_falls WHAT COMMAND: it goes down by this, and comes up by itself; its memory keeps what was in it.
+machine_falls() {
+    mark
+    order "$2"
+    must "$1: it starts again by itself" seen router '^machine router is up'
+    modules_start
+    programs_start
+}
+
+# The last MiB of its memory belongs to ramoops.
+modules_start() {
+    must "ramoops" add_module reed_solomon
+    must "ramoops" add_module ramoops 'mem_address=0x4ff00000 mem_size=0x40000 ecc=1'
+    must "pstore" on router 'mount -t pstore pstore /sys/fs/pstore'
+    must "the watchdog" add_module i6300esb 'heartbeat=2'
+}
+
+arm64() {
+    board=aarch64-virt
+    machines_begin out/qemu/device-arm64
+    make_machine '' || return
+    echo 'mem=255M' >"$run/router.append"
+    echo '-device i6300esb -action reboot=reset,watchdog=reset' >"$run/router.qemu"
+    machine_start "$board" router 10.99.0.2 8 "$run/disk"
+    must "it boots" seen router '^machine router is up'
+    modules_start
+    programs_start
+    check "the first start is not measured" sensor_is reboot '"reason":"state_dir: no mark'
+    machine_falls "a panic" 'echo c >/proc/sysrq-trigger'
+    event "pstore has the panic" 'reboot.unexpected critical .*"reason":"panic"}'
+    machine_falls "the watchdog" 'echo >/dev/watchdog; sleep 1000000'
+    event "the watchdog says so" 'reboot.unexpected critical .*"reason":"watchdog"}'
+    beacon_stops
+    machine_falls "a reboot" 'sync; umount /mnt/disk; reboot -f'
+    check "after a stop all is well" sensor_is reboot '"result":"ok"'
+    no_event reboot
+}
+
+finish() {
+    machines_end
+    [ "$failed" -eq 0 ] || tr -d '\r' <"$run/router.log" | grep -avE '^[0-9]+[|=]' | tail -n 60 | cut -c 1-200 | sed "s/^/[$board] /"
+}
+verdict() {
+    finish
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}
+
+arm
+finish
+arm64
+verdict
