@@ -20,7 +20,7 @@ struct tally {
     uint64_t counted;         /* both counters' sum at the last look, or as it was kept */
     uint64_t seen[SEEN];      /* the counters at the last look, and the interface's index */
     bool known, looked;       /* `counted`, `seen` */
-    int64_t stored_percent;
+    int64_t stored_percent; /* tenths, as below */
     uint64_t stored, stored_ms, agreed_ms; /* when the clock last showed `now` */
 };
 
@@ -226,9 +226,10 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     count(t, seen);
     /* Rounded down: the allowance is used up when it is. */
     const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
-    if (percent / 10 != t->stored_percent || now_ms - t->stored_ms >= HOUR_MS) {
+    if (percent >= t->stored_percent + 10 || percent < t->stored_percent ||
+        now_ms - t->stored_ms >= HOUR_MS) {
         keep(b);
-        t->stored_percent = percent / 10;
+        t->stored_percent = percent;
         t->stored_ms = now_ms;
     }
     struct json_writer *w = emit_level(out, "data.budget", b->interface, percent, &b->limits, ABOVE);
