@@ -176,24 +176,24 @@ static void turn(struct tally *t, unsigned month, uint64_t now_ms)
     t->other = left;
 }
 
-static int look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
+static bool look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
 {
     static const char files[] = "statistics/rx_bytes\0statistics/tx_bytes\0ifindex\0";
     char path[64];
     struct text t;
-    int err = 0;
 
-    for (unsigned i = 0; err == 0 && i < SEEN; i++) {
+    for (unsigned i = 0; i < SEEN; i++) {
         int64_t v;
         text_init(&t, path, sizeof path);
         text_str(&t, "/sys/class/net/");
         text_str(&t, b->interface);
         text_char(&t, '/');
         text_str(&t, word_at(files, i));
-        err = emitter_file_number(out, path, &v);
-        seen[i] = err < 0 || v < 0 ? 0 : (uint64_t)v;
+        if (emitter_file_number(out, path, &v) < 0)
+            return false;
+        seen[i] = (uint64_t)v;
     }
-    return err;
+    return true;
 }
 
 static void put_period(struct json_writer *w, const struct period *p)
@@ -220,7 +220,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     const uint64_t allowance = (uint64_t)b->allowance_mb * 1000 * 1000;
     uint64_t seen[SEEN];
 
-    if (look(b, out, seen) < 0)
+    if (!look(b, out, seen))
         return 0;
     turn(t, clock_synced(clock) ? month_at(clock_unix(clock), b->reset_day) : 0, now_ms);
     count(t, seen);
