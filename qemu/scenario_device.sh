@@ -18,9 +18,15 @@ make_machine() {
     qemu/kernel.sh "$board"
     dir=$(machine_dir router)
     : >"$run/hub.log" # there is no other machine
+    router_mark=1
     mkdir -p "$dir/lib/extra"
     cp "out/$board/nefia-beacon" "out/$board/nefia" "$dir/bin/"
     cp "out/kernel/$board"/extra/*.ko "$dir/lib/extra/"
+    cat >"$dir/bin/sensor-says" <<'SH'
+#!/bin/sh
+nefia-beacon status --json | tr '{' '\n' | grep -F "\"name\":\"$1\"" | grep -F "$2"
+SH
+    chmod 755 "$dir/bin/sensor-says"
     truncate -s 16M "$run/disk"
     PATH=$PATH:/sbin:/usr/sbin mke2fs -q -t ext4 -b 1024 -m 0 "$run/disk"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
@@ -30,6 +36,7 @@ beacons:
   control_socket: /run/nefia/beacon.sock
   state_dir: /mnt/disk/state
   max_events_per_min: 120
+  dedup_window: 10s
   reboot: {interval: 1s}
 $1
 reactor:
@@ -60,7 +67,7 @@ beacon_stops() {
 
 # sensor_is NAME TEXT: what `status` says of it comes to hold this.
 sensor_is() {
-    on router "await sh -c 'nefia-beacon status --json | tr \"{\" \"\\n\" | grep \"\\\"name\\\":\\\"$1\\\"\" | grep -F \"$2\"'"
+    on router "await sensor-says $1 '$2'"
 }
 
 event() { check "$1" seen router "^event: $2"; }
@@ -136,6 +143,8 @@ holds() {
 }
 
 processes_come_and_go() {
+    event "memory is counted" 'process.memory warning .*"process":"nefia","memory_bytes":[1-9]'
+    event "descriptors are counted" 'process.descriptors warning .*"process":"nefia","descriptors":[1-9]'
     event "none is critical" 'process.missing critical .*"process":"sleep"'
     on router 'sleep 1000000 & echo $! >/run/first'
     event "it is there" 'process.missing info .*recovered.*"process":"sleep"'
@@ -146,8 +155,6 @@ processes_come_and_go() {
     event "one is right" 'process.count info .*recovered.*"count":1}'
     on router 'kill $(cat /run/second)'
     event "none is critical again" 'process.missing critical .*"process":"sleep"'
-    event "memory is counted" 'process.memory warning .*"process":"nefia","memory_bytes":[1-9]'
-    event "descriptors are counted" 'process.descriptors warning .*"process":"nefia","descriptors":[1-9]'
 }
 
 memory_ends() {

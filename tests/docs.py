@@ -109,7 +109,7 @@ def codes(document, prose=None):
 
 def plain(text):
     """With the parts of a string literal put together, and the members of a class that its name has."""
-    return re.sub(r'SENSOR_NAME\(("[^"]*"), ("[^"]*"), ("[^"]*")\)', r'.name = \1, .source = \2, .interval = \3',
+    return re.sub(r'SENSOR_NAME(?:_OF)?\(("[^"]*"), ("[^"]*")(?:, "[^"]*")?\)', r'.name = \1, .interval = \2',
                   re.sub(r'"\s*\n\s*"', "", text))
 
 

@@ -131,7 +131,7 @@ kernel: $(OUT)/.deps/qemu ## Fetch or build the Linux kernel that QEMU boots for
 	$(Q)qemu/kernel.sh $(BOARD)
 
 test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
-	+$(Q)for b in arm-virt mips-malta mipsel-malta; do \
+	+$(Q)for b in arm-virt aarch64-virt mips-malta mipsel-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	$(Q)$(RUN_QEMU) $(SYSTEMS)
 

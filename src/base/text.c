@@ -135,6 +135,7 @@ void text_pad_to(struct text *t, size_t from, size_t column)
 
 /* Nothing of 32 bits is divided here or anywhere in the beacon: on processors that cannot divide that would be
  * another 600 bytes of libgcc. */
+
 /** Is it a multiple of 25? Exact up to 43698. */
 static bool is_of_25(unsigned year)
 {

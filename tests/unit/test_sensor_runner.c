@@ -20,7 +20,7 @@ static int fake_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 static const struct sensor_class fake_class = {
-    SENSOR_NAME("fake", "fake-beacon", "10s"),
+    SENSOR_NAME("fake", "10s"),
     .state_size = sizeof(struct sensor_common),
     .poll = fake_poll,
 };
@@ -166,7 +166,7 @@ static void keeper_stop(void *state)
 }
 
 static const struct sensor_class keeper_class = {
-    SENSOR_NAME("keeper", "keeper-beacon", "10s"),
+    SENSOR_NAME("keeper", "10s"),
     .state_size = sizeof(struct keeper),
     .start = keeper_start,
     .poll = keeper_poll,

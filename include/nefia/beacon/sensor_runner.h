@@ -73,6 +73,7 @@ struct sensor_runner {
     char *outputs; /* CONFIG_BEACON_CHILDREN of CONFIG_SCRIPT_OUTPUT_BYTES */
     bool output_used[CONFIG_BEACON_CHILDREN + 1];
     bool once;        /* for `once`: conditions fire at the first check */
+    char source[40];    /* of the event being built, where its class has none */
     bool full_reported; /* exhausted conditions were logged */
     unsigned running; /* running commands */
     unsigned current;

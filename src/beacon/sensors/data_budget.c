@@ -245,7 +245,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_data_budget = {
-    SENSOR_NAME("data_budget", "data-beacon", "5m"),
+    SENSOR_NAME_OF("data_budget", "5m", "data-beacon"),
     .fields = budget_fields,
     .state_size = sizeof(struct budget),
     .open = budget_open,

@@ -200,8 +200,10 @@ static int file_start(void *state, struct emitter *self, void *before)
     s->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (s->fd < 0)
         return emitter_not_measured(self, "inotify", ERRNO(errno));
-    if (before)
+    if (before) {
         take_over(s, before);
+        emitter_soon(self, SETTLE_MS);
+    }
     int err = emitter_watch(self, s->fd, POLLIN);
     if (err < 0)
         file_stop(s);
@@ -211,7 +213,7 @@ static int file_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_file = {
-    SENSOR_NAME("file", "file-beacon", "5m"),
+    SENSOR_NAME("file", "5m"),
     .fields = file_fields,
     .state_size = sizeof(struct files),
     .watches = 1,

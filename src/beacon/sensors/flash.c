@@ -114,7 +114,7 @@ static int flash_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_flash = {
-    SENSOR_NAME("flash", "flash-beacon", "6h"),
+    SENSOR_NAME("flash", "6h"),
     .fields = flash_fields,
     .state_size = sizeof(struct flash),
     .open = flash_open,

@@ -174,7 +174,7 @@ static int heartbeat_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_heartbeat = {
-    SENSOR_NAME("heartbeat", "heartbeat-beacon", "2m"),
+    SENSOR_NAME("heartbeat", "2m"),
     .state_size = sizeof(struct heartbeat),
     .open = heartbeat_open,
     .start = heartbeat_start,

@@ -282,7 +282,7 @@ static int kernel_log_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_kernel_log = {
-    SENSOR_NAME("kernel_log", "kernel-beacon", "1h"),
+    SENSOR_NAME_OF("kernel_log", "1h", "kernel-beacon"),
     .fields = kernel_log_fields,
     .state_size = sizeof(struct kernel_log),
     .watches = 1,

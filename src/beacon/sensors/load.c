@@ -17,11 +17,6 @@ static const struct field load_fields[] = {
     {.name = NULL},
 };
 
-static int load_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    return thresholds_check(state, load_fields, ABOVE, c, n, where);
-}
-
 /** Return: CPUS_MOST or more where there is none. */
 static unsigned number(const char **at)
 {
@@ -51,9 +46,10 @@ static unsigned count_cpus(const char *at)
     }
 }
 
-static int64_t tenths_of(unsigned long average, unsigned cpus)
+/** In tenths. */
+static unsigned tenths_of(unsigned long average)
 {
-    return (int64_t)((uint64_t)average * 10 / cpus >> SI_LOAD_SHIFT);
+    return ((unsigned)average >> SI_LOAD_SHIFT / 2) * 10 >> SI_LOAD_SHIFT / 2;
 }
 
 static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
@@ -69,23 +65,23 @@ static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
     const unsigned cpus = count_cpus(text);
     if (cpus == 0 || sysinfo(&info) < 0)
         return emitter_not_measured(out, path, "no list");
-    const int64_t each = tenths_of(info.loads[1], cpus);
+    const unsigned each = tenths_of(info.loads[1]) / cpus;
     struct json_writer *w = emit_level(out, "load.high", NULL, each, &l->limits, ABOVE);
     if (!w)
         return 0;
     put_tenths(w, "per_core", each);
     json_put_u64(w, "cores", cpus);
-    put_tenths(w, "load_1m", tenths_of(info.loads[0], 1));
-    put_tenths(w, "load_5m", tenths_of(info.loads[1], 1));
-    put_tenths(w, "load_15m", tenths_of(info.loads[2], 1));
+    put_tenths(w, "load_1m", tenths_of(info.loads[0]));
+    put_tenths(w, "load_5m", tenths_of(info.loads[1]));
+    put_tenths(w, "load_15m", tenths_of(info.loads[2]));
     emit_end(out);
     return 0;
 }
 
 const struct sensor_class sensor_load = {
-    SENSOR_NAME("load", "load-beacon", "30s"),
+    SENSOR_NAME("load", "30s"),
+    .limits = 1,
     .fields = load_fields,
     .state_size = sizeof(struct load),
-    .open = load_open,
     .poll = load_poll,
 };

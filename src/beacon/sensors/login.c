@@ -370,7 +370,7 @@ static void login_line(void *state, struct emitter *e, const char *line, size_t 
 }
 
 const struct sensor_class sensor_login = {
-    SENSOR_NAME("login", "login-beacon", "5m"),
+    SENSOR_NAME("login", "5m"),
     .follows = true,
     .fields = login_fields,
     .state_size = sizeof(struct login),

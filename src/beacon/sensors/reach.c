@@ -335,7 +335,7 @@ static void reach_stop(void *state)
 }
 
 const struct sensor_class sensor_reach = {
-    SENSOR_NAME("reach", "reach-beacon", "30s"),
+    SENSOR_NAME("reach", "30s"),
     .list = SENSOR_LIST,
     .watches = 1,
     .fields = reach_fields,

@@ -149,7 +149,7 @@ static int script_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_script = {
-    SENSOR_NAME("scripts", "script-beacon", "5m"),
+    SENSOR_NAME_OF("scripts", "5m", "script-beacon"),
     .list = SENSOR_LIST,
     .fields = script_fields,
     .state_size = sizeof(struct script),

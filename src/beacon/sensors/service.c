@@ -457,7 +457,7 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_service = {
-    SENSOR_NAME("service_check", "service-beacon", "30s"),
+    SENSOR_NAME_OF("service_check", "30s", "service-beacon"),
     .fields = service_fields,
     .state_size = sizeof(struct service),
     .open = service_open,
