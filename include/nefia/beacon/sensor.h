@@ -206,7 +206,7 @@ void emitter_unwatch(struct emitter *e, int fd);
  * not there yet. Needs `select BEACON_INOTIFY`. */
 #define WATCHED_PATH_BYTES 256 /* longest path, with its NUL */
 struct watched_path {
-    const char *path;    /* absolute, without a `/` at its end; the owner's */
+    const char *path;    /* absolute, shorter than WATCHED_PATH_BYTES; the owner's */
     uint32_t seen;       /* by paths_read: IN_… of it, until its owner sets that to 0 */
     int file, directory; /* watches; 0: none */
     uint16_t name;       /* where in the path the name begins that counts in `directory` */

@@ -87,11 +87,6 @@ static const struct field interface_fields[] = {
     {.name = NULL},
 };
 
-static int interface_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    return thresholds_check(state, interface_fields, ABOVE, c, n, where);
-}
-
 /* ---- What the kernel says ---- */
 
 /** Where messages go. */
@@ -376,18 +371,14 @@ static void interface_ready(void *state, struct emitter *out, int fd, short even
     struct look look = {s, out};
     int got = 1;
 
+    (void)fd;
     (void)events;
     for (unsigned i = 0; i < DATAGRAMS_A_TURN && got; i++) {
         struct netlink_answer answer = {.take = take, .arg = &look};
         size_t cap;
         char *work = emitter_buffer(out, &cap);
-        got = netlink_take(&answer, fd, work, cap);
-        s->again |= got < 0;
-        if (got == NEFIA_EIO && answer.error != ENOBUFS) {
-            emitter_unwatch(out, fd); /* until the next look */
-            emitter_not_measured(out, "netlink", ERRNO(answer.error));
-            return;
-        }
+        got = netlink_take(&answer, s->fd, work, cap);
+        s->again |= got < 0; /* ENOBUFS, mostly */
         tell(s, out, false);
     }
     if (got == 0 && s->again && look_at_links(s, out) == 0)
@@ -408,7 +399,7 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (s->default_route)
         look_at_routes(s, out);
     s->had[0] = true; /* a device that starts has this long to get one */
-    return emitter_watch(out, s->fd, POLLIN);
+    return 0;
 }
 
 static void interface_stop(void *state)
@@ -457,7 +448,7 @@ const struct sensor_class sensor_interface = {
     .fields = interface_fields,
     .state_size = sizeof(struct interface),
     .watches = 1,
-    .open = interface_open,
+    .limits = 1,
     .start = interface_start,
     .poll = interface_poll,
     .ready = interface_ready,
