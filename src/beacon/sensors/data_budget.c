@@ -20,7 +20,7 @@ struct tally {
     uint64_t counted;         /* both counters' sum at the last look, or as it was kept */
     uint64_t seen[SEEN];      /* the counters at the last look, and the interface's index */
     bool known, looked;       /* `counted`, `seen` */
-    int64_t stored_percent;
+    int64_t stored_percent; /* tenths, as below */
     uint64_t stored, stored_ms, agreed_ms; /* when the clock last showed `now` */
 };
 
@@ -176,37 +176,39 @@ static void turn(struct tally *t, unsigned month, uint64_t now_ms)
     t->other = left;
 }
 
-static int look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
+static bool look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
 {
     static const char files[] = "statistics/rx_bytes\0statistics/tx_bytes\0ifindex\0";
     char path[64];
     struct text t;
-    int err = 0;
 
-    for (unsigned i = 0; err == 0 && i < SEEN; i++) {
+    for (unsigned i = 0; i < SEEN; i++) {
         int64_t v;
         text_init(&t, path, sizeof path);
         text_str(&t, "/sys/class/net/");
         text_str(&t, b->interface);
         text_char(&t, '/');
         text_str(&t, word_at(files, i));
-        err = emitter_file_number(out, path, &v);
-        seen[i] = err < 0 || v < 0 ? 0 : (uint64_t)v;
+        if (emitter_file_number(out, path, &v) < 0)
+            return false;
+        seen[i] = (uint64_t)v;
     }
-    return err;
+    return true;
 }
 
 static void put_period(struct json_writer *w, const struct period *p)
 {
-    const unsigned years = (p->month - 1) / 12;
+    unsigned year = YEAR, month = p->month;
     char buf[8];
     struct text t;
 
+    for (; month > 12; month -= 12)
+        year++;
     text_init(&t, buf, sizeof buf);
-    text_u64(&t, YEAR + years);
+    text_u64(&t, year);
     text_char(&t, '-');
-    text_u64_pad(&t, p->month - 12 * years, 2);
-    if (p->month)
+    text_u64_pad(&t, month, 2);
+    if (month)
         json_put_string(w, "period", buf);
 }
 
@@ -218,15 +220,16 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     const uint64_t allowance = (uint64_t)b->allowance_mb * 1000 * 1000;
     uint64_t seen[SEEN];
 
-    if (look(b, out, seen) < 0)
+    if (!look(b, out, seen))
         return 0;
     turn(t, clock_synced(clock) ? month_at(clock_unix(clock), b->reset_day) : 0, now_ms);
     count(t, seen);
     /* Rounded down: the allowance is used up when it is. */
     const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
-    if (percent / 10 != t->stored_percent || now_ms - t->stored_ms >= HOUR_MS) {
+    if (percent >= t->stored_percent + 10 || percent < t->stored_percent ||
+        now_ms - t->stored_ms >= HOUR_MS) {
         keep(b);
-        t->stored_percent = percent / 10;
+        t->stored_percent = percent;
         t->stored_ms = now_ms;
     }
     struct json_writer *w = emit_level(out, "data.budget", b->interface, percent, &b->limits, ABOVE);

@@ -46,10 +46,10 @@ static unsigned count_cpus(const char *at)
     }
 }
 
-/** In tenths. */
-static unsigned tenths_of(unsigned long average)
+/** In tenths, for each. */
+static int64_t tenths_of(unsigned long average, unsigned cpus)
 {
-    return ((unsigned)average >> SI_LOAD_SHIFT / 2) * 10 >> SI_LOAD_SHIFT / 2;
+    return percent_tenths(average, (uint64_t)cpus * 100 << SI_LOAD_SHIFT);
 }
 
 static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
@@ -65,15 +65,15 @@ static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
     const unsigned cpus = count_cpus(text);
     if (cpus == 0 || sysinfo(&info) < 0)
         return emitter_not_measured(out, path, "no list");
-    const unsigned each = tenths_of(info.loads[1]) / cpus;
+    const int64_t each = tenths_of(info.loads[1], cpus);
     struct json_writer *w = emit_level(out, "load.high", NULL, each, &l->limits, ABOVE);
     if (!w)
         return 0;
     put_tenths(w, "per_core", each);
     json_put_u64(w, "cores", cpus);
-    put_tenths(w, "load_1m", tenths_of(info.loads[0]));
-    put_tenths(w, "load_5m", tenths_of(info.loads[1]));
-    put_tenths(w, "load_15m", tenths_of(info.loads[2]));
+    put_tenths(w, "load_1m", tenths_of(info.loads[0], 1));
+    put_tenths(w, "load_5m", tenths_of(info.loads[1], 1));
+    put_tenths(w, "load_15m", tenths_of(info.loads[2], 1));
     emit_end(out);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
 #include "nefia/sys/dir.h"
+#include "nefia/sys/file.h"
 
 /* reboot: did the device go down without stopping the beacon? A mark in state_dir says which start of the kernel it
  * was last written in, and whether the beacon was stopped since. What the kernel knows of the reason is asked where
@@ -27,10 +28,10 @@ enum { STOPPED = 1, RECORDS_SHIFT = 32, EARLY_MS = 10 * 60 * 1000 };
 /** What the kernel says. */
 struct signs {
     struct emitter *out;
-    uint32_t record, records; /* one crash record, all of them */
-    bool begun, panic;
+    uint32_t records; /* all that there are of crashes */
+    bool panic;
     unsigned status; /* of all watchdogs */
-    char text[40];
+    const char *reason; /* null: none, yet */
 };
 
 static void keep(const struct reboot *r, uint32_t start)
@@ -77,20 +78,11 @@ static void reboot_stop(void *state)
         keep(r, r->kept.told ? r->kept.start | STOPPED : r->kept.before);
 }
 
-/** Each line of a crash record; the first is "Panic#2 Part1" or "Oops#1 Part1". */
-static int take_record(void *arg, const char *line, size_t len)
-{
-    struct signs *s = arg;
-
-    s->panic |= !s->begun && strncmp(line, "Panic", 5) == 0;
-    s->begun = true;
-    s->record = hash_bytes(s->record, line, len);
-    return 0;
-}
-
+/** A crash record begins with "Panic#2 Part1" or "Oops#1 Part1"; its first lines, with their times, tell it from
+ * others. */
 static void look_record(struct signs *s, const char *dir, const char *name)
 {
-    char path[128];
+    char path[128], record[256];
     struct text t;
 
     if (strncmp(name, "dmesg-", 6) != 0)
@@ -99,10 +91,10 @@ static void look_record(struct signs *s, const char *dir, const char *name)
     text_str(&t, dir);
     text_char(&t, '/');
     text_str(&t, name);
-    s->begun = false;
-    s->record = HASH_START;
-    (void)emitter_lines(s->out, path, take_record, s);
-    s->records += s->record; /* in whichever order */
+    memset(record, 0, sizeof record);
+    (void)file_read(path, record, sizeof record); /* the rest does not fit */
+    s->panic |= strncmp(record, "Panic", 5) == 0;
+    s->records += hash_bytes(HASH_START, record, sizeof record); /* in whichever order */
 }
 
 static void look_watchdog(struct signs *s, const char *dir, const char *name)
@@ -114,15 +106,12 @@ static void look_watchdog(struct signs *s, const char *dir, const char *name)
         s->status |= (unsigned)status & (2 * WDIOF_POWEROVER - 1);
 }
 
-/** Linux, Documentation/ABI/testing/sysfs-platform-power-on-reason. */
+/** Microchip's and a few others (Linux, Documentation/ABI/testing/sysfs-platform-power-on-reason), Tegra's. */
 static void look_soc(struct signs *s, const char *dir, const char *name)
 {
-    const char *text = emitter_file_in(s->out, dir, name, "power_on_reason", NULL);
-    struct text t;
-
-    text_init(&t, s->text, sizeof s->text);
-    if (text)
-        text_str(&t, text);
+    s->reason = emitter_file_in(s->out, dir, name, "power_on_reason", NULL);
+    if (!s->reason)
+        s->reason = emitter_file_in(s->out, dir, name, "reset_reason", NULL);
 }
 
 static void each(struct signs *s, const char *path,
@@ -136,7 +125,7 @@ static void each(struct signs *s, const char *path,
             emitter_not_measured(s->out, path, ERRNO(errno));
         return;
     }
-    while (!s->text[0] && (name = dir_next(&d)))
+    while (!s->reason && (name = dir_next(&d)))
         look(s, path, name);
     dir_close(&d);
 }
@@ -146,19 +135,16 @@ static bool tell(struct signs *s, bool crashed)
 {
     /* WDIOF_OVERHEAT is bit 0. */
     static const char words[] = "overheat\0fan\0external\0external\0undervoltage\0watchdog\0overvoltage\0";
-    const bool panic = crashed && s->panic;
-    const char *reason = panic       ? "panic"
-                         : s->status ? word_at(words, (unsigned)__builtin_ctz(s->status))
-                         : crashed   ? "oops"
-                                     : NULL;
-
-    if (!reason)
+    if (crashed)
+        s->reason = s->panic ? "panic" : "oops";
+    if (s->status && !(crashed && s->panic))
+        s->reason = word_at(words, (unsigned)__builtin_ctz(s->status));
+    const bool known = s->reason != NULL;
+    if (!known)
         each(s, "/sys/bus/platform/devices", look_soc);
     struct json_writer *w = emit_change(s->out, "reboot.unexpected", NULL,
-                                        reason ? SEVERITY_CRITICAL : SEVERITY_WARNING);
-    if (!reason)
-        reason = s->text[0] ? s->text : "unknown";
-    json_put_string(w, "reason", reason);
+                                        known ? SEVERITY_CRITICAL : SEVERITY_WARNING);
+    json_put_string(w, "reason", s->reason && s->reason[0] ? s->reason : "unknown");
     return emit_end(s->out) == 1;
 }
 
