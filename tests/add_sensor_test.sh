@@ -158,9 +158,7 @@ static int toy_poll(void *state, struct emitter *out, uint64_t now_ms)
 #define TOY_NAME "toy"
 #endif
 const struct sensor_class sensor_toy = {
-    .name = TOY_NAME,
-    .source = "toy-beacon",
-    .interval = "1m",
+    SENSOR_NAME_OF(TOY_NAME, "1m", "toy-beacon"),
     .fields = toy_fields,
     .state_size = sizeof(struct toy),
     .watches = 1,

@@ -30,7 +30,7 @@ CELL = re.compile(r"(?<!\\)\|")
 EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
-                       r"AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
+                       r"ACLDIR|AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
                        r"KERNEL_HEADERS|LDFLAGS|LIBC|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
 
 problems = []
@@ -107,12 +107,18 @@ def codes(document, prose=None):
 
 # ---- sources ----
 
+def plain(text):
+    """With the parts of a string literal put together, and the members of a class that its name has."""
+    return re.sub(r'SENSOR_NAME(?:_OF)?\(("[^"]*"), ("[^"]*")(?:, "[^"]*")?\)', r'.name = \1, .interval = \2',
+                  re.sub(r'"\s*\n\s*"', "", text))
+
+
 def sources(*where):
     """path: text, with the parts of a string literal put together."""
     found = {}
     for directory in where:
         for path in sorted(pathlib.Path(directory).rglob("*.[ch]")):
-            found[path] = re.sub(r'"\s*\n\s*"', "", path.read_text())
+            found[path] = plain(path.read_text())
     return found
 
 
@@ -397,7 +403,7 @@ def sensors():
     parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^#{2,3} |\Z)", text, re.M | re.S))
     kconfig = pathlib.Path("src/beacon/sensors/Kconfig").read_text()
     for path in sorted(pathlib.Path("src/beacon/sensors").glob("*.c")):
-        source = path.read_text()
+        source = plain(path.read_text())
         name = re.search(r'const struct sensor_class sensor_\w+ = \{[^{}]*\.name = "(\w+)"', source)[1]
         part = parts.pop(name, None)
         check(part, path, f"{SENSORS} has no section `beacons.{name}`")

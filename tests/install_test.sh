@@ -24,6 +24,7 @@ cat >"$dir/wanted" <<'EOF'
 ./etc/init.d/S95nefia-beacon
 ./etc/init.d/S96nefia-reactor
 ./etc/nefia/nefia.yaml.example
+./etc/nefia/router.yaml.example
 ./usr/sbin/nefia
 ./usr/sbin/nefia-beacon
 ./usr/share/doc/nefia-edge/LICENSE
@@ -62,7 +63,8 @@ result "make uninstall takes all but the configuration" $?
 rm -rf "$root"
 make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
 files | grep -v /share/ >"$dir/out"
-printf '%s\n' ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.example ./opt/n/sbin/nefia-beacon |
+printf '%s\n' ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.example ./opt/n/etc/nefia/router.yaml.example \
+    ./opt/n/sbin/nefia-beacon |
     diff - "$dir/out" >>"$log" && grep -qx 'PROG=/opt/n/sbin/nefia-beacon' "$root/opt/n/etc/init.d/nefia-beacon" &&
     grep -qx 'CONF=/opt/n/etc/nefia/nefia.yaml' "$root/opt/n/etc/init.d/nefia-beacon"
 result "PREFIX, SYSCONFDIR and INSTALL_PROGRAMS say what goes where" $?

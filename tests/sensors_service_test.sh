@@ -90,7 +90,7 @@ changes "systemctl" inactive activating info
 systemctl_says reloading
 changes "systemctl" activating reloading info
 systemctl_says "Failed to connect to bus: Connection refused"
-within grep -q 'not measured: systemctl: Failed to connect to bus' "$dir/run.log"
+within status_has 'service_check.*not measured.*systemctl: Failed to connect to bus'
 result "systemctl: what is no answer is not measured" $?
 
 program ubus "case \$4 in
@@ -100,9 +100,12 @@ esac"
 reload procd
 changes "ubus" reloading failed critical
 program ubus 'echo "Command failed: Permission denied" >&2; exit 6'
-within grep -q 'not measured: ubus: Command failed: Permission denied' "$dir/run.log"
+within status_has 'service_check.*not measured.*ubus: Command failed: Permission denied'
 result "ubus: without permission is not measured" $?
 
+# Measured in between by systemctl, and by ubus.
+[ "$(grep -c 'not measured' "$dir/run.log")" -eq 3 ]
+result "that it is not measured is in the log once each time" $?
 [ "$(grep -c '"service":"watched"' "$dir/hub.log")" -eq 6 ]
 result "nothing was told twice" $?
 "$beacon" status --json -c "$dir/nefia.yaml" | grep -q '"seccomp":"commands"'

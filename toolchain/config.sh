@@ -187,9 +187,9 @@ absent()
         if grep -qx "${name%.c}" "$out/gen/sensors"; then
             continue
         fi
-        key=$(sed -n '/^const struct sensor_class /,/^}/s/^ *\.name = "\([a-z_]*\)",$/\1/p' "$source")
+        key=$(sed -n '/^const struct sensor_class /,/^}/s/^ *SENSOR_NAME[_OF]*("\([a-z_]*\)",.*$/\1/p' "$source")
         if [ -z "$key" ]; then
-            echo "config: $source: no struct sensor_class with its .name on a line of its own" >&2
+            echo "config: $source: no struct sensor_class with its SENSOR_NAME on a line of its own" >&2
             exit 1
         fi
         printf '%s\\0' "$key"

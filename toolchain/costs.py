@@ -195,7 +195,7 @@ def with_cost_in_prompt(lines, symbol, costs):
 def write_reference(symbol, costs):
     """The same line in the section of a sensor."""
     source = pathlib.Path("src/beacon/sensors") / (symbol.removeprefix("SENSOR_").lower() + ".c")
-    name = re.search(r'struct sensor_class \w+ = \{[^{}]*\.name = "(\w+)"', source.read_text()) if source.exists() else None
+    name = re.search(r'struct sensor_class \w+ = \{[^{}]*SENSOR_NAME(?:_OF)?\("(\w+)"', source.read_text()) if source.exists() else None
     if not name:
         return
     reference = pathlib.Path("docs/sensors.md")

@@ -23,7 +23,8 @@ packages()
     cross-mips) echo gcc-mips-linux-gnu libc6-dev-mips-cross ;;
     cross-mipsel) echo gcc-mipsel-linux-gnu libc6-dev-mipsel-cross ;;
     emulate) echo qemu-user ;;
-    test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools ;;
+    test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools \
+               openssh-client dropbear-bin ;;
     model) echo spin gcc libc6-dev util-linux ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;

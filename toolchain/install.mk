@@ -40,12 +40,14 @@ endif
 
 # A build without the YAML reader has a configuration and an example in JSON.
 CONFIG_FILE = nefia.$(if $(CONFIG_YAML),yaml,json)
+# A beacon with sensors has another one, for routers.
+EXAMPLES    = $(CONFIG_FILE) $(if $(and $(CONFIG_YAML),$(CONFIG_SENSOR_KERNEL_LOG),$(filter nefia-beacon,$(INSTALL_PROGRAMS))),router.yaml)
 
 .PHONY: install uninstall
 install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DESTDIR
 	$(Q)mkdir -p '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' '$(DESTDIR)$(DOCDIR)'
 	$(Q)for p in $(INSTALL_PROGRAMS); do install -m 755 $(O)/$$p '$(DESTDIR)$(SBINDIR)/'$$p || exit 1; done
-	$(Q)install -m 644 rootfs-overlay/etc/nefia/$(CONFIG_FILE) '$(DESTDIR)$(SYSCONFDIR)/nefia/$(CONFIG_FILE).example'
+	$(Q)for f in $(EXAMPLES); do install -m 644 rootfs-overlay/etc/nefia/$$f '$(DESTDIR)$(SYSCONFDIR)/nefia/'$$f.example || exit 1; done
 	$(Q)install -m 644 LICENSE '$(DESTDIR)$(DOCDIR)/LICENSE'
 	$(Q)$(foreach l,$(LICENCES),install -m 644 $(SOURCES)/$(l)/$(licence-$(l)) '$(DESTDIR)$(DOCDIR)/LICENSE.$(l)' &&) true
 	$(Q)[ -z '$(strip $(INIT_FILES))' ] || mkdir -p '$(DESTDIR)$(SYSCONFDIR)/init.d'
@@ -58,7 +60,7 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 
 # Configurations and keys of its user stay.
 uninstall: ## Remove what `make install` with the same variables has put there
-	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/nefia.%.example',yaml json) \
+	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/%.example',nefia.yaml nefia.json router.yaml) \
 	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
 	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)')
 	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia'; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

@@ -135,10 +135,6 @@ void text_pad_to(struct text *t, size_t from, size_t column)
 
 /* Nothing of 32 bits is divided here or anywhere in the beacon: on processors that cannot divide that would be
  * another 600 bytes of libgcc. */
-struct civil {
-    unsigned year, month, day; /* month and day from 1 */
-    unsigned second;           /* of the day */
-};
 
 /** Is it a multiple of 25? Exact up to 43698. */
 static bool is_of_25(unsigned year)
@@ -168,7 +164,7 @@ static uint32_t days_before_year(unsigned year)
     return year * 365 + (uint32_t)(y / 4 - y / 100 + y / 400) + 1;
 }
 
-static struct civil civil_from_unix(int64_t unix_s)
+struct civil civil_from_unix(int64_t unix_s)
 {
     struct civil c = {.year = EPOCH_YEAR, .month = 1};
 

@@ -262,7 +262,8 @@ static struct privileges_needs own_needs(const struct beacon *b, const struct be
     const struct instance_set *loaded = &b->sensor_runner.sets[!b->sensor_runner.current];
 
     for (unsigned i = 0; IS_ENABLED(CONFIG_PRIVILEGES) && i < loaded->count; i++)
-        n.capabilities |= loaded->items[i].class->capabilities;
+        if (loaded->items[i].class->capability)
+            n.capabilities |= UINT64_C(1) << loaded->items[i].class->capability;
     return n;
 }
 

@@ -69,8 +69,9 @@ static void bind_fields(struct sensor_common *common, struct config *c,
     if (sensor_is_list(class))
         tables[count++] = name_fields;
     config_bind_tables(c, n, where, tables, common);
+    const char *interval = word_at(class->name, 1);
     if (common->interval_ms == 0)
-        parse_duration_ms(class->interval, strlen(class->interval), &common->interval_ms);
+        parse_duration_ms(interval, strlen(interval), &common->interval_ms);
 }
 
 /** Size of a state, rounded up so that the next one is aligned. */
@@ -144,6 +145,8 @@ static void load_one(struct sensor_runner *in, struct config *c, const struct se
         e->common->name = class->name;
     if (c->errors == errors && sensor_is_list(class))
         check_name(in, c, n, where, e);
+    for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_SENSOR_LEVELS) && c->errors == errors && i < class->limits; i++)
+        thresholds_check(e->common, class->fields + (size_t)(3 * i), class->low_is_bad ? BELOW : ABOVE, c, n, where);
     if (c->errors == errors && class->open)
         class->open(e->common, c, n, where);
     if (c->errors != errors || !e->common->enabled)
@@ -221,7 +224,8 @@ static void settle(struct emitter *e, int err)
 {
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS) && err == 0 && sensor_follow_why(e))
         emitter_not_measured(e, NULL, sensor_follow_why(e));
-    enum instance_result before = e->result;
+    const enum instance_result before =
+        IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) ? e->settled : e->result;
 
     e->result = e->why[0] ? INSTANCE_NOT_MEASURED : err < 0 ? INSTANCE_FAILED : INSTANCE_OK;
     if (e->result == INSTANCE_FAILED)
@@ -234,6 +238,8 @@ static void settle(struct emitter *e, int err)
         LOG_WARN(e->class->name, sensor_is_list(e->class) ? " " : "",
                  sensor_is_list(e->class) ? e->common->name : "",
                  e->result == INSTANCE_FAILED ? ": " : ": not measured: ", e->why);
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        e->settled = e->result;
 }
 
 void sensor_runner_settle(struct emitter *e)
@@ -403,6 +409,8 @@ static uint64_t first_delay(const struct sensor_runner *in, const struct emitter
 static void carry_over(struct emitter *e, const struct emitter *before)
 {
     e->result = before->result;
+    if (IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN))
+        e->settled = before->settled;
     e->runs = before->runs;
     e->last_run_ms = before->last_run_ms;
     if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
@@ -441,7 +449,10 @@ void sensor_runner_switch(struct sensor_runner *in)
             carry_over(e, before);
         if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
             start_at_switch(e, before);
-        start_timer(e, first_delay(in, e, before));
+        if (!IS_ENABLED(CONFIG_BEACON_WATCHES))
+            start_timer(e, first_delay(in, e, before));
+        else
+            emitter_soon(e, first_delay(in, e, before)); /* start may have asked for less */
     }
     stop(in, old);
 }
@@ -464,11 +475,26 @@ const struct clock *emitter_clock(const struct emitter *e)
     return e->owner->pipeline->loop->clock;
 }
 
+/** Valid until the next. */
+static const char *source_of(struct emitter *e)
+{
+    struct sensor_runner *in = e->owner;
+    struct text t;
+    const char *given = word_at(e->class->name, 2);
+
+    if (!IS_ENABLED(CONFIG_BEACON_SENSOR_LEVELS) || *given)
+        return given;
+    text_init(&t, in->source, sizeof in->source);
+    text_str(&t, e->class->name);
+    text_str(&t, "-beacon");
+    return in->source;
+}
+
 struct json_writer *emit_begin(struct emitter *e, const char *type, const char *subject,
                                enum severity severity)
 {
     e->event = (struct pipeline_event){
-        .type = type, .source = e->class->source, .subject = subject, .severity = severity};
+        .type = type, .source = source_of(e), .subject = subject, .severity = severity};
     e->condition = NULL;
     return beacon_pipeline_begin(e->owner->pipeline);
 }

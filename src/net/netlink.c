@@ -121,17 +121,15 @@ int netlink_open(int protocol)
 static long receive(int fd, void *work, size_t cap, int flags)
 {
     struct sockaddr_nl from = {0};
-    struct iovec space = {work, cap};
-    struct msghdr m = {
-        .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &space, .msg_iovlen = 1};
+    socklen_t from_len = sizeof from;
     ssize_t n;
 
-    do
-        n = recvmsg(fd, &m, flags);
+    do /* with this flag its length, however much of it there is room for */
+        n = recvfrom(fd, work, cap, flags | MSG_TRUNC, (struct sockaddr *)&from, &from_len);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return NEFIA_EIO;
-    if (m.msg_flags & MSG_TRUNC)
+    if ((size_t)n > cap)
         return NEFIA_ESYNTAX;
     return from.nl_pid == 0 ? n : 0;
 }

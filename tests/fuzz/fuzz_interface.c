@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         int result = netlink_feed(&news, data, len);
         MUST(result == 0 || result == 1 || result == NEFIA_ESYNTAX || result == NEFIA_EIO);
         check(&s);
-        tell(&s, &e);
+        tell(&s, &e, len & 1);
         tell_errors(&s, &e, len);
         fix.clock.now_ms += len;
         data += len;

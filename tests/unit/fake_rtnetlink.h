@@ -28,7 +28,7 @@ static struct {
     struct kernel_link links[KERNEL_LINKS];
     bool route4, route6;       /* there are default routes */
     int refuses;               /* errno of socket(2) */
-    int fails;                 /* errno of the next recvmsg(2) */
+    int fails;                 /* errno of the next recvfrom(2) */
     int opened[2], news[2];    /* the latest pair; that which was bound */
     uint32_t groups;
     bool interrupted;          /* dumps say so */
@@ -125,14 +125,15 @@ int bind(int fd, const struct sockaddr *to, socklen_t len)
     return 0;
 }
 
-ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+ssize_t recvfrom(int fd, void *restrict to, size_t cap, int flags, struct sockaddr *restrict from,
+                 socklen_t *restrict from_len)
 {
     errno = kernel.fails;
     kernel.fails = 0;
     if (errno)
         return -1;
     kernel.taken++;
-    return (ssize_t)syscall(SYS_recvmsg, fd, m, flags);
+    return (ssize_t)syscall(SYS_recvfrom, fd, to, cap, flags, from, from_len);
 }
 
 ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)

@@ -1,5 +1,7 @@
 #include "nefia/base/glob.h"
 
+#include <stdio.h>
+
 #include "check.h"
 
 static bool whole(const char *glob, const char *s)
@@ -91,8 +93,7 @@ TEST(it_means_what_the_definition_says)
 
     for (unsigned g = 0; g < 1365; g++) {
         spell(glob, g, "ab?*", 4);
-        strcpy(around, "*");
-        strcat(strcat(around, glob), "*");
+        snprintf(around, sizeof around, "*%s*", glob);
         for (unsigned t = 0; t < 127; t++) {
             spell(s, t, "ab", 2);
             wrong += whole(glob, s) != defined(glob, s);

@@ -24,7 +24,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 
     if (id == CLOCK_BOOTTIME && kernel.old)
         return errno = EINVAL, -1;
-    *ts = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    *ts = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
     kernel.wall_ms += kernel.took_ms;
     kernel.monotonic_ms += kernel.took_ms;
     return 0;

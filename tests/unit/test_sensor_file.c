@@ -7,7 +7,7 @@
 #include "nefia/sys/file.h"
 
 static struct sensor_common common = {.name = "fake", .enabled = true};
-static const struct sensor_class fake_class = {.name = "fake", .source = "fake-beacon"};
+static const struct sensor_class fake_class = {SENSOR_NAME("fake", "1m")};
 static struct emitter fake;
 static char path[] = "/tmp/nefia-sensor-file-XXXXXX";
 

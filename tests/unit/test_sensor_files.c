@@ -96,13 +96,16 @@ static void start(const char *c)
     reads = 0;
 }
 
+/** What any of the tests has made. */
 static void end(void)
 {
-    char command[96];
+    static const char *const names[] = {"b/c/d", "b/e/d", "b/c", "b/e", "b/a", "b", "a", "a.1", "a.new",
+                                        "ab", "c", "log", "loop", "other", "target"};
 
     sensor_runner_stop(&fix.sensor_runner);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    CHECK(system(command) == 0);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        remove(at(names[i]));
+    CHECK(rmdir(dir) == 0);
 }
 
 static const struct emitter *sensor(void)
@@ -317,6 +320,24 @@ TEST(a_file_that_may_not_be_read_is_watched_from_its_directory)
     end();
 }
 
+TEST(a_directory_changes_as_a_whole)
+{
+    begin();
+    start(of("b/", "")); /* a slash at its end is no other path */
+    CHECK(mkdir(at("b"), 0700) == 0);
+    fix_turn(0);
+    fix_turn(1000);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "/b/\",\"change\":\"created\""));
+    fix.count = 0;
+    put("b/a", "");
+    fix_turn(0);
+    fix_turn(1000);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "/b/\",\"change\":\"changed\""));
+    end();
+}
+
 TEST(links_are_followed)
 {
     begin();
@@ -342,7 +363,7 @@ TEST(a_reload_loses_nothing)
     snprintf(configuration, sizeof configuration,
              "{\"file\": {\"interval\": \"1m\", \"files\": [{\"path\": \"%s\"}, {\"path\": \"%s\"}]}}", at("b"), at("a"));
     REQUIRE(fix_start(configuration) == 1);
-    fix_turn(300000);
+    fix_turn(1000);
     REQUIRE(fix.count == 1); /* b is new */
     CHECK(fix_has(0, "/a\",\"change\":\"changed\",\"size\":2}"));
     fix.count = 0;
@@ -358,7 +379,7 @@ TEST(what_cannot_be_looked_at_is_not_measured)
     refuses = EMFILE;
     REQUIRE(fix_start(of("a", "")) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "inotify: No file descriptors available");
+    CHECK(strncmp(sensor()->why, "inotify: ", 9) == 0); /* libraries differ in the words */
     refuses = 0;
     fix_turn(300000);
     CHECK_INT(sensor()->result, INSTANCE_OK);
@@ -380,13 +401,12 @@ TEST(configurations_that_are_refused)
 {
     fix_refused("{\"file\": {}}", "beacons.file.files: missing: which files");
     fix_refused("{\"file\": {\"files\": [{\"max_size\": 3}]}}", "beacons.file.files[0].path: missing");
-    fix_refused("{\"file\": {\"files\": [{\"path\": \"etc/passwd\"}]}}", "path \"etc/passwd\" is not absolute");
-    fix_refused("{\"file\": {\"files\": [{\"path\": \"/etc/\"}]}}", "path \"/etc/\" is not absolute, or ends in /");
+    fix_refused("{\"file\": {\"files\": [{\"path\": \"etc/passwd\"}]}}", "beacons.file.files[0]: path is not absolute");
 }
 
 TEST_MAIN(files_come_change_and_go, replacement_is_a_change, what_happens_at_once_is_one_event,
           directories_may_come_later, others_in_its_directory_do_not_matter,
           growth_counts_where_there_is_a_largest_size, one_that_changes_all_the_time_is_not_told_all_the_time,
           too_many_events_are_made_up_for, a_file_that_may_not_be_read_is_watched_from_its_directory,
-          links_are_followed, a_reload_loses_nothing, what_cannot_be_looked_at_is_not_measured,
+          a_directory_changes_as_a_whole, links_are_followed, a_reload_loses_nothing, what_cannot_be_looked_at_is_not_measured,
           configurations_that_are_refused)

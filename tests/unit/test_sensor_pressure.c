@@ -28,11 +28,12 @@ TEST(each_resource_is_a_condition)
     look(LINE("some", "70.04"), LINE("some", "99.10") LINE("full", "19.99"),
          LINE("some", "69.99") LINE("full", "50.00"));
     REQUIRE(fix.count == 3);
-    CHECK(fix_has(0, "\"type\":\"pressure.high\",\"source\":\"pressure-beacon\""));
-    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"resource\":\"cpu\",\"kind\":\"some\","
-                     "\"avg10_percent\":\"70.0\",\"avg60_percent\":\"2.5\",\"avg300_percent\":\"0.0\"}"));
-    CHECK(fix_has(1, "\"severity\":\"critical\",\"data\":{\"resource\":\"memory\",\"kind\":\"some\",\"avg10_percent\":\"99.1\""));
-    CHECK(fix_has(2, "\"severity\":\"critical\",\"data\":{\"resource\":\"io\",\"kind\":\"full\",\"avg10_percent\":\"50.0\""));
+    CHECK(fix_has(0, "\"type\":\"pressure.some\",\"source\":\"pressure-beacon\""));
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"resource\":\"cpu\",\"waited_percent\":\"70.0\"}"));
+    CHECK(fix_has(1, "\"type\":\"pressure.some\""));
+    CHECK(fix_has(1, "\"severity\":\"critical\",\"data\":{\"resource\":\"memory\",\"waited_percent\":\"99.1\"}"));
+    CHECK(fix_has(2, "\"type\":\"pressure.full\""));
+    CHECK(fix_has(2, "\"severity\":\"critical\",\"data\":{\"resource\":\"io\",\"waited_percent\":\"50.0\"}"));
 }
 
 TEST(kernels_without)
@@ -46,7 +47,7 @@ TEST(kernels_without)
 
 TEST(what_is_no_pressure_is_not_measured)
 {
-    static const char *const texts[] = {"", "some", "some avg10=99.00 avg60=1.00", "full avg10=1 avg60=2 avg300=3",
+    static const char *const texts[] = {"", "some", "some avg60=1.00", "full avg1=1 avg60=2 avg300=3",
                                         "some avg10=- avg60=1 avg300=1", "some avg10=99999999999999999999 avg60=1 avg300=1"};
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {

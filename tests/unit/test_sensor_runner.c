@@ -20,9 +20,7 @@ static int fake_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 static const struct sensor_class fake_class = {
-    .name = "fake",
-    .source = "fake-beacon",
-    .interval = "10s",
+    SENSOR_NAME("fake", "10s"),
     .state_size = sizeof(struct sensor_common),
     .poll = fake_poll,
 };
@@ -168,9 +166,7 @@ static void keeper_stop(void *state)
 }
 
 static const struct sensor_class keeper_class = {
-    .name = "keeper",
-    .source = "keeper-beacon",
-    .interval = "10s",
+    SENSOR_NAME("keeper", "10s"),
     .state_size = sizeof(struct keeper),
     .start = keeper_start,
     .poll = keeper_poll,

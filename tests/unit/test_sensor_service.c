@@ -143,7 +143,7 @@ TEST(hostile_pid_files)
         fake_root_put("/run/a.pid", contents[i]);
         CHECK_INT(look(), 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-        CHECK_STR(sensor()->why, "a: its file has unexpected content");
+        CHECK_STR(sensor()->why, "a: not understood, or cut (CONFIG_SCRIPT_OUTPUT_BYTES)");
     }
     fake_root_put("/run/a.pid", "0\n"); /* kill(2) would take it for our own group */
     CHECK_INT(look(), 0);
@@ -305,7 +305,7 @@ TEST(runit)
     CHANGES("critical", DATA("ntp", "failed", "deactivating"));
     fake_root_put("/etc/service/ntp/supervise/status", "short");
     CHECK_INT(look(), 0);
-    CHECK_STR(sensor()->why, "ntp: its file has unexpected content");
+    CHECK_STR(sensor()->why, "ntp: not understood, or cut (CONFIG_SCRIPT_OUTPUT_BYTES)");
     fake_root_end();
 }
 
@@ -500,7 +500,7 @@ TEST(procd_answers_nonsense)
         fake_root_put("/run/bin/a", nonsense[i]);
         CHECK_INT(look(), 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-        CHECK_STR(sensor()->why, "a: unexpected answer, or too long (CONFIG_SCRIPT_OUTPUT_BYTES)");
+        CHECK_STR(sensor()->why, "a: not understood, or cut (CONFIG_SCRIPT_OUTPUT_BYTES)");
     }
     static const char *const odd[] = {
         "{\"a\":null}", "{\"a\":{\"instances\":[{\"running\":false,\"exit_code\":1}]}}",
@@ -515,7 +515,7 @@ TEST(procd_answers_nonsense)
     fake_root_put("/run/bin/a", long_one);
     fake_root_put("/run/bin/b", PROCD("b", INSTANCES(ENDED("i", "1"))));
     CHANGES("critical", DATA("b", "failed", "active")); /* the next one is asked nevertheless */
-    CHECK(strstr(sensor()->why, "a: unexpected answer") == sensor()->why);
+    CHECK(strstr(sensor()->why, "a: not understood") == sensor()->why);
     fake_root_end();
 }
 

@@ -41,6 +41,12 @@ void text_printable(struct text *t, const char *s, size_t len);
 void text_pad_to(struct text *t, size_t from, size_t column);
 /** RFC 3339 UTC, "2026-03-10T15:30:00Z", from seconds since 1970. Years 1970..9999. */
 void text_rfc3339(struct text *t, int64_t unix_s);
+/** The date in UTC of seconds since 1970; before that it is 1970, and after 9999 its last day. */
+struct civil {
+    unsigned year, month, day; /* month and day from 1 */
+    unsigned second;           /* of the day */
+};
+struct civil civil_from_unix(int64_t unix_s);
 /** "2026-03-10 15:30" in UTC, for tables. */
 void text_minute(struct text *t, int64_t unix_s);
 /** "1h30m", "500ms": the configuration's duration format. */

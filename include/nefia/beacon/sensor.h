@@ -27,18 +27,25 @@ struct sensor_common {
 /** Their table. */
 extern const struct field sensor_common_fields[];
 
+/** The names of a class in one string, as for word_at: its configuration key under `beacons:`, which the log uses, too;
+ * the default of `interval`, "5m"; and the source of its events, which without `select BEACON_SENSOR_LEVELS` has
+ * to be given: by default it is the key and "-beacon". */
+#define SENSOR_NAME(key, interval) .name = key "\0" interval "\0"
+#define SENSOR_NAME_OF(key, interval, source) .name = key "\0" interval "\0" source
+
 /** One kind of sensor. All members const; what changes is in the state. */
 struct sensor_class {
-    const char *name;     /* configuration key under `beacons:`, also used in the log */
-    const char *source;   /* source of its events, such as "disk-beacon" */
-    const char *interval; /* default, "5m" */
+    const char *name; /* SENSOR_NAME or SENSOR_NAME_OF */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
+    uint8_t limits; /* of THRESHOLD_FIELDS its fields begin with; they are checked (thresholds_check): `select
+                     * BEACON_SENSOR_LEVELS` */
+    bool low_is_bad; /* BELOW, for those */
     const struct field *
         fields; /* further fields, bound into the state; null: none */
     size_t state_size; /* bytes of one state, which begins with a struct sensor_common */
-    uint64_t capabilities; /* 1 << CAP_… needed after the beacon has dropped root */
+    uint8_t capability; /* CAP_… needed after the beacon has dropped root; 0: none */
     /** The state is zeroed and the fields are bound; check what the table cannot express, and read
      * lists. No side effects: this also runs for `check`. Nodes are invalid afterwards; their texts
      * live as long as the state. Report errors with config_error at n. May be null. Return: 0, or
@@ -199,7 +206,7 @@ void emitter_unwatch(struct emitter *e, int fd);
  * not there yet. Needs `select BEACON_INOTIFY`. */
 #define WATCHED_PATH_BYTES 256 /* longest path, with its NUL */
 struct watched_path {
-    const char *path;    /* absolute, without a `/` at its end; the owner's */
+    const char *path;    /* absolute, shorter than WATCHED_PATH_BYTES; the owner's */
     uint32_t seen;       /* by paths_read: IN_… of it, until its owner sets that to 0 */
     int file, directory; /* watches; 0: none */
     uint16_t name;       /* where in the path the name begins that counts in `directory` */
@@ -213,8 +220,7 @@ int path_watch(int fd, struct watched_path *p, uint32_t mask);
 uint32_t paths_read(struct emitter *e, int fd, struct watched_path *paths, unsigned count);
 
 /** Call `poll` after this time, where that is sooner than the interval: what was noticed by a descriptor is
- * looked at once it has settled. For start, poll and ready; after start the first interval, which is random,
- * counts. */
+ * looked at once it has settled, and what differs from before a reload at once. For start, poll and ready. */
 void emitter_soon(struct emitter *e, uint64_t delay_ms);
 /** What poll is given, elsewhere. */
 uint64_t emitter_now(const struct emitter *e);

@@ -36,6 +36,7 @@ struct emitter {
     void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output);
     int output;                  /* index of the output buffer in use, -1: none */
     enum instance_result result; /* of the last run */
+    enum instance_result settled; /* of the last one that has ended, if that ran a command */
     bool started;
     const struct emitter *before; /* during start: the same one until this reload, or null */
     uint64_t runs, failures, not_measured, events, last_run_ms;
@@ -72,6 +73,7 @@ struct sensor_runner {
     char *outputs; /* CONFIG_BEACON_CHILDREN of CONFIG_SCRIPT_OUTPUT_BYTES */
     bool output_used[CONFIG_BEACON_CHILDREN + 1];
     bool once;        /* for `once`: conditions fire at the first check */
+    char source[40];    /* of the event being built, where its class has none */
     bool full_reported; /* exhausted conditions were logged */
     unsigned running; /* running commands */
     unsigned current;

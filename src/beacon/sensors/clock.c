@@ -87,9 +87,7 @@ static int clock_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_clock = {
-    .name = "clock",
-    .source = "clock-beacon",
-    .interval = "1m",
+    SENSOR_NAME("clock", "1m"),
     .state_size = sizeof(struct clock_sensor),
     .start = clock_start,
     .poll = clock_poll,

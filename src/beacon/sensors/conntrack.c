@@ -12,24 +12,17 @@ static const struct field conntrack_fields[] = {
     {.name = NULL},
 };
 
-static int conntrack_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    return thresholds_check(state, conntrack_fields, ABOVE, c, n, where);
-}
-
 static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     const struct conntrack *s = state;
-    static const char path[] = "/proc/sys/net/netfilter/nf_conntrack_count";
     int64_t count, max;
 
     (void)now_ms;
-    if (emitter_file_number(out, path, &count) < 0 ||
+    if (emitter_file_number(out, "/proc/sys/net/netfilter/nf_conntrack_count", &count) < 0 ||
         emitter_file_number(out, "/proc/sys/net/netfilter/nf_conntrack_max", &max) < 0)
         return 0;
-    if (count < 0 || max < 0)
-        return emitter_not_measured(out, path, "negative");
-    const int64_t used = percent_tenths((uint64_t)(count < max ? count : max), (uint64_t)max);
+    /* the limit may have been lowered */
+    const int64_t used = max <= 0 || count < 0 ? 0 : count > max ? 1000 : percent_tenths((uint64_t)count, (uint64_t)max);
     struct json_writer *w = emit_level(out, "conntrack.usage", NULL, used, &s->limits, ABOVE);
     if (!w)
         return 0;
@@ -41,11 +34,9 @@ static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_conntrack = {
-    .name = "conntrack",
-    .source = "conntrack-beacon",
-    .interval = "1m",
+    SENSOR_NAME("conntrack", "1m"),
+    .limits = 1,
     .fields = conntrack_fields,
     .state_size = sizeof(struct conntrack),
-    .open = conntrack_open,
     .poll = conntrack_poll,
 };

@@ -14,13 +14,13 @@ struct period {
     uint64_t bytes;
 };
 
-enum { RX, TX, INDEX, SEEN };
+enum { RX, TX, INDEX, SEEN, NAME_BYTES = 15 };
 struct tally {
     struct period now, other; /* the other one that the clock has shown: it may jump back */
     uint64_t counted;         /* both counters' sum at the last look, or as it was kept */
     uint64_t seen[SEEN];      /* the counters at the last look, and the interface's index */
     bool known, looked;       /* `counted`, `seen` */
-    int64_t stored_percent;
+    int64_t stored_percent; /* tenths, as below */
     uint64_t stored, stored_ms, agreed_ms; /* when the clock last showed `now` */
 };
 
@@ -30,6 +30,7 @@ struct budget {
     const char *interface;
     int64_t allowance_mb, reset_day;
     struct tally t;
+    char file[NAME_BYTES + 1]; /* of the state: the interface's name */
     struct emitter *self; /* for stop; null: another has taken over the tally */
 };
 
@@ -40,7 +41,7 @@ static const struct field budget_fields[] = {
      .type = FIELD_STRING,
      MEMBER(interface),
      .min = 1,
-     .max = 15},
+     .max = NAME_BYTES},
     {FIELD_REQUIRED("allowance_mb", "the allowance of a month in megabytes"),
      .type = FIELD_INT,
      MEMBER(allowance_mb),
@@ -57,6 +58,10 @@ static const struct field budget_fields[] = {
 
 static int budget_open(void *state, struct config *c, const struct node *n, const char *where)
 {
+    struct budget *b = state;
+
+    for (size_t i = 0; i < NAME_BYTES && b->interface && b->interface[i]; i++) /* wwan0.1 */
+        b->file[i] = (char)(b->interface[i] == '.' ? '_' : b->interface[i]);
     return thresholds_check(state, budget_fields, ABOVE, c, n, where);
 }
 
@@ -66,25 +71,12 @@ static int budget_open(void *state, struct config *c, const struct node *n, cons
 enum { UNIT_BITS = 16, COUNT_BITS = 27, MONTHS = 1 << 10 };
 #define COUNTS ((UINT64_C(1) << COUNT_BITS) - 1)
 #define KEPT (COUNTS << UNIT_BITS) /* what is kept of a number of bytes: 8 TiB */
-enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS, YEAR = 2020 };
-
-/** The interface's name, as the name of a file of state may be. */
-static void state_name(const struct budget *b, char name[16])
-{
-    size_t i = 0;
-
-    for (; b->interface[i] && i < 15; i++)
-        name[i] = strchr("./@:+ ", b->interface[i]) ? '_' : b->interface[i];
-    name[i] = '\0';
-}
+enum { HOUR_MS = 3600 * 1000, DAY_S = 24 * 3600, DAY_MS = 1000 * DAY_S, YEAR = 2020 };
 
 static void recall(struct budget *b)
 {
     struct tally *t = &b->t;
-    char name[16];
-
-    state_name(b, name);
-    int err = emitter_state_load(b->self, name, &t->stored);
+    int err = emitter_state_load(b->self, b->file, &t->stored);
     if (err < 0 && err != NEFIA_ENOTFOUND && !emitter_once(b->self))
         LOG_WARN("data_budget: the count begins at 0: ",
                  err == NEFIA_ENOTSUP ? "no state_dir" : err_text(err));
@@ -101,10 +93,8 @@ static void keep(struct budget *b)
     const uint64_t used = t->now.bytes < KEPT ? t->now.bytes : KEPT;
     const uint64_t v = (uint64_t)t->now.month << (2 * COUNT_BITS) |
                        (used >> UNIT_BITS) << COUNT_BITS | (t->counted & KEPT) >> UNIT_BITS;
-    char name[16];
 
-    state_name(b, name);
-    if (v != t->stored && t->looked && emitter_state_store(b->self, name, v) == 0)
+    if (v != t->stored && t->looked && emitter_state_store(b->self, b->file, v) == 0)
         t->stored = v;
 }
 
@@ -160,20 +150,10 @@ static void count(struct tally *t, const uint64_t seen[SEEN])
 /** The month in which the period of that time began. */
 static unsigned month_at(int64_t unix_s, int64_t reset_day)
 {
-    enum { YEAR_AT = 0, MONTH_AT = 5, DAY_AT = 8 };
-    char date[2][24];
-    struct text t;
-    uint64_t year, month, day;
+    const struct civil today = civil_from_unix(unix_s), tomorrow = civil_from_unix(unix_s + DAY_S);
+    const bool begun = today.day >= reset_day || today.month != tomorrow.month;
 
-    for (int i = 0; i < 2; i++) {
-        text_init(&t, date[i], sizeof date[i]);
-        text_rfc3339(&t, unix_s + i * (DAY_MS / 1000));
-    }
-    parse_u64(date[0] + YEAR_AT, 4, &year);
-    parse_u64(date[0] + MONTH_AT, 2, &month);
-    parse_u64(date[0] + DAY_AT, 2, &day);
-    const bool last = memcmp(date[0] + MONTH_AT, date[1] + MONTH_AT, 2) != 0;
-    return (unsigned)((year - YEAR) * 12 + month) - (day < (uint64_t)reset_day && !last);
+    return (today.year - YEAR) * 12 + today.month - !begun;
 }
 
 /** Has another month begun? A clock that shows an earlier one may be one that is not right yet, and is
@@ -196,37 +176,39 @@ static void turn(struct tally *t, unsigned month, uint64_t now_ms)
     t->other = left;
 }
 
-static int look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
+static bool look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
 {
     static const char files[] = "statistics/rx_bytes\0statistics/tx_bytes\0ifindex\0";
     char path[64];
     struct text t;
-    int err = 0;
 
-    for (unsigned i = 0; err == 0 && i < SEEN; i++) {
+    for (unsigned i = 0; i < SEEN; i++) {
         int64_t v;
         text_init(&t, path, sizeof path);
         text_str(&t, "/sys/class/net/");
         text_str(&t, b->interface);
         text_char(&t, '/');
         text_str(&t, word_at(files, i));
-        err = emitter_file_number(out, path, &v);
-        seen[i] = err < 0 || v < 0 ? 0 : (uint64_t)v;
+        if (emitter_file_number(out, path, &v) < 0)
+            return false;
+        seen[i] = (uint64_t)v;
     }
-    return err;
+    return true;
 }
 
 static void put_period(struct json_writer *w, const struct period *p)
 {
-    const unsigned years = (p->month - 1) / 12;
+    unsigned year = YEAR, month = p->month;
     char buf[8];
     struct text t;
 
+    for (; month > 12; month -= 12)
+        year++;
     text_init(&t, buf, sizeof buf);
-    text_u64(&t, YEAR + years);
+    text_u64(&t, year);
     text_char(&t, '-');
-    text_u64_pad(&t, p->month - 12 * years, 2);
-    if (p->month)
+    text_u64_pad(&t, month, 2);
+    if (month)
         json_put_string(w, "period", buf);
 }
 
@@ -238,15 +220,16 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     const uint64_t allowance = (uint64_t)b->allowance_mb * 1000 * 1000;
     uint64_t seen[SEEN];
 
-    if (look(b, out, seen) < 0)
+    if (!look(b, out, seen))
         return 0;
     turn(t, clock_synced(clock) ? month_at(clock_unix(clock), b->reset_day) : 0, now_ms);
     count(t, seen);
     /* Rounded down: the allowance is used up when it is. */
     const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
-    if (percent / 10 != t->stored_percent || now_ms - t->stored_ms >= HOUR_MS) {
+    if (percent >= t->stored_percent + 10 || percent < t->stored_percent ||
+        now_ms - t->stored_ms >= HOUR_MS) {
         keep(b);
-        t->stored_percent = percent / 10;
+        t->stored_percent = percent;
         t->stored_ms = now_ms;
     }
     struct json_writer *w = emit_level(out, "data.budget", b->interface, percent, &b->limits, ABOVE);
@@ -262,9 +245,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_data_budget = {
-    .name = "data_budget",
-    .source = "data-beacon",
-    .interval = "5m",
+    SENSOR_NAME_OF("data_budget", "5m", "data-beacon"),
     .fields = budget_fields,
     .state_size = sizeof(struct budget),
     .open = budget_open,

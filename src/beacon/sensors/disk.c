@@ -429,9 +429,7 @@ static int disk_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_disk = {
-    .name = "disk_usage",
-    .source = "disk-beacon",
-    .interval = "5m",
+    SENSOR_NAME_OF("disk_usage", "5m", "disk-beacon"),
     .fields = disk_fields,
     .state_size = sizeof(struct disk),
     .open = disk_open,

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
 #include "nefia/sys/log.h"
@@ -29,6 +28,7 @@ struct files {
 
 enum {
     SETTLE_MS = 1000,
+    FACTOR = 16777619, /* of FNV-1a, but for whole words */
     CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVE,
 };
 
@@ -53,9 +53,8 @@ static bool keep(struct config *c, const struct node *n, const char *where, void
     const struct file *f = item;
     struct files *s = out;
 
-    if (f->path && (f->path[0] != '/' || f->path[strlen(f->path) - 1] == '/'))
-        config_error(c, node_child(c, n, "path"), where, "path \"", f->path,
-                     "\" is not absolute, or ends in /", NULL);
+    if (f->path && f->path[0] != '/')
+        config_error(c, n, where, "path is not absolute", NULL);
     s->paths[s->count].path = f->path;
     return true;
 }
@@ -92,9 +91,11 @@ static int look(const char *path, uint32_t *print, int64_t *size)
     *size = 0;
     if (stat(path, &s) < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
-    const int64_t what[] = {(int64_t)s.st_dev, (int64_t)s.st_ino, (int64_t)s.st_size,
-                            (int64_t)s.st_ctim.tv_sec, (int64_t)s.st_ctim.tv_nsec};
-    *print = hash_bytes(HASH_START, what, sizeof what) | 1;
+    *print = (uint32_t)s.st_dev;
+    *print = *print * FACTOR + (uint32_t)s.st_ino;
+    *print = *print * FACTOR + (uint32_t)s.st_size;
+    *print = *print * FACTOR + (uint32_t)s.st_ctim.tv_sec;
+    *print = (*print * FACTOR + (uint32_t)s.st_ctim.tv_nsec) | 1;
     *size = (int64_t)s.st_size;
     return 0;
 }
@@ -158,7 +159,7 @@ static void file_ready(void *state, struct emitter *out, int fd, short events)
     (void)events;
     const uint32_t seen = paths_read(out, fd, s->paths, s->count);
     if (seen & IN_Q_OVERFLOW)
-        LOG_WARN("file: too many changes at once; looking at all files");
+        LOG_WARN("file: events were lost, looking at all files");
     if (!seen)
         return;
     emitter_unwatch(out, fd); /* until they have been looked at */
@@ -200,8 +201,10 @@ static int file_start(void *state, struct emitter *self, void *before)
     s->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (s->fd < 0)
         return emitter_not_measured(self, "inotify", ERRNO(errno));
-    if (before)
+    if (before) {
         take_over(s, before);
+        emitter_soon(self, SETTLE_MS);
+    }
     int err = emitter_watch(self, s->fd, POLLIN);
     if (err < 0)
         file_stop(s);
@@ -211,9 +214,7 @@ static int file_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_file = {
-    .name = "file",
-    .source = "file-beacon",
-    .interval = "5m",
+    SENSOR_NAME("file", "5m"),
     .fields = file_fields,
     .state_size = sizeof(struct files),
     .watches = 1,

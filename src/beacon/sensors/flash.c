@@ -114,9 +114,7 @@ static int flash_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_flash = {
-    .name = "flash",
-    .source = "flash-beacon",
-    .interval = "6h",
+    SENSOR_NAME("flash", "6h"),
     .fields = flash_fields,
     .state_size = sizeof(struct flash),
     .open = flash_open,

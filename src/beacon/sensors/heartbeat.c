@@ -14,18 +14,15 @@
 
 enum { DIGEST = 32 /* of SHA-256 */ };
 
-/** What is reported only when it has changed. */
+/** What is reported only when it has changed; zeros: nothing. */
 struct facts {
-    uint8_t config[DIGEST];
-    uint64_t modules; /* sums of hashes of their names, and how many there are */
+    uint8_t config[DIGEST], modules[DIGEST];
 };
 
 /* heartbeat: the device is there, with what may help who looks at it from afar. */
 struct heartbeat {
     struct sensor_common common;
-    bool reported;           /* accepted is something */
-    struct facts accepted;   /* by the last heartbeat that passed */
-    uint8_t config[DIGEST]; /* of the configuration that is in force */
+    struct facts accepted, now; /* in the last heartbeat that passed; in this one */
 };
 
 /** The file's digest, all zeros if it cannot be read. It holds secrets. */
@@ -55,7 +52,7 @@ static int heartbeat_open(void *state, struct config *c, const struct node *n, c
 
     (void)n;
     (void)where;
-    digest_file(c->path, h->config);
+    digest_file(c->path, h->now.config);
     return 0;
 }
 
@@ -65,39 +62,21 @@ static int heartbeat_start(void *state, struct emitter *self, void *before)
     const struct heartbeat *old = before;
 
     (void)self;
-    if (old) {
-        h->reported = old->reported;
+    if (old)
         h->accepted = old->accepted;
-    }
     return 0;
 }
 
-static struct slice module_name(const char *line)
-{
-    return (struct slice){line, strcspn(line, " ")};
-}
-
-/** /proc/modules lists them as they were loaded; sums do not depend on that. */
-static int count_module(void *arg, const char *line, size_t len)
-{
-    uint64_t *sum = arg;
-    const struct slice name = module_name(line);
-
-    (void)len;
-    *sum += (UINT64_C(1) << 48) + hash_bytes(HASH_START, name.ptr, name.len);
-    return 0;
-}
-
-static int digest_module(void *arg, const char *line, size_t len)
+/** A line of /proc/modules, which lists them as they were loaded; a sum does not depend on that. */
+static int add_module(void *arg, const char *line, size_t len)
 {
     uint8_t *sum = arg, digest[DIGEST];
-    const struct slice name = module_name(line);
     br_sha256_context sha;
     unsigned carry = 0;
 
     (void)len;
     br_sha256_init(&sha);
-    br_sha256_update(&sha, name.ptr, name.len);
+    br_sha256_update(&sha, line, strcspn(line, " "));
     br_sha256_out(&sha, digest);
     for (int i = DIGEST - 1; i >= 0; i--) {
         carry += sum[i] + digest[i];
@@ -107,33 +86,17 @@ static int digest_module(void *arg, const char *line, size_t len)
     return 0;
 }
 
-static void put_digest(struct json_writer *w, const char *key, const uint8_t digest[DIGEST])
+static void put_change(struct json_writer *w, const char *key, const uint8_t now[DIGEST],
+                       const uint8_t accepted[DIGEST])
 {
     char hex[2 * DIGEST + 1];
     struct text t;
 
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, digest, DIGEST);
-    json_put_string(w, key, hex);
-}
-
-static void put_changes(const struct heartbeat *h, struct emitter *out, struct json_writer *w,
-                        struct facts *now)
-{
-    static const char modules[] = "/proc/modules";
-    static const uint8_t none[DIGEST];
-    uint8_t sum[DIGEST] = {0};
-
-    if (memcmp(h->config, none, DIGEST) != 0 &&
-        (!h->reported || memcmp(h->config, h->accepted.config, DIGEST) != 0))
-        put_digest(w, "config_sha256", h->config);
-    memcpy(now->config, h->config, DIGEST);
-    if (access(modules, R_OK) < 0 || emitter_lines(out, modules, count_module, &now->modules) < 0)
-        return; /* a kernel without modules lacks nothing */
-    if (h->reported && now->modules == h->accepted.modules)
+    if (memcmp(now, accepted, DIGEST) == 0)
         return;
-    emitter_lines(out, modules, digest_module, sum);
-    put_digest(w, "modules_sha256", sum);
+    text_init(&t, hex, sizeof hex);
+    text_hex(&t, now, DIGEST);
+    json_put_string(w, key, hex);
 }
 
 static void put_state(struct emitter *out, struct json_writer *w, uint64_t now_ms)
@@ -145,7 +108,7 @@ static void put_state(struct emitter *out, struct json_writer *w, uint64_t now_m
 
     json_put_u64(w, "uptime_s", now_ms / 1000);
     if (sysinfo(&info) == 0)
-        put_tenths(w, "load_1m", (int64_t)((uint64_t)info.loads[0] * 10 >> SI_LOAD_SHIFT));
+        put_tenths(w, "load_1m", percent_tenths(info.loads[0], UINT64_C(100) << SI_LOAD_SHIFT));
     if (emitter_memory(out, &kib) == 0) {
         put_tenths(w, "available_percent", percent_tenths(kib.available, kib.total));
         json_put_u64(w, "available_bytes", kib.available * 1024);
@@ -160,23 +123,23 @@ static void put_state(struct emitter *out, struct json_writer *w, uint64_t now_m
 
 static int heartbeat_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
+    static const char modules[] = "/proc/modules";
     struct heartbeat *h = state;
-    struct facts now = {0};
     struct json_writer *w = emit_exempt(out, "instance.heartbeat", NULL, SEVERITY_INFO);
 
     put_state(out, w, now_ms);
-    put_changes(h, out, w, &now);
-    if (emit_end(out) == 1) {
-        h->reported = true;
-        h->accepted = now;
-    }
+    memset(h->now.modules, 0, DIGEST);
+    if (access(modules, R_OK) == 0) /* a kernel without modules lacks nothing */
+        emitter_lines(out, modules, add_module, h->now.modules);
+    put_change(w, "config_sha256", h->now.config, h->accepted.config);
+    put_change(w, "modules_sha256", h->now.modules, h->accepted.modules);
+    if (emit_end(out) == 1)
+        h->accepted = h->now;
     return 0;
 }
 
 const struct sensor_class sensor_heartbeat = {
-    .name = "heartbeat",
-    .source = "heartbeat-beacon",
-    .interval = "2m",
+    SENSOR_NAME("heartbeat", "2m"),
     .state_size = sizeof(struct heartbeat),
     .open = heartbeat_open,
     .start = heartbeat_start,

@@ -33,7 +33,8 @@ struct nic {
     uint32_t index;              /* 0: not there; with an empty name: a free place */
     uint8_t state, told;         /* enum nic_state: now, and as the last event said */
     uint8_t changes;             /* how often it has changed, modulo 256 */
-    bool seen, counted, flapped; /* in this dump; `before` is set; as the last look found */
+    bool seen, counted, flapped; /* in this dump; `before` is set; as last told */
+    bool changed;                /* since it was last told */
     uint32_t at[MOST_CHANGES];   /* seconds, from 1, of its last changes */
     struct nic_counts now, before;
 };
@@ -86,11 +87,6 @@ static const struct field interface_fields[] = {
     {.name = NULL},
 };
 
-static int interface_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    return thresholds_check(state, interface_fields, ABOVE, c, n, where);
-}
-
 /* ---- What the kernel says ---- */
 
 /** Where messages go. */
@@ -119,6 +115,7 @@ static void change(struct nic *l, enum nic_state state, const struct emitter *e)
     if (l->state == state)
         return;
     l->state = (uint8_t)state;
+    l->changed = true;
     l->at[l->changes++ % MOST_CHANGES] = (uint32_t)(emitter_now(e) / 1000) + 1;
 }
 
@@ -317,11 +314,15 @@ static void tell_flapping(const struct interface *s, struct emitter *out, struct
     emit_end(out);
 }
 
-/** While it flaps its changes are not reported; afterwards what has come of them is. */
-static void tell(struct interface *s, struct emitter *out)
+/** While it flaps its changes are not reported; afterwards what has come of them is. all: also those that have not
+ * changed, for what ends by itself or could not be told. */
+static void tell(struct interface *s, struct emitter *out, bool all)
 {
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
         struct nic *l = &s->nics[i];
+        if (!all && !l->changed)
+            continue;
+        l->changed = false;
         tell_flapping(s, out, l);
         if (l->state == l->told || l->flapped)
             continue;
@@ -370,22 +371,18 @@ static void interface_ready(void *state, struct emitter *out, int fd, short even
     struct look look = {s, out};
     int got = 1;
 
+    (void)fd;
     (void)events;
     for (unsigned i = 0; i < DATAGRAMS_A_TURN && got; i++) {
         struct netlink_answer answer = {.take = take, .arg = &look};
         size_t cap;
         char *work = emitter_buffer(out, &cap);
-        got = netlink_take(&answer, fd, work, cap);
-        s->again |= got < 0;
-        if (got == NEFIA_EIO && answer.error != ENOBUFS) {
-            emitter_unwatch(out, fd); /* until the next look */
-            emitter_not_measured(out, "netlink", ERRNO(answer.error));
-            return;
-        }
-        tell(s, out);
+        got = netlink_take(&answer, s->fd, work, cap);
+        s->again |= got < 0; /* ENOBUFS, mostly */
+        tell(s, out, false);
     }
     if (got == 0 && s->again && look_at_links(s, out) == 0)
-        tell(s, out);
+        tell(s, out, false);
     if (got == 0 && s->routes && s->default_route)
         look_at_routes(s, out);
 }
@@ -396,13 +393,13 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
 
     if (look_at_links(s, out) < 0)
         return 0;
-    tell(s, out);
+    tell(s, out, true);
     tell_errors(s, out, now_ms - s->looked_ms);
     s->looked_ms = now_ms;
     if (s->default_route)
         look_at_routes(s, out);
     s->had[0] = true; /* a device that starts has this long to get one */
-    return emitter_watch(out, s->fd, POLLIN);
+    return 0;
 }
 
 static void interface_stop(void *state)
@@ -434,8 +431,10 @@ static int interface_start(void *state, struct emitter *self, void *before)
     s->fd = netlink_subscribe(NETLINK_ROUTE, groups);
     if (s->fd < 0)
         return emitter_not_measured(self, "netlink", ERRNO(errno));
-    if (before)
+    if (before) {
         take_over(s, before);
+        emitter_soon(self, 0);
+    }
     int err = look_at_links(s, self);
     if (err == 0)
         err = emitter_watch(self, s->fd, POLLIN);
@@ -445,13 +444,11 @@ static int interface_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_interface = {
-    .name = "interface",
-    .source = "interface-beacon",
-    .interval = "1m",
+    SENSOR_NAME("interface", "1m"),
     .fields = interface_fields,
     .state_size = sizeof(struct interface),
     .watches = 1,
-    .open = interface_open,
+    .limits = 1,
     .start = interface_start,
     .poll = interface_poll,
     .ready = interface_ready,

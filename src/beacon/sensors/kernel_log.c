@@ -168,7 +168,7 @@ static size_t decode(char *text)
         int high, low = -1;
         if (at[0] == '\\' && at[1] == 'x' && (high = hex_digit((unsigned char)at[2])) >= 0)
             low = hex_digit((unsigned char)at[3]);
-        text[len++] = low >= 0 ? (char)(high << 4 | low) : *at;
+        text[len++] = (char)(low >= 0 ? high << 4 | low : *at);
         at += low >= 0 ? 4 : 1;
     }
     return len;
@@ -223,19 +223,7 @@ static void report_lost(struct kernel_log *k, struct emitter *out)
         k->lost = 0;
 }
 
-static void kernel_log_ready(void *state, struct emitter *out, int fd, short events)
-{
-    struct kernel_log *k = state;
-
-    (void)events;
-    int broken = drain(k, out, RECORDS_A_TURN);
-    if (broken) {
-        emitter_unwatch(out, fd);
-        emitter_not_measured(out, "/dev/kmsg", ERRNO(broken));
-    }
-    report_lost(k, out);
-}
-
+/** A descriptor that is no good is not watched until the next look. */
 static int kernel_log_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct kernel_log *k = state;
@@ -243,9 +231,17 @@ static int kernel_log_poll(void *state, struct emitter *out, uint64_t now_ms)
     (void)now_ms;
     int broken = drain(k, out, emitter_once(out) ? RECORDS_ONCE : RECORDS_A_TURN);
     report_lost(k, out);
-    if (broken)
-        return emitter_not_measured(out, "/dev/kmsg", ERRNO(broken));
-    return emitter_watch(out, k->fd, POLLIN);
+    if (!broken)
+        return emitter_watch(out, k->fd, POLLIN);
+    emitter_unwatch(out, k->fd);
+    return emitter_not_measured(out, "/dev/kmsg", ERRNO(broken));
+}
+
+static void kernel_log_ready(void *state, struct emitter *out, int fd, short events)
+{
+    (void)fd;
+    (void)events;
+    kernel_log_poll(state, out, 0);
 }
 
 static void kernel_log_stop(void *state)
@@ -282,13 +278,11 @@ static int kernel_log_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_kernel_log = {
-    .name = "kernel_log",
-    .source = "kernel-beacon",
-    .interval = "1h",
+    SENSOR_NAME_OF("kernel_log", "1h", "kernel-beacon"),
     .fields = kernel_log_fields,
     .state_size = sizeof(struct kernel_log),
     .watches = 1,
-    .capabilities = UINT64_C(1) << CAP_SYSLOG,
+    .capability = CAP_SYSLOG,
     .open = kernel_log_open,
     .start = kernel_log_start,
     .poll = kernel_log_poll,

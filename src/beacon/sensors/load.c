@@ -17,11 +17,6 @@ static const struct field load_fields[] = {
     {.name = NULL},
 };
 
-static int load_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    return thresholds_check(state, load_fields, ABOVE, c, n, where);
-}
-
 /** Return: CPUS_MOST or more where there is none. */
 static unsigned number(const char **at)
 {
@@ -51,9 +46,10 @@ static unsigned count_cpus(const char *at)
     }
 }
 
+/** In tenths, for each. */
 static int64_t tenths_of(unsigned long average, unsigned cpus)
 {
-    return (int64_t)((uint64_t)average * 10 / cpus >> SI_LOAD_SHIFT);
+    return percent_tenths(average, (uint64_t)cpus * 100 << SI_LOAD_SHIFT);
 }
 
 static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
@@ -83,11 +79,9 @@ static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_load = {
-    .name = "load",
-    .source = "load-beacon",
-    .interval = "30s",
+    SENSOR_NAME("load", "30s"),
+    .limits = 1,
     .fields = load_fields,
     .state_size = sizeof(struct load),
-    .open = load_open,
     .poll = load_poll,
 };

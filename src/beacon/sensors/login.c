@@ -187,9 +187,9 @@ static const char methods[] = "password\0publickey\0";
  * invalid it says once for each connection, and "Failed … for invalid user" besides for each try. dropbear:
  * newer ones say only at the end from where a user came who does not exist. LuCI: its dispatcher. */
 static const char begins[] = "Accepted \0Failed \0Invalid user \0"
-                             "Password auth succeeded for '\0PAM password auth succeeded for '\0"
+                             "Password auth succeeded for '\0"
                              "Pubkey auth succeeded for '\0Auth succeeded with blank password for '\0"
-                             "Bad password attempt for '\0Bad PAM password attempt for '\0"
+                             "Bad password attempt for '\0"
                              "Login attempt for nonexistent user\0Exit before auth from <\0"
                              "accepted login on \0failed login on \0";
 static const struct {
@@ -198,10 +198,9 @@ static const struct {
     uint8_t method;
 } meanings[] = {
     {SSHD, false, NAMED},        {SSHD, true, NAMED},         {SSHD, true, UNKNOWN},
-    {DROPBEAR, false, PASSWORD}, {DROPBEAR, false, PASSWORD}, {DROPBEAR, false, PUBLICKEY},
-    {DROPBEAR, false, PASSWORD}, {DROPBEAR, true, PASSWORD},  {DROPBEAR, true, PASSWORD},
-    {DROPBEAR, true, UNKNOWN},   {DROPBEAR, true, EXIT},      {LUCI, false, PASSWORD},
-    {LUCI, true, PASSWORD},
+    {DROPBEAR, false, PASSWORD}, {DROPBEAR, false, PUBLICKEY}, {DROPBEAR, false, PASSWORD},
+    {DROPBEAR, true, PASSWORD},  {DROPBEAR, true, UNKNOWN},   {DROPBEAR, true, EXIT},
+    {LUCI, false, PASSWORD},     {LUCI, true, PASSWORD},
 };
 
 struct attempt {
@@ -218,7 +217,9 @@ static bool parse_address(struct attempt *a, struct slice s)
         behind_last(&host, ':');
         s = host;
     }
-    return addr_parse(&a->address, s.ptr, s.len, 1, NULL) == 0;
+    const bool fine = addr_parse(&a->address, s.ptr, s.len, 1, NULL) == 0;
+    a->address.port = 0;
+    return fine;
 }
 
 /** "password for USER from ADDRESS port …": what follows may be of the attacker's key. */
@@ -336,10 +337,9 @@ static void report(struct login *l, struct emitter *e, const struct attempt *a)
     char subject[ADDR_TEXT + USER_BYTES];
     struct text t;
 
-    struct addr address = a->address;
-    address.port = 0;
     text_init(&t, subject, sizeof subject);
-    addr_text(&t, &address);
+    addr_text(&t, &a->address);
+    const size_t address = t.len;
     s->count += a->failed;
     const unsigned count = s->count;
     const bool many = a->failed && count >= (unsigned)l->failures;
@@ -353,7 +353,7 @@ static void report(struct login *l, struct emitter *e, const struct attempt *a)
         e, many ? "login.brute_force" : a->failed ? "login.failed" : "login.succeeded", subject,
         many ? SEVERITY_CRITICAL : a->failed ? SEVERITY_WARNING : SEVERITY_INFO);
     put(w, "user", a->user);
-    json_put_string(w, "address", ADDR(&address));
+    json_put_bytes(w, "address", subject, address);
     json_put_string(w, "service", word_at(programs, a->program));
     put(w, "method", a->method);
     json_put_u64(w, "failures", count);
@@ -370,9 +370,7 @@ static void login_line(void *state, struct emitter *e, const char *line, size_t 
 }
 
 const struct sensor_class sensor_login = {
-    .name = "login",
-    .source = "login-beacon",
-    .interval = "5m",
+    SENSOR_NAME("login", "5m"),
     .follows = true,
     .fields = login_fields,
     .state_size = sizeof(struct login),

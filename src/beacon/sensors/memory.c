@@ -11,11 +11,6 @@ static const struct field memory_fields[] = {
     {.name = NULL},
 };
 
-static int memory_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    return thresholds_check(state, memory_fields, BELOW, c, n, where);
-}
-
 static int memory_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     const struct memory *m = state;
@@ -36,11 +31,10 @@ static int memory_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_memory = {
-    .name = "memory",
-    .source = "memory-beacon",
-    .interval = "30s",
+    SENSOR_NAME("memory", "30s"),
+    .limits = 1,
+    .low_is_bad = true,
     .fields = memory_fields,
     .state_size = sizeof(struct memory),
-    .open = memory_open,
     .poll = memory_poll,
 };

@@ -202,9 +202,7 @@ static int process_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_process = {
-    .name = "process",
-    .source = "process-beacon",
-    .interval = "30s",
+    SENSOR_NAME("process", "30s"),
     .list = SENSOR_LIST,
     .fields = process_fields,
     .state_size = sizeof(struct process),

@@ -335,14 +335,12 @@ static void reach_stop(void *state)
 }
 
 const struct sensor_class sensor_reach = {
-    .name = "reach",
-    .source = "reach-beacon",
-    .interval = "30s",
+    SENSOR_NAME("reach", "30s"),
     .list = SENSOR_LIST,
     .watches = 1,
     .fields = reach_fields,
     .state_size = sizeof(struct reach),
-    .capabilities = (uint64_t)1 << CAP_NET_RAW,
+    .capability = CAP_NET_RAW,
     .open = reach_open,
     .start = reach_start,
     .poll = reach_poll,

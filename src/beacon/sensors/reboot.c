@@ -175,9 +175,7 @@ static int reboot_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_reboot = {
-    .name = "reboot",
-    .source = "reboot-beacon",
-    .interval = "1h",
+    SENSOR_NAME("reboot", "1h"),
     .state_size = sizeof(struct reboot),
     .start = reboot_start,
     .poll = reboot_poll,

@@ -149,9 +149,7 @@ static int script_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_script = {
-    .name = "scripts",
-    .source = "script-beacon",
-    .interval = "5m",
+    SENSOR_NAME_OF("scripts", "5m", "script-beacon"),
     .list = SENSOR_LIST,
     .fields = script_fields,
     .state_size = sizeof(struct script),

@@ -14,15 +14,24 @@
  * are asked by a command. */
 enum state {
     UNSEEN,
-    ACTIVE, RELOADING, REFRESHING, ACTIVATING, /* up to here nothing is wrong */
-    DEACTIVATING, INACTIVE, FAILED, MAINTENANCE, UNKNOWN,
+    ACTIVE,
+    RELOADING,
+    REFRESHING,
+    ACTIVATING, /* up to here nothing is wrong */
+    DEACTIVATING,
+    INACTIVE,
+    FAILED,
+    MAINTENANCE,
+    UNKNOWN,
 };
 /** Of a state, from ACTIVE on. */
-static const char state_words[] = "active\0reloading\0refreshing\0activating\0deactivating\0inactive\0"
-                                  "failed\0maintenance\0unknown\0";
+static const char state_words[] =
+    "active\0reloading\0refreshing\0activating\0deactivating\0inactive\0"
+    "failed\0maintenance\0unknown\0";
 
 enum backend { AUTO, SYSTEMD, PROCD, OPENRC, RUNIT, SYSV };
-static const char *const backend_words[] = {"auto", "systemd", "procd", "openrc", "runit", "sysv", NULL};
+static const char *const backend_words[] = {"auto",  "systemd", "procd", "openrc",
+                                            "runit", "sysv",    NULL};
 /** By what each is recognised, from SYSTEMD on; SYSV is what is left. The first is sd_booted(3)'s. */
 static const char marks[] = "/run/systemd/system\0/sbin/procd\0/run/openrc\0/run/runit\0";
 
@@ -40,10 +49,12 @@ struct service {
 /** Names become arguments and parts of paths. */
 static int set_name(void *item, const char *value, struct text *why)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@:+\\-.";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@:+\\-.";
     size_t len = strlen(value);
 
-    if (strspn(value, allowed) == len && len <= NAME_MAX_BYTES && value[0] != '-' && value[0] != '.') {
+    if (strspn(value, allowed) == len && len <= NAME_MAX_BYTES && value[0] != '-' &&
+        value[0] != '.') {
         memcpy(item, &value, sizeof value);
         return 0;
     }
@@ -61,15 +72,9 @@ static const struct field_list name_list = {
 
 #define MEMBER(name) FIELD_AT(struct service, name)
 static const struct field service_fields[] = {
-    {FIELD_REQUIRED("services", "the names of the services to watch"),
-     .type = FIELD_LIST,
-     MEMBER(names),
-     .min = 1,
-     .list = &name_list},
-    {FIELD_DEFAULT("backend", "auto"),
-     .type = FIELD_WORD,
-     MEMBER(backend),
-     .words = backend_words,
+    {FIELD_REQUIRED("services", "the names of the services to watch"), .type = FIELD_LIST,
+     MEMBER(names), .min = 1, .list = &name_list},
+    {FIELD_DEFAULT("backend", "auto"), .type = FIELD_WORD, MEMBER(backend), .words = backend_words,
      FIELD_NOTE("who knows their state; auto: the one that runs")},
     {.name = NULL},
 };
@@ -113,9 +118,9 @@ static void observe(struct service *s, struct emitter *e, unsigned i, enum state
         return;
     }
     struct json_writer *w = emit_change(e, "service.status", name,
-                                        now == FAILED        ? SEVERITY_CRITICAL
+                                        now == FAILED       ? SEVERITY_CRITICAL
                                         : now <= ACTIVATING ? SEVERITY_INFO
-                                                             : SEVERITY_WARNING);
+                                                            : SEVERITY_WARNING);
     json_put_string(w, "service", name);
     json_put_string(w, "state", word);
     json_put_string(w, "previous_state", word_at(state_words, before - ACTIVE));
@@ -126,7 +131,8 @@ static void observe(struct service *s, struct emitter *e, unsigned i, enum state
 /* ---- What files say ---- */
 
 /** Where `%` stands for the name and `$` for the word. Valid until the buffer is used again. */
-static const char *path_of(char buf[PATH_BYTES], const char *path, const char *name, const char *word)
+static const char *path_of(char buf[PATH_BYTES], const char *path, const char *name,
+                           const char *word)
 {
     struct text t;
 
@@ -140,11 +146,16 @@ static const char *path_of(char buf[PATH_BYTES], const char *path, const char *n
     return buf;
 }
 
-static bool exists(const char *path, const char *name, const char *word)
+/** The first of the words with which the path exists, or -1. */
+static int find(const char *path, const char *name, const char *words)
 {
     char buf[PATH_BYTES];
+    const char *word;
 
-    return access(path_of(buf, path, name, word), F_OK) == 0;
+    for (int i = 0; *(word = word_at(words, (unsigned)i)); i++)
+        if (access(path_of(buf, path, name, word), F_OK) == 0)
+            return i;
+    return -1;
 }
 
 /** A file that need not be there. Return: ACTIVE, with its text; UNKNOWN: it is not there; UNSEEN: it cannot
@@ -164,9 +175,11 @@ static enum state read_if(struct emitter *e, const char *path, const char *name,
     return UNSEEN;
 }
 
-static enum state odd_content(struct emitter *e, const char *name)
+/** What a file or an answer says of it cannot be understood. */
+static enum state odd(struct emitter *e, const char *name)
 {
-    emitter_not_measured(e, name, "its file has unexpected content");
+    emitter_not_measured(e, name,
+                         HINTED("not understood", ", or cut (CONFIG_SCRIPT_OUTPUT_BYTES)"));
     return UNSEEN;
 }
 
@@ -188,7 +201,7 @@ static enum state pid_file(struct emitter *e, const char *path, const char *name
         return state;
     text += strspn(text, " \t");
     if (parse_u64(text, strspn(text, "0123456789"), &pid) < 0)
-        return odd_content(e, name);
+        return odd(e, name);
     return runs(pid) ? ACTIVE : FAILED;
 }
 
@@ -244,13 +257,16 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
 
 static enum state look_openrc(struct emitter *e, const char *name)
 {
-    static const char words[] = "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
-    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
+    static const char words[] =
+        "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
+    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING,
+                                     INACTIVE,   FAILED,     FAILED};
 
-    for (unsigned i = 0; i <= sizeof states; i++)
-        if (exists("/run/openrc/$/%", name, word_at(words, i)))
-            return i < sizeof states ? (enum state)states[i] : openrc_daemon(e, name);
-    return by_script(name);
+    const int found = find("/run/openrc/$/%", name, words);
+
+    if (found < 0)
+        return by_script(name);
+    return (size_t)found < sizeof states ? (enum state)states[found] : openrc_daemon(e, name);
 }
 
 /** runsv's supervise/status: a TAI64N label, the process id in little endian, whether it is paused, what is
@@ -258,7 +274,8 @@ static enum state look_openrc(struct emitter *e, const char *name)
 static enum state runit_status(const uint8_t *s)
 {
     enum { PID = 12, WANT = 17, TERM = 18, STATE = 19 };
-    const uint32_t pid = s[PID] | (uint32_t)s[PID + 1] << 8 | (uint32_t)s[PID + 2] << 16 | (uint32_t)s[PID + 3] << 24;
+    const uint32_t pid = s[PID] | (uint32_t)s[PID + 1] << 8 | (uint32_t)s[PID + 2] << 16 |
+                         (uint32_t)s[PID + 3] << 24;
 
     if (s[STATE] == 1 && runs(pid))
         return s[TERM] ? DEACTIVATING : ACTIVE;
@@ -269,7 +286,8 @@ static enum state runit_status(const uint8_t *s)
 
 static enum state look_runit(struct emitter *e, const char *name)
 {
-    static const char files[] = "/var/service/%/supervise/status\0/etc/service/%/supervise/status\0";
+    static const char files[] =
+        "/var/service/%/supervise/status\0/etc/service/%/supervise/status\0";
     enum { STATUS_BYTES = 20 };
     enum state state = UNKNOWN;
     const char *status;
@@ -279,10 +297,10 @@ static enum state look_runit(struct emitter *e, const char *name)
         state = read_if(e, word_at(files, i), name, &status, &len);
     if (state != ACTIVE)
         return state;
-    return len < STATUS_BYTES ? odd_content(e, name) : runit_status((const uint8_t *)status);
+    return len < STATUS_BYTES ? odd(e, name) : runit_status((const uint8_t *)status);
 }
 
-static int look(struct service *s, struct emitter *out, enum backend b)
+static int look(struct service *s, struct emitter *out, int b)
 {
     for (unsigned i = 0; i < s->count; i++) {
         const char *name = s->names[i];
@@ -305,15 +323,15 @@ static size_t line_length(const char *line, const char *end)
 }
 
 /** It said something else, in this line of its output. */
-static void refuse(struct emitter *e, const char *who, const struct child_result *r, const char *line,
-                   const char *end)
+static void refuse(struct emitter *e, const char *who, const struct child_result *r,
+                   const char *line, const char *end)
 {
     char buf[64];
     struct text t;
 
     text_init(&t, buf, sizeof buf);
     text_printable(&t, line, line_length(line, end));
-    emitter_not_measured(e, who, r->timed_out ? "timed out" : t.len ? buf : "no answer");
+    emitter_not_measured(e, who, t.len && !r->timed_out ? buf : "no answer");
 }
 
 /** To systemctl a unit that does not exist is inactive. */
@@ -321,15 +339,13 @@ static bool has_unit(const char *name)
 {
     static const char dirs[] = "/etc\0/run\0/lib\0/usr/lib\0";
 
-    for (unsigned i = 0; i < 4; i++)
-        if (exists("$/systemd/system/%.service", name, word_at(dirs, i)) ||
-            exists("$/systemd/system/%", name, word_at(dirs, i)))
-            return true;
-    return strchr(name, '@'); /* of a template */
+    return find("$/systemd/system/%.service", name, dirs) >= 0 ||
+           find("$/systemd/system/%", name, dirs) >= 0 || strchr(name, '@'); /* of a template */
 }
 
 /** A line for each service, as far as they are what they should be. */
-static void systemd_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
+static void systemd_done(void *state, struct emitter *e, const struct child_result *r,
+                         const char *output)
 {
     struct service *s = state;
     const char *line = output, *end = output + r->output_len;
@@ -375,7 +391,8 @@ static enum state procd_state(const struct json_doc *d, const char *name)
     const int all = json_member(d, (unsigned)service, "instances");
     if (all < 0 || json_at(d, (unsigned)all)->type != JSON_OBJECT)
         return ACTIVE; /* it has none: a firewall */
-    for (unsigned i = (unsigned)all + 1; i < json_at(d, (unsigned)all)->next; i = json_at(d, i)->next) {
+    for (unsigned i = (unsigned)all + 1; i < json_at(d, (unsigned)all)->next;
+         i = json_at(d, i)->next) {
         const char code = member(d, i + 1, "exit_code");
         if (member(d, i + 1, "running") == 't')
             state = ACTIVE;
@@ -387,7 +404,8 @@ static enum state procd_state(const struct json_doc *d, const char *name)
 
 static int ask_procd(struct service *s, struct emitter *e, unsigned which);
 
-static void procd_done(void *state, struct emitter *e, const struct child_result *r, const char *output)
+static void procd_done(void *state, struct emitter *e, const struct child_result *r,
+                       const char *output)
 {
     struct service *s = state;
     const char *name = s->names[s->at];
@@ -398,7 +416,7 @@ static void procd_done(void *state, struct emitter *e, const struct child_result
         return; /* the others would not be answered either */
     }
     if (emitter_json(e, output, r->output_len, &d) < 0)
-        emitter_not_measured(e, name, HINTED("unexpected answer", ", or too long (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+        odd(e, name);
     else
         observe(s, e, s->at, procd_state(&d, name));
     int err = s->at + 1 < s->count ? ask_procd(s, e, s->at + 1) : 0;
@@ -418,22 +436,17 @@ static int ask_procd(struct service *s, struct emitter *e, unsigned which)
     return err;
 }
 
-static enum backend detect(void)
-{
-    unsigned i = 0;
-
-    while (SYSTEMD + i < SYSV && access(word_at(marks, i), F_OK) < 0)
-        i++;
-    return SYSTEMD + i;
-}
-
 static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct service *s = state;
-    const enum backend b = s->backend ? (enum backend)s->backend : detect();
     static const char openrc[] = "/run/openrc";
+    int b = s->backend;
 
     (void)now_ms;
+    if (b == AUTO)
+        b = find("$", NULL, marks) + SYSTEMD;
+    if (b == AUTO)
+        b = SYSV;
     if (b == SYSTEMD)
         return ask_systemd(s, out);
     if (b == PROCD)
@@ -444,9 +457,7 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_service = {
-    .name = "service_check",
-    .source = "service-beacon",
-    .interval = "30s",
+    SENSOR_NAME_OF("service_check", "30s", "service-beacon"),
     .fields = service_fields,
     .state_size = sizeof(struct service),
     .open = service_open,
