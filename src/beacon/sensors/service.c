@@ -214,8 +214,7 @@ static enum state by_script(const char *name)
     if (dir_open(&d, "/etc/init.d") < 0)
         return UNKNOWN;
     while (state == UNKNOWN && (file = dir_next(&d)))
-        if (str_eq(file, name) ||
-            (file[0] == 'S' && file[1] && file[2] && str_eq(file + 3, name)))
+        if (str_eq(file, name) || (file[0] == 'S' && file[1] && file[2] && str_eq(file + 3, name)))
             state = INACTIVE;
     dir_close(&d);
     return state;
@@ -256,10 +255,8 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
 
 static enum state look_openrc(struct emitter *e, const char *name)
 {
-    static const char words[] =
-        "starting\0stopping\0inactive\0failed\0crashed\0started\0";
-    static const uint8_t states[] = {ACTIVATING, DEACTIVATING,
-                                     INACTIVE,   FAILED,     FAILED};
+    static const char words[] = "starting\0stopping\0inactive\0failed\0crashed\0started\0";
+    static const uint8_t states[] = {ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
 
     const int found = find("/run/openrc/$/%", name, words);
 
