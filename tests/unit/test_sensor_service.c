@@ -143,7 +143,7 @@ TEST(hostile_pid_files)
         fake_root_put("/run/a.pid", contents[i]);
         CHECK_INT(look(), 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-        CHECK_STR(sensor()->why, "a: not understood, or cut (CONFIG_SCRIPT_OUTPUT_BYTES)");
+        CHECK_STR(sensor()->why, "a: unexpected answer");
     }
     fake_root_put("/run/a.pid", "0\n"); /* kill(2) would take it for our own group */
     CHECK_INT(look(), 0);
@@ -305,7 +305,7 @@ TEST(runit)
     CHANGES("critical", DATA("ntp", "failed", "deactivating"));
     fake_root_put("/etc/service/ntp/supervise/status", "short");
     CHECK_INT(look(), 0);
-    CHECK_STR(sensor()->why, "ntp: not understood, or cut (CONFIG_SCRIPT_OUTPUT_BYTES)");
+    CHECK_STR(sensor()->why, "ntp: unexpected answer");
     fake_root_end();
 }
 
@@ -500,7 +500,7 @@ TEST(procd_answers_nonsense)
         fake_root_put("/run/bin/a", nonsense[i]);
         CHECK_INT(look(), 0);
         CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-        CHECK_STR(sensor()->why, "a: not understood, or cut (CONFIG_SCRIPT_OUTPUT_BYTES)");
+        CHECK_STR(sensor()->why, "a: unexpected answer");
     }
     static const char *const odd[] = {
         "{\"a\":null}", "{\"a\":{\"instances\":[{\"running\":false,\"exit_code\":1}]}}",
@@ -515,7 +515,7 @@ TEST(procd_answers_nonsense)
     fake_root_put("/run/bin/a", long_one);
     fake_root_put("/run/bin/b", PROCD("b", INSTANCES(ENDED("i", "1"))));
     CHANGES("critical", DATA("b", "failed", "active")); /* the next one is asked nevertheless */
-    CHECK(strstr(sensor()->why, "a: not understood") == sensor()->why);
+    CHECK(strstr(sensor()->why, "a: unexpected") == sensor()->why);
     fake_root_end();
 }
 
@@ -553,13 +553,13 @@ TEST(mistakes_are_named)
 {
     fix_refused("{\"service_check\": {}}", "beacons.service_check.services: ");
     fix_refused("{\"service_check\": {\"services\": []}}", "beacons.service_check.services");
-    fix_refused(CONFIG("\"-q\"", "auto"), "-q is not the name of a service");
-    fix_refused(CONFIG("\"..\"", "auto"), ".. is not the name of a service");
-    fix_refused(CONFIG("\"a/b\"", "auto"), "a/b is not the name of a service");
-    fix_refused(CONFIG("\"a b\"", "auto"), "a b is not the name of a service");
-    fix_refused(CONFIG("\"a'$(x)\"", "auto"), "is not the name of a service");
+    fix_refused(CONFIG("\"-q\"", "auto"), "-q is no service name");
+    fix_refused(CONFIG("\"..\"", "auto"), ".. is no service name");
+    fix_refused(CONFIG("\"a/b\"", "auto"), "a/b is no service name");
+    fix_refused(CONFIG("\"a b\"", "auto"), "a b is no service name");
+    fix_refused(CONFIG("\"a'$(x)\"", "auto"), "is no service name");
     fix_refused(CONFIG("\"12345678901234567890123456789012345678901234567890123456789012345\"", "auto"),
-                "is not the name of a service");
+                "is no service name");
     fix_refused(CONFIG("\"a\", \"b\", \"a\"", "auto"), "duplicate service \"a\"");
     fix_refused(CONFIG("\"a\"", "upstart"), "is not one of auto, systemd, procd, openrc, runit, sysv");
 }

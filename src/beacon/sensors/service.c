@@ -59,7 +59,7 @@ static int set_name(void *item, const char *value, struct text *why)
         return 0;
     }
     text_str(why, value);
-    text_str(why, " is not the name of a service");
+    text_str(why, " is no service name");
     return NEFIA_EINVAL;
 }
 
@@ -107,7 +107,7 @@ static void observe(struct service *s, struct emitter *e, unsigned i, enum state
 
     if (now == UNKNOWN && before != UNSEEN && before != UNKNOWN)
         now = INACTIVE;
-    if (now == UNKNOWN)
+    else if (now == UNKNOWN)
         emitter_not_measured(e, name, "unknown service");
     if (now == before)
         return;
@@ -178,15 +178,14 @@ static enum state read_if(struct emitter *e, const char *path, const char *name,
 /** What a file or an answer says of it cannot be understood. */
 static enum state odd(struct emitter *e, const char *name)
 {
-    emitter_not_measured(e, name,
-                         HINTED("not understood", ", or cut (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+    emitter_not_measured(e, name, "unexpected answer");
     return UNSEEN;
 }
 
 /** Also of another user, and where /proc does not show those. */
 static bool runs(uint64_t pid)
 {
-    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+    return pid - 1 < INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
 /** Of the process whose id is in a file: ACTIVE, FAILED (it has ended without removing the file), or as
@@ -215,8 +214,7 @@ static enum state by_script(const char *name)
     if (dir_open(&d, "/etc/init.d") < 0)
         return UNKNOWN;
     while (state == UNKNOWN && (file = dir_next(&d)))
-        if (str_eq(file, name) ||
-            (file[0] == 'S' && strspn(file + 1, "0123456789") == 2 && str_eq(file + 3, name)))
+        if (str_eq(file, name) || (file[0] == 'S' && file[1] && file[2] && str_eq(file + 3, name)))
             state = INACTIVE;
     dir_close(&d);
     return state;
@@ -257,10 +255,8 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
 
 static enum state look_openrc(struct emitter *e, const char *name)
 {
-    static const char words[] =
-        "starting\0scheduled\0stopping\0inactive\0failed\0crashed\0started\0";
-    static const uint8_t states[] = {ACTIVATING, ACTIVATING, DEACTIVATING,
-                                     INACTIVE,   FAILED,     FAILED};
+    static const char words[] = "starting\0stopping\0inactive\0failed\0crashed\0started\0";
+    static const uint8_t states[] = {ACTIVATING, DEACTIVATING, INACTIVE, FAILED, FAILED};
 
     const int found = find("/run/openrc/$/%", name, words);
 
@@ -339,8 +335,8 @@ static bool has_unit(const char *name)
 {
     static const char dirs[] = "/etc\0/run\0/lib\0/usr/lib\0";
 
-    return find("$/systemd/system/%.service", name, dirs) >= 0 ||
-           find("$/systemd/system/%", name, dirs) >= 0 || strchr(name, '@'); /* of a template */
+    /* Of a template there is no file of this name, and a suffix may be any. */
+    return name[strcspn(name, "@.")] || find("$/systemd/system/%.service", name, dirs) >= 0;
 }
 
 /** A line for each service, as far as they are what they should be. */
