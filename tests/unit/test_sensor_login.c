@@ -253,8 +253,8 @@ TEST(repetitions)
 
 TEST(configuration)
 {
-    fix_refused("{\"login\": {\"log\": \"syslog\"}}", "log is not one of logread, journald and an absolute path");
-    fix_refused("{\"login\": {\"log\": \"var/log/auth.log\"}}", "log is not one of");
+    fix_refused("{\"login\": {\"log\": \"syslog\"}}", "log must be logread, journald or a path");
+    fix_refused("{\"login\": {\"log\": \"var/log/auth.log\"}}", "log must be logread");
     fix_refused("{\"login\": {\"failures\": 1}}", "failures");
 }
 

@@ -37,12 +37,12 @@ struct budget {
 #define MEMBER(name) FIELD_AT(struct budget, name)
 static const struct field budget_fields[] = {
     THRESHOLD_FIELDS(struct budget, limits, "_percent", FIELD_TENTHS, 1, 1000, "80", "100", "0"),
-    {FIELD_REQUIRED("interface", "the metered interface, such as wwan0"),
+    {FIELD_REQUIRED("interface", "such as wwan0"),
      .type = FIELD_STRING,
      MEMBER(interface),
      .min = 1,
      .max = NAME_BYTES},
-    {FIELD_REQUIRED("allowance_mb", "the allowance of a month in megabytes"),
+    {FIELD_REQUIRED("allowance_mb", "megabytes a month"),
      .type = FIELD_INT,
      MEMBER(allowance_mb),
      .min = 1,
@@ -226,8 +226,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     count(t, seen);
     /* Rounded down: the allowance is used up when it is. */
     const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
-    if (percent >= t->stored_percent + 10 || percent < t->stored_percent ||
-        now_ms - t->stored_ms >= HOUR_MS) {
+    if (percent >= t->stored_percent + 10 || now_ms - t->stored_ms >= HOUR_MS) {
         keep(b);
         t->stored_percent = percent;
         t->stored_ms = now_ms;

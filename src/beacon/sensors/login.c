@@ -77,8 +77,7 @@ static int login_open(void *state, struct config *c, const struct node *n, const
 
     if (!l->log || l->log[0] == '/' || log_index(l) >= 0)
         return 0;
-    config_error(c, node_child(c, n, "log"), where, "log is not one of logread, journald and an absolute path",
-                 NULL);
+    config_error(c, node_child(c, n, "log"), where, "log must be logread, journald or a path", NULL);
     return NEFIA_EINVAL;
 }
 
