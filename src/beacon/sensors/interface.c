@@ -47,8 +47,10 @@ struct interface {
     int64_t flapping_changes;
     uint64_t flapping_ms;
     bool default_route;
-    bool had[FAMILIES]; /* a default route, or it is time that there was one */
-    bool again, routes; /* to do: dump links again; look for default routes */
+    bool has[FAMILIES]; /* a default route, IPv4 and IPv6 … */
+    bool had[FAMILIES]; /* … or has had one, or it is time that there was one */
+    bool again, routes; /* to do: look at links again; at default routes */
+    bool asking;        /* what comes is, or may be, an answer */
     int fd;             /* 0: not open */
     uint64_t looked_ms; /* when `before` was set */
     struct nic nics[CONFIG_INTERFACES];
@@ -203,6 +205,13 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     change(l, state, look->out);
 }
 
+static void take_default_route(struct interface *s, bool is_there, const struct rtmsg *route)
+{
+    if (is_there && !(route->rtm_flags & RTNH_F_DEAD))
+        s->has[route->rtm_family == AF_INET6] = true;
+    s->routes |= !is_there || !s->asking;
+}
+
 static int take(void *arg, uint16_t type, struct netlink_part body)
 {
     const struct look *look = arg;
@@ -215,81 +224,71 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
             take_link(look, type == RTM_DELLINK, &link, netlink_after(body, netlink_aligned(sizeof link)));
     } else if ((type == RTM_NEWROUTE || type == RTM_DELROUTE) && body.len >= sizeof route) {
         memcpy(&route, body.ptr, sizeof route);
-        look->s->routes |= route.rtm_dst_len == 0;
+        if (route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN && route.rtm_type == RTN_UNICAST)
+            take_default_route(look->s, type == RTM_NEWROUTE, &route);
     }
     return 0;
 }
 
 /* ---- What it is asked ---- */
 
-static int ask(struct emitter *out, uint16_t type, uint8_t family,
-               int (*taker)(void *, uint16_t, struct netlink_part), void *arg, bool *interrupted)
+/** All links, or all routes of a family, through the socket that has the news, which come with them and are taken, too.
+ * Return: 0, or negative: not measured, or more was reported than the kernel keeps and all of this is lost. */
+static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t family)
 {
     const struct {
         struct nlmsghdr netlink;
-        struct rtmsg route; /* ifinfomsg begins with its family, too, and is no longer than 16 bytes */
+        struct rtmsg route; /* an ifinfomsg begins with its family, too, and is 4 bytes longer */
         uint32_t more;
     } question = {.netlink = {.nlmsg_len = sizeof question,
                               .nlmsg_type = type,
-                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-                              .nlmsg_seq = 1},
+                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
                   .route.rtm_family = family};
-    struct netlink_answer answer = {.take = taker, .arg = arg};
-    int err = emitter_netlink(out, NETLINK_ROUTE, &answer, &question, sizeof question);
+    struct look look = {s, out};
+    struct netlink_answer answer = {.take = take, .arg = &look, .news = true};
+    size_t cap;
+    char *work = emitter_buffer(out, &cap);
 
-    *interrupted = answer.interrupted;
+    s->asking = true;
+    int err = netlink_ask(&answer, s->fd, &question, sizeof question, work, cap);
+    s->asking = false;
+    s->again |= err < 0 || answer.interrupted;
+    if (err < 0 && answer.error != ENOBUFS)
+        emitter_not_measured(out, "netlink", err == NEFIA_EIO ? ERRNO(answer.error) : err_text(err));
     return err;
 }
 
-/** All links; those that are not among them are gone. Return: 0, or negative: not measured. */
+/** Those that are not among all links are gone. Return: as ask. */
 static int look_at_links(struct interface *s, struct emitter *out)
 {
-    struct look look = {s, out};
-    bool interrupted;
-
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
         s->nics[i].seen = false;
-    int err = ask(out, RTM_GETLINK, AF_UNSPEC, take, &look, &interrupted);
-    s->again = err < 0 || interrupted;
+    s->again = false;
+    int err = ask(s, out, RTM_GETLINK, AF_UNSPEC);
     for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
         if (s->nics[i].index && !s->nics[i].seen)
             lose(&s->nics[i], out);
     return err;
 }
 
-/** Is there a default route of this family? */
-static int take_route(void *arg, uint16_t type, struct netlink_part body)
-{
-    uint8_t *family = arg;
-    struct rtmsg route;
-
-    if (type != RTM_NEWROUTE || body.len < sizeof route)
-        return 0;
-    memcpy(&route, body.ptr, sizeof route);
-    if (route.rtm_family != *family || route.rtm_dst_len > 0 || route.rtm_table != RT_TABLE_MAIN ||
-        route.rtm_type != RTN_UNICAST || (route.rtm_flags & RTNH_F_DEAD))
-        return 0;
-    *family = AF_UNSPEC; /* found */
-    return 1;
-}
-
 static void look_at_routes(struct interface *s, struct emitter *out)
 {
+    s->routes = false;
     for (unsigned i = 0; i < FAMILIES; i++) {
-        uint8_t family = i ? AF_INET6 : AF_INET;
-        bool interrupted;
-        if (ask(out, RTM_GETROUTE, family, take_route, &family, &interrupted) < 0 || (family && interrupted))
+        s->has[i] = false;
+        if (ask(s, out, RTM_GETROUTE, i ? AF_INET6 : AF_INET) < 0 || s->again) {
+            s->routes = true; /* once links have been looked at again */
             return;
-        s->had[i] |= !family || (i == 0 && emitter_once(out));
+        }
+        s->had[i] |= s->has[i] || (i == 0 && emitter_once(out));
         const char *name = i ? "ipv6" : "ipv4";
         struct json_writer *w = emit_condition(out, "interface.default_route", name,
-                                               family && s->had[i] ? LEVEL_CRITICAL : LEVEL_OK);
+                                               s->had[i] && !s->has[i] ? LEVEL_CRITICAL : LEVEL_OK);
         if (!w)
             continue;
         json_put_string(w, "family", name);
         emit_end(out);
     }
-    s->routes = false;
 }
 
 /* ---- What is reported ---- */
@@ -383,7 +382,7 @@ static void interface_ready(void *state, struct emitter *out, int fd, short even
     }
     if (got == 0 && s->again && look_at_links(s, out) == 0)
         tell(s, out, false);
-    if (got == 0 && s->routes && s->default_route)
+    if (got == 0 && s->routes && !s->again && s->default_route)
         look_at_routes(s, out);
 }
 
@@ -391,8 +390,9 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct interface *s = state;
 
+    s->routes = true;
     if (look_at_links(s, out) < 0)
-        return 0;
+        return 0; /* `ready` does both when it has read what there is */
     tell(s, out, true);
     tell_errors(s, out, now_ms - s->looked_ms);
     s->looked_ms = now_ms;
