@@ -28,7 +28,11 @@ beacons:
   control_socket: /run/nefia-beacon/beacon.sock
   dedup_window: 0
   max_events_per_min: 30
-  disk_usage: {interval: 1s, warning_percent: 0.1, critical_percent: 100, paths: [/run]}
+  disk_usage: {interval: 5s, warning_percent: 0.1, critical_percent: 100, paths: [/run]}
+  clock: {interval: 1s}
+  heartbeat: {interval: 1s}
+  load: {interval: 1s}
+  memory: {interval: 1s}
 reactor:
   listen_port: 9500
   hmac_key_file: /etc/nefia/key
@@ -36,7 +40,7 @@ reactor:
   state_dir: /run/reactor
   control_socket: /run/nefia-reactor/reactor.sock
   rules:
-    - {name: tell, event_pattern: 'disk|test', action: {type: alert, webhook_name: ok}}
+    - {name: tell, event_pattern: 'disk|test|clock|instance', action: {type: alert, webhook_name: ok}}
   webhooks:
     - {name: ok, url: "http://localhost:8080/cgi-bin/hook"}
 YAML
@@ -85,6 +89,10 @@ day() {
     check "an event sets off an alert" seen router '^webhook: .*disk.usage'
     check "emit" on router 'nefia-beacon emit test.event info a=b'
     check "and it arrives" seen router '^webhook: .*test.event'
+    check "a heartbeat with the clock's state" seen router '^webhook: .*instance.heartbeat.*"clock":"unsynced"'
+    # shellcheck disable=SC2016 # the machine's
+    on router 'date -s "@$(($(date +%s) + 3600))" >/dev/null'
+    check "a clock that is set by an hour" seen router '^webhook: .*clock.stepped.*"step_ms":3[56][0-9][0-9][0-9][0-9][0-9],'
     check "the beacon's status" says_strict nefia-beacon
     check "the reactor's status" says_strict 'nefia reactor'
     check "the beacon's rights" restricted beacon

@@ -29,8 +29,10 @@ grep -q '^sensor-' "$dir/beacon" && grep -qx yaml "$dir/beacon" && ! grep '^acti
 result "nefia-beacon --version tells the features of the beacon alone" $?
 grep -q '^action-' "$dir/hub" && grep -qx yaml "$dir/hub" && ! grep '^sensor-\|^beacon-' "$dir/hub" >"$log"
 result "nefia --version tells the features of the hub alone" $?
+find Kconfig src -name Kconfig -exec awk '$1 == "config" { symbol = $2 } /^\tbool$/ || $1 == "def_bool" { print symbol }' {} + |
+    tr '[:upper:]_' '[:lower:]-' >"$dir/without-prompt"
 sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y$/\1/p' out/host/.config | tr '[:upper:]_' '[:lower:]-' |
-    grep -vx -e beacon-runs-children -e hub-runs-commands -e hub-jobs-wait -e 'beacon-sensor-.*' -e 'small-.*' | sort >"$dir/chosen" # these have no prompt
+    grep -vxF -f "$dir/without-prompt" | sort >"$dir/chosen"
 sort -u "$dir/beacon" "$dir/hub" | diff "$dir/chosen" - >"$log"
 result "no feature is missing, and none is listed that cannot be selected" $?
 
