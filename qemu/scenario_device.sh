@@ -18,6 +18,7 @@ make_machine() {
     qemu/kernel.sh "$board"
     dir=$(machine_dir router)
     : >"$run/hub.log" # there is no other machine
+    # shellcheck disable=SC2034 # machines.sh uses it
     router_mark=1
     mkdir -p "$dir/lib/extra"
     cp "out/$board/nefia-beacon" "out/$board/nefia" "$dir/bin/"
@@ -146,14 +147,16 @@ processes_come_and_go() {
     event "memory is counted" 'process.memory warning .*"process":"nefia","memory_bytes":[1-9]'
     event "descriptors are counted" 'process.descriptors warning .*"process":"nefia","descriptors":[1-9]'
     event "none is critical" 'process.missing critical .*"process":"sleep"'
+    # shellcheck disable=SC2016 # the machine's shell expands it
     on router 'sleep 1000000 & echo $! >/run/first'
     event "it is there" 'process.missing info .*recovered.*"process":"sleep"'
+    # shellcheck disable=SC2016
     on router 'sleep 1000000 & echo $! >/run/second'
     event "two are one too many" 'process.count warning .*"process":"sleep","count":2}'
     mark
-    on router 'kill $(cat /run/first)'
+    on router 'xargs kill </run/first'
     event "one is right" 'process.count info .*recovered.*"count":1}'
-    on router 'kill $(cat /run/second)'
+    on router 'xargs kill </run/second'
     event "none is critical again" 'process.missing critical .*"process":"sleep"'
 }
 
@@ -168,7 +171,9 @@ memory_ends() {
 kernel_has() {
     check "PSI is there" sensor_is pressure '"result":"ok"'
     check "conntrack is not" sensor_is conntrack '"result":"not measured"'
-    must "its modules" on router 'for m in /lib/extra/*-nf_*.ko; do insmod $m || exit 1; done'
+    for module in nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack; do
+        must "$module" add_module "$module"
+    done
     check "then it is" sensor_is conntrack '"result":"ok"'
 }
 

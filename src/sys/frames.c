@@ -9,24 +9,25 @@
 
 /* ---- CRC-32 ---- */
 
-/* Effect of a shift by 32 on a 32-bit register, four bits a row: sums of the effects of the single
- * bits (polynomial 0xEDB88320, reflected). */
-#define SUMS(a, b, c) 0, a, b, (a) ^ (b), c, (a) ^ (c), (b) ^ (c), (a) ^ (b) ^ (c)
-#define ROW(a, b, c, d)                                                                          \
-    {                                                                                            \
-        SUMS(a, b, c), d, (d) ^ (a), (d) ^ (b), (d) ^ (a) ^ (b), (d) ^ (c), (d) ^ (a) ^ (c),     \
-            (d) ^ (b) ^ (c), (d) ^ (a) ^ (b) ^ (c)                                               \
+/* What four bits of a register become when they have been shifted out of it: row 7 by 4 bits, row 6 by 8, row 0 by
+ * 32. Computed at the first use: 512 bytes that need not be in flash. */
+static uint32_t shifted[8][16];
+
+static uint32_t shift4(uint32_t crc)
+{
+    for (unsigned i = 0; i < 4; i++)
+        crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0); /* the polynomial, reflected */
+    return crc;
+}
+
+static void compute_shifted(void)
+{
+    for (uint32_t n = 0; n < 16; n++) {
+        uint32_t crc = n;
+        for (unsigned row = 8; row-- > 0;)
+            shifted[row][n] = crc = shift4(crc);
     }
-static const uint32_t shifted[8][16] = {
-    ROW(0xB8BC6765, 0xAA09C88B, 0x8F629757, 0xC5B428EF),
-    ROW(0x5019579F, 0xA032AF3E, 0x9B14583D, 0xED59B63B),
-    ROW(0x01C26A37, 0x0384D46E, 0x0709A8DC, 0x0E1351B8),
-    ROW(0x1C26A370, 0x384D46E0, 0x709A8DC0, 0xE1351B80),
-    ROW(0x191B3141, 0x32366282, 0x646CC504, 0xC8D98A08),
-    ROW(0x4AC21251, 0x958424A2, 0xF0794F05, 0x3B83984B),
-    ROW(0x77073096, 0xEE0E612C, 0x076DC419, 0x0EDB8832),
-    ROW(0x1DB71064, 0x3B6E20C8, 0x76DC4190, 0xEDB88320),
-};
+}
 
 static uint32_t get_le32(const uint8_t *p)
 {
@@ -37,6 +38,8 @@ uint32_t crc32(uint32_t crc, const void *data, size_t len)
 {
     const uint8_t *p = data;
 
+    if (shifted[7][1] == 0)
+        compute_shifted();
     crc = ~crc;
     for (; len >= 4; p += 4, len -= 4) {
         uint32_t x = crc ^ get_le32(p);
