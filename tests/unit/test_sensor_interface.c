@@ -437,7 +437,8 @@ TEST(what_does_not_work_is_not_measured)
     CHECK_INT(kernel.asked[0], 1);
     kernel.fails = ENOMEM; /* while it is asked */
     fix_turn(60000);
-    CHECK_STR(sensor()->why, "netlink: Out of memory");
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK(strncmp(sensor()->why, "netlink: ", 9) == 0); /* libraries differ in the words */
     kernel_link(1, 2, "eth0", IFF_UP);
     fix.count = 0;
     fix_turn(0);

@@ -67,15 +67,9 @@ static const struct field interface_fields[] = {
      MEMBER(globs),
      .list = &glob_list,
      FIELD_NOTE("which; default: all but loopback and those of containers")},
-    {FIELD_DEFAULT("flapping_changes", "6"),
-     .type = FIELD_INT,
-     MEMBER(flapping_changes),
-     .min = 2,
-     .max = UINT8_MAX,
-     FIELD_NOTE("flapping: it goes up or down so often between two looks")},
-    {FIELD_DEFAULT("default_route", "true"),
-     .type = FIELD_BOOL,
-     MEMBER(default_route),
+    {FIELD_DEFAULT("flapping_changes", "6"), .type = FIELD_INT, MEMBER(flapping_changes), .min = 2,
+     .max = UINT8_MAX, FIELD_NOTE("flapping: it goes up or down so often between two looks")},
+    {FIELD_DEFAULT("default_route", "true"), .type = FIELD_BOOL, MEMBER(default_route),
      FIELD_NOTE("report when there is none")},
     {.name = NULL},
 };
@@ -134,7 +128,8 @@ static struct nic *find(const struct look *look, uint32_t index, const char *nam
         }
         if (l->index == index)
             lose(l);
-        if (l->index == 0 && l->told == ABSENT && (!place || (place->name[0] && !str_eq(place->name, name))))
+        if (l->index == 0 && l->told == ABSENT &&
+            (!place || (place->name[0] && !str_eq(place->name, name))))
             place = l;
     }
     return place;
@@ -149,17 +144,18 @@ static uint32_t count_of(const uint8_t *stats, size_t at)
 }
 #define STAT(value, member) count_of((value).ptr, offsetof(struct rtnl_link_stats64, member))
 
-static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ], struct nic_counts *counts)
+static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ],
+                            struct nic_counts *counts)
 {
     struct netlink_attribute a;
 
     while (netlink_next(&rest, &a)) {
         if (a.type == IFLA_IFNAME && a.value.len > 1 && a.value.len <= IFNAMSIZ)
             memcpy(name, a.value.ptr, a.value.len - 1);
-        else if (a.type == IFLA_STATS64 && a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
-            *counts = (struct nic_counts){
-                STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
-                STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
+        else if (a.type == IFLA_STATS64 &&
+                 a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
+            *counts = (struct nic_counts){STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
+                                          STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
     }
 }
 
@@ -176,7 +172,8 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
         return;
     if (!l) {
-        emitter_not_measured(look->out, name, HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
+        emitter_not_measured(look->out, name,
+                             HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
         return;
     }
     if (gone) {
@@ -184,11 +181,11 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
         return;
     }
     const enum nic_state state = !(link->ifi_flags & IFF_UP)        ? DOWN
-                                  : !(link->ifi_flags & IFF_RUNNING) ? NO_CARRIER
-                                                                     : UP;
+                                 : !(link->ifi_flags & IFF_RUNNING) ? NO_CARRIER
+                                                                    : UP;
     if (!str_eq(l->name, name)) {
         *l = (struct nic){.state = (uint8_t)state,
-                           .told = (uint8_t)(emitter_once(look->out) ? ABSENT : state)};
+                          .told = (uint8_t)(emitter_once(look->out) ? ABSENT : state)};
         memcpy(l->name, name, sizeof name);
     }
     l->index = (uint32_t)link->ifi_index;
@@ -212,11 +209,14 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
 
     if ((type == RTM_NEWLINK || type == RTM_DELLINK) && body.len >= sizeof link) {
         memcpy(&link, body.ptr, sizeof link);
-        if (link.ifi_family == AF_UNSPEC && link.ifi_index > 0) /* bridges report their ports, too */
-            take_link(look, type == RTM_DELLINK, &link, netlink_after(body, netlink_aligned(sizeof link)));
+        if (link.ifi_family == AF_UNSPEC &&
+            link.ifi_index > 0) /* bridges report their ports, too */
+            take_link(look, type == RTM_DELLINK, &link,
+                      netlink_after(body, netlink_aligned(sizeof link)));
     } else if ((type == RTM_NEWROUTE || type == RTM_DELROUTE) && body.len >= sizeof route) {
         memcpy(&route, body.ptr, sizeof route);
-        if (route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN && route.rtm_type == RTN_UNICAST)
+        if (route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN &&
+            route.rtm_type == RTN_UNICAST)
             take_default_route(look->s, type == RTM_NEWROUTE, &route);
     }
     return 0;
@@ -246,7 +246,8 @@ static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t 
     s->asking = false;
     s->again |= err < 0 || answer.interrupted;
     if (err < 0 && answer.error != ENOBUFS)
-        emitter_not_measured(out, "netlink", err == NEFIA_EIO ? ERRNO(answer.error) : err_text(err));
+        emitter_not_measured(out, "netlink",
+                             err == NEFIA_EIO ? ERRNO(answer.error) : err_text(err));
     return err;
 }
 
@@ -288,10 +289,9 @@ static void look_at_routes(struct interface *s, struct emitter *out)
 static void tell_flapping(const struct interface *s, struct emitter *out, struct nic *l)
 {
     const bool flaps = l->changes >= s->flapping_changes;
-    struct json_writer *w =
-        flaps || l->flapped
-            ? emit_condition(out, "interface.flapping", l->name, flaps ? LEVEL_WARNING : LEVEL_OK)
-            : NULL;
+    struct json_writer *w = flaps || l->flapped ? emit_condition(out, "interface.flapping", l->name,
+                                                                 flaps ? LEVEL_WARNING : LEVEL_OK)
+                                                : NULL;
     l->flapped = flaps;
     if (!w)
         return;
