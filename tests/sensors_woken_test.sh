@@ -215,7 +215,7 @@ interfaces()
         return
     fi
     config woken "  require_ack: false
-  interface: {interval: 1h, interfaces: [\"t*\"], flapping_changes: 8, flapping_window: 1h}"
+  interface: {interval: 1h, interfaces: [\"t*\"], flapping_changes: 8}"
     ip link add t0 type veth peer name other0
     ip link set t0 up && ip link set other0 up
     ip addr add 10.200.0.1/24 dev t0 && ip route add default via 10.200.0.2

@@ -10,7 +10,7 @@
 
 enum {
     DIRECTORY = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF,
-    TRIES = 8, /* at most one for each directory that comes while we look, but for a malicious one */
+    TRIES = 8, /* one for each directory that comes while we look, within reason */
 };
 
 /** A watch that has moved on to another file or directory leaves the old one. If another path shares that, it

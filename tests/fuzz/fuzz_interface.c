@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     fix_init();
     fix.pipeline.print = look_at;
     s = (struct interface){
-        .common.for_checks = 1, .flapping_changes = 3, .flapping_ms = 60000, .limits = {1, 100, 0}};
+        .common.for_checks = 1, .flapping_changes = 3, .limits = {1, 100, 0}};
     while (size > 0) {
         size_t len = data[0] * (size_t)4;
         data++;

@@ -224,7 +224,7 @@ TEST(a_change_that_the_rate_held_back_is_told_later)
     end();
 }
 
-#define FLAPS "{\"interface\": {\"flapping_changes\": 3, \"flapping_window\": \"30s\"}}"
+#define FLAPS "{\"interface\": {\"flapping_changes\": 3}}"
 TEST(flapping_is_a_condition_in_the_place_of_changes)
 {
     begin(FLAPS);
@@ -236,12 +236,17 @@ TEST(flapping_is_a_condition_in_the_place_of_changes)
     CHECK(fix_has(1, STATE("info", "eth0", "up", "no carrier")));
     CHECK(fix_has(2, "\"type\":\"interface.flapping\"") &&
           fix_has(2, "\"severity\":\"warning\",\"data\":{\"interface\":\"eth0\",\"changes\":3}"));
-    for (unsigned i = 3; i < fix.count; i++)
-        CHECK(fix_has(i, "interface.flapping")); /* repetitions, which deduplication drops */
+    CHECK_INT(fix.count, 3);
     fix.count = 0;
     fix_turn(61000);
+    CHECK(told("\"severity\":\"warning\",\"data\":{\"interface\":\"eth0\",\"changes\":7}")); /* it held */
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    kernel_link(1, 2, "eth0", IFF_UP);
+    fix_turn(60000);
     REQUIRE(fix.count == 2);
-    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"interface\":\"eth0\",\"changes\":0}"));
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"interface\":\"eth0\",\"changes\":2}"));
     CHECK(fix_has(1, STATE("warning", "eth0", "no carrier", "up")));
     end();
 }
@@ -251,7 +256,7 @@ TEST(slow_changes_are_no_flapping)
     begin(FLAPS);
     for (unsigned i = 0; i < 8; i++) {
         kernel_link(1, 2, "eth0", i % 2 ? KERNEL_UP : IFF_UP);
-        fix_turn(16000);
+        fix_turn(31000);
     }
     CHECK_INT(fix.count, 8);
     for (unsigned i = 0; i < fix.count; i++)
@@ -432,7 +437,8 @@ TEST(what_does_not_work_is_not_measured)
     CHECK_INT(kernel.asked[0], 1);
     kernel.fails = ENOMEM; /* while it is asked */
     fix_turn(60000);
-    CHECK_STR(sensor()->why, "netlink: Out of memory");
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK(strncmp(sensor()->why, "netlink: ", 9) == 0); /* libraries differ in the words */
     kernel_link(1, 2, "eth0", IFF_UP);
     fix.count = 0;
     fix_turn(0);

@@ -41,9 +41,7 @@ static const struct field item_fields[] = {
      .max = WATCHED_PATH_BYTES - 1,
      .required = true},
     {FIELD_DEFAULT("max_size", "0"), .type = FIELD_INT, MEMBER(max_size), .min = 0, .max = -1},
-    {FIELD_DEFAULT("severity", "warning"),
-     .type = FIELD_WORD,
-     MEMBER(severity),
+    {FIELD_DEFAULT("severity", "warning"), .type = FIELD_WORD, MEMBER(severity),
      .words = severity_words},
     {.name = NULL},
 };
@@ -69,11 +67,8 @@ static const struct field_list file_list = {
 };
 
 static const struct field file_fields[] = {
-    {FIELD_REQUIRED("files", "which files"),
-     .type = FIELD_LIST,
-     FIELD_AT(struct files, files),
-     .min = 1,
-     .list = &file_list},
+    {FIELD_REQUIRED("files", "which files"), .type = FIELD_LIST, FIELD_AT(struct files, files),
+     .min = 1, .list = &file_list},
     {.name = NULL},
 };
 
@@ -101,7 +96,8 @@ static int look(const char *path, uint32_t *print, int64_t *size)
 }
 
 /** Of one that changes all the time the repetitions are not told; what it has become then is. */
-static bool tell(struct emitter *out, const struct file *f, const char *change, bool there, int64_t size)
+static bool tell(struct emitter *out, const struct file *f, const char *change, bool there,
+                 int64_t size)
 {
     char buf[WATCHED_PATH_BYTES + 8];
     struct text subject;
@@ -123,8 +119,8 @@ static void judge(struct emitter *out, struct file *f, uint32_t print, int64_t s
         f->grown = size > f->max_size && (f->grown || tell(out, f, "grown", true, size));
         return;
     }
-    if (print != f->told &&
-        tell(out, f, !f->told ? "created" : print ? "changed" : "removed", print > 0, size))
+    const char *change = !f->told ? "created" : print ? "changed" : "removed";
+    if (print != f->told && tell(out, f, change, print > 0, size))
         f->told = print;
 }
 

@@ -17,7 +17,6 @@ enum nic_state { ABSENT, DOWN, NO_CARRIER, UP };
 #define STATES "absent\0down\0no carrier\0up\0"
 
 enum {
-    MOST_CHANGES = 8,
     DATAGRAMS_A_TURN = 32, /* then the other descriptors have their turn */
     MINUTE_MS = 60 * 1000,
     FAMILIES = 2,
@@ -32,10 +31,9 @@ struct nic {
     char name[IFNAMSIZ];
     uint32_t index;              /* 0: not there; with an empty name: a free place */
     uint8_t state, told;         /* enum nic_state: now, and as the last event said */
-    uint8_t changes;             /* how often it has changed, modulo 256 */
+    uint8_t changes;             /* how often it has changed since the last look; 255 and more */
     bool seen, counted, flapped; /* in this dump; `before` is set; as last told */
     bool changed;                /* since it was last told */
-    uint32_t at[MOST_CHANGES];   /* seconds, from 1, of its last changes */
     struct nic_counts now, before;
 };
 
@@ -45,7 +43,6 @@ struct interface {
     const char *globs[CONFIG_INTERFACES];
     unsigned glob_count;
     int64_t flapping_changes;
-    uint64_t flapping_ms;
     bool default_route;
     bool has[FAMILIES]; /* a default route, IPv4 and IPv6 … */
     bool had[FAMILIES]; /* … or has had one, or it is time that there was one */
@@ -70,21 +67,9 @@ static const struct field interface_fields[] = {
      MEMBER(globs),
      .list = &glob_list,
      FIELD_NOTE("which; default: all but loopback and those of containers")},
-    {FIELD_DEFAULT("flapping_changes", "6"),
-     .type = FIELD_INT,
-     MEMBER(flapping_changes),
-     .min = 2,
-     .max = MOST_CHANGES,
-     FIELD_NOTE("flapping: it goes up or down so often")},
-    {FIELD_DEFAULT("flapping_window", "1m"),
-     .type = FIELD_DURATION,
-     MEMBER(flapping_ms),
-     .min = 1000,
-     .max = 86400000,
-     FIELD_NOTE("within this time")},
-    {FIELD_DEFAULT("default_route", "true"),
-     .type = FIELD_BOOL,
-     MEMBER(default_route),
+    {FIELD_DEFAULT("flapping_changes", "6"), .type = FIELD_INT, MEMBER(flapping_changes), .min = 2,
+     .max = UINT8_MAX, FIELD_NOTE("flapping: it goes up or down so often between two looks")},
+    {FIELD_DEFAULT("default_route", "true"), .type = FIELD_BOOL, MEMBER(default_route),
      FIELD_NOTE("report when there is none")},
     {.name = NULL},
 };
@@ -112,20 +97,21 @@ static bool is_wanted(const struct interface *s, const char *name)
     return s->glob_count == 0;
 }
 
-static void change(struct nic *l, enum nic_state state, const struct emitter *e)
+static void change(struct nic *l, enum nic_state state)
 {
     if (l->state == state)
         return;
     l->state = (uint8_t)state;
     l->changed = true;
-    l->at[l->changes++ % MOST_CHANGES] = (uint32_t)(emitter_now(e) / 1000) + 1;
+    if (l->changes < UINT8_MAX)
+        l->changes++;
 }
 
-static void lose(struct nic *l, const struct emitter *e)
+static void lose(struct nic *l)
 {
     l->index = 0;
     l->counted = false;
-    change(l, ABSENT, e);
+    change(l, ABSENT);
 }
 
 /** The place of the interface of this name, which may be new (its told is ABSENT, as state is). One that had its
@@ -141,8 +127,9 @@ static struct nic *find(const struct look *look, uint32_t index, const char *nam
             continue;
         }
         if (l->index == index)
-            lose(l, look->out);
-        if (l->index == 0 && l->told == ABSENT && (!place || (place->name[0] && !str_eq(place->name, name))))
+            lose(l);
+        if (l->index == 0 && l->told == ABSENT &&
+            (!place || (place->name[0] && !str_eq(place->name, name))))
             place = l;
     }
     return place;
@@ -157,17 +144,18 @@ static uint32_t count_of(const uint8_t *stats, size_t at)
 }
 #define STAT(value, member) count_of((value).ptr, offsetof(struct rtnl_link_stats64, member))
 
-static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ], struct nic_counts *counts)
+static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ],
+                            struct nic_counts *counts)
 {
     struct netlink_attribute a;
 
     while (netlink_next(&rest, &a)) {
         if (a.type == IFLA_IFNAME && a.value.len > 1 && a.value.len <= IFNAMSIZ)
             memcpy(name, a.value.ptr, a.value.len - 1);
-        else if (a.type == IFLA_STATS64 && a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
-            *counts = (struct nic_counts){
-                STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
-                STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
+        else if (a.type == IFLA_STATS64 &&
+                 a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
+            *counts = (struct nic_counts){STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
+                                          STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
     }
 }
 
@@ -184,25 +172,26 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
         return;
     if (!l) {
-        emitter_not_measured(look->out, name, HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
+        emitter_not_measured(look->out, name,
+                             HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
         return;
     }
     if (gone) {
-        lose(l, look->out);
+        lose(l);
         return;
     }
     const enum nic_state state = !(link->ifi_flags & IFF_UP)        ? DOWN
-                                  : !(link->ifi_flags & IFF_RUNNING) ? NO_CARRIER
-                                                                     : UP;
+                                 : !(link->ifi_flags & IFF_RUNNING) ? NO_CARRIER
+                                                                    : UP;
     if (!str_eq(l->name, name)) {
         *l = (struct nic){.state = (uint8_t)state,
-                           .told = (uint8_t)(emitter_once(look->out) ? ABSENT : state)};
+                          .told = (uint8_t)(emitter_once(look->out) ? ABSENT : state)};
         memcpy(l->name, name, sizeof name);
     }
     l->index = (uint32_t)link->ifi_index;
     l->seen = true;
     l->now = counts;
-    change(l, state, look->out);
+    change(l, state);
 }
 
 static void take_default_route(struct interface *s, bool is_there, const struct rtmsg *route)
@@ -220,11 +209,14 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
 
     if ((type == RTM_NEWLINK || type == RTM_DELLINK) && body.len >= sizeof link) {
         memcpy(&link, body.ptr, sizeof link);
-        if (link.ifi_family == AF_UNSPEC && link.ifi_index > 0) /* bridges report their ports, too */
-            take_link(look, type == RTM_DELLINK, &link, netlink_after(body, netlink_aligned(sizeof link)));
+        if (link.ifi_family == AF_UNSPEC &&
+            link.ifi_index > 0) /* bridges report their ports, too */
+            take_link(look, type == RTM_DELLINK, &link,
+                      netlink_after(body, netlink_aligned(sizeof link)));
     } else if ((type == RTM_NEWROUTE || type == RTM_DELROUTE) && body.len >= sizeof route) {
         memcpy(&route, body.ptr, sizeof route);
-        if (route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN && route.rtm_type == RTN_UNICAST)
+        if (route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN &&
+            route.rtm_type == RTN_UNICAST)
             take_default_route(look->s, type == RTM_NEWROUTE, &route);
     }
     return 0;
@@ -254,7 +246,8 @@ static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t 
     s->asking = false;
     s->again |= err < 0 || answer.interrupted;
     if (err < 0 && answer.error != ENOBUFS)
-        emitter_not_measured(out, "netlink", err == NEFIA_EIO ? ERRNO(answer.error) : err_text(err));
+        emitter_not_measured(out, "netlink",
+                             err == NEFIA_EIO ? ERRNO(answer.error) : err_text(err));
     return err;
 }
 
@@ -267,7 +260,7 @@ static int look_at_links(struct interface *s, struct emitter *out)
     int err = ask(s, out, RTM_GETLINK, AF_UNSPEC);
     for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
         if (s->nics[i].index && !s->nics[i].seen)
-            lose(&s->nics[i], out);
+            lose(&s->nics[i]);
     return err;
 }
 
@@ -295,34 +288,30 @@ static void look_at_routes(struct interface *s, struct emitter *out)
 
 static void tell_flapping(const struct interface *s, struct emitter *out, struct nic *l)
 {
-    const uint32_t now = (uint32_t)(emitter_now(out) / 1000) + 1;
-    int64_t changes = 0;
-
-    for (unsigned i = 0; i < MOST_CHANGES; i++)
-        changes += l->at[i] && now - l->at[i] <= (uint32_t)(s->flapping_ms / 1000);
-    const bool flaps = changes >= s->flapping_changes;
-    struct json_writer *w =
-        flaps || l->flapped
-            ? emit_condition(out, "interface.flapping", l->name, flaps ? LEVEL_WARNING : LEVEL_OK)
-            : NULL;
+    const bool flaps = l->changes >= s->flapping_changes;
+    struct json_writer *w = flaps || l->flapped ? emit_condition(out, "interface.flapping", l->name,
+                                                                 flaps ? LEVEL_WARNING : LEVEL_OK)
+                                                : NULL;
     l->flapped = flaps;
     if (!w)
         return;
     json_put_string(w, "interface", l->name);
-    json_put_i64(w, "changes", changes);
+    json_put_u64(w, "changes", l->changes);
     emit_end(out);
 }
 
-/** While it flaps its changes are not reported; afterwards what has come of them is. all: also those that have not
- * changed, for what ends by itself or could not be told. */
+/** While it flaps its changes are not reported; afterwards what has come of them is. all: at a look, which counts
+ * changes anew, and where flapping may end; else only those that have changed. */
 static void tell(struct interface *s, struct emitter *out, bool all)
 {
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
         struct nic *l = &s->nics[i];
-        if (!all && !l->changed)
+        if (!all && (!l->changed || l->flapped))
             continue;
         l->changed = false;
         tell_flapping(s, out, l);
+        if (all)
+            l->changes = 0;
         if (l->state == l->told || l->flapped)
             continue;
         struct json_writer *w = emit_change(out, "interface.state", l->name,

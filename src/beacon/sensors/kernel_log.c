@@ -30,7 +30,8 @@ enum {
     RECORDS_ONCE = 65536,
     MESSAGE_ROOM = CONFIG_EVENT_BYTES / 2,
     SUBJECT_BYTES = 128,
-    WARNING = 4, /* from here on, downwards, are those of the kernel itself (facility 0) that are no notice */
+    WARNING =
+        4, /* from here on, downwards, are those of the kernel itself (facility 0) that are no notice */
 };
 
 static const struct field pattern_fields[] = {
@@ -46,10 +47,8 @@ static const struct field pattern_fields[] = {
      .min = 1,
      .max = 128,
      .required = true},
-    {FIELD_DEFAULT("severity", "warning"),
-     .type = FIELD_WORD,
-     FIELD_AT(struct kernel_pattern, severity),
-     .words = severity_words},
+    {FIELD_DEFAULT("severity", "warning"), .type = FIELD_WORD,
+     FIELD_AT(struct kernel_pattern, severity), .words = severity_words},
     {.name = NULL},
 };
 
@@ -78,16 +77,24 @@ static int kernel_log_open(void *state, struct config *c, const struct node *n, 
 /* ---- What is in a line ---- */
 
 /** A byte for the severity, the type, and what its lines have in them, for glob_within. */
-#define TYPES                                                                                       \
-    "\2" "kernel.oom_kill" "\0"                                                                     \
+#define TYPES                                                                                      \
+    "\2"                                                                                           \
+    "kernel.oom_kill"                                                                              \
+    "\0"                                                                                           \
     "Killed process *total-vm\0"                                                                   \
-    "\2" "kernel.filesystem_error" "\0"                                                             \
+    "\2"                                                                                           \
+    "kernel.filesystem_error"                                                                      \
+    "\0"                                                                                           \
     "EXT4-fs error\0EXT4-fs (*Remounting filesystem read-only\0"                                   \
     "UBIFS error\0jffs2: error\0JFFS2 error\0SQUASHFS error\0"                                     \
     "F2FS-fs (\0BTRFS*(device\0"                                                                   \
-    "\2" "kernel.io_error" "\0"                                                                     \
+    "\2"                                                                                           \
+    "kernel.io_error"                                                                              \
+    "\0"                                                                                           \
     "I/O error\0critical * error, dev\0mmcblk*: error\0ubi* error: \0UBI error\0"                  \
-    "\1" "kernel.firmware_crash" "\0"                                                               \
+    "\1"                                                                                           \
+    "kernel.firmware_crash"                                                                        \
+    "\0"                                                                                           \
     "irmware*crash\0icrocode SW error\0crash detected in \0"
 
 /** The type that such a line of the kernel's belongs to, with its severity before it; null: none. */
@@ -153,7 +160,7 @@ static void judge(const struct kernel_log *k, struct emitter *out, uint64_t prio
     }
     const char *type = priority <= WARNING ? type_of(text, len) : NULL;
     if (type)
-        report(out, type + 1, (enum severity)*type, NULL, text, len);
+        report(out, type + 1, (enum severity) * type, NULL, text, len);
 }
 
 /* ---- Records ---- */
