@@ -104,6 +104,25 @@ TEST(what_need_not_be_there)
     CHECK(v > 0);
 }
 
+TEST(of_a_directory)
+{
+    static char name[600];
+    size_t len = 0;
+    int64_t v = 0;
+
+    begin();
+    CHECK(emitter_number_in(&fake, "/proc/sys", "kernel", "pid_max", &v) == 0 && v > 0);
+    CHECK(emitter_number_in(&fake, "/proc/sys", "kernel", "ostype", &v) < 0);
+    const char *text = emitter_file_in(&fake, "/proc/sys", "kernel", "ostype", &len);
+    REQUIRE(text != NULL);
+    CHECK_STR(text, "Linux");
+    CHECK_INT(len, 5);
+    CHECK(emitter_file_in(&fake, "/proc", "nobody", "stat", &len) == NULL);
+    memset(name, '/', sizeof name - 1); /* the path would be cut to that of a directory */
+    CHECK(emitter_file_in(&fake, "/proc", name, "uptime", &len) == NULL);
+    CHECK(!fake.why[0]);
+}
+
 static struct taken {
     unsigned lines, stop_at;
     size_t bytes, longest;
@@ -197,5 +216,5 @@ TEST(numbers_that_outlive_a_restart)
 }
 
 TEST_MAIN(its_text_without_the_last_newline, a_number, what_cannot_be_read_is_not_measured,
-          too_long_is_an_error_and_not_a_cut, files_of_the_kernel, what_need_not_be_there, lines,
+          too_long_is_an_error_and_not_a_cut, files_of_the_kernel, what_need_not_be_there, of_a_directory, lines,
           files_of_any_length, numbers_that_outlive_a_restart)
