@@ -49,6 +49,7 @@ struct interface {
     bool again, routes; /* to do: look at links again; at default routes */
     bool asking;        /* what comes is, or may be, an answer */
     int fd;             /* 0: not open */
+    uint32_t sequence;  /* of the last question */
     uint64_t looked_ms; /* when `before` was set */
     struct nic nics[CONFIG_INTERFACES];
 };
@@ -234,7 +235,8 @@ static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t 
         uint32_t more;
     } question = {.netlink = {.nlmsg_len = sizeof question,
                               .nlmsg_type = type,
-                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                              .nlmsg_seq = ++s->sequence},
                   .route.rtm_family = family};
     struct look look = {s, out};
     struct netlink_answer answer = {.take = take, .arg = &look, .news = true};
