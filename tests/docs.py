@@ -423,6 +423,9 @@ def sensors():
         prompt = re.search(rf'\n?\tbool "[^"]*\({name}\): ([\d.]+ KiB)"', entry[1]) if entry else None
         check(cost and prompt and cost[1].startswith(f"ARM {prompt[1]} flash"), "src/beacon/sensors/Kconfig",
               f"the prompt of {name} does not show the cost of its help")
+        for capability in re.findall(r"\.capability = (CAP_\w+)", source):
+            check(f"| `{name}` | `{capability}` |" in pathlib.Path("docs/operations.md").read_text(), "docs/operations.md",
+                  f"the table of privileges does not say that {name} keeps {capability}")
         types = [CODE.findall(line)[0] for line in part.splitlines() if re.match(r"\| `[a-z]+\.[a-z_]+`", line)]
         check(types, SENSORS, f"{name} has no table of its events")
         example = "\n".join(re.findall(r"^```yaml\n(.*?)^```", part, re.M | re.S))
