@@ -337,12 +337,19 @@ def keys(directory):
 
 
 def limits():
+    listed = set()
     values = dict(re.findall(r"^CONFIG_(\w+)=(\w+)$", pathlib.Path("out/host/.config").read_text(), re.M))
     for heading, row in tables(REFERENCE):
         symbol = CODE.match(row[1]) if heading == "Limits of a build" else None
         if symbol:
             name = symbol[1].removeprefix("CONFIG_")
+            listed.add(name)
             check(values.get(name) == row[2], REFERENCE, f"{name} is {values.get(name)}, not {row[2]}")
+    # What a message of the programs names, and what an entry of a sensor sizes.
+    named = set(re.findall(r"CONFIG_(\w+)", "".join(re.findall(r'"[^"\n]*"', "".join(sources("src").values())))))
+    sizes = re.findall(r"^config (\w+)\n\tint ", pathlib.Path("src/beacon/sensors/Kconfig").read_text(), re.M)
+    for name in sorted({n for n in named if values.get(n, "").isdecimal()} | set(sizes)):
+        check(name in listed, REFERENCE, f"{name} is not among the limits of a build")
 
 
 # ---- what the programs say ----
@@ -398,7 +405,7 @@ def events():
 
 
 def sensors():
-    """Each sensor has its section: keys, events, cost and an example with a rule that its events match."""
+    """Each sensor has its section: keys, events, cost and an example with a rule that its events match; the menu shows the cost."""
     text = SENSORS.read_text()
     parts = dict(re.findall(r"^### `beacons\.(\w+)(?:\[\])?`\n(.*?)(?=^#{2,3} |\Z)", text, re.M | re.S))
     kconfig = pathlib.Path("src/beacon/sensors/Kconfig").read_text()
@@ -413,6 +420,12 @@ def sensors():
         cost = re.search(r"Costs: ([^.]*\.[^;]*;[^K]*KiB)", entry[1]) if entry else None
         check(cost and cost[1] in re.sub(r"\s+", " ", part), SENSORS, f"{name} does not give the cost of its Kconfig entry",
               cost and cost[1])
+        prompt = re.search(rf'\n?\tbool "[^"]*\({name}\): ([\d.]+ KiB)"', entry[1]) if entry else None
+        check(cost and prompt and cost[1].startswith(f"ARM {prompt[1]} flash"), "src/beacon/sensors/Kconfig",
+              f"the prompt of {name} does not show the cost of its help")
+        for capability in re.findall(r"\.capability = (CAP_\w+)", source):
+            check(f"| `{name}` | `{capability}` |" in pathlib.Path("docs/operations.md").read_text(), "docs/operations.md",
+                  f"the table of privileges does not say that {name} keeps {capability}")
         types = [CODE.findall(line)[0] for line in part.splitlines() if re.match(r"\| `[a-z]+\.[a-z_]+`", line)]
         check(types, SENSORS, f"{name} has no table of its events")
         example = "\n".join(re.findall(r"^```yaml\n(.*?)^```", part, re.M | re.S))

@@ -103,7 +103,7 @@ starts="  state_dir: $dir/state
 run "$starts"
 within is reboot 'not measured' 'state_dir: no mark of an earlier start'
 result "the first start is not measured" $?
-within is flash 'not measured' 'neither UBI nor an eMMC that tells'
+within is flash 'not measured' 'no UBI and no eMMC that reports wear'
 result "without flash that tells there is a reason" $?
 halt
 run "$starts"

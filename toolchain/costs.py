@@ -183,8 +183,8 @@ def wrong(stated, costs):
 
 
 def with_cost_in_prompt(lines, symbol, costs):
-    """Of a sensor, so that the menu shows it."""
-    at = lines.index(f"config {symbol}") if symbol.startswith("SENSOR_") else len(lines)
+    """Of a sensor and its parts, so that the menu shows it."""
+    at = lines.index(f"config {symbol}") if symbol.startswith(("SENSOR_", "DISK_")) else len(lines)
     for i in range(at + 1, min(at + 3, len(lines))):
         prompt = re.match(r'\tbool "([^"]*\))[^")]*"', lines[i])
         if prompt:

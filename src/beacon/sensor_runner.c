@@ -91,7 +91,7 @@ static struct emitter *take_room(struct sensor_runner *in, struct config *c,
 
     if (set->count == CONFIG_BEACON_SENSORS) {
         config_error(c, n, where,
-                     "too many sensors, at most " LITERAL(CONFIG_BEACON_SENSORS) " sensors",
+                     "too many sensors, at most " LITERAL(CONFIG_BEACON_SENSORS),
                      HINT(" (CONFIG_BEACON_SENSORS)"), NULL);
         return NULL;
     }

@@ -84,7 +84,7 @@ static bool within(const struct field *f, int64_t v)
     return v >= f->min && (f->max < f->min || v <= f->max);
 }
 
-/** "…is not within 1..65535", "…is not 16..256 bytes long", "…is not a list of 1..8 texts" */
+/** "…is not within 1..65535", "…is not 1s or more", "…is not 16..256 bytes long", "…is not a list of 1..8 texts" */
 static int refuse_range(const struct binding *b, const char *value)
 {
     const struct field *f = b->field;
@@ -97,7 +97,7 @@ static int refuse_range(const struct binding *b, const char *value)
     text_init(&t, buf, sizeof buf);
     if (list)
         text_str(&t, "a list of ");
-    else if (!is_text(f->type))
+    else if (!is_text(f->type) && f->max >= f->min)
         text_str(&t, "within ");
     put_bound(&t, (enum field_type)f->type, f->min);
     if (list || f->max >= f->min) {

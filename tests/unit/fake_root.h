@@ -1,4 +1,4 @@
-/* A directory that stands for /proc, /sys, /dev and /run, and for where services are: what is opened below these
+/* A directory that stands for /proc, /sys, /dev and /run, and for where services and logs are: what is opened below these
  * is looked for there.
  * Our definitions take the place of libc's in the test's program; nothing else knows of it. */
 #ifndef NEFIA_TESTS_FAKE_ROOT_H
@@ -22,8 +22,9 @@ static char fake_root_path[1024];
 static inline const char *fake_root_of(const char *path)
 {
     static const char *const below[] = {
-        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/sbin/procd", "/etc/init.d",
-        "/etc/service", "/etc/systemd", "/lib/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd",
+        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/sbin/procd", "/sbin/logread",
+        "/etc/init.d", "/etc/service", "/etc/systemd", "/lib/systemd", "/usr/lib/systemd",
+        "/usr/local/lib/systemd",
     };
 
     for (size_t i = 0; fake_root_dir[0] && i < sizeof below / sizeof *below; i++) {

@@ -421,7 +421,7 @@ TEST(what_cannot_be_looked_at_is_not_measured)
 
 TEST(configurations_that_are_refused)
 {
-    fix_refused("{\"file\": {}}", "beacons.file.files: missing: which files");
+    fix_refused("{\"file\": {}}", "beacons.file.files: missing: files to watch");
     fix_refused("{\"file\": {\"files\": [{\"max_size\": 3}]}}", "beacons.file.files[0].path: missing");
     fix_refused("{\"file\": {\"files\": [{\"path\": \"etc/passwd\"}]}}", "beacons.file.files[0]: path is not absolute");
 }

@@ -126,7 +126,7 @@ TEST(what_does_not_tell_is_not_measured)
     begin();
     REQUIRE(look(plain) == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "neither UBI nor an eMMC that tells");
+    CHECK_STR(sensor()->why, "no UBI and no eMMC that reports wear");
     for (unsigned i = 0; i < sizeof lives / sizeof *lives; i++) {
         put_emmc(lives[i], "0x00\n");
         REQUIRE(look(plain) == 1);

@@ -2,6 +2,7 @@
 
 #include "beacon_fixture.h"
 #include "check.h"
+#include "fake_root.h"
 
 enum { SOURCES = 16 }; /* as the sensor remembers */
 
@@ -9,7 +10,6 @@ static struct emitter *sensor(void)
 {
     return &sensor_runner_current(&fix.sensor_runner)->items[0];
 }
-
 
 static void begin(const char *configuration)
 {
@@ -278,5 +278,24 @@ TEST(logs)
     CHECK(follows("{\"login\": {\"log\": \"/var/log/secure\"}}", "/usr/bin/tail", "/var/log/secure"));
 }
 
+/** Without `log` it is the first that is there; with none of them the sensor says so. */
+TEST(log_that_is_there)
+{
+    fake_root_begin();
+    begin("{\"login\": {}}");
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(sensor()->why, "no system log found");
+    end();
+    fake_root_put("/var/log/messages", "");
+    CHECK(follows("{\"login\": {}}", "/usr/bin/tail", "/var/log/messages"));
+    fake_root_put("/var/log/auth.log", "");
+    CHECK(follows("{\"login\": {}}", "/usr/bin/tail", "/var/log/auth.log"));
+    fake_root_put("/run/systemd/journal/socket", "");
+    CHECK(follows("{\"login\": {}}", "/usr/bin/journalctl", "-tdropbear"));
+    fake_root_put("/sbin/logread", "");
+    CHECK(follows("{\"login\": {}}", "/sbin/logread", "-f"));
+    fake_root_end();
+}
+
 TEST_MAIN(openssh, dropbear, dropbear_says_later_from_where, luci, forged, names_of_any_bytes,
-          many_from_one_address, repetitions, configuration, logs)
+          many_from_one_address, repetitions, configuration, logs, log_that_is_there)

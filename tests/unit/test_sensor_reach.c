@@ -402,8 +402,8 @@ TEST(once)
 
 TEST(configuration)
 {
-    fix_refused("{\"reach\": [{\"name\": \"a\"}]}", "one of tcp, icmp and dns must be given");
-    fix_refused(target("tcp", 1, ", \"icmp\": \"192.0.2.1\""), "one of tcp, icmp and dns must be given");
+    fix_refused("{\"reach\": [{\"name\": \"a\"}]}", "give exactly one of tcp, icmp and dns");
+    fix_refused(target("tcp", 1, ", \"icmp\": \"192.0.2.1\""), "give exactly one of tcp, icmp and dns");
     fix_refused("{\"reach\": [{\"name\": \"a\", \"tcp\": \"192.0.2.1\"}]}", "lacks a port");
     fix_refused("{\"reach\": [{\"name\": \"a\", \"icmp\": \"gw.example\"}]}", "gw.example");
     fix_refused(target("tcp", 1, QUERY), "dns and query belong together");

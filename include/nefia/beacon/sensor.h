@@ -30,7 +30,9 @@ extern const struct field sensor_common_fields[];
 /** The names of a class in one string, as for word_at: its configuration key under `beacons:`, which the log uses, too;
  * the default of `interval`, "5m"; and the source of its events, which without `select BEACON_SENSOR_LEVELS` has
  * to be given: by default it is the key and "-beacon". */
+#ifdef CONFIG_BEACON_SENSOR_LEVELS
 #define SENSOR_NAME(key, interval) .name = key "\0" interval "\0"
+#endif
 #define SENSOR_NAME_OF(key, interval, source) .name = key "\0" interval "\0" source
 
 /** One kind of sensor. All members const; what changes is in the state. */

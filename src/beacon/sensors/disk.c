@@ -391,7 +391,7 @@ static int ask_all(struct disk *d, struct emitter *out)
         if (p->remote && !p->asked)
             judge(d, out, i, ETIMEDOUT, NULL);
         if (p->asked && ++asked > ASKED_MOST) {
-            emitter_not_measured(out, d->paths[i], HINTED("too many", " (CONFIG_SCRIPT_OUTPUT_BYTES)"));
+            emitter_not_measured(out, d->paths[i], HINTED("too many network paths", " (CONFIG_SCRIPT_OUTPUT_BYTES)"));
             p->asked = false;
         }
     }

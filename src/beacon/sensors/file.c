@@ -67,7 +67,7 @@ static const struct field_list file_list = {
 };
 
 static const struct field file_fields[] = {
-    {FIELD_REQUIRED("files", "which files"), .type = FIELD_LIST, FIELD_AT(struct files, files),
+    {FIELD_REQUIRED("files", "files to watch"), .type = FIELD_LIST, FIELD_AT(struct files, files),
      .min = 1, .list = &file_list},
     {.name = NULL},
 };

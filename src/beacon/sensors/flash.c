@@ -110,7 +110,7 @@ static int flash_poll(void *state, struct emitter *out, uint64_t now_ms)
     (void)now_ms;
     look_in(&l, "/sys/class/ubi");
     look_in(&l, "/sys/bus/mmc/devices");
-    return l.found ? 0 : emitter_not_measured(out, NULL, "neither UBI nor an eMMC that tells");
+    return l.found ? 0 : emitter_not_measured(out, NULL, "no UBI and no eMMC that reports wear");
 }
 
 const struct sensor_class sensor_flash = {

@@ -100,7 +100,7 @@ static int login_start(void *state, struct emitter *self, void *before)
             break;
         }
     if (!file)
-        return emitter_not_measured(self, "log", "none was found");
+        return emitter_not_measured(self, NULL, "no system log found");
     if (l->log && l->log[0] != '/')
         index = log_index(l);
     n = 0;

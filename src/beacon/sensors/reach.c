@@ -109,7 +109,7 @@ static int reach_open(void *state, struct config *c, const struct node *n, const
     thresholds_check(r, &reach_fields[LOSS], ABOVE, c, n, where);
     thresholds_check(r, &reach_fields[LATENCY], ABOVE, c, n, where);
     if (r->target.given != 1)
-        config_error(c, n, where, "one of tcp, icmp and dns must be given", NULL);
+        config_error(c, n, where, "give exactly one of tcp, icmp and dns", NULL);
     else if ((r->target.kind == DNS) != (r->query != NULL))
         config_error(c, n, where, "dns and query belong together", NULL);
     else if (r->query && dns_query(message, 0, r->query, DNS_A) < 0)
