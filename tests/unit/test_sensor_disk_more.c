@@ -255,9 +255,9 @@ TEST(one_that_hangs_hides_no_other)
     for (int i = 0; i < 600 && fix.sensor_runner.running > 0; i++)
         loop_turn(&fix.loop, 100);
     CHECK_INT(count_of("\"type\":\"disk.inodes\""), 1);
-    CHECK_INT(count_of("\"path\":\"/gone\",\"state\":\"unreadable\",\"reason\":\"Operation timed out\""), 1);
+    CHECK_INT(count_of("\"path\":\"/gone\",\"state\":\"unreadable\",\"reason\":\""), 1);
     CHECK_INT(fix.count, 2);
-    CHECK_STR(disk()->why, "/gone: Operation timed out");
+    CHECK(strstr(disk()->why, "/gone: ") && strstr(disk()->why, strerror(ETIMEDOUT)));
 
     /* That process could be killed: it is asked again, and answers. */
     filesystems[1].hangs = 0;

