@@ -11,7 +11,8 @@ sensors=$(sed -n 's/^  \([a-z_]*\): [[{].*/\1/p' $all)
 known=$(sed -n 's/^ *SENSOR_NAME[_OF]*("\([a-z_]*\)",.*/\1/p' src/beacon/sensors/*.c | sort)
 [ "$known" ] && [ "$(echo "$sensors" | sort)" = "$known" ]
 result "the configuration has every sensor" $?
-expect "it is accepted" 0 "$beacon" check -c $all
+sed "s|^beacons:|&\n  reactor: 127.0.0.1|" $all >"$dir/all.yaml"
+expect "it is accepted" 0 "$beacon" check -c "$dir/all.yaml"
 sed "s|/etc/nefia/hmac.key|$dir/key|" rootfs-overlay/etc/nefia/router.yaml >"$dir/router.yaml"
 expect "so is that of a router" 0 "$beacon" check -c "$dir/router.yaml"
 "$beacon" once -c "$dir/router.yaml" >"$dir/out" 2>"$dir/err"

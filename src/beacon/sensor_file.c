@@ -29,7 +29,8 @@ char *emitter_buffer(struct emitter *e, size_t *cap)
 static long read_text(struct emitter *e, const char *path)
 {
     char *buf = e->owner->pipeline->line_buf;
-    long n = file_read(path, buf, PIPELINE_LINE_BYTES - 1);
+    /* Where a daemon may write its id, its user may put a link to /dev/watchdog. */
+    long n = file_read_as(path, buf, PIPELINE_LINE_BYTES - 1, O_NOFOLLOW);
 
     if (n > 0 && buf[n - 1] == '\n')
         n--;

@@ -539,11 +539,8 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
         condition_sweep(in->conditions); /* remove those not looked up since the last reload */
         c = condition_get(in->conditions, type, subject);
     }
-    if (!c && !in->full_reported) {
-        LOG_ERROR("out of conditions: ", type, " of ", subject,
-                  " is not monitored (CONFIG_CONDITIONS=" LITERAL(CONFIG_CONDITIONS) ")");
-        in->full_reported = true;
-    }
+    if (!c)
+        emitter_not_measured(e, type, HINTED("too many conditions", " (CONFIG_CONDITIONS)"));
     return c;
 }
 

@@ -88,7 +88,8 @@ int netlink_feed(struct netlink_answer *a, const void *datagram, size_t len)
         memcpy(&h, rest.ptr, sizeof h);
         if (h.nlmsg_len < sizeof h || h.nlmsg_len > rest.len)
             return NEFIA_ESYNTAX;
-        if (a->news || h.nlmsg_seq == a->sequence) {
+        /* What is news ends no answer: it may be left of an earlier one that was given up. */
+        if (h.nlmsg_seq == a->sequence || (a->news && h.nlmsg_type >= NLMSG_MIN_TYPE)) {
             if (h.nlmsg_flags & NLM_F_DUMP_INTR)
                 a->interrupted = true;
             result = take_message(

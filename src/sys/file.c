@@ -119,10 +119,10 @@ static long read_all(int fd, void *buf, size_t cap)
     return more == 0 ? n : more > 0 ? NEFIA_ETOOBIG : more;
 }
 
-long file_read(const char *path, void *buf, size_t cap)
+long file_read_as(const char *path, void *buf, size_t cap, int flags)
 {
     /* O_NONBLOCK: opening a FIFO must not block. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
     struct stat st;
     long n;
 
@@ -136,6 +136,11 @@ long file_read(const char *path, void *buf, size_t cap)
         n = read_all(fd, buf, cap);
     close_keeping_errno(fd, 0);
     return n;
+}
+
+long file_read(const char *path, void *buf, size_t cap)
+{
+    return file_read_as(path, buf, cap, 0);
 }
 
 /* ---- Writing ---- */

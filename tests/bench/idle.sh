@@ -27,13 +27,13 @@ line()
     sed -n "s/^  $1: /&/p" $all | if [ $# -gt 1 ]; then sed "s|{|{interval: $2, |;s|, }|}|"; else cat; fi
 }
 
-# start_beacon: its process is $beacon; returns when each sensor has run once.
+# start_beacon: its process is $beacon.
 start_beacon()
 {
     $out/nefia-beacon run -c "$dir/beacon.yaml" 2>"$dir/beacon.log" &
     beacon=$!
     pids="$pids $beacon"
-    within 60 all_ran || { cat "$dir/beacon.log" >&2; exit 1; }
+    within 60 status 's["host_id"]' || { cat "$dir/beacon.log" >&2; exit 1; }
 }
 
 # status EXPRESSION: of the running beacon's status s.
@@ -81,6 +81,7 @@ ten_seconds()
 
 { settings; echo "  memory: {interval: 366d}"; } >"$dir/beacon.yaml"
 start_beacon
+within 60 all_ran
 resting=$(ten_seconds | cut -d ' ' -f 1)
 stop "$beacon"
 sed -n 's/^  \([a-z_]*\): .*/\1/p' $all | while read -r sensor; do
@@ -90,6 +91,7 @@ sed -n 's/^  \([a-z_]*\): .*/\1/p' $all | while read -r sensor; do
     stop "$beacon"
     { settings; line "$sensor" 1s; } >"$dir/beacon.yaml"
     start_beacon
+    within 60 all_ran
     ten_seconds | awk -v s="$sensor" -v ms="$interval" -v rest="$resting" '{
         own = $3 ? ($1 - rest) / $3 : 0; kin = $3 ? $2 / $3 : 0; runs = 86400000 / ms
         if (own < 0) own = 0
@@ -99,6 +101,7 @@ done
 echo
 { settings; grep '^  ' $all; } >"$dir/beacon.yaml"
 start_beacon
+within 60 all_ran
 before="$(cpu) $(status 's["wakeups"]')"
 sleep "$seconds"
 echo "$before $(cpu) $(status 's["wakeups"]')" | awk -v s="$seconds" '{

@@ -33,6 +33,7 @@ static struct {
     uint32_t groups;
     bool interrupted;          /* dumps say so */
     unsigned asked[2], taken;  /* dumps of links and of routes; datagrams */
+    uint32_t sequence;         /* of the last question */
 } kernel;
 
 /** A message that is put together. */
@@ -148,6 +149,7 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
     family = ((const uint8_t *)question)[sizeof h];
     CHECK(h.nlmsg_len == len && (h.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP && len >= sizeof h + sizeof(struct ifinfomsg));
     kernel.asked[h.nlmsg_type == RTM_GETROUTE]++;
+    kernel.sequence = h.nlmsg_seq;
     for (unsigned i = 0; h.nlmsg_type == RTM_GETLINK && i < KERNEL_LINKS; i++) {
         if (kernel.links[i].index == 0)
             continue;
@@ -171,6 +173,17 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
     message_end(&m);
     kernel_send(kernel.opened[1], &m);
     return (ssize_t)len;
+}
+
+/** The end of the answer to the last question, once more: what is left of one that was given up. */
+static inline void kernel_done(void)
+{
+    struct message m;
+
+    message_begin(&m, NLMSG_DONE, NLM_F_MULTI, kernel.sequence);
+    message_put(&m, &(int32_t){0}, sizeof(int32_t));
+    message_end(&m);
+    kernel_send(kernel.news[1], &m);
 }
 
 /** A link as it is from now on, and the news of it. */

@@ -205,6 +205,23 @@ TEST(written_at_each_percent_and_each_hour)
     end();
 }
 
+/** There is no end to what somebody may send to it. */
+TEST(written_each_hour_only_once_it_is_used_up)
+{
+    begin(CONFIG(""));
+    look(0, 0, 3);
+    look(100 * MB, 0, 3);
+    const uint64_t used_up = stored();
+    CHECK(used_up != 0);
+    for (int i = 1; i < 11; i++)
+        look((100 + 10 * i) * MB, 0, 3);
+    CHECK(stored() == used_up);
+    for (int i = 11; i < 13; i++)
+        look((100 + 10 * i) * MB, 0, 3);
+    CHECK(stored() != used_up);
+    end();
+}
+
 TEST(what_was_kept_may_be_damaged_or_nowhere)
 {
     begin(CONFIG(""));
@@ -323,6 +340,6 @@ TEST(configuration)
 
 TEST_MAIN(what_passes_is_counted, an_interface_that_is_made_anew, counters_of_32_bits_wrap,
           kept_over_a_restart_of_the_beacon, kept_over_a_restart_of_the_system,
-          written_at_each_percent_and_each_hour, what_was_kept_may_be_damaged_or_nowhere,
+          written_at_each_percent_and_each_hour, written_each_hour_only_once_it_is_used_up, what_was_kept_may_be_damaged_or_nowhere,
           a_month_begins_anew, months_shorter_than_the_day, clocks_that_jump, clocks_that_are_behind,
           a_clock_that_is_set_later, configuration)

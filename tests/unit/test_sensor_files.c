@@ -13,7 +13,7 @@
 
 static char dir[64], configuration[1024];
 static unsigned reads;    /* of inotify's descriptor */
-static int refuses, hides; /* errno of inotify_init1 and of inotify_add_watch for a file */
+static int refuses, hides, full; /* errno of inotify_init1, of inotify_add_watch for a file and for a directory */
 static const char *given; /* what the next read has instead */
 static size_t given_len;
 
@@ -25,8 +25,8 @@ int inotify_init1(int flags)
 
 int inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
-    errno = hides;
-    return hides && !(mask & IN_ONLYDIR) ? -1 : (int)syscall(SYS_inotify_add_watch, fd, path, mask);
+    errno = mask & IN_ONLYDIR ? full : hides;
+    return errno ? -1 : (int)syscall(SYS_inotify_add_watch, fd, path, mask);
 }
 
 /* A library has them all in one file. */
@@ -80,7 +80,7 @@ static void begin(void)
 {
     fix_init();
     fix_print_lines();
-    refuses = hides = 0;
+    refuses = hides = full = 0;
     given_len = 0;
     strcpy(dir, "/tmp/nefia-files-XXXXXX");
     REQUIRE(mkdtemp(dir) != NULL);
@@ -352,6 +352,29 @@ TEST(links_are_followed)
     end();
 }
 
+/** Whoever puts in its place what leads nowhere has removed it. */
+TEST(a_link_that_leads_nowhere_is_no_file)
+{
+    char target[301];
+
+    begin();
+    put("loop", "x");
+    start(of("loop", ""));
+    CHECK(unlink(at("loop")) == 0 && symlink("loop", at("loop")) == 0);
+    CHECK(told("/loop\",\"change\":\"removed\"}"));
+    CHECK(unlink(at("loop")) == 0);
+    put("loop", "yy");
+    CHECK(told("/loop\",\"change\":\"created\",\"size\":2}"));
+    memset(target, 'x', sizeof target - 1);
+    target[sizeof target - 1] = '\0';
+    fix_turn(300000);
+    fix.count = 0;
+    CHECK(unlink(at("loop")) == 0 && symlink(target, at("loop")) == 0);
+    CHECK(told("/loop\",\"change\":\"removed\"}"));
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+}
+
 TEST(a_reload_loses_nothing)
 {
     begin();
@@ -383,15 +406,14 @@ TEST(what_cannot_be_looked_at_is_not_measured)
     refuses = 0;
     fix_turn(300000);
     CHECK_INT(sensor()->result, INSTANCE_OK);
-    CHECK(symlink("loop", at("loop")) == 0);
-    REQUIRE(fix_start(of("loop", "")) == 1);
+    full = ENOSPC;
+    REQUIRE(fix_start(of("c", "")) == 1);
     fix_turn(300000);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK(strstr(sensor()->why, "/loop: "));
-    unlink(at("loop"));
-    put("loop", "x");
-    fix_turn(0);
-    fix_turn(1000);
+    CHECK(strstr(sensor()->why, "/c: "));
+    full = 0;
+    put("c", "x");
+    fix_turn(300000);
     CHECK_INT(sensor()->result, INSTANCE_OK);
     CHECK_INT(fix.count, 0); /* that was its first look */
     end();
@@ -408,5 +430,5 @@ TEST_MAIN(files_come_change_and_go, replacement_is_a_change, what_happens_at_onc
           directories_may_come_later, others_in_its_directory_do_not_matter,
           growth_counts_where_there_is_a_largest_size, one_that_changes_all_the_time_is_not_told_all_the_time,
           too_many_events_are_made_up_for, a_file_that_may_not_be_read_is_watched_from_its_directory,
-          a_directory_changes_as_a_whole, links_are_followed, a_reload_loses_nothing, what_cannot_be_looked_at_is_not_measured,
+          a_directory_changes_as_a_whole, links_are_followed, a_link_that_leads_nowhere_is_no_file, a_reload_loses_nothing, what_cannot_be_looked_at_is_not_measured,
           configurations_that_are_refused)

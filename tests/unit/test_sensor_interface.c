@@ -182,6 +182,16 @@ TEST(news_may_come_among_answers)
     end();
 }
 
+TEST(the_end_of_an_earlier_answer_ends_no_other)
+{
+    begin(ALL);
+    kernel_done();
+    sensor_runner_run(&sensor_runner_current(&fix.sensor_runner)->items[0]);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0); /* no link is gone */
+    end();
+}
+
 TEST(lost_news_are_made_up_for)
 {
     begin(ALL);
@@ -291,6 +301,22 @@ TEST(errors_and_drops_are_counted_by_the_minute)
     kernel.links[1].errors = 0; /* they begin anew */
     fix_turn(120000);
     CHECK_INT(fix.count, 0);
+    end();
+}
+
+/** A reload looks at once: what came since the look before is no minute's worth. */
+TEST(a_reload_makes_no_alarm_of_one_error)
+{
+    begin(ALL);
+    fix_turn(60000);
+    kernel.links[1].drops += 1;
+    fix_turn(20);
+    REQUIRE(fix_start(ALL) == 1);
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    kernel.links[1].drops += 89; /* neither is it forgotten */
+    fix_turn(60000);
+    CHECK(told("\"errors_per_minute\":0,\"drops_per_minute\":89}"));
     end();
 }
 
@@ -473,9 +499,9 @@ TEST(broken_messages_do_no_harm)
 
 TEST_MAIN(changes_are_told_and_the_first_look_is_not, once_shows_what_there_is, which_are_watched,
           ports_of_bridges_do_not_vanish, interfaces_vanish_and_come_back, what_was_not_reported_is_found_by_looking,
-          news_may_come_among_answers, lost_news_are_made_up_for, a_change_that_the_rate_held_back_is_told_later,
+          news_may_come_among_answers, the_end_of_an_earlier_answer_ends_no_other, lost_news_are_made_up_for, a_change_that_the_rate_held_back_is_told_later,
           flapping_is_a_condition_in_the_place_of_changes, slow_changes_are_no_flapping,
-          errors_and_drops_are_counted_by_the_minute, a_lost_default_route_is_a_condition,
+          errors_and_drops_are_counted_by_the_minute, a_reload_makes_no_alarm_of_one_error, a_lost_default_route_is_a_condition,
           one_of_ipv6_is_missed_only_where_there_was_one, a_device_that_starts_has_time_to_get_one,
           a_reload_loses_nothing, more_than_there_is_room_for_are_not_measured, a_flood_does_not_hold_up_the_loop,
           what_does_not_work_is_not_measured, broken_messages_do_no_harm)

@@ -357,8 +357,27 @@ TEST(a_damaged_mark)
     fake_root_end();
 }
 
+/** All starts would look like one, and none would be unexpected. */
+TEST(without_a_boot_id_it_is_not_measured)
+{
+    uint64_t mark;
+
+    begin();
+    fix_init();
+    fix_print_lines();
+    fix.sensor_runner.state_dir = fake_root_dir;
+    REQUIRE(fix_start(plain) == 1);
+    sensor_runner_run(sensor());
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(sensor()->why, "/proc/sys/kernel/random/boot_id: No such file or directory");
+    stop();
+    CHECK(state_load_u64(fake_root_dir, "reboot-mark", &mark) < 0);
+    fake_root_end();
+}
+
 TEST_MAIN(the_first_start_knows_nothing, an_orderly_one_is_none, without_a_stop_it_is_unexpected,
           a_beacon_that_runs_again_is_not_stopped, a_stop_before_the_first_look, a_reload_is_no_stop,
           what_the_rate_held_back_is_told_later, watchdogs_give_the_reason, crash_records_give_the_reason,
           long_crash_records, socs_give_the_reason, without_state_only_the_kernel_counts,
-          crash_records_that_cannot_be_read, once_writes_nothing, a_damaged_mark)
+          crash_records_that_cannot_be_read, once_writes_nothing, a_damaged_mark,
+          without_a_boot_id_it_is_not_measured)

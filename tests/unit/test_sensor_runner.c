@@ -114,7 +114,9 @@ TEST(exhausted_conditions_are_not_judged)
     init(1);
     for (int i = 0; i < 8; i++, subject[0]++)
         CHECK(emitter_condition(&fake, "t", subject) != NULL);
+    CHECK_STR(fake.why, "");
     CHECK(emitter_condition(&fake, "t", "z") == NULL);
+    CHECK_STR(fake.why, "t: too many conditions (CONFIG_CONDITIONS)"); /* its result, not only a line in the log */
     CHECK(emitter_condition(&fake, "t", "a") != NULL);
 }
 

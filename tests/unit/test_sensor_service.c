@@ -153,6 +153,19 @@ TEST(hostile_pid_files)
     fake_root_end();
 }
 
+/** The service's own user may make it one, to a device that does something when it is opened. */
+TEST(a_pid_file_that_is_a_link_is_not_opened)
+{
+    begin();
+    configure(CONFIG("\"a\"", "sysv"));
+    put_pid("/run/elsewhere", getpid());
+    fake_root_link("/run/a/a.pid", "../elsewhere");
+    CHECK_INT(look(), 0);
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(sensor()->why, "/run/a/a.pid: Symbolic link loop");
+    fake_root_end();
+}
+
 TEST(unknown_services_are_not_measured_until_they_are_there)
 {
     begin();
@@ -565,7 +578,7 @@ TEST(mistakes_are_named)
 }
 
 TEST_MAIN(pid_files_tell_what_runs, pid_files_may_stand_in_a_directory_and_have_more_lines,
-          hostile_pid_files, unknown_services_are_not_measured_until_they_are_there,
+          hostile_pid_files, a_pid_file_that_is_a_link_is_not_opened, unknown_services_are_not_measured_until_they_are_there,
           a_service_that_is_off_at_first_is_inactive, what_the_rate_held_back_is_told_later,
           a_reload_carries_states, openrc, openrc_that_is_not_there_is_not_measured, runit,
           systemd_is_asked_once_for_all, systemd_calls_what_does_not_exist_inactive,

@@ -98,7 +98,7 @@ struct json_writer *emit_exempt(struct emitter *e, const char *type, const char 
 int emit_end(struct emitter *e);
 
 /** The condition of this type and subject, preserved over reloads. Null if CONFIG_CONDITIONS are
- * used up (logged). */
+ * used up, which is "not measured". */
 struct condition *emitter_condition(struct emitter *e, const char *type, const char *subject);
 /** One check of a condition, with the sensor's `for`. If there is something to report, the event is
  * begun with the right severity (recovered: info, with "state":"recovered" already in data).

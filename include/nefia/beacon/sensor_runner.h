@@ -74,7 +74,6 @@ struct sensor_runner {
     bool output_used[CONFIG_BEACON_CHILDREN + 1];
     bool once;        /* for `once`: conditions fire at the first check */
     char source[40];    /* of the event being built, where its class has none */
-    bool full_reported; /* exhausted conditions were logged */
     unsigned running; /* running commands */
     unsigned current;
     struct instance_set sets[2];

@@ -31,7 +31,7 @@ struct netlink_answer {
     uint32_t sequence; /* of the question; messages with others are passed over */
     int error;         /* the kernel's errno, after NEFIA_EIO */
     bool interrupted;  /* what was dumped changed meanwhile: ask again */
-    bool news;         /* no answer: every message is taken, whatever its sequence */
+    bool news;         /* no answer: every message of the protocol is taken, whatever its sequence */
 };
 
 /** Messages and attributes are padded to this. */

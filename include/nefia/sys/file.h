@@ -16,6 +16,9 @@ int file_join(char out[FILE_PATH_MAX], const char *dir, const char *name);
 /** Read at most cap bytes. Return: bytes; NEFIA_ENOTFOUND; NEFIA_EIO (errno); NEFIA_ETOOBIG if the
  * file is longer; NEFIA_EINVAL if it is not a regular file. */
 long file_read(const char *path, void *buf, size_t cap);
+/** The same with flags of open(2): O_NOFOLLOW where somebody else can write to the directory. To open a device
+ * may do something: a watchdog starts. */
+long file_read_as(const char *path, void *buf, size_t cap, int flags);
 /** Read cap bytes, fewer only where the file ends: from the descriptor's position, or from byte `at`,
  * which leaves that position alone. Return: bytes, or NEFIA_EIO (errno). */
 long file_fill(int fd, void *buf, size_t cap);

@@ -226,7 +226,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     count(t, seen);
     /* Rounded down: the allowance is used up when it is. */
     const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
-    if (percent >= t->stored_percent + 10 || now_ms - t->stored_ms >= HOUR_MS) {
+    if ((percent >= t->stored_percent + 10 && t->stored_percent < 1000) || now_ms - t->stored_ms >= HOUR_MS) {
         keep(b);
         t->stored_percent = percent;
         t->stored_ms = now_ms;

@@ -77,7 +77,7 @@ static int file_open(void *state, struct config *c, const struct node *n, const 
     return config_bind_maps(c, n, where, file_fields, state);
 }
 
-/** What it is now: 0 if it is not there. Return: 0, or errno. */
+/** What it is now: 0 if it is not there, which is what a link is that leads nowhere. Return: 0, or errno. */
 static int look(const char *path, uint32_t *print, int64_t *size)
 {
     struct stat s;
@@ -85,7 +85,7 @@ static int look(const char *path, uint32_t *print, int64_t *size)
     *print = 0;
     *size = 0;
     if (stat(path, &s) < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG ? 0 : errno;
     *print = (uint32_t)s.st_dev;
     *print = *print * FACTOR + (uint32_t)s.st_ino;
     *print = *print * FACTOR + (uint32_t)s.st_size;

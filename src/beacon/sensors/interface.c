@@ -49,6 +49,7 @@ struct interface {
     bool again, routes; /* to do: look at links again; at default routes */
     bool asking;        /* what comes is, or may be, an answer */
     int fd;             /* 0: not open */
+    uint32_t sequence;  /* of the last question */
     uint64_t looked_ms; /* when `before` was set */
     struct nic nics[CONFIG_INTERFACES];
 };
@@ -234,7 +235,8 @@ static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t 
         uint32_t more;
     } question = {.netlink = {.nlmsg_len = sizeof question,
                               .nlmsg_type = type,
-                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+                              .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                              .nlmsg_seq = ++s->sequence},
                   .route.rtm_family = family};
     struct look look = {s, out};
     struct netlink_answer answer = {.take = take, .arg = &look, .news = true};
@@ -335,7 +337,7 @@ static void tell_errors(struct interface *s, struct emitter *out, uint64_t ms)
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
         struct nic *l = &s->nics[i];
         const struct nic_counts before = l->before;
-        const bool counted = l->counted && ms > 0;
+        const bool counted = l->counted;
         l->before = l->now;
         l->counted = l->index > 0;
         if (!counted)
@@ -383,8 +385,11 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (look_at_links(s, out) < 0)
         return 0; /* `ready` does both when it has read what there is */
     tell(s, out, true);
-    tell_errors(s, out, now_ms - s->looked_ms);
-    s->looked_ms = now_ms;
+    /* After a reload the look comes early: an error in so short a time is no minute's worth of them. */
+    if (now_ms - s->looked_ms >= s->common.interval_ms / 2) {
+        tell_errors(s, out, now_ms - s->looked_ms);
+        s->looked_ms = now_ms;
+    }
     if (s->default_route)
         look_at_routes(s, out);
     s->had[0] = true; /* a device that starts has this long to get one */

@@ -58,7 +58,9 @@ static int reboot_start(void *state, struct emitter *self, void *before)
         old->self = NULL;
         return 0;
     }
-    const char *id = emitter_file_if(self, "/proc/sys/kernel/random/boot_id", &len);
+    const char *id = emitter_file(self, "/proc/sys/kernel/random/boot_id", &len);
+    if (!id)
+        return 0;
     k->start = hash_bytes(HASH_START, id, len) & ~(uint32_t)STOPPED;
     k->marked = emitter_state_load(self, "mark", &mark) == 0;
     k->before = (uint32_t)mark;
