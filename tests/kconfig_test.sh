@@ -131,7 +131,7 @@ cp out/kconfig-test/.config "$dir/before"
 make O=out/kconfig-test KCONFIG_MCONF=true menuconfig >"$log" 2>&1 && cmp -s "$dir/before" out/kconfig-test/.config
 result "leaving the menu without saving changes nothing" $?
 
-# The real menu, on a terminal: into its first submenu and out again.
+# The real menu, on a terminal: into a group of its first submenu and out again.
 if command -v kconfig-mconf >/dev/null; then
     python3 - >"$dir/screen" 2>"$log" <<'EOF'
 import os, pty, select, sys
@@ -141,11 +141,13 @@ if pid == 0:
     os.execlp("sh", "sh", "-c", "stty rows 40 cols 100; exec make O=out/kconfig-test menuconfig")
 # The first letter of an entry has a colour of its own. Two ESC leave a menu, and four that come together are ignored: they are
 # sent when a menu is drawn, and nothing more comes for a second.
-keys = [(b"ensors", b"+\n"), (b"isk usage", b"")]
+keys = [(b"ensors", b"+\n"), (b"torage", b"+\n"), (b"isk usage", b"")]
 screen = seen = b""
 try:
     while True:
-        if not keys and not select.select([terminal], [], [], 1)[0]:
+        if not select.select([terminal], [], [], 60 if keys else 1)[0]:
+            if keys:  # what is waited for does not come
+                sys.exit(f"the menu does not show {keys[0][0]}")
             os.write(terminal, b"\033\033")
             continue
         part = os.read(terminal, 4096)
@@ -167,6 +169,10 @@ EOF
     [ $status -eq 0 ] && grep -aq "isk usage" "$dir/screen" && grep -aqF '.config - nefia-edge' "$dir/screen" &&
         ! grep -aq '(NEW)' "$dir/screen" && cmp -s "$dir/before" out/kconfig-test/.config
     result "make menuconfig: nothing in it counts as new" $?
+    for shown in ystem torage twork ervices ecurity 'isk usage (disk_usage): [0-9.]* KiB'; do
+        grep -aq "$shown" "$dir/screen"
+        result "make menuconfig: the sensors' menus show ?$shown" $?
+    done
 else
     echo "skip: the menu on a terminal, without kconfig-mconf"
 fi
