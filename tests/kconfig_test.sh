@@ -190,6 +190,29 @@ for kind in SENSOR:src/beacon/sensors ACTION:src/hub/actions; do
     done
 done
 
+# A sensor selects what its class uses: in a build with others it would work without.
+python3 - >"$log" <<'EOF'
+import pathlib, re, sys
+USES = {"BEACON_SENSOR_LEVELS": r"\bSENSOR_NAME\(|^    \.limits =", "BEACON_SENSOR_LISTS": r"\bSENSOR_LIST\b",
+        "BEACON_SENSOR_STARTS": r"^    \.start = \w+,", "BEACON_WATCHES": r"^    \.watches =", "BEACON_FOLLOWS": r"^    \.follows =",
+        "BEACON_INOTIFY": r"\bpath_watch\(", "BEACON_NETLINK": r"\b(?:emitter_netlink|netlink_ask)\(",
+        "BEACON_STATE": r"\bemitter_state_\w+\(", "BEACON_CLOCK_STATE": r"\bclock_disciplined\("}
+entries = dict(re.findall(r"^config (\w+)\n(.*?)(?=^config|^menu|^endmenu|\Z)", pathlib.Path("src/beacon/sensors/Kconfig").read_text(), re.M | re.S))
+def selected(symbol):
+    return {s for direct in re.findall(r"^\tselect (\w+)", entries.get(symbol, ""), re.M) for s in {direct} | selected(direct)}
+looked = 0
+for path in pathlib.Path("src/beacon/sensors").glob("*.c"):
+    symbol = "SENSOR_" + path.stem.upper()
+    for needed, used in USES.items():
+        if re.search(used, path.read_text(), re.M):
+            looked += 1
+            if needed not in selected(symbol):
+                print(f"{path}: {symbol} lacks: select {needed}")
+                looked = -1000
+sys.exit(looked <= 0)
+EOF
+result "every sensor selects what its class uses" $?
+
 # ---- files ----
 # A defconfig must say what Kconfig says: no symbol that is gone or out of range.
 for defconfig in board/*/defconfig board/*/*.config; do
