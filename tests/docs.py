@@ -426,7 +426,9 @@ def sensors():
         for capability in re.findall(r"\.capability = (CAP_\w+)", source):
             check(f"| `{name}` | `{capability}` |" in pathlib.Path("docs/operations.md").read_text(), "docs/operations.md",
                   f"the table of privileges does not say that {name} keeps {capability}")
-        types = [CODE.findall(line)[0] for line in part.splitlines() if re.match(r"\| `[a-z]+\.[a-z_]+`", line)]
+        types = [kind for line in part.splitlines() if re.match(r"\| `[a-z]+\.[a-z_]+`", line) for kind in CODE.findall(cells(line)[0])]
+        row = f"| [{name}](sensors.md#beacons{name}) | {', '.join(f'`{kind}`' for kind in types)} |"
+        check(row in pathlib.Path("docs/events.md").read_text(), "docs/events.md", f"the table of built-in types has no row: {row}")
         check(types, SENSORS, f"{name} has no table of its events")
         example = "\n".join(re.findall(r"^```yaml\n(.*?)^```", part, re.M | re.S))
         patterns = re.findall(r"event_pattern: '([^']+)'", example)

@@ -131,7 +131,7 @@ cp out/kconfig-test/.config "$dir/before"
 make O=out/kconfig-test KCONFIG_MCONF=true menuconfig >"$log" 2>&1 && cmp -s "$dir/before" out/kconfig-test/.config
 result "leaving the menu without saving changes nothing" $?
 
-# The real menu, on a terminal: into its first submenu and out again.
+# The real menu, on a terminal: into a group of its first submenu and out again.
 if command -v kconfig-mconf >/dev/null; then
     python3 - >"$dir/screen" 2>"$log" <<'EOF'
 import os, pty, select, sys
@@ -141,11 +141,13 @@ if pid == 0:
     os.execlp("sh", "sh", "-c", "stty rows 40 cols 100; exec make O=out/kconfig-test menuconfig")
 # The first letter of an entry has a colour of its own. Two ESC leave a menu, and four that come together are ignored: they are
 # sent when a menu is drawn, and nothing more comes for a second.
-keys = [(b"ensors", b"+\n"), (b"isk usage", b"")]
+keys = [(b"ensors", b"+\n"), (b"torage", b"+\n"), (b"isk usage", b"")]
 screen = seen = b""
 try:
     while True:
-        if not keys and not select.select([terminal], [], [], 1)[0]:
+        if not select.select([terminal], [], [], 60 if keys else 1)[0]:
+            if keys:  # what is waited for does not come
+                sys.exit(f"the menu does not show {keys[0][0]}")
             os.write(terminal, b"\033\033")
             continue
         part = os.read(terminal, 4096)
@@ -167,6 +169,10 @@ EOF
     [ $status -eq 0 ] && grep -aq "isk usage" "$dir/screen" && grep -aqF '.config - nefia-edge' "$dir/screen" &&
         ! grep -aq '(NEW)' "$dir/screen" && cmp -s "$dir/before" out/kconfig-test/.config
     result "make menuconfig: nothing in it counts as new" $?
+    for shown in ystem torage twork ervices ecurity 'isk usage (disk_usage): [0-9.]* KiB'; do
+        grep -aq "$shown" "$dir/screen"
+        result "make menuconfig: the sensors' menus show ?$shown" $?
+    done
 else
     echo "skip: the menu on a terminal, without kconfig-mconf"
 fi
@@ -183,6 +189,29 @@ for kind in SENSOR:src/beacon/sensors ACTION:src/hub/actions; do
         result "$file has its entry in $folder/Kconfig" $?
     done
 done
+
+# A sensor selects what its class uses: in a build with others it would work without.
+python3 - >"$log" <<'EOF'
+import pathlib, re, sys
+USES = {"BEACON_SENSOR_LEVELS": r"\bSENSOR_NAME\(|^    \.limits =", "BEACON_SENSOR_LISTS": r"\bSENSOR_LIST\b",
+        "BEACON_SENSOR_STARTS": r"^    \.start = \w+,", "BEACON_WATCHES": r"^    \.watches =", "BEACON_FOLLOWS": r"^    \.follows =",
+        "BEACON_INOTIFY": r"\bpath_watch\(", "BEACON_NETLINK": r"\b(?:emitter_netlink|netlink_ask)\(",
+        "BEACON_STATE": r"\bemitter_state_\w+\(", "BEACON_CLOCK_STATE": r"\bclock_disciplined\("}
+entries = dict(re.findall(r"^config (\w+)\n(.*?)(?=^config|^menu|^endmenu|\Z)", pathlib.Path("src/beacon/sensors/Kconfig").read_text(), re.M | re.S))
+def selected(symbol):
+    return {s for direct in re.findall(r"^\tselect (\w+)", entries.get(symbol, ""), re.M) for s in {direct} | selected(direct)}
+looked = 0
+for path in pathlib.Path("src/beacon/sensors").glob("*.c"):
+    symbol = "SENSOR_" + path.stem.upper()
+    for needed, used in USES.items():
+        if re.search(used, path.read_text(), re.M):
+            looked += 1
+            if needed not in selected(symbol):
+                print(f"{path}: {symbol} lacks: select {needed}")
+                looked = -1000
+sys.exit(looked <= 0)
+EOF
+result "every sensor selects what its class uses" $?
 
 # ---- files ----
 # A defconfig must say what Kconfig says: no symbol that is gone or out of range.

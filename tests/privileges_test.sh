@@ -231,6 +231,8 @@ beacons:
     - {name: port, tcp: "127.0.0.1:$port", interval: 1s}
     - {name: echo, icmp: 127.0.0.1, interval: 1s}
     - {name: names, dns: "127.0.0.1:9", query: hub.example, interval: 1s}
+$(sed -n '/^  \(disk_usage\|data_budget\|reach\|scripts\|service_check\|login\):/d
+    s/^  [a-z_]*: {/&interval: 1s, /;s/^  [a-z_]*: \[{/&interval: 1s, /;s/, }/}/;/interval/p' tests/configs/all-sensors.yaml)
 reactor:
   listen_port: $port
   hmac_key_file: $dir/key
@@ -265,10 +267,12 @@ is_measured()
     "$strict/nefia-beacon" status --json -c "$dir/strict.yaml" >"$dir/out"
     grep -q "\"name\":\"$1\"[^}]*\"result\":\"ok\"" "$dir/out"
 }
-for name in port echo names data_budget; do
+for name in port echo names data_budget heartbeat memory load clock kernel_log file interface init; do
     within is_measured "$name"
     result "measured: $name" $?
 done
+! grep '"result":"failed"' "$dir/out"
+result "no other sensor fails" $?
 # The children of strace are the daemons.
 for pid in $hub $beacon; do
     kill -HUP "$(cat "/proc/$pid/task/$pid/children")"

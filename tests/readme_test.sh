@@ -45,6 +45,13 @@ for file in "$dir"/configurations/*.yaml; do
     fi
 done
 
+# What a device does not have is not measured; nothing fails.
+for file in "$dir"/configurations/*-sensors-*.yaml; do
+    "$beacon" once -c "$file" >"$dir/out" 2>"$dir/err"
+    [ $? -le 1 ] && grep -q 'events\?$' "$dir/err" && ! grep -q ': failed\|: error: ' "$dir/err"
+    result "once runs the sensors of ${file##*/}" $?
+done
+
 mkdir "$dir/wrong"
 block reactor >"$dir/wrong/nefia.yaml"
 block answer >"$dir/answer"

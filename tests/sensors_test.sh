@@ -15,6 +15,12 @@ sed "s|^beacons:|&\n  reactor: 127.0.0.1|" $all >"$dir/all.yaml"
 expect "it is accepted" 0 "$beacon" check -c "$dir/all.yaml"
 sed "s|/etc/nefia/hmac.key|$dir/key|" rootfs-overlay/etc/nefia/router.yaml >"$dir/router.yaml"
 expect "so is that of a router" 0 "$beacon" check -c "$dir/router.yaml"
+"$beacon" once -c "$dir/router.yaml" >"$dir/out" 2>"$dir/err"
+[ $? -le 1 ] && ! grep -q ': failed\|: error: ' "$dir/err" && [ "$(grep -c 'events\?$' "$dir/err")" -eq "$(grep -c '^  [a-z_]*: {\|^  [a-z]*:$' "$dir/router.yaml")" ]
+result "whose sensors all run" $?
+sed 's|^  # \([a-z_]*: [[{]\)|  \1|' "$dir/router.yaml" >"$dir/more.yaml"
+! cmp -s "$dir/router.yaml" "$dir/more.yaml" && "$beacon" check -c "$dir/more.yaml" >"$dir/out" 2>&1
+result "also with what it only proposes" $?
 
 # Each alone, as a newcomer tries it.
 for sensor in $sensors; do
