@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         MUST(result == 0 || result == 1 || result == NEFIA_ESYNTAX || result == NEFIA_EIO);
         check(&s);
         tell(&s, &e, len & 1);
-        tell_errors(&s, &e, len);
+        tell_errors(&s, &e, len + 1);
         fix.clock.now_ms += len;
         data += len;
         size -= len;
