@@ -117,7 +117,7 @@ wear_out() {
 
 # A chip of 64 blocks, of which one is bad from the factory, and three can be erased eight times. UBI keeps seven for such.
 flash_wears_out() {
-    check "without flash it is not measured" sensor_is flash '"reason":"neither UBI nor'
+    check "without flash it is not measured" sensor_is flash '"reason":"no UBI and no eMMC'
     must "nandsim" add_module nandsim 'first_id_byte=0x20 second_id_byte=0xa2 third_id_byte=0 fourth_id_byte=0x15 overridesize=6 badblocks=5 weakblocks=20:8,21:8,22:8'
     must "ubi" add_module ubi
     must "attach" on router '/sbin/ubiattach -m 0 -b 100 && /sbin/ubimkvol /dev/ubi0 -N data -m'

@@ -395,15 +395,15 @@ static struct emitter *find_same(const struct instance_set *set, const struct em
 }
 
 /** When it is due: on schedule if it ran before (at once if its command was killed half-way),
- * otherwise soon. */
+ * otherwise soon: at a random phase, the same for all, so that those of one interval run in one wake-up. */
 static uint64_t first_delay(const struct sensor_runner *in, const struct emitter *e,
-                            const struct emitter *before)
+                            const struct emitter *before, uint64_t phase)
 {
     uint64_t most = e->common->interval_ms < FIRST_RUN_MS ? e->common->interval_ms : FIRST_RUN_MS;
     uint64_t now = clock_ms(in->pipeline->loop->clock);
 
     if (!before || before->runs == 0)
-        return in->random_below ? in->random_below(most) : 0;
+        return e->class->spread && in->random_below ? in->random_below(most) : phase % most;
     if (before->result == INSTANCE_RUNNING)
         return 0;
     uint64_t due = before->last_run_ms + e->common->interval_ms;
@@ -440,6 +440,8 @@ void sensor_runner_switch(struct sensor_runner *in)
     const struct instance_set *old = &in->sets[in->current];
     struct instance_set *set = &in->sets[!in->current];
 
+    const uint64_t phase = in->random_below ? in->random_below(FIRST_RUN_MS) : 0;
+
     halt(in);
     for (unsigned i = 0; IS_ENABLED(CONFIG_BEACON_FOLLOWS) && i < old->count; i++)
         if (!find_same(set, &old->items[i]))
@@ -454,9 +456,9 @@ void sensor_runner_switch(struct sensor_runner *in)
         if (IS_ENABLED(CONFIG_BEACON_SENSOR_STARTS))
             start_at_switch(e, before);
         if (!IS_ENABLED(CONFIG_BEACON_WATCHES))
-            start_timer(e, first_delay(in, e, before));
+            start_timer(e, first_delay(in, e, before, phase));
         else
-            emitter_soon(e, first_delay(in, e, before)); /* start may have asked for less */
+            emitter_soon(e, first_delay(in, e, before, phase)); /* start may have asked for less */
     }
     stop(in, old);
 }

@@ -287,20 +287,19 @@ TEST(a_long_reason_is_cut)
     CHECK_INT(strlen(e->why), SENSOR_WHY_BYTES - 1);
 }
 
-static uint64_t phase;
-static uint64_t phases(uint64_t n)
+static uint64_t in_200_ms(uint64_t n)
 {
     (void)n;
-    return phase += 200;
+    return 200;
 }
 
 TEST(sensors_due_within_250_ms_run_in_one_wake_up)
 {
     init_keepers();
-    fix.sensor_runner.random_below = phases;
-    phase = 0; /* due in 200 and in 400 ms */
-    const struct emitter *e = load_keepers(2);
+    fix.sensor_runner.random_below = in_200_ms;
+    struct emitter *e = load_keepers(2);
     sensor_runner_switch(&fix.sensor_runner);
+    e[1].timer.at_ms += 200;
     fix.clock.now_ms += 199;
     loop_turn(&fix.loop, 0);
     CHECK_INT(polls, 0);
@@ -317,11 +316,10 @@ TEST(sensors_due_within_250_ms_run_in_one_wake_up)
     CHECK_INT(e[1].runs, 2);
     /* 251 ms apart they stay apart. */
     init_keepers();
-    fix.sensor_runner.random_below = phases;
-    phase = 0;
+    fix.sensor_runner.random_below = in_200_ms;
     load_keepers(2);
     sensor_runner_switch(&fix.sensor_runner);
-    sensor_runner_current(&fix.sensor_runner)->items[1].timer.at_ms += 51;
+    sensor_runner_current(&fix.sensor_runner)->items[1].timer.at_ms += 251;
     fix.clock.now_ms += 200;
     loop_turn(&fix.loop, 0);
     CHECK_INT(polls, 1);
@@ -352,7 +350,7 @@ TEST(first_check_at_a_random_phase_then_each_interval)
     fix.sensor_runner.random_below = half;
     REQUIRE(fix_load(DISK("10s")) == 0);
     sensor_runner_switch(&fix.sensor_runner);
-    CHECK_INT(most_asked, 10000);
+    CHECK_INT(most_asked, 30000); /* 15 s, half of it: the middle of its interval */
     const struct emitter *e = &sensor_runner_current(&fix.sensor_runner)->items[0];
     run_for(4);
     CHECK_INT(e->runs, 0);
@@ -368,6 +366,31 @@ TEST(first_check_at_a_random_phase_then_each_interval)
     CHECK_INT(e->runs, 2);
     run_for(3600);
     CHECK_INT(e->runs, 3);
+}
+
+static unsigned asked;
+
+static uint64_t a_third_then_a_tenth(uint64_t n)
+{
+    return n / (asked++ ? 10 : 3);
+}
+
+/** Sensors of one interval wake the processor together; commands do not all begin at once. */
+TEST(all_begin_at_one_phase_but_for_commands)
+{
+    static const char all[] = "{\"disk_usage\": {\"interval\": \"30s\"}, \"memory\": {\"interval\": \"30s\"},"
+                              "\"load\": {\"interval\": \"1m\"}, \"scripts\": [{\"name\": \"a\", \"command\": \"true\"}]}";
+
+    fix_init();
+    asked = 0;
+    fix.sensor_runner.random_below = a_third_then_a_tenth;
+    REQUIRE(fix_load(all) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    const struct instance_set *set = sensor_runner_current(&fix.sensor_runner);
+    REQUIRE(set->count == 4);
+    for (unsigned i = 0; i < set->count; i++)
+        CHECK_INT(set->items[i].timer.at_ms - 100000, set->items[i].class->spread ? 3000 : 10000);
+    sensor_runner_stop(&fix.sensor_runner);
 }
 
 TEST(reload_keeps_the_schedule)
@@ -485,7 +508,7 @@ TEST_MAIN(a_reload_carries_state_over, a_start_that_fails_is_reported_and_tried_
           not_measured_is_a_result, a_long_reason_is_cut,
           sensors_due_within_250_ms_run_in_one_wake_up, condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
           suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
-          first_check_at_a_random_phase_then_each_interval, reload_keeps_the_schedule,
+          first_check_at_a_random_phase_then_each_interval, all_begin_at_one_phase_but_for_commands, reload_keeps_the_schedule,
           refused_load_changes_nothing, too_many_sensors_are_refused,
           a_section_without_keys_has_the_defaults,
           a_change_is_no_repetition_but_counts_for_the_rate, a_function_runs_in_a_child)

@@ -151,6 +151,7 @@ static int script_poll(void *state, struct emitter *out, uint64_t now_ms)
 const struct sensor_class sensor_script = {
     SENSOR_NAME_OF("scripts", "5m", "script-beacon"),
     .list = SENSOR_LIST,
+    .spread = true,
     .fields = script_fields,
     .state_size = sizeof(struct script),
     .open = script_open,
