@@ -174,14 +174,18 @@ static void load_list(struct sensor_runner *in, struct config *c, const struct s
 }
 
 static void load_class(struct sensor_runner *in, struct config *c, const struct sensor_class *class,
-                       const struct node *n)
+                       const struct node *section)
 {
+    const struct node *n = node_child(c, section, class->name);
     char buf[64];
     struct text where;
 
     text_init(&where, buf, sizeof buf);
     config_where_key(&where, "beacons", class->name);
-    if (!config_is(c, n, where.buf, sensor_is_list(class) ? NODE_LIST : NODE_MAP))
+    /* `memory:` alone means its defaults, not that nobody is to watch; of a list it means that there are no items. */
+    const bool bare = n && !sensor_is_list(class) && n->type == NODE_SCALAR &&
+                      !config_given(c, section, class->name);
+    if (!bare && !config_is(c, n, where.buf, sensor_is_list(class) ? NODE_LIST : NODE_MAP))
         return;
     if (sensor_is_list(class))
         load_list(in, c, class, n, where.buf);
@@ -198,7 +202,7 @@ int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct 
     set->states_used = 0;
     set->watches = set->follows = 0;
     for (unsigned i = 0; sensor_table[i]; i++)
-        load_class(in, c, sensor_table[i], node_child(c, section, sensor_table[i]->name));
+        load_class(in, c, sensor_table[i], section);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }
 

@@ -416,6 +416,21 @@ TEST(too_many_sensors_are_refused)
     CHECK(strstr(fix.reports, "(CONFIG_BEACON_SENSORS)") != NULL);
 }
 
+/** `disk_usage:` and nothing behind it. */
+TEST(a_section_without_keys_has_the_defaults)
+{
+    fix_init();
+    CHECK_INT(fix_load("{\"disk_usage\": null, \"scripts\": null}"), 0);
+    sensor_runner_switch_once(&fix.sensor_runner);
+    const struct instance_set *set = sensor_runner_current(&fix.sensor_runner);
+    CHECK_INT(set->count, 1);
+    CHECK_STR(set->items[0].common->name, "disk_usage");
+    CHECK(set->items[0].common->interval_ms == 5 * 60 * 1000);
+    fix_refused("{\"file\": null}", "file.files: missing");
+    fix_refused("{\"disk_usage\": \"\"}", "a map of keys is wanted");
+    fix_refused("{\"disk_usage\": []}", "a map of keys is wanted");
+}
+
 static int say_change(enum severity severity)
 {
     emit_change(&fake, "fake.state", "it", severity);
@@ -472,4 +487,5 @@ TEST_MAIN(a_reload_carries_state_over, a_start_that_fails_is_reported_and_tried_
           suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
           first_check_at_a_random_phase_then_each_interval, reload_keeps_the_schedule,
           refused_load_changes_nothing, too_many_sensors_are_refused,
+          a_section_without_keys_has_the_defaults,
           a_change_is_no_repetition_but_counts_for_the_rate, a_function_runs_in_a_child)
