@@ -261,6 +261,26 @@ TEST(flapping_is_a_condition_in_the_place_of_changes)
     end();
 }
 
+TEST(a_reload_ends_no_flapping)
+{
+    begin(FLAPS);
+    fix_turn(60000);
+    for (unsigned i = 0; i < 3; i++) {
+        kernel_link(1, 2, "eth0", i % 2 ? KERNEL_UP : IFF_UP);
+        fix_turn(1000);
+    }
+    CHECK(fix.count == 3 && fix_has(2, "interface.flapping"));
+    fix_turn(57100);
+    fix.count = 0;
+    REQUIRE(fix_start(FLAPS) == 1); /* 2 seconds after a look */
+    fix_turn(0);
+    CHECK_INT(fix.count, 0);
+    kernel_link(1, 2, "eth0", KERNEL_UP);
+    fix_turn(60000);
+    CHECK(fix.count > 0 && fix_has(0, "recovered"));
+    end();
+}
+
 TEST(slow_changes_are_no_flapping)
 {
     begin(FLAPS);
@@ -500,7 +520,7 @@ TEST(broken_messages_do_no_harm)
 TEST_MAIN(changes_are_told_and_the_first_look_is_not, once_shows_what_there_is, which_are_watched,
           ports_of_bridges_do_not_vanish, interfaces_vanish_and_come_back, what_was_not_reported_is_found_by_looking,
           news_may_come_among_answers, the_end_of_an_earlier_answer_ends_no_other, lost_news_are_made_up_for, a_change_that_the_rate_held_back_is_told_later,
-          flapping_is_a_condition_in_the_place_of_changes, slow_changes_are_no_flapping,
+          flapping_is_a_condition_in_the_place_of_changes, a_reload_ends_no_flapping, slow_changes_are_no_flapping,
           errors_and_drops_are_counted_by_the_minute, a_reload_makes_no_alarm_of_one_error, a_lost_default_route_is_a_condition,
           one_of_ipv6_is_missed_only_where_there_was_one, a_device_that_starts_has_time_to_get_one,
           a_reload_loses_nothing, more_than_there_is_room_for_are_not_measured, a_flood_does_not_hold_up_the_loop,

@@ -332,7 +332,7 @@ static int64_t per_minute(uint32_t before, uint32_t now, uint64_t ms)
     return now < before ? 0 : (int64_t)((uint64_t)(now - before) * MINUTE_MS / ms);
 }
 
-/** ms: since the look before, not 0. */
+/** ms: since the look before; 0 only at the first. */
 static void tell_errors(struct interface *s, struct emitter *out, uint64_t ms)
 {
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++) {
@@ -385,9 +385,11 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
     s->routes = true;
     if (look_at_links(s, out) < 0)
         return 0; /* `ready` does both when it has read what there is */
-    tell(s, out, true);
-    /* After a reload the look comes early: an error in so short a time is no minute's worth of them. */
-    if (now_ms - s->looked_ms > s->common.interval_ms / 2) {
+    /* After a reload the look comes early: what came in so short a time is no minute's worth of errors, and no
+     * end of flapping. */
+    const bool due = s->looked_ms == 0 || now_ms - s->looked_ms > s->common.interval_ms / 2;
+    tell(s, out, due);
+    if (due) {
         tell_errors(s, out, now_ms - s->looked_ms);
         s->looked_ms = now_ms;
     }
