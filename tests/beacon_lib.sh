@@ -55,6 +55,20 @@ stop_beacon() {
     return "$1"
 }
 
+# run LINES: a beacon with these lines of `beacons:`, and a hub that takes all it sends; halt: both end.
+run() {
+    config sensors "  require_ack: false
+$1"
+    start_hub plain
+    start_beacon
+}
+
+halt() {
+    stop_beacon
+    result "the beacon stops" $?
+    stop_hub
+}
+
 emit() {
     "$beacon" emit -c "$dir/nefia.yaml" "$@" >"$dir/out" 2>"$dir/err"
 }

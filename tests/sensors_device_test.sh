@@ -14,23 +14,6 @@ processes='beacon_pid hub_pid first_pid second_pid'
 program=nefia-test-$$-process
 cp "$(command -v sleep)" "$dir/$program"
 
-# run LINES: a beacon with these lines of `beacons:`, and a hub that takes all it sends.
-run()
-{
-    config device "  require_ack: false
-  dedup_window: 0s
-$1"
-    start_hub plain
-    start_beacon
-}
-
-halt()
-{
-    stop_beacon
-    result "the beacon stops" $?
-    stop_hub
-}
-
 # is SENSOR RESULT [REASON]: as `status` has it.
 is()
 {
@@ -38,7 +21,8 @@ is()
 }
 
 # ---- processes ----
-run "  process:
+run "  dedup_window: 0s
+  process:
     - {name: $program, interval: 1s}
     - {name: called, interval: 1s, max: 0, min: 0}"
 within heard "\"type\":\"process.missing\".*\"severity\":\"critical\".*\"process\":\"$program\",\"count\":0"

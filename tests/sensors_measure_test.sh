@@ -21,22 +21,6 @@ once()
     expect "$1" "$2" "$beacon" once -c "$dir/once.yaml"
 }
 
-# run LINES: a beacon with these lines of `beacons:`, and a hub that takes all it sends.
-run()
-{
-    config measure "  require_ack: false
-$1"
-    start_hub plain
-    start_beacon
-}
-
-halt()
-{
-    stop_beacon
-    result "the beacon stops" $?
-    stop_hub
-}
-
 # is SENSOR RESULT: as `status` shows it.
 is()
 {
