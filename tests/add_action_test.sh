@@ -146,7 +146,7 @@ expect "an unknown action is refused" 2 "$program" reactor check -c "$dir/hub.ya
 says "the words are those of this build, and those of others" '"tyo" is not one of exec, alert, toy, playbook' err
 
 config_of hello >"$dir/hub.yaml"
-"$program" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+background hub.log "$program" reactor run -c "$dir/hub.yaml"
 hub_pid=$!
 within "$program" reactor status -c "$dir/hub.yaml"
 echo '{"type":"t.x","source":"s","host_id":"h","timestamp":"2026-03-10T15:30:00Z","severity":"info","data":{}}' |

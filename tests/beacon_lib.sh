@@ -41,7 +41,7 @@ stop_hub() {
 }
 
 start_beacon() {
-    "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
+    background run.log "$beacon" run -c "$dir/nefia.yaml"
     beacon_pid=$!
     within "$beacon" status -c "$dir/nefia.yaml"
 }

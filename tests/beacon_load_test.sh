@@ -80,7 +80,7 @@ JSON
 no_heap() {
     config heap '  disk_usage: {interval: 1s, warning_percent: 0.1}'
     start_link_hub
-    strace -f -o "$dir/trace" "$beacon" run -c "$dir/nefia.yaml" >"$dir/run.log" 2>&1 &
+    background run.log strace -f -o "$dir/trace" "$beacon" run -c "$dir/nefia.yaml"
     strace_pid=$!
     within "$beacon" status -c "$dir/nefia.yaml"
     beacon_pid=$(sed -n '1s/ .*//p' "$dir/trace")

@@ -105,7 +105,7 @@ hub3_pid=$!
 hub_runs 2 && hub_runs 3
 result "the second and the third hub run" $?
 beacon_config "$port1" "$port2" "$port3" >"$dir/nefia.yaml"
-"$beacon" run -c "$dir/nefia.yaml" 2>"$dir/beacon.log" &
+background beacon.log "$beacon" run -c "$dir/nefia.yaml"
 beacon_pid=$!
 within with_hub "$port2"
 result "the first is dead: the second has the events" $?

@@ -8,7 +8,7 @@ processes='pid'
 
 printf 'reactor:\n  listen_address: 127.0.0.1\n  listen_port: %s\n  peers: [127.0.0.1]\n  control_socket: %s\n' \
     "$(free_port)" "$dir/hub.sock" >"$dir/hub.yaml"
-out/host/nefia reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+background hub.log out/host/nefia reactor run -c "$dir/hub.yaml"
 pid=$!
 within out/host/nefia reactor status -c "$dir/hub.yaml"
 

@@ -35,7 +35,7 @@ YAML
     rules flood 1 "test \$NEFIA_SEVERITY = critical || until test -e $dir/go; do sleep 0.1; done; echo \$NEFIA_HOST >>$dir/flood"
 } >"$dir/hub.yaml"
 touch "$dir/long" "$dir/many" "$dir/flood"
-"$nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+background hub.log "$nefia" reactor run -c "$dir/hub.yaml"
 hub_pid=$!
 within "$nefia" reactor status -c "$dir/hub.yaml"
 

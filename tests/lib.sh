@@ -79,6 +79,16 @@ with_descriptors()
     exec "$@"
 )
 
+# background LOG COMMAND…: run it in the background, with its output in LOG of $dir, which is emptied before: what an earlier process
+# said must not pass for the new one's, since a signal to a process that does not run its program yet may be lost. Its id is $!.
+background()
+{
+    log_of_it=$dir/$1
+    shift
+    : >"$log_of_it"
+    "$@" >"$log_of_it" 2>&1 &
+}
+
 free_port()
 {
     python3 tests/fake/ports.py

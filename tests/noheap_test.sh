@@ -45,7 +45,7 @@ trace() {
     name=$1
     shift
     mkdir "$dir/$name"
-    strace -ff -o "$dir/$name/calls" "$@" 2>"$dir/$name.log" &
+    background "$name.log" strace -ff -o "$dir/$name/calls" "$@"
     pids="$pids $!"
     echo $! >"$dir/$name.pid"
 }

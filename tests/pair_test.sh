@@ -58,7 +58,7 @@ sys.exit(not ($1))"
 config "$right" >"$dir/right.yaml"
 config fedcba9876543210fedcba9876543210 >"$dir/nefia.yaml"
 start_hub
-"$beacon" run -c "$dir/nefia.yaml" 2>"$dir/beacon.log" &
+background beacon.log "$beacon" run -c "$dir/nefia.yaml"
 beacon_pid=$!
 within "$beacon" status -c "$dir/nefia.yaml"
 # keys PID: how often a key of the configurations is in what the process can read.

@@ -39,8 +39,7 @@ start()
     log=$1.log
     ready=$2
     shift 2
-    : >"$dir/$log"
-    "$@" 2>"$dir/$log" &
+    background "$log" "$@"
     started=$!
     pids="$pids $started"
     within grep -q "$ready" "$dir/$log"

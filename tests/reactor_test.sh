@@ -33,8 +33,7 @@ config() {
 }
 
 start_hub() {
-    : >"$dir/run.log" # here: the old one must not be looked at
-    "$nefia" reactor run -c "$dir/$1" 2>"$dir/run.log" &
+    background run.log "$nefia" reactor run -c "$dir/$1"
     hub_pid=$!
     within grep -q 'listening on' "$dir/run.log"
 }

@@ -90,7 +90,7 @@ reactor:
   hmac_key: $(sed -n 's/^key=\([^ ]*\).*/\1/p' "$dir/send.sh")
   control_socket: $dir/hub.sock
 YAML
-"$nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+background hub.log "$nefia" reactor run -c "$dir/hub.yaml"
 hub_pid=$!
 within "$nefia" reactor status -c "$dir/hub.yaml"
 expect "the shell line sends" 0 sh "$dir/send.sh"
@@ -147,7 +147,7 @@ cat >>"$dir/hub.yaml" <<YAML
   listen_port: $port
   control_socket: $dir/hub.sock
 YAML
-"$copy/out/host/nefia" reactor run -c "$dir/hub.yaml" 2>"$dir/hub.log" &
+background hub.log "$copy/out/host/nefia" reactor run -c "$dir/hub.yaml"
 hub_pid=$!
 within "$nefia" reactor status -c "$dir/hub.yaml"
 {

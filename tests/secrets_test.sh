@@ -36,7 +36,7 @@ hub_config same.yaml 600 <<YAML
   webhooks:
     - {name: $key, url: "http://127.0.0.1:$(cat "$dir/hook/port")/ok", secret: $key}
 YAML
-"$nefia" reactor run -c "$dir/same.yaml" 2>"$dir/hub.log" &
+background hub.log "$nefia" reactor run -c "$dir/same.yaml"
 hub_pid=$!
 within grep -q 'listening on' "$dir/hub.log"
 result "a hub with one text as key, name and secret" $?
@@ -77,7 +77,7 @@ YAML
 expect "check: what is only odd is fine" 0 "$nefia" reactor check -c "$dir/idle.yaml"
 says "check: others can write it" 'idle.yaml: warning: other users can write.*chmod go-w' err
 says "check: its rules do nothing" 'idle.yaml:6: warning: reactor.rules: no rule has an action' err
-"$nefia" reactor run -c "$dir/idle.yaml" 2>"$dir/hub.log" &
+background hub.log "$nefia" reactor run -c "$dir/idle.yaml"
 hub_pid=$!
 within grep -q 'listening on' "$dir/hub.log"
 kill "$hub_pid" && wait "$hub_pid"

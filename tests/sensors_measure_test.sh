@@ -153,7 +153,7 @@ if [ -c /dev/fuse ]; then
     : >"$dir/gone.hangs"
     mkdir "$dir/fs"
     ln -s "$dir/well" "$dir/link"
-    python3 tests/fake/hanging_fs.py "$dir/gone" "$dir/well" >"$dir/server.log" 2>&1 &
+    background server.log python3 tests/fake/hanging_fs.py "$dir/gone" "$dir/well"
     server_pid=$!
     within grep -q mounted "$dir/server.log"
     result "two network file systems" $?

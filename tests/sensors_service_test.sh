@@ -31,8 +31,8 @@ kill_service() {
 # In the beacon's eyes $dir/run is /run, and $dir/bin comes first in PATH.
 start_here() {
     # shellcheck disable=SC2016 # the inner shell expands them
-    PATH=$dir/bin:$PATH unshare -m sh -c 'mount --bind "$0/run" /run && exec "$@"' "$dir" "$beacon" run -c "$dir/nefia.yaml" \
-        >"$dir/run.log" 2>&1 &
+    background run.log env PATH="$dir/bin:$PATH" unshare -m sh -c 'mount --bind "$0/run" /run && exec "$@"' "$dir" \
+        "$beacon" run -c "$dir/nefia.yaml"
     beacon_pid=$!
     within "$beacon" status -c "$dir/nefia.yaml"
 }

@@ -172,7 +172,7 @@ while True:
     threading.Thread(target=pump, args=(near, far, None), daemon=True).start()
     threading.Thread(target=pump, args=(far, near, 3), daemon=True).start()
 PY
-python3 "$dir/relay.py" "$port" "$hub_port" 2>"$dir/relay.log" &
+background relay.log python3 "$dir/relay.py" "$port" "$hub_port"
 relay_pid=$!
 config ''
 within sh -c "ss -ltn | grep -q '127.0.0.1:$port '"
