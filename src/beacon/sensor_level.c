@@ -46,6 +46,17 @@ struct json_writer *emit_level(struct emitter *e, const char *type, const char *
                                        : condition_level_below(c, value, w, k, h));
 }
 
+struct json_writer *emit_grade(struct emitter *e, const char *type, const char *ended,
+                               const char *subject, enum grade measured)
+{
+    const int level = measured == GRADE_CRITICAL ? LEVEL_CRITICAL : (int)measured - 1;
+    struct json_writer *w = emit_condition_pair(e, type, ended, subject, (enum level)level);
+
+    if (w && measured != GRADE_NONE)
+        json_put_string(w, "level", word_at("low\0medium\0high\0critical\0", measured - 1u));
+    return w;
+}
+
 void put_tenths(struct json_writer *w, const char *key, int64_t tenths)
 {
     char buf[24];

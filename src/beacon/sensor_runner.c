@@ -553,6 +553,12 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured)
 {
+    return emit_condition_pair(e, type, type, subject, measured);
+}
+
+struct json_writer *emit_condition_pair(struct emitter *e, const char *type, const char *ended,
+                                        const char *subject, enum level measured)
+{
     struct condition *c = emitter_condition(e, type, subject);
     struct condition_verdict v;
 
@@ -566,8 +572,8 @@ struct json_writer *emit_condition(struct emitter *e, const char *type, const ch
             c->key = 0; /* nothing is known of it that a new one would not have: others may need the place */
         return NULL;
     }
-    struct json_writer *w =
-        emit_begin(e, type, subject, recovered ? SEVERITY_INFO : (enum severity)v.level);
+    struct json_writer *w = emit_begin(e, recovered ? ended : type, subject,
+                                       recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;
     e->recovered = recovered;
     e->event.change = recovered && c->reported;

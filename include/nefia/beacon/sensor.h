@@ -106,6 +106,16 @@ struct condition *emitter_condition(struct emitter *e, const char *type, const c
  * Return: the writer, to be followed by emit_end; or null: nothing to report. */
 struct json_writer *emit_condition(struct emitter *e, const char *type, const char *subject,
                                    enum level measured);
+/** The same where the recovery is an event of another type: "config.drift_detected" and "config.drift_resolved". The
+ * condition is that of `type`. */
+struct json_writer *emit_condition_pair(struct emitter *e, const char *type, const char *ended,
+                                        const char *subject, enum level measured);
+/** The same for a signal with the grades of the fleet documentation: low is info, medium a
+ * warning, high and critical are critical; while it holds "level" in data is the word. GRADE_NONE: it does not
+ * hold. Needs `select BEACON_SENSOR_LEVELS`. */
+enum grade { GRADE_NONE, GRADE_LOW, GRADE_MEDIUM, GRADE_HIGH, GRADE_CRITICAL };
+struct json_writer *emit_grade(struct emitter *e, const char *type, const char *ended,
+                               const char *subject, enum grade measured);
 
 /** When a measured value is a warning and when it is critical; the sensor says in which unit. */
 struct thresholds {
