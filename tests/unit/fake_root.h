@@ -48,6 +48,16 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
 }
 
+int openat(int dir, const char *path, int flags, ...)
+{
+    va_list more;
+
+    va_start(more, flags);
+    int mode = flags & O_CREAT ? va_arg(more, int) : 0;
+    va_end(more);
+    return (int)syscall(SYS_openat, dir, fake_root_of(path), flags | O_LARGEFILE, mode);
+}
+
 int access(const char *path, int mode)
 {
     return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
