@@ -247,7 +247,8 @@ bool emitter_once(const struct emitter *e);
  * "not measured" until it has run for 10 s. Over a reload the same command of the same sensor runs
  * on; it ends with the sensor. For start only, one for each sensor, and argv stays valid as long as the
  * state. Needs `select BEACON_FOLLOWS`. Return: 0, also if it cannot be started now; NEFIA_EINVAL
- * (no absolute path, or the class does not have `follows`). */
+ * (no absolute path, or the class does not have `follows`). argv[0] "": there is no command, but a
+ * file (followed_file_start). */
 int emitter_follow(struct emitter *e, const char *const *argv,
                    void (*line)(void *state, struct emitter *e, const char *line, size_t len));
 
@@ -260,14 +261,13 @@ struct followed_file {
     int inotify, fd; /* 0: none */
     bool known;      /* one that comes now is new */
 };
-/** As emitter_follow, for start: the class has `follows`, one of its `watches` is for this, and its `ready`, `poll` and
- * `stop` call the following. path is as that of a watched_path and stays valid as long as the state. before: of the
- * state until this reload, or null; what is taken over is gone from it. No line is handed over during the
- * call. Needs `select BEACON_INOTIFY`, too. Return: 0, also if the file is not there; or negative; or not
- * measured. */
-int emitter_follow_file(struct emitter *e, struct followed_file *f, const char *path,
-                        struct followed_file *before,
-                        void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+/** For start, after emitter_follow with an argv of "" and whatever names the file: its buffer and its `line` serve here, too.
+ * One of the class's `watches` is for this; its `ready`, `poll` and `stop` call the following. path is as that of a
+ * watched_path and stays valid as long as the state. before: of the state until this reload, or null; what is taken
+ * over is gone from it. No line is handed over during the call. Needs `select BEACON_INOTIFY`, too. Return: 0,
+ * also if the file is not there; or negative; or not measured. */
+int followed_file_start(struct followed_file *f, struct emitter *e, const char *path,
+                        struct followed_file *before);
 /** Read what has come, FOLLOW_READS times the longest line at most, and the rest at once afterwards. A file that cannot be
  * read is "not measured". Return: 0, or negative. */
 int followed_file_look(struct followed_file *f, struct emitter *e);

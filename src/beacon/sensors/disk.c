@@ -234,7 +234,8 @@ static int take_mount(void *arg, const char *line, size_t len)
     (void)len;
     for (int word = 0; word < 4 && line; word++) {
         line = strchr(line, ' ');
-        line += line != NULL;
+        if (line)
+            line++;
     }
     for (unsigned i = 0; line && type && i < d->count; i++) {
         struct place *p = &d->places[i];
