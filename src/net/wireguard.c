@@ -235,9 +235,7 @@ int wireguard_take_nets(void *reader, const struct wireguard_peer *p)
         r->count = r->left_out = r->too_wide = 0;
         return 0;
     }
-    struct netlink_part nets = p->attributes[WGPEER_A_ALLOWEDIPS];
-    if (!nets.ptr)
-        return 0;
+    struct netlink_part nets = wireguard_nets(p);
     while (wireguard_next_net(&nets, &net))
         keep(r, &net);
     return netlink_ended(&nets);

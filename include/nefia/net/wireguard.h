@@ -31,8 +31,14 @@ static inline const uint8_t *wireguard_key(const struct wireguard_peer *p)
 {
     return p->attributes[WGPEER_A_PUBLIC_KEY].ptr;
 }
-/** Next network that it may send from, of attributes[WGPEER_A_ALLOWEDIPS]. Return: whether there is one; afterwards
- * netlink_ended. */
+/** The networks that it may send from, perhaps none. */
+static inline struct netlink_part wireguard_nets(const struct wireguard_peer *p)
+{
+    const struct netlink_part nets = p->attributes[WGPEER_A_ALLOWEDIPS];
+
+    return nets.ptr ? nets : (struct netlink_part){wireguard_key(p), 0};
+}
+/** The next of them. Return: whether there is one; afterwards netlink_ended. */
 bool wireguard_next_net(struct netlink_part *rest, struct addr_net *net);
 /** The key as wg(8) shows it. */
 void wireguard_key_text(char text[WIREGUARD_KEY_TEXT], const uint8_t key[WIREGUARD_KEY]);
