@@ -13,27 +13,33 @@
 int tunnel_set_key(void *member, const char *value, struct text *why)
 {
     if (!wireguard_is_key(value)) {
-        text_str(why, "not a key of 44 characters in base64");
+        text_str(why, "not a key in base64");
         return NEFIA_EINVAL;
     }
     memcpy(member, &value, sizeof value);
     return 0;
 }
 
-int tunnel_open(void *state, struct config *c, const struct node *n, const char *where, const struct field *fields,
-                const char *key)
+static const struct tunnel_peer *peer_at(const void *state, const struct field *f, unsigned i)
 {
-    const unsigned errors = c->errors;
+    return (const void *)((const char *)state + f->offset + (size_t)i * f->list->size);
+}
 
-    config_bind_maps(c, n, where, fields, state);
-    if (c->errors > errors)
+int tunnel_open(void *state, struct config *c, const struct node *n, const char *where, const struct field *fields)
+{
+    const struct field *f = fields;
+
+    while (f->type != FIELD_LIST)
+        f++;
+    if (config_bind_maps(c, n, where, fields, state) < 0)
         return NEFIA_EINVAL;
-    for (const struct node *a = node_first(c, node_child(c, n, key)); a; a = node_next(c, a)) {
-        const char *text = node_child(c, a, "public_key")->value;
-        for (const struct node *b = node_next(c, a); b; b = node_next(c, b))
-            if (str_eq(text, node_child(c, b, "public_key")->value))
-                config_error(c, b, where, "duplicate public_key ", text, NULL);
-    }
+    const unsigned count = *(unsigned *)(void *)((char *)state + f->list->count);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < i; j++) {
+            const struct tunnel_peer *a = peer_at(state, f, i), *b = peer_at(state, f, j);
+            if (str_eq(a->key, b->key))
+                config_error(c, n, where, "duplicate public_key ", a->key, NULL);
+        }
     return 0;
 }
 
@@ -217,7 +223,7 @@ struct json_writer *tunnel_judge_watched(const struct tunnel_watch *s, struct em
         return NULL;
     struct json_writer *w =
         tunnel_condition(e, subject, types, s->interface, of, state == TUNNEL_ALIVE ? LEVEL_OK : bad,
-                         state == TUNNEL_SILENT ? "silent" : "no_peer");
+                         state == TUNNEL_SILENT ? "silent" : TUNNEL_NO_PEER_TEXT);
     if (w)
         put_watched(w, s, p);
     return w;

@@ -38,7 +38,7 @@ bool wireguard_is_key(const char *text)
     enum { DIGITS = WIREGUARD_KEY_TEXT - 2 };
 
     return strspn(text, base64) == DIGITS && str_eq(text + DIGITS, "=") &&
-           strchr("AEIMQUYcgkosw048", text[DIGITS - 1]);
+           (strchr(base64, text[DIGITS - 1]) - base64) % 4 == 0;
 }
 
 /* ---- responses ---- */
@@ -154,44 +154,31 @@ struct question {
     char text[WIREGUARD_NAME];
 };
 
-static int ask_one(struct wireguard_dump *d, int fd, const struct question *like, const char *text,
-                   void *work)
-{
-    struct question q = *like;
-    size_t len = strlen(text) + 1;
-
-    if (len > sizeof q.text)
-        return NEFIA_ETOOBIG;
-    memcpy(q.text, text, len);
-    q.generic.version = 1;
-    q.attribute.nla_len = (uint16_t)(sizeof(struct nlattr) + len);
-    /* The message must end, unpadded, where its last attribute does. */
-    q.netlink.nlmsg_len = (uint32_t)(offsetof(struct question, text) + netlink_aligned(len));
-    q.netlink.nlmsg_flags |= NLM_F_REQUEST;
-    q.netlink.nlmsg_seq = d->answer.sequence + 1;
-    return netlink_ask(&d->answer, fd, &q, q.netlink.nlmsg_len, work, WIREGUARD_WORK);
-}
-
+/** First for the number of the family, then for the interface. */
 static int ask(struct wireguard_dump *d, int fd, const char *interface, void *work)
 {
-    const struct question family = {.netlink.nlmsg_type = GENL_ID_CTRL,
-                                    .generic.cmd = CTRL_CMD_GETFAMILY,
-                                    .attribute.nla_type = CTRL_ATTR_FAMILY_NAME};
-    int err = ask_one(d, fd, &family, WG_GENL_NAME, work);
-
-    if (err == 0 && d->family == 0)
-        err = NEFIA_ESYNTAX;
-    const struct question device = {
-        .netlink = {.nlmsg_type = d->family, .nlmsg_flags = NLM_F_DUMP},
-        .generic.cmd = WG_CMD_GET_DEVICE,
-        .attribute.nla_type = WGDEVICE_A_IFNAME};
-    for (int i = 0; i < TRIES && err == 0; i++) {
-        d->take(d->arg, NULL);
-        err = ask_one(d, fd, &device, interface, work);
-        if (!d->answer.interrupted)
+    for (unsigned i = 0; i <= TRIES; i++) {
+        const char *text = i ? interface : WG_GENL_NAME;
+        const size_t len = strlen(text) + 1;
+        struct question q = {
+            .netlink = {.nlmsg_type = i ? d->family : GENL_ID_CTRL,
+                        .nlmsg_flags = i ? NLM_F_REQUEST | NLM_F_DUMP : NLM_F_REQUEST,
+                        .nlmsg_seq = i + 1,
+                        /* The message must end, unpadded, where its last attribute does. */
+                        .nlmsg_len = (uint32_t)(offsetof(struct question, text) + netlink_aligned(len))},
+            .generic = {.cmd = i ? WG_CMD_GET_DEVICE : CTRL_CMD_GETFAMILY, .version = 1},
+            .attribute = {.nla_len = (uint16_t)(sizeof(struct nlattr) + len),
+                          .nla_type = i ? WGDEVICE_A_IFNAME : CTRL_ATTR_FAMILY_NAME}};
+        if (len > sizeof q.text)
+            return NEFIA_ETOOBIG;
+        memcpy(q.text, text, len);
+        if (i)
+            d->take(d->arg, NULL);
+        int err = netlink_ask(&d->answer, fd, &q, q.netlink.nlmsg_len, work, WIREGUARD_WORK);
+        if (err < 0 || (i && !d->answer.interrupted))
             return err;
     }
-    return err == 0 ? NEFIA_EAGAIN : err;
+    return NEFIA_EAGAIN;
 }
 
 int wireguard_ask(struct wireguard_dump *d, const char *interface, void *work)

@@ -3,7 +3,7 @@
 
 #define PEER(key, more) "{\"public_key\": \"" key "\"" more "}"
 #define ITEM(peers) "{\"sdwan_drift\": [{\"name\": \"wg0\", \"interface\": \"wg0\", \"peers\": [" peers "]}]}"
-#define BERLIN PEER(WG_KEY_1, ", \"name\": \"berlin\", \"allowed_ips\": [\"10.1.0.0/16\", \"fd00:0:0::/48\", \"10.77.0.1\"]")
+#define BERLIN PEER(WG_KEY_1, ", \"name\": \"berlin\", \"allowed_ips\": [\"10.1.0.0/16\", \"fd00:0:0::7/48\", \"10.77.0.1\"]")
 #define ROME PEER(WG_KEY_2, ", \"allowed_ips\": [\"10.2.0.0/16\"]")
 #define BOTH ITEM(BERLIN ", " ROME)
 enum { MINUTE = 60 * 1000 };
@@ -80,8 +80,7 @@ TEST(a_peer_in_two_messages)
     wg.peers[0].split = 1;
     wg.peers[0].nets[2] = "fd00::/47";
     look();
-    CHECK(told(PROBLEM("allowed_ips", IS_BERLIN ",\"missing\":\"fd00:0:0::/48\",\"missing_count\":1,\"unexpected\":\"fd00::/47\","
-                                                "\"unexpected_count\":1")));
+    CHECK(told(PROBLEM("allowed_ips", IS_BERLIN ",\"missing\":\"fd00:0:0::7/48\",\"unexpected\":\"fd00::/47\"")));
 }
 
 TEST(allowed_ips_change)
@@ -90,26 +89,25 @@ TEST(allowed_ips_change)
     wg.peers[1].nets[1] = "10.3.0.0/16";
     look();
     CHECK(fix_has(0, DETECTED));
-    CHECK(told(PROBLEM("allowed_ips", IS_ROME ",\"unexpected\":\"10.3.0.0/16\",\"unexpected_count\":1")));
+    CHECK(told(PROBLEM("allowed_ips", IS_ROME ",\"unexpected\":\"10.3.0.0/16\"")));
     wg.peers[1].nets[1] = NULL;
     look();
     CHECK(fix_has(0, RESOLVED));
     CHECK(told(WELL(IS_ROME)));
     wg.peers[0].nets[1] = NULL; /* of three one is left */
     look();
-    CHECK(told(PROBLEM("allowed_ips", IS_BERLIN ",\"missing\":\"fd00:0:0::/48\",\"missing_count\":2")));
+    CHECK(told(PROBLEM("allowed_ips", IS_BERLIN ",\"missing\":\"fd00:0:0::7/48\"")));
     wg.peers[0].nets[1] = "10.1.0.0/17"; /* not the same */
     wg.peers[0].nets[2] = "fd00::/48";
     look();
-    CHECK(told(PROBLEM("allowed_ips", IS_BERLIN ",\"missing\":\"10.1.0.0/16\",\"missing_count\":1,\"unexpected\":\"10.1.0.0/17\","
-                                                "\"unexpected_count\":1")));
+    CHECK(told(PROBLEM("allowed_ips", IS_BERLIN ",\"missing\":\"10.1.0.0/16\",\"unexpected\":\"10.1.0.0/17\"")));
     /* One peer has what another should have. */
     wg.peers[0].nets[1] = "10.2.0.0/16";
     wg.peers[1].nets[0] = NULL;
     look();
     CHECK_INT(fix.count, 2);
     CHECK(fix_has(0, "\"unexpected\":\"10.2.0.0/16\""));
-    CHECK(fix_has(1, PROBLEM("allowed_ips", IS_ROME ",\"missing\":\"10.2.0.0/16\",\"missing_count\":1")));
+    CHECK(fix_has(1, PROBLEM("allowed_ips", IS_ROME ",\"missing\":\"10.2.0.0/16\"")));
 }
 
 TEST(peers_come_and_go)
@@ -118,8 +116,8 @@ TEST(peers_come_and_go)
     wg.peers[1].key = 3;
     look();
     CHECK_INT(fix.count, 2);
-    CHECK(fix_has(0, PROBLEM("peer_missing", IS_ROME ",\"missing\":\"10.2.0.0/16\",\"missing_count\":1")));
-    CHECK(fix_has(1, PROBLEM("unknown_peer", IS_STRANGER ",\"unexpected\":\"10.2.0.0/16\",\"unexpected_count\":1")));
+    CHECK(fix_has(0, PROBLEM("peer_missing", IS_ROME ",\"missing\":\"10.2.0.0/16\"")));
+    CHECK(fix_has(1, PROBLEM("unknown_peer", IS_STRANGER ",\"unexpected\":\"10.2.0.0/16\"")));
     look();
     CHECK(fix_has(0, "peer_missing")); /* a repetition */
     wg.peers[1].key = 2;
@@ -162,7 +160,7 @@ TEST(strangers_over_a_reload)
     kernel();
     REQUIRE(fix_start(ITEM(BERLIN)) == 1);
     fix_turn(0);
-    CHECK(told(PROBLEM("unknown_peer", IS_ROME ",\"unexpected\":\"10.2.0.0/16\",\"unexpected_count\":1")));
+    CHECK(told(PROBLEM("unknown_peer", IS_ROME ",\"unexpected\":\"10.2.0.0/16\"")));
     wg.peers[1].key = 0;
     REQUIRE(fix_start(ITEM(BERLIN)) == 1);
     look();
@@ -175,7 +173,7 @@ TEST(strangers_over_a_reload)
     CHECK(told(WELL(IS_ROME)));
     wg.peers[1].nets[0] = NULL;
     look();
-    CHECK(told(PROBLEM("allowed_ips", IS_ROME ",\"missing\":\"10.2.0.0/16\",\"missing_count\":1")));
+    CHECK(told(PROBLEM("allowed_ips", IS_ROME ",\"missing\":\"10.2.0.0/16\"")));
     look();
     CHECK(told(DETECTED)); /* a repetition */
 }
@@ -201,14 +199,17 @@ TEST(interrupted_dumps_count_once)
     wg.interrupted = 2;
     wg.peers[1].nets[1] = "10.3.0.0/16";
     look();
-    CHECK(told("\"unexpected_count\":1"));
+    CHECK(told("\"unexpected\":\"10.3.0.0/16\""));
 }
 
 TEST(refused)
 {
-    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"10.0.0.1/8\"]")), "the network is 10.0.0.0/8");
-    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"here\"]")), "is not a network");
-    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [{}]")), "allowed_ips is not a list of networks");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"10.0.0.0/33\"]")), "not a network: 10.0.0.0/33");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"here\"]")), "not a network: here");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"10.0.0.0:80/8\"]")), "not a network");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"10.0.0.0/\"]")), "not a network");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"fe80::1%1\"]")), "not a network");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [{}]")), "not a network");
     fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": 3")), "list");
     fix_refused(ITEM(PEER(WG_KEY_1, "") ", " PEER(WG_KEY_1, "")), "duplicate public_key");
     fix_refused("{\"sdwan_drift\": [{\"name\": \"wg0\", \"interface\": \"wg0\"}]}", "peers: missing");

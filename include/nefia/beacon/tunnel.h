@@ -13,18 +13,17 @@ struct tunnel_peer {
     const char *name; /* null: it has none */
 };
 #define TUNNEL_PEER_FIELDS(type_, member) \
-    {FIELD_REQUIRED("public_key", "in base64"), .type = FIELD_SET, FIELD_AT(type_, member.key), \
+    {FIELD_REQUIRED("public_key", ""), .type = FIELD_SET, FIELD_AT(type_, member.key), \
      .set = tunnel_set_key, FIELD_NOTE("as wg(8) shows it")}, \
     {.name = "name", .type = FIELD_STRING, FIELD_AT(type_, member.name), .min = 1, .max = 64, \
      FIELD_NOTE("for events")}
 int tunnel_set_key(void *member, const char *value, struct text *why);
 #define TUNNEL_INTERFACE_FIELD(type_, member) \
-    {FIELD_REQUIRED("interface", "WireGuard interface"), .type = FIELD_STRING, FIELD_AT(type_, member), .min = 1, \
+    {FIELD_REQUIRED("interface", ""), .type = FIELD_STRING, FIELD_AT(type_, member), .min = 1, \
      .max = WIREGUARD_NAME - 1, FIELD_NOTE("such as wg0")}
-/** For `open`: bind the lists of maps of the table, of which key is one of peers, and report those that are there
- * twice. */
-int tunnel_open(void *state, struct config *c, const struct node *n, const char *where, const struct field *fields,
-                const char *key);
+/** For `open`: bind the list of peers that the table has, and report keys that are in it twice. Each item begins with a
+ * struct tunnel_peer. */
+int tunnel_open(void *state, struct config *c, const struct node *n, const char *where, const struct field *fields);
 
 /** Ask the kernel of an interface, through the buffer that all sensors share: wireguard_ask. Return: 0;
  * NEFIA_ENOTFOUND: it is not there, or none of WireGuard; other: not measured. */
@@ -40,6 +39,7 @@ struct json_writer *tunnel_condition(struct emitter *e, char subject[TUNNEL_SUBJ
 /** That of the interface itself, which is there unless there is a problem, with its event. */
 void tunnel_judge(struct emitter *e, const char *types, const char *interface, const char *problem);
 #define TUNNEL_MISSING "interface_missing"
+#define TUNNEL_NO_PEER_TEXT "peer_missing"
 void tunnel_put_peer(struct json_writer *w, const struct tunnel_peer *p);
 
 /* ---- Handshakes ---- */

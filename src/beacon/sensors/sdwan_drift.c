@@ -20,10 +20,10 @@ struct drift_peer {
 struct drift {
     struct sensor_common common;
     const char *interface;
-    struct drift_peer peers[CONFIG_SDWAN_PEERS];
+    struct drift_peer peers[PLACES]; /* those from CONFIG_SDWAN_PEERS on are unknown ones; key null: none */
     unsigned count, net_count;
-    const char *nets[CONFIG_SDWAN_NETS];             /* of all peers, in their order */
-    char unknown[UNKNOWN_MOST][WIREGUARD_KEY_TEXT]; /* "": none */
+    const char *nets[CONFIG_SDWAN_NETS]; /* of all peers, in their order */
+    char unknown[UNKNOWN_MOST][WIREGUARD_KEY_TEXT]; /* their keys */
 };
 
 /* ---- Configuration ---- */
@@ -34,33 +34,40 @@ static const struct field peer_fields[] = {
     {.name = NULL},
 };
 
-static void add_net(struct drift *d, struct config *c, const struct node *n, const char *where)
+/** A network with any address of it, as WireGuard takes it. Without a prefix it is a single host. */
+static int parse(struct addr_net *net, const char *value)
 {
-    struct addr_net net;
-    char buf[CONFIG_MESSAGE_BYTES];
-    struct text why;
+    const size_t len = strcspn(value, "/"), rest = strlen(value + len);
+    int err = addr_parse(&net->base, value, len, 1, NULL);
+    const unsigned most = net->base.family == AF_INET ? 32 : 128;
+    uint64_t bits = most;
 
-    text_init(&why, buf, sizeof buf);
-    if (d->net_count == CONFIG_SDWAN_NETS)
-        text_str(&why, HINTED("too many allowed_ips", "; raise CONFIG_SDWAN_NETS"));
-    else if (!n->value)
-        text_str(&why, "allowed_ips is not a list of networks");
-    else if (addr_net_parse(&net, n->value, strlen(n->value), &why) == 0)
-        d->nets[d->net_count++] = n->value;
-    if (why.len)
-        config_error(c, n, where, buf, NULL);
+    if (err == 0 && rest)
+        err = parse_u64(value + len + 1, rest - 1, &bits);
+    if (err < 0 || bits > most || net->base.port != 1 || net->base.scope)
+        return NEFIA_EINVAL;
+    net->base.port = 0;
+    net->bits = (uint8_t)bits;
+    addr_net_mask(net);
+    return 0;
 }
 
 static bool keep(struct config *c, const struct node *n, const char *where, void *item, void *out)
 {
     struct drift_peer *p = item;
     struct drift *d = out;
-    const struct node *nets = node_child(c, n, "allowed_ips");
+    struct addr_net net;
 
     p->first = (uint16_t)d->net_count;
-    if (config_is(c, nets, where, NODE_LIST))
-        for (nets = node_first(c, nets); nets; nets = node_next(c, nets))
-            add_net(d, c, nets, where);
+    n = node_child(c, n, "allowed_ips");
+    n = config_is(c, n, where, NODE_LIST) ? node_first(c, n) : NULL;
+    for (; n; n = node_next(c, n))
+        if (!n->value || parse(&net, n->value) < 0)
+            config_error(c, n, where, "not a network: ", n->value, NULL);
+        else if (d->net_count == CONFIG_SDWAN_NETS)
+            config_error(c, n, where, HINTED("too many allowed_ips", "; raise CONFIG_SDWAN_NETS"), NULL);
+        else
+            d->nets[d->net_count++] = n->value;
     p->count = (uint16_t)(d->net_count - p->first);
     return true;
 }
@@ -76,109 +83,77 @@ static const struct field_list peer_list = {
 
 static const struct field drift_fields[] = {
     TUNNEL_INTERFACE_FIELD(struct drift, interface),
-    {FIELD_REQUIRED("peers", "those that it should have"), .type = FIELD_LIST, FIELD_AT(struct drift, peers),
+    {FIELD_REQUIRED("peers", ""), .type = FIELD_LIST, FIELD_AT(struct drift, peers),
      .list = &peer_list},
     {.name = NULL},
 };
 
 static int drift_open(void *state, struct config *c, const struct node *n, const char *where)
 {
-    return tunnel_open(state, c, n, where, drift_fields, "peers");
+    return tunnel_open(state, c, n, where, drift_fields);
 }
 
 /* ---- What the kernel has ---- */
 
-/** A look. Places are those of the peers, and behind CONFIG_SDWAN_PEERS of the unknown ones. */
 struct look {
     struct drift *d;
     struct addr_net nets[CONFIG_SDWAN_NETS]; /* those declared */
-    bool found[CONFIG_SDWAN_NETS];
-    struct {
-        bool seen;
-        unsigned others;       /* networks that are not declared, and one of them */
-        struct addr_net other;
-    } places[PLACES];
-    bool full; /* there are more unknown ones */
+    bool found[CONFIG_SDWAN_NETS], seen[PLACES];
+    struct addr_net others[PLACES]; /* one of each that is not declared; without a family: there is none */
+    bool full;                      /* there are more unknown peers */
 };
-
-/** Which one is it of those that are declared? Or their count. */
-static unsigned declared(const struct drift *d, const char *key)
-{
-    unsigned i = 0;
-
-    while (i < d->count && !str_eq(d->peers[i].peer.key, key))
-        i++;
-    return i;
-}
 
 /** The place of a peer, which may be a new one; PLACES: there is none. */
 static unsigned find(struct drift *d, const char *key)
 {
-    unsigned i = declared(d, key), place = PLACES;
+    unsigned place = PLACES;
 
-    if (i < d->count)
-        return i;
-    for (i = UNKNOWN_MOST; i-- > 0;)
-        if (str_eq(d->unknown[i], key))
-            return CONFIG_SDWAN_PEERS + i;
-        else if (!d->unknown[i][0])
-            place = CONFIG_SDWAN_PEERS + i;
+    for (unsigned i = 0; i < PLACES; i++)
+        if (!d->peers[i].peer.key)
+            place = i;
+        else if (str_eq(d->peers[i].peer.key, key))
+            return i;
+    if (place < CONFIG_SDWAN_PEERS) /* the last ones are free first */
+        place = PLACES;
     if (place < PLACES)
-        memcpy(d->unknown[place - CONFIG_SDWAN_PEERS], key, WIREGUARD_KEY_TEXT);
+        d->peers[place].peer.key = memcpy(d->unknown[place - CONFIG_SDWAN_PEERS], key, WIREGUARD_KEY_TEXT);
     return place;
-}
-
-static void take_net(struct look *look, unsigned place, const struct addr_net *net)
-{
-    const struct drift_peer *p = &look->d->peers[place];
-    bool known = false;
-
-    for (unsigned i = p->first; place < CONFIG_SDWAN_PEERS && i < (unsigned)p->first + p->count; i++)
-        if (look->nets[i].bits == net->bits && addr_same_host(&look->nets[i].base, &net->base))
-            look->found[i] = known = true;
-    if (known)
-        return;
-    look->places[place].others++;
-    look->places[place].other = *net;
 }
 
 static int take(void *arg, const struct wireguard_peer *p)
 {
     struct look *look = arg;
+    struct drift *d = look->d;
     char key[WIREGUARD_KEY_TEXT];
     struct addr_net net;
 
     if (!p) {
-        memset(look->found, 0, sizeof look->found);
-        memset(look->places, 0, sizeof look->places);
-        look->full = false;
+        memset(look->found, 0, sizeof *look - offsetof(struct look, found));
         return 0;
     }
     wireguard_key_text(key, wireguard_key(p));
-    const unsigned place = find(look->d, key);
+    const unsigned place = find(d, key);
     if (place == PLACES) {
         look->full = true;
         return 0;
     }
-    look->places[place].seen = true;
+    look->seen[place] = true;
+    const unsigned first = d->peers[place].first, end = first + d->peers[place].count;
     struct netlink_part nets = wireguard_nets(p);
-    while (wireguard_next_net(&nets, &net))
-        take_net(look, place, &net);
+    while (wireguard_next_net(&nets, &net)) {
+        bool declared = false;
+        for (unsigned i = first; i < end; i++)
+            if (look->nets[i].bits == net.bits && addr_same_host(&look->nets[i].base, &net.base))
+                look->found[i] = declared = true;
+        if (!declared)
+            look->others[place] = net;
+    }
     return netlink_ended(&nets);
 }
 
 /* ---- What differs ---- */
 
-/** So many networks, of which this is one. */
-static void put_nets(struct json_writer *w, const char *key, const char *count_key, unsigned count, const char *net)
-{
-    if (count == 0)
-        return;
-    json_put_string(w, key, net);
-    json_put_u64(w, count_key, count);
-}
-
-static void put_other(struct json_writer *w, const struct addr_net *net, unsigned count)
+static void put_other(struct json_writer *w, const struct addr_net *net)
 {
     char buf[ADDR_TEXT + 4];
     struct text t;
@@ -187,34 +162,35 @@ static void put_other(struct json_writer *w, const struct addr_net *net, unsigne
     addr_text(&t, &net->base);
     text_char(&t, '/');
     text_u64(&t, net->bits);
-    put_nets(w, "unexpected", "unexpected_count", count, buf);
+    json_put_string(w, "unexpected", buf);
 }
 
 static void judge(struct drift *d, struct emitter *out, const struct look *look, unsigned place)
 {
-    const bool unknown = place >= CONFIG_SDWAN_PEERS, seen = look->places[place].seen;
-    const struct drift_peer stranger = {.peer.key = d->unknown[unknown ? place - CONFIG_SDWAN_PEERS : 0]};
-    const struct drift_peer *p = unknown ? &stranger : &d->peers[place];
-    const char *problem = unknown == seen ? (unknown ? "unknown_peer" : "peer_missing") : NULL, *missing = NULL;
-    unsigned lacks = 0;
+    struct drift_peer *p = &d->peers[place];
+    const struct addr_net *other = &look->others[place];
+    const bool unknown = place >= CONFIG_SDWAN_PEERS, seen = look->seen[place];
+    const char *problem = NULL, *missing = NULL;
     char subject[TUNNEL_SUBJECT];
 
     for (unsigned i = p->first; i < (unsigned)p->first + p->count; i++)
-        if (!look->found[i]) {
+        if (!look->found[i])
             missing = d->nets[i];
-            lacks++;
-        }
-    if (!problem && (lacks || look->places[place].others))
+    if (unknown == seen)
+        problem = unknown ? "unknown_peer" : TUNNEL_NO_PEER_TEXT;
+    else if (!unknown && (missing || other->base.family))
         problem = "allowed_ips";
     struct json_writer *w = tunnel_condition(out, subject, types, d->interface, p->peer.key,
                                              problem ? LEVEL_WARNING : LEVEL_OK, problem);
     if (w) {
         tunnel_put_peer(w, &p->peer);
-        put_nets(w, "missing", "missing_count", lacks, missing);
-        put_other(w, &look->places[place].other, look->places[place].others);
+        if (missing)
+            json_put_string(w, "missing", missing);
+        if (other->base.family)
+            put_other(w, other);
     }
     if ((!w || emit_end(out) == 1) && unknown && !seen)
-        d->unknown[place - CONFIG_SDWAN_PEERS][0] = '\0';
+        p->peer.key = NULL;
 }
 
 static int drift_poll(void *state, struct emitter *out, uint64_t now_ms)
@@ -224,13 +200,13 @@ static int drift_poll(void *state, struct emitter *out, uint64_t now_ms)
 
     (void)now_ms;
     for (unsigned i = 0; i < d->net_count; i++)
-        (void)addr_net_parse(&look.nets[i], d->nets[i], strlen(d->nets[i]), NULL);
+        (void)parse(&look.nets[i], d->nets[i]);
     const int err = tunnel_ask(out, d->interface, take, &look);
     if (err < 0 && err != NEFIA_ENOTFOUND)
         return 0;
     tunnel_judge(out, types, d->interface, err < 0 ? TUNNEL_MISSING : NULL);
     for (unsigned i = 0; err == 0 && i < PLACES; i++)
-        if (i < CONFIG_SDWAN_PEERS ? i < d->count : d->unknown[i - CONFIG_SDWAN_PEERS][0])
+        if (d->peers[i].peer.key)
             judge(d, out, &look, i);
     if (look.full)
         emitter_not_measured(out, d->interface, "too many unknown peers");
@@ -243,9 +219,9 @@ static int drift_start(void *state, struct emitter *self, void *before)
     const struct drift *old = before;
 
     (void)self;
-    for (unsigned i = 0; old && str_eq(d->interface, old->interface) && i < UNKNOWN_MOST; i++)
-        if (declared(d, old->unknown[i]) == d->count)
-            memcpy(d->unknown[i], old->unknown[i], WIREGUARD_KEY_TEXT);
+    for (unsigned i = CONFIG_SDWAN_PEERS; old && i < PLACES; i++)
+        if (old->peers[i].peer.key && str_eq(d->interface, old->interface))
+            find(d, old->peers[i].peer.key);
     return 0;
 }
 

@@ -7,13 +7,13 @@
 static const char types[] = "sdwan.hub_unreachable\0sdwan.hub_recovered\0";
 
 static const struct field reach_fields[] = {
-    TUNNEL_WATCH_FIELDS("hubs", "the peers that are hubs"),
+    TUNNEL_WATCH_FIELDS("hubs", ""),
     {.name = NULL},
 };
 
 static int reach_open(void *state, struct config *c, const struct node *n, const char *where)
 {
-    return tunnel_open(state, c, n, where, reach_fields, "hubs");
+    return tunnel_open(state, c, n, where, reach_fields);
 }
 
 static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)

@@ -28,14 +28,14 @@ static int set_vip(void *member, const char *value, struct text *why)
 }
 
 static const struct field vip_fields[] = {
-    TUNNEL_WATCH_FIELDS("holders", "the peers that may hold it"),
-    {FIELD_REQUIRED("vip", "the virtual address"), .type = FIELD_SET, FIELD_AT(struct vip, addr), .set = set_vip},
+    TUNNEL_WATCH_FIELDS("holders", ""),
+    {FIELD_REQUIRED("vip", ""), .type = FIELD_SET, FIELD_AT(struct vip, addr), .set = set_vip},
     {.name = NULL},
 };
 
 static int vip_open(void *state, struct config *c, const struct node *n, const char *where)
 {
-    return tunnel_open(state, c, n, where, vip_fields, "holders");
+    return tunnel_open(state, c, n, where, vip_fields);
 }
 
 /** One address of this device's; of a point-to-point link IFA_ADDRESS is the other end. */
@@ -84,11 +84,14 @@ static int take(void *arg, const struct wireguard_peer *p)
         return 0;
     }
     struct netlink_part nets = wireguard_nets(p);
-    while (wireguard_next_net(&nets, &net))
-        if (net.bits > v->bits && addr_net_match(&net, &v->addr)) {
+    while (wireguard_next_net(&nets, &net)) {
+        struct addr_net with = {v->addr, net.bits};
+        addr_net_mask(&with);
+        if (net.bits > v->bits && addr_same_host(&with.base, &net.base)) {
             v->bits = net.bits;
             v->holder = v->watch.current;
         }
+    }
     return netlink_ended(&nets);
 }
 
