@@ -45,10 +45,10 @@ int tunnel_open(void *state, struct config *c, const struct node *n, const char 
 
 /* ---- The kernel ---- */
 
-int tunnel_ask(struct emitter *e, const char *interface, int (*take)(void *arg, const struct wireguard_peer *p),
+int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *arg, const struct wireguard_peer *p),
                void *arg)
 {
-    struct wireguard_dump d = {.take = take, .arg = arg};
+    struct wireguard_dump d = {.on_peer = on_peer, .arg = arg};
     size_t cap;
     const int err = wireguard_ask(&d, interface, emitter_buffer(e, &cap));
 
@@ -172,11 +172,11 @@ int tunnel_take(void *watch, const struct wireguard_peer *p)
     return 0;
 }
 
-int tunnel_watch(struct tunnel_watch *s, struct emitter *e, int (*take)(void *arg, const struct wireguard_peer *p))
+int tunnel_look(struct tunnel_watch *s, struct emitter *e, int (*on_peer)(void *arg, const struct wireguard_peer *p))
 {
     s->now_ms = emitter_now(e);
     s->unix_s = emitter_once(e) ? clock_unix(emitter_clock(e)) : 0;
-    const int err = tunnel_ask(e, s->interface, take, s);
+    const int err = tunnel_ask(e, s->interface, on_peer, s);
     s->looked_ms = s->now_ms;
     return err;
 }

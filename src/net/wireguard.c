@@ -86,7 +86,7 @@ static int take_peer(struct wireguard_dump *d, struct netlink_part rest)
             p.attributes[a.type] = a.value;
     if (netlink_ended(&rest) < 0 || p.attributes[WGPEER_A_PUBLIC_KEY].len != WIREGUARD_KEY)
         return NEFIA_ESYNTAX;
-    return d->take(d->arg, &p);
+    return d->on_peer(d->arg, &p);
 }
 
 static int take_device(struct wireguard_dump *d, struct netlink_part rest)
@@ -173,7 +173,7 @@ static int ask(struct wireguard_dump *d, int fd, const char *interface, void *wo
             return NEFIA_ETOOBIG;
         memcpy(q.text, text, len);
         if (i)
-            d->take(d->arg, NULL);
+            d->on_peer(d->arg, NULL);
         int err = netlink_ask(&d->answer, fd, &q, q.netlink.nlmsg_len, work, WIREGUARD_WORK);
         if (err < 0 || (i && !d->answer.interrupted))
             return err;
@@ -259,7 +259,7 @@ static int explain(int err, int error, struct text *why)
 int wireguard_read(struct wireguard_reader *r, const char *interface, void *work,
                    struct text *why)
 {
-    struct wireguard_dump d = {.take = wireguard_take_nets, .arg = r};
+    struct wireguard_dump d = {.on_peer = wireguard_take_nets, .arg = r};
     int err = wireguard_ask(&d, interface, work);
 
     if (err == 0)

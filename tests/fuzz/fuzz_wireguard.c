@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     struct addr_net nets[NETS];
     struct wireguard_reader r = {.nets = nets, .cap = NETS};
-    struct wireguard_dump d = {.take = take, .arg = &r, .answer.sequence = 0x01010101};
+    struct wireguard_dump d = {.on_peer = take, .arg = &r, .answer.sequence = 0x01010101};
 
     if (size < 2)
         return 0;

@@ -131,7 +131,7 @@ static void begin(void)
 {
     reader = (struct wireguard_reader){.nets = nets, .cap = ARRAY_SIZE(nets)};
     dump = (struct wireguard_dump){
-        .take = wireguard_take_nets, .arg = &reader, .answer.sequence = SEQUENCE, .family = FAMILY};
+        .on_peer = wireguard_take_nets, .arg = &reader, .answer.sequence = SEQUENCE, .family = FAMILY};
     len = 0;
 }
 
@@ -356,7 +356,7 @@ static int give_up(void *arg, const struct wireguard_peer *p)
 TEST(a_peer_has_its_attributes_and_may_be_refused)
 {
     begin();
-    dump.take = give_up;
+    dump.on_peer = give_up;
     taken = 0;
     for (int i = 0; i < 3; i++) {
         struct opened o = open_peer(0);

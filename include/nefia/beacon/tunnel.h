@@ -27,7 +27,7 @@ int tunnel_open(void *state, struct config *c, const struct node *n, const char 
 
 /** Ask the kernel of an interface, through the buffer that all sensors share: wireguard_ask. Return: 0;
  * NEFIA_ENOTFOUND: it is not there, or none of WireGuard; other: not measured. */
-int tunnel_ask(struct emitter *e, const char *interface, int (*take)(void *arg, const struct wireguard_peer *p),
+int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *arg, const struct wireguard_peer *p),
                void *arg);
 
 /** One check of a condition of the interface, or of something of it. types: "x.detected\0x.resolved". of: which, null: the
@@ -77,9 +77,9 @@ struct tunnel_watch {
      .list = &tunnel_watched_list}
 extern const struct field_list tunnel_watched_list;
 
-/** Ask, and note what there is to know of those that are watched. take: tunnel_take, or what calls it. Return: as
+/** Ask, and note what there is to know of those that are watched. on_peer: tunnel_take, or what calls it. Return: as
  * tunnel_ask. */
-int tunnel_watch(struct tunnel_watch *s, struct emitter *e, int (*take)(void *arg, const struct wireguard_peer *p));
+int tunnel_look(struct tunnel_watch *s, struct emitter *e, int (*on_peer)(void *arg, const struct wireguard_peer *p));
 int tunnel_take(void *watch, const struct wireguard_peer *p);
 enum tunnel_state {
     TUNNEL_UNKNOWN, /* not silent for long enough */

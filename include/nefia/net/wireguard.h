@@ -49,7 +49,7 @@ bool wireguard_is_key(const char *text);
 struct wireguard_dump {
     /** Each peer, and parts of peers. p null: a dump begins, perhaps again, and what came before does not
      * count. Return: 0; negative: give up. */
-    int (*take)(void *arg, const struct wireguard_peer *p);
+    int (*on_peer)(void *arg, const struct wireguard_peer *p);
     void *arg;
     uint16_t family; /* the kernel's number for "wireguard"; 0: not known yet */
     struct netlink_answer answer;
@@ -57,13 +57,13 @@ struct wireguard_dump {
 /** Parse one datagram from the kernel: a response to CTRL_CMD_GETFAMILY (sets family) or part of
  * the response to WG_CMD_GET_DEVICE. Safe on arbitrary bytes. Return: 1 response complete; 0 more datagrams
  * follow; NEFIA_ESYNTAX not such a message; NEFIA_EIO rejected by the kernel (d->answer.error); what
- * take returned. */
+ * on_peer returned. */
 int wireguard_feed(struct wireguard_dump *d, const void *datagram, size_t len);
-/** Query the kernel. take and arg are set by the caller, the rest is filled in. work: WIREGUARD_WORK bytes,
+/** Query the kernel. on_peer and arg are set by the caller, the rest is filled in. work: WIREGUARD_WORK bytes,
  * wiped after each answer (they contain the private key and preshared keys).
  * Return: 0; NEFIA_ENOTFOUND (no such interface, or not one of WireGuard), NEFIA_EAGAIN (the peers keep changing),
  * NEFIA_EIO (d->answer.error; ENOENT: no WireGuard in this kernel; EPERM: no CAP_NET_ADMIN), NEFIA_ESYNTAX; what
- * take returned. */
+ * on_peer returned. */
 int wireguard_ask(struct wireguard_dump *d, const char *interface, void *work);
 
 /** The networks that all peers may send from.

@@ -19,7 +19,7 @@ static int reach_open(void *state, struct config *c, const struct node *n, const
 static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct tunnel_watch *s = state;
-    const int err = tunnel_watch(s, out, tunnel_take);
+    const int err = tunnel_look(s, out, tunnel_take);
     unsigned seen = 0, left = 0;
     char subject[TUNNEL_SUBJECT];
 

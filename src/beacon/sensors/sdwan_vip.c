@@ -98,7 +98,7 @@ static int take(void *arg, const struct wireguard_peer *p)
 /** The holder, null: this device, or there is a problem. Return: as tunnel_ask. */
 static int find_holder(struct vip *v, struct emitter *out, struct tunnel_watched **holder, const char **problem)
 {
-    const int err = v->ours ? 0 : tunnel_watch(&v->watch, out, take);
+    const int err = v->ours ? 0 : tunnel_look(&v->watch, out, take);
 
     if (err == NEFIA_ENOTFOUND)
         *problem = TUNNEL_MISSING;
