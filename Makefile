@@ -189,6 +189,7 @@ beacon-$(CONFIG_BEACON_WATCHES) += src/beacon/sensor_watch.c
 beacon-$(CONFIG_BEACON_INOTIFY) += src/beacon/sensor_inotify.c
 beacon-$(CONFIG_BEACON_FOLLOWS) += src/beacon/sensor_follow.c src/beacon/sensor_log.c
 beacon-$(CONFIG_BEACON_TUNNELS) += src/beacon/sensor_tunnel.c
+beacon-$(CONFIG_BEACON_SAMPLES) += src/beacon/sensor_sample.c
 hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c

@@ -27,6 +27,13 @@ struct sensor_common {
 /** Their table. */
 extern const struct field sensor_common_fields[];
 
+/** One result of a sensor, for `sample`. Texts are valid during the call only. */
+struct sample {
+    const char *class, *name; /* configuration key, and name of the sensor */
+    bool ok;                  /* it answered, it succeeded */
+    uint32_t value;           /* as at emitter_sample */
+};
+
 /** The names of a class in one string, as for word_at: its configuration key under `beacons:`, which the log uses, too;
  * the default of `interval`, "5m"; and the source of its events, which without `select BEACON_SENSOR_LEVELS` has
  * to be given: by default it is the key and "-beacon". */
@@ -41,6 +48,7 @@ struct sensor_class {
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool spread;          /* each first runs at a random phase of its own: a command, of which few may run at once */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
+    bool samples;         /* has `sample` in the place of `ready`, and `watches` 0: `select BEACON_SAMPLES` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     uint8_t limits; /* of THRESHOLD_FIELDS its fields begin with; they are checked (thresholds_check): `select
                      * BEACON_SENSOR_LEVELS` */
@@ -65,8 +73,12 @@ struct sensor_class {
      * is given. Return: 0; negative: the check failed (the beacon logs and counts it). After
      * emitter_not_measured that is the result, whatever is returned. */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
-    /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
-    void (*ready)(void *state, struct emitter *out, int fd, short events);
+    union {
+        /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
+        void (*ready)(void *state, struct emitter *out, int fd, short events);
+        /** Another sensor has a result. Take it down; nothing may be emitted here. */
+        void (*sample)(void *state, struct emitter *self, const struct sample *s);
+    };
     /** Close what start has opened. Only after a start that succeeded. Its watches are gone and its
      * commands have ended. May be null. */
     void (*stop)(void *state);
@@ -165,6 +177,23 @@ int64_t percent_tenths(uint64_t part, uint64_t whole);
  * SENSOR_WHY_BYTES. Conditions stay as they are: nothing was seen of them. Return: 0, for
  * `return emitter_not_measured(…);`. */
 int emitter_not_measured(struct emitter *e, const char *what, const char *why);
+
+/** What this sensor has found, for those that judge it over time or count it. Not between emit_begin and emit_end. Nothing
+ * is left of the call in a build without such. value: reach: milliseconds until the answer; scripts: those that the
+ * command took; process: how many there are; data_budget: megabytes used; slo_violation: enum grade. */
+void sensor_sample(struct emitter *e, bool ok, uint32_t value);
+static inline void emitter_sample(struct emitter *e, bool ok, uint32_t value)
+{
+    if (IS_ENABLED(CONFIG_BEACON_SAMPLES))
+        sensor_sample(e, ok, value);
+}
+/** The value of the last check of the sensor of that class (its key) and name. Return: >= 0; or negative: it is not
+ * running, was not checked yet, or could not measure. */
+int64_t emitter_sampled(const struct emitter *e, const char *class, const char *name);
+/** For `open`: report that `beacons` has no sensor of that class (null: of none) and name. Order in the file does not
+ * matter. n: the place that names it. */
+void sample_source(struct config *c, const struct node *n, const char *where, const char *class,
+                   const char *name);
 
 /** Read a small file of the kernel, of /proc or /sys, into the buffer that all sensors share. Return: its
  * text, NUL-terminated and without the last newline, *len bytes (len may be null), valid until the
