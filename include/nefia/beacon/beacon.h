@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "nefia/beacon/drift.h"
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/settings.h"

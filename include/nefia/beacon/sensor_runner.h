@@ -92,6 +92,7 @@ struct sensor_runner {
     uint64_t (*random_below)(uint64_t n);
     const char *state_dir; /* the settings'; null or "": none */
     struct manifest_run *manifest; /* null: not that verb */
+    struct drift_memory *drift;    /* what the sensors of drift.h share */
 };
 
 /** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the
