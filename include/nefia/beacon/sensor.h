@@ -251,6 +251,29 @@ bool emitter_once(const struct emitter *e);
 int emitter_follow(struct emitter *e, const char *const *argv,
                    void (*line)(void *state, struct emitter *e, const char *line, size_t len));
 
+/** A file that others append lines to, such as a log. inotify says when there is something to read: from the end of the
+ * file that is there at first, or from the beginning of one that comes later. It may be replaced (the rest of the
+ * old one is read once the new one is not empty), emptied, removed, and not be there yet. A file that is emptied
+ * and at once longer than before cannot be told from one that has grown. */
+struct followed_file {
+    struct watched_path path;
+    int inotify, fd; /* 0: none */
+    bool known;      /* one that comes now is new */
+};
+/** As emitter_follow, for start: the class has `follows`, one of its `watches` is for this, and its `ready`, `poll` and
+ * `stop` call the following. path is as that of a watched_path and stays valid as long as the state. before: of the
+ * state until this reload, or null; what is taken over is gone from it. No line is handed over during the
+ * call. Needs `select BEACON_INOTIFY`, too. Return: 0, also if the file is not there; or negative; or not
+ * measured. */
+int emitter_follow_file(struct emitter *e, struct followed_file *f, const char *path,
+                        struct followed_file *before,
+                        void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+/** Read what has come, FOLLOW_READS times the longest line at most, and the rest at once afterwards. A file that cannot be
+ * read is "not measured". Return: 0, or negative. */
+int followed_file_look(struct followed_file *f, struct emitter *e);
+void followed_file_ready(struct followed_file *f, struct emitter *e);
+void followed_file_close(struct followed_file *f);
+
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop, and may run the next.
  * output is not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select
  * BEACON_RUNS_CHILDREN` in the Kconfig entry. Return: 0; NEFIA_EAGAIN while the previous one runs, and
