@@ -116,7 +116,7 @@ static bool report(const struct bgp *s, struct emitter *out, const char *session
 {
     const uint32_t down = stamp(out) - since;
 
-    if (level != LEVEL_OK && !emitter_once(out) && down < (uint32_t)s->after_ms >> 10)
+    if (level != LEVEL_OK && !emitter_once(out) && down <= (uint32_t)s->after_ms >> 10)
         return false;
     struct json_writer *w =
         emit_condition_pair(out, "sdwan.bgp_unhealthy", "sdwan.bgp_recovered", session, level);
