@@ -237,6 +237,45 @@ struct apart {
 /** Is it still there? Its number may be another's by now, but not in that group. */
 bool apart_hangs(const struct apart *a);
 
+/** What is there against what is declared. Needs `select BEACON_MANIFEST`.
+ * `nefia-beacon manifest KIND [--check]` runs `poll` of the kind's sensor once, as `once` does, but shows no events; the kinds
+ * and their sensors stand in manifest.c. With MANIFEST_WRITE poll gives each thing that it would
+ * declare, in a reproducible order, to manifest_put, and compares nothing; with MANIFEST_CHECK it compares
+ * as always: drift_note prints. */
+enum manifest_task { MANIFEST_NONE, MANIFEST_WRITE, MANIFEST_CHECK };
+enum manifest_task emitter_task(const struct emitter *e);
+/** Write the line "VALUE  NAME"; `before` stands before it. value has no blanks and no newline; a name with a newline, CR or
+ * backslash is escaped as sha256sum(1) does it. */
+void manifest_put(struct emitter *e, const char *before, const char *value, const char *name);
+
+/** A line of a manifest. */
+struct manifest_line {
+    struct slice value;
+    const char *name; /* without escapes, not "" */
+    bool link;        /* behind "#link ", which is a comment to sha256sum(1): the digest of a link's text */
+};
+/** Give all lines to take, but for empty ones and comments; what they hold is valid during the call. The
+ * rules of emitter_lines apply. Return: 0, what take returned, or negative: not measured, also where a line is none. */
+int manifest_lines(struct emitter *e, const char *path,
+                   int (*take)(void *arg, const struct manifest_line *l), void *arg);
+
+enum drift_kind { DRIFT_CHANGED, DRIFT_MISSING, DRIFT_EXTRA, DRIFT_KINDS };
+/** What one look has found: how many of each kind, and the first of them in words. */
+struct drift {
+    unsigned count[DRIFT_KINDS];
+    struct text words; /* "/etc/config/network: changed, /etc/passwd: missing" */
+    char buf[256];
+};
+void drift_begin(struct drift *d);
+/** Count one, and print it where the verb wants that. name may be anything. */
+void drift_note(struct emitter *e, struct drift *d, enum drift_kind kind, const char *name);
+/** All kinds together. */
+unsigned drift_total(const struct drift *d);
+/** How bad: 1 or 2 are medium, 3 or 4 high, more are critical. */
+enum grade drift_grade(const struct drift *d);
+/** The event's members `changed`, `missing`, `extra` and `differences`. */
+void drift_put(struct json_writer *w, const struct drift *d);
+
 struct netlink_answer;
 /** Ask the kernel (nefia/net/netlink.h) through that buffer, which is wiped afterwards. take must not emit;
  * it keeps what it needs in the state. message begins with a struct nlmsghdr. Needs `select

@@ -66,6 +66,16 @@ struct instance_set {
     unsigned watches, follows; /* what they may use of the pools */
 };
 
+/** What `nefia-beacon manifest` is doing. */
+struct manifest_run {
+    enum manifest_task task;
+    bool json;
+    int fd, err;          /* where the lines go; negative: they could not be written */
+    unsigned differences; /* found by MANIFEST_CHECK */
+    char *buf;            /* room for a line */
+    size_t cap;
+};
+
 struct sensor_runner {
     struct beacon_pipeline *pipeline;
     struct children *children;
@@ -81,6 +91,8 @@ struct sensor_runner {
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
     const char *state_dir; /* the settings'; null or "": none */
+    struct manifest_run *manifest; /* null: not that verb */
+    struct drift_memory *drift;    /* what the sensors of drift.h share */
 };
 
 /** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the
