@@ -241,12 +241,18 @@ bool apart_hangs(const struct apart *a);
  * `nefia-beacon manifest KIND [--check]` runs `poll` of the kind's sensor once, as `once` does, but shows no events; the kinds
  * and their sensors stand in manifest.c. With MANIFEST_WRITE poll gives each thing that it would
  * declare, in a reproducible order, to manifest_put, and compares nothing; with MANIFEST_CHECK it compares
- * as always: drift_note prints. */
+ * as always: drift_note and manifest_difference print. Of a list one item writes, and all compare. */
 enum manifest_task { MANIFEST_NONE, MANIFEST_WRITE, MANIFEST_CHECK };
 enum manifest_task emitter_task(const struct emitter *e);
 /** Write the line "VALUE  NAME"; `before` stands before it. value has no blanks and no newline; a name with a newline, CR or
  * backslash is escaped as sha256sum(1) does it. */
 void manifest_put(struct emitter *e, const char *before, const char *value, const char *name);
+
+/** What is no such line: a text in the verb's own buffer, empty, and writing it. */
+struct text manifest_text(struct emitter *e);
+void manifest_write(struct emitter *e, const struct text *t);
+/** With MANIFEST_CHECK print a difference, in words. name may be anything. Does nothing otherwise. */
+void manifest_difference(struct emitter *e, const char *name, const char *words);
 
 /** A line of a manifest. */
 struct manifest_line {
@@ -326,6 +332,29 @@ bool emitter_once(const struct emitter *e);
  * (no absolute path, or the class does not have `follows`). */
 int emitter_follow(struct emitter *e, const char *const *argv,
                    void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+
+/** A file that others append lines to, such as a log. inotify says when there is something to read: from the end of the
+ * file that is there at first, or from the beginning of one that comes later. It may be replaced (the rest of the
+ * old one is read once the new one is not empty), emptied, removed, and not be there yet. A file that is emptied
+ * and at once longer than before cannot be told from one that has grown. */
+struct followed_file {
+    struct watched_path path;
+    int inotify, fd; /* 0: none */
+    bool known;      /* one that comes now is new */
+};
+/** As emitter_follow, for start: the class has `follows`, one of its `watches` is for this, and its `ready`, `poll` and
+ * `stop` call the following. path is as that of a watched_path and stays valid as long as the state. before: of the
+ * state until this reload, or null; what is taken over is gone from it. No line is handed over during the
+ * call. Needs `select BEACON_INOTIFY`, too. Return: 0, also if the file is not there; or negative; or not
+ * measured. */
+int emitter_follow_file(struct emitter *e, struct followed_file *f, const char *path,
+                        struct followed_file *before,
+                        void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+/** Read what has come, FOLLOW_READS times the longest line at most, and the rest at once afterwards. A file that cannot be
+ * read is "not measured". Return: 0, or negative. */
+int followed_file_look(struct followed_file *f, struct emitter *e);
+void followed_file_ready(struct followed_file *f, struct emitter *e);
+void followed_file_close(struct followed_file *f);
 
 /** Run a shell command for this sensor, one at a time; `done` is called from the loop, and may run the next.
  * output is not NUL-terminated, at most CONFIG_SCRIPT_OUTPUT_BYTES (r->output_len) are kept. Needs `select

@@ -118,6 +118,8 @@ void sensor_watch_release(struct sensor_runner *in, const struct emitter *e);
 /** End the command that it follows, if any; and why that is not running, or null. (sensor_follow.c) */
 void sensor_follow_release(struct sensor_runner *in, const struct emitter *e);
 const char *sensor_follow_why(const struct emitter *e);
+/** Where it assembles lines, after emitter_follow. */
+struct follow *sensor_follow_lines(const struct emitter *e);
 /** Stop all timers and commands. */
 void sensor_runner_stop(struct sensor_runner *in);
 static inline const struct instance_set *sensor_runner_current(const struct sensor_runner *in)

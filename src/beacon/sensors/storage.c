@@ -48,6 +48,8 @@ static const struct field storage_fields[] = {
     {.name = NULL},
 };
 
+static const char mounts_path[] = "/proc/self/mountinfo", exports_path[] = "/var/lib/nfs/etab";
+
 /** One look. */
 struct look {
     const struct storage *s;
@@ -95,9 +97,31 @@ static int storage_start(void *state, struct emitter *self, void *before)
     return 0;
 }
 
+/** For `manifest storage --check`: "wrong_source, /dev/sdb1 is expected, found /dev/sdc1". */
+static void tell(struct look *l)
+{
+    char buf[256];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_str(&t, word_at(problem_words, l->problem - 1u));
+    if (l->expected) {
+        text_str(&t, ", expected ");
+        text_str(&t, l->expected);
+    }
+    if (l->found.len > 0) {
+        text_str(&t, ", found ");
+        text_printable(&t, l->found.buf, l->found.len);
+    }
+    manifest_difference(l->out, path_of(l->s), buf);
+}
+
 static void judge(struct look *l)
 {
     const char *name = l->s->common.name, *path = path_of(l->s);
+
+    if (l->problem)
+        tell(l);
     struct json_writer *w =
         emit_grade(l->out, "system.storage_assignment_drift", "system.storage_assignment_drift", name, grades[l->problem]);
 
@@ -136,10 +160,25 @@ static bool differs(struct look *l, enum problem problem, const char *word, cons
     return true;
 }
 
+static bool is_read_only(const char *options, const char *of_all)
+{
+    return strncmp(options, "ro", 2) == 0 || strncmp(of_all, "ro", 2) == 0 || strstr(of_all, ",emergency_ro");
+}
+
+static void put_word(struct json_writer *w, const char *key, const char *word)
+{
+    char buf[256];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    mount_text(&t, word);
+    json_put_bytes(w, key, t.buf, t.len);
+}
+
 static bool has_rights(struct look *l, const char *options, const char *of_all)
 {
     static const char rw[] = "rw", ro[] = "ro";
-    const bool read_only = strncmp(options, ro, 2) == 0 || strncmp(of_all, ro, 2) == 0 || strstr(of_all, ",emergency_ro");
+    const bool read_only = is_read_only(options, of_all);
 
     if (l->s->writable < 0 || l->s->writable == !read_only)
         return true;
@@ -253,7 +292,7 @@ static int find_mount(struct look *l)
     l->problem = MISSING;
     /* One that was moved may stand before those that it is on. */
     for (int again = 0; err == 0 && l->problem == MISSING && again < 2; again++)
-        err = emitter_lines(l->out, "/proc/self/mountinfo", take_mount, l);
+        err = emitter_lines(l->out, mounts_path, take_mount, l);
     return err;
 }
 
@@ -281,7 +320,6 @@ static int take_export(void *arg, const char *line, size_t len)
 
 static int find_export(struct look *l)
 {
-    static const char list[] = "/var/lib/nfs/etab", kernel[] = "/proc/fs/nfsd/exports";
     int64_t threads = 0;
 
     l->problem = NOT_EXPORTED;
@@ -289,7 +327,7 @@ static int find_export(struct look *l)
         text_str(&l->found, "no server");
         return 0;
     }
-    return emitter_lines(l->out, access(list, F_OK) == 0 ? list : kernel, take_export, l);
+    return emitter_lines(l->out, access(exports_path, F_OK) == 0 ? exports_path : "/proc/fs/nfsd/exports", take_export, l);
 }
 
 /* ---- does it answer, and is it fresh? ---- */
@@ -373,6 +411,78 @@ static void answered(void *state, struct emitter *out, const struct child_result
     judge_answer(s, out, &report.answer);
 }
 
+/* ---- the manifest: what there is, as the configuration would declare it ---- */
+
+/** One item; the rest of its line follows. */
+static void begin_item(struct json_writer *w, struct text *t, struct emitter *out, const char *key, const char *path)
+{
+    char name[65];
+    struct text n;
+
+    text_init(&n, name, sizeof name);
+    mount_text(&n, path);
+    *t = manifest_text(out);
+    text_str(t, "    - ");
+    json_begin(w, t);
+    json_object(w, NULL);
+    json_put_bytes(w, "name", n.buf, n.len);
+    put_word(w, key, path);
+}
+
+static void end_item(struct json_writer *w, struct text *t, struct emitter *out, bool read_only)
+{
+    json_put_bool(w, "writable", !read_only);
+    json_end_object(w);
+    text_char(t, '\n');
+    manifest_write(out, t);
+}
+
+/** What is on a device or on another machine: such a source has a slash or a colon. */
+static int write_mount(void *arg, const char *line, size_t len)
+{
+    struct emitter *out = arg;
+    struct json_writer w;
+    struct text t;
+    struct mount m;
+
+    (void)len;
+    if (!mount_read(&m, line) || strchr(" ", m.word[MOUNT_SOURCE][strcspn(m.word[MOUNT_SOURCE], " /:")]))
+        return 0;
+    begin_item(&w, &t, out, "mount", m.word[MOUNT_PATH]);
+    put_word(&w, "source", m.word[MOUNT_SOURCE]);
+    put_word(&w, "root", m.word[MOUNT_ROOT]);
+    put_word(&w, "type", m.word[MOUNT_TYPE]);
+    end_item(&w, &t, out, is_read_only(m.word[MOUNT_OPTIONS], m.word[MOUNT_SUPER]));
+    return 0;
+}
+
+static int write_export(void *arg, const char *line, size_t len)
+{
+    struct emitter *out = arg;
+    const char *clients = strchr(line, '\t'), *options = strchr(line, '(');
+    struct json_writer w;
+    struct text t;
+
+    (void)len;
+    if (!clients || !options || options < clients)
+        return 0;
+    begin_item(&w, &t, out, "export", line);
+    json_put_bytes(&w, "clients", clients + 1, (size_t)(options - clients - 1));
+    end_item(&w, &t, out, is_read_only(options + 1, ""));
+    return 0;
+}
+
+static int write_manifest(struct emitter *out)
+{
+    struct text t = manifest_text(out);
+
+    text_str(&t, "  storage_assignment_drift:\n");
+    manifest_write(out, &t);
+    if (emitter_lines(out, mounts_path, write_mount, out) == 0 && access(exports_path, F_OK) == 0)
+        emitter_lines(out, exports_path, write_export, out);
+    return 0;
+}
+
 static int storage_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     enum { ANSWER_MS = 10 * 1000 };
@@ -381,6 +491,8 @@ static int storage_poll(void *state, struct emitter *out, uint64_t now_ms)
     const uint64_t half = s->common.interval_ms / 2;
 
     (void)now_ms;
+    if (emitter_task(out) == MANIFEST_WRITE)
+        return write_manifest(out);
     text_init(&l.found, l.buf, sizeof l.buf);
     const int err = s->mount ? find_mount(&l) : find_export(&l);
     if (err < 0)
