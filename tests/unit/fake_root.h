@@ -23,7 +23,7 @@ static char fake_root_path[1024];
 static inline const char *fake_root_of(const char *path)
 {
     static const char *const below[] = {
-        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/sbin/procd", "/sbin/logread",
+        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/var/lib/nfs", "/sbin/procd", "/sbin/logread",
         "/etc/init.d", "/etc/service", "/etc/systemd", "/lib/systemd", "/usr/lib/systemd",
         "/usr/local/lib/systemd",
     };

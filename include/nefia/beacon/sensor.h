@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "nefia/sys/child.h"
 #include "nefia/event/condition.h"
@@ -241,16 +242,58 @@ const struct clock *emitter_clock(const struct emitter *e);
 int emitter_state_load(struct emitter *e, const char *name, uint64_t *v);
 int emitter_state_store(struct emitter *e, const char *name, uint64_t v);
 
+/** A mount: the words of its line in /proc/self/mountinfo (proc(5)), borrowed. Each ends at a blank, and what is not
+ * printable stands in it in octal ("\040"). What the line lacks is empty. */
+enum {
+    MOUNT_ID,
+    MOUNT_PARENT, /* the id of the mount that it is on */
+    MOUNT_DEVICE, /* "8:1" */
+    MOUNT_ROOT,   /* the directory of the file system that is mounted */
+    MOUNT_PATH,
+    MOUNT_OPTIONS, /* "rw,noatime" */
+    MOUNT_TYPE,
+    MOUNT_SOURCE,
+    MOUNT_SUPER, /* the options of the file system itself */
+    MOUNT_WORDS,
+};
+struct mount {
+    const char *word[MOUNT_WORDS];
+};
+/** Return: is the line that of a mount? */
+bool mount_read(struct mount *m, const char *line);
+/** Does the text begin with what this word means? Return: how many bytes of it that is; 0: no, or the word is empty. */
+size_t mount_word(const char *word, const char *text);
+/** What the word means, as it is: its bytes need not be UTF-8. */
+void mount_text(struct text *t, const char *word);
+/** Is the absolute path the mount point, or below it? Return: as mount_word. */
+size_t mount_holds(const struct mount *m, const char *path);
+/** Is it a network file system, or one that a process serves? Then system calls on it may not return. */
+bool mount_may_hang(const struct mount *m);
+
+/** A process that makes such calls, forked by the task of emitter_child_run: while one hangs it cannot be killed, and is
+ * left behind when its parent is. */
+struct apart {
+    pid_t child, group; /* child 0: none */
+};
+/** Is it still there? Its number may be another's by now, but not in that group. */
+bool apart_hangs(const struct apart *a);
+
 /** What is there against what is declared. Needs `select BEACON_MANIFEST`.
  * `nefia-beacon manifest KIND [--check]` runs `poll` of the kind's sensor once, as `once` does, but shows no events; the kinds
  * and their sensors stand in manifest.c. With MANIFEST_WRITE poll gives each thing that it would
  * declare, in a reproducible order, to manifest_put, and compares nothing; with MANIFEST_CHECK it compares
- * as always: drift_note prints. */
+ * as always: drift_note and manifest_difference print. Of a list one item writes, and all compare. */
 enum manifest_task { MANIFEST_NONE, MANIFEST_WRITE, MANIFEST_CHECK };
 enum manifest_task emitter_task(const struct emitter *e);
 /** Write the line "VALUE  NAME"; `before` stands before it. value has no blanks and no newline; a name with a newline, CR or
  * backslash is escaped as sha256sum(1) does it. */
 void manifest_put(struct emitter *e, const char *before, const char *value, const char *name);
+
+/** What is no such line: a text in the verb's own buffer, empty, and writing it. */
+struct text manifest_text(struct emitter *e);
+void manifest_write(struct emitter *e, const struct text *t);
+/** With MANIFEST_CHECK print a difference, in words. name may be anything. Does nothing otherwise. */
+void manifest_difference(struct emitter *e, const char *name, const char *words);
 
 /** A line of a manifest. */
 struct manifest_line {
