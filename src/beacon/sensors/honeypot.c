@@ -315,14 +315,17 @@ static void look_at_file(struct honeypot *s, struct emitter *e, unsigned i, bool
     struct stat st;
     int error = 0;
 
-    f->seen = 0;
     uint32_t print = stat(f->path, &st) == 0 ? print_of(&st) : 0;
+    const bool hidden = !print && errno == EACCES; /* since the beacon is not root any more */
+    if (hidden && known && !seen)
+        return;
+    f->seen = 0;
     if (seen || !known || print != known) {
         print = watch_file(s, i);
         error = errno;
     }
     s->prints[i] = print;
-    if (known && (print != known || seen & GONE))
+    if (known && ((print != known && !hidden) || seen & GONE))
         report(e, f->path, IN_MODIFY, &unknown);
     if (!print && !start)
         emitter_not_measured(e, f->path, ERRNO(error));
@@ -472,15 +475,6 @@ static void honeypot_stop(void *state)
     close_if(&s->fanotify);
 }
 
-/** Of a file that is no longer one of ours. */
-static void leave_file(const struct honeypot *s, const struct watched_path *f)
-{
-    if (s->fanotify)
-        fanotify_mark(s->fanotify, FAN_MARK_REMOVE, ACCESSES, AT_FDCWD, f->path);
-    inotify_rm_watch(s->inotify, f->file);
-    inotify_rm_watch(s->inotify, f->directory);
-}
-
 static bool take_over_file(struct honeypot *s, const struct honeypot *old, unsigned j)
 {
     for (unsigned i = 0; i < s->file_count; i++) {
@@ -489,7 +483,6 @@ static bool take_over_file(struct honeypot *s, const struct honeypot *old, unsig
             continue;
         s->files[i] = old->files[j];
         s->files[i].path = path;
-        s->files[i].seen |= IN_IGNORED; /* what it shares with one that is left is to be watched again */
         s->marked[i] = old->marked[j];
         s->prints[i] = old->prints[j];
         return true;
@@ -497,15 +490,34 @@ static bool take_over_file(struct honeypot *s, const struct honeypot *old, unsig
     return false;
 }
 
-/** A port that stays is open all the time, and of a file that stays nothing is missed. */
+/** Watch no longer what none of ours shares with it. */
+static void leave_file(const struct honeypot *s, const struct watched_path *f, uint32_t print)
+{
+    bool file = false, directory = false;
+
+    for (unsigned i = 0; i < s->file_count; i++) {
+        file |= s->prints[i] == print;
+        directory |= s->files[i].directory == f->directory;
+    }
+    if (!file) {
+        fanotify_mark(s->fanotify, FAN_MARK_REMOVE, ACCESSES, AT_FDCWD, f->path);
+        inotify_rm_watch(s->inotify, f->file);
+    }
+    if (!directory)
+        inotify_rm_watch(s->inotify, f->directory);
+}
+
+/** A port that stays is open all the time, and of a file that stays nothing is missed: the beacon may no longer have the
+ * right to watch it anew. */
 static void take_over(struct honeypot *s, struct honeypot *old)
 {
     s->inotify = old->inotify;
     s->fanotify = old->fanotify;
     old->inotify = old->fanotify = 0;
-    for (unsigned j = 0; j < old->file_count; j++)
-        if (!take_over_file(s, old, j))
-            leave_file(s, &old->files[j]);
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned j = 0; j < old->file_count; j++)
+            if (!take_over_file(s, old, j) && pass > 0)
+                leave_file(s, &old->files[j], old->prints[j]);
     for (unsigned i = 0; i < s->port_count; i++)
         for (unsigned j = 0; j < old->port_count; j++)
             if (old->ports[j].fd && str_eq(s->ports[i].text, old->ports[j].text)) {
