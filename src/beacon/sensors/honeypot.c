@@ -13,7 +13,6 @@
 #include "nefia/beacon/sensor.h"
 #include "nefia/net/addr.h"
 #include "nefia/net/tcp.h"
-#include "nefia/sys/log.h"
 
 /* honeypot: canary files and decoy ports, which nobody has a reason to touch. fanotify says of a file which process it
  * was, inotify what became of its name, and where there is no fanotify, that it was touched at all. Both begin before
@@ -24,11 +23,13 @@ enum {
     BACKLOG = 16,
     AT_ONCE = 64, /* accesses that are taken in one turn of the loop; the next ones are in the next */
     SETTLE_MS = 1000,
+    FACTOR = 16777619, /* of FNV-1a */
     NAME_BYTES = 16, /* of a process (TASK_COMM_LEN) */
     /* These bits of inotify are those of fanotify. */
     ACCESSES = IN_OPEN | IN_ACCESS | IN_MODIFY,
     GONE = IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_MOVE_SELF,
 };
+static const char lost[] = "events were lost";
 _Static_assert(ACCESSES == (FAN_OPEN | FAN_ACCESS | FAN_MODIFY), "<linux/fanotify.h>");
 
 struct decoy {
@@ -54,7 +55,7 @@ static int set_file(void *item, const char *value, struct text *why)
     ((struct watched_path *)item)->path = value;
     if (value[0] == '/' && strlen(value) < WATCHED_PATH_BYTES)
         return 0;
-    text_str(why, "must be an absolute path of at most 255 bytes");
+    text_str(why, "path is not absolute, or too long");
     return NEFIA_EINVAL;
 }
 
@@ -130,125 +131,95 @@ static int honeypot_open(void *state, struct config *c, const struct node *n, co
 
 /* ---- files ---- */
 
-/** What the event says of the process. */
-struct process {
-    int pid; /* 0: not known */
-    int64_t uid, parent; /* -1: not known */
-    char name[NAME_BYTES], exe[WATCHED_PATH_BYTES]; /* "": not known */
-};
-
-/** It may be gone already, and its name is whatever it likes: so what follows counts from the next line. */
-static void look_at_process(struct process *p, struct emitter *e)
-{
-    char path[32];
-    struct text t;
-
-    text_init(&t, path, sizeof path);
-    text_str(&t, "/proc/");
-    text_i64(&t, p->pid);
-    text_str(&t, "/exe");
-    const ssize_t n = readlink(path, p->exe, sizeof p->exe - 1);
-    p->exe[n > 0 ? n : 0] = '\0';
-    const char *status = emitter_file_in(e, "/proc", DEC(p->pid), "status", NULL);
-    const char *end = status ? strchr(status, '\n') : NULL;
-    text_init(&t, p->name, sizeof p->name);
-    if (!end)
-        return;
-    if (end - status > 6)
-        text_bytes(&t, status + 6, (size_t)(end - status) - 6); /* "Name:\t" */
-    find_decimal(end, "PPid:", 0, &p->parent);
-    find_decimal(end, "Uid:", 0, &p->uid);
-}
-
 /** Is it a fork of ours, such as one that computes digests? A program that we run is not. */
-static bool is_ours(const struct process *p)
+static bool is_ours(const char *name, size_t len)
 {
-    char name[NAME_BYTES] = "";
+    char own[NAME_BYTES] = "";
+    int64_t parent;
 
-    return p->parent == getpid() && prctl(PR_GET_NAME, name, 0ul, 0ul, 0ul) == 0 && str_eq(p->name, name);
+    return find_decimal(name + len, "PPid:", 0, &parent) == 0 && parent == getpid() &&
+           prctl(PR_GET_NAME, own, 0ul, 0ul, 0ul) == 0 && slice_eq((struct slice){name, len}, own);
 }
 
-static bool is_ignored(const struct honeypot *s, const struct process *p)
+static bool is_ignored(const struct honeypot *s, const char *program)
 {
     for (unsigned i = 0; i < s->ignore_count; i++)
-        if (str_eq(s->ignore[i], p->exe))
+        if (str_eq(s->ignore[i], program))
             return true;
     return false;
 }
 
-/** Of one process, opening and reading a file is one thing, changing it another. */
-static void report(struct emitter *e, const char *path, uint32_t mask, const struct process *p)
+/** Report it with what is still to be seen of the process (0: not known). That calls itself what it likes, so that the
+ * rest counts from the next line. Of one program, opening and reading a file is one thing, changing it another. */
+static void report(const struct honeypot *s, struct emitter *e, const char *path, uint32_t mask, int pid)
 {
     const bool changed = mask & ~(uint32_t)(IN_OPEN | IN_ACCESS);
-    char subject[2 * WATCHED_PATH_BYTES];
+    char subject[2 * WATCHED_PATH_BYTES], program[WATCHED_PATH_BYTES];
+    const char *name = NULL;
+    size_t len = 0;
+    int64_t uid;
     struct text t;
 
     text_init(&t, subject, sizeof subject);
-    text_str(&t, changed ? "+" : "");
-    text_str(&t, p->exe[0] ? p->exe : p->name);
+    text_str(&t, "/proc/");
+    text_i64(&t, pid);
+    text_str(&t, "/exe");
+    const ssize_t n = pid > 0 ? readlink(subject, program, sizeof program - 1) : 0;
+    program[n > 0 ? n : 0] = '\0';
+    if (pid > 0)
+        name = emitter_file_in(e, "/proc", DEC(pid), "status", NULL);
+    if (name) {
+        name += sizeof "Name:"; /* and a tab */
+        len = strcspn(name, "\n");
+    }
+    if (is_ignored(s, program) || (name && is_ours(name, len)))
+        return;
+    text_reset(&t);
+    text_char(&t, changed ? '+' : '-');
+    text_str(&t, program);
     text_str(&t, path);
     struct json_writer *w = emit_begin(e, "honeypot.access_attempted", subject, SEVERITY_CRITICAL);
     json_put_string(w, "path", path);
     json_put_string(w, "access", changed ? "changed" : mask & IN_ACCESS ? "read" : "opened");
-    if (p->pid > 0)
-        json_put_i64(w, "pid", p->pid);
-    if (p->name[0])
-        json_put_string(w, "process", p->name);
-    if (p->exe[0])
-        json_put_string(w, "program", p->exe);
-    if (p->uid >= 0)
-        json_put_i64(w, "uid", p->uid);
+    if (pid > 0)
+        json_put_i64(w, "pid", pid);
+    if (program[0])
+        json_put_string(w, "program", program);
+    if (name) {
+        json_put_bytes(w, "process", name, len);
+        if (find_decimal(name + len, "Uid:", 0, &uid) == 0)
+            json_put_i64(w, "uid", uid);
+    }
     emit_end(e);
 }
 
-static uint32_t print_of(const struct stat *st)
+/** Which file it is: its device and inode. 0: there is none. */
+static uint32_t print_of(int error, const struct stat *st)
 {
-    uint32_t h = hash_bytes(HASH_START, &st->st_dev, sizeof st->st_dev);
-
-    return hash_bytes(h, &st->st_ino, sizeof st->st_ino) | 1;
+    return error < 0 ? 0 : ((uint32_t)st->st_dev * FACTOR + (uint32_t)st->st_ino) * FACTOR | 1;
 }
 
 static void take_file(struct honeypot *s, struct emitter *e, const struct fanotify_event_metadata *m)
 {
-    struct process p = {.pid = m->pid, .uid = -1, .parent = -1};
     struct stat st;
-    const uint32_t print = fstat(m->fd, &st) == 0 ? print_of(&st) : 0;
+    const uint32_t print = print_of(fstat(m->fd, &st), &st);
 
     close(m->fd);
-    if (p.pid == getpid())
-        return;
-    if (p.pid > 0)
-        look_at_process(&p, e);
-    if (is_ours(&p) || is_ignored(s, &p))
-        return;
     for (unsigned i = 0; i < s->file_count; i++)
-        if (print && s->prints[i] == print)
-            report(e, s->files[i].path, (uint32_t)m->mask, &p);
+        if (print && s->prints[i] == print && m->pid != getpid())
+            report(s, e, s->files[i].path, (uint32_t)m->mask, m->pid);
 }
 
-/** Look at all files at the next look. */
-static void look_anew(struct honeypot *s, struct emitter *e)
-{
-    for (unsigned i = 0; i < s->file_count; i++)
-        s->files[i].seen |= IN_IGNORED;
-    emitter_soon(e, 0);
-}
-
-static void say_lost(struct emitter *e, const char *what)
-{
-    emitter_not_measured(e, what, "events were lost");
-}
-
-/** n bytes that are to be one event. Return: false: they are not. */
+/** n: what read(2) returned for one event. Return: false: there is none. */
 static bool take_event(struct honeypot *s, struct emitter *e, const struct fanotify_event_metadata *m,
-                       size_t n)
+                       ssize_t n)
 {
-    if (n != sizeof *m || m->event_len != n || m->vers != FANOTIFY_METADATA_VERSION)
+    if (n < 0 && errno == EAGAIN)
         return false;
-    if (m->fd >= 0)
+    if (n == sizeof *m && m->vers == FANOTIFY_METADATA_VERSION && m->fd >= 0)
         take_file(s, e, m);
-    else
-        say_lost(e, "fanotify"); /* FAN_Q_OVERFLOW */
+    else /* the queue was full, or the file could not be opened for want of descriptors */
+        emitter_not_measured(e, "fanotify", lost);
     return true;
 }
 
@@ -257,38 +228,26 @@ static void take_events(struct honeypot *s, struct emitter *e)
 {
     struct fanotify_event_metadata m;
 
-    for (unsigned i = 0; s->fanotify && i < AT_ONCE; i++) {
-        const ssize_t n = read(s->fanotify, &m, sizeof m);
-        if (n < 0 && errno == EAGAIN)
+    for (unsigned i = 0; s->fanotify && i < AT_ONCE; i++)
+        if (!take_event(s, e, &m, read(s->fanotify, &m, sizeof m)))
             return;
-        if (n < 0) { /* it is gone: the kernel could not open the file */
-            emitter_not_measured(e, "fanotify", ERRNO(errno));
-        } else if (!take_event(s, e, &m, (size_t)n)) {
-            emitter_not_measured(e, "fanotify", "unknown version");
-            emitter_unwatch(e, s->fanotify);
-            close(s->fanotify);
-            s->fanotify = 0;
-            look_anew(s, e);
-        }
-    }
 }
 
 /** What inotify has seen. What concerns the name is looked at once it has settled: then it is another
  * file, or none. */
 static void take_names(struct honeypot *s, struct emitter *e)
 {
-    static const struct process unknown = {.uid = -1};
     uint32_t left = 0;
 
     if (paths_read(e, s->inotify, s->files, s->file_count) & IN_Q_OVERFLOW)
-        say_lost(e, "inotify");
+        emitter_not_measured(e, "inotify", lost);
     for (unsigned i = 0; i < s->file_count; i++) {
         struct watched_path *f = &s->files[i];
         const uint32_t seen = f->seen & (IN_ATTRIB | (s->marked[i] ? 0 : ACCESSES));
         f->seen &= ~(uint32_t)(IN_ATTRIB | ACCESSES);
         left |= f->seen;
         if (seen && s->prints[i])
-            report(e, f->path, seen, &unknown);
+            report(s, e, f->path, seen, 0);
     }
     if (left)
         emitter_soon(e, SETTLE_MS);
@@ -303,19 +262,18 @@ static uint32_t watch_file(struct honeypot *s, unsigned i)
     s->marked[i] = s->fanotify && fanotify_mark(s->fanotify, FAN_MARK_ADD, ACCESSES, AT_FDCWD, f->path) == 0;
     if (path_watch(s->inotify, f, IN_ATTRIB | (s->marked[i] ? 0 : ACCESSES)) < 0)
         return 0;
-    return stat(f->path, &st) == 0 ? print_of(&st) : 0;
+    return print_of(stat(f->path, &st), &st);
 }
 
 /** Of one that was there and is another now, or none, somebody has taken care. One that appears is the canary. */
 static void look_at_file(struct honeypot *s, struct emitter *e, unsigned i, bool start)
 {
-    static const struct process unknown = {.uid = -1};
     struct watched_path *f = &s->files[i];
     const uint32_t known = s->prints[i], seen = f->seen;
     struct stat st;
     int error = 0;
 
-    uint32_t print = stat(f->path, &st) == 0 ? print_of(&st) : 0;
+    uint32_t print = print_of(stat(f->path, &st), &st);
     const bool hidden = !print && errno == EACCES; /* since the beacon is not root any more */
     if (hidden && known && !seen)
         return;
@@ -326,7 +284,7 @@ static void look_at_file(struct honeypot *s, struct emitter *e, unsigned i, bool
     }
     s->prints[i] = print;
     if (known && ((print != known && !hidden) || seen & GONE))
-        report(e, f->path, IN_MODIFY, &unknown);
+        report(s, e, f->path, IN_MODIFY, 0);
     if (!print && !start)
         emitter_not_measured(e, f->path, ERRNO(error));
 }
@@ -475,7 +433,7 @@ static void honeypot_stop(void *state)
     close_if(&s->fanotify);
 }
 
-static bool take_over_file(struct honeypot *s, const struct honeypot *old, unsigned j)
+static void take_over_file(struct honeypot *s, const struct honeypot *old, unsigned j)
 {
     for (unsigned i = 0; i < s->file_count; i++) {
         const char *path = s->files[i].path;
@@ -485,26 +443,10 @@ static bool take_over_file(struct honeypot *s, const struct honeypot *old, unsig
         s->files[i].path = path;
         s->marked[i] = old->marked[j];
         s->prints[i] = old->prints[j];
-        return true;
+        return;
     }
-    return false;
-}
-
-/** Watch no longer what none of ours shares with it. */
-static void leave_file(const struct honeypot *s, const struct watched_path *f, uint32_t print)
-{
-    bool file = false, directory = false;
-
-    for (unsigned i = 0; i < s->file_count; i++) {
-        file |= s->prints[i] == print;
-        directory |= s->files[i].directory == f->directory;
-    }
-    if (!file) {
-        fanotify_mark(s->fanotify, FAN_MARK_REMOVE, ACCESSES, AT_FDCWD, f->path);
-        inotify_rm_watch(s->inotify, f->file);
-    }
-    if (!directory)
-        inotify_rm_watch(s->inotify, f->directory);
+    fanotify_mark(s->fanotify, FAN_MARK_REMOVE, ACCESSES, AT_FDCWD, old->files[j].path);
+    inotify_rm_watch(s->inotify, old->files[j].file); /* that of the directory may be another's, too */
 }
 
 /** A port that stays is open all the time, and of a file that stays nothing is missed: the beacon may no longer have the
@@ -514,13 +456,11 @@ static void take_over(struct honeypot *s, struct honeypot *old)
     s->inotify = old->inotify;
     s->fanotify = old->fanotify;
     old->inotify = old->fanotify = 0;
-    for (unsigned pass = 0; pass < 2; pass++)
-        for (unsigned j = 0; j < old->file_count; j++)
-            if (!take_over_file(s, old, j) && pass > 0)
-                leave_file(s, &old->files[j], old->prints[j]);
-    for (unsigned i = 0; i < s->port_count; i++)
-        for (unsigned j = 0; j < old->port_count; j++)
-            if (old->ports[j].fd && str_eq(s->ports[i].text, old->ports[j].text)) {
+    for (unsigned j = 0; j < old->file_count; j++)
+        take_over_file(s, old, j);
+    for (unsigned j = 0; j < old->port_count; j++)
+        for (unsigned i = 0; i < s->port_count; i++)
+            if (str_eq(s->ports[i].text, old->ports[j].text)) {
                 s->ports[i].fd = old->ports[j].fd;
                 old->ports[j].fd = 0;
             }
@@ -538,10 +478,8 @@ static int honeypot_start(void *state, struct emitter *self, void *before)
         if (s->inotify < 0)
             return emitter_not_measured(self, "inotify", ERRNO(errno));
         s->fanotify = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC | O_LARGEFILE | O_NONBLOCK);
-        if (s->fanotify < 0) {
-            LOG_INFO("honeypot_access: no fanotify: ", ERRNO(errno), "; processes are not known");
-            s->fanotify = 0;
-        }
+        if (s->fanotify < 0)
+            s->fanotify = 0; /* inotify does */
     }
     look_at_all(s, self, true);
     return 0;
