@@ -104,6 +104,9 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
 /** Open the sensors of the section `beacons:` (null: nothing) asks for, in the inactive set.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *section);
+/** Start those of the loaded set whose class is `early`, before the beacon gives up rights; a start that fails is
+ * tried again by sensor_runner_switch, and reported then. */
+void sensor_runner_start_early(struct sensor_runner *in);
 /** Activate the loaded set: its sensors start, those of the previous one stop, their commands are
  * killed. Sensors present in both keep their schedule and counters, and take over what their class
  * carries; new ones check first at a random phase within their interval (30 s at most). */
