@@ -428,10 +428,19 @@ static void carry_over(struct emitter *e, const struct emitter *before)
     e->events = before->events;
 }
 
+void sensor_runner_start_early(struct sensor_runner *in)
+{
+    struct instance_set *set = &in->sets[!in->current];
+
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->items[i].class->early)
+            start(&set->items[i], NULL);
+}
+
 /** A start that fails is a result; one that succeeds says nothing of what is to be measured. */
 static void start_at_switch(struct emitter *e, const struct emitter *before)
 {
-    int err = start(e, before);
+    int err = IS_ENABLED(CONFIG_BEACON_SENSOR_EARLY) && e->started ? 0 : start(e, before);
 
     if (e->started && before)
         memcpy(e->why, before->why, sizeof e->why);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "nefia/beacon/drift.h"
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/sensor_table.h"
@@ -31,6 +32,7 @@ static struct fixture {
     max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
     char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];
     struct sensor_watch sensor_watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
+    struct drift_memory drift;
     struct sensor_follow sensor_followed[CONFIG_BEACON_FOLLOWED + 1];
     char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
     unsigned count, queued;
@@ -83,6 +85,7 @@ static inline void fix_init(void)
                    fix.outputs);
     fix.sensor_runner.watches = fix.sensor_watches;
     fix.sensor_runner.followed = fix.sensor_followed;
+    fix.sensor_runner.drift = &fix.drift;
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */
