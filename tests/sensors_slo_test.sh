@@ -52,11 +52,11 @@ run "$sources
   project_slo: [{name: shop, interval: 1s, objectives: [slow, errors], replicas: {worker-$$: 1}}]"
 within heard '"type":"slo.violated".*"name":"errors","scripts":"ask","objective":"error_rate","observed_percent":"[2-6][0-9.]*","target_percent":"20.0"'
 result "its error rate" $?
-within heard '"type":"project.slo_violation".*"project":"shop","objective":"errors","violated":1'
+within heard '"type":"project.slo_violation".*"project":"shop","objective":"errors","failing":1'
 result "the project says which objective" $?
 within heard '"type":"slo.violated".*"level":"critical","name":"there","reach":"shop","objective":"availability","observed_percent":"0.0"'
 result "a target that is not there" $?
-within heard '"type":"project.drift".*"severity":"critical","data":{"project":"shop","process":"worker-[0-9]*","expected":1,"running":0'
+within heard '"type":"project.drift".*"severity":"critical","data":{"level":"high","project":"shop","process":"worker-[0-9]*","expected":1,"running":0'
 result "a process that is missing" $?
 
 server_is 0 0
@@ -64,7 +64,7 @@ server_is 0 0
 worker_pid=$!
 within heard '"type":"slo.recovered".*"state":"recovered","name":"errors"'
 result "the error rate is low again" $?
-within heard '"type":"project.slo_violation".*"state":"recovered","project":"shop","violated":0'
+within heard '"type":"project.slo_violation".*"state":"recovered","project":"shop","failing":0'
 result "and the project is well" $?
 within heard '"type":"project.drift".*"state":"recovered"'
 result "the process runs" $?
@@ -109,7 +109,7 @@ $sources
 YAML
 "$beacon" once -c "$dir/once.yaml" >"$dir/out" 2>"$dir/err"
 says "once: a script fails" '"type":"slo.violated".*"name":"errors".*"observed_percent":"100.0".*"results":1}' out
-says "once: the project, too" '"type":"project.slo_violation".*"objective":"errors","violated":1}' out
+says "once: the project, too" '"type":"project.slo_violation".*"objective":"errors","failing":1}' out
 says "once: the target is there" 'slo_violation there: no events' err
 end "$server_pid"
 server_pid=
