@@ -142,6 +142,25 @@ static void print_difference(struct manifest_run *run, const char *name, const c
     write_out(run, &t);
 }
 
+void manifest_difference(struct emitter *e, const char *name, const char *words)
+{
+    if (emitter_task(e) == MANIFEST_CHECK)
+        print_difference(e->owner->manifest, name, words);
+}
+
+struct text manifest_text(struct emitter *e)
+{
+    struct text t;
+
+    text_init(&t, e->owner->manifest->buf, e->owner->manifest->cap);
+    return t;
+}
+
+void manifest_write(struct emitter *e, const struct text *t)
+{
+    write_out(e->owner->manifest, t);
+}
+
 void drift_note(struct emitter *e, struct drift *d, enum drift_kind kind, const char *name)
 {
     const char *word = word_at(drift_words, kind);
@@ -152,8 +171,7 @@ void drift_note(struct emitter *e, struct drift *d, enum drift_kind kind, const 
     text_str(&d->words, name);
     text_str(&d->words, ": ");
     text_str(&d->words, word);
-    if (emitter_task(e) == MANIFEST_CHECK)
-        print_difference(e->owner->manifest, name, word);
+    manifest_difference(e, name, word);
 }
 
 unsigned drift_total(const struct drift *d)
@@ -193,35 +211,57 @@ static void reap(void *arg, int signo)
         children_reap(&b->children);
 }
 
-/** The sensor of a kind, or null after a report. */
-static struct emitter *find_kind(struct beacon *b, const char *kind)
+/** The name of the sensor of a kind, or null after a report. */
+static const char *sensor_of(const char *kind)
 {
     static const char kinds[] = "config\0modules\0packages\0storage\0",
                       sensors[] = "config_drift\0module_drift\0package_drift\0storage_assignment_drift\0";
     const int i = word_index(kinds, (struct slice){kind, strlen(kind)});
-    const struct instance_set *set = sensor_runner_current(&b->sensor_runner);
 
-    for (unsigned j = 0; i >= 0 && j < set->count; j++)
-        if (str_eq(set->items[j].class->name, word_at(sensors, (unsigned)i)))
-            return &set->items[j];
-    if (i < 0)
-        CLI_ERR("nefia-beacon: manifest: \"", kind, "\" is not one of config, modules, packages, storage\n");
-    else
-        CLI_ERR("nefia-beacon: manifest: ", b->path, " has no beacons.", word_at(sensors, (unsigned)i), "\n");
+    if (i >= 0)
+        return word_at(sensors, (unsigned)i);
+    CLI_ERR("nefia-beacon: manifest: \"", kind, "\" is not one of config, modules, packages, storage\n");
     return NULL;
 }
 
-static int look(struct beacon *b, struct emitter *e, struct manifest_run *run)
+static int look(struct beacon *b, struct emitter *e, const struct manifest_run *run)
 {
-    loop_on_signal(&b->loop, reap, b);
     sensor_runner_run(e);
     while (b->sensor_runner.running > 0)
         loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
-    sensor_runner_stop(&b->sensor_runner);
     if (e->result == INSTANCE_OK)
         return run->err;
     CLI_ERR(e->class->name, ": not measured: ", e->why, "\n");
     return NEFIA_EINVAL;
+}
+
+/** All of the sensor's items, each of which compares; one of them writes. */
+static int look_at_all(struct beacon *b, const char *sensor, const struct manifest_run *run)
+{
+    const struct instance_set *set = sensor_runner_current(&b->sensor_runner);
+    unsigned found = 0;
+    int err = 0;
+
+    loop_on_signal(&b->loop, reap, b);
+    for (unsigned i = 0; i < set->count && (found == 0 || run->task == MANIFEST_CHECK); i++)
+        if (str_eq(set->items[i].class->name, sensor)) {
+            const int one = look(b, &set->items[i], run);
+            err = err < 0 ? err : one;
+            found++;
+        }
+    sensor_runner_stop(&b->sensor_runner);
+    return err;
+}
+
+static bool is_configured(struct beacon *b, const char *sensor)
+{
+    const struct instance_set *set = sensor_runner_current(&b->sensor_runner);
+
+    for (unsigned i = 0; i < set->count; i++)
+        if (str_eq(set->items[i].class->name, sensor))
+            return true;
+    CLI_ERR("nefia-beacon: manifest: ", b->path, " has no beacons.", sensor, "\n");
+    return false;
 }
 
 int beacon_manifest(struct beacon *b, const struct cli_args *a, char *buf, size_t cap)
@@ -241,11 +281,11 @@ int beacon_manifest(struct beacon *b, const struct cli_args *a, char *buf, size_
     b->pipeline.print = show_nothing;
     b->pipeline.host_id = beacon_loaded(b)->host_id;
     sensor_runner_switch_once(&b->sensor_runner);
-    struct emitter *e = find_kind(b, a->operands[0]);
-    if (!e)
+    const char *sensor = sensor_of(a->operands[0]);
+    if (!sensor || !is_configured(b, sensor))
         return CLI_WRONG;
     run.fd = file ? file_replace_begin(file) : STDOUT_FILENO;
-    int err = run.fd < 0 ? run.fd : look(b, e, &run);
+    int err = run.fd < 0 ? run.fd : look_at_all(b, sensor, &run);
     if (file && run.fd >= 0)
         err = file_replace_end(file, run.fd, err);
     if (err < 0 && err != NEFIA_EINVAL)

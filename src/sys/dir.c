@@ -9,6 +9,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/base/text.h"
+#include "nefia/sys/file.h"
 
 /* What getdents64(2) fills: inode and offset of 8 bytes, length of the record, type, name. */
 enum { OFFSET_AT = 8, LENGTH_AT = 16, TYPE_AT = 18, NAME_AT = 19 };
@@ -16,7 +17,7 @@ enum { OFFSET_AT = 8, LENGTH_AT = 16, TYPE_AT = 18, NAME_AT = 19 };
 int dir_open(struct dir *d, const char *path)
 {
     d->at = d->len = 0;
-    d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    d->fd = file_open(path, O_DIRECTORY);
     return d->fd < 0 ? NEFIA_EIO : 0;
 }
 

@@ -125,7 +125,7 @@ static inline void fix_report(void *arg, const char *message)
     text_char(&f->report, '\n');
 }
 
-/** The members of `beacons`, in JSON, into the inactive set; errors are in
+/** The members of `beacons`, or a map with that key, in JSON, into the inactive set; errors are in
  * fix.reports. */
 static inline int fix_load(const char *beacons)
 {
@@ -137,7 +137,9 @@ static inline int fix_load(const char *beacons)
                                fix.work, sizeof fix.work);
     if (err < 0)
         return err;
-    return sensor_runner_load(&fix.sensor_runner, &fix.config, fix.config.nodes);
+    const struct node *beacons_node = node_child(&fix.config, fix.config.nodes, "beacons");
+    return sensor_runner_load(&fix.sensor_runner, &fix.config,
+                              beacons_node ? beacons_node : fix.config.nodes);
 }
 
 /** Load, and run each sensor once as `once` does, including its command. Return: sensors;
