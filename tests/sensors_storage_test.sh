@@ -149,7 +149,7 @@ fi
 
 # ---- a server that hangs ----
 if [ -c /dev/fuse ]; then
-    mkdir "$dir/fs"
+    rm "$dir/hub.log"
     background server.log python3 tests/fake/hanging_fs.py "$dir/gone" "$dir/well"
     server_pid=$!
     within grep -q mounted "$dir/server.log"
