@@ -444,6 +444,8 @@ int beacon_run(struct beacon *b)
         LOG_ERROR(why.buf, " (beacons.control_socket)");
         return CLI_NO;
     }
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_EARLY))
+        sensor_runner_start_early(&b->sensor_runner);
     if (restrict_self(b, &needs, &why) < 0) {
         LOG_ERROR(why.buf, " (beacons.user)");
         close_control(b);

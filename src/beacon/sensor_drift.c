@@ -18,7 +18,7 @@
  * memory is also the set of declared names, and how far a first pass over many files has come: each turn
  * begins anew and passes quickly over what the turns before have read. */
 enum {
-    SLICE = 128 * 1024, /* bytes read in one turn */
+    SLICE = 64 * 1024,  /* bytes read in one turn */
     PAUSE_MS = 20,      /* between two */
     TICK_S = 1,
     DIGEST = 32,        /* of SHA-256 */

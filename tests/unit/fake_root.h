@@ -63,6 +63,11 @@ int access(const char *path, int mode)
     return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
 }
 
+int stat(const char *restrict path, struct stat *restrict s)
+{
+    return fstatat(AT_FDCWD, fake_root_of(path), s, 0);
+}
+
 ssize_t readlink(const char *restrict path, char *restrict target, size_t cap)
 {
     return syscall(SYS_readlinkat, AT_FDCWD, fake_root_of(path), target, cap);

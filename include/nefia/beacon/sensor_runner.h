@@ -38,6 +38,7 @@ struct emitter {
     enum instance_result result; /* of the last run */
     enum instance_result settled; /* of the last one that has ended, if that ran a command */
     bool started;
+    uint32_t sampled; /* 1 + the value of the last check's emitter_sample; 0: there is none */
     const struct emitter *before; /* during start: the same one until this reload, or null */
     uint64_t runs, failures, not_measured, events, last_run_ms;
     char why[SENSOR_WHY_BYTES]; /* the last run could not measure, or failed; "": neither */
@@ -103,6 +104,9 @@ void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, str
 /** Open the sensors of the section `beacons:` (null: nothing) asks for, in the inactive set.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int sensor_runner_load(struct sensor_runner *in, struct config *c, const struct node *section);
+/** Start those of the loaded set whose class is `early`, before the beacon gives up rights; a start that fails is
+ * tried again by sensor_runner_switch, and reported then. */
+void sensor_runner_start_early(struct sensor_runner *in);
 /** Activate the loaded set: its sensors start, those of the previous one stop, their commands are
  * killed. Sensors present in both keep their schedule and counters, and take over what their class
  * carries; new ones check first at a random phase within their interval (30 s at most). */
