@@ -182,4 +182,6 @@ else
     echo "skip: a server that hangs: no /dev/fuse"
 fi
 
+umount "$dir/bound" "$dir/ram" "$dir/deep/er" "$dir/deep"
+
 finish
