@@ -17,7 +17,7 @@ struct drift_peer {
     uint16_t first, count; /* in `nets` */
 };
 
-struct drift {
+struct sdwan_drift {
     struct sensor_common common;
     const char *interface;
     struct drift_peer peers[PLACES]; /* those from CONFIG_SDWAN_PEERS on are unknown ones; key null: none */
@@ -55,7 +55,7 @@ static int parse(struct addr_net *net, const char *value)
 static bool keep(struct config *c, const struct node *n, const char *where, void *item, void *out)
 {
     struct drift_peer *p = item;
-    struct drift *d = out;
+    struct sdwan_drift *d = out;
     struct addr_net net;
 
     p->first = (uint16_t)d->net_count;
@@ -73,7 +73,7 @@ static bool keep(struct config *c, const struct node *n, const char *where, void
 }
 
 static const struct field_list peer_list = {
-    .count = offsetof(struct drift, count),
+    .count = offsetof(struct sdwan_drift, count),
     .size = sizeof(struct drift_peer),
     .cap = CONFIG_SDWAN_PEERS,
     .remedy = FIELD_HELP("; raise CONFIG_SDWAN_PEERS"),
@@ -82,8 +82,8 @@ static const struct field_list peer_list = {
 };
 
 static const struct field drift_fields[] = {
-    TUNNEL_INTERFACE_FIELD(struct drift, interface),
-    {FIELD_REQUIRED("peers", ""), .type = FIELD_LIST, FIELD_AT(struct drift, peers),
+    TUNNEL_INTERFACE_FIELD(struct sdwan_drift, interface),
+    {FIELD_REQUIRED("peers", ""), .type = FIELD_LIST, FIELD_AT(struct sdwan_drift, peers),
      .list = &peer_list},
     {.name = NULL},
 };
@@ -96,7 +96,7 @@ static int drift_open(void *state, struct config *c, const struct node *n, const
 /* ---- What the kernel has ---- */
 
 struct look {
-    struct drift *d;
+    struct sdwan_drift *d;
     struct addr_net nets[CONFIG_SDWAN_NETS]; /* those declared */
     bool found[CONFIG_SDWAN_NETS], seen[PLACES];
     struct addr_net others[PLACES]; /* one of each that is not declared; without a family: there is none */
@@ -104,7 +104,7 @@ struct look {
 };
 
 /** The place of a peer, which may be a new one; PLACES: there is none. */
-static unsigned find(struct drift *d, const char *key)
+static unsigned find(struct sdwan_drift *d, const char *key)
 {
     unsigned place = PLACES;
 
@@ -123,7 +123,7 @@ static unsigned find(struct drift *d, const char *key)
 static int take(void *arg, const struct wireguard_peer *p)
 {
     struct look *look = arg;
-    struct drift *d = look->d;
+    struct sdwan_drift *d = look->d;
     char key[WIREGUARD_KEY_TEXT];
     struct addr_net net;
 
@@ -165,7 +165,7 @@ static void put_other(struct json_writer *w, const struct addr_net *net)
     json_put_string(w, "unexpected", buf);
 }
 
-static void judge(struct drift *d, struct emitter *out, const struct look *look, unsigned place)
+static void judge(struct sdwan_drift *d, struct emitter *out, const struct look *look, unsigned place)
 {
     struct drift_peer *p = &d->peers[place];
     const struct addr_net *other = &look->others[place];
@@ -195,7 +195,7 @@ static void judge(struct drift *d, struct emitter *out, const struct look *look,
 
 static int drift_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    struct drift *d = state;
+    struct sdwan_drift *d = state;
     struct look look = {.d = d};
 
     (void)now_ms;
@@ -215,8 +215,8 @@ static int drift_poll(void *state, struct emitter *out, uint64_t now_ms)
 
 static int drift_start(void *state, struct emitter *self, void *before)
 {
-    struct drift *d = state;
-    const struct drift *old = before;
+    struct sdwan_drift *d = state;
+    const struct sdwan_drift *old = before;
 
     (void)self;
     for (unsigned i = CONFIG_SDWAN_PEERS; old && i < PLACES; i++)
@@ -229,7 +229,7 @@ const struct sensor_class sensor_sdwan_drift = {
     SENSOR_NAME("sdwan_drift", "1m"),
     .list = SENSOR_LIST,
     .fields = drift_fields,
-    .state_size = sizeof(struct drift),
+    .state_size = sizeof(struct sdwan_drift),
     .capability = CAP_NET_ADMIN,
     .open = drift_open,
     .start = drift_start,
