@@ -472,6 +472,7 @@ static int honeypot_start(void *state, struct emitter *self, void *before)
 
     if (before) {
         take_over(s, before);
+        emitter_soon(self, SETTLE_MS);
     } else {
         s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         if (s->inotify < 0)
