@@ -285,6 +285,8 @@ static int run(struct emitter *e)
     e->runs++;
     e->last_run_ms = now;
     e->why[0] = '\0';
+    if (IS_ENABLED(CONFIG_BEACON_SAMPLES))
+        e->sampled = 0;
     int err = check(e, now);
     /* A command that runs will say; that it was still running is no failure. */
     if (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0 ||
@@ -417,6 +419,8 @@ static void carry_over(struct emitter *e, const struct emitter *before)
         e->settled = before->settled;
     e->runs = before->runs;
     e->last_run_ms = before->last_run_ms;
+    if (IS_ENABLED(CONFIG_BEACON_SAMPLES))
+        e->sampled = before->sampled;
     if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
         return;
     e->failures = before->failures;

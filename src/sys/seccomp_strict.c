@@ -68,6 +68,9 @@ static const uint16_t allowed[] = {
 #ifdef __NR_close_range
     __NR_close_range,
 #endif
+#ifdef __NR_pidfd_open
+    __NR_pidfd_open,
+#endif
     /* signals and exit */
     __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn, __NR_restart_syscall, __NR_tkill,
     __NR_tgkill, __NR_exit, __NR_exit_group,
