@@ -286,36 +286,35 @@ static bool tell(struct emitter *out, struct json_writer *w, const char *path, c
     return emit_end(out) == 1;
 }
 
-/** Is it there to be judged? Otherwise it is not measured, or of no interest. */
-static bool is_certificate(struct emitter *out, const char *path, bool listed, const struct found *f)
+/** The file is another one than before, or could not be read well then. listed: it is one of a directory, in which there may
+ * be keys. Return: is there a certificate in it? */
+static bool look_inside(struct emitter *out, struct known *k, const char *path, bool listed, struct found *f)
 {
-    const bool none = f->certificates == 0 && !f->wrong && !f->error && !(listed && f->other);
-
-    if (f->wrong || f->error || none)
-        emitter_not_measured(out, path, f->error ? ERRNO(f->error) : none ? "no certificate" : f->wrong);
+    decode(out, path, f);
+    if (f->certificates == 0 && !f->wrong && !(listed && f->other))
+        f->wrong = "no certificate";
+    if (f->wrong || f->error)
+        emitter_not_measured(out, path, f->error ? ERRNO(f->error) : f->wrong);
+    if (f->wrong || f->error)
+        k->print = 0; /* it says so again at the next look */
+    k->fingerprint = get_be16(f->fingerprint);
+    k->ends = f->ends >= NEVER || !f->certificates ? NEVER : f->ends > 0 ? (uint32_t)f->ends : 1;
     return f->certificates > 0;
 }
 
-/** print: what it is now. listed: it is one of a directory. */
 static void judge(const struct certificates *s, struct emitter *out, struct known *k, const char *path, unsigned print,
                   bool listed, int64_t now_s)
 {
     const bool changed = k->print != print;
-    struct found f;
     struct known new = *k;
+    struct found f;
 
-    if (changed) {
-        decode(out, path, &f);
-        const bool judged = is_certificate(out, path, listed, &f);
-        new.print = f.wrong || f.error || !(judged || listed) ? 0 : print & 0x7FFF;
-        new.fingerprint = get_be16(f.fingerprint);
-        new.ends = f.ends >= NEVER || !judged ? NEVER : f.ends > 0 ? (uint32_t)f.ends : 1;
-        k->print = 0;
-        if (!judged) {
-            if (new.print)
-                *k = new;
-            return;
-        }
+    new.print = print & 0x7FFF;
+    k->print = 0; /* until all of it is told */
+    if (changed && !look_inside(out, &new, path, listed, &f)) {
+        if (new.print)
+            *k = new;
+        return;
     }
     for (enum expiry which = EXPIRING; which <= EXPIRED; which++) {
         struct json_writer *w = emit_expiry(out, types, which, path, (int64_t)new.ends - now_s, &s->limits);
