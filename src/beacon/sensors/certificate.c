@@ -130,7 +130,8 @@ static void take_der(struct decoder *d, const uint8_t *der, size_t len)
     for (size_t i = 0; i < len && d->len + i < 4; i++)
         d->head = d->head << 8 | der[i];
     d->len += (uint32_t)len;
-    br_x509_decoder_push(&d->x509, der, len);
+    if (d->x509.err == 0) /* after a mistake it would go on behind it */
+        br_x509_decoder_push(&d->x509, der, len);
     br_sha256_update(&d->sha, der, len);
 }
 
