@@ -51,6 +51,18 @@ static void take(struct follow *f, size_t n)
     }
 }
 
+ssize_t follow_read(struct follow *f, int fd, int reads)
+{
+    ssize_t n = 1;
+
+    for (int i = 0; i < reads && n > 0; i++) {
+        n = read(fd, f->buf + f->len, sizeof f->buf - f->len);
+        if (n > 0)
+            take(f, (size_t)n);
+    }
+    return n;
+}
+
 static void closed_too_long(void *arg);
 
 static void output_ready(void *arg, short revents)
@@ -58,15 +70,7 @@ static void output_ready(void *arg, short revents)
     struct follow *f = arg;
     struct child *ch = &f->children->slots[f->slot];
     /* Where nobody writes any more, all that is left in the pipe. */
-    int reads = revents & POLLHUP ? PIPE_READS : FOLLOW_READS;
-    ssize_t n = 1;
-
-    for (int i = 0; i < reads && n > 0; i++) {
-        n = read(ch->out_fd, f->buf + f->len, sizeof f->buf - f->len);
-        if (n > 0)
-            take(f, (size_t)n);
-    }
-    if (n == 0) { /* it will print nothing any more */
+    if (follow_read(f, ch->out_fd, revents & POLLHUP ? PIPE_READS : FOLLOW_READS) == 0) { /* it will print nothing any more */
         loop_unwatch(f->children->loop, &ch->out_watch);
         timer_start(f->children->loop, &f->timer, CLOSED_MS, closed_too_long, f);
     }

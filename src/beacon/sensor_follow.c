@@ -24,16 +24,14 @@ static void take_line(void *arg, const char *line, size_t len)
     f->line(f->owner->common, f->owner, line, len);
 }
 
-/** It counts as a result of its own; that the command runs again only where nothing else is measured. */
+/** It is the result of a look. */
 static void changed(void *arg)
 {
-    const struct sensor_follow *f = arg;
+    struct sensor_follow *f = arg;
     struct emitter *e = f->owner;
 
-    if (!e->started || (!f->follow.why[0] && e->class->poll))
-        return;
-    e->why[0] = '\0';
-    sensor_runner_settle(e);
+    if (e->started)
+        emitter_soon(e, 0);
 }
 
 static struct sensor_follow *find(const struct sensor_runner *in, const struct emitter *owner)
@@ -52,7 +50,7 @@ int emitter_follow(struct emitter *e, const char *const *argv,
     uint32_t key = key_of(argv);
     bool runs = f && f->key == key && e->before;
 
-    if (!e->class->follows || argv[0][0] != '/')
+    if (!e->class->follows || (argv[0][0] != '/' && argv[0][0] != '\0'))
         return NEFIA_EINVAL;
     if (f && !runs)
         follow_stop(&f->follow);
@@ -71,9 +69,16 @@ int emitter_follow(struct emitter *e, const char *const *argv,
                                 .line = take_line,
                                 .changed = changed,
                                 .arg = f,
+                                .slot = -1,
                                 .random_below = in->random_below};
-    follow_start(&f->follow);
+    if (argv[0][0])
+        follow_start(&f->follow);
     return 0;
+}
+
+struct follow *sensor_follow_lines(const struct emitter *e)
+{
+    return &find(e->owner, e)->follow;
 }
 
 const char *sensor_follow_why(const struct emitter *e)

@@ -91,6 +91,12 @@ uint32_t file_print(const struct stat *s)
     return (print * FACTOR + (uint32_t)s->st_ctim.tv_nsec) | 1;
 }
 
+int file_open(const char *path, int flags)
+{
+    /* musl's open sets FD_CLOEXEC once more, for kernels before 2.6.23: a system call for each file. */
+    return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | flags);
+}
+
 /** at: where to read; null: at the descriptor's own position. */
 static long fill(int fd, const uint64_t *at, void *buf, size_t cap)
 {
@@ -133,7 +139,7 @@ static long read_all(int fd, void *buf, size_t cap)
 long file_read_as(const char *path, void *buf, size_t cap, int flags)
 {
     /* O_NONBLOCK: opening a FIFO must not block. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY | flags);
     struct stat st;
     long n;
 

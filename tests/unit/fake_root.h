@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -22,14 +23,14 @@ static char fake_root_path[1024];
 static inline const char *fake_root_of(const char *path)
 {
     static const char *const below[] = {
-        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/sbin/procd", "/sbin/logread",
+        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/var/lib/nfs", "/sbin/procd", "/sbin/logread",
         "/etc/init.d", "/etc/service", "/etc/systemd", "/lib/systemd", "/usr/lib/systemd",
         "/usr/local/lib/systemd",
     };
 
     for (size_t i = 0; fake_root_dir[0] && i < sizeof below / sizeof *below; i++) {
         size_t len = strlen(below[i]);
-        if (strncmp(path, below[i], len) || (path[len] && path[len] != '/'))
+        if (strncmp(path, below[i], len) != 0 || (path[len] && path[len] != '/'))
             continue;
         snprintf(fake_root_path, sizeof fake_root_path, "%s%s", fake_root_dir, path);
         return fake_root_path;
@@ -47,9 +48,24 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
 }
 
+int openat(int dir, const char *path, int flags, ...)
+{
+    va_list more;
+
+    va_start(more, flags);
+    int mode = flags & O_CREAT ? va_arg(more, int) : 0;
+    va_end(more);
+    return (int)syscall(SYS_openat, dir, fake_root_of(path), flags | O_LARGEFILE, mode);
+}
+
 int access(const char *path, int mode)
 {
     return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
+}
+
+int stat(const char *restrict path, struct stat *restrict s)
+{
+    return fstatat(AT_FDCWD, fake_root_of(path), s, 0);
 }
 
 ssize_t readlink(const char *restrict path, char *restrict target, size_t cap)
@@ -108,10 +124,15 @@ static inline void fake_root_remove(const char *path)
 /** Removes all of it. */
 static inline void fake_root_end(void)
 {
-    char command[128];
+    int status = -1;
+    const pid_t child = fork();
 
-    snprintf(command, sizeof command, "rm -rf %s", fake_root_dir);
-    CHECK(system(command) == 0);
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        execl("/bin/rm", "rm", "-rf", fake_root_dir, (char *)NULL);
+        _exit(127);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
     fake_root_dir[0] = '\0';
 }
 

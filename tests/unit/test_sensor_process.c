@@ -1,6 +1,33 @@
+#include <errno.h>
+
 #include "beacon_fixture.h"
 #include "check.h"
 #include "fake_root.h"
+
+#include "nefia/sys/pidfd.h"
+
+static bool with_handles;    /* as from Linux 5.3 on */
+static int ends[300];        /* by process id: the pipe that closes when it ends */
+static unsigned handles_given;
+static int last_handle;
+
+int pidfd_open(pid_t pid)
+{
+    int both[2];
+
+    if (!with_handles || pid >= 300) {
+        errno = ENOSYS;
+        return -1;
+    }
+    if (pipe2(both, O_CLOEXEC) < 0)
+        return -1;
+    if (ends[pid])
+        close(ends[pid]);
+    ends[pid] = both[1];
+    handles_given++;
+    last_handle = both[0];
+    return both[0];
+}
 
 static void begin(void)
 {
@@ -259,6 +286,39 @@ TEST(descriptors_that_cannot_be_seen)
     end();
 }
 
+/** What the handles say counts: stat is read again only once one has ended, or where more is asked than whether they are there. */
+TEST(handles)
+{
+    with_handles = true;
+    handles_given = 0;
+    begin();
+    put_process(100, "worker", 'S', 5, 1);
+    put_process(101, "worker", 'S', 5, 1);
+    load("{\"process\": [{\"name\": \"worker\"}, {\"name\": \"worker2\", \"min\": 0, \"max\": 3}]}");
+    look();
+    CHECK_INT(handles_given, 2);
+    drop_process(100); /* nobody looks */
+    drop_process(101);
+    look();
+    CHECK_INT(fix.count, 0);
+    close(ends[101]);
+    ends[101] = 0;
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "process.missing"));
+    put_process(102, "worker", 'S', 5, 1);
+    look();
+    CHECK(fix_has(0, "recovered"));
+    CHECK_INT(handles_given, 3);
+    CHECK(fcntl(last_handle, F_GETFD) >= 0);
+    load("{\"process\": [{\"name\": \"worker\", \"max_memory_kib\": 100}]}");
+    CHECK(fcntl(last_handle, F_GETFD) < 0);
+    look();
+    CHECK_INT(handles_given, 3);
+    end();
+    with_handles = false;
+}
+
 TEST(more_than_are_remembered)
 {
     begin();
@@ -306,4 +366,4 @@ TEST(configurations)
 
 TEST_MAIN(missing_is_a_condition, names, how_many, what_must_not_run, proc_is_searched_on_loss_only,
           with_a_limit_it_is_always_searched, memory_and_descriptors_are_summed,
-          descriptors_that_cannot_be_seen, more_than_are_remembered, no_proc, configurations)
+          descriptors_that_cannot_be_seen, handles, more_than_are_remembered, no_proc, configurations)

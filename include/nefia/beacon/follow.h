@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "nefia/sys/child.h"
 
@@ -49,5 +50,9 @@ struct follow {
 void follow_start(struct follow *f);
 /** End the command, with its process group; nothing is called any more. */
 void follow_stop(struct follow *f);
+/** Read, up to so many times, and hand over the lines that are whole: of what the command prints, and of a file that
+ * is followed without a command (f is zero but for line, arg and slot = -1). Return: as the last read(2); above 0 there
+ * may be more. */
+ssize_t follow_read(struct follow *f, int fd, int reads);
 
 #endif

@@ -214,7 +214,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
     struct decoder d = {.found = f};
     size_t cap, total = 0;
     uint8_t *buf = (uint8_t *)emitter_buffer(out, &cap);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY);
     bool der = false;
     long n;
 

@@ -20,6 +20,7 @@ enum {
     DATAGRAMS_A_TURN = 32, /* then the other descriptors have their turn */
     MINUTE_MS = 60 * 1000,
     FAMILIES = 2,
+    ROUTES_AT = 10, /* what the kernel says of routes is held against all of them at each so many looks */
 };
 
 /** Errors and drops in both directions; what matters is how much more there are. */
@@ -48,6 +49,7 @@ struct interface {
     bool had[FAMILIES]; /* … or has had one, or it is time that there was one */
     bool again, routes; /* to do: look at links again; at default routes */
     bool asking;        /* what comes is, or may be, an answer */
+    uint8_t looks;      /* since all routes were looked at */
     int fd;             /* 0: not open */
     uint32_t sequence;  /* of the last question */
     uint64_t looked_ms; /* when `before` was set */
@@ -269,6 +271,7 @@ static int look_at_links(struct interface *s, struct emitter *out)
 static void look_at_routes(struct interface *s, struct emitter *out)
 {
     s->routes = false;
+    s->looks = 0;
     for (unsigned i = 0; i < FAMILIES; i++) {
         s->has[i] = false;
         if (ask(s, out, RTM_GETROUTE, i ? AF_INET6 : AF_INET) < 0 || s->again) {
@@ -370,6 +373,7 @@ static void interface_ready(void *state, struct emitter *out, int fd, short even
         char *work = emitter_buffer(out, &cap);
         got = netlink_take(&answer, s->fd, work, cap);
         s->again |= got < 0; /* ENOBUFS, mostly */
+        s->routes |= got < 0;
         tell(s, out, false);
     }
     if (got == 0 && s->again && look_at_links(s, out) == 0)
@@ -382,7 +386,10 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct interface *s = state;
 
-    s->routes = true;
+    for (unsigned i = 0; i < FAMILIES; i++)
+        s->routes |= s->had[i] && !s->has[i];
+    s->routes |= s->looks == 0 || s->looks >= ROUTES_AT;
+    s->looks++;
     if (look_at_links(s, out) < 0)
         return 0; /* `ready` does both when it has read what there is */
     /* After a reload the look comes early: what came in so short a time is no minute's worth of errors, and no
@@ -393,7 +400,7 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
         tell_errors(s, out, now_ms - s->looked_ms);
         s->looked_ms = now_ms;
     }
-    if (s->default_route)
+    if (s->routes && s->default_route)
         look_at_routes(s, out);
     s->had[0] = true; /* a device that starts has this long to get one */
     return 0;

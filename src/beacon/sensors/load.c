@@ -8,9 +8,14 @@
 struct load {
     struct sensor_common common;
     struct thresholds limits; /* tenths of a process */
+    unsigned cpus;            /* that were online */
+    unsigned looks;           /* since they were counted */
 };
 
-enum { CPUS_MOST = 8192 /* of any kernel's NR_CPUS */ };
+enum {
+    CPUS_MOST = 8192, /* of any kernel's NR_CPUS */
+    COUNTED_AT = 16,  /* they are counted at each so many looks, a power of two */
+};
 
 static const struct field load_fields[] = {
     THRESHOLD_FIELDS(struct load, limits, "_per_core", FIELD_TENTHS, 0, 10000, "2", "4", "0.5"),
@@ -54,15 +59,18 @@ static int64_t tenths_of(unsigned long average, unsigned cpus)
 
 static int load_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    const struct load *l = state;
+    struct load *l = state;
     static const char path[] = "/sys/devices/system/cpu/online";
     struct sysinfo info;
 
     (void)now_ms;
-    const char *text = emitter_file(out, path, NULL);
-    if (!text)
-        return 0;
-    const unsigned cpus = count_cpus(text);
+    if (l->looks++ % COUNTED_AT == 0 || l->cpus == 0) {
+        const char *text = emitter_file(out, path, NULL);
+        if (!text)
+            return 0;
+        l->cpus = count_cpus(text);
+    }
+    const unsigned cpus = l->cpus;
     if (cpus == 0 || sysinfo(&info) < 0)
         return emitter_not_measured(out, path, "no list");
     const int64_t each = tenths_of(info.loads[1], cpus);

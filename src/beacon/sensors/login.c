@@ -10,7 +10,7 @@
  * these lines, and may put there whatever looks like the rest of such a line. So the program is the first
  * word that ends with a colon, and its message is taken apart from the end where the name may be anything,
  * and from the beginning where it is that of an account. */
-enum { ARGS = 8, SOURCES = 16, PENDING = 8, USER_BYTES = 100 };
+enum { ARGS = 7, SOURCES = 16, PENDING = 8, USER_BYTES = 100 };
 
 /** An address from which logins failed. */
 struct source {
@@ -31,18 +31,19 @@ struct login {
     int64_t failures;
     uint64_t window_ms;
     struct seen seen;
+    struct followed_file file;
     const char *argv[ARGS + 1];
 };
 
 /* ---- the log ---- */
 
-/* What prints new lines of it, and how it is called in the configuration. */
-enum { LOGREAD, JOURNALD, TAIL };
+/* What prints new lines of it, and how it is called in the configuration. A file we read ourselves. */
+enum { LOGREAD, JOURNALD, A_FILE };
 static const char names[] = "logread\0journald\0";
 static const char *const commands[] = {
     [LOGREAD] = "/sbin/logread\0-f\0",
     [JOURNALD] = "/usr/bin/journalctl\0-fn0\0-oshort\0-tsshd\0-tsshd-session\0-tdropbear\0",
-    [TAIL] = "/usr/bin/tail\0-n0\0-F\0",
+    [A_FILE] = "\0",
 };
 static const char places[] = "/sbin/logread\0/run/systemd/journal\0/var/log/auth.log\0/var/log/messages\0";
 
@@ -51,6 +52,8 @@ static const struct field login_fields[] = {
     {.name = "log",
      .type = FIELD_STRING,
      MEMBER(log),
+     .min = 1,
+     .max = WATCHED_PATH_BYTES - 1,
      FIELD_NOTE("logread, journald or a file; default: the first that is there")},
     {FIELD_DEFAULT("failures", "10"),
      .type = FIELD_INT,
@@ -85,18 +88,17 @@ static void login_line(void *state, struct emitter *e, const char *line, size_t 
 
 static int login_start(void *state, struct emitter *self, void *before)
 {
-    struct login *l = state;
-    const struct login *old = before;
+    struct login *l = state, *old = before;
     const char *file = l->log;
     unsigned n = 0;
-    int index = TAIL;
+    int index = A_FILE;
 
     if (old)
         l->seen = old->seen;
     for (const char *at = places; !l->log && *at; at = word_at(at, 1), n++)
         if (access(at, F_OK) == 0) {
             file = at;
-            index = n < TAIL ? (int)n : TAIL;
+            index = n < A_FILE ? (int)n : A_FILE;
             break;
         }
     if (!file)
@@ -104,10 +106,37 @@ static int login_start(void *state, struct emitter *self, void *before)
     if (l->log && l->log[0] != '/')
         index = log_index(l);
     n = 0;
-    for (const char *at = commands[index]; *at; at = word_at(at, 1))
-        l->argv[n++] = at;
-    l->argv[n] = index == TAIL ? file : NULL;
-    return emitter_follow(self, l->argv, login_line);
+    const char *word = commands[index];
+    do
+        l->argv[n++] = word;
+    while (*(word = word_at(word, 1)));
+    l->argv[n] = index == A_FILE ? file : NULL;
+    const int err = emitter_follow(self, l->argv, login_line);
+    return err == 0 && index == A_FILE ? followed_file_start(&l->file, self, file, old ? &old->file : NULL) : err;
+}
+
+static int login_poll(void *state, struct emitter *out, uint64_t now_ms)
+{
+    struct login *l = state;
+
+    (void)now_ms;
+    return l->file.inotify ? followed_file_look(&l->file, out) : 0;
+}
+
+static void login_ready(void *state, struct emitter *out, int fd, short events)
+{
+    struct login *l = state;
+
+    (void)fd;
+    (void)events;
+    followed_file_ready(&l->file, out);
+}
+
+static void login_stop(void *state)
+{
+    struct login *l = state;
+
+    followed_file_close(&l->file);
 }
 
 /* ---- lines ---- */
@@ -373,6 +402,10 @@ const struct sensor_class sensor_login = {
     .follows = true,
     .fields = login_fields,
     .state_size = sizeof(struct login),
+    .watches = 1,
     .open = login_open,
     .start = login_start,
+    .poll = login_poll,
+    .ready = login_ready,
+    .stop = login_stop,
 };

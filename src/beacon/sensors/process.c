@@ -1,13 +1,17 @@
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
 #include "nefia/sys/dir.h"
+#include "nefia/sys/pidfd.h"
 
-/* process: the processes of one name, from proc(5). Their ids are remembered: while all of them run, only these are
- * looked at, and /proc is searched when one is gone, or where there may be too many. */
+/* process: the processes of one name, from proc(5). Those that were found are remembered: while all of them run, only
+ * these are looked at, and /proc is searched when one is gone, or where there may be too many. That they run is asked
+ * of their descriptors (pidfd_open(2)), which is one system call for all; without these, or where their memory is
+ * asked for, their stat is read again. */
 struct process {
     struct sensor_common common;
     int32_t least, most, most_kib, most_descriptors; /* the last two 0: no limit */
@@ -16,6 +20,8 @@ struct process {
     struct known {
         uint32_t id, began; /* began: in ticks since boot, cut; another one may have this id later */
     } known[CONFIG_PROCESS_IDS];
+    struct pollfd handles[CONFIG_PROCESS_IDS]; /* of the first `held` of them */
+    uint32_t held;
 };
 
 enum {
@@ -119,6 +125,30 @@ static bool add(struct process *p, struct emitter *out, const char *id, struct k
     return true;
 }
 
+static void let_go(struct process *p)
+{
+    while (p->held > 0)
+        close(p->handles[--p->held].fd);
+}
+
+/** Is only asked whether they are there, and at least so many? */
+static bool by_handles(const struct process *p)
+{
+    return p->most == ANY && p->most_kib == 0 && p->most_descriptors == 0;
+}
+
+/** Those that were found; a kernel before Linux 5.3 gives none. */
+static void hold(struct process *p)
+{
+    let_go(p);
+    for (; by_handles(p) && p->count <= CONFIG_PROCESS_IDS && p->held < p->count; p->held++) {
+        const int fd = pidfd_open((pid_t)p->known[p->held].id);
+        if (fd < 0)
+            return;
+        p->handles[p->held] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+}
+
 static void begin(struct process *p)
 {
     p->count = p->kib = p->descriptors = 0;
@@ -133,6 +163,8 @@ static bool add_known(struct process *p, struct emitter *out)
 
     if (count == 0 || count > CONFIG_PROCESS_IDS || (int32_t)count < p->least || p->most < ANY)
         return false;
+    if (p->held == count)
+        return poll(p->handles, count, 0) == 0;
     begin(p);
     for (uint32_t i = 0; i < count; i++)
         if (!add(p, out, DEC(p->known[i].id), &k) || k.began != p->known[i].began)
@@ -156,6 +188,7 @@ static bool search(struct process *p, struct emitter *out)
     while ((id = dir_next(&d)))
         if (*id <= '9' && add(p, out, id, &k) && p->count <= CONFIG_PROCESS_IDS)
             p->known[p->count - 1] = k;
+    hold(p);
     return true;
 }
 
@@ -190,6 +223,7 @@ static int process_poll(void *state, struct emitter *out, uint64_t now_ms)
     (void)now_ms;
     if (!add_known(p, out) && !search(p, out))
         return 0;
+    emitter_sample(out, true, p->count);
     const bool missing = p->count == 0 && p->least > 0;
     const int32_t count = (int32_t)p->count;
     judge(p, out, "process.missing", missing ? LEVEL_CRITICAL : LEVEL_OK);
@@ -201,11 +235,27 @@ static int process_poll(void *state, struct emitter *out, uint64_t now_ms)
     return 0;
 }
 
+static void process_stop(void *state)
+{
+    let_go(state);
+}
+
+/** It has what `stop` must close. */
+static int process_start(void *state, struct emitter *self, void *before)
+{
+    (void)state;
+    (void)self;
+    (void)before;
+    return 0;
+}
+
 const struct sensor_class sensor_process = {
     SENSOR_NAME("process", "30s"),
     .list = SENSOR_LIST,
     .fields = process_fields,
     .state_size = sizeof(struct process),
     .open = process_open,
+    .start = process_start,
     .poll = process_poll,
+    .stop = process_stop,
 };

@@ -40,6 +40,7 @@ enum { NAME_MAX_BYTES = 64, PATH_BYTES = 2 * NAME_MAX_BYTES + 64, DEADLINE_MS = 
 struct service {
     struct sensor_common common;
     int backend; /* enum backend */
+    int found;   /* if that is AUTO: which one runs; it does not change while we do */
     const char *names[CONFIG_SERVICES];
     unsigned count;
     unsigned at;                     /* procd: which one it is asked about */
@@ -439,8 +440,10 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
     int b = s->backend;
 
     (void)now_ms;
+    if (b == AUTO && s->found == AUTO)
+        s->found = find("$", NULL, marks) + SYSTEMD;
     if (b == AUTO)
-        b = find("$", NULL, marks) + SYSTEMD;
+        b = s->found;
     if (b == AUTO)
         b = SYSV;
     if (b == SYSTEMD)
