@@ -152,14 +152,14 @@ TEST(what_ends_soon_and_what_does_not)
     REQUIRE(once(soon_pem) == 1);
     CHECK(fix_has(0, "\"type\":\"cert.expiring\",\"source\":\"certificate_expiry-beacon\""));
     CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"path\":\"/tmp/nefia-certificates-"));
-    CHECK(fix_has(0, "/a\",\"subject\":\"soon\",\"not_after\":\"2026-03-20T15:30:00Z\",\"seconds_left\":864000,"
-                     "\"fingerprint\":\"" SOON_PRINT "\"}"));
+    CHECK(fix_has(0, "/a\",\"subject\":\"soon\",\"fingerprint\":\"" SOON_PRINT "\","
+                     "\"not_after\":\"2026-03-20T15:30:00Z\",\"seconds_left\":864000}"));
     REQUIRE(once(tomorrow_pem) == 1);
     CHECK(fix_has(0, "\"type\":\"cert.expiring\"") && fix_has(0, "\"severity\":\"critical\""));
-    CHECK(fix_has(0, "\"subject\":\"tomorrow\",\"not_after\":\"2026-03-11T10:00:00Z\",\"seconds_left\":66600,"));
+    CHECK(fix_has(0, "\"not_after\":\"2026-03-11T10:00:00Z\",\"seconds_left\":66600}"));
     REQUIRE(once(past_pem) == 1);
     CHECK(fix_has(0, "\"type\":\"cert.expired\"") && fix_has(0, "\"severity\":\"critical\""));
-    CHECK(fix_has(0, "\"not_after\":\"2026-03-01T00:00:00Z\",\"seconds_left\":-833400,\"fingerprint\":\"" PAST_PRINT "\""));
+    CHECK(fix_has(0, "\"fingerprint\":\"" PAST_PRINT "\",\"not_after\":\"2026-03-01T00:00:00Z\",\"seconds_left\":-833400}"));
     end();
 }
 
@@ -206,7 +206,7 @@ TEST(years)
     fix.clock.now_s = INT64_C(2842920000); /* 2060-02-02T06:40:00Z */
     CHECK_INT(fix_once(of("a", "")), 1);
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"not_after\":\"2060-02-03T04:05:06Z\",\"seconds_left\":86706,"));
+    CHECK(fix_has(0, "\"not_after\":\"2060-02-03T04:05:06Z\",\"seconds_left\":86706}"));
     CHECK(fix_has(0, "\"subject\":\"general\""));
     CHECK_INT(once(beyond_pem), 0);
     fix_init();
@@ -468,11 +468,11 @@ TEST(it_passes)
     fix.clock.now_s = NOW + 66600; /* its last second */
     look();
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"type\":\"cert.expiring\"") && fix_has(0, "\"seconds_left\":0,"));
+    CHECK(fix_has(0, "\"type\":\"cert.expiring\"") && fix_has(0, "\"seconds_left\":0}"));
     fix.clock.now_s++;
     look();
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"type\":\"cert.expired\"") && fix_has(0, "\"seconds_left\":-1,"));
+    CHECK(fix_has(0, "\"type\":\"cert.expired\"") && fix_has(0, "\"seconds_left\":-1}"));
     replace("a", soon_pem); /* for a short time only */
     look();
     REQUIRE(fix.count == 3);
