@@ -3,6 +3,7 @@
 #include "nefia/sys/clock.h"
 
 /* What ends at a time that is known: certificates, credentials. */
+enum { RETRY_MS = 60 * 1000 };
 
 bool expiry_now(struct emitter *e, int64_t *now_s)
 {
@@ -10,8 +11,10 @@ bool expiry_now(struct emitter *e, int64_t *now_s)
     const bool set = clock_synced(clock);
 
     *now_s = clock_unix(clock);
-    if (!set)
+    if (!set) {
         emitter_not_measured(e, "clock", "not set");
+        emitter_soon(e, RETRY_MS);
+    }
     return set;
 }
 

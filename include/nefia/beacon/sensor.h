@@ -165,7 +165,8 @@ struct expiry {
     int64_t end_s, now_s;            /* seconds since 1970 */
     bool rotated;                    /* it was put off since the last look */
 };
-/** The time. Return: false: the clock was never set, and nothing can be said; that is "not measured". */
+/** The time, for poll. Return: false: the clock was never set, and nothing can be said; that is "not measured", and poll is
+ * called again in a minute. */
 bool expiry_now(struct emitter *e, int64_t *now_s);
 /** One look at it: the conditions that the end is near and that it has passed, of which the second takes the place of the
  * first, without an event that the first has ended; both recover when the end was put off. put: writes members of

@@ -56,13 +56,6 @@ static const struct field certificate_fields[] = {
     {.name = NULL},
 };
 
-static int certificate_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    const struct certificates *s = state;
-
-    return config_distinct(c, node_child(c, n, "paths"), where, "path", s->paths, s->count);
-}
-
 static int certificate_start(void *state, struct emitter *self, void *before)
 {
     struct certificates *s = state;
@@ -242,6 +235,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
         end_certificate(&d);
     else if (d.matched == WITHIN)
         f->wrong = not_whole;
+    wipe(&d, sizeof d); /* or there was one in DER */
 }
 
 /* ---- judging ---- */
@@ -373,8 +367,12 @@ static void look_into(struct certificates *s, struct emitter *out, struct expiry
             dir_close(&d);
             break;
         }
-        if (is_named_so(name) && file_join(file, path, name) == 0)
+        if (!is_named_so(name))
+            continue;
+        if (file_join(file, path, name) == 0)
             look(s, out, x, file, 0);
+        else
+            emitter_not_measured(out, path, err_text(NEFIA_ETOOBIG));
     }
 }
 
@@ -402,7 +400,6 @@ const struct sensor_class sensor_certificate = {
     .low_is_bad = true,
     .fields = certificate_fields,
     .state_size = sizeof(struct certificates),
-    .open = certificate_open,
     .start = certificate_start,
     .poll = certificate_poll,
 };
