@@ -80,6 +80,12 @@ int file_open_locked(const char *path, int flags)
 
 /* ---- Reading ---- */
 
+int file_open(const char *path, int flags)
+{
+    /* musl's open sets FD_CLOEXEC once more, for kernels before 2.6.23: a system call for each file. */
+    return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | flags);
+}
+
 uint32_t file_print(const struct stat *s)
 {
     enum { FACTOR = 16777619 }; /* of FNV-1a, but for whole words */
@@ -89,12 +95,6 @@ uint32_t file_print(const struct stat *s)
     print = print * FACTOR + (uint32_t)s->st_size;
     print = print * FACTOR + (uint32_t)s->st_ctim.tv_sec;
     return (print * FACTOR + (uint32_t)s->st_ctim.tv_nsec) | 1;
-}
-
-int file_open(const char *path, int flags)
-{
-    /* musl's open sets FD_CLOEXEC once more, for kernels before 2.6.23: a system call for each file. */
-    return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | flags);
 }
 
 /** at: where to read; null: at the descriptor's own position. */
