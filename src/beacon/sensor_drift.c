@@ -21,6 +21,7 @@ enum {
     SLICE = 64 * 1024,  /* bytes read in one turn */
     PAUSE_MS = 20,      /* between two */
     TICK_S = 1,
+    FACTOR = 16777619, /* of FNV-1a, but for whole words */
     DIGEST = 32,        /* of SHA-256 */
     DIGEST_HEX = 2 * DIGEST,
     NAME_BYTES = 128, /* longest name and version of a package */
@@ -118,13 +119,16 @@ static struct drift_known *remember(struct look *l, const char *name)
 
 static uint32_t print_of(const struct stat *s, struct slice value)
 {
-    /* Padding and what reading changes stay out. */
-    const uint64_t parts[] = {(uint64_t)s->st_dev,          (uint64_t)s->st_ino,
-                              (uint64_t)s->st_size,         (uint64_t)s->st_mtim.tv_sec,
-                              (uint64_t)s->st_mtim.tv_nsec, (uint64_t)s->st_ctim.tv_sec,
-                              (uint64_t)s->st_ctim.tv_nsec};
+    /* Neither padding nor what reading changes. */
+    const uint32_t parts[] = {(uint32_t)s->st_dev,          (uint32_t)s->st_ino,
+                              (uint32_t)s->st_size,         (uint32_t)s->st_mtim.tv_sec,
+                              (uint32_t)s->st_mtim.tv_nsec, (uint32_t)s->st_ctim.tv_sec,
+                              (uint32_t)s->st_ctim.tv_nsec};
+    uint32_t h = HASH_START;
 
-    return hash_bytes(hash_bytes(HASH_START, parts, sizeof parts), value.ptr, value.len) & ~(uint32_t)FLAGS;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        h = (h ^ parts[i]) * FACTOR;
+    return hash_bytes(h, value.ptr, value.len) & ~(uint32_t)FLAGS;
 }
 
 /* ---- Digests ---- */
