@@ -21,7 +21,6 @@ enum {
     SLICE = 64 * 1024,  /* bytes read in one turn */
     PAUSE_MS = 20,      /* between two */
     TICK_S = 1,
-    FACTOR = 16777619, /* of FNV-1a, but for whole words */
     DIGEST = 32,        /* of SHA-256 */
     DIGEST_HEX = 2 * DIGEST,
     NAME_BYTES = 128, /* longest name and version of a package */
@@ -119,16 +118,7 @@ static struct drift_known *remember(struct look *l, const char *name)
 
 static uint32_t print_of(const struct stat *s, struct slice value)
 {
-    /* Neither padding nor what reading changes. */
-    const uint32_t parts[] = {(uint32_t)s->st_dev,          (uint32_t)s->st_ino,
-                              (uint32_t)s->st_size,         (uint32_t)s->st_mtim.tv_sec,
-                              (uint32_t)s->st_mtim.tv_nsec, (uint32_t)s->st_ctim.tv_sec,
-                              (uint32_t)s->st_ctim.tv_nsec};
-    uint32_t h = HASH_START;
-
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-        h = (h ^ parts[i]) * FACTOR;
-    return hash_bytes(h, value.ptr, value.len) & ~(uint32_t)FLAGS;
+    return hash_bytes(file_print(s), value.ptr, value.len) & ~(uint32_t)FLAGS;
 }
 
 /* ---- Digests ---- */
@@ -177,7 +167,7 @@ static int digest_file(struct look *l, const char *name, struct drift_known k)
     if (m->fd <= 0 || m->reading.name != k.name || m->reading.print != k.print) {
         close_file(m);
         br_sha256_init(&m->sha);
-        m->fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        m->fd = file_open(name, O_NONBLOCK | O_NOCTTY);
         m->reading = k;
         if (m->fd < 0 || fstat(m->fd, &s) < 0)
             return NEFIA_EIO;
@@ -599,7 +589,7 @@ static uint32_t print_packages(const struct look *l)
 
     if (stat(l->s->manifest, &a) < 0 || stat(database(l), &b) < 0)
         return 0;
-    return (print_of(&a, (struct slice){NULL, 0}) * 31 + print_of(&b, (struct slice){NULL, 0})) | 1;
+    return (file_print(&a) * 31 + file_print(&b)) | 1;
 }
 
 static void compare(struct look *l)
