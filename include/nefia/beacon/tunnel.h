@@ -30,7 +30,7 @@ int tunnel_open(void *state, struct config *c, const struct node *n, const char 
 int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *arg, const struct wireguard_peer *p),
                void *arg);
 
-/** One check of a condition of the interface, or of something of it. types: "x.detected\0x.resolved". of: which, null: the
+/** One check of a condition of the interface, or of something of it. types: "x.detected" "\0" "x.resolved". of: which, null: the
  * interface itself. subject: room, until emit_end. Return: as emit_condition_pair, with "interface" in data and, while it
  * holds, "problem". */
 #define TUNNEL_SUBJECT (WIREGUARD_NAME + ADDR_TEXT)

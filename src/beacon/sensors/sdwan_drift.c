@@ -5,7 +5,7 @@
 #include "nefia/beacon/tunnel.h"
 
 /* sdwan_drift: the peers of a WireGuard interface and the networks that they may send from, against what is declared. */
-static const char types[] = "sdwan.peer_drift_detected\0sdwan.peer_drift_resolved\0";
+static const char types[] = "sdwan.peer_drift_detected" "\0" "sdwan.peer_drift_resolved";
 
 enum {
     UNKNOWN_MOST = 4, /* peers that nobody has declared, of which each is reported */
