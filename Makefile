@@ -188,13 +188,14 @@ beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
 beacon-$(CONFIG_BEACON_WATCHES) += src/beacon/sensor_watch.c
 beacon-$(CONFIG_BEACON_INOTIFY) += src/beacon/sensor_inotify.c
 beacon-$(CONFIG_BEACON_FOLLOWS) += src/beacon/sensor_follow.c src/beacon/sensor_log.c
+beacon-$(CONFIG_BEACON_TUNNELS) += src/beacon/sensor_tunnel.c
+beacon-$(CONFIG_BEACON_SAMPLES) += src/beacon/sensor_sample.c
+beacon-$(CONFIG_BEACON_MANIFEST) += src/beacon/manifest.c
+beacon-$(CONFIG_BEACON_DRIFT) += src/beacon/sensor_drift.c
 hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c
-OPTIONAL := src/config/yaml.c src/json/fast.c src/beacon/spool_file.c src/beacon/ask.c src/beacon/status.c \
-            src/beacon/resolve.c src/beacon/sensor_watch.c src/beacon/sensor_inotify.c src/beacon/sensor_follow.c src/beacon/sensor_log.c src/beacon/session.c \
-            src/hub/devices.c \
-            src/hub/journal.c src/hub/journal_none.c $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
+OPTIONAL := $(foreach m,config json beacon hub,$($(m)-y) $($(m)-)) $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))

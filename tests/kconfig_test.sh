@@ -196,7 +196,7 @@ import pathlib, re, sys
 USES = {"BEACON_SENSOR_LEVELS": r"\bSENSOR_NAME\(|^    \.limits =", "BEACON_SENSOR_LISTS": r"\bSENSOR_LIST\b",
         "BEACON_SENSOR_STARTS": r"^    \.start = \w+,", "BEACON_WATCHES": r"^    \.watches =", "BEACON_FOLLOWS": r"^    \.follows =",
         "BEACON_INOTIFY": r"\bpath_watch\(", "BEACON_NETLINK": r"\b(?:emitter_netlink|netlink_ask)\(",
-        "BEACON_STATE": r"\bemitter_state_\w+\(", "BEACON_CLOCK_STATE": r"\bclock_disciplined\("}
+        "BEACON_MANIFEST": r"\b(?:drift_note|manifest_put)\(", "BEACON_STATE": r"\bemitter_state_\w+\(", "BEACON_CLOCK_STATE": r"\bclock_disciplined\("}
 entries = dict(re.findall(r"^config (\w+)\n(.*?)(?=^config|^menu|^endmenu|\Z)", pathlib.Path("src/beacon/sensors/Kconfig").read_text(), re.M | re.S))
 def selected(symbol):
     return {s for direct in re.findall(r"^\tselect (\w+)", entries.get(symbol, ""), re.M) for s in {direct} | selected(direct)}

@@ -38,9 +38,9 @@ $(SYSROOT)/lib/libc.a: | $(SOURCES)/musl
 	    $(SYSROOT)/lib/rcrt1.o
 
 # ---- the libraries ------------------------------------------------------------------------------
-# Of BearSSL the hashes, HMAC, their codecs and generators; the linker takes what is called.
+# Of BearSSL the hashes, HMAC, their codecs and generators, and the decoder of certificates; the linker takes what is called.
 bearssl-src := $(wildcard $(foreach d,hash mac codec kdf rand,$(SOURCES)/bearssl/src/$(d)/*.c) \
-                          $(SOURCES)/bearssl/src/settings.c)
+                          $(SOURCES)/bearssl/src/settings.c $(SOURCES)/bearssl/src/x509/x509_decoder.c)
 bearssl-inc := -I$(SOURCES)/bearssl/inc -I$(SOURCES)/bearssl/src
 
 # TRE: wide characters only, exact matching only, and memory from malloc, never from alloca.

@@ -27,9 +27,10 @@ enum {
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
-     * successor; the pipes of children; what sensors wait for. */
+     * successor; a large file whose digest is being computed; the pipes of children; what sensors wait for. */
     DESCRIPTORS = 3 + 4 + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
+                  (IS_ENABLED(CONFIG_BEACON_DRIFT) ? 1 : 0) +
                   (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
                   CONFIG_BEACON_SENSOR_WATCHES,
     DESCRIPTORS_SURE = 8, /* as many nobody denies a daemon */
@@ -102,6 +103,8 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
         b->sensor_runner.watches = pool_sensor_watches;
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
         b->sensor_runner.followed = pool_followed;
+    if (IS_ENABLED(CONFIG_BEACON_DRIFT))
+        b->sensor_runner.drift = pool_drift;
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_delivery_line);
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
@@ -441,6 +444,8 @@ int beacon_run(struct beacon *b)
         LOG_ERROR(why.buf, " (beacons.control_socket)");
         return CLI_NO;
     }
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_EARLY))
+        sensor_runner_start_early(&b->sensor_runner);
     if (restrict_self(b, &needs, &why) < 0) {
         LOG_ERROR(why.buf, " (beacons.user)");
         close_control(b);

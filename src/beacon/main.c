@@ -50,6 +50,22 @@ static int check(const struct cli_args *a)
     return CLI_FINE;
 }
 
+#ifdef CONFIG_BEACON_MANIFEST
+static int manifest(const struct cli_args *a)
+{
+    log_init(program_name, LOG_LEVEL_WARN);
+    if (load(a, cli_report_stderr, 0) < 0)
+        return CLI_WRONG;
+    return beacon_manifest(&beacon, a, pool_delivery_line, sizeof pool_delivery_line);
+}
+
+static const struct cli_option manifest_options[] = {
+    {"--check", NULL, CLI_HELP("print what differs from the manifest")},
+    {"--json", NULL, CLI_HELP("with --check: output JSON Lines")},
+    {"-o", "FILE", CLI_HELP("write to this file instead, replacing it at once")},
+    {.name = NULL}};
+#endif
+
 static void count_report(void *arg, const char *message)
 {
     (void)arg;
@@ -108,6 +124,17 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("run each sensor once and print its events, without network"),
      .run = once},
     {.name = "check", .help = CLI_HELP("check the configuration"), .run = check},
+#ifdef CONFIG_BEACON_MANIFEST
+    {.name = "manifest",
+     .operands = "KIND",
+     .least = 1,
+     .most = 1,
+     .options = manifest_options,
+     .help = CLI_HELP("write what a drift sensor compares with, or compare now"),
+     .more = CLI_HELP("KIND is config, modules, packages or storage; its sensor has to be configured.\n"
+             "Exit status with --check: 0 no difference, 1 differences, or not measured.\n"),
+     .run = manifest},
+#endif
     /* The verbs of the control socket come last: without it the table ends here. */
     {.name = CONTROL("status"),
      .options = CONTROL(status_options),

@@ -65,8 +65,9 @@ static bool concerns(const struct watched_path *p, const struct inotify_event *e
 
     if ((e->mask & IN_Q_OVERFLOW) || e->wd == p->file)
         return true;
+    /* Without a name it is the directory itself: that it is gone counts, not that it is read (IN_ISDIR). */
     return e->wd == p->directory &&
-           (e->len == 0 || (e->len > len && memcmp(name, wanted, len) == 0 && name[len] == '\0'));
+           (e->len == 0 ? !(e->mask & IN_ISDIR) : (e->len > len && memcmp(name, wanted, len) == 0 && name[len] == '\0'));
 }
 
 uint32_t paths_read(struct emitter *e, int fd, struct watched_path *paths, unsigned count)

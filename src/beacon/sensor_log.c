@@ -17,10 +17,11 @@ enum {
     CHANGES = IN_MODIFY | IN_ATTRIB,
 };
 
-int emitter_follow_file(struct emitter *e, struct followed_file *f, const char *path,
-                        struct followed_file *before,
-                        void (*line)(void *state, struct emitter *e, const char *line, size_t len))
+int followed_file_start(struct followed_file *f, struct emitter *e, const char *path,
+                        struct followed_file *before)
 {
+    int err = 0;
+
     if (before && before->path.path && str_eq(before->path.path, path)) {
         *f = *before;
         before->fd = before->inotify = 0;
@@ -30,8 +31,7 @@ int emitter_follow_file(struct emitter *e, struct followed_file *f, const char *
         f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (f->inotify < 0)
         return emitter_not_measured(e, "inotify", ERRNO(errno));
-    int err = emitter_follow(e, (const char *const[]){"", path, NULL}, line);
-    if (err == 0 && !f->fd) {
+    if (!f->fd) {
         err = followed_file_look(f, e);
         e->why[0] = '\0'; /* that is the result of a look, and no failure to start */
     }
@@ -53,51 +53,40 @@ static void begin(struct followed_file *f, struct follow *lines, int fd)
     lines->skipping = !f->known && lseek(fd, -1, SEEK_END) >= 0;
 }
 
-/** Read on. Return: 1: there may be more; 0; or negative (errno). */
-static int read_on(const struct followed_file *f, struct follow *lines)
+/** Read on; again from the beginning if it was emptied. Return: as read(2). */
+static ssize_t read_on(const struct followed_file *f, struct follow *lines, off_t size)
 {
-    struct stat s;
-
-    if (!f->fd)
-        return 0;
-    if (fstat(f->fd, &s) == 0 && s.st_size < lseek(f->fd, 0, SEEK_CUR)) { /* it was emptied */
+    if (size < lseek(f->fd, 0, SEEK_CUR)) {
         lseek(f->fd, 0, SEEK_SET);
         lines->len = 0;
         lines->skipping = false;
     }
-    const ssize_t n = follow_read(lines, f->fd, FOLLOW_READS);
-    return n > 0 ? 1 : (int)n;
-}
-
-/** Is what is there now another one? An empty one is none yet: whoever writes to the old one may not know of it. */
-static bool is_new(const struct followed_file *f, int fd)
-{
-    struct stat s, old;
-
-    return !f->fd ||
-           (fstat(fd, &s) == 0 && s.st_size > 0 && fstat(f->fd, &old) == 0 &&
-            (s.st_ino != old.st_ino || s.st_dev != old.st_dev));
+    return follow_read(lines, f->fd, FOLLOW_READS);
 }
 
 int followed_file_look(struct followed_file *f, struct emitter *e)
 {
     struct follow *lines = sensor_follow_lines(e);
+    struct stat old = {0}, s = {0};
     int err = path_watch(f->inotify, &f->path, CHANGES) < 0 ? errno : 0;
+    ssize_t more = 0;
     const int fd = open(f->path.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &s) < 0)
         err = errno;
-    const bool other = fd >= 0 && is_new(f, fd); /* before the rest of the old one is read */
-    int more = read_on(f, lines);
-    if (other && more <= 0) {
+    f->known |= f->fd || err == ENOENT;
+    if (f->fd && fstat(f->fd, &old) == 0)
+        more = read_on(f, lines, old.st_size);
+    if (more < 0)
+        err = errno;
+    /* An empty one is none yet: whoever writes to the old one may not know of it. */
+    if (more <= 0 && fd >= 0 &&
+        (!f->fd || (s.st_size > 0 && (s.st_ino != old.st_ino || s.st_dev != old.st_dev)))) {
         begin(f, lines, fd);
         more = 1;
     } else if (fd >= 0) {
         close(fd);
     }
-    if (more < 0)
-        err = errno;
-    f->known |= fd >= 0 || err == ENOENT;
     if (err)
         emitter_not_measured(e, f->path.path, ERRNO(err));
     if (more > 0)

@@ -285,6 +285,8 @@ static int run(struct emitter *e)
     e->runs++;
     e->last_run_ms = now;
     e->why[0] = '\0';
+    if (IS_ENABLED(CONFIG_BEACON_SAMPLES))
+        e->sampled = 0;
     int err = check(e, now);
     /* A command that runs will say; that it was still running is no failure. */
     if (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0 ||
@@ -417,6 +419,8 @@ static void carry_over(struct emitter *e, const struct emitter *before)
         e->settled = before->settled;
     e->runs = before->runs;
     e->last_run_ms = before->last_run_ms;
+    if (IS_ENABLED(CONFIG_BEACON_SAMPLES))
+        e->sampled = before->sampled;
     if (!IS_ENABLED(CONFIG_BEACON_CONTROL)) /* what follows is for status */
         return;
     e->failures = before->failures;
@@ -424,10 +428,19 @@ static void carry_over(struct emitter *e, const struct emitter *before)
     e->events = before->events;
 }
 
+void sensor_runner_start_early(struct sensor_runner *in)
+{
+    struct instance_set *set = &in->sets[!in->current];
+
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->items[i].class->early)
+            start(&set->items[i], NULL);
+}
+
 /** A start that fails is a result; one that succeeds says nothing of what is to be measured. */
 static void start_at_switch(struct emitter *e, const struct emitter *before)
 {
-    int err = start(e, before);
+    int err = IS_ENABLED(CONFIG_BEACON_SENSOR_EARLY) && e->started ? 0 : start(e, before);
 
     if (e->started && before)
         memcpy(e->why, before->why, sizeof e->why);

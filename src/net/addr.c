@@ -518,12 +518,17 @@ static uint8_t mask_byte(unsigned bits, unsigned i)
     return (uint8_t)(0xFF00 >> (bits - 8 * i));
 }
 
+void addr_net_mask(struct addr_net *n)
+{
+    for (unsigned i = 0; i < 16; i++)
+        n->base.ip[i] &= mask_byte(n->bits, i);
+}
+
 static int check_host_bits(const struct addr_net *n, struct slice all, struct text *why)
 {
     struct addr_net meant = *n;
 
-    for (unsigned i = 0; i < 16; i++)
-        meant.base.ip[i] = n->base.ip[i] & mask_byte(n->bits, i);
+    addr_net_mask(&meant);
     if (addr_same_host(&meant.base, &n->base))
         return 0;
     complain(why, all, " has bits set beyond its prefix; the network is ", NEFIA_EINVAL);

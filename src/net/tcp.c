@@ -96,12 +96,19 @@ static int bind_and_listen(int fd, const struct addr *a, int backlog)
     return listen(fd, backlog) < 0 ? NEFIA_EIO : 0;
 }
 
-int tcp_listen(const struct addr *a, int backlog, const char *setting, struct text *why)
+int tcp_listen_plain(const struct addr *a, int backlog)
 {
     int fd = open_socket(a);
 
-    if (fd >= 0 && bind_and_listen(fd, a, backlog) < 0)
-        fd = close_keeping_errno(fd);
+    if (fd < 0)
+        return NEFIA_EIO;
+    return bind_and_listen(fd, a, backlog) < 0 ? close_keeping_errno(fd) : fd;
+}
+
+int tcp_listen(const struct addr *a, int backlog, const char *setting, struct text *why)
+{
+    int fd = tcp_listen_plain(a, backlog);
+
     if (fd >= 0)
         return fd;
     explain_listen(why, a, setting);
@@ -129,7 +136,7 @@ static int accept_error(int err)
     }
 }
 
-int tcp_accept(int listener, struct addr *peer)
+int tcp_accept_plain(int listener, struct addr *peer)
 {
     struct sockaddr_storage ss = {0};
     socklen_t len = sizeof ss;
@@ -141,7 +148,15 @@ int tcp_accept(int listener, struct addr *peer)
     if (fd < 0)
         return accept_error(errno);
     addr_from_sockaddr(peer, &ss);
-    set_alive(fd);
+    return fd;
+}
+
+int tcp_accept(int listener, struct addr *peer)
+{
+    int fd = tcp_accept_plain(listener, peer);
+
+    if (fd >= 0)
+        set_alive(fd);
     return fd;
 }
 

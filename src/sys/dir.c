@@ -12,7 +12,7 @@
 #include "nefia/sys/file.h"
 
 /* What getdents64(2) fills: inode and offset of 8 bytes, length of the record, type, name. */
-enum { LENGTH_AT = 16, NAME_AT = 19 };
+enum { OFFSET_AT = 8, LENGTH_AT = 16, TYPE_AT = 18, NAME_AT = 19 };
 
 int dir_open(struct dir *d, const char *path)
 {
@@ -52,4 +52,17 @@ const char *dir_next(struct dir *d)
         if (!str_eq(name, ".") && !str_eq(name, ".."))
             return name;
     }
+}
+
+int dir_type(const char *name)
+{
+    return (unsigned char)name[TYPE_AT - NAME_AT];
+}
+
+int64_t dir_offset(const char *name)
+{
+    int64_t offset;
+
+    memcpy(&offset, name + OFFSET_AT - NAME_AT, sizeof offset);
+    return offset;
 }

@@ -50,6 +50,9 @@ static const uint16_t allowed[] = {
 #ifdef CONFIG_BEACON_INOTIFY
     __NR_inotify_init1, __NR_inotify_add_watch, __NR_inotify_rm_watch,
 #endif
+#ifdef CONFIG_SENSOR_HONEYPOT /* fanotify_init came before the filter */
+    __NR_fanotify_mark,
+#endif
     /* children */
     __NR_wait4, __NR_waitid, __NR_setsid, __NR_kill, __NR_pipe2, __NR_dup, __NR_dup3,
     __NR_prctl, __NR_prlimit64, __NR_setrlimit, __NR_set_tid_address,

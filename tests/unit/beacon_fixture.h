@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "nefia/beacon/drift.h"
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/sensor_table.h"
@@ -31,6 +32,7 @@ static struct fixture {
     max_align_t states[2 * CONFIG_BEACON_SENSOR_STATE_BYTES / sizeof(max_align_t) + 1];
     char outputs[(CONFIG_BEACON_CHILDREN + 1) * CONFIG_SCRIPT_OUTPUT_BYTES];
     struct sensor_watch sensor_watches[CONFIG_BEACON_SENSOR_WATCHES + 1];
+    struct drift_memory drift;
     struct sensor_follow sensor_followed[CONFIG_BEACON_FOLLOWED + 1];
     char printed[FIX_LINES][CONFIG_EVENT_BYTES + 1];
     unsigned count, queued;
@@ -83,6 +85,7 @@ static inline void fix_init(void)
                    fix.outputs);
     fix.sensor_runner.watches = fix.sensor_watches;
     fix.sensor_runner.followed = fix.sensor_followed;
+    fix.sensor_runner.drift = &fix.drift;
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */
@@ -122,7 +125,7 @@ static inline void fix_report(void *arg, const char *message)
     text_char(&f->report, '\n');
 }
 
-/** The members of `beacons`, in JSON, into the inactive set; errors are in
+/** The members of `beacons`, or a map with that key, in JSON, into the inactive set; errors are in
  * fix.reports. */
 static inline int fix_load(const char *beacons)
 {
@@ -134,7 +137,9 @@ static inline int fix_load(const char *beacons)
                                fix.work, sizeof fix.work);
     if (err < 0)
         return err;
-    return sensor_runner_load(&fix.sensor_runner, &fix.config, fix.config.nodes);
+    const struct node *beacons_node = node_child(&fix.config, fix.config.nodes, "beacons");
+    return sensor_runner_load(&fix.sensor_runner, &fix.config,
+                              beacons_node ? beacons_node : fix.config.nodes);
 }
 
 /** Load, and run each sensor once as `once` does, including its command. Return: sensors;

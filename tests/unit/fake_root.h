@@ -23,7 +23,7 @@ static char fake_root_path[1024];
 static inline const char *fake_root_of(const char *path)
 {
     static const char *const below[] = {
-        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/sbin/procd", "/sbin/logread",
+        "/proc", "/sys", "/dev", "/run", "/var/run", "/var/service", "/var/log", "/var/lib/nfs", "/sbin/procd", "/sbin/logread",
         "/etc/init.d", "/etc/service", "/etc/systemd", "/lib/systemd", "/usr/lib/systemd",
         "/usr/local/lib/systemd",
     };
@@ -61,6 +61,11 @@ int openat(int dir, const char *path, int flags, ...)
 int access(const char *path, int mode)
 {
     return (int)syscall(SYS_faccessat, AT_FDCWD, fake_root_of(path), mode);
+}
+
+int stat(const char *restrict path, struct stat *restrict s)
+{
+    return fstatat(AT_FDCWD, fake_root_of(path), s, 0);
 }
 
 ssize_t readlink(const char *restrict path, char *restrict target, size_t cap)

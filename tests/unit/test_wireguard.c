@@ -125,17 +125,19 @@ static void put_end(uint16_t type, int32_t status)
 
 static struct addr_net nets[4];
 static struct wireguard_reader reader;
+static struct wireguard_dump dump;
 
 static void begin(void)
 {
-    reader = (struct wireguard_reader){
-        .nets = nets, .cap = ARRAY_SIZE(nets), .answer.sequence = SEQUENCE, .family = FAMILY};
+    reader = (struct wireguard_reader){.nets = nets, .cap = ARRAY_SIZE(nets)};
+    dump = (struct wireguard_dump){
+        .on_peer = wireguard_take_nets, .arg = &reader, .answer.sequence = SEQUENCE, .family = FAMILY};
     len = 0;
 }
 
 static int feed(void)
 {
-    int result = wireguard_feed(&reader, bytes, len);
+    int result = wireguard_feed(&dump, bytes, len);
 
     len = 0;
     return result;
@@ -219,18 +221,18 @@ TEST(kernel_errors)
     begin();
     put_end(NLMSG_ERROR, -ENODEV);
     CHECK_INT(feed(), NEFIA_EIO);
-    CHECK_INT(reader.answer.error, ENODEV);
+    CHECK_INT(dump.answer.error, ENODEV);
     begin();
     put_end(NLMSG_DONE, -EPERM);
     CHECK_INT(feed(), NEFIA_EIO);
-    CHECK_INT(reader.answer.error, EPERM);
+    CHECK_INT(dump.answer.error, EPERM);
     begin();
     put_end(NLMSG_ERROR, 0); /* an acknowledgement */
     CHECK_INT(feed(), 1);
     begin();
     put_end(NLMSG_ERROR, INT32_MIN);
     CHECK_INT(feed(), NEFIA_EIO);
-    CHECK_INT(reader.answer.error, EPROTO);
+    CHECK_INT(dump.answer.error, EPROTO);
 }
 
 TEST(the_family_is_found)
@@ -238,16 +240,16 @@ TEST(the_family_is_found)
     const uint16_t id = 42;
 
     begin();
-    reader.family = 0;
+    dump.family = 0;
     size_t m = open_message(GENL_ID_CTRL, 0, SEQUENCE);
     put_generic(CTRL_CMD_NEWFAMILY);
     put(CTRL_ATTR_FAMILY_NAME, "wireguard", 10);
     put(CTRL_ATTR_FAMILY_ID, &id, sizeof id);
     close_message(m);
     CHECK_INT(feed(), 1);
-    CHECK_INT(reader.family, 42);
+    CHECK_INT(dump.family, 42);
     begin();
-    reader.family = 0;
+    dump.family = 0;
     m = open_message(GENL_ID_CTRL, 0, SEQUENCE);
     put_generic(CTRL_CMD_NEWFAMILY);
     close_message(m);
@@ -262,11 +264,11 @@ TEST(foreign_responses_and_changes)
     close_message(m);
     put_end(NLMSG_NOOP, 0);
     CHECK_INT(feed(), 0);
-    CHECK(!reader.answer.interrupted);
+    CHECK(!dump.answer.interrupted);
     struct opened o = open_peer(NLM_F_DUMP_INTR);
     close_peer(o);
     CHECK_INT(feed(), 0);
-    CHECK(reader.answer.interrupted);
+    CHECK(dump.answer.interrupted);
 }
 
 TEST(wrong_addresses_are_refused)
@@ -304,7 +306,7 @@ TEST(every_prefix_and_every_byte)
         begin();
         /* At the end of the buffer, where the sanitizer detects an over-read. */
         memcpy(bytes + sizeof bytes - cut, whole, cut);
-        int r = wireguard_feed(&reader, bytes + sizeof bytes - cut, cut);
+        int r = wireguard_feed(&dump, bytes + sizeof bytes - cut, cut);
         CHECK(r == NEFIA_ESYNTAX || r == 0);
     }
     for (size_t i = 0; i < n; i++)
@@ -312,9 +314,65 @@ TEST(every_prefix_and_every_byte)
             begin();
             memcpy(bytes, whole, n);
             bytes[i] = (uint8_t)v;
-            (void)wireguard_feed(&reader, bytes, n);
+            (void)wireguard_feed(&dump, bytes, n);
             CHECK(reader.count <= 1);
         }
+}
+
+/** RFC 4648 by another's hand: of 0, 1, 2 … 31, and of 255 only. */
+TEST(keys_in_base64)
+{
+    static const char counted[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    char text[WIREGUARD_KEY_TEXT];
+    uint8_t key[WIREGUARD_KEY];
+
+    for (uint8_t i = 0; i < sizeof key; i++)
+        key[i] = i;
+    wireguard_key_text(text, key);
+    CHECK_STR(text, counted);
+    CHECK(wireguard_is_key(text));
+    memset(key, 0xff, sizeof key);
+    wireguard_key_text(text, key);
+    CHECK_STR(text, "//////////////////////////////////////////8=");
+    CHECK(wireguard_is_key(text));
+    CHECK(!wireguard_is_key(""));
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"));   /* no padding */
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=="));
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9="));  /* surplus bits */
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8A"));
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg=="));  /* 31 bytes */
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBka xwdHh8="));
+    CHECK(!wireguard_is_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBka-xwdHh8="));
+}
+
+static unsigned taken;
+
+static int give_up(void *arg, const struct wireguard_peer *p)
+{
+    (void)arg;
+    return p && ++taken == 2 ? NEFIA_EFULL : 0;
+}
+
+TEST(a_peer_has_its_attributes_and_may_be_refused)
+{
+    begin();
+    dump.on_peer = give_up;
+    taken = 0;
+    for (int i = 0; i < 3; i++) {
+        struct opened o = open_peer(0);
+        close_peer(o);
+    }
+    CHECK_INT(feed(), NEFIA_EFULL);
+    CHECK_INT(taken, 2);
+    begin(); /* one without a key */
+    size_t m = open_message(FAMILY, NLM_F_MULTI, SEQUENCE);
+    put_generic(WG_CMD_GET_DEVICE);
+    size_t peers = open_attribute(WGDEVICE_A_PEERS | NLA_F_NESTED), peer = open_attribute(NLA_F_NESTED);
+    put(WGPEER_A_PUBLIC_KEY, "short", 5);
+    close_attribute(peer);
+    close_attribute(peers);
+    close_message(m);
+    CHECK_INT(feed(), NEFIA_ESYNTAX);
 }
 
 TEST(names_of_interfaces)
@@ -346,4 +404,4 @@ TEST(a_missing_interface_is_named_with_a_remedy)
 TEST_MAIN(networks_of_peers, a_peer_continues_in_the_next_part, no_peers_is_not_an_error,
           too_many_and_too_wide_are_counted, kernel_errors, the_family_is_found,
           foreign_responses_and_changes, wrong_addresses_are_refused, every_prefix_and_every_byte,
-          names_of_interfaces, a_missing_interface_is_named_with_a_remedy)
+          keys_in_base64, a_peer_has_its_attributes_and_may_be_refused, names_of_interfaces, a_missing_interface_is_named_with_a_remedy)

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "nefia/beacon/drift.h"
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/settings.h"
@@ -79,6 +80,9 @@ static inline const struct beacon_settings *beacon_settings(const struct beacon 
 int beacon_run(struct beacon *b);
 /** After beacon_load: run each sensor once, events on stdout. Return: an exit status. */
 int beacon_once(struct beacon *b);
+
+/** After beacon_load: the verb `manifest` (manifest.c). buf: room for a line. Return: an exit status. */
+int beacon_manifest(struct beacon *b, const struct cli_args *a, char *buf, size_t cap);
 
 /** Resolve "host:port" in a child process for the uplink; arg is the struct beacon. */
 int beacon_resolve(void *arg, const char *name);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "nefia/sys/child.h"
 #include "nefia/event/condition.h"
@@ -27,6 +28,13 @@ struct sensor_common {
 /** Their table. */
 extern const struct field sensor_common_fields[];
 
+/** One result of a sensor, for `sample`. Texts are valid during the call only. */
+struct sample {
+    const char *class, *name; /* configuration key, and name of the sensor */
+    bool ok;                  /* it answered, it succeeded */
+    uint32_t value;           /* as at emitter_sample */
+};
+
 /** The names of a class in one string, as for word_at: its configuration key under `beacons:`, which the log uses, too;
  * the default of `interval`, "5m"; and the source of its events, which without `select BEACON_SENSOR_LEVELS` has
  * to be given: by default it is the key and "-beacon". */
@@ -40,7 +48,10 @@ struct sensor_class {
     const char *name; /* SENSOR_NAME or SENSOR_NAME_OF */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
     bool spread;          /* each first runs at a random phase of its own: a command, of which few may run at once */
+    bool early;           /* starts before the beacon drops root and filters its system calls, where it is configured then:
+                           * `select BEACON_SENSOR_EARLY` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */
+    bool samples;         /* has `sample` in the place of `ready`, and `watches` 0: `select BEACON_SAMPLES` */
     uint8_t watches; /* descriptors that one of them watches at most: `select BEACON_WATCHES` */
     uint8_t limits; /* of THRESHOLD_FIELDS its fields begin with; they are checked (thresholds_check): `select
                      * BEACON_SENSOR_LEVELS` */
@@ -65,8 +76,12 @@ struct sensor_class {
      * is given. Return: 0; negative: the check failed (the beacon logs and counts it). After
      * emitter_not_measured that is the result, whatever is returned. */
     int (*poll)(void *state, struct emitter *out, uint64_t now_ms);
-    /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
-    void (*ready)(void *state, struct emitter *out, int fd, short events);
+    union {
+        /** A descriptor of emitter_watch is ready; read it until it would block, or unwatch it. */
+        void (*ready)(void *state, struct emitter *out, int fd, short events);
+        /** Another sensor has a result. Take it down; nothing may be emitted here. */
+        void (*sample)(void *state, struct emitter *self, const struct sample *s);
+    };
     /** Close what start has opened. Only after a start that succeeded. Its watches are gone and its
      * commands have ended. May be null. */
     void (*stop)(void *state);
@@ -142,6 +157,18 @@ int thresholds_check(void *state, const struct field *three, enum direction bad,
  * disables its level. */
 struct json_writer *emit_level(struct emitter *e, const char *type, const char *subject,
                                int64_t value, const struct thresholds *t, enum direction bad);
+/** What ends at a time that is known, with the thresholds of how long before that (durations; BELOW). types, as for
+ * word_at: of the event that the end is near, of the one that it has passed, and of the one that it was put off.
+ * Needs `select BEACON_SENSOR_LEVELS`. */
+enum expiry { EXPIRING, EXPIRED, ROTATED };
+/** The time. Return: false: the clock was never set, and nothing can be said; that is "not measured". */
+bool expiry_now(struct emitter *e, int64_t *now_s);
+/** One check of EXPIRING or EXPIRED; as emit_condition, and to be called for both. A level of EXPIRING ends with the
+ * event that is EXPIRED; either recovers when the end was put off. */
+struct json_writer *emit_expiry(struct emitter *e, const char *types, enum expiry which,
+                                const char *subject, int64_t left_s, const struct thresholds *limits);
+/** The members "not_after" and "seconds_left", which is negative when that has passed. */
+void put_expiry(struct json_writer *w, int64_t end_s, int64_t now_s);
 /** A member in tenths as text with one decimal, as events give percentages: "92.5". */
 void put_tenths(struct json_writer *w, const char *key, int64_t tenths);
 /** 100 % * part / whole in tenths, rounded half up; 0 of 0 is 0. part <= whole, or below 2^53. */
@@ -153,6 +180,23 @@ int64_t percent_tenths(uint64_t part, uint64_t whole);
  * SENSOR_WHY_BYTES. Conditions stay as they are: nothing was seen of them. Return: 0, for
  * `return emitter_not_measured(…);`. */
 int emitter_not_measured(struct emitter *e, const char *what, const char *why);
+
+/** What this sensor has found, for those that judge it over time or count it. Not between emit_begin and emit_end. Nothing
+ * is left of the call in a build without such. value: reach: milliseconds until the answer; scripts: those that the
+ * command took; process: how many there are; data_budget: megabytes used; slo_violation: enum grade. */
+void sensor_sample(struct emitter *e, bool ok, uint32_t value);
+static inline void emitter_sample(struct emitter *e, bool ok, uint32_t value)
+{
+    if (IS_ENABLED(CONFIG_BEACON_SAMPLES))
+        sensor_sample(e, ok, value);
+}
+/** The value of the last check of the sensor of that class (its key) and name. Return: >= 0; or negative: it is not
+ * running, was not checked yet, or could not measure. */
+int64_t emitter_sampled(const struct emitter *e, const char *class, const char *name);
+/** For `open`: report that `beacons` has no sensor of that class (null: of none) and name. Order in the file does not
+ * matter. n: the place that names it. */
+void sample_source(struct config *c, const struct node *n, const char *where, const char *class,
+                   const char *name);
 
 /** Read a small file of the kernel, of /proc or /sys, into the buffer that all sensors share. Return: its
  * text, NUL-terminated and without the last newline, *len bytes (len may be null), valid until the
@@ -199,6 +243,87 @@ const struct clock *emitter_clock(const struct emitter *e);
  * no state_dir; NEFIA_ENOTFOUND (loading: nothing stored) and as those. */
 int emitter_state_load(struct emitter *e, const char *name, uint64_t *v);
 int emitter_state_store(struct emitter *e, const char *name, uint64_t v);
+
+/** A mount: the words of its line in /proc/self/mountinfo (proc(5)), borrowed. Each ends at a blank, and what is not
+ * printable stands in it in octal ("\040"). What the line lacks is empty. */
+enum {
+    MOUNT_ID,
+    MOUNT_PARENT, /* the id of the mount that it is on */
+    MOUNT_DEVICE, /* "8:1" */
+    MOUNT_ROOT,   /* the directory of the file system that is mounted */
+    MOUNT_PATH,
+    MOUNT_OPTIONS, /* "rw,noatime" */
+    MOUNT_TYPE,
+    MOUNT_SOURCE,
+    MOUNT_SUPER, /* the options of the file system itself */
+    MOUNT_WORDS,
+};
+struct mount {
+    const char *word[MOUNT_WORDS];
+};
+/** Return: is the line that of a mount? */
+bool mount_read(struct mount *m, const char *line);
+/** Does the text begin with what this word means? Return: how many bytes of it that is; 0: no, or the word is empty. */
+size_t mount_word(const char *word, const char *text);
+/** What the word means, as it is: its bytes need not be UTF-8. */
+void mount_text(struct text *t, const char *word);
+/** Is the absolute path the mount point, or below it? Return: as mount_word. */
+size_t mount_holds(const struct mount *m, const char *path);
+/** Is it a network file system, or one that a process serves? Then system calls on it may not return. */
+bool mount_may_hang(const struct mount *m);
+
+/** A process that makes such calls, forked by the task of emitter_child_run: while one hangs it cannot be killed, and is
+ * left behind when its parent is. */
+struct apart {
+    pid_t child, group; /* child 0: none */
+};
+/** Is it still there? Its number may be another's by now, but not in that group. */
+bool apart_hangs(const struct apart *a);
+
+/** What is there against what is declared. Needs `select BEACON_MANIFEST`.
+ * `nefia-beacon manifest KIND [--check]` runs `poll` of the kind's sensor once, as `once` does, but shows no events; the kinds
+ * and their sensors stand in manifest.c. With MANIFEST_WRITE poll gives each thing that it would
+ * declare, in a reproducible order, to manifest_put, and compares nothing; with MANIFEST_CHECK it compares
+ * as always: drift_note and manifest_difference print. Of a list one item writes, and all compare. */
+enum manifest_task { MANIFEST_NONE, MANIFEST_WRITE, MANIFEST_CHECK };
+enum manifest_task emitter_task(const struct emitter *e);
+/** Write the line "VALUE  NAME"; `before` stands before it. value has no blanks and no newline; a name with a newline, CR or
+ * backslash is escaped as sha256sum(1) does it. */
+void manifest_put(struct emitter *e, const char *before, const char *value, const char *name);
+
+/** What is no such line: a text in the verb's own buffer, empty, and writing it. */
+struct text manifest_text(struct emitter *e);
+void manifest_write(struct emitter *e, const struct text *t);
+/** With MANIFEST_CHECK print a difference, in words. name may be anything. Does nothing otherwise. */
+void manifest_difference(struct emitter *e, const char *name, const char *words);
+
+/** A line of a manifest. */
+struct manifest_line {
+    struct slice value;
+    const char *name; /* without escapes, not "" */
+    bool link;        /* behind "#link ", which is a comment to sha256sum(1): the digest of a link's text */
+};
+/** Give all lines to take, but for empty ones and comments; what they hold is valid during the call. The
+ * rules of emitter_lines apply. Return: 0, what take returned, or negative: not measured, also where a line is none. */
+int manifest_lines(struct emitter *e, const char *path,
+                   int (*take)(void *arg, const struct manifest_line *l), void *arg);
+
+enum drift_kind { DRIFT_CHANGED, DRIFT_MISSING, DRIFT_EXTRA, DRIFT_KINDS };
+/** What one look has found: how many of each kind, and the first of them in words. */
+struct drift {
+    unsigned count[DRIFT_KINDS];
+    struct text words; /* "/etc/config/network: changed, /etc/passwd: missing" */
+    char buf[256];
+};
+void drift_begin(struct drift *d);
+/** Count one, and print it where the verb wants that. name may be anything. */
+void drift_note(struct emitter *e, struct drift *d, enum drift_kind kind, const char *name);
+/** All kinds together. */
+unsigned drift_total(const struct drift *d);
+/** How bad: 1 or 2 are medium, 3 or 4 high, more are critical. */
+enum grade drift_grade(const struct drift *d);
+/** The event's members `changed`, `missing`, `extra` and `differences`. */
+void drift_put(struct json_writer *w, const struct drift *d);
 
 struct netlink_answer;
 /** Ask the kernel (nefia/net/netlink.h) through that buffer, which is wiped afterwards. take must not emit;
@@ -247,7 +372,8 @@ bool emitter_once(const struct emitter *e);
  * "not measured" until it has run for 10 s. Over a reload the same command of the same sensor runs
  * on; it ends with the sensor. For start only, one for each sensor, and argv stays valid as long as the
  * state. Needs `select BEACON_FOLLOWS`. Return: 0, also if it cannot be started now; NEFIA_EINVAL
- * (no absolute path, or the class does not have `follows`). */
+ * (no absolute path, or the class does not have `follows`). argv[0] "": there is no command, but a
+ * file (followed_file_start). */
 int emitter_follow(struct emitter *e, const char *const *argv,
                    void (*line)(void *state, struct emitter *e, const char *line, size_t len));
 
@@ -260,14 +386,13 @@ struct followed_file {
     int inotify, fd; /* 0: none */
     bool known;      /* one that comes now is new */
 };
-/** As emitter_follow, for start: the class has `follows`, one of its `watches` is for this, and its `ready`, `poll` and
- * `stop` call the following. path is as that of a watched_path and stays valid as long as the state. before: of the
- * state until this reload, or null; what is taken over is gone from it. No line is handed over during the
- * call. Needs `select BEACON_INOTIFY`, too. Return: 0, also if the file is not there; or negative; or not
- * measured. */
-int emitter_follow_file(struct emitter *e, struct followed_file *f, const char *path,
-                        struct followed_file *before,
-                        void (*line)(void *state, struct emitter *e, const char *line, size_t len));
+/** For start, after emitter_follow with an argv of "" and whatever names the file: its buffer and its `line` serve here, too.
+ * One of the class's `watches` is for this; its `ready`, `poll` and `stop` call the following. path is as that of a
+ * watched_path and stays valid as long as the state. before: of the state until this reload, or null; what is taken
+ * over is gone from it. No line is handed over during the call. Needs `select BEACON_INOTIFY`, too. Return: 0,
+ * also if the file is not there; or negative; or not measured. */
+int followed_file_start(struct followed_file *f, struct emitter *e, const char *path,
+                        struct followed_file *before);
 /** Read what has come, FOLLOW_READS times the longest line at most, and the rest at once afterwards. A file that cannot be
  * read is "not measured". Return: 0, or negative. */
 int followed_file_look(struct followed_file *f, struct emitter *e);

@@ -59,6 +59,8 @@ struct addr_net {
 /** "10.99.0.0/24", "fd00::/8", "192.0.2.1" (a single host). Bits set beyond the prefix are
  * NEFIA_EINVAL, with the probably intended network in why. Otherwise as addr_parse. */
 int addr_net_parse(struct addr_net *n, const char *s, size_t len, struct text *why);
+/** Clear the bits beyond the prefix. */
+void addr_net_mask(struct addr_net *n);
 bool addr_net_match(const struct addr_net *n, const struct addr *a);
 /** Does any of these networks contain it? */
 bool addr_nets_match(const struct addr_net *nets, unsigned count, const struct addr *a);

@@ -15,11 +15,16 @@
  * remedy in why (such as "reactor.listen_port"); port 0: the kernel chooses, see tcp_local.
  * Return: the descriptor; NEFIA_EIO with a sentence in why (may be null). */
 int tcp_listen(const struct addr *a, int backlog, const char *setting, struct text *why);
+/** The same without a sentence, for who has its own. Return: the descriptor; NEFIA_EIO (errno). */
+int tcp_listen_plain(const struct addr *a, int backlog);
 /** Accept a pending connection, with keep-alive (a dead peer is detected within about two minutes)
  * and TCP_NODELAY set.
  * Return: the descriptor; NEFIA_EAGAIN (none pending, or already closed); NEFIA_EFULL (out of
  * descriptors or memory: stop accepting for a while); NEFIA_EIO. */
 int tcp_accept(int listener, struct addr *peer);
+/** The same without these options, for a connection that is closed at once; after NEFIA_EFULL and NEFIA_EIO errno is
+ * accept(2)'s. */
+int tcp_accept_plain(int listener, struct addr *peer);
 /** Start connecting. timeout_ms limits how long sent bytes may stay unacknowledged
  * (TCP_USER_TIMEOUT, if the kernel supports it).
  * Return: the descriptor, to be watched for POLLOUT and then passed to tcp_connect_result;

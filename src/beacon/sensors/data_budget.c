@@ -224,6 +224,7 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
         return 0;
     turn(t, clock_synced(clock) ? month_at(clock_unix(clock), b->reset_day) : 0, now_ms);
     count(t, seen);
+    emitter_sample(out, true, (uint32_t)(t->now.bytes / (1000 * 1000)));
     /* Rounded down: the allowance is used up when it is. */
     const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
     if ((percent >= t->stored_percent + 10 && t->stored_percent < 1000) || now_ms - t->stored_ms >= HOUR_MS) {

@@ -26,7 +26,7 @@ struct place {
     bool remote;       /* on a network file system, or nobody knows */
     bool asked;        /* its process has not answered yet */
     uint16_t mounted;  /* length of the path of its mount */
-    pid_t child, group; /* the process that did not answer in time; 0: it did */
+    struct apart process; /* that did not answer in time; 0: it did */
 };
 
 struct disk {
@@ -194,58 +194,24 @@ static void judge(struct disk *d, struct emitter *out, unsigned i, int reason, c
 
 /* ---- which file system a path is on, without touching it ---- */
 
-/** Beginnings of their types; what a process serves may hang as well. */
-static bool is_network(const char *type)
-{
-    static const char types[] = "nfs\0cifs\0smb\0fuse\0" "9p\0afs\0ceph\0autofs\0virtiofs\0coda\0lustre\0";
-
-    for (const char *word = types; *word; word += strlen(word) + 1)
-        if (strncmp(type, word, strlen(word)) == 0)
-            return true;
-    return false;
-}
-
-/** Is the path the mount point, or below it? In proc(5) a mount point ends with a space, and what is not
- * printable is in octal. Return: its length, 0: no. */
-static unsigned below(const char *path, const char *mount)
-{
-    unsigned n = 0;
-
-    if (mount[0] == '/' && mount[1] == ' ')
-        return 1;
-    for (; *mount && *mount != ' '; n++) {
-        char c = *mount++;
-        if (c == '\\' && strspn(mount, "01234567") >= 3) {
-            c = (char)((mount[0] - '0') << 6 | (mount[1] - '0') << 3 | (mount[2] - '0'));
-            mount += 3;
-        }
-        if (!path[n] || path[n] != c)
-            return 0;
-    }
-    return path[n] == '\0' || path[n] == '/' ? n : 0;
-}
-
-/** A line of /proc/self/mountinfo: four words, the mount point, options, " - ", the type … */
 static int take_mount(void *arg, const char *line, size_t len)
 {
     struct disk *d = arg;
-    const char *type = strstr(line, " - ");
+    struct mount m;
 
     (void)len;
-    for (int word = 0; word < 4 && line; word++) {
-        line = strchr(line, ' ');
-        line += line != NULL;
-    }
-    for (unsigned i = 0; line && type && i < d->count; i++) {
+    if (!mount_read(&m, line))
+        return 0;
+    for (unsigned i = 0; i < d->count; i++) {
         struct place *p = &d->places[i];
-        const unsigned n = below(d->paths[i], line);
+        const size_t n = mount_holds(&m, d->paths[i]);
         if (n == 0)
             continue;
-        p->remote |= is_network(type + 3);
+        p->remote |= mount_may_hang(&m);
         if (n < p->mounted)
             continue;
         p->mounted = (uint16_t)n;
-        p->emergency = MORE && strstr(type, ",emergency_ro");
+        p->emergency = MORE && strstr(m.word[MOUNT_SUPER], ",emergency_ro");
     }
     return 0;
 }
@@ -287,7 +253,7 @@ static void find_mounts(struct disk *d, struct emitter *out)
 /** What the processes write, whole ones: that one is there, and what it has measured. */
 struct begun {
     int32_t index; /* -1 - index of the path */
-    pid_t child, group;
+    struct apart process;
 };
 struct answer {
     int32_t index; /* of the path */
@@ -315,13 +281,13 @@ static int ask(void *arg)
     for (unsigned i = 0; i < d->count; i++) {
         if (!d->places[i].asked)
             continue;
-        struct begun b = {.index = -1 - (int32_t)i, .child = _Fork(), .group = getpid()};
-        if (b.child == 0) {
+        struct begun b = {-1 - (int32_t)i, {.child = _Fork(), .group = getpid()}};
+        if (b.process.child == 0) {
             const int reason = look(d->paths[i], &u);
             write_answer(i, reason, &u);
             _exit(0);
         }
-        if (b.child < 0)
+        if (b.process.child < 0)
             write_answer(i, errno, &u);
         else
             cli_write(STDOUT_FILENO, (const char *)&b, sizeof b);
@@ -349,12 +315,10 @@ static void take_answers(struct disk *d, struct emitter *out, const char *at, si
     while (left >= sizeof b) {
         memcpy(&b.index, at, sizeof b.index);
         if (b.index < 0 && next_record(&at, &left, &b, sizeof b)) {
-            struct place *p = &d->places[-1 - b.index];
-            p->child = b.child;
-            p->group = b.group;
+            d->places[-1 - b.index].process = b.process;
         } else if (next_record(&at, &left, &a, sizeof a)) {
             d->places[a.index].asked = false;
-            d->places[a.index].child = 0;
+            d->places[a.index].process.child = 0;
             judge(d, out, (unsigned)a.index, a.reason, &a.usage);
         } else {
             return;
@@ -374,12 +338,6 @@ static void answered(void *state, struct emitter *out, const struct child_result
     }
 }
 
-/** Does the process that did not answer still hang? Its number may be another's now, but not in that group. */
-static bool hangs(const struct place *p)
-{
-    return p->child && getpgid(p->child) == p->group;
-}
-
 static int ask_all(struct disk *d, struct emitter *out)
 {
     const uint64_t half = d->common.interval_ms / 2;
@@ -387,7 +345,7 @@ static int ask_all(struct disk *d, struct emitter *out)
 
     for (unsigned i = 0; i < d->count; i++) {
         struct place *p = &d->places[i];
-        p->asked = p->remote && !hangs(p);
+        p->asked = p->remote && !apart_hangs(&p->process);
         if (p->remote && !p->asked)
             judge(d, out, i, ETIMEDOUT, NULL);
         if (p->asked && ++asked > ASKED_MOST) {

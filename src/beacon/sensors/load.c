@@ -14,7 +14,7 @@ struct load {
 
 enum {
     CPUS_MOST = 8192, /* of any kernel's NR_CPUS */
-    COUNTED_AT = 10,  /* they are counted at each so many looks */
+    COUNTED_AT = 16,  /* they are counted at each so many looks, a power of two */
 };
 
 static const struct field load_fields[] = {

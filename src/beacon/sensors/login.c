@@ -43,6 +43,7 @@ static const char names[] = "logread\0journald\0";
 static const char *const commands[] = {
     [LOGREAD] = "/sbin/logread\0-f\0",
     [JOURNALD] = "/usr/bin/journalctl\0-fn0\0-oshort\0-tsshd\0-tsshd-session\0-tdropbear\0",
+    [A_FILE] = "\0",
 };
 static const char places[] = "/sbin/logread\0/run/systemd/journal\0/var/log/auth.log\0/var/log/messages\0";
 
@@ -104,12 +105,14 @@ static int login_start(void *state, struct emitter *self, void *before)
         return emitter_not_measured(self, NULL, "no system log found");
     if (l->log && l->log[0] != '/')
         index = log_index(l);
-    if (index == A_FILE)
-        return emitter_follow_file(self, &l->file, file, old ? &old->file : NULL, login_line);
     n = 0;
-    for (const char *at = commands[index]; *at; at = word_at(at, 1))
-        l->argv[n++] = at;
-    return emitter_follow(self, l->argv, login_line);
+    const char *word = commands[index];
+    do
+        l->argv[n++] = word;
+    while (*(word = word_at(word, 1)));
+    l->argv[n] = index == A_FILE ? file : NULL;
+    const int err = emitter_follow(self, l->argv, login_line);
+    return err == 0 && index == A_FILE ? followed_file_start(&l->file, self, file, old ? &old->file : NULL) : err;
 }
 
 static int login_poll(void *state, struct emitter *out, uint64_t now_ms)

@@ -223,6 +223,7 @@ static int process_poll(void *state, struct emitter *out, uint64_t now_ms)
     (void)now_ms;
     if (!add_known(p, out) && !search(p, out))
         return 0;
+    emitter_sample(out, true, p->count);
     const bool missing = p->count == 0 && p->least > 0;
     const int32_t count = (int32_t)p->count;
     judge(p, out, "process.missing", missing ? LEVEL_CRITICAL : LEVEL_OK);

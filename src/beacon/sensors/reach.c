@@ -233,6 +233,7 @@ static void end(struct reach *r, struct emitter *out, uint64_t ms)
     r->ms[0] = (uint16_t)(ms < LOST ? ms : LOST);
     r->count += r->count < r->window;
     judge(r, out);
+    emitter_sample(out, r->ms[0] != LOST, r->ms[0]);
 }
 
 static void reach_ready(void *state, struct emitter *out, int fd, short events)

@@ -132,10 +132,11 @@ static void script_done(void *state, struct emitter *e, const struct child_resul
 
     if (!w && level == LEVEL_OK && s->always)
         w = emit_begin(e, "script.result", s->common.name, SEVERITY_INFO);
-    if (!w)
-        return;
-    put_result(w, s, r, output);
-    emit_end(e);
+    if (w) {
+        put_result(w, s, r, output);
+        emit_end(e);
+    }
+    emitter_sample(e, level == LEVEL_OK, (uint32_t)r->duration_ms);
 }
 
 static int script_poll(void *state, struct emitter *out, uint64_t now_ms)
