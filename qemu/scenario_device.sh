@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a device's sensors see of real things, on two emulated machines, one after the other: raw flash that wears out under UBI,
-# a process that is killed for want of memory, processes that come and go, what this kernel has of PSI and conntrack, starts
-# in order and without; then a kernel's panic and a watchdog that resets the machine. The last line is the verdict.
+# a process that is killed for want of memory, processes that come and go, what this kernel has of PSI and conntrack, its modules
+# against a manifest, starts in order and without; then a kernel's panic and a watchdog that resets the machine. The last line is the verdict.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -171,10 +171,27 @@ memory_ends() {
 kernel_has() {
     check "PSI is there" sensor_is pressure '"result":"ok"'
     check "conntrack is not" sensor_is conntrack '"result":"not measured"'
+    check "no manifest, no comparison" sensor_is module_drift '"reason":"/run/modules: No such file'
+    must "a manifest of the kernel's modules" on router 'nefia-beacon manifest modules -o /run/modules && cat /run/modules'
+    check "has them all" holds 'module:virtio_net' 'module:ext4'
+    check "they are what runs" sensor_is module_drift '"result":"ok"'
+    no_event module.drift
     for module in nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack; do
         must "$module" add_module "$module"
     done
     check "then it is" sensor_is conntrack '"result":"ok"'
+    event "three modules more are a drift" 'module.drift_detected critical .*"level":"high",.*"changed":0,"missing":0,"extra":3,'
+    on router 'nefia-beacon manifest modules --check' || true
+    check "the command line names them" holds 'module:nf_conntrack: extra' 'module:nf_defrag_ipv4: extra'
+    mark
+    must "they become the manifest" on router 'nefia-beacon manifest modules -o /run/modules'
+    event "which ends it" 'module.drift_resolved info'
+    must "one goes and comes back" on router 'rmmod nf_conntrack && insmod /lib/extra/[0-9][0-9]-nf_conntrack.ko'
+    check "it is the same" on router 'nefia-beacon manifest modules --check'
+    must "one goes, another is said to be one of other bytes" on router 'rmmod nf_conntrack && sed -i "s/^....\(.*module:nf_defrag_ipv6\)/0000\1/" /run/modules'
+    on router 'nefia-beacon manifest modules --check' || true
+    check "both differ" holds 'module:nf_conntrack: missing' 'module:nf_defrag_ipv6: changed'
+    event "a warning" 'module.drift_detected warning .*"level":"medium",.*"changed":1,"missing":1,"extra":0,'
 }
 
 starts() {
@@ -204,6 +221,7 @@ arm() {
     make_machine "  kernel_log: {}
   pressure: {interval: 1s}
   conntrack: {interval: 1s}
+  module_drift: {interval: 1s, manifest: /run/modules, packages: false}
   flash: {interval: 1s, erase_cycles: 100, warning_percent: 20, critical_percent: 40}
   process:
     - {name: sleep, interval: 1s, max: 1}

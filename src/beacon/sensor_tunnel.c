@@ -133,14 +133,14 @@ static void look_at(struct tunnel_watch *s, struct tunnel_watched *w, const stru
     const uint32_t sent = number(p->attributes[WGPEER_A_TX_BYTES]);
     const uint64_t now = s->now_ms;
 
-    if (!w->known) {
-        /* `once` has not seen anything before, and has to believe the wall clock. */
+    /* `once` has not seen anything before, and has to believe the wall clock. */
+    if (!w->known)
         w->changed_ms = now - (s->unix_s > handshake ? (uint64_t)(s->unix_s - handshake) * S_MS : 0);
-    } else if (handshake != w->handshake && handshake) {
+    if (handshake != w->handshake && handshake && s->looked_ms) {
         w->changed_ms = now;
         w->asked_ms = 0;
         w->alive = true;
-    } else if (sent != w->sent && !w->asked_ms && s->looked_ms - w->changed_ms >= SESSION_MS) {
+    } else if (w->known && sent != w->sent && !w->asked_ms && s->looked_ms - w->changed_ms >= SESSION_MS) {
         w->asked_ms = now;
     }
     w->known = w->seen = true;

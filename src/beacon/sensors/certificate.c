@@ -23,6 +23,7 @@ enum {
     SUBJECT = 64,      /* bytes of a name (ub-common-name) */
     UNIX_DAY = 719528, /* 1970-01-01, counted from year 0 as BearSSL does */
     DAY_S = 24 * 3600,
+    PRINT = 0x7FFF,
     OTHER = 11, WITHIN = 27, NOT = 255, /* of `matched` */
 };
 
@@ -44,7 +45,7 @@ struct certificates {
     struct known files[CONFIG_CERTIFICATE_FILES];
 };
 
-static const char types[] = "cert.expiring\0cert.expired\0cert.rotated\0";
+static const char types[] = "cert.expiring" "\0" "cert.expired" "\0" "cert.rotated" "\0";
 
 static const struct field_list path_list = {.count = offsetof(struct certificates, count), .cap = PATHS};
 
@@ -130,7 +131,8 @@ static void take_der(struct decoder *d, const uint8_t *der, size_t len)
     for (size_t i = 0; i < len && d->len + i < 4; i++)
         d->head = d->head << 8 | der[i];
     d->len += (uint32_t)len;
-    br_x509_decoder_push(&d->x509, der, len);
+    if (d->x509.err == 0) /* after a mistake it would go on behind it */
+        br_x509_decoder_push(&d->x509, der, len);
     br_sha256_update(&d->sha, der, len);
 }
 
@@ -262,15 +264,6 @@ static struct known *place_of(struct certificates *s, const char *path)
     return unused;
 }
 
-static unsigned print_of(const struct stat *s)
-{
-    const uint64_t parts[] = {(uint64_t)s->st_dev, (uint64_t)s->st_ino, (uint64_t)s->st_size,
-                              (uint64_t)s->st_ctim.tv_sec, (uint64_t)s->st_ctim.tv_nsec};
-    const uint32_t hash = hash_bytes(HASH_START, parts, sizeof parts);
-
-    return ((hash >> 16 ^ hash) & 0x7FFF) | 1;
-}
-
 /** What is to be told of it, as it was decoded; but for conditions, only what has changed. Return: was it? */
 static bool tell(struct emitter *out, struct json_writer *w, const char *path, const struct found *f, int64_t now_s)
 {
@@ -286,43 +279,45 @@ static bool tell(struct emitter *out, struct json_writer *w, const char *path, c
     return emit_end(out) == 1;
 }
 
-/** Is it there to be judged? Otherwise it is not measured, or of no interest. */
-static bool is_certificate(struct emitter *out, const char *path, bool listed, const struct found *f)
+/** The file is another one than before, or could not be read well then. listed: it is one of a directory, in which there may
+ * be keys. Return: is there a certificate in it? */
+static bool look_inside(struct emitter *out, struct known *k, const char *path, bool listed, struct found *f)
 {
-    const bool none = f->certificates == 0 && !f->wrong && !f->error && !(listed && f->other);
-
-    if (f->wrong || f->error || none)
-        emitter_not_measured(out, path, f->error ? ERRNO(f->error) : none ? "no certificate" : f->wrong);
+    decode(out, path, f);
+    if (f->certificates == 0 && !f->wrong && !(listed && f->other))
+        f->wrong = "no certificate";
+    if (f->wrong || f->error)
+        emitter_not_measured(out, path, f->error ? ERRNO(f->error) : f->wrong);
+    if (f->wrong || f->error)
+        k->print = 0; /* it says so again at the next look */
+    k->fingerprint = get_be16(f->fingerprint);
+    k->ends = f->ends >= NEVER || !f->certificates ? NEVER : f->ends > 0 ? (uint32_t)f->ends : 1;
     return f->certificates > 0;
 }
 
-/** print: what it is now. listed: it is one of a directory. */
 static void judge(const struct certificates *s, struct emitter *out, struct known *k, const char *path, unsigned print,
                   bool listed, int64_t now_s)
 {
     const bool changed = k->print != print;
-    struct found f;
     struct known new = *k;
+    struct found f;
 
-    if (changed) {
-        decode(out, path, &f);
-        const bool judged = is_certificate(out, path, listed, &f);
-        new.print = f.wrong || f.error || !(judged || listed) ? 0 : print & 0x7FFF;
-        new.fingerprint = get_be16(f.fingerprint);
-        new.ends = f.ends >= NEVER || !judged ? NEVER : f.ends > 0 ? (uint32_t)f.ends : 1;
-        k->print = 0;
-        if (!judged) {
-            if (new.print)
-                *k = new;
-            return;
-        }
+    new.print = print & PRINT;
+    k->print = 0; /* until all of it is told */
+    if (changed && !look_inside(out, &new, path, listed, &f)) {
+        if (new.print)
+            *k = new;
+        return;
     }
     for (enum expiry which = EXPIRING; which <= EXPIRED; which++) {
         struct json_writer *w = emit_expiry(out, types, which, path, (int64_t)new.ends - now_s, &s->limits);
-        if (w && !changed)
+        if (!w)
+            continue;
+        if (!changed)
             decode(out, path, &f);
-        if (w)
-            tell(out, w, path, &f, now_s);
+        if (f.certificates == 0)
+            f.ends = new.ends; /* it is another one since a moment ago */
+        tell(out, w, path, &f, now_s);
     }
     if (changed && k->ends && (k->ends != new.ends || k->fingerprint != new.fingerprint) &&
         !tell(out, emit_change(out, word_at(types, ROTATED), path, SEVERITY_INFO), path, &f, now_s))
@@ -336,6 +331,7 @@ static void look(struct certificates *s, struct emitter *out, const char *path, 
     struct known *k = place_of(s, path);
     const bool listed = error == 0;
     struct stat v;
+    uint32_t print;
 
     if (!k) {
         emitter_not_measured(out, path, HINTED("too many files", " (CONFIG_CERTIFICATE_FILES)"));
@@ -345,9 +341,10 @@ static void look(struct certificates *s, struct emitter *out, const char *path, 
     error = listed || error == ENOTDIR ? stat(path, &v) < 0 ? errno : 0 : error;
     if (error)
         emitter_not_measured(out, path, ERRNO(error));
-    else if (S_ISREG(v.st_mode))
-        judge(s, out, k, path, print_of(&v), listed, now_s);
-    else if (!S_ISDIR(v.st_mode))
+    else if (S_ISREG(v.st_mode)) {
+        print = file_print(&v);
+        judge(s, out, k, path, ((print >> 16 ^ print) & PRINT) | 1, listed, now_s);
+    } else if (!S_ISDIR(v.st_mode))
         emitter_not_measured(out, path, "not a regular file");
 }
 

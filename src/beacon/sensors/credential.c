@@ -22,7 +22,8 @@ struct credentials {
 };
 
 enum { YEAR_2020 = 1577836800 };
-static const char types[] = "sdwan.credential_expiring\0sdwan.credential_expired\0sdwan.credential_rotated\0";
+static const char types[] = 
+    "sdwan.credential_expiring" "\0" "sdwan.credential_expired" "\0" "sdwan.credential_rotated" "\0";
 static const char *const kinds[] = {"wireguard_psk", "ipsec", "peer", NULL};
 
 static int set_time(void *member, const char *value, struct text *why)

@@ -61,7 +61,7 @@ static int project_open(void *state, struct config *c, const struct node *n, con
 
     for (unsigned i = 0; i < p->objective_count; i++)
         sample_source(c, node_child(c, n, "objectives"), where, "slo_violation", p->objectives[i]);
-    bind_replicas(p, c, node_child(c, n, "replicas"), where);
+    bind_replicas(p, c, node_child(c, n, "replicas"), "beacons.project_slo[].replicas");
     if (!p->ceiling != !p->price)
         config_error(c, n, where, "cost_ceiling and price_per_gb belong together", NULL);
     else if (p->ceiling)
