@@ -2,6 +2,7 @@
 #ifndef NEFIA_TESTS_TEMPDIR_H
 #define NEFIA_TESTS_TEMPDIR_H
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /** Both are templates of mkdtemp(3); in_memory is used where it can be, on_disk otherwise. Return: the
@@ -9,6 +10,15 @@
 static inline char *make_tempdir(char *in_memory, char *on_disk)
 {
     return mkdtemp(in_memory) ? in_memory : mkdtemp(on_disk);
+}
+
+/** With all that is in it. Return: whether it is gone. */
+static inline int remove_tempdir(const char *dir)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command) == 0;
 }
 
 #endif
