@@ -177,6 +177,8 @@ static int ask(struct wireguard_dump *d, int fd, const char *interface, void *wo
         int err = netlink_ask(&d->answer, fd, &q, q.netlink.nlmsg_len, work, WIREGUARD_WORK);
         if (err < 0 || (i && !d->answer.interrupted))
             return err;
+        if (d->family == 0)
+            return NEFIA_ESYNTAX;
     }
     return NEFIA_EAGAIN;
 }
