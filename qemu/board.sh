@@ -17,7 +17,7 @@ board_facts() {
         # ARMv5 code runs on the ARMv7 kernel: Debian's armel kernels know no virt machine.
         debian=armhf flavour=armmp
         modules="$modules wireguard"
-        extra="nandsim ubi nf_conntrack"
+        extra="nandsim ubi nf_conntrack nfsd nfsv4"
         tools_package=mtd-utils tools="ubiattach ubidetach ubimkvol ubiupdatevol"
         qemu="qemu-system-arm -M virt,highmem=off -cpu cortex-a15"
         append="console=ttyAMA0"

@@ -406,18 +406,18 @@ static bool take_offset(const char **s, const char *end, int *seconds)
 
 int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
 {
+    enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, PARTS };
+    static const char behind[SECOND] = {'-', '-', 'T', ':', ':'}; /* or in lower case */
+    static const uint8_t most[PARTS] = {99, 12, 31, 23, 59, 60};  /* 60: a leap second, section 5.7 */
     const char *end = s + len;
-    unsigned year, month, day, hour, minute, second;
+    unsigned v[PARTS];
     int east;
 
-    if (!take_number(&s, end, 4, 9999, &year) || !take_char(&s, end, '-', '-') ||
-        !take_number(&s, end, 2, 12, &month) || !take_char(&s, end, '-', '-') ||
-        !take_number(&s, end, 2, 31, &day) || !take_char(&s, end, 'T', 't') ||
-        !take_number(&s, end, 2, 23, &hour) || !take_char(&s, end, ':', ':') ||
-        !take_number(&s, end, 2, 59, &minute) || !take_char(&s, end, ':', ':') ||
-        !take_number(&s, end, 2, 60, &second)) /* 60: a leap second, section 5.7 */
-        return NEFIA_EINVAL;
-    if (month == 0 || day == 0 || day > days_in_month(year, month))
+    for (unsigned i = YEAR; i < PARTS; i++)
+        if (!take_number(&s, end, i == YEAR ? 4 : 2, i == YEAR ? 9999 : most[i], &v[i]) ||
+            (i < SECOND && !take_char(&s, end, behind[i], (char)(behind[i] | 0x20))))
+            return NEFIA_EINVAL;
+    if (v[MONTH] == 0 || v[DAY] == 0 || v[DAY] > days_in_month(v[YEAR], v[MONTH]))
         return NEFIA_EINVAL;
     if (take_char(&s, end, '.', '.')) {
         if (s == end || !is_digit(*s))
@@ -427,11 +427,10 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
     }
     if (!take_offset(&s, end, &east))
         return NEFIA_EINVAL;
-    uint32_t days = days_before_year(year) + day - 1;
-    for (unsigned m = 1; m < month; m++)
-        days += days_in_month(year, m);
-    *unix_s = ((int64_t)days - EPOCH_DAY) * SECONDS_A_DAY + hour * 3600 + minute * 60 + second -
-              east;
+    uint32_t days = days_before_year(v[YEAR]) + v[DAY] - 1;
+    for (unsigned m = 1; m < v[MONTH]; m++)
+        days += days_in_month(v[YEAR], m);
+    *unix_s = ((int64_t)days - EPOCH_DAY) * SECONDS_A_DAY + (int)((v[HOUR] * 60 + v[MINUTE]) * 60 + v[SECOND]) - east;
     return 0;
 }
 

@@ -51,24 +51,6 @@ void manifest_put(struct emitter *e, const char *before, const char *value, cons
     write_out(run, &t);
 }
 
-/** Return: 0, or NEFIA_ESYNTAX. */
-static int unescape(struct text *t, const char *s, size_t len, bool is_escaped)
-{
-    for (size_t i = 0; i < len; i++) {
-        char c = s[i];
-        if (c == '\0')
-            return NEFIA_ESYNTAX;
-        if (is_escaped && c == '\\') {
-            const char *at = ++i < len && s[i] ? strchr(letters, s[i]) : NULL;
-            if (!at)
-                return NEFIA_ESYNTAX;
-            c = escaped[at - letters];
-        }
-        text_char(t, c);
-    }
-    return t->truncated || t->len == 0 ? NEFIA_ESYNTAX : 0;
-}
-
 /** The reading of one. */
 struct reading {
     struct emitter *e;
@@ -78,18 +60,27 @@ struct reading {
     void *arg;
 };
 
-/** Return: 0; negative: it is no line. name: into which it goes. */
-static int split(const char *line, size_t len, struct manifest_line *l, struct text *name)
+/** name: into which it goes. Return: is it one? */
+static bool split(const char *line, struct manifest_line *l, struct text *name)
 {
-    bool is_escaped = len > 0 && *line == '\\';
+    const bool is_escaped = *line == '\\';
+    const size_t n = strcspn(line + is_escaped, " ");
 
-    line += is_escaped;
-    len -= is_escaped;
-    l->value = (struct slice){line, strcspn(line, " ")};
-    const size_t at = l->value.len + 2; /* two blanks, or one and the `*` of a binary file */
-    if (l->value.len == 0 || at >= len || line[at - 2] != ' ' || !strchr(" *", line[at - 1]))
-        return NEFIA_ESYNTAX;
-    return unescape(name, line + at, len - at, is_escaped);
+    l->value = (struct slice){line + is_escaped, n};
+    line = l->value.ptr + n;
+    if (n == 0 || *line != ' ' || (line[1] != ' ' && line[1] != '*')) /* `*`: a binary file */
+        return false;
+    for (line += 2; *line; line++) {
+        char c = *line;
+        if (is_escaped && c == '\\') {
+            const char *at = strchr(letters, *++line); /* the end of letters at that of the line */
+            if (!at || !*at)
+                return false;
+            c = escaped[at - letters];
+        }
+        text_char(name, c);
+    }
+    return name->len > 0 && !name->truncated;
 }
 
 static int take_line(void *arg, const char *line, size_t len)
@@ -102,13 +93,9 @@ static int take_line(void *arg, const char *line, size_t len)
     r->line++;
     if (len == 0 || (*line == '#' && !l.link))
         return 0;
-    if (l.link) {
-        line += sizeof link_mark - 1;
-        len -= sizeof link_mark - 1;
-    }
     text_init(&t, buf, sizeof buf);
     l.name = buf;
-    if (split(line, len, &l, &t) == 0)
+    if (strlen(line) == len && split(line + (l.link ? sizeof link_mark - 1 : 0), &l, &t))
         return r->take(r->arg, &l);
     text_reset(&t);
     text_str(&t, "not VALUE  NAME in line ");

@@ -31,7 +31,8 @@ enum {
 
 _Static_assert(CONFIG_EVENT_BYTES >= 2 * FILE_PATH_MAX + 2 * NAME_BYTES, "the choice of what is written next fits");
 
-static const char module_mark[] = "module:", proc_modules[] = "/proc/modules";
+static const char module_mark[] = "module:", proc_modules[] = "/proc/modules",
+                  too_deep[] = "too deep, or too many names";
 
 enum source { FILES, MODULES, PACKAGES, SOURCES };
 
@@ -45,7 +46,7 @@ struct look {
     bool once;      /* in as many bytes as it takes */
     bool pending;   /* another turn is needed */
     long left;      /* bytes to read in this turn */
-    bool checks_packages;
+    unsigned sources; /* bits: what is looked at */
     struct drift_known *installed; /* packages; in the buffer of an event's data */
     unsigned installed_count, packages_differ;
     /* What each thing that is there is given to. */
@@ -117,13 +118,7 @@ static struct drift_known *remember(struct look *l, const char *name)
 
 static uint32_t print_of(const struct stat *s, struct slice value)
 {
-    /* Padding and what reading changes stay out. */
-    const uint64_t parts[] = {(uint64_t)s->st_dev,          (uint64_t)s->st_ino,
-                              (uint64_t)s->st_size,         (uint64_t)s->st_mtim.tv_sec,
-                              (uint64_t)s->st_mtim.tv_nsec, (uint64_t)s->st_ctim.tv_sec,
-                              (uint64_t)s->st_ctim.tv_nsec};
-
-    return hash_bytes(hash_bytes(HASH_START, parts, sizeof parts), value.ptr, value.len) & ~(uint32_t)FLAGS;
+    return hash_bytes(file_print(s), value.ptr, value.len) & ~(uint32_t)FLAGS;
 }
 
 /* ---- Digests ---- */
@@ -172,7 +167,7 @@ static int digest_file(struct look *l, const char *name, struct drift_known k)
     if (m->fd <= 0 || m->reading.name != k.name || m->reading.print != k.print) {
         close_file(m);
         br_sha256_init(&m->sha);
-        m->fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        m->fd = file_open(name, O_NONBLOCK | O_NOCTTY);
         m->reading = k;
         if (m->fd < 0 || fstat(m->fd, &s) < 0)
             return NEFIA_EIO;
@@ -265,7 +260,7 @@ static int walk_name(struct look *l, struct walk *w, const char *name, int type)
     struct stat s;
 
     if (len + 1 > room || w->names++ == DRIFT_NAMES) {
-        emitter_not_measured(l->e, w->path, w->names > DRIFT_NAMES ? "too many names" : "name too long");
+        emitter_not_measured(l->e, w->path, too_deep);
         return DT_UNKNOWN;
     }
     if (end == w->path || end[-1] != '/')
@@ -311,7 +306,7 @@ static void walk_tree(struct look *l, struct walk *w)
             if (w->depth-- == 0)
                 return;
         } else if (++w->depth == DRIFT_DEPTH) {
-            emitter_not_measured(l->e, w->path, "directory too deep");
+            emitter_not_measured(l->e, w->path, too_deep);
         } else {
             w->levels[w->depth] = (struct walk_level){.len = (uint16_t)strlen(w->path)};
         }
@@ -426,6 +421,13 @@ static void each(struct look *l, enum source source)
     }
 }
 
+static void each_source(struct look *l, void (*step)(struct look *l, enum source source))
+{
+    for (unsigned source = FILES; source < SOURCES && runs_on(l); source++)
+        if (l->sources >> source & 1)
+            step(l, source);
+}
+
 /* ---- Writing ---- */
 
 /** In the buffer of an event's data: what was written last, and the next in order that was found. */
@@ -467,7 +469,6 @@ static void write_source(struct look *l, enum source source)
     struct choice *c = (void *)l->installed;
 
     memset(c, 0, sizeof *c);
-    l->take = choose;
     do {
         c->next[0] = '\0';
         each(l, source);
@@ -548,7 +549,7 @@ static int check_line(void *arg, const struct manifest_line *line)
     struct look *l = arg;
 
     if (line->name[0] != '/' && !is_module(line->name) && l->s->packages) {
-        if (l->checks_packages)
+        if (l->sources >> PACKAGES)
             check_package(l, line);
         return 0;
     }
@@ -588,25 +589,24 @@ static uint32_t print_packages(const struct look *l)
 
     if (stat(l->s->manifest, &a) < 0 || stat(database(l), &b) < 0)
         return 0;
-    return (print_of(&a, (struct slice){NULL, 0}) * 31 + print_of(&b, (struct slice){NULL, 0})) | 1;
+    return (file_print(&a) * 31 + file_print(&b)) | 1;
 }
 
 static void compare(struct look *l)
 {
     const uint32_t print = l->s->packages ? print_packages(l) : 0;
 
-    l->checks_packages = l->s->packages && (!print || print != l->s->same);
-    if (l->checks_packages) {
+    if (print && print == l->s->same)
+        l->sources &= ~(1u << PACKAGES);
+    if (l->sources >> PACKAGES) {
         l->take = add_installed;
         each(l, PACKAGES);
     }
     if (runs_on(l))
         manifest_lines(l->e, l->s->manifest, check_line, l);
     l->take = find_extra;
-    for (unsigned source = FILES; source < SOURCES && runs_on(l); source++)
-        if (source == FILES || (source == MODULES ? l->s->modules : l->checks_packages))
-            each(l, source);
-    if (runs_on(l) && l->checks_packages)
+    each_source(l, each);
+    if (runs_on(l))
         l->s->same = l->packages_differ ? 0 : print;
 }
 
@@ -618,6 +618,7 @@ static void begin(struct look *l)
 
     l->m = l->e->owner->drift;
     l->owner = (unsigned char)l->e->class->name[0] & FLAGS; /* their names begin with c, m and p */
+    l->sources = 1u << FILES | (unsigned)l->s->modules << MODULES | (unsigned)l->s->packages << PACKAGES;
     l->once = emitter_once(l->e);
     l->left = SLICE;
     l->installed = (void *)((room + unit - 1) / unit * unit);
@@ -632,9 +633,8 @@ bool drift_look(struct emitter *e, struct drift_sensor *s, struct drift *d)
     begin(&l);
     drift_begin(d);
     if (emitter_task(e) == MANIFEST_WRITE) {
-        for (unsigned source = FILES; source < SOURCES && runs_on(&l); source++)
-            if (source == FILES || (source == MODULES ? s->modules : s->packages))
-                write_source(&l, source);
+        l.take = choose;
+        each_source(&l, write_source);
         return false;
     }
     if (!s->manifest)
@@ -681,13 +681,13 @@ int drift_open(void *state, struct config *c, const struct node *n, const char *
     const char *manifest = s->manifest;
     struct stat st;
 
-    for (unsigned i = 0; i < s->count; i++)
-        if (s->paths[i][0] != '/')
-            config_error(c, node_child(c, n, "paths"), where, "path \"", s->paths[i], "\" is not absolute", NULL);
-    if (manifest && manifest[0] != '/')
-        config_error(c, node_child(c, n, "manifest"), where, "manifest is not absolute", NULL);
-    else if (manifest && stat(manifest, &st) == 0 && S_ISREG(st.st_mode) &&
+    for (unsigned i = 0; i <= s->count; i++) {
+        const char *path = i < s->count ? s->paths[i] : manifest;
+        if (path && path[0] != '/')
+            config_error(c, n, where, "path \"", path, "\" is not absolute", NULL);
+    }
+    if (manifest && stat(manifest, &st) == 0 && S_ISREG(st.st_mode) &&
              (st.st_mode & (S_IWGRP | S_IWOTH)))
-        config_warn(c, node_child(c, n, "manifest"), where, "others can write to ", manifest, NULL);
+        config_warn(c, n, where, "others can write to ", manifest, NULL);
     return 0;
 }

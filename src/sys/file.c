@@ -86,6 +86,17 @@ int file_open(const char *path, int flags)
     return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | flags);
 }
 
+uint32_t file_print(const struct stat *s)
+{
+    enum { FACTOR = 16777619 }; /* of FNV-1a, but for whole words */
+    uint32_t print = (uint32_t)s->st_dev;
+
+    print = print * FACTOR + (uint32_t)s->st_ino;
+    print = print * FACTOR + (uint32_t)s->st_size;
+    print = print * FACTOR + (uint32_t)s->st_ctim.tv_sec;
+    return (print * FACTOR + (uint32_t)s->st_ctim.tv_nsec) | 1;
+}
+
 /** at: where to read; null: at the descriptor's own position. */
 static long fill(int fd, const uint64_t *at, void *buf, size_t cap)
 {

@@ -25,6 +25,10 @@ long file_read_as(const char *path, void *buf, size_t cap, int flags);
  * which leaves that position alone. Return: bytes, or NEFIA_EIO (errno). */
 long file_fill(int fd, void *buf, size_t cap);
 long file_fill_at(int fd, uint64_t at, void *buf, size_t cap);
+/** A number that is another one, but for one chance in 2^31, when the file is: by its device, inode, size and
+ * ctime, which tells changes of content and of rights alike and cannot be set back. Never 0. */
+struct stat;
+uint32_t file_print(const struct stat *s);
 /** Replace a file atomically, mode 0600: temporary file beside it, fsync, rename, fsync of the
  * directory. After a power cut either the old or the new content is there. On error the old file
  * stays and the temporary one is removed (if only the last fsync failed with NEFIA_EIO, the new

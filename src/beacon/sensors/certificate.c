@@ -23,6 +23,7 @@ enum {
     SUBJECT = 64,      /* bytes of a name (ub-common-name) */
     UNIX_DAY = 719528, /* 1970-01-01, counted from year 0 as BearSSL does */
     DAY_S = 24 * 3600,
+    PRINT = 0x7FFF,
     OTHER = 11, WITHIN = 27, NOT = 255, /* of `matched` */
 };
 
@@ -44,7 +45,7 @@ struct certificates {
     struct known files[CONFIG_CERTIFICATE_FILES];
 };
 
-static const char types[] = "cert.expiring\0cert.expired\0cert.rotated\0";
+static const char types[] = "cert.expiring" "\0" "cert.expired" "\0" "cert.rotated" "\0";
 
 static const struct field_list path_list = {.count = offsetof(struct certificates, count), .cap = PATHS};
 
@@ -54,13 +55,6 @@ static const struct field certificate_fields[] = {
      .list = &path_list},
     {.name = NULL},
 };
-
-static int certificate_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    const struct certificates *s = state;
-
-    return config_distinct(c, node_child(c, n, "paths"), where, "path", s->paths, s->count);
-}
 
 static int certificate_start(void *state, struct emitter *self, void *before)
 {
@@ -130,7 +124,8 @@ static void take_der(struct decoder *d, const uint8_t *der, size_t len)
     for (size_t i = 0; i < len && d->len + i < 4; i++)
         d->head = d->head << 8 | der[i];
     d->len += (uint32_t)len;
-    br_x509_decoder_push(&d->x509, der, len);
+    if (d->x509.err == 0) /* after a mistake it would go on behind it */
+        br_x509_decoder_push(&d->x509, der, len);
     br_sha256_update(&d->sha, der, len);
 }
 
@@ -212,7 +207,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
     struct decoder d = {.found = f};
     size_t cap, total = 0;
     uint8_t *buf = (uint8_t *)emitter_buffer(out, &cap);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY);
     bool der = false;
     long n;
 
@@ -240,6 +235,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
         end_certificate(&d);
     else if (d.matched == WITHIN)
         f->wrong = not_whole;
+    wipe(&d, sizeof d); /* or there was one in DER */
 }
 
 /* ---- judging ---- */
@@ -262,80 +258,74 @@ static struct known *place_of(struct certificates *s, const char *path)
     return unused;
 }
 
-static unsigned print_of(const struct stat *s)
-{
-    const uint64_t parts[] = {(uint64_t)s->st_dev, (uint64_t)s->st_ino, (uint64_t)s->st_size,
-                              (uint64_t)s->st_ctim.tv_sec, (uint64_t)s->st_ctim.tv_nsec};
-    const uint32_t hash = hash_bytes(HASH_START, parts, sizeof parts);
+/** A file that is being judged. */
+struct judged {
+    struct emitter *out;
+    const char *path;
+    int64_t end_s; /* if it is not decoded */
+    bool decoded;
+    struct found found;
+};
 
-    return ((hash >> 16 ^ hash) & 0x7FFF) | 1;
-}
-
-/** What is to be told of it, as it was decoded; but for conditions, only what has changed. Return: was it? */
-static bool tell(struct emitter *out, struct json_writer *w, const char *path, const struct found *f, int64_t now_s)
+static int64_t put(void *arg, struct json_writer *w)
 {
     char hex[2 * br_sha256_SIZE + 1];
+    struct judged *j = arg;
+    struct found *f = &j->found;
     struct text t;
 
+    if (!j->decoded)
+        decode(j->out, j->path, f);
+    j->decoded = true;
     text_init(&t, hex, sizeof hex);
     text_hex(&t, f->fingerprint, br_sha256_SIZE);
-    json_put_string(w, "path", path);
+    json_put_string(w, "path", j->path);
     json_put_bytes(w, "subject", f->subject, f->subject_len);
-    put_expiry(w, f->ends, now_s);
     json_put_string(w, "fingerprint", hex);
-    return emit_end(out) == 1;
+    return f->certificates ? f->ends : j->end_s; /* it may be another one since a moment ago */
 }
 
-/** Is it there to be judged? Otherwise it is not measured, or of no interest. */
-static bool is_certificate(struct emitter *out, const char *path, bool listed, const struct found *f)
+/** The file is another one than before, or could not be read well then. listed: it is one of a directory, in which there may
+ * be keys. Return: is there a certificate in it? */
+static bool look_inside(struct emitter *out, struct known *k, const char *path, bool listed, struct found *f)
 {
-    const bool none = f->certificates == 0 && !f->wrong && !f->error && !(listed && f->other);
-
-    if (f->wrong || f->error || none)
-        emitter_not_measured(out, path, f->error ? ERRNO(f->error) : none ? "no certificate" : f->wrong);
+    decode(out, path, f);
+    if (f->certificates == 0 && !f->wrong && !(listed && f->other))
+        f->wrong = "no certificate";
+    if (f->wrong || f->error)
+        emitter_not_measured(out, path, f->error ? ERRNO(f->error) : f->wrong);
+    if (f->wrong || f->error)
+        k->print = 0; /* it says so again at the next look */
+    k->fingerprint = get_be16(f->fingerprint);
+    k->ends = f->ends >= NEVER || !f->certificates ? NEVER : f->ends > 0 ? (uint32_t)f->ends : 1;
     return f->certificates > 0;
 }
 
-/** print: what it is now. listed: it is one of a directory. */
-static void judge(const struct certificates *s, struct emitter *out, struct known *k, const char *path, unsigned print,
-                  bool listed, int64_t now_s)
+static void judge(struct expiry *x, struct emitter *out, struct known *k, unsigned print, bool listed)
 {
-    const bool changed = k->print != print;
-    struct found f;
+    struct judged j = {.out = out, .path = x->subject, .decoded = k->print != print};
     struct known new = *k;
 
-    if (changed) {
-        decode(out, path, &f);
-        const bool judged = is_certificate(out, path, listed, &f);
-        new.print = f.wrong || f.error || !(judged || listed) ? 0 : print & 0x7FFF;
-        new.fingerprint = get_be16(f.fingerprint);
-        new.ends = f.ends >= NEVER || !judged ? NEVER : f.ends > 0 ? (uint32_t)f.ends : 1;
-        k->print = 0;
-        if (!judged) {
-            if (new.print)
-                *k = new;
-            return;
-        }
-    }
-    for (enum expiry which = EXPIRING; which <= EXPIRED; which++) {
-        struct json_writer *w = emit_expiry(out, types, which, path, (int64_t)new.ends - now_s, &s->limits);
-        if (w && !changed)
-            decode(out, path, &f);
-        if (w)
-            tell(out, w, path, &f, now_s);
-    }
-    if (changed && k->ends && (k->ends != new.ends || k->fingerprint != new.fingerprint) &&
-        !tell(out, emit_change(out, word_at(types, ROTATED), path, SEVERITY_INFO), path, &f, now_s))
+    new.print = print & PRINT;
+    k->print = 0; /* until all of it is told */
+    if (j.decoded && !look_inside(out, &new, x->subject, listed, &j.found)) {
+        if (new.print)
+            *k = new;
         return;
-    *k = new;
+    }
+    x->end_s = j.end_s = new.ends;
+    x->rotated = k->ends && (k->ends != new.ends || k->fingerprint != new.fingerprint);
+    if (judge_expiry(out, x, put, &j))
+        *k = new;
 }
 
 /** error: why it could not be looked at as a directory, or 0. */
-static void look(struct certificates *s, struct emitter *out, const char *path, int error, int64_t now_s)
+static void look(struct certificates *s, struct emitter *out, struct expiry *x, const char *path, int error)
 {
     struct known *k = place_of(s, path);
     const bool listed = error == 0;
     struct stat v;
+    uint32_t print;
 
     if (!k) {
         emitter_not_measured(out, path, HINTED("too many files", " (CONFIG_CERTIFICATE_FILES)"));
@@ -345,9 +335,11 @@ static void look(struct certificates *s, struct emitter *out, const char *path, 
     error = listed || error == ENOTDIR ? stat(path, &v) < 0 ? errno : 0 : error;
     if (error)
         emitter_not_measured(out, path, ERRNO(error));
-    else if (S_ISREG(v.st_mode))
-        judge(s, out, k, path, print_of(&v), listed, now_s);
-    else if (!S_ISDIR(v.st_mode))
+    else if (S_ISREG(v.st_mode)) {
+        print = file_print(&v);
+        x->subject = path;
+        judge(x, out, k, ((print >> 16 ^ print) & PRINT) | 1, listed);
+    } else if (!S_ISDIR(v.st_mode))
         emitter_not_measured(out, path, "not a regular file");
 }
 
@@ -359,14 +351,14 @@ static bool is_named_so(const char *name)
     return len > 4 && word_index(suffixes, (struct slice){name + len - 4, 4}) >= 0;
 }
 
-static void look_into(struct certificates *s, struct emitter *out, const char *path, int64_t now_s)
+static void look_into(struct certificates *s, struct emitter *out, struct expiry *x, const char *path)
 {
     char file[FILE_PATH_MAX];
     struct dir d;
     const char *name;
 
     if (dir_open(&d, path) < 0) {
-        look(s, out, path, errno, now_s);
+        look(s, out, x, path, errno);
         return;
     }
     for (unsigned n = 0; (name = dir_next(&d)); n++) {
@@ -375,21 +367,25 @@ static void look_into(struct certificates *s, struct emitter *out, const char *p
             dir_close(&d);
             break;
         }
-        if (is_named_so(name) && file_join(file, path, name) == 0)
-            look(s, out, file, 0, now_s);
+        if (!is_named_so(name))
+            continue;
+        if (file_join(file, path, name) == 0)
+            look(s, out, x, file, 0);
+        else
+            emitter_not_measured(out, path, err_text(NEFIA_ETOOBIG));
     }
 }
 
 static int certificate_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct certificates *s = state;
-    int64_t now_s;
+    struct expiry x = {.types = types, .limits = &s->limits};
 
     (void)now_ms;
-    if (!expiry_now(out, &now_s))
+    if (!expiry_now(out, &x.now_s))
         return 0;
     for (unsigned i = 0; i < s->count; i++)
-        look_into(s, out, s->paths[i], now_s);
+        look_into(s, out, &x, s->paths[i]);
     for (unsigned i = 0; i < CONFIG_CERTIFICATE_FILES; i++) {
         if (!s->files[i].seen)
             s->files[i].path = 0;
@@ -404,7 +400,6 @@ const struct sensor_class sensor_certificate = {
     .low_is_bad = true,
     .fields = certificate_fields,
     .state_size = sizeof(struct certificates),
-    .open = certificate_open,
     .start = certificate_start,
     .poll = certificate_poll,
 };

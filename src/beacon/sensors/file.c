@@ -6,10 +6,11 @@
 
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
+#include "nefia/sys/file.h"
 #include "nefia/sys/log.h"
 
 /* file: files that change. inotify says that something has happened, stat(2) what: a second later, so that all that
- * happens at once is one event. ctime tells changes of content and of rights alike, and cannot be set back. */
+ * happens at once is one event. */
 struct file {
     const char *path;
     int64_t max_size; /* bytes; > 0: only growth beyond counts */
@@ -28,7 +29,6 @@ struct files {
 
 enum {
     SETTLE_MS = 1000,
-    FACTOR = 16777619, /* of FNV-1a, but for whole words */
     CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVE,
 };
 
@@ -72,7 +72,7 @@ static const struct field file_fields[] = {
     {.name = NULL},
 };
 
-static int file_open(void *state, struct config *c, const struct node *n, const char *where)
+static int files_open(void *state, struct config *c, const struct node *n, const char *where)
 {
     return config_bind_maps(c, n, where, file_fields, state);
 }
@@ -86,11 +86,7 @@ static int look(const char *path, uint32_t *print, int64_t *size)
     *size = 0;
     if (stat(path, &s) < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG ? 0 : errno;
-    *print = (uint32_t)s.st_dev;
-    *print = *print * FACTOR + (uint32_t)s.st_ino;
-    *print = *print * FACTOR + (uint32_t)s.st_size;
-    *print = *print * FACTOR + (uint32_t)s.st_ctim.tv_sec;
-    *print = (*print * FACTOR + (uint32_t)s.st_ctim.tv_nsec) | 1;
+    *print = file_print(&s);
     *size = (int64_t)s.st_size;
     return 0;
 }
@@ -214,7 +210,7 @@ const struct sensor_class sensor_file = {
     .fields = file_fields,
     .state_size = sizeof(struct files),
     .watches = 1,
-    .open = file_open,
+    .open = files_open,
     .start = file_start,
     .poll = file_poll,
     .ready = file_ready,

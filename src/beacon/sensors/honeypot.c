@@ -233,26 +233,6 @@ static void take_events(struct honeypot *s, struct emitter *e)
             return;
 }
 
-/** What inotify has seen. What concerns the name is looked at once it has settled: then it is another
- * file, or none. */
-static void take_names(struct honeypot *s, struct emitter *e)
-{
-    uint32_t left = 0;
-
-    if (paths_read(e, s->inotify, s->files, s->file_count) & IN_Q_OVERFLOW)
-        emitter_not_measured(e, "inotify", lost);
-    for (unsigned i = 0; i < s->file_count; i++) {
-        struct watched_path *f = &s->files[i];
-        const uint32_t seen = f->seen & (IN_ATTRIB | (s->marked[i] ? 0 : ACCESSES));
-        f->seen &= ~(uint32_t)(IN_ATTRIB | ACCESSES);
-        left |= f->seen;
-        if (seen && s->prints[i])
-            report(s, e, f->path, seen, 0);
-    }
-    if (left)
-        emitter_soon(e, SETTLE_MS);
-}
-
 /** Watch it, and then see which file that is: 0: none. */
 static uint32_t watch_file(struct honeypot *s, unsigned i)
 {
@@ -287,6 +267,25 @@ static void look_at_file(struct honeypot *s, struct emitter *e, unsigned i, bool
         report(s, e, f->path, IN_MODIFY, 0);
     if (!print && !start)
         emitter_not_measured(e, f->path, ERRNO(error));
+}
+
+/** What inotify has seen. Another file in the place of one is looked at now, and one that was not there once it is
+ * written. */
+static void take_names(struct honeypot *s, struct emitter *e)
+{
+    if (paths_read(e, s->inotify, s->files, s->file_count) & IN_Q_OVERFLOW)
+        emitter_not_measured(e, "inotify", lost);
+    for (unsigned i = 0; i < s->file_count; i++) {
+        struct watched_path *f = &s->files[i];
+        const uint32_t seen = f->seen & (IN_ATTRIB | (s->marked[i] ? 0 : ACCESSES));
+        f->seen &= ~(uint32_t)(IN_ATTRIB | ACCESSES);
+        if (seen && s->prints[i])
+            report(s, e, f->path, seen, 0);
+        if (f->seen && s->prints[i])
+            look_at_file(s, e, i, false);
+        else if (f->seen)
+            emitter_soon(e, SETTLE_MS);
+    }
 }
 
 /* ---- ports ---- */
@@ -473,6 +472,7 @@ static int honeypot_start(void *state, struct emitter *self, void *before)
 
     if (before) {
         take_over(s, before);
+        emitter_soon(self, SETTLE_MS);
     } else {
         s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         if (s->inotify < 0)

@@ -1,0 +1,77 @@
+/* Certificates of which only the dates matter, made by openssl(1): names, keys, when they end. */
+#ifndef NEFIA_TESTS_CERTIFICATES_H
+#define NEFIA_TESTS_CERTIFICATES_H
+
+/** P-256, 2045-06-15T12:00:00Z as UTCTime. */
+#define FAR_PRINT "11b3c975a4f6f21ce6e809aec345e981e5c49acbb3d8b1375c55f5432929a723"
+static const char far_pem[] = "-----BEGIN CERTIFICATE-----\n"
+    "MIIBFzCBvQIUSKm1Ps/jOprqv1SXww0AAegiBdowCgYIKoZIzj0EAwIwDjEMMAoG\n"
+    "A1UEAwwDZmFyMB4XDTI1MDEwMTAwMDAwMFoXDTQ1MDYxNTEyMDAwMFowDjEMMAoG\n"
+    "A1UEAwwDZmFyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAETk7F/135MzaCCy+/\n"
+    "TMju0xwoQBne0pHzGduWHbYwWAp6nfn2mgJ516Y6Wz8O1YOHutXjsVldiO4+i6ip\n"
+    "lZCMFTAKBggqhkjOPQQDAgNJADBGAiEAjc+IzXTq/rojBQvOGG/UscYpF2WloE/L\n"
+    "sum7F+FOh3YCIQDbHwXg6Uhhy+UeFiJ3qNg+oo81dZR8XIAcIjBKGKqEfw==\n"
+    "-----END CERTIFICATE-----\n";
+
+/** P-384, 2060-02-03T04:05:06Z as GeneralizedTime. */
+#define GENERAL_PRINT "541ec297ae74785142bc321bb94f37165085f0501a25af605d50d6cace03f3f6"
+static const char general_pem[] = "-----BEGIN CERTIFICATE-----\n"
+    "MIIBXTCB5AIUDl70evrNv3L8GvtCDPZIAW0wPzIwCgYIKoZIzj0EAwIwEjEQMA4G\n"
+    "A1UEAwwHZ2VuZXJhbDAgFw0yNTAxMDEwMDAwMDBaGA8yMDYwMDIwMzA0MDUwNlow\n"
+    "EjEQMA4GA1UEAwwHZ2VuZXJhbDB2MBAGByqGSM49AgEGBSuBBAAiA2IABPphYgw0\n"
+    "Gy0utVaJ41+Y9H6qcQy5e/ahdkfrR3sYe/tgniVur8WHhWQgU9KF0OX6XimwkaG9\n"
+    "JTxJhtxnnxsopRr82YW9FAvY/UDCLnnDxnW8UElZcpDY3XOHIMZ8St5WpDAKBggq\n"
+    "hkjOPQQDAgNoADBlAjEAwE3FUJrGMruXUhYL1O51Dzddamj3snvEUl2vIk5Na5iF\n"
+    "M2kj8suOuX8jiJIqIMIxAjAxt/7h5yF5usnXX1FwfwTC4as9tUqDCjG4QUWWkk0V\n"
+    "Z54LfGbGtkDD6fpI0uLWWRQ=\n"
+    "-----END CERTIFICATE-----\n";
+
+/** P-256, 2120-01-01T00:00:00Z. */
+#define BEYOND_PRINT "808f54a29d529ac39057447e78c6edb1957f2f4e4b532b98ec96c504be79d80e"
+static const char beyond_pem[] = "-----BEGIN CERTIFICATE-----\n"
+    "MIIBHzCBxQIULv8hUG+Tqq0y7OkZc/X/QLGGn5kwCgYIKoZIzj0EAwIwETEPMA0G\n"
+    "A1UEAwwGYmV5b25kMCAXDTI1MDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjAR\n"
+    "MQ8wDQYDVQQDDAZiZXlvbmQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATEO7jl\n"
+    "EixMKAGf2IyC9wtaXD5kth+SN5bnShBKwVh2YxaZFi4KvvfA55ad8KYYy80utdea\n"
+    "Mt3G+dQvnpNkkDjpMAoGCCqGSM49BAMCA0kAMEYCIQDAKJpgNzXo7E1TkD6fHAwM\n"
+    "WFDRSdZWCosUfeiFXkrK/AIhAM2g/9KqZJ/HK5yQcxsIQTejN/DI9jEIgRHV2AYf\n"
+    "jrMA\n"
+    "-----END CERTIFICATE-----\n";
+
+/** RSA, 2026-03-20T15:30:00Z. */
+#define SOON_PRINT "a5ad2ea3e44f20a08deb123ee2b4080c0849f7939d766bbf23c6501dc18403fb"
+static const char soon_pem[] = "-----BEGIN CERTIFICATE-----\n"
+    "MIIBwDCCASkCFFPaqwL1NDUWK1aERYFctadQVEWiMA0GCSqGSIb3DQEBCwUAMB8x\n"
+    "DjAMBgNVBAoMBW5lZmlhMQ0wCwYDVQQDDARzb29uMB4XDTI1MDEwMTAwMDAwMFoX\n"
+    "DTI2MDMyMDE1MzAwMFowHzEOMAwGA1UECgwFbmVmaWExDTALBgNVBAMMBHNvb24w\n"
+    "gZ8wDQYJKoZIhvcNAQEBBQADgY0AMIGJAoGBAJvxQDDmdGy4RXZuHmHzXmw79x2Q\n"
+    "nne8X+jMgCWurgoC3sljsNCv5zx+zxjDG1ifOLPy7ZiOfNe2Kct2NnYEuqt6QybH\n"
+    "d+LgpBNks1NnF59m4dW931JF4J8FY1JcrozoD2zAUL1McC1+SaMZZqolvwn9WZUO\n"
+    "KdFwwR0bOMmv9+RxAgMBAAEwDQYJKoZIhvcNAQELBQADgYEAGJi/GDtPGacBGxCl\n"
+    "Bq/Nfvqq4AGdWfPbbpQ9ThQUsw2ljVjV3HNapIQxwlKaksxh0uvPChz0Fs27Jwh8\n"
+    "91mYX3DhHlWlsSQZ1SKcPvvEfeDoMbIikqMOc360bGEBgei04eynn+/zurDGYVgd\n"
+    "qfo9LUhy6vBrA6miVlqXB7BkNIw=\n"
+    "-----END CERTIFICATE-----\n";
+
+/** Ed25519, 2026-03-11T10:00:00Z. */
+#define TOMORROW_PRINT "dcad6435338402d8d4493d7f9f124870b535518190d3b53e0566c79ebe7faf5e"
+static const char tomorrow_pem[] = "-----BEGIN CERTIFICATE-----\n"
+    "MIHgMIGTAhRZapNBnBL0q+nsSzGxyPRdfZh1OzAFBgMrZXAwEzERMA8GA1UEAwwI\n"
+    "dG9tb3Jyb3cwHhcNMjUwMTAxMDAwMDAwWhcNMjYwMzExMTAwMDAwWjATMREwDwYD\n"
+    "VQQDDAh0b21vcnJvdzAqMAUGAytlcAMhANNiZfzJ1gQrGVwa+/BECihMBK8BGxrp\n"
+    "kheGejcX0rQgMAUGAytlcANBALLG4fjAORyESXW0h6EOHaqLCM6MQnKXK9tWm924\n"
+    "bT+NDqKewvjFnob1mOVUHJkXiEy1qlFnVnwpZ8dI+jo3MAA=\n"
+    "-----END CERTIFICATE-----\n";
+
+/** P-256, 2026-03-01T00:00:00Z. */
+#define PAST_PRINT "c197ac25aca7dd308608a47e2c9e6564a19d24d9e317f5d515468da7994e9924"
+static const char past_pem[] = "-----BEGIN CERTIFICATE-----\n"
+    "MIIBGTCBvwIUTAQKIOq2C7bd3Jl/9vVgTNVz/MIwCgYIKoZIzj0EAwIwDzENMAsG\n"
+    "A1UEAwwEcGFzdDAeFw0yNTAxMDEwMDAwMDBaFw0yNjAzMDEwMDAwMDBaMA8xDTAL\n"
+    "BgNVBAMMBHBhc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASqyafTSYZPCW94\n"
+    "cZ7FwYil6NIP7XrCCozN+Mw8xhB6IzemxfL4gNtKBOGm0EUnn+P9T3//uXl0E8cy\n"
+    "IdXc8QWSMAoGCCqGSM49BAMCA0kAMEYCIQDGy25/kvwhAoqHBl+7E3wi7+GtWVlb\n"
+    "L7d+BfH0UiNBRgIhANLXznrJ1jBYSx+f6qfRs9k8YOgO28UHXDOxQVjYmTH5\n"
+    "-----END CERTIFICATE-----\n";
+
+#endif
