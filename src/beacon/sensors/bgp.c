@@ -376,19 +376,20 @@ static void bgp_ready(void *state, struct emitter *out, int fd, short events)
 /** Return: 0, or an errno. A local socket connects at once or not at all. */
 static int ask(struct bgp *s, const char *path)
 {
-    static const char of_bird[] = "show protocols\n", of_frr[] = "show bgp vrf all summary json";
+    static const char questions[] = "show bgp vrf all summary json\0show protocols\n\0";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t len = strlen(path);
 
     s->path = path;
     const bool bird = s->backend != AUTO ? s->backend == BIRD : path[len - 1] != 'y'; /* bgpd.vty */
+    const char *question = word_at(questions, bird);
     s->take = bird ? take_bird : take_frr;
     memcpy(address.sun_path, path, len);
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0)
         s->fd = 0;
     else if (connect(s->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-             send(s->fd, bird ? of_bird : of_frr, bird ? sizeof of_bird - 1 : sizeof of_frr, MSG_NOSIGNAL) > 0)
+             send(s->fd, question, strlen(question) + !bird, MSG_NOSIGNAL) > 0)
         return 0;
     return errno;
 }
