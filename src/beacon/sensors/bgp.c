@@ -21,7 +21,9 @@ static const char sockets[] = "/var/run/frr/bgpd.vty\0/var/run/bird/bird.ctl\0/v
 enum { SOCKETS = 3 };
 
 /** RFC 4271, 8.2.2, and what else there is; from PASSIVE on not Established on purpose. */
-enum state { ESTABLISHED, IDLE, CONNECT, ACTIVE, OPEN_SENT, OPEN_CONFIRM, UNKNOWN, ABSENT, UNREADABLE, PASSIVE, SHUT_DOWN, NO_SESSION };
+enum state {
+    ESTABLISHED, IDLE, CONNECT, ACTIVE, OPEN_SENT, OPEN_CONFIRM, UNKNOWN, ABSENT, UNREADABLE, PASSIVE, SHUT_DOWN, NO_SESSION
+};
 static const char state_words[] = "Established\0Idle\0Connect\0Active\0OpenSent\0OpenConfirm\0"
                                   "unknown\0absent\0unreadable\0Passive\0shut down\0";
 
@@ -297,8 +299,9 @@ static int take_bird(struct answer *a, char c)
 
 enum key { STATE = 1, UPTIME };
 
-/** FRR's JSON: for each address family (and VRF) objects of sessions, which alone have "state"; and "peerUptimeMsec", how long it is
- * Established, or not (0 if it never was). One that an administrator has shut down is "Idle (Admin)". */
+/** FRR's JSON: for each address family (and VRF) objects of sessions, which alone have "state"; and "peerUptimeMsec", how
+ * long it is Established, or not (0 if it never was). One that an administrator has shut down is "Idle (Admin)". An
+ * object inside a session's would give it another name; there is none. */
 static int take_structure(struct answer *a, char c)
 {
     const struct slice token = {a->token, a->len};
