@@ -173,7 +173,7 @@ int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg)
 {
     struct lines l = {.buf = e->owner->pipeline->line_buf, .take = take, .arg = arg};
-    int fd = file_open_read(path, O_NONBLOCK);
+    int fd = file_open(path, O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : 1;
     int err = 0;
 

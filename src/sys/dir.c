@@ -17,7 +17,7 @@ enum { OFFSET_AT = 8, LENGTH_AT = 16, TYPE_AT = 18, NAME_AT = 19 };
 int dir_open(struct dir *d, const char *path)
 {
     d->at = d->len = 0;
-    d->fd = file_open_read(path, O_DIRECTORY);
+    d->fd = file_open(path, O_DIRECTORY);
     return d->fd < 0 ? NEFIA_EIO : 0;
 }
 

@@ -80,7 +80,7 @@ int file_open_locked(const char *path, int flags)
 
 /* ---- Reading ---- */
 
-int file_open_read(const char *path, int flags)
+int file_open(const char *path, int flags)
 {
     /* musl's open sets FD_CLOEXEC once more, for kernels before 2.6.23: a system call for each file. */
     return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | flags);
@@ -139,7 +139,7 @@ static long read_all(int fd, void *buf, size_t cap)
 long file_read_as(const char *path, void *buf, size_t cap, int flags)
 {
     /* O_NONBLOCK: opening a FIFO must not block. */
-    int fd = file_open_read(path, O_NONBLOCK | O_NOCTTY | flags);
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY | flags);
     struct stat st;
     long n;
 
