@@ -72,7 +72,7 @@ static const struct field file_fields[] = {
     {.name = NULL},
 };
 
-static int file_open(void *state, struct config *c, const struct node *n, const char *where)
+static int files_open(void *state, struct config *c, const struct node *n, const char *where)
 {
     return config_bind_maps(c, n, where, file_fields, state);
 }
@@ -210,7 +210,7 @@ const struct sensor_class sensor_file = {
     .fields = file_fields,
     .state_size = sizeof(struct files),
     .watches = 1,
-    .open = file_open,
+    .open = files_open,
     .start = file_start,
     .poll = file_poll,
     .ready = file_ready,
