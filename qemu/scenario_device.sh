@@ -1,7 +1,8 @@
 #!/bin/sh
 # What a device's sensors see of real things, on two emulated machines, one after the other: raw flash that wears out under UBI,
 # a process that is killed for want of memory, processes that come and go, what this kernel has of PSI and conntrack, its modules
-# against a manifest, starts in order and without; then a kernel's panic and a watchdog that resets the machine. The last line is the verdict.
+# against a manifest, a disk and an NFS export that change, a mount whose server does not answer, starts in order and without; then
+# a kernel's panic and a watchdog that resets the machine. The last line is the verdict.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -194,6 +195,58 @@ kernel_has() {
     event "a warning" 'module.drift_detected warning .*"level":"medium",.*"changed":1,"missing":1,"extra":0,'
 }
 
+# ---- ARM: mounts and exports ----
+
+# The kernel's own server, without the programs that usually answer its questions: whom it may serve is written into its caches.
+# 9234: no_subtree_check, fsid=0, async, insecure.
+add_server() {
+    cat >"$dir/bin/nfs-server" <<'SH'
+#!/bin/sh
+set -e
+echo '-2 -3 +4 +4.1 +4.2' >/proc/fs/nfsd/versions
+echo 1 >/proc/fs/nfsd/threads
+cd /proc/net/rpc
+echo 'nfsd 127.0.0.1 2147483647 clients' >auth.unix.ip/channel
+echo 'clients /mnt/disk/share 2147483647 9234 65534 65534 0' >nfsd.export/channel
+printf '%s\n' 'clients 1 \x00000000 2147483647 /mnt/disk/share' >nfsd.fh/channel
+SH
+    chmod 755 "$dir/bin/nfs-server"
+}
+
+storage_drifts() {
+    drift='system.storage_assignment_drift'
+    event "nothing is mounted yet" "$drift critical .*\"name\":\"nas\",\"path\":\"/mnt/nas\",\"problem\":\"missing\"}"
+    event "nothing is exported yet" "$drift critical .*\"name\":\"share\",\"path\":\"/mnt/disk/share\",\"problem\":\"not_exported\",\"found\":\"no server\"}"
+    for module in "out/kernel/$board"/extra/*.ko; do
+        case $module in
+        *-nandsim.ko | *-ubi.ko | *conntrack.ko | *-nf_defrag_*) ;;
+        *) must "${module##*/}" on router "insmod /lib/extra/${module##*/}" ;;
+        esac
+    done
+    must "the server" on router 'mount -t nfsd nfsd /proc/fs/nfsd && mkdir -p /mnt/disk/share /mnt/nas'
+    must "it starts" on router nfs-server
+    must "the mount" on router 'mount -t nfs4 -o addr=127.0.0.1,clientaddr=127.0.0.1,vers=4.2,timeo=20 127.0.0.1:/ /mnt/nas'
+    event "it is exported" "$drift info .*recovered.*\"name\":\"share\""
+    event "it is mounted" "$drift info .*recovered.*\"name\":\"nas\""
+    check "the manifest has all three" on router 'nefia-beacon manifest storage >/tmp/items && grep -q "\"mount\":\"/mnt/nas\",\"source\":\"127.0.0.1:/\",\"root\":\"/\",\"type\":\"nfs4\",\"writable\":true}" /tmp/items && grep -q "\"mount\":\"/mnt/disk\",\"source\":\"/dev/vda\",.*\"type\":\"ext4\"" /tmp/items'
+    mark
+    on router 'mount -o remount,ro /mnt/disk'
+    event "a disk turns read-only" "$drift critical .*\"name\":\"disk\",\"path\":\"/mnt/disk\",\"problem\":\"read_only\",\"expected\":\"rw\",\"found\":\"ro\"}"
+    on router 'mount -o remount,rw /mnt/disk'
+    event "and is writable again" "$drift info .*recovered.*\"name\":\"disk\""
+    mark
+    on router 'echo 0 >/proc/fs/nfsd/threads'
+    event "the server ends, which exports nothing" "$drift critical .*\"name\":\"share\".*\"problem\":\"not_exported\",\"found\":\"no server\"}"
+    event "and answers no more" "$drift critical .*\"name\":\"nas\",\"path\":\"/mnt/nas\",\"problem\":\"stale\",\"found\":\"Operation timed out\"}"
+    check "the beacon answers all the same" on router 'nefia-beacon status'
+    must "it starts again" on router nfs-server
+    event "it exports again" "$drift info .*recovered.*\"name\":\"share\""
+    event "it answers again" "$drift info .*recovered.*\"name\":\"nas\""
+    on router 'umount /mnt/nas'
+    event "it is unmounted" "$drift critical .*\"name\":\"nas\".*\"problem\":\"missing\"}"
+    on router 'echo 0 >/proc/fs/nfsd/threads'
+}
+
 starts() {
     check "the first start is not measured" sensor_is reboot '"reason":"state_dir: no mark'
     beacon_stops
@@ -225,14 +278,20 @@ arm() {
   flash: {interval: 1s, erase_cycles: 100, warning_percent: 20, critical_percent: 40}
   process:
     - {name: sleep, interval: 1s, max: 1}
-    - {name: nefia, interval: 1s, max_memory_kib: 1, max_descriptors: 1}" || return
+    - {name: nefia, interval: 1s, max_memory_kib: 1, max_descriptors: 1}
+  storage_assignment_drift:
+    - {name: disk, interval: 1s, mount: /mnt/disk, source: /dev/vda, type: ext4, writable: true}
+    - {name: nas, interval: 4s, mount: /mnt/nas, source: '127.0.0.1:/', type: nfs4, stale_for: 5s}
+    - {name: share, interval: 1s, export: /mnt/disk/share, clients: clients, writable: true}" || return
     cp -r "out/kernel/$board"/tools/* "$dir/"
+    add_server
     machine_start "$board" router 10.99.0.2 8 "$run/disk"
     must "it boots" seen router '^machine router is up'
     programs_start
     processes_come_and_go
     kernel_has
     flash_wears_out
+    storage_drifts
     memory_ends
     starts
 }

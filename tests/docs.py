@@ -300,8 +300,15 @@ def defaults():
 
 
 def nest(path, members):
-    for step in reversed(path.split(".") if path else []):
+    """In the items of lists on the way to them are the keys that these require: without them nobody looks at what is below."""
+    steps = path.split(".") if path else []
+    while steps:
+        step = steps.pop()
         members = {step.removesuffix("[]"): [members] if step.endswith("[]") else members}
+        above = ".".join(steps)
+        for section, _, key, default in key_rows() if above.endswith("[]") else []:
+            if section == above and default == "required":
+                members.setdefault(key, "10.0.0.1")
     return members
 
 

@@ -103,8 +103,9 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
         b->sensor_runner.watches = pool_sensor_watches;
     if (IS_ENABLED(CONFIG_BEACON_FOLLOWS))
         b->sensor_runner.followed = pool_followed;
-    if (IS_ENABLED(CONFIG_BEACON_DRIFT))
-        b->sensor_runner.drift = pool_drift;
+#ifdef CONFIG_BEACON_DRIFT
+    b->sensor_runner.drift = pool_drift;
+#endif
     uplink_init(&b->uplink, &b->loop, &b->pipeline.spool, pool_session, pool_delivery_line);
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))

@@ -118,13 +118,7 @@ static struct drift_known *remember(struct look *l, const char *name)
 
 static uint32_t print_of(const struct stat *s, struct slice value)
 {
-    /* Padding and what reading changes stay out. */
-    const uint64_t parts[] = {(uint64_t)s->st_dev,          (uint64_t)s->st_ino,
-                              (uint64_t)s->st_size,         (uint64_t)s->st_mtim.tv_sec,
-                              (uint64_t)s->st_mtim.tv_nsec, (uint64_t)s->st_ctim.tv_sec,
-                              (uint64_t)s->st_ctim.tv_nsec};
-
-    return hash_bytes(hash_bytes(HASH_START, parts, sizeof parts), value.ptr, value.len) & ~(uint32_t)FLAGS;
+    return hash_bytes(file_print(s), value.ptr, value.len) & ~(uint32_t)FLAGS;
 }
 
 /* ---- Digests ---- */
@@ -173,7 +167,7 @@ static int digest_file(struct look *l, const char *name, struct drift_known k)
     if (m->fd <= 0 || m->reading.name != k.name || m->reading.print != k.print) {
         close_file(m);
         br_sha256_init(&m->sha);
-        m->fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        m->fd = file_open(name, O_NONBLOCK | O_NOCTTY);
         m->reading = k;
         if (m->fd < 0 || fstat(m->fd, &s) < 0)
             return NEFIA_EIO;
@@ -595,7 +589,7 @@ static uint32_t print_packages(const struct look *l)
 
     if (stat(l->s->manifest, &a) < 0 || stat(database(l), &b) < 0)
         return 0;
-    return (print_of(&a, (struct slice){NULL, 0}) * 31 + print_of(&b, (struct slice){NULL, 0})) | 1;
+    return (file_print(&a) * 31 + file_print(&b)) | 1;
 }
 
 static void compare(struct look *l)

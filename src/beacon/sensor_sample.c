@@ -37,6 +37,5 @@ void sample_source(struct config *c, const struct node *n, const char *where, co
         if (called && called->value && str_eq(called->value, name))
             return;
     }
-    config_error(c, n, where, name ? "there is no \"" : "there is no beacons.", name ? name : class,
-                 name ? "\" in beacons." : HINT("; add it"), name ? class : NULL, HINT("; add it there"), NULL);
+    config_error(c, n, where, "needs beacons.", class, name ? " with an item named " : NULL, name, NULL);
 }

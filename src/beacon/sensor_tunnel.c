@@ -125,17 +125,23 @@ static uint32_t number(struct netlink_part p)
     return (uint32_t)v;
 }
 
+/** As long as it makes a difference. */
+static uint32_t age(int64_t s)
+{
+    return s <= 0 ? 0 : s < TUNNEL_LONG_MS / S_MS ? (uint32_t)s * S_MS : TUNNEL_LONG_MS;
+}
+
 /** The stamp is a struct __kernel_timespec. The same dump may come twice. */
 static void look_at(struct tunnel_watch *s, struct tunnel_watched *w, const struct wireguard_peer *p)
 {
     const struct netlink_part keepalive = p->attributes[WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL];
     const uint32_t handshake = number(p->attributes[WGPEER_A_LAST_HANDSHAKE_TIME]);
     const uint32_t sent = number(p->attributes[WGPEER_A_TX_BYTES]);
-    const uint64_t now = s->now_ms;
+    const uint32_t now = s->now_ms;
 
     /* `once` has not seen anything before, and has to believe the wall clock. */
     if (!w->known)
-        w->changed_ms = now - (s->unix_s > handshake ? (uint64_t)(s->unix_s - handshake) * S_MS : 0);
+        w->changed_ms = now - age(s->unix_s - handshake);
     if (handshake != w->handshake && handshake && s->looked_ms) {
         w->changed_ms = now;
         w->asked_ms = 0;
@@ -174,7 +180,7 @@ int tunnel_take(void *watch, const struct wireguard_peer *p)
 
 int tunnel_look(struct tunnel_watch *s, struct emitter *e, int (*on_peer)(void *arg, const struct wireguard_peer *p))
 {
-    s->now_ms = emitter_now(e);
+    s->now_ms = (uint32_t)emitter_now(e);
     s->unix_s = emitter_once(e) ? clock_unix(emitter_clock(e)) : 0;
     const int err = tunnel_ask(e, s->interface, on_peer, s);
     s->looked_ms = s->now_ms;
@@ -196,14 +202,13 @@ enum tunnel_state tunnel_state(const struct tunnel_watch *s, struct tunnel_watch
 
 static void put_watched(struct json_writer *w, const struct tunnel_watch *s, const struct tunnel_watched *p)
 {
-    const uint64_t ms = s->now_ms - p->changed_ms;
     char buf[24];
     struct text t;
 
     tunnel_put_peer(w, &p->peer);
     if (!p->seen)
         return;
-    json_put_u64(w, "silent_s", (ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX) / S_MS);
+    json_put_u64(w, "silent_s", (s->now_ms - p->changed_ms) / S_MS);
     if (!p->handshake)
         return;
     text_init(&t, buf, sizeof buf);
@@ -238,12 +243,12 @@ int tunnel_start(void *state, struct emitter *self, void *before)
     if (!old || !str_eq(s->interface, old->interface))
         return 0;
     s->looked_ms = old->looked_ms;
-    for (unsigned i = 0; i < s->count; i++)
-        for (unsigned j = 0; j < old->count; j++)
-            if (str_eq(s->watched[i].peer.key, old->watched[j].peer.key)) {
-                const struct tunnel_peer peer = s->watched[i].peer;
-                s->watched[i] = old->watched[j];
-                s->watched[i].peer = peer;
-            }
+    for (unsigned i = 0; i < s->count && i < old->count; i++) {
+        const struct tunnel_peer peer = s->watched[i].peer;
+        if (!str_eq(peer.key, old->watched[i].peer.key))
+            continue;
+        s->watched[i] = old->watched[i];
+        s->watched[i].peer = peer;
+    }
     return 0;
 }

@@ -85,7 +85,9 @@ static inline void fix_init(void)
                    fix.outputs);
     fix.sensor_runner.watches = fix.sensor_watches;
     fix.sensor_runner.followed = fix.sensor_followed;
+#ifdef CONFIG_BEACON_DRIFT
     fix.sensor_runner.drift = &fix.drift;
+#endif
 }
 
 /** Events are stored in fix.printed, bypassing dedup, rate and spool. */

@@ -66,20 +66,20 @@ TEST(the_first_objective_that_is_violated)
     judge();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"project.slo_violation\",\"source\":\"project-beacon\""));
-    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"level\":\"critical\",\"project\":\"shop\",\"objective\":\"up\",\"violated\":1}"));
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"level\":\"critical\",\"project\":\"shop\",\"objective\":\"up\",\"failing\":1}"));
     found("slo_violation", "down", GRADE_MEDIUM);
     judge();
-    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"level\":\"medium\",\"project\":\"shop\",\"objective\":\"down\",\"violated\":2}"));
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"level\":\"medium\",\"project\":\"shop\",\"objective\":\"down\",\"failing\":2}"));
     sensor_runner_run(named("slo_violation", "down")); /* too few results */
     CHECK_INT(judge(), INSTANCE_NOT_MEASURED);
-    CHECK(fix_has(0, "\"objective\":\"up\",\"violated\":1}"));
+    CHECK(fix_has(0, "\"objective\":\"up\",\"failing\":1}"));
     found("slo_violation", "up", GRADE_NONE);
     CHECK_INT(judge(), INSTANCE_NOT_MEASURED);
     CHECK_INT(fix.count, 0); /* it may be violated still */
     found("slo_violation", "down", GRADE_NONE);
     judge();
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"project\":\"shop\",\"violated\":0}"));
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"project\":\"shop\",\"failing\":0}"));
     end();
 }
 
@@ -95,14 +95,14 @@ TEST(replicas)
     judge();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"project.drift\""));
-    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"project\":\"shop\",\"process\":\"worker\",\"expected\":3,\"running\":4,\"drifted\":1}"));
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"level\":\"medium\",\"project\":\"shop\",\"process\":\"worker\",\"expected\":3,\"running\":4,\"failing\":1}"));
     found("process", "web", 0);
     judge();
-    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"project\":\"shop\",\"process\":\"web\",\"expected\":2,\"running\":0,\"drifted\":2}"));
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"level\":\"high\",\"project\":\"shop\",\"process\":\"web\",\"expected\":2,\"running\":0,\"failing\":2}"));
     reload(PROJECT(", \"replicas\": {\"worker\": 4, \"web\": 0}")); /* what was found is known still */
     judge();
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"data\":{\"state\":\"recovered\",\"project\":\"shop\",\"drifted\":0}"));
+    CHECK(fix_has(0, "\"data\":{\"state\":\"recovered\",\"project\":\"shop\",\"failing\":0}"));
     end();
 }
 
@@ -134,15 +134,15 @@ TEST(costs)
 
 TEST(refused)
 {
-    fix_refused(PROJECT(", \"objectives\": [\"fast\"]"), "beacons.project_slo[0]: there is no \"fast\" in beacons.slo_violation; add it there");
-    fix_refused(PROJECT(", \"replicas\": {\"nginx\": 1}"), "there is no \"nginx\" in beacons.process");
-    fix_refused(PROJECT(", \"replicas\": {\"web\": -1}"), "beacons.project_slo[].replicas.web: \"-1\" is not within 0..100000");
+    fix_refused(PROJECT(", \"objectives\": [\"fast\"]"), "beacons.project_slo[0]: needs beacons.slo_violation with an item named fast");
+    fix_refused(PROJECT(", \"replicas\": {\"nginx\": 1}"), "needs beacons.process with an item named nginx");
+    fix_refused(PROJECT(", \"replicas\": {\"web\": -1}"), "replicas.web: \"-1\" is not within 0..100000");
     fix_refused(PROJECT(", \"replicas\": {\"web\": []}"), "replicas.web: ");
     fix_refused(PROJECT(", \"replicas\": {\"a\": 1, \"b\": 1, \"c\": 1, \"d\": 1, \"e\": 1, \"f\": 1, \"g\": 1, \"h\": 1, \"i\": 1}"),
-                "more than 8 processes; raise CONFIG_PROJECT_ITEMS");
+                "too many processes; raise CONFIG_PROJECT_ITEMS");
     fix_refused(PROJECT(", \"cost_ceiling\": 1"), "cost_ceiling and price_per_gb belong together");
     fix_refused("{\"beacons\": {\"project_slo\": [{\"name\": \"shop\", \"cost_ceiling\": 1, \"price_per_gb\": 1}]}}",
-                "there is no beacons.data_budget; add it");
+                "needs beacons.data_budget");
 }
 
 TEST_MAIN(the_first_objective_that_is_violated, replicas, costs, refused)

@@ -264,7 +264,7 @@ static struct history {
     unsigned count;
 } history;
 
-/** Empty buckets as long as the window begin it anew. */
+/** After thirteen buckets or more without a look the window begins anew. */
 static uint64_t bucket_now(void)
 {
     const uint64_t length = history.window / 12, passed = fix.clock.now_ms - history.began;
@@ -274,7 +274,7 @@ static uint64_t bucket_now(void)
         history.began = fix.clock.now_ms;
         return last = 0;
     }
-    if (passed - last * length >= history.window) {
+    if (passed - last * length >= 13 * length) {
         history.began = fix.clock.now_ms;
         history.count = 0;
         return last = 0;
@@ -365,7 +365,7 @@ static void run_history(void)
                         "\"percentile\": %u.%u, \"window\": \"%llums\", \"min_results\": 1}"),
              (unsigned)target, percentile / 10, percentile % 10, (unsigned long long)history.window);
     fix_init();
-    fix.clock.now_ms = history.window + chance(1000000);
+    fix.clock.now_ms = 2 * history.window + chance(1000000);
     fix_print_lines();
     reload(text);
     for (int i = 0; i < 60; i++) {
@@ -404,10 +404,10 @@ TEST(once_judges_what_there_is)
 TEST(refused)
 {
     fix_refused(OBJECTIVES("{\"name\": \"a\", \"reach\": \"wg\", \"target\": 90}"),
-                "beacons.slo_violation[0]: there is no \"wg\" in beacons.reach; add it there");
-    fix_refused(OBJECTIVES("{\"name\": \"a\", \"script\": \"gw\", \"target\": 90}"), "there is no \"gw\" in beacons.scripts");
+                "beacons.slo_violation[0]: needs beacons.reach with an item named wg");
+    fix_refused(OBJECTIVES("{\"name\": \"a\", \"script\": \"gw\", \"target\": 90}"), "needs beacons.scripts with an item named gw");
     fix_refused("{\"beacons\": {\"slo_violation\": [{\"name\": \"a\", \"reach\": \"gw\", \"target\": 90}]}}",
-                "there is no \"gw\" in beacons.reach");
+                "needs beacons.reach with an item named gw");
     fix_refused(OBJECTIVES("{\"name\": \"a\", \"target\": 90}"), "give exactly one of reach and script");
     fix_refused(OBJECTIVES("{\"name\": \"a\", \"reach\": \"gw\", \"script\": \"job\", \"target\": 90}"),
                 "give exactly one of reach and script");

@@ -12,10 +12,6 @@
 #define NAS "22 20 0:31 / /mnt/nas rw - nfs4 nas:/backup rw,vers=4.2\n"
 #define EVENT "\"type\":\"system.storage_assignment_drift\",\"source\":\"storage_assignment_drift-beacon\""
 
-static struct device {
-    const char *path;
-    unsigned major, minor;
-} devices[4];
 static int answer; /* of /mnt/nas: 0, an errno, or -1: none */
 static pid_t beacon;
 static unsigned asked_here;
@@ -30,16 +26,6 @@ int statfs(const char *path, struct statfs *v)
     *v = (struct statfs){.f_bsize = 4096};
     errno = answer;
     return answer ? -1 : 0;
-}
-
-int stat(const char *restrict path, struct stat *restrict s)
-{
-    for (size_t i = 0; strncmp(path, "/dev/", 5) == 0 && i < ARRAY_SIZE(devices); i++)
-        if (devices[i].path && str_eq(devices[i].path, path)) {
-            *s = (struct stat){.st_rdev = makedev(devices[i].major, devices[i].minor)};
-            return 0;
-        }
-    return fstatat(AT_FDCWD, fake_root_of(path), s, 0);
 }
 
 static struct emitter *storage(void)
@@ -60,7 +46,7 @@ static void load(const char *item)
 
 static void begin(const char *item)
 {
-    memset(devices, 0, sizeof devices);
+    memset(fake_devices, 0, sizeof fake_devices);
     answer = 0;
     beacon = getpid();
     asked_here = 0;
@@ -186,6 +172,12 @@ TEST(what_hides_another)
                  "9 8 8:2 / /mnt/data rw - ext4 /dev/sdb1 rw\n", hidden);
 }
 
+static void set_device(unsigned i, const char *path, dev_t number)
+{
+    fake_devices[i].path = path;
+    fake_devices[i].number = number;
+}
+
 TEST(devices_have_several_names)
 {
     static const char *const items[] = {
@@ -201,11 +193,11 @@ TEST(devices_have_several_names)
             begin(items[i]);
             fake_root_put("/dev/disk/by-label/x", "");
             if (same < 2)
-                devices[0] = (struct device){paths[i], 8, same ? 2 : 3};
+                set_device(0, paths[i], makedev(8, same ? 2 : 3));
             look_at(ROOT DATA);
             CHECK_INT(fix.count, same != 1);
             CHECK(same == 1 || fix_has(0, "\"problem\":\"wrong_source\""));
-            devices[1] = (struct device){"/dev/sdb1", 8, 3};
+            set_device(1, "/dev/sdb1", makedev(8, 3));
             look_at(btrfs);
             CHECK(fix.count == 1 && fix_has(0, same ? "\"problem\":\"wrong_source\"" : "\"state\":\"recovered\""));
             CHECK_INT(storage()->result, INSTANCE_OK);

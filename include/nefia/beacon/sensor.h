@@ -157,18 +157,22 @@ int thresholds_check(void *state, const struct field *three, enum direction bad,
  * disables its level. */
 struct json_writer *emit_level(struct emitter *e, const char *type, const char *subject,
                                int64_t value, const struct thresholds *t, enum direction bad);
-/** What ends at a time that is known, with the thresholds of how long before that (durations; BELOW). types, as for
- * word_at: of the event that the end is near, of the one that it has passed, and of the one that it was put off.
- * Needs `select BEACON_SENSOR_LEVELS`. */
-enum expiry { EXPIRING, EXPIRED, ROTATED };
-/** The time. Return: false: the clock was never set, and nothing can be said; that is "not measured". */
+/** What ends at a time that is known. */
+struct expiry {
+    const char *types;   /* as for word_at: the events that the end is near, that it has passed, that it was put off */
+    const char *subject;
+    const struct thresholds *limits; /* of how long before the end, as durations; BELOW */
+    int64_t end_s, now_s;            /* seconds since 1970 */
+    bool rotated;                    /* it was put off since the last look */
+};
+/** The time, for poll. Return: false: the clock was never set, and nothing can be said; that is "not measured", and poll is
+ * called again in a minute. */
 bool expiry_now(struct emitter *e, int64_t *now_s);
-/** One check of EXPIRING or EXPIRED; as emit_condition, and to be called for both. A level of EXPIRING ends with the
- * event that is EXPIRED; either recovers when the end was put off. */
-struct json_writer *emit_expiry(struct emitter *e, const char *types, enum expiry which,
-                                const char *subject, int64_t left_s, const struct thresholds *limits);
-/** The members "not_after" and "seconds_left", which is negative when that has passed. */
-void put_expiry(struct json_writer *w, int64_t end_s, int64_t now_s);
+/** One look at it: the conditions that the end is near and that it has passed, of which the second takes the place of the
+ * first, without an event that the first has ended; both recover when the end was put off. put: writes members of
+ * an event's data and returns when it ends; "not_after" and "seconds_left" follow. Needs `select
+ * BEACON_SENSOR_LEVELS`. Return: false: that it was rotated was not accepted, and is to be said at the next look. */
+bool judge_expiry(struct emitter *e, const struct expiry *x, int64_t (*put)(void *arg, struct json_writer *w), void *arg);
 /** A member in tenths as text with one decimal, as events give percentages: "92.5". */
 void put_tenths(struct json_writer *w, const char *key, int64_t tenths);
 /** 100 % * part / whole in tenths, rounded half up; 0 of 0 is 0. part <= whole, or below 2^53. */

@@ -92,8 +92,10 @@ struct sensor_runner {
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
     const char *state_dir; /* the settings'; null or "": none */
+#ifdef CONFIG_BEACON_MANIFEST /* a smaller beacon's offsets stay as short as they are */
     struct manifest_run *manifest; /* null: not that verb */
     struct drift_memory *drift;    /* what the sensors of drift.h share */
+#endif
 };
 
 /** items: 2 * CONFIG_BEACON_SENSORS; states: 2 * CONFIG_BEACON_SENSOR_STATE_BYTES; all is the

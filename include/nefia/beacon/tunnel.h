@@ -30,7 +30,7 @@ int tunnel_open(void *state, struct config *c, const struct node *n, const char 
 int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *arg, const struct wireguard_peer *p),
                void *arg);
 
-/** One check of a condition of the interface, or of something of it. types: "x.detected\0x.resolved". of: which, null: the
+/** One check of a condition of the interface, or of something of it. types: "x.detected" "\0" "x.resolved". of: which, null: the
  * interface itself. subject: room, until emit_end. Return: as emit_condition_pair, with "interface" in data and, while it
  * holds, "problem". */
 #define TUNNEL_SUBJECT (WIREGUARD_NAME + ADDR_TEXT)
@@ -46,11 +46,12 @@ void tunnel_put_peer(struct json_writer *w, const struct tunnel_peer *p);
 
 /** A peer whose handshakes are watched. The kernel stamps them with the wall clock, which may be wrong or jump:
  * only whether the stamp has changed counts, and how long ago that was by our clock. A peer that nothing is sent to
- * makes none, unless it has a persistent keepalive. */
+ * makes none, unless it has a persistent keepalive. Times wrap after 49 days; what is silent then is so until it has had
+ * a handshake. */
 struct tunnel_watched {
     struct tunnel_peer peer;
-    uint64_t changed_ms; /* when the latest handshake was first seen; before it, when the peer was */
-    uint64_t asked_ms;   /* when something had been sent although the session had expired; 0: nothing was */
+    uint32_t changed_ms; /* when the latest handshake was first seen; before it, when the peer was */
+    uint32_t asked_ms;   /* when something had been sent although the session had expired; 0: nothing was */
     uint32_t handshake;  /* at the last look: seconds since 1970, their lower half; 0: never */
     uint32_t sent;       /* bytes, the lower half */
     bool known, seen;    /* at any time; in this dump */
@@ -61,18 +62,19 @@ struct tunnel_watched {
 struct tunnel_watch {
     struct sensor_common common;
     const char *interface;
-    uint64_t silent_ms; /* so long without a handshake */
+    uint32_t silent_ms; /* so long without a handshake */
     struct tunnel_watched watched[CONFIG_SDWAN_HUBS];
     unsigned count;
     unsigned peers, current; /* of this dump: how many; which of `watched` the latest one is, or count */
-    uint64_t now_ms, looked_ms; /* this look and the one before */
+    uint32_t now_ms, looked_ms; /* this look and the one before */
     int64_t unix_s; /* in `once` */
 };
+#define TUNNEL_LONG_MS (20 * 24 * 3600 * 1000) /* 20d */
 /** The fields of one; key: its list. */
 #define TUNNEL_WATCH_FIELDS(key, what) \
     TUNNEL_INTERFACE_FIELD(struct tunnel_watch, interface), \
     {FIELD_DEFAULT("silent_after", "5m"), .type = FIELD_DURATION, FIELD_AT(struct tunnel_watch, silent_ms), \
-     .min = 1000, .max = -1, FIELD_NOTE("without a handshake")}, \
+     .min = 1000, .max = TUNNEL_LONG_MS, FIELD_NOTE("without a handshake")}, \
     {FIELD_REQUIRED(key, what), .type = FIELD_LIST, FIELD_AT(struct tunnel_watch, watched), .min = 1, \
      .list = &tunnel_watched_list}
 extern const struct field_list tunnel_watched_list;
@@ -94,7 +96,7 @@ enum tunnel_state tunnel_state(const struct tunnel_watch *s, struct tunnel_watch
  * key, its name and since when it is silent in data. */
 struct json_writer *tunnel_judge_watched(const struct tunnel_watch *s, struct emitter *e, char subject[TUNNEL_SUBJECT],
                                          const char *types, const char *of, struct tunnel_watched *p, enum level bad);
-/** For `start`. */
+/** For `start`: what is known of those that stand where they did. */
 int tunnel_start(void *state, struct emitter *self, void *before);
 
 #endif

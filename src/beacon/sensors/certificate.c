@@ -56,13 +56,6 @@ static const struct field certificate_fields[] = {
     {.name = NULL},
 };
 
-static int certificate_open(void *state, struct config *c, const struct node *n, const char *where)
-{
-    const struct certificates *s = state;
-
-    return config_distinct(c, node_child(c, n, "paths"), where, "path", s->paths, s->count);
-}
-
 static int certificate_start(void *state, struct emitter *self, void *before)
 {
     struct certificates *s = state;
@@ -214,7 +207,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
     struct decoder d = {.found = f};
     size_t cap, total = 0;
     uint8_t *buf = (uint8_t *)emitter_buffer(out, &cap);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY);
     bool der = false;
     long n;
 
@@ -242,6 +235,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
         end_certificate(&d);
     else if (d.matched == WITHIN)
         f->wrong = not_whole;
+    wipe(&d, sizeof d); /* or there was one in DER */
 }
 
 /* ---- judging ---- */
@@ -264,19 +258,31 @@ static struct known *place_of(struct certificates *s, const char *path)
     return unused;
 }
 
-/** What is to be told of it, as it was decoded; but for conditions, only what has changed. Return: was it? */
-static bool tell(struct emitter *out, struct json_writer *w, const char *path, const struct found *f, int64_t now_s)
+/** A file that is being judged. */
+struct judged {
+    struct emitter *out;
+    const char *path;
+    int64_t end_s; /* if it is not decoded */
+    bool decoded;
+    struct found found;
+};
+
+static int64_t put(void *arg, struct json_writer *w)
 {
     char hex[2 * br_sha256_SIZE + 1];
+    struct judged *j = arg;
+    struct found *f = &j->found;
     struct text t;
 
+    if (!j->decoded)
+        decode(j->out, j->path, f);
+    j->decoded = true;
     text_init(&t, hex, sizeof hex);
     text_hex(&t, f->fingerprint, br_sha256_SIZE);
-    json_put_string(w, "path", path);
+    json_put_string(w, "path", j->path);
     json_put_bytes(w, "subject", f->subject, f->subject_len);
-    put_expiry(w, f->ends, now_s);
     json_put_string(w, "fingerprint", hex);
-    return emit_end(out) == 1;
+    return f->certificates ? f->ends : j->end_s; /* it may be another one since a moment ago */
 }
 
 /** The file is another one than before, or could not be read well then. listed: it is one of a directory, in which there may
@@ -295,38 +301,26 @@ static bool look_inside(struct emitter *out, struct known *k, const char *path, 
     return f->certificates > 0;
 }
 
-static void judge(const struct certificates *s, struct emitter *out, struct known *k, const char *path, unsigned print,
-                  bool listed, int64_t now_s)
+static void judge(struct expiry *x, struct emitter *out, struct known *k, unsigned print, bool listed)
 {
-    const bool changed = k->print != print;
+    struct judged j = {.out = out, .path = x->subject, .decoded = k->print != print};
     struct known new = *k;
-    struct found f;
 
     new.print = print & PRINT;
     k->print = 0; /* until all of it is told */
-    if (changed && !look_inside(out, &new, path, listed, &f)) {
+    if (j.decoded && !look_inside(out, &new, x->subject, listed, &j.found)) {
         if (new.print)
             *k = new;
         return;
     }
-    for (enum expiry which = EXPIRING; which <= EXPIRED; which++) {
-        struct json_writer *w = emit_expiry(out, types, which, path, (int64_t)new.ends - now_s, &s->limits);
-        if (!w)
-            continue;
-        if (!changed)
-            decode(out, path, &f);
-        if (f.certificates == 0)
-            f.ends = new.ends; /* it is another one since a moment ago */
-        tell(out, w, path, &f, now_s);
-    }
-    if (changed && k->ends && (k->ends != new.ends || k->fingerprint != new.fingerprint) &&
-        !tell(out, emit_change(out, word_at(types, ROTATED), path, SEVERITY_INFO), path, &f, now_s))
-        return;
-    *k = new;
+    x->end_s = j.end_s = new.ends;
+    x->rotated = k->ends && (k->ends != new.ends || k->fingerprint != new.fingerprint);
+    if (judge_expiry(out, x, put, &j))
+        *k = new;
 }
 
 /** error: why it could not be looked at as a directory, or 0. */
-static void look(struct certificates *s, struct emitter *out, const char *path, int error, int64_t now_s)
+static void look(struct certificates *s, struct emitter *out, struct expiry *x, const char *path, int error)
 {
     struct known *k = place_of(s, path);
     const bool listed = error == 0;
@@ -343,7 +337,8 @@ static void look(struct certificates *s, struct emitter *out, const char *path, 
         emitter_not_measured(out, path, ERRNO(error));
     else if (S_ISREG(v.st_mode)) {
         print = file_print(&v);
-        judge(s, out, k, path, ((print >> 16 ^ print) & PRINT) | 1, listed, now_s);
+        x->subject = path;
+        judge(x, out, k, ((print >> 16 ^ print) & PRINT) | 1, listed);
     } else if (!S_ISDIR(v.st_mode))
         emitter_not_measured(out, path, "not a regular file");
 }
@@ -356,14 +351,14 @@ static bool is_named_so(const char *name)
     return len > 4 && word_index(suffixes, (struct slice){name + len - 4, 4}) >= 0;
 }
 
-static void look_into(struct certificates *s, struct emitter *out, const char *path, int64_t now_s)
+static void look_into(struct certificates *s, struct emitter *out, struct expiry *x, const char *path)
 {
     char file[FILE_PATH_MAX];
     struct dir d;
     const char *name;
 
     if (dir_open(&d, path) < 0) {
-        look(s, out, path, errno, now_s);
+        look(s, out, x, path, errno);
         return;
     }
     for (unsigned n = 0; (name = dir_next(&d)); n++) {
@@ -372,21 +367,25 @@ static void look_into(struct certificates *s, struct emitter *out, const char *p
             dir_close(&d);
             break;
         }
-        if (is_named_so(name) && file_join(file, path, name) == 0)
-            look(s, out, file, 0, now_s);
+        if (!is_named_so(name))
+            continue;
+        if (file_join(file, path, name) == 0)
+            look(s, out, x, file, 0);
+        else
+            emitter_not_measured(out, path, err_text(NEFIA_ETOOBIG));
     }
 }
 
 static int certificate_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct certificates *s = state;
-    int64_t now_s;
+    struct expiry x = {.types = types, .limits = &s->limits};
 
     (void)now_ms;
-    if (!expiry_now(out, &now_s))
+    if (!expiry_now(out, &x.now_s))
         return 0;
     for (unsigned i = 0; i < s->count; i++)
-        look_into(s, out, s->paths[i], now_s);
+        look_into(s, out, &x, s->paths[i]);
     for (unsigned i = 0; i < CONFIG_CERTIFICATE_FILES; i++) {
         if (!s->files[i].seen)
             s->files[i].path = 0;
@@ -401,7 +400,6 @@ const struct sensor_class sensor_certificate = {
     .low_is_bad = true,
     .fields = certificate_fields,
     .state_size = sizeof(struct certificates),
-    .open = certificate_open,
     .start = certificate_start,
     .poll = certificate_poll,
 };

@@ -109,38 +109,33 @@ static bool find_end(struct emitter *out, struct credential *i)
     return true;
 }
 
-static void judge(const struct credentials *s, struct emitter *out, struct credential *i, int64_t now_s)
+static int64_t put(void *arg, struct json_writer *w)
 {
-    const bool rotated = i->told && (i->ends > i->told || (i->file && i->ends != i->told));
+    const struct credential *i = arg;
 
-    for (enum expiry which = EXPIRING; which <= ROTATED; which++) {
-        struct json_writer *w = NULL;
-        if (which < ROTATED)
-            w = emit_expiry(out, types, which, i->name, i->ends - now_s, &s->limits);
-        else if (rotated)
-            w = emit_change(out, word_at(types, ROTATED), i->name, SEVERITY_INFO);
-        if (w) {
-            json_put_string(w, "name", i->name);
-            json_put_string(w, "kind", kinds[i->kind]);
-            put_expiry(w, i->ends, now_s);
-            if (emit_end(out) != 1 && which == ROTATED)
-                return;
-        }
-    }
-    i->told = i->ends;
+    json_put_string(w, "name", i->name);
+    json_put_string(w, "kind", kinds[i->kind]);
+    return i->ends;
 }
 
 static int credential_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct credentials *s = state;
-    int64_t now_s;
+    struct expiry x = {.types = types, .limits = &s->limits};
 
     (void)now_ms;
-    if (!expiry_now(out, &now_s))
+    if (!expiry_now(out, &x.now_s))
         return 0;
-    for (unsigned i = 0; i < s->count; i++)
-        if (find_end(out, &s->items[i]))
-            judge(s, out, &s->items[i], now_s);
+    for (unsigned i = 0; i < s->count; i++) {
+        struct credential *c = &s->items[i];
+        if (!find_end(out, c))
+            continue;
+        x.subject = c->name;
+        x.end_s = c->ends;
+        x.rotated = c->told && (c->ends > c->told || (c->file && c->ends != c->told));
+        if (judge_expiry(out, &x, put, c))
+            c->told = c->ends;
+    }
     return 0;
 }
 

@@ -4,25 +4,28 @@
 /* project_slo: what slo_violation, process and data_budget find, by project. */
 enum { ITEMS = CONFIG_PROJECT_ITEMS };
 
+enum { OBJECTIVES, REPLICAS, GROUPS };
+
 struct project {
     struct sensor_common common;
-    const char *objectives[ITEMS]; /* of slo_violation */
-    unsigned objective_count, replica_count;
-    const char *processes[ITEMS]; /* of process */
-    uint32_t replicas[ITEMS];     /* how many of each there should be */
-    uint32_t ceiling, price;      /* cents; tenths of a cent for a gigabyte */
+    struct group {
+        const char *names[ITEMS]; /* of objectives of slo_violation, of items of process */
+        unsigned count;
+    } groups[GROUPS];
+    uint32_t replicas[ITEMS]; /* how many of each process there should be */
+    uint32_t ceiling, price;  /* cents; tenths of a cent for a gigabyte */
 };
 
 #define MEMBER(name) FIELD_AT(struct project, name)
 static const struct field_list objective_list = {
-    .count = offsetof(struct project, objective_count),
+    .count = offsetof(struct project, groups[OBJECTIVES].count),
     .cap = ITEMS,
     .remedy = FIELD_HELP("; raise CONFIG_PROJECT_ITEMS"),
 };
 static const struct field project_fields[] = {
     {.name = "objectives",
      .type = FIELD_LIST,
-     MEMBER(objectives),
+     MEMBER(groups[OBJECTIVES].names),
      .list = &objective_list,
      FIELD_NOTE("names of objectives of slo_violation")},
     {.name = "replicas", .type = FIELD_OWNED, FIELD_NOTE("names of process, and how many there should be")},
@@ -37,21 +40,23 @@ static const struct field project_fields[] = {
 };
 
 /** The keys of the map are names, so that each is a field of its own. */
-static void bind_replicas(struct project *p, struct config *c, const struct node *map, const char *where)
+static void bind_replicas(struct project *p, struct config *c, const struct node *map)
 {
-    if (!config_is(c, map, where, NODE_MAP))
+    struct group *g = &p->groups[REPLICAS];
+
+    if (!config_is(c, map, "replicas", NODE_MAP))
         return;
     for (const struct node *n = node_first(c, map); n; n = node_next(c, n)) {
-        if (p->replica_count == ITEMS) {
-            config_error(c, n, where, "more than " LITERAL(CONFIG_PROJECT_ITEMS) " processes",
-                         HINT("; raise CONFIG_PROJECT_ITEMS"), NULL);
+        if (g->count == ITEMS) {
+            config_error(c, n, "replicas", "too many processes", HINT("; raise CONFIG_PROJECT_ITEMS"), NULL);
             return;
         }
-        struct field f = {.name = n->key, .type = FIELD_INT, MEMBER(replicas[0]), .max = 100000};
-        f.offset += p->replica_count * sizeof p->replicas[0] & 0xFFFF;
-        config_bind_key(c, map, where, &f, p);
-        sample_source(c, n, where, "process", n->key);
-        p->processes[p->replica_count++] = n->key;
+        const struct field f = {.name = n->key, .type = FIELD_INT, FIELD_AT(struct group, count), .max = 100000};
+        struct group found;
+        config_bind_key(c, map, "replicas", &f, &found);
+        sample_source(c, n, "replicas", "process", n->key);
+        p->replicas[g->count] = found.count;
+        g->names[g->count++] = n->key;
     }
 }
 
@@ -59,9 +64,9 @@ static int project_open(void *state, struct config *c, const struct node *n, con
 {
     struct project *p = state;
 
-    for (unsigned i = 0; i < p->objective_count; i++)
-        sample_source(c, node_child(c, n, "objectives"), where, "slo_violation", p->objectives[i]);
-    bind_replicas(p, c, node_child(c, n, "replicas"), "beacons.project_slo[].replicas");
+    for (unsigned i = 0; i < p->groups[OBJECTIVES].count; i++)
+        sample_source(c, node_child(c, n, "objectives"), where, "slo_violation", p->groups[OBJECTIVES].names[i]);
+    bind_replicas(p, c, node_child(c, n, "replicas"));
     if (!p->ceiling != !p->price)
         config_error(c, n, where, "cost_ceiling and price_per_gb belong together", NULL);
     else if (p->ceiling)
@@ -79,62 +84,41 @@ static int64_t found(struct emitter *out, const char *class, const char *name)
     return v;
 }
 
-/** The first objective that is violated, in the order of the file. While none is known to be, and some are not known,
- * nothing is. */
-static void judge_objectives(const struct project *p, struct emitter *out)
+/** The first that is not as it should be, in the order of the file. While all that are known are, and some are not known,
+ * nothing is said. */
+static void judge(const struct project *p, struct emitter *out, unsigned of)
 {
-    const char *name = p->common.name, *first = NULL;
-    enum grade grade = GRADE_NONE;
-    unsigned violated = 0, unknown = 0;
+    static const char words[] = "project.slo_violation\0slo_violation\0objective\0project.drift\0process\0process\0";
+    const char *type = word_at(words, 3 * of), *first = NULL;
+    const struct group *g = &p->groups[of];
+    unsigned unknown = 0, wrong = 0;
+    uint32_t wanted = 0;
+    int64_t seen = 0;
 
-    for (unsigned i = 0; i < p->objective_count; i++) {
-        const int64_t v = found(out, "slo_violation", p->objectives[i]);
+    for (unsigned i = 0; i < g->count; i++) {
+        const uint32_t want = of == REPLICAS ? p->replicas[i] : GRADE_NONE;
+        const int64_t v = found(out, word_at(words, 3 * of + 1), g->names[i]);
         unknown += v < 0;
-        violated += v > 0;
-        if (v > 0 && !first) {
-            first = p->objectives[i];
-            grade = (enum grade)v;
-        }
-    }
-    struct json_writer *w = first || unknown == 0 ? emit_grade(out, "project.slo_violation", "project.slo_violation", name, grade) : NULL;
-    if (!w)
-        return;
-    json_put_string(w, "project", name);
-    if (first)
-        json_put_string(w, "objective", first);
-    json_put_u64(w, "violated", violated);
-    emit_end(out);
-}
-
-static void judge_replicas(const struct project *p, struct emitter *out)
-{
-    const char *name = p->common.name;
-    enum level level = LEVEL_OK;
-    unsigned first = 0, drifted = 0, unknown = 0;
-    int64_t running = 0;
-
-    for (unsigned i = 0; i < p->replica_count; i++) {
-        const int64_t v = found(out, "process", p->processes[i]);
-        unknown += v < 0;
-        if (v < 0 || v == p->replicas[i])
+        if (v < 0 || v == want || wrong++ > 0)
             continue;
-        if (drifted++ == 0) {
-            first = i;
-            running = v;
-        }
-        if (level < LEVEL_CRITICAL)
-            level = v == 0 ? LEVEL_CRITICAL : LEVEL_WARNING;
+        first = g->names[i];
+        wanted = want;
+        seen = v;
     }
-    struct json_writer *w = drifted || unknown == 0 ? emit_condition(out, "project.drift", name, level) : NULL;
+    if (!first && unknown > 0)
+        return;
+    const enum grade grade = !first ? GRADE_NONE : of == OBJECTIVES ? (enum grade)seen : seen > 0 ? GRADE_MEDIUM : GRADE_HIGH;
+    struct json_writer *w = emit_grade(out, type, type, p->common.name, grade);
     if (!w)
         return;
-    json_put_string(w, "project", name);
-    if (drifted) {
-        json_put_string(w, "process", p->processes[first]);
-        json_put_u64(w, "expected", p->replicas[first]);
-        json_put_i64(w, "running", running);
+    json_put_string(w, "project", p->common.name);
+    if (first)
+        json_put_string(w, word_at(words, 3 * of + 2), first);
+    if (first && of == REPLICAS) {
+        json_put_u64(w, "expected", wanted);
+        json_put_i64(w, "running", seen);
     }
-    json_put_u64(w, "drifted", drifted);
+    json_put_u64(w, "failing", wrong);
     emit_end(out);
 }
 
@@ -160,8 +144,8 @@ static int project_poll(void *state, struct emitter *out, uint64_t now_ms)
     const struct project *p = state;
 
     (void)now_ms;
-    judge_objectives(p, out);
-    judge_replicas(p, out);
+    judge(p, out, OBJECTIVES);
+    judge(p, out, REPLICAS);
     if (p->ceiling)
         judge_cost(p, out);
     return 0;

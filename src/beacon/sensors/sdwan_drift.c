@@ -5,7 +5,7 @@
 #include "nefia/beacon/tunnel.h"
 
 /* sdwan_drift: the peers of a WireGuard interface and the networks that they may send from, against what is declared. */
-static const char types[] = "sdwan.peer_drift_detected\0sdwan.peer_drift_resolved\0";
+static const char types[] = "sdwan.peer_drift_detected" "\0" "sdwan.peer_drift_resolved";
 
 enum {
     UNKNOWN_MOST = 4, /* peers that nobody has declared, of which each is reported */
@@ -62,10 +62,10 @@ static bool keep(struct config *c, const struct node *n, const char *where, void
     n = node_child(c, n, "allowed_ips");
     n = config_is(c, n, where, NODE_LIST) ? node_first(c, n) : NULL;
     for (; n; n = node_next(c, n))
-        if (!n->value || parse(&net, n->value) < 0)
-            config_error(c, n, where, "not a network: ", n->value, NULL);
-        else if (d->net_count == CONFIG_SDWAN_NETS)
-            config_error(c, n, where, HINTED("too many allowed_ips", "; raise CONFIG_SDWAN_NETS"), NULL);
+        if (!n->value || d->net_count == CONFIG_SDWAN_NETS || parse(&net, n->value) < 0)
+            config_error(c, n, where, d->net_count == CONFIG_SDWAN_NETS
+                                          ? HINTED("too many allowed_ips", "; raise CONFIG_SDWAN_NETS: ")
+                                          : "not a network: ", n->value, NULL);
         else
             d->nets[d->net_count++] = n->value;
     p->count = (uint16_t)(d->net_count - p->first);

@@ -4,7 +4,7 @@
 #include "nefia/beacon/tunnel.h"
 
 /* sdwan_reachability: does the hub still answer? */
-static const char types[] = "sdwan.hub_unreachable\0sdwan.hub_recovered\0";
+static const char types[] = "sdwan.hub_unreachable" "\0" "sdwan.hub_recovered";
 
 static const struct field reach_fields[] = {
     TUNNEL_WATCH_FIELDS("hubs", ""),

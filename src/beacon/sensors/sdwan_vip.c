@@ -8,7 +8,7 @@
 
 /* sdwan_vip_reachability: does the holder of a virtual address answer? It is this device, or the peer that WireGuard
  * sends to: that whose allowed IPs contain the address in the longest prefix. */
-static const char types[] = "sdwan.vip_holder_silent\0sdwan.vip_holder_recovered\0";
+static const char types[] = "sdwan.vip_holder_silent" "\0" "sdwan.vip_holder_recovered";
 
 struct vip {
     struct tunnel_watch watch;

@@ -17,14 +17,15 @@ static const uint8_t bin_end[BINS] = {13, 16, 20, 25, 31, 39, 49, 61, 76, 95, 11
 struct slo {
     struct sensor_common common;
     const char *source[SOURCES]; /* one of them */
+    int32_t percentile;          /* tenths of a percent */
+    uint32_t least;              /* results that are judged */
     struct aim {
+        const char *class; /* of the source */
         int32_t kind;
-        uint32_t target, window_ms; /* target: tenths of a percent, or ms */
-        int32_t percentile;         /* tenths of a percent */
+        uint32_t target, allowed, window_ms; /* tenths of a percent, or ms; tenths of a percent; ms */
     } aim;
-    int32_t least; /* results that are judged */
-    uint32_t newest;  /* bucket */
-    uint64_t began_ms; /* that one */
+    uint64_t began_ms; /* the newest bucket; from here on a reload keeps what there is */
+    uint32_t newest;
     uint16_t count[BUCKETS][BINS]; /* without latency: good is the first bin, bad the last */
 };
 
@@ -46,7 +47,7 @@ static const struct field slo_fields[] = {
     {.name = "target", .type = FIELD_OWNED},
     {FIELD_DEFAULT("percentile", "95"),
      .type = FIELD_TENTHS,
-     MEMBER(aim.percentile),
+     MEMBER(percentile),
      .min = 500,
      .max = 999,
      FIELD_NOTE("of latency")},
@@ -63,17 +64,8 @@ static const struct field slo_fields[] = {
      FIELD_NOTE("with fewer it is not judged")},
     {.name = NULL},
 };
-static const struct field percent_target = {
-    FIELD_REQUIRED("target", "a percentage"), .type = FIELD_TENTHS, MEMBER(aim.target), .min = 1, .max = 999};
-static const struct field latency_target = {
-    FIELD_REQUIRED("target", "a duration"), .type = FIELD_DURATION, MEMBER(aim.target), .min = 1, .max = LONGEST_MS};
 
-static const char *source_key(const struct slo *s)
-{
-    return s->source[REACH] ? "reach" : "scripts";
-}
-
-static const char *source_name(const struct slo *s)
+static const char *source_of(const struct slo *s)
 {
     return s->source[s->source[REACH] ? REACH : SCRIPT];
 }
@@ -81,12 +73,20 @@ static const char *source_name(const struct slo *s)
 static int slo_open(void *state, struct config *c, const struct node *n, const char *where)
 {
     struct slo *s = state;
+    struct aim *aim = &s->aim;
+    const bool latency = aim->kind == LATENCY;
+    const struct field target = {FIELD_REQUIRED("target", "a percentage, or the longest latency"), MEMBER(aim.target),
+                                 .type = latency ? FIELD_DURATION : FIELD_TENTHS, .min = 1,
+                                 .max = latency ? LONGEST_MS : 999};
 
-    config_bind_key(c, n, where, s->aim.kind == LATENCY ? &latency_target : &percent_target, s);
+    config_bind_key(c, n, where, &target, s);
+    const uint32_t good = latency ? (uint32_t)s->percentile : aim->target;
+    aim->allowed = aim->kind == ERROR_RATE ? good : 1000 - good;
+    aim->class = s->source[REACH] ? "reach" : "scripts";
     if (!s->source[REACH] == !s->source[SCRIPT])
         config_error(c, n, where, "give exactly one of reach and script", NULL);
     else
-        sample_source(c, n, where, source_key(s), source_name(s));
+        sample_source(c, n, where, aim->class, source_of(s));
     return 0;
 }
 
@@ -97,13 +97,10 @@ static void roll(struct slo *s, uint64_t now_ms)
 {
     const uint32_t length = s->aim.window_ms / BUCKETS;
 
-    if (now_ms - s->began_ms >= s->aim.window_ms) {
-        memset(s->count, 0, sizeof s->count);
-        s->began_ms = now_ms;
-    }
-    for (; now_ms - s->began_ms >= length; s->began_ms += length) {
-        s->newest = (s->newest + 1) % BUCKETS;
+    for (unsigned i = 0; now_ms - s->began_ms >= length; i++) {
+        s->newest = s->newest == BUCKETS - 1 ? 0 : s->newest + 1;
         memset(s->count[s->newest], 0, sizeof s->count[0]);
+        s->began_ms = i < BUCKETS ? s->began_ms + length : now_ms;
     }
 }
 
@@ -112,18 +109,19 @@ static void slo_sample(void *state, struct emitter *self, const struct sample *s
     struct slo *s = state;
     unsigned bin = 0;
 
-    if (!str_eq(sample->name, source_name(s)) || !str_eq(sample->class, source_key(s)))
+    if (!str_eq(sample->name, source_of(s)) || !str_eq(sample->class, s->aim.class))
         return;
     if (s->aim.kind != LATENCY)
         bin = sample->ok ? 0 : BINS - 1;
     else if (!sample->ok)
         return;
-    else
-        while (bin < BINS - 1 && (uint64_t)sample->value * 16 > (uint64_t)s->aim.target * bin_end[bin])
+    else /* no command runs for longer than a day: both fit */
+        while (bin < BINS - 1 && sample->value * 16 > s->aim.target * bin_end[bin])
             bin++;
     roll(s, emitter_now(self));
     uint16_t *count = &s->count[s->newest][bin];
-    *count = (uint16_t)(*count + (*count < UINT16_MAX));
+    if (*count < UINT16_MAX)
+        ++*count;
 }
 
 static int slo_start(void *state, struct emitter *self, void *before)
@@ -132,12 +130,8 @@ static int slo_start(void *state, struct emitter *self, void *before)
     const struct slo *old = before;
 
     (void)self;
-    if (!old || memcmp(&old->aim, &s->aim, sizeof s->aim) != 0 || !str_eq(source_key(old), source_key(s)) ||
-        !str_eq(source_name(old), source_name(s)))
-        return 0;
-    s->newest = old->newest;
-    s->began_ms = old->began_ms;
-    memcpy(s->count, old->count, sizeof s->count);
+    if (old && memcmp(&old->aim, &s->aim, sizeof s->aim) == 0 && str_eq(source_of(old), source_of(s)))
+        memcpy(&s->began_ms, &old->began_ms, sizeof *s - offsetof(struct slo, began_ms));
     return 0;
 }
 
@@ -158,19 +152,18 @@ static void add_up(const struct slo *s, struct findings *f)
     }
 }
 
-/** The latency that `percentile` of the results do not exceed, in ms, rounded up: as if those of a bin were spread evenly
- * between its ends. */
-static uint32_t quantile(const struct slo *s, const struct findings *f)
+/** The latency that so many good results, in thousandths, do not exceed, in ms, rounded up: as if those of a bin were
+ * spread evenly between its ends. */
+static uint32_t quantile(const struct slo *s, const struct findings *f, uint64_t rank)
 {
-    const uint64_t rank = (uint64_t)f->all * (uint32_t)s->aim.percentile; /* in thousandths of a result */
-    uint64_t before = 0, here;
+    uint64_t here;
     uint32_t from = 0;
     unsigned bin = 0;
 
-    for (; here = (uint64_t)f->bins[bin] * 1000, before + here < rank; before += here)
+    for (; here = (uint64_t)f->bins[bin] * 1000, here < rank; rank -= here)
         from = bin_end[bin++];
     /* Below 2^59: 9.5 million results, an hour. */
-    const uint64_t sum = (from * here + (rank - before) * (bin_end[bin] - from)) * s->aim.target;
+    const uint64_t sum = (from * here + rank * (bin_end[bin] - from)) * s->aim.target;
     return (uint32_t)((sum + 16 * here - 1) / (16 * here));
 }
 
@@ -179,48 +172,41 @@ static enum grade grade_of(int64_t breach)
     return breach < 100 ? GRADE_LOW : breach < 500 ? GRADE_MEDIUM : breach < 1000 ? GRADE_HIGH : GRADE_CRITICAL;
 }
 
-static int64_t excess(uint64_t measured, uint64_t limit)
-{
-    return measured > limit ? percent_tenths(measured - limit, limit) : 0;
-}
-
-static void put_figures(struct json_writer *w, const struct slo *s, const struct findings *f, int64_t observed, int64_t breach)
+static void put_figures(struct json_writer *w, const struct slo *s, int64_t observed)
 {
     json_put_string(w, "name", s->common.name);
-    json_put_string(w, source_key(s), source_name(s));
+    json_put_string(w, s->aim.class, source_of(s));
     json_put_string(w, "objective", kinds[s->aim.kind]);
     if (s->aim.kind == LATENCY) {
         json_put_i64(w, "observed_ms", observed);
         json_put_i64(w, "target_ms", s->aim.target);
     } else {
-        put_tenths(w, "observed_percent", observed);
+        put_tenths(w, "observed_percent", s->aim.kind == AVAILABILITY ? 1000 - observed : observed);
         put_tenths(w, "target_percent", s->aim.target);
     }
-    put_tenths(w, "breach_percent", breach);
-    json_put_u64(w, "results", f->all);
 }
 
 static void judge(const struct slo *s, struct emitter *out, const struct findings *f)
 {
-    const struct condition *c = emitter_condition(out, "slo.violated", s->common.name);
-    const uint32_t kind = (uint32_t)s->aim.kind, target = s->aim.target;
-    const uint32_t good = kind == LATENCY ? (uint32_t)s->aim.percentile : target;
-    const uint64_t bad = (uint64_t)f->bad * 1000, allowed = (uint64_t)f->all * (kind == ERROR_RATE ? target : 1000 - good);
-    const bool violated = c && c->held > LEVEL_OK ? bad * 10 > allowed * 9 : bad > allowed;
-    int64_t observed, breach;
+    const char *name = s->common.name;
+    const struct condition *c = emitter_condition(out, "slo.violated", name);
+    const uint64_t bad = (uint64_t)f->bad * 1000, allowed = (uint64_t)f->all * s->aim.allowed;
+    const bool violated = bad * 10 > allowed * (c && c->held > LEVEL_OK ? 9 : 10);
+    uint64_t measured = bad, limit = allowed;
+    int64_t observed = percent_tenths(f->bad, f->all);
 
-    if (kind == LATENCY) {
-        observed = quantile(s, f);
-        breach = excess((uint64_t)observed, target);
-    } else {
-        observed = percent_tenths(f->bad, f->all);
-        observed = kind == AVAILABILITY ? 1000 - observed : observed;
-        breach = excess(bad, allowed);
+    if (s->aim.kind == LATENCY) {
+        observed = quantile(s, f, (uint64_t)f->all * 1000 - allowed);
+        measured = (uint64_t)observed;
+        limit = s->aim.target;
     }
+    const int64_t breach = measured > limit ? percent_tenths(measured - limit, limit) : 0;
     const enum grade grade = violated ? grade_of(breach) : GRADE_NONE;
-    struct json_writer *w = emit_grade(out, "slo.violated", "slo.recovered", s->common.name, grade);
+    struct json_writer *w = emit_grade(out, "slo.violated", "slo.recovered", name, grade);
     if (w) {
-        put_figures(w, s, f, observed, breach);
+        put_figures(w, s, observed);
+        put_tenths(w, "breach_percent", breach);
+        json_put_u64(w, "results", f->all);
         emit_end(out);
     }
     emitter_sample(out, !violated, grade);
@@ -233,8 +219,8 @@ static int slo_poll(void *state, struct emitter *out, uint64_t now_ms)
 
     roll(s, now_ms);
     add_up(s, &f);
-    if (f.all < (emitter_once(out) ? 1 : (uint32_t)s->least))
-        return emitter_not_measured(out, source_name(s), "too few results");
+    if (f.all < (emitter_once(out) ? 1 : s->least))
+        return emitter_not_measured(out, source_of(s), "too few results");
     judge(s, out, &f);
     return 0;
 }

@@ -48,7 +48,8 @@ static const struct field storage_fields[] = {
     {.name = NULL},
 };
 
-static const char mounts_path[] = "/proc/self/mountinfo", exports_path[] = "/var/lib/nfs/etab";
+#define MOUNTS "/proc/self/mountinfo"
+#define EXPORTS "/var/lib/nfs/etab"
 
 /** One look. */
 struct look {
@@ -61,8 +62,7 @@ struct look {
     char buf[96];
     /* The mounts on the way to the path, from the first: of each its id and the length of its own path. */
     struct {
-        int64_t id;
-        size_t length;
+        uint32_t id, length;
     } way[8];
     unsigned steps;
 };
@@ -214,23 +214,35 @@ static dev_t device_of(const char *path)
     return strncmp(path, "/dev/", 5) == 0 && !strstr(path, "/.") && stat(path, &s) == 0 ? s.st_rdev : 0;
 }
 
+static uint32_t number(const char *word)
+{
+    uint32_t n = 0;
+
+    while (*word >= '0' && *word <= '9')
+        n = 10 * n + (uint32_t)(*word++ - '0');
+    return n;
+}
+
+/** "8:1" is a device of this number. */
+static bool is_device(const char *word, dev_t device)
+{
+    const char *rest = word + strcspn(word, ": ");
+
+    return device && major(device) == number(word) && *rest == ':' && minor(device) == number(rest + 1);
+}
+
 /** A file system is known by its device's name, or by its number, which for some (btrfs) is that of the device that the
  * kernel names. The declared name is looked up, not trusted: links in /dev change. */
 static bool has_source(struct look *l, const struct mount *m)
 {
-    char buf[96], number[24];
-    struct text t;
+    char buf[96];
     const char *declared = l->s->source;
 
     if (!differs(l, WRONG_SOURCE, m->word[MOUNT_SOURCE], declared))
         return true;
     const char *path = device_path(buf, sizeof buf, declared);
     const dev_t device = device_of(path);
-    text_init(&t, number, sizeof number);
-    text_u64(&t, major(device));
-    text_char(&t, ':');
-    text_u64(&t, minor(device));
-    if (device && (is(m->word[MOUNT_DEVICE], number) || device_of(l->buf) == device))
+    if (is_device(m->word[MOUNT_DEVICE], device) || (device && device_of(l->buf) == device))
         return true;
     if (path == declared || device || access("/dev/disk", F_OK) == 0)
         return false;
@@ -253,17 +265,15 @@ static void judge_mount(struct look *l, const struct mount *m)
  * on it: what is mounted over a directory hides those below. */
 static bool leads_on(struct look *l, const struct mount *m, size_t length)
 {
-    int64_t id = 0, parent = 0;
+    const uint32_t parent = number(m->word[MOUNT_PARENT]);
     unsigned i = l->steps;
 
-    (void)find_decimal(m->word[MOUNT_ID], "", 0, &id);
-    (void)find_decimal(m->word[MOUNT_PARENT], "", 0, &parent);
     while (i > 0 && l->way[i - 1].id != parent)
         i--;
     if (i == ARRAY_SIZE(l->way) || (i == 0 && l->steps > 0) || (i < l->steps && l->way[i].length <= length))
         return false;
-    l->way[i].id = id;
-    l->way[i].length = length;
+    l->way[i].id = number(m->word[MOUNT_ID]);
+    l->way[i].length = (uint32_t)length;
     l->steps = i + 1;
     return true;
 }
@@ -292,27 +302,34 @@ static int find_mount(struct look *l)
     l->problem = MISSING;
     /* One that was moved may stand before those that it is on. */
     for (int again = 0; err == 0 && l->problem == MISSING && again < 2; again++)
-        err = emitter_lines(l->out, mounts_path, take_mount, l);
+        err = emitter_lines(l->out, MOUNTS, take_mount, l);
     return err;
 }
 
 /* ---- what is exported ---- */
 
-/** "/srv/share\t10.0.0.0/24(rw,sync,…)" of exportfs and of the kernel. Return: 1: that is it, as it should be. */
+/** "/srv/share\t10.0.0.0/24(rw,sync,…)" of exportfs and of the kernel: its clients, as text. Return: its options; null: it is no
+ * such line. */
+static const char *read_export(const char *line, struct text *clients, char *buf, size_t cap)
+{
+    const char *tab = strchr(line, '\t'), *options = tab ? strchr(tab, '(') : NULL;
+
+    text_init(clients, buf, cap);
+    if (options)
+        text_bytes(clients, tab + 1, (size_t)(options - tab - 1));
+    return options ? options + 1 : NULL;
+}
+
+/** Return: 1: that is it, as it should be. */
 static int take_export(void *arg, const char *line, size_t len)
 {
     struct look *l = arg;
-    const char *clients = strchr(line, '\t'), *options = strchr(line, '(');
     char buf[96];
-    struct text t;
+    struct text clients;
+    const char *options = read_export(line, &clients, buf, sizeof buf);
 
     (void)len;
-    if (!clients || !options || !is(line, l->s->export))
-        return 0;
-    text_init(&t, buf, sizeof buf);
-    if (options > clients)
-        text_bytes(&t, clients + 1, (size_t)(options - clients - 1));
-    if (differs(l, WRONG_CLIENTS, buf, l->s->clients) || !has_rights(l, options + 1, ""))
+    if (!options || !is(line, l->s->export) || differs(l, WRONG_CLIENTS, buf, l->s->clients) || !has_rights(l, options, ""))
         return 0;
     l->problem = NONE;
     return 1;
@@ -327,7 +344,7 @@ static int find_export(struct look *l)
         text_str(&l->found, "no server");
         return 0;
     }
-    return emitter_lines(l->out, access(exports_path, F_OK) == 0 ? exports_path : "/proc/fs/nfsd/exports", take_export, l);
+    return emitter_lines(l->out, access(EXPORTS, F_OK) == 0 ? EXPORTS : "/proc/fs/nfsd/exports", take_export, l);
 }
 
 /* ---- does it answer, and is it fresh? ---- */
@@ -459,16 +476,17 @@ static int write_mount(void *arg, const char *line, size_t len)
 static int write_export(void *arg, const char *line, size_t len)
 {
     struct emitter *out = arg;
-    const char *clients = strchr(line, '\t'), *options = strchr(line, '(');
+    char buf[96];
+    struct text t, clients;
     struct json_writer w;
-    struct text t;
+    const char *options = read_export(line, &clients, buf, sizeof buf);
 
     (void)len;
-    if (!clients || !options || options < clients)
+    if (!options)
         return 0;
     begin_item(&w, &t, out, "export", line);
-    json_put_bytes(&w, "clients", clients + 1, (size_t)(options - clients - 1));
-    end_item(&w, &t, out, is_read_only(options + 1, ""));
+    json_put_bytes(&w, "clients", clients.buf, clients.len);
+    end_item(&w, &t, out, is_read_only(options, ""));
     return 0;
 }
 
@@ -478,8 +496,8 @@ static int write_manifest(struct emitter *out)
 
     text_str(&t, "  storage_assignment_drift:\n");
     manifest_write(out, &t);
-    if (emitter_lines(out, mounts_path, write_mount, out) == 0 && access(exports_path, F_OK) == 0)
-        emitter_lines(out, exports_path, write_export, out);
+    if (emitter_lines(out, MOUNTS, write_mount, out) == 0 && access(EXPORTS, F_OK) == 0)
+        emitter_lines(out, EXPORTS, write_export, out);
     return 0;
 }
 
