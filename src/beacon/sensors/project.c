@@ -52,7 +52,7 @@ static void bind_replicas(struct project *p, struct config *c, const struct node
             return;
         }
         const struct field f = {.name = n->key, .type = FIELD_INT, FIELD_AT(struct group, count), .max = 100000};
-        struct group found;
+        struct group found = {.count = 0};
         config_bind_key(c, map, "replicas", &f, &found);
         sample_source(c, n, "replicas", "process", n->key);
         p->replicas[g->count] = found.count;
