@@ -154,6 +154,8 @@ struct question {
     char text[WIREGUARD_NAME];
 };
 
+_Static_assert((int)WGDEVICE_A_IFNAME == (int)CTRL_ATTR_FAMILY_NAME, "both questions have their text in the same attribute");
+
 /** First for the number of the family, then for the interface. */
 static int ask(struct wireguard_dump *d, int fd, const char *interface, void *work)
 {
@@ -168,7 +170,7 @@ static int ask(struct wireguard_dump *d, int fd, const char *interface, void *wo
                         .nlmsg_len = (uint32_t)(offsetof(struct question, text) + netlink_aligned(len))},
             .generic = {.cmd = i ? WG_CMD_GET_DEVICE : CTRL_CMD_GETFAMILY, .version = 1},
             .attribute = {.nla_len = (uint16_t)(sizeof(struct nlattr) + len),
-                          .nla_type = i ? WGDEVICE_A_IFNAME : CTRL_ATTR_FAMILY_NAME}};
+                          .nla_type = WGDEVICE_A_IFNAME}};
         if (len > sizeof q.text)
             return NEFIA_ETOOBIG;
         memcpy(q.text, text, len);
@@ -177,6 +179,8 @@ static int ask(struct wireguard_dump *d, int fd, const char *interface, void *wo
         int err = netlink_ask(&d->answer, fd, &q, q.netlink.nlmsg_len, work, WIREGUARD_WORK);
         if (err < 0 || (i && !d->answer.interrupted))
             return err;
+        if (d->family == 0)
+            return NEFIA_ESYNTAX;
     }
     return NEFIA_EAGAIN;
 }

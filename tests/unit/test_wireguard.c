@@ -326,8 +326,8 @@ TEST(keys_in_base64)
     char text[WIREGUARD_KEY_TEXT];
     uint8_t key[WIREGUARD_KEY];
 
-    for (uint8_t i = 0; i < sizeof key; i++)
-        key[i] = i;
+    for (unsigned i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)i;
     wireguard_key_text(text, key);
     CHECK_STR(text, counted);
     CHECK(wireguard_is_key(text));

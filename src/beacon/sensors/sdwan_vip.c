@@ -44,13 +44,13 @@ static int take_address(void *arg, uint16_t type, struct netlink_part body)
     struct vip *v = arg;
     const size_t len = v->addr.family == AF_INET ? 4 : 16;
     struct netlink_part rest = netlink_after(body, netlink_aligned(sizeof(struct ifaddrmsg)));
-    struct netlink_part ip = {NULL, 0};
+    struct netlink_part ip = {body.ptr, 0};
     struct netlink_attribute a;
 
     if (type != RTM_NEWADDR || body.len < sizeof(struct ifaddrmsg) || body.ptr[0] != v->addr.family)
         return 0;
     while (netlink_next(&rest, &a))
-        if (a.type == IFA_LOCAL || (a.type == IFA_ADDRESS && !ip.ptr))
+        if (a.type == IFA_LOCAL || (a.type == IFA_ADDRESS && !ip.len))
             ip = a.value;
     v->ours |= ip.len == len && memcmp(ip.ptr, v->addr.ip, len) == 0;
     return 0;
