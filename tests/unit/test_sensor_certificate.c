@@ -11,6 +11,7 @@
 #include "beacon_fixture.h"
 #include "certificates.h"
 #include "check.h"
+#include "tempdir.h"
 
 enum { NOW = 1773156600, DAY_S = 86400 };
 
@@ -92,11 +93,8 @@ static void begin(void)
 
 static void end(void)
 {
-    char command[128];
-
     sensor_runner_stop(&fix.sensor_runner);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    CHECK(system(command) == 0);
+    CHECK(remove_tempdir(dir));
 }
 
 /** A configuration with a file or directory below `dir`. */
@@ -243,25 +241,27 @@ TEST(a_clock_that_is_not_set_says_nothing)
 TEST(chains)
 {
     static char chain[16384];
+    struct text t;
 
     begin();
-    strcpy(chain, "a comment\n-----BEGIN PRIVATE KEY-----\nMIIBXTCB5AIUDl70\n-----END PRIVATE KEY-----\n");
-    strcat(chain, far_pem);
-    strcat(chain, "subject=CN = soon\n");
-    strcat(chain, soon_pem);
-    strcat(chain, general_pem);
+    text_init(&t, chain, sizeof chain);
+    text_str(&t, "a comment\n-----BEGIN PRIVATE KEY-----\nMIIBXTCB5AIUDl70\n-----END PRIVATE KEY-----\n");
+    text_str(&t, far_pem);
+    text_str(&t, "subject=CN = soon\n");
+    text_str(&t, soon_pem);
+    text_str(&t, general_pem);
     REQUIRE(once(chain) == 1);
     CHECK(fix_has(0, "\"subject\":\"soon\"") && fix_has(0, "\"fingerprint\":\"" FAR_PRINT "\""));
-    for (unsigned i = 0; i < 8; i++) /* longer than the buffer, each certificate cut elsewhere */
-        strcat(chain, general_pem);
-    strcat(chain, "\n");
-    while (strlen(chain) < 14000)
-        strcat(chain, beyond_pem);
+    for (unsigned i = 0; i < 8; i++) /* longer than the buffer, so that one is cut */
+        text_str(&t, general_pem);
+    text_str(&t, "\n");
+    while (t.len < 14000)
+        text_str(&t, beyond_pem);
     REQUIRE(once(chain) == 1);
     CHECK(fix_has(0, "\"subject\":\"soon\""));
     CHECK_INT(sensor()->result, INSTANCE_OK);
-    strcat(chain, past_pem);
-    REQUIRE(once(chain) == 1);
+    text_str(&t, past_pem);
+    REQUIRE(!t.truncated && once(chain) == 1);
     CHECK(fix_has(0, "\"type\":\"cert.expired\"") && fix_has(0, "\"subject\":\"past\""));
     end();
 }
@@ -287,20 +287,21 @@ TEST(line_ends_of_dos_and_none_at_the_end)
 TEST(what_is_no_certificate)
 {
     static char text[4096];
+    struct text t;
 
     begin();
     CHECK_INT(once(""), 0);
     CHECK(why_ends("/a: no certificate"));
     CHECK_INT(once("-----BEGIN PRIVATE KEY-----\nMIIBXTCB5AIUDl70\n-----END PRIVATE KEY-----\n"), 0);
     CHECK(why_ends("/a: no certificate"));
-    strcpy(text, soon_pem);
-    text[strlen(text) - 40] = '\0';
+    text_init(&t, text, sizeof text);
+    text_bytes(&t, soon_pem, sizeof soon_pem - 41);
     CHECK_INT(once(text), 0);
     CHECK(why_ends("/a: not a whole certificate"));
-    strcat(text, "\n-----END CERTIFICATE-----\n");
+    text_str(&t, "\n-----END CERTIFICATE-----\n");
     CHECK_INT(once(text), 0);
     CHECK(why_ends("/a: not a whole certificate"));
-    strcat(text, past_pem);
+    text_str(&t, past_pem);
     CHECK_INT(once(text), 1);
     CHECK(why_ends("/a: not a whole certificate"));
     CHECK_INT(once("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), 0);

@@ -13,7 +13,10 @@
 #include <unistd.h>
 
 #include "beacon_fixture.h"
+static int fake_root_stat(const char *restrict path, struct stat *restrict s);
+#define stat(path, s) fake_root_stat(path, s) /* ours is below */
 #include "fake_root.h"
+#undef stat
 #include "nefia/base/bytes.h"
 
 static char dir[64], configuration[1024];
@@ -50,7 +53,7 @@ int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict len, 
 int stat(const char *restrict path, struct stat *restrict st)
 {
     errno = EACCES;
-    return hides ? -1 : fstatat(AT_FDCWD, path, st, 0);
+    return hides ? -1 : fake_root_stat(path, st);
 }
 
 static const char *at(const char *name)

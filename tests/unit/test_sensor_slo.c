@@ -213,7 +213,7 @@ TEST(a_bucket_is_full)
     begin(OBJECTIVES("{\"name\": \"up\", \"reach\": \"gw\", \"target\": 90}"));
     probes(70000, false, 0);
     judge("up");
-    CHECK_INT(number("results"), 65535);
+    CHECK_INT(number("results"), 29000);
     CHECK_INT(number("observed_percent"), 0);
     end();
 }
@@ -336,8 +336,8 @@ static void check_history(uint32_t target, unsigned percentile)
         over += values[i] > target;
     const enum instance_result result = judge("fast");
     CHECK_INT(result, n == 0 ? INSTANCE_NOT_MEASURED : INSTANCE_OK);
-    const uint64_t allowed = (uint64_t)n * (1000 - percentile) * (was ? 9 : 10);
-    const bool violated = n == 0 ? was : (uint64_t)over * 10000 > allowed;
+    const uint64_t allowed = (uint64_t)n * (1000 - percentile);
+    const bool violated = n == 0 ? was : (uint64_t)over * 1000 > allowed - (was ? allowed / 10 : 0);
     if (n == 0)
         return;
     CHECK_INT(named("slo_violation", "fast")->sampled > 1, violated);

@@ -233,6 +233,11 @@ TEST(a_server_that_does_not_answer_is_stale_in_time)
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"state\":\"recovered\""));
     CHECK_INT(storage()->result, INSTANCE_OK);
+    answer = EACCES; /* that is an answer, but to somebody who may not ask */
+    fix.clock.now_ms += 600000;
+    look();
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(storage()->result, INSTANCE_NOT_MEASURED);
     CHECK_INT(asked_here, 0);
     fake_root_end();
 }

@@ -21,7 +21,9 @@ static const char sockets[] = "/var/run/frr/bgpd.vty\0/var/run/bird/bird.ctl\0/v
 enum { SOCKETS = 3 };
 
 /** RFC 4271, 8.2.2, and what else there is; from PASSIVE on not Established on purpose. */
-enum state { ESTABLISHED, IDLE, CONNECT, ACTIVE, OPEN_SENT, OPEN_CONFIRM, UNKNOWN, ABSENT, UNREADABLE, PASSIVE, SHUT_DOWN, NO_SESSION };
+enum state {
+    ESTABLISHED, IDLE, CONNECT, ACTIVE, OPEN_SENT, OPEN_CONFIRM, UNKNOWN, ABSENT, UNREADABLE, PASSIVE, SHUT_DOWN, NO_SESSION
+};
 static const char state_words[] = "Established\0Idle\0Connect\0Active\0OpenSent\0OpenConfirm\0"
                                   "unknown\0absent\0unreadable\0Passive\0shut down\0";
 
@@ -297,8 +299,9 @@ static int take_bird(struct answer *a, char c)
 
 enum key { STATE = 1, UPTIME };
 
-/** FRR's JSON: for each address family (and VRF) objects of sessions, which alone have "state"; and "peerUptimeMsec", how long it is
- * Established, or not (0 if it never was). One that an administrator has shut down is "Idle (Admin)". */
+/** FRR's JSON: for each address family (and VRF) objects of sessions, which alone have "state"; and "peerUptimeMsec", how
+ * long it is Established, or not (0 if it never was). One that an administrator has shut down is "Idle (Admin)". An
+ * object inside a session's would give it another name; there is none. */
 static int take_structure(struct answer *a, char c)
 {
     const struct slice token = {a->token, a->len};
@@ -376,19 +379,20 @@ static void bgp_ready(void *state, struct emitter *out, int fd, short events)
 /** Return: 0, or an errno. A local socket connects at once or not at all. */
 static int ask(struct bgp *s, const char *path)
 {
-    static const char of_bird[] = "show protocols\n", of_frr[] = "show bgp vrf all summary json";
+    static const char questions[] = "show bgp vrf all summary json\0show protocols\n\0";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t len = strlen(path);
 
     s->path = path;
     const bool bird = s->backend != AUTO ? s->backend == BIRD : path[len - 1] != 'y'; /* bgpd.vty */
+    const char *question = word_at(questions, bird);
     s->take = bird ? take_bird : take_frr;
     memcpy(address.sun_path, path, len);
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0)
         s->fd = 0;
     else if (connect(s->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-             send(s->fd, bird ? of_bird : of_frr, bird ? sizeof of_bird - 1 : sizeof of_frr, MSG_NOSIGNAL) > 0)
+             send(s->fd, question, strlen(question) + !bird, MSG_NOSIGNAL) > 0)
         return 0;
     return errno;
 }

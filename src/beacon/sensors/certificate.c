@@ -180,7 +180,7 @@ static void take_pem(struct decoder *d, uint8_t *pem, size_t len)
         const uint8_t c = pem[i];
         const unsigned digit = base64_digit(c);
         if (d->matched != WITHIN) {
-            d->matched = c == '\n' ? 0 : d->matched < WITHIN && c == begin[d->matched] ? d->matched + 1 : NOT;
+            d->matched = c == '\n' ? 0 : d->matched < WITHIN && c == (uint8_t)begin[d->matched] ? d->matched + 1 : NOT;
             d->found->other |= d->matched == OTHER;
             if (d->matched == WITHIN)
                 begin_certificate(d);
@@ -335,12 +335,14 @@ static void look(struct certificates *s, struct emitter *out, struct expiry *x, 
     error = listed || error == ENOTDIR ? stat(path, &v) < 0 ? errno : 0 : error;
     if (error)
         emitter_not_measured(out, path, ERRNO(error));
+    else if (!S_ISREG(v.st_mode) && !S_ISDIR(v.st_mode))
+        emitter_not_measured(out, path, "not a regular file");
     else if (S_ISREG(v.st_mode)) {
         print = file_print(&v);
         x->subject = path;
         judge(x, out, k, ((print >> 16 ^ print) & PRINT) | 1, listed);
-    } else if (!S_ISDIR(v.st_mode))
-        emitter_not_measured(out, path, "not a regular file");
+        x->subject = NULL; /* it is the caller's */
+    }
 }
 
 static bool is_named_so(const char *name)

@@ -477,7 +477,8 @@ static int honeypot_start(void *state, struct emitter *self, void *before)
         s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         if (s->inotify < 0)
             return emitter_not_measured(self, "inotify", ERRNO(errno));
-        s->fanotify = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC | O_LARGEFILE | O_NONBLOCK);
+        s->fanotify = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK,
+                                    O_RDONLY | O_CLOEXEC | O_LARGEFILE | O_NONBLOCK);
         if (s->fanotify < 0)
             s->fanotify = 0; /* inotify does */
     }

@@ -52,7 +52,7 @@ static void bind_replicas(struct project *p, struct config *c, const struct node
             return;
         }
         const struct field f = {.name = n->key, .type = FIELD_INT, FIELD_AT(struct group, count), .max = 100000};
-        struct group found;
+        struct group found = {.count = 0};
         config_bind_key(c, map, "replicas", &f, &found);
         sample_source(c, n, "replicas", "process", n->key);
         p->replicas[g->count] = found.count;
@@ -86,10 +86,9 @@ static int64_t found(struct emitter *out, const char *class, const char *name)
 
 /** The first that is not as it should be, in the order of the file. While all that are known are, and some are not known,
  * nothing is said. */
-static void judge(const struct project *p, struct emitter *out, unsigned of)
+static void judge(const struct project *p, struct emitter *out, unsigned of, const char *type, const char *class)
 {
-    static const char words[] = "project.slo_violation\0slo_violation\0objective\0project.drift\0process\0process\0";
-    const char *type = word_at(words, 3 * of), *first = NULL;
+    const char *first = NULL;
     const struct group *g = &p->groups[of];
     unsigned unknown = 0, wrong = 0;
     uint32_t wanted = 0;
@@ -97,7 +96,7 @@ static void judge(const struct project *p, struct emitter *out, unsigned of)
 
     for (unsigned i = 0; i < g->count; i++) {
         const uint32_t want = of == REPLICAS ? p->replicas[i] : GRADE_NONE;
-        const int64_t v = found(out, word_at(words, 3 * of + 1), g->names[i]);
+        const int64_t v = found(out, class, g->names[i]);
         unknown += v < 0;
         if (v < 0 || v == want || wrong++ > 0)
             continue;
@@ -113,7 +112,7 @@ static void judge(const struct project *p, struct emitter *out, unsigned of)
         return;
     json_put_string(w, "project", p->common.name);
     if (first)
-        json_put_string(w, word_at(words, 3 * of + 2), first);
+        json_put_string(w, of == REPLICAS ? class : "objective", first);
     if (first && of == REPLICAS) {
         json_put_u64(w, "expected", wanted);
         json_put_i64(w, "running", seen);
@@ -144,8 +143,8 @@ static int project_poll(void *state, struct emitter *out, uint64_t now_ms)
     const struct project *p = state;
 
     (void)now_ms;
-    judge(p, out, OBJECTIVES);
-    judge(p, out, REPLICAS);
+    judge(p, out, OBJECTIVES, "project.slo_violation", "slo_violation");
+    judge(p, out, REPLICAS, "project.drift", "process");
     if (p->ceiling)
         judge_cost(p, out);
     return 0;

@@ -10,6 +10,8 @@
 enum kind { AVAILABILITY, ERROR_RATE, LATENCY };
 enum { REACH, SCRIPT, SOURCES };
 enum { BUCKETS = 12, BINS = 12, GOOD = 2 /* bins */, LONGEST_MS = 3600 * 1000 };
+enum { COUNT_MOST = 29000 }; /* of a bin in a bucket: thousandths of all results fit in 32 bits */
+_Static_assert((int64_t)COUNT_MOST * BUCKETS * BINS * 1000 <= UINT32_MAX, "sums");
 
 /** Where bins end, in sixteenths of the target: each a quarter above the one before, the last without an end. */
 static const uint8_t bin_end[BINS] = {13, 16, 20, 25, 31, 39, 49, 61, 76, 95, 119, 149};
@@ -75,7 +77,7 @@ static int slo_open(void *state, struct config *c, const struct node *n, const c
     struct slo *s = state;
     struct aim *aim = &s->aim;
     const bool latency = aim->kind == LATENCY;
-    const struct field target = {FIELD_REQUIRED("target", "a percentage, or the longest latency"), MEMBER(aim.target),
+    const struct field target = {FIELD_REQUIRED("target", "a percentage or latency"), MEMBER(aim.target),
                                  .type = latency ? FIELD_DURATION : FIELD_TENTHS, .min = 1,
                                  .max = latency ? LONGEST_MS : 999};
 
@@ -120,7 +122,7 @@ static void slo_sample(void *state, struct emitter *self, const struct sample *s
             bin++;
     roll(s, emitter_now(self));
     uint16_t *count = &s->count[s->newest][bin];
-    if (*count < UINT16_MAX)
+    if (*count < COUNT_MOST)
         ++*count;
 }
 
@@ -154,17 +156,16 @@ static void add_up(const struct slo *s, struct findings *f)
 
 /** The latency that so many good results, in thousandths, do not exceed, in ms, rounded up: as if those of a bin were
  * spread evenly between its ends. */
-static uint32_t quantile(const struct slo *s, const struct findings *f, uint64_t rank)
+static uint32_t quantile(const struct slo *s, const struct findings *f, uint32_t rank)
 {
-    uint64_t here;
-    uint32_t from = 0;
+    uint32_t here, from = 0;
     unsigned bin = 0;
 
-    for (; here = (uint64_t)f->bins[bin] * 1000, here < rank; rank -= here)
+    for (; here = f->bins[bin] * 1000, here < rank; rank -= here)
         from = bin_end[bin++];
-    /* Below 2^59: 9.5 million results, an hour. */
-    const uint64_t sum = (from * here + rank * (bin_end[bin] - from)) * s->aim.target;
-    return (uint32_t)((sum + 16 * here - 1) / (16 * here));
+    const uint64_t whole = (uint64_t)here * 16;
+    const uint64_t sum = ((uint64_t)from * here + (uint64_t)rank * (bin_end[bin] - from)) * s->aim.target;
+    return (uint32_t)((sum + whole - 1) / whole);
 }
 
 static enum grade grade_of(int64_t breach)
@@ -190,14 +191,14 @@ static void judge(const struct slo *s, struct emitter *out, const struct finding
 {
     const char *name = s->common.name;
     const struct condition *c = emitter_condition(out, "slo.violated", name);
-    const uint64_t bad = (uint64_t)f->bad * 1000, allowed = (uint64_t)f->all * s->aim.allowed;
-    const bool violated = bad * 10 > allowed * (c && c->held > LEVEL_OK ? 9 : 10);
-    uint64_t measured = bad, limit = allowed;
+    const uint32_t bad = f->bad * 1000, allowed = f->all * s->aim.allowed;
+    const bool violated = bad > allowed - (c && c->held > LEVEL_OK ? allowed / 10 : 0);
+    uint32_t measured = bad, limit = allowed;
     int64_t observed = percent_tenths(f->bad, f->all);
 
     if (s->aim.kind == LATENCY) {
-        observed = quantile(s, f, (uint64_t)f->all * 1000 - allowed);
-        measured = (uint64_t)observed;
+        observed = quantile(s, f, f->all * 1000 - allowed);
+        measured = (uint32_t)observed;
         limit = s->aim.target;
     }
     const int64_t breach = measured > limit ? percent_tenths(measured - limit, limit) : 0;

@@ -370,7 +370,7 @@ static void ask(const struct storage *s)
     if (statfs(s->mount, &v) < 0)
         r.answer.reason = errno;
     else if (s->fresh && stat(s->fresh, &file) < 0)
-        r.answer.old = errno;
+        *(errno == EACCES ? &r.answer.reason : &r.answer.old) = errno;
     else if (s->fresh) {
         r.answer.changed = file.st_mtime;
         r.answer.old = file.st_mtime < time(NULL) - (int64_t)(s->age_ms / 1000);
@@ -399,7 +399,7 @@ static void judge_answer(struct storage *s, struct emitter *out, const struct an
         s->answered_ms = now;
     if (a->reason) {
         emitter_not_measured(out, s->mount, ERRNO(a->reason));
-        if (now - s->answered_ms < s->stale_ms)
+        if (a->reason == EACCES || now - s->answered_ms < s->stale_ms)
             return;
         l.problem = STALE;
         text_str(&l.found, ERRNO(a->reason));
