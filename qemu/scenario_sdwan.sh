@@ -107,8 +107,13 @@ chown -R nefia:nefia /etc/nefia && nefia-beacon check && nefia reactor check"
     must "the beacon starts" on router 'daemon beacon nefia-beacon run; await nefia-beacon status >/dev/null'
 }
 
+# What lasts is told again and again, so that there is always a new line on the console: a wait for the next one would never end.
+told() {
+    on router true
+    [ "$(count router "$1")" -gt 0 ]
+}
 # event WHAT TYPE SEVERITY TEXT
-event() { check "$1" seen router "^event: $2 $3 .*$4"; }
+event() { check "$1" until_true told "^event: $2 $3 .*$4"; }
 # plain TEXT: as a pattern.
 plain() { printf '%s' "$1" | sed 's/[+.]/\\&/g'; }
 wg() { must "wg $*" on router "wg $*"; }
@@ -139,7 +144,7 @@ a_hub_is_silent() {
     event "the same of the holder" sdwan.vip_holder_silent critical '"problem":"silent"'
     must "the hub knows this device no more" on router 'tunnels silent'
     mark
-    must "and again" on router 'tunnels answer'
+    must "but then it does" on router 'tunnels answer'
     event "a new handshake" sdwan.hub_recovered info "\"name\":\"berlin\",\"silent_s\":[01],"
     event "of the holder, too" sdwan.vip_holder_recovered info '"vip":"10\.88\.0\.9"'
     event "and silence" sdwan.vip_holder_silent critical '"problem":"silent"'
@@ -177,7 +182,8 @@ peers_come_and_go() {
 an_interface_is_removed() {
     mark
     must "the interface is removed" on router 'ip link del wg0'
-    event "that is told" sdwan.peer_drift_detected critical '"problem":"interface_missing"'
+    event "that is told" sdwan.peer_drift_detected critical '"interface":"wg0","problem":"interface_missing"'
+    event "of hubs, too" sdwan.hub_unreachable critical '"interface":"wg0","problem":"interface_missing"'
     mark
     must "and made anew" on router 'tunnels up'
     event "its peers are back" sdwan.peer_drift_resolved info '"interface":"wg0"}'
