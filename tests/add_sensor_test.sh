@@ -208,7 +208,7 @@ once "the new sensor runs" "word: hello" 0
 says "its event is there" '"type":"toy.word","source":"toy-beacon".*"data":{"word":"hello"}' out
 says "and what it did" '^toy: 1 event$' err
 "$beacon" --version >"$dir/out" 2>&1
-says "the build lists it" 'sensor-toy' out
+says "the build lists it" '^sensors: .*toy' out
 once "a mistake in its configuration is refused" "wrod: hello" 2
 says "and named" 'beacons.toy.wrod' err
 once "more than a list holds is refused" "word: a, follow: [/a, b, c, d]" 2

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 command_line() {
     expect "--version" 0 "$beacon" --version
     says "--version: the board" '^nefia-beacon [0-9].*(host)' out
-    says "--version: the features" '^features: .*sensor-disk' out
+    says "--version: the features" '^sensors: .*disk_usage' out
     expect "--help" 0 "$beacon" --help
     says "--help: the verbs" '^  once ' out
     expect "verb --help" 0 "$beacon" emit --help

@@ -121,16 +121,16 @@ put()
 }
 
 # features OTHER: what `--version` says of a program: those symbols that somebody can choose and did, without those of the OTHER
-# program, beacon or hub.
+# program, beacon or hub. The beacon names its sensors itself.
 features()
 {
     find Kconfig src -name Kconfig -exec cat {} + |
         awk -v other="$1" '
-            $1 == "config" { name = $2 }
+            $1 == "config" || $1 == "menuconfig" { name = $2 }
             $1 == "bool" && NF > 1 { asked["CONFIG_" name "=y"] = whose(name) }
-            $0 in asked && asked[$0] != other { printf "%s%s", gap, tolower(substr($0, 8, length - 9)); gap = " " }
+            $0 in asked && asked[$0] != other && !/^CONFIG_SENSOR_/ { printf "%s%s", gap, tolower(substr($0, 8, length - 9)); gap = " " }
             function whose(name) {
-                if (name ~ /^(SENSOR|BEACON|SPOOL)_/) return "beacon"
+                if (name ~ /^(FLEET|SENSOR|BEACON|SPOOL)_/) return "beacon"
                 if (name ~ /^(ACTION|HUB|WIREGUARD)_/) return "hub"
                 return "both"
             }' - "$config" |

@@ -3,6 +3,7 @@
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
+#include "nefia/beacon/sensor_table.h"
 
 #define POOL_PROGRAM_BEACON
 #include "nefia/base/pool.h"
@@ -152,12 +153,21 @@ static const struct cli_verb verbs[] = {
     {.name = NULL},
 };
 
+static void print_sensors(void)
+{
+    CLI_OUT("sensors:");
+    for (const struct sensor_class *const *at = sensor_table; *at; at++)
+        CLI_OUT(" ", (*at)->name);
+    CLI_OUT("\n");
+}
+
 int main(int argc, char **argv)
 {
     static const struct cli_program program = {
         .name = program_name,
         .summary = CLI_HELP("monitors this device and sends signed events to a hub"),
         .features = NEFIA_BEACON_FEATURES,
+        .more_features = print_sensors,
         .config = CONFIG_DEFAULT_FILE,
         .verbs = verbs,
     };

@@ -146,6 +146,8 @@ static int print_verb_help(const struct cli_program *p, const struct cli_verb *v
 static int print_version(const struct cli_program *p)
 {
     CLI_OUT(p->name, " ", cli_version(), " (", cli_board(), ")\nfeatures: ", p->features, "\n");
+    if (p->more_features)
+        p->more_features();
     return CLI_FINE;
 }
 

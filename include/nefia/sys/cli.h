@@ -55,6 +55,7 @@ struct cli_verb {
 struct cli_program {
     const char *name, *summary;
     const char *features; /* of this build: words separated by single spaces */
+    void (*more_features)(void); /* prints further lines of --version; may be null */
     const char *config; /* default of -c */
     const struct cli_verb *verbs;
 };
