@@ -529,6 +529,64 @@ TEST(sensors_share_what_is_remembered)
     fake_root_end();
 }
 
+/** Each has more to read than one turn allows, of files that only it has. */
+TEST(two_sensors_read_large_files)
+{
+    enum { LARGE = 200000, TURNS = 40 };
+    static char large[LARGE + 1];
+    char two[2048];
+    unsigned turns = 0;
+
+    begin();
+    memset(large, 'x', LARGE);
+    fake_root_put("/etc/large", large);
+    run_verb(MANIFEST_WRITE, config(""));
+    CHECK(rename(at("/manifest"), at("/manifest.config")) == 0);
+    fake_root_put("/proc/modules", "");
+    large[0] = 'y';
+    fake_root_put("/usr/large", large);
+    snprintf(two, sizeof two, "{\"module_drift\": {\"manifest\": \"%s\", \"packages\": false, \"paths\": [\"%s\"]}}", at("/manifest"),
+             at("/usr"));
+    run_verb(MANIFEST_WRITE, two);
+    snprintf(two, sizeof two, "{\"config_drift\": {\"manifest\": \"%s\"}, \"module_drift\": {\"manifest\": \"%s\", \"packages\": false}}",
+             at("/manifest.config"), at("/manifest"));
+    REQUIRE(fix_start(two) == 2);
+    do {
+        sensor_runner_run(sensor(0));
+        sensor_runner_run(sensor(1));
+    } while ((sensor(0)->result != INSTANCE_OK || sensor(1)->result != INSTANCE_OK) && ++turns < TURNS);
+    CHECK(turns < TURNS);
+    CHECK_INT(fix.drift.fd, 0);
+    CHECK_INT(fix.count, 0);
+    fake_root_end();
+}
+
+/** Nor does one wait for ever for another that is there no more. */
+TEST(a_sensor_that_went_while_it_was_reading)
+{
+    enum { LARGE = 200000 };
+    static char large[LARGE + 1];
+    char other[2048];
+
+    begin();
+    memset(large, 'x', LARGE);
+    fake_root_put("/etc/large", large);
+    fake_root_put("/proc/modules", "");
+    run_verb(MANIFEST_WRITE, config(""));
+    REQUIRE(fix_start(config("")) == 1);
+    sensor_runner_run(sensor(0));
+    CHECK(fix.drift.fd > 0);
+    snprintf(other, sizeof other, "{\"module_drift\": {\"manifest\": \"%s\", \"packages\": false}}", at("/manifest"));
+    REQUIRE(fix_start(other) == 1);
+    for (unsigned i = 0; i < 10; i++) {
+        fix.clock.now_ms += 500;
+        sensor_runner_run(sensor(0));
+    }
+    CHECK_INT(sensor(0)->result, INSTANCE_OK);
+    CHECK_INT(fix.drift.fd, 0);
+    fake_root_end();
+}
+
 TEST(what_the_configuration_cannot_mean)
 {
     fix_refused("{\"config_drift\": {}}", "config_drift.manifest");
@@ -551,4 +609,4 @@ TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
           packages_of_every_manager, packages_that_differ, lists_grow_old,
           lists_that_were_never_fetched_are_not_stale, sensors_share_what_is_remembered,
-          what_the_configuration_cannot_mean)
+          two_sensors_read_large_files, a_sensor_that_went_while_it_was_reading, what_the_configuration_cannot_mean)
