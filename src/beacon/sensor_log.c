@@ -27,7 +27,7 @@ int followed_file_start(struct followed_file *f, struct emitter *e, const char *
         before->fd = before->inotify = 0;
     }
     f->path.path = path;
-    if (!f->inotify)
+    if (f->inotify <= 0)
         f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (f->inotify < 0)
         return emitter_not_measured(e, "inotify", ERRNO(errno));
