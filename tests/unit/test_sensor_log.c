@@ -264,6 +264,24 @@ TEST(what_is_no_file)
     end();
 }
 
+/** It would have no end, and opening a device may do something. */
+TEST(a_link_to_a_device)
+{
+    begin();
+    CHECK(symlink("/dev/zero", log_path) == 0);
+    start();
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(sensor()->why, ": Invalid argument") != NULL);
+    CHECK(sensor()->timer.at_ms > fix.clock.now_ms); /* it does not come back at once */
+    remove(log_path);
+    say("before");
+    CHECK(heard(""));
+    say("a");
+    CHECK(heard("a "));
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+}
+
 TEST(descriptors_are_missing_for_a_while)
 {
     begin();
@@ -282,4 +300,4 @@ TEST(descriptors_are_missing_for_a_while)
 }
 
 TEST_MAIN(new_lines_only_and_whole_ones, rotation, emptied, not_there_yet, bursts, reload, what_may_not_be_read,
-          what_is_no_file, descriptors_are_missing_for_a_while)
+          what_is_no_file, descriptors_are_missing_for_a_while, a_link_to_a_device)
