@@ -510,6 +510,22 @@ TEST(lists_that_were_never_fetched_are_not_stale)
     fake_root_end();
 }
 
+/** Of a server that says so, lists would never be stale. */
+TEST(lists_from_the_future)
+{
+    enum { DAY = 86400 };
+
+    begin();
+    snprintf(text, sizeof text, "{\"package_drift\": {%s}}", lists(""));
+    fetched(fix.clock.now_s - 2 * DAY);
+    const struct utimbuf t = {.modtime = (time_t)fix.clock.now_s + 1000 * DAY};
+    CHECK(utime(at("/lists/base"), &t) == 0);
+    start(text);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"level\":\"low\",\"lists_age_s\":172800}"));
+    fake_root_end();
+}
+
 TEST(sensors_share_what_is_remembered)
 {
     char two[2048];
@@ -608,5 +624,5 @@ TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           more_files_than_places_are_not_measured, directories_have_a_bound,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
           packages_of_every_manager, packages_that_differ, lists_grow_old,
-          lists_that_were_never_fetched_are_not_stale, sensors_share_what_is_remembered,
+          lists_that_were_never_fetched_are_not_stale, lists_from_the_future, sensors_share_what_is_remembered,
           two_sensors_read_large_files, a_sensor_that_went_while_it_was_reading, what_the_configuration_cannot_mean)

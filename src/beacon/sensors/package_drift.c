@@ -36,9 +36,9 @@ static int open_packages(void *state, struct config *c, const struct node *n, co
     return drift_open(state, c, n, where);
 }
 
-/** When the newest list was fetched: lists bear the time of their server, but then the directory has changed. Return: 0:
- * there is none. Its buffers shall not lie below what drift_look needs. */
-__attribute__((noinline)) static int64_t fetched_at(const char *dir)
+/** When the newest list was fetched: lists bear the time of their server, which may say what it likes, but then the directory
+ * has changed. Return: 0: there is none. Its buffers shall not lie below what drift_look needs. */
+__attribute__((noinline)) static int64_t fetched_at(const char *dir, int64_t now)
 {
     char path[FILE_PATH_MAX];
     const char *name;
@@ -51,7 +51,7 @@ __attribute__((noinline)) static int64_t fetched_at(const char *dir)
     while ((name = dir_next(&d)))
         if (file_join(path, dir, name) == 0 && stat(path, &list) == 0 && S_ISREG(list.st_mode) && list.st_size > 0) {
             found = true;
-            if (list.st_mtim.tv_sec > s.st_mtim.tv_sec)
+            if (list.st_mtim.tv_sec > s.st_mtim.tv_sec && list.st_mtim.tv_sec <= now)
                 s.st_mtim = list.st_mtim;
         }
     return found ? (int64_t)s.st_mtim.tv_sec : 0;
@@ -75,7 +75,7 @@ static const char *lists_of(const struct packages *p)
 static int64_t age_of_lists(const struct packages *p, struct emitter *out)
 {
     const char *dir = lists_of(p);
-    const int64_t fetched = fetched_at(dir), now = clock_unix(emitter_clock(out));
+    const int64_t now = clock_unix(emitter_clock(out)), fetched = fetched_at(dir, now);
 
     if (fetched && now >= SET_S && fetched >= SET_S)
         return now > fetched ? now - fetched : 0;
