@@ -526,6 +526,53 @@ TEST(lists_from_the_future)
     fake_root_end();
 }
 
+/** As on OpenWrt, where they live in RAM. */
+TEST(packages_without_lists_drift_and_recover)
+{
+    begin();
+    fake_root_put("/status", opkg);
+    run_verb(MANIFEST_WRITE, config_all("package_drift", lists("")));
+    start(config_all("package_drift", lists("")));
+    CHECK_INT(fix.count, 0);
+    fake_root_put("/status", "Package: busybox\nVersion: 1.36.1-2\n");
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"level\":\"medium\",\"manifest\":"));
+    fake_root_put("/status", opkg);
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\""));
+    CHECK(strstr(sensor(0)->why, "/lists: no lists were fetched") != NULL);
+    fake_root_end();
+}
+
+/** What is not known any more does not make it better. */
+TEST(what_cannot_be_compared_stays)
+{
+    begin();
+    fake_root_put("/status", opkg);
+    run_verb(MANIFEST_WRITE, config_all("package_drift", lists("")));
+    fetched(fix.clock.now_s - 2 * 86400);
+    fake_root_put("/status", "Package: new\nVersion: 1\n");
+    start(config_all("package_drift", lists("")));
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"level\":\"high\""));
+    fake_root_remove("/status");
+    look();
+    CHECK_INT(sensor(0)->result, INSTANCE_NOT_MEASURED);
+    CHECK_INT(fix.count, 0);
+    fake_root_put("/status", opkg);
+    CHECK(remove(at("/lists/base")) == 0);
+    look();
+    CHECK_INT(fix.count, 1); /* the packages are as they should be, the lists were old */
+    CHECK(fix_has(0, "\"level\":\"low\""));
+    fetched(fix.clock.now_s);
+    look();
+    CHECK_INT(fix.count, 1);
+    CHECK(fix_has(0, "recovered"));
+    fake_root_end();
+}
+
 TEST(sensors_share_what_is_remembered)
 {
     char two[2048];
@@ -624,5 +671,6 @@ TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           more_files_than_places_are_not_measured, directories_have_a_bound,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
           packages_of_every_manager, packages_that_differ, lists_grow_old,
-          lists_that_were_never_fetched_are_not_stale, lists_from_the_future, sensors_share_what_is_remembered,
+          lists_that_were_never_fetched_are_not_stale, lists_from_the_future,
+          packages_without_lists_drift_and_recover, what_cannot_be_compared_stays, sensors_share_what_is_remembered,
           two_sensors_read_large_files, a_sensor_that_went_while_it_was_reading, what_the_configuration_cannot_mean)

@@ -12,6 +12,7 @@ struct packages {
     struct drift_sensor drift;
     const char *lists;
     int64_t max_age_ms;
+    enum grade late, differ; /* as the lists and the packages were last found */
 };
 
 enum {
@@ -83,31 +84,37 @@ static int64_t age_of_lists(const struct packages *p, struct emitter *out)
     return -1;
 }
 
+static void tell(struct packages *p, struct emitter *out, const struct drift *d, int64_t age)
+{
+    static const char type[] = "system.package_drift_pressure";
+    struct json_writer *w = emit_grade(out, type, type, NULL, p->late > p->differ ? p->late : p->differ);
+
+    if (!w)
+        return;
+    if (age >= 0)
+        json_put_i64(w, "lists_age_s", age);
+    drift_end(out, w, &p->drift, d);
+}
+
+/** One condition for both: what is not measured of one stays as it was, and does not keep the other's news back. */
 static int poll_packages(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct packages *p = state;
     struct drift d;
-    bool measured = true;
 
     (void)now_ms;
     drift_begin(&d);
-    if (p->drift.manifest || emitter_task(out) != MANIFEST_NONE)
-        measured = drift_look(out, &p->drift, &d);
+    const bool compares = p->drift.manifest || emitter_task(out) != MANIFEST_NONE;
+    const bool compared = compares && drift_look(out, &p->drift, &d);
     if (emitter_task(out) != MANIFEST_NONE)
         return 0;
     const int64_t age = age_of_lists(p, out), age_ms = age * 1000;
-    enum grade grade = age_ms > p->max_age_ms * LATE ? GRADE_MEDIUM : age_ms > p->max_age_ms ? GRADE_LOW : GRADE_NONE;
-    if (drift_grade(&d) > grade)
-        grade = drift_grade(&d);
-    if (grade == GRADE_NONE && (!measured || age < 0))
-        return 0;
-    static const char type[] = "system.package_drift_pressure";
-    struct json_writer *w = emit_grade(out, type, type, NULL, grade);
-    if (!w)
-        return 0;
+    if (compared)
+        p->differ = drift_grade(&d);
     if (age >= 0)
-        json_put_i64(w, "lists_age_s", age);
-    drift_end(out, w, &p->drift, &d);
+        p->late = age_ms > p->max_age_ms * LATE ? GRADE_MEDIUM : age_ms > p->max_age_ms ? GRADE_LOW : GRADE_NONE;
+    if (compared || (age >= 0 && (!compares || p->late > p->differ)))
+        tell(p, out, &d, age);
     return 0;
 }
 
