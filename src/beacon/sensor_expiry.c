@@ -1,5 +1,5 @@
 #include "nefia/base/err.h"
-#include "nefia/beacon/sensor.h"
+#include "nefia/beacon/sensor_runner.h"
 #include "nefia/sys/clock.h"
 
 /* What ends at a time that is known: certificates, credentials. */
@@ -56,4 +56,15 @@ bool judge_expiry(struct emitter *e, const struct expiry *x, int64_t (*put)(void
         accepted = emit_end(e);
     }
     return accepted == 1 || !x->rotated;
+}
+
+void expiry_turn_over(struct emitter *e, const char *types, enum expiry_mark from, enum expiry_mark to)
+{
+    struct condition_table *t = e->owner->conditions;
+
+    for (unsigned i = 0; i < t->count; i++) {
+        struct condition *c = &t->slots[i];
+        if (c->mark == from && (str_eq(c->name, word_at(types, EXPIRING)) || str_eq(c->name, word_at(types, EXPIRED))))
+            c->mark = to;
+    }
 }

@@ -27,7 +27,7 @@ int followed_file_start(struct followed_file *f, struct emitter *e, const char *
         before->fd = before->inotify = 0;
     }
     f->path.path = path;
-    if (!f->inotify)
+    if (f->inotify <= 0)
         f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (f->inotify < 0)
         return emitter_not_measured(e, "inotify", ERRNO(errno));
@@ -64,13 +64,24 @@ static ssize_t read_on(const struct followed_file *f, struct follow *lines, off_
     return follow_read(lines, f->fd, FOLLOW_READS);
 }
 
+/** A device would have no end, and to open some of them does something. */
+static int open_file(const char *path)
+{
+    struct stat s;
+
+    if (stat(path, &s) < 0 || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode))
+        return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    errno = EINVAL;
+    return -1;
+}
+
 int followed_file_look(struct followed_file *f, struct emitter *e)
 {
     struct follow *lines = sensor_follow_lines(e);
     struct stat old = {0}, s = {0};
     int err = path_watch(f->inotify, &f->path, CHANGES) < 0 ? errno : 0;
     ssize_t more = 0;
-    const int fd = open(f->path.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const int fd = open_file(f->path.path);
 
     if (fd < 0 || fstat(fd, &s) < 0)
         err = errno;

@@ -437,6 +437,33 @@ TEST(as_many_files_as_there_is_room_for)
     end();
 }
 
+/** As where each renewal has another name, or somebody makes one after the other. */
+TEST(expired_files_that_come_and_go_take_no_places)
+{
+    char name[32] = "d/kept.pem";
+
+    begin();
+    CHECK(mkdir(at("d"), 0700) == 0);
+    put(name, past_pem);
+    start(of("d", ""));
+    CHECK_INT(fix.count, 1);
+    for (unsigned i = 0; i < 3 * ARRAY_SIZE(fix.condition_slots); i++) {
+        snprintf(name, sizeof name, "d/%u.pem", i);
+        put(name, past_pem);
+        look();
+        CHECK_INT(fix.count, 2);
+        CHECK_INT(sensor()->result, INSTANCE_OK);
+        CHECK(remove(at(name)) == 0);
+    }
+    CHECK(remove(at("d/kept.pem")) == 0);
+    look();
+    put("d/kept.pem", far_pem); /* nobody needed its place */
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "cert.expired") && fix_has(0, "recovered"));
+    end();
+}
+
 TEST(renewal)
 {
     begin();
@@ -516,4 +543,4 @@ TEST(thresholds)
 TEST_MAIN(what_ends_soon_and_what_does_not, der, years, a_clock_that_is_not_set_says_nothing, chains,
           line_ends_of_dos_and_none_at_the_end, what_is_no_certificate, what_cannot_be_read, names_are_hostile,
           directories, what_is_known_is_not_read_again, as_many_files_as_there_is_room_for, renewal, it_passes,
-          thresholds)
+          thresholds, expired_files_that_come_and_go_take_no_places)

@@ -510,6 +510,69 @@ TEST(lists_that_were_never_fetched_are_not_stale)
     fake_root_end();
 }
 
+/** Of a server that says so, lists would never be stale. */
+TEST(lists_from_the_future)
+{
+    enum { DAY = 86400 };
+
+    begin();
+    snprintf(text, sizeof text, "{\"package_drift\": {%s}}", lists(""));
+    fetched(fix.clock.now_s - 2 * DAY);
+    const struct utimbuf t = {.modtime = (time_t)fix.clock.now_s + 1000 * DAY};
+    CHECK(utime(at("/lists/base"), &t) == 0);
+    start(text);
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"level\":\"low\",\"lists_age_s\":172800}"));
+    fake_root_end();
+}
+
+/** As on OpenWrt, where they live in RAM. */
+TEST(packages_without_lists_drift_and_recover)
+{
+    begin();
+    fake_root_put("/status", opkg);
+    run_verb(MANIFEST_WRITE, config_all("package_drift", lists("")));
+    start(config_all("package_drift", lists("")));
+    CHECK_INT(fix.count, 0);
+    fake_root_put("/status", "Package: busybox\nVersion: 1.36.1-2\n");
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"level\":\"medium\",\"manifest\":"));
+    fake_root_put("/status", opkg);
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\""));
+    CHECK(strstr(sensor(0)->why, "/lists: no lists were fetched") != NULL);
+    fake_root_end();
+}
+
+/** What is not known any more does not make it better. */
+TEST(what_cannot_be_compared_stays)
+{
+    begin();
+    fake_root_put("/status", opkg);
+    run_verb(MANIFEST_WRITE, config_all("package_drift", lists("")));
+    fetched(fix.clock.now_s - 2 * 86400);
+    fake_root_put("/status", "Package: new\nVersion: 1\n");
+    start(config_all("package_drift", lists("")));
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"level\":\"high\""));
+    fake_root_remove("/status");
+    look();
+    CHECK_INT(sensor(0)->result, INSTANCE_NOT_MEASURED);
+    CHECK_INT(fix.count, 0);
+    fake_root_put("/status", opkg);
+    CHECK(remove(at("/lists/base")) == 0);
+    look();
+    CHECK_INT(fix.count, 1); /* the packages are as they should be, the lists were old */
+    CHECK(fix_has(0, "\"level\":\"low\""));
+    fetched(fix.clock.now_s);
+    look();
+    CHECK_INT(fix.count, 1);
+    CHECK(fix_has(0, "recovered"));
+    fake_root_end();
+}
+
 TEST(sensors_share_what_is_remembered)
 {
     char two[2048];
@@ -526,6 +589,64 @@ TEST(sensors_share_what_is_remembered)
     CHECK_INT(fix.count, 0);
     sensor_runner_run(sensor(0));
     CHECK_INT(fix.drift.count, 6);
+    fake_root_end();
+}
+
+/** Each has more to read than one turn allows, of files that only it has. */
+TEST(two_sensors_read_large_files)
+{
+    enum { LARGE = 200000, TURNS = 40 };
+    static char large[LARGE + 1];
+    char two[2048];
+    unsigned turns = 0;
+
+    begin();
+    memset(large, 'x', LARGE);
+    fake_root_put("/etc/large", large);
+    run_verb(MANIFEST_WRITE, config(""));
+    CHECK(rename(at("/manifest"), at("/manifest.config")) == 0);
+    fake_root_put("/proc/modules", "");
+    large[0] = 'y';
+    fake_root_put("/usr/large", large);
+    snprintf(two, sizeof two, "{\"module_drift\": {\"manifest\": \"%s\", \"packages\": false, \"paths\": [\"%s\"]}}", at("/manifest"),
+             at("/usr"));
+    run_verb(MANIFEST_WRITE, two);
+    snprintf(two, sizeof two, "{\"config_drift\": {\"manifest\": \"%s\"}, \"module_drift\": {\"manifest\": \"%s\", \"packages\": false}}",
+             at("/manifest.config"), at("/manifest"));
+    REQUIRE(fix_start(two) == 2);
+    do {
+        sensor_runner_run(sensor(0));
+        sensor_runner_run(sensor(1));
+    } while ((sensor(0)->result != INSTANCE_OK || sensor(1)->result != INSTANCE_OK) && ++turns < TURNS);
+    CHECK(turns < TURNS);
+    CHECK_INT(fix.drift.fd, 0);
+    CHECK_INT(fix.count, 0);
+    fake_root_end();
+}
+
+/** Nor does one wait for ever for another that is there no more. */
+TEST(a_sensor_that_went_while_it_was_reading)
+{
+    enum { LARGE = 200000 };
+    static char large[LARGE + 1];
+    char other[2048];
+
+    begin();
+    memset(large, 'x', LARGE);
+    fake_root_put("/etc/large", large);
+    fake_root_put("/proc/modules", "");
+    run_verb(MANIFEST_WRITE, config(""));
+    REQUIRE(fix_start(config("")) == 1);
+    sensor_runner_run(sensor(0));
+    CHECK(fix.drift.fd > 0);
+    snprintf(other, sizeof other, "{\"module_drift\": {\"manifest\": \"%s\", \"packages\": false}}", at("/manifest"));
+    REQUIRE(fix_start(other) == 1);
+    for (unsigned i = 0; i < 10; i++) {
+        fix.clock.now_ms += 500;
+        sensor_runner_run(sensor(0));
+    }
+    CHECK_INT(sensor(0)->result, INSTANCE_OK);
+    CHECK_INT(fix.drift.fd, 0);
     fake_root_end();
 }
 
@@ -550,5 +671,6 @@ TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           more_files_than_places_are_not_measured, directories_have_a_bound,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
           packages_of_every_manager, packages_that_differ, lists_grow_old,
-          lists_that_were_never_fetched_are_not_stale, sensors_share_what_is_remembered,
-          what_the_configuration_cannot_mean)
+          lists_that_were_never_fetched_are_not_stale, lists_from_the_future,
+          packages_without_lists_drift_and_recover, what_cannot_be_compared_stays, sensors_share_what_is_remembered,
+          two_sensors_read_large_files, a_sensor_that_went_while_it_was_reading, what_the_configuration_cannot_mean)

@@ -1,8 +1,11 @@
 /* Logs that are files, as login reads them, with the real inotify. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "beacon_fixture.h"
@@ -11,6 +14,30 @@
 static char dir[64], log_path[80], old_path[80], configuration[512];
 static unsigned events;
 static char users[512]; /* of the events, each with a blank behind it */
+
+static bool full; /* there are no descriptors */
+
+int inotify_init1(int flags)
+{
+    errno = EMFILE;
+    return full ? -1 : (int)syscall(SYS_inotify_init1, flags);
+}
+
+/* What libc has in the same file. */
+int inotify_init(void)
+{
+    return inotify_init1(0);
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+    return (int)syscall(SYS_inotify_add_watch, fd, path, mask);
+}
+
+int inotify_rm_watch(int fd, int watch)
+{
+    return (int)syscall(SYS_inotify_rm_watch, fd, watch);
+}
 
 static int note(void *arg, const char *line, size_t len)
 {
@@ -237,5 +264,40 @@ TEST(what_is_no_file)
     end();
 }
 
+/** It would have no end, and opening a device may do something. */
+TEST(a_link_to_a_device)
+{
+    begin();
+    CHECK(symlink("/dev/zero", log_path) == 0);
+    start();
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(sensor()->why, ": Invalid argument") != NULL);
+    CHECK(sensor()->timer.at_ms > fix.clock.now_ms); /* it does not come back at once */
+    remove(log_path);
+    say("before");
+    CHECK(heard(""));
+    say("a");
+    CHECK(heard("a "));
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+}
+
+TEST(descriptors_are_missing_for_a_while)
+{
+    begin();
+    say("before");
+    full = true;
+    start();
+    fix_turn(300000);
+    full = false;
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(sensor()->why, "inotify: ") != NULL);
+    fix_turn(300000);
+    say("a");
+    CHECK(heard("a "));
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+}
+
 TEST_MAIN(new_lines_only_and_whole_ones, rotation, emptied, not_there_yet, bursts, reload, what_may_not_be_read,
-          what_is_no_file)
+          what_is_no_file, descriptors_are_missing_for_a_while, a_link_to_a_device)

@@ -37,8 +37,9 @@ struct drift_memory {
     struct drift_known known[CONFIG_DRIFT_ENTRIES + 1];
     unsigned count;
     uint32_t seed; /* of the names' hashes, so that nobody can make a name for one; 0: not drawn yet */
-    /* The file that is being read: its descriptor (0: none), its entry as it will be. */
+    /* The file that is being read: its descriptor (0: none), when it was read last, its entry as it will be. */
     int fd;
+    uint32_t read_ms;
     struct drift_known reading;
     br_sha256_context sha;
 };

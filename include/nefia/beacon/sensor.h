@@ -173,6 +173,11 @@ bool expiry_now(struct emitter *e, int64_t *now_s);
  * an event's data and returns when it ends; "not_after" and "seconds_left" follow. Needs `select
  * BEACON_SENSOR_LEVELS`. Return: false: that it was rotated was not accepted, and is to be said at the next look. */
 bool judge_expiry(struct emitter *e, const struct expiry *x, int64_t (*put)(void *arg, struct json_writer *w), void *arg);
+/** Conditions of these types with this mark get that one, for what comes and goes by itself: all are EXPIRY_OLD at the
+ * beginning of a look, those that are judged EXPIRY_NEEDED, and the rest EXPIRY_GONE at its end. What is gone stays until
+ * others need the place. */
+enum expiry_mark { EXPIRY_GONE, EXPIRY_NEEDED, EXPIRY_OLD };
+void expiry_turn_over(struct emitter *e, const char *types, enum expiry_mark from, enum expiry_mark to);
 /** A member in tenths as text with one decimal, as events give percentages: "92.5". */
 void put_tenths(struct json_writer *w, const char *key, int64_t tenths);
 /** 100 % * part / whole in tenths, rounded half up; 0 of 0 is 0. part <= whole, or below 2^53. */

@@ -386,8 +386,10 @@ static int certificate_poll(void *state, struct emitter *out, uint64_t now_ms)
     (void)now_ms;
     if (!expiry_now(out, &x.now_s))
         return 0;
+    expiry_turn_over(out, types, EXPIRY_NEEDED, EXPIRY_OLD);
     for (unsigned i = 0; i < s->count; i++)
         look_into(s, out, &x, s->paths[i]);
+    expiry_turn_over(out, types, EXPIRY_OLD, EXPIRY_GONE);
     for (unsigned i = 0; i < CONFIG_CERTIFICATE_FILES; i++) {
         if (!s->files[i].seen)
             s->files[i].path = 0;

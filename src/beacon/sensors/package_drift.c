@@ -12,6 +12,7 @@ struct packages {
     struct drift_sensor drift;
     const char *lists;
     int64_t max_age_ms;
+    enum grade late, differ; /* as the lists and the packages were last found */
 };
 
 enum {
@@ -36,9 +37,9 @@ static int open_packages(void *state, struct config *c, const struct node *n, co
     return drift_open(state, c, n, where);
 }
 
-/** When the newest list was fetched: lists bear the time of their server, but then the directory has changed. Return: 0:
- * there is none. Its buffers shall not lie below what drift_look needs. */
-__attribute__((noinline)) static int64_t fetched_at(const char *dir)
+/** When the newest list was fetched: lists bear the time of their server, which may say what it likes, but then the directory
+ * has changed. Return: 0: there is none. Its buffers shall not lie below what drift_look needs. */
+__attribute__((noinline)) static int64_t fetched_at(const char *dir, int64_t now)
 {
     char path[FILE_PATH_MAX];
     const char *name;
@@ -51,7 +52,7 @@ __attribute__((noinline)) static int64_t fetched_at(const char *dir)
     while ((name = dir_next(&d)))
         if (file_join(path, dir, name) == 0 && stat(path, &list) == 0 && S_ISREG(list.st_mode) && list.st_size > 0) {
             found = true;
-            if (list.st_mtim.tv_sec > s.st_mtim.tv_sec)
+            if (list.st_mtim.tv_sec > s.st_mtim.tv_sec && list.st_mtim.tv_sec <= now)
                 s.st_mtim = list.st_mtim;
         }
     return found ? (int64_t)s.st_mtim.tv_sec : 0;
@@ -75,7 +76,7 @@ static const char *lists_of(const struct packages *p)
 static int64_t age_of_lists(const struct packages *p, struct emitter *out)
 {
     const char *dir = lists_of(p);
-    const int64_t fetched = fetched_at(dir), now = clock_unix(emitter_clock(out));
+    const int64_t now = clock_unix(emitter_clock(out)), fetched = fetched_at(dir, now);
 
     if (fetched && now >= SET_S && fetched >= SET_S)
         return now > fetched ? now - fetched : 0;
@@ -83,31 +84,37 @@ static int64_t age_of_lists(const struct packages *p, struct emitter *out)
     return -1;
 }
 
+static void tell(struct packages *p, struct emitter *out, const struct drift *d, int64_t age)
+{
+    static const char type[] = "system.package_drift_pressure";
+    struct json_writer *w = emit_grade(out, type, type, NULL, p->late > p->differ ? p->late : p->differ);
+
+    if (!w)
+        return;
+    if (age >= 0)
+        json_put_i64(w, "lists_age_s", age);
+    drift_end(out, w, &p->drift, d);
+}
+
+/** One condition for both: what is not measured of one stays as it was, and does not keep the other's news back. */
 static int poll_packages(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct packages *p = state;
     struct drift d;
-    bool measured = true;
 
     (void)now_ms;
     drift_begin(&d);
-    if (p->drift.manifest || emitter_task(out) != MANIFEST_NONE)
-        measured = drift_look(out, &p->drift, &d);
+    const bool compares = p->drift.manifest || emitter_task(out) != MANIFEST_NONE;
+    const bool compared = compares && drift_look(out, &p->drift, &d);
     if (emitter_task(out) != MANIFEST_NONE)
         return 0;
     const int64_t age = age_of_lists(p, out), age_ms = age * 1000;
-    enum grade grade = age_ms > p->max_age_ms * LATE ? GRADE_MEDIUM : age_ms > p->max_age_ms ? GRADE_LOW : GRADE_NONE;
-    if (drift_grade(&d) > grade)
-        grade = drift_grade(&d);
-    if (grade == GRADE_NONE && (!measured || age < 0))
-        return 0;
-    static const char type[] = "system.package_drift_pressure";
-    struct json_writer *w = emit_grade(out, type, type, NULL, grade);
-    if (!w)
-        return 0;
+    if (compared)
+        p->differ = drift_grade(&d);
     if (age >= 0)
-        json_put_i64(w, "lists_age_s", age);
-    drift_end(out, w, &p->drift, &d);
+        p->late = age_ms > p->max_age_ms * LATE ? GRADE_MEDIUM : age_ms > p->max_age_ms ? GRADE_LOW : GRADE_NONE;
+    if (compared || (age >= 0 && (!compares || p->late > p->differ)))
+        tell(p, out, &d, age);
     return 0;
 }
 
