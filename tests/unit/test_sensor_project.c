@@ -140,6 +140,7 @@ TEST(refused)
     fix_refused(PROJECT(", \"replicas\": {\"web\": []}"), "replicas.web: ");
     fix_refused(PROJECT(", \"replicas\": {\"a\": 1, \"b\": 1, \"c\": 1, \"d\": 1, \"e\": 1, \"f\": 1, \"g\": 1, \"h\": 1, \"i\": 1}"),
                 "too many processes; raise CONFIG_PROJECT_ITEMS");
+    fix_refused(PROJECT(""), "give objectives, replicas or cost_ceiling");
     fix_refused(PROJECT(", \"cost_ceiling\": 1"), "cost_ceiling and price_per_gb belong together");
     fix_refused("{\"beacons\": {\"project_slo\": [{\"name\": \"shop\", \"cost_ceiling\": 1, \"price_per_gb\": 1}]}}",
                 "needs beacons.data_budget");

@@ -71,6 +71,8 @@ static int project_open(void *state, struct config *c, const struct node *n, con
     for (unsigned i = 0; i < p->groups[OBJECTIVES].count; i++)
         sample_source(c, node_child(c, n, "objectives"), where, "slo_violation", p->groups[OBJECTIVES].names[i]);
     bind_replicas(p, c, node_child(c, n, "replicas"), where);
+    if (p->groups[OBJECTIVES].count + p->groups[REPLICAS].count == 0 && !p->ceiling)
+        config_error(c, n, where, "give objectives, replicas or cost_ceiling", NULL);
     if (!p->ceiling != !p->price)
         config_error(c, n, where, "cost_ceiling and price_per_gb belong together", NULL);
     else if (p->ceiling)
