@@ -81,6 +81,10 @@ static int storage_open(void *state, struct config *c, const struct node *n, con
         config_error(c, n, where, "give mount or export", NULL);
     else if (path[0] != '/' || strstr(path, "/.") || strstr(path, "//") || (path[1] && path[strlen(path) - 1] == '/'))
         config_error(c, n, where, path, " is not an absolute path in its plainest form", NULL);
+    if (s->mount && s->clients)
+        config_error(c, n, where, "clients belongs to export", NULL);
+    if (s->export && (s->source || s->root || s->type || s->fresh))
+        config_error(c, n, where, "source, root, type and fresh belong to mount", NULL);
     return 0;
 }
 
