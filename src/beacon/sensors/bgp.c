@@ -95,6 +95,8 @@ static uint32_t stamp(const struct emitter *e)
 
 static const char *reason(const struct bgp *s)
 {
+    if (s->error == ENOENT && s->backend == AUTO && !s->socket)
+        return "no socket of FRR or BIRD";
     return s->error > 0 ? ERRNO(s->error) : err_text(s->error);
 }
 
