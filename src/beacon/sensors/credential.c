@@ -28,10 +28,13 @@ static const char *const kinds[] = {"wireguard_psk", "ipsec", "peer", NULL};
 
 static int set_time(void *member, const char *value, struct text *why)
 {
-    const int err = parse_rfc3339(value, strlen(value), member);
+    int64_t *t = member;
+    const int err = parse_rfc3339(value, strlen(value), t);
 
-    if (err < 0)
+    if (err < 0) {
+        *t = 1; /* given: one mistake, not two */
         text_str(why, "must be as 2026-03-10T15:30:00Z");
+    }
     return err;
 }
 
