@@ -681,13 +681,13 @@ int drift_open(void *state, struct config *c, const struct node *n, const char *
     const char *manifest = s->manifest;
     struct stat st;
 
-    for (unsigned i = 0; i <= s->count; i++) {
-        const char *path = i < s->count ? s->paths[i] : manifest;
+    for (unsigned i = 0; i < s->count + 2; i++) {
+        const char *path = i < s->count ? s->paths[i] : i == s->count ? manifest : s->database;
         if (path && path[0] != '/')
             config_error(c, n, where, "path \"", path, "\" is not absolute", NULL);
     }
     if (manifest && stat(manifest, &st) == 0 && S_ISREG(st.st_mode) &&
              (st.st_mode & (S_IWGRP | S_IWOTH)))
-        config_warn(c, n, where, "others can write to ", manifest, NULL);
+        config_warn(c, n, where, "others can write to ", manifest, "; chmod go-w", NULL);
     return 0;
 }
