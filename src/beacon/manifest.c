@@ -26,8 +26,10 @@ static const char escaped[] = "\\\n\r", letters[] = "\\nr";
 
 static void write_out(struct manifest_run *run, const struct text *t)
 {
-    if (run->err == 0 && (t->truncated || cli_write(run->fd, t->buf, t->len) < 0))
-        run->err = t->truncated ? NEFIA_ETOOBIG : NEFIA_EIO;
+    if (run->err < 0 || (!t->truncated && cli_write(run->fd, t->buf, t->len) == 0))
+        return;
+    run->error = t->truncated ? ENAMETOOLONG : errno;
+    run->err = NEFIA_EIO;
 }
 
 void manifest_put(struct emitter *e, const char *before, const char *value, const char *name)
@@ -260,7 +262,7 @@ static bool is_configured(struct beacon *b, const char *sensor)
     for (unsigned i = 0; i < set->count; i++)
         if (str_eq(set->items[i].class->name, sensor))
             return true;
-    CLI_ERR("nefia-beacon: manifest: ", b->path, " has no beacons.", sensor, "\n");
+    CLI_ERR("nefia-beacon: manifest: ", b->path, " has no beacons.", sensor, " that is enabled; add it\n");
     return false;
 }
 
@@ -289,6 +291,6 @@ int beacon_manifest(struct beacon *b, const struct cli_args *a, char *buf, size_
     if (file && run.fd >= 0)
         err = file_replace_end(file, run.fd, err);
     if (err < 0 && err != NEFIA_EINVAL)
-        CLI_ERR("nefia-beacon: manifest: ", file ? file : "standard output", ": ", ERRNO(errno), "\n");
+        CLI_ERR("nefia-beacon: manifest: ", file ? file : "standard output", ": ", ERRNO(run.error ? run.error : errno), "\n");
     return err < 0 || run.differences > 0 ? CLI_NO : CLI_FINE;
 }

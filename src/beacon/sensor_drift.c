@@ -633,6 +633,8 @@ bool drift_look(struct emitter *e, struct drift_sensor *s, struct drift *d)
     begin(&l);
     drift_begin(d);
     if (emitter_task(e) == MANIFEST_WRITE) {
+        if (s->count == 0 && !s->packages && !s->modules)
+            return emitter_not_measured(e, NULL, "no paths are configured");
         l.take = choose;
         each_source(&l, write_source);
         return false;
