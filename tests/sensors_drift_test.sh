@@ -48,6 +48,8 @@ head -c 3000000 /dev/urandom >"$etc/large"
 verb_config "  config_drift: {manifest: $dir/m, paths: [$etc]}"
 manifest "without a manifest nothing can be compared" 1 config --check
 says "and it says so" 'not measured: .*/m: No such file' err
+[ "$(wc -l <"$dir/err")" -eq 1 ]
+result "once" $?
 manifest "a manifest is written" 0 config -o "$dir/m"
 is_exactly "to a file, and nothing to stdout" "$dir/out" ""
 manifest "or to stdout" 0 config

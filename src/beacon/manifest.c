@@ -231,10 +231,7 @@ static int look(struct beacon *b, struct emitter *e, const struct manifest_run *
     sensor_runner_run(e);
     while (b->sensor_runner.running > 0)
         loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
-    if (e->result == INSTANCE_OK)
-        return run->err;
-    CLI_ERR(e->class->name, ": not measured: ", e->why, "\n");
-    return NEFIA_EINVAL;
+    return e->result == INSTANCE_OK ? run->err : NEFIA_EINVAL; /* the log says why */
 }
 
 /** All of the sensor's items, each of which compares; one of them writes. */
