@@ -7,7 +7,7 @@
 #include "nefia/sys/cli.h"
 #include "nefia/sys/file.h"
 
-/* Manifests: how they are read and written, how differences are told, and the verb `manifest`. */
+/* Manifests: how they are read and written, how differences are printed, and the verb `manifest`. */
 
 static const char drift_words[] = "changed\0missing\0extra\0";
 static const char link_mark[] = "#link ";

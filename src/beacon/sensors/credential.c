@@ -10,7 +10,7 @@
 struct credential {
     const char *name, *file;
     int kind;
-    int64_t ends, told; /* seconds since 1970; when it was to end at the last look, 0: there was none */
+    int64_t ends, reported; /* seconds since 1970; when it was to end at the last look, 0: there was none */
     uint64_t lifetime_ms;
 };
 
@@ -92,7 +92,7 @@ static int credential_start(void *state, struct emitter *self, void *before)
     for (unsigned i = 0; i < s->count; i++)
         for (unsigned k = 0; old && k < old->count; k++)
             if (str_eq(s->items[i].name, old->items[k].name))
-                s->items[i].told = old->items[k].told;
+                s->items[i].reported = old->items[k].reported;
     return 0;
 }
 
@@ -135,9 +135,9 @@ static int credential_poll(void *state, struct emitter *out, uint64_t now_ms)
             continue;
         x.subject = c->name;
         x.end_s = c->ends;
-        x.rotated = c->told && (c->ends > c->told || (c->file && c->ends != c->told));
+        x.rotated = c->reported && (c->ends > c->reported || (c->file && c->ends != c->reported));
         if (judge_expiry(out, &x, put, c))
-            c->told = c->ends;
+            c->reported = c->ends;
     }
     return 0;
 }
