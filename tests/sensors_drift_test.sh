@@ -48,6 +48,8 @@ head -c 3000000 /dev/urandom >"$etc/large"
 verb_config "  config_drift: {manifest: $dir/m, paths: [$etc]}"
 manifest "without a manifest nothing can be compared" 1 config --check
 says "and it says so" 'not measured: .*/m: No such file' err
+[ "$(wc -l <"$dir/err")" -eq 1 ]
+result "once" $?
 manifest "a manifest is written" 0 config -o "$dir/m"
 is_exactly "to a file, and nothing to stdout" "$dir/out" ""
 manifest "or to stdout" 0 config
@@ -87,7 +89,13 @@ result "in JSON Lines" $?
 manifest "an unknown kind is wrong use" 2 nothing --check
 says "with the known ones" 'is not one of config, modules, packages, storage' err
 manifest "so is one that is not configured" 2 modules
-says "with the key" 'has no beacons.module_drift' err
+says "with the key" 'has no beacons.module_drift that is enabled; add it' err
+"$beacon" manifest config -c "$dir/verb.yaml" 2>"$dir/err" >/dev/full
+says "a full disk is named" 'manifest: standard output: No space left on device' err
+verb_config "  config_drift: {manifest: $dir/m}"
+manifest "without paths there is nothing to write" 1 config -o "$dir/m"
+says "which it says" 'not measured: no paths are configured' err
+verb_config "  config_drift: {manifest: $dir/m, paths: [$etc]}"
 manifest "so is -o with --check" 2 config --check -o "$dir/x"
 manifest "and no kind at all" 2
 chmod 666 "$dir/m"

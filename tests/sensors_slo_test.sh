@@ -50,7 +50,7 @@ run "$sources
     - {name: there, reach: shop, target: 60, $common}
   process: [{name: worker-$$, min: 0, interval: 1s}]
   project_slo: [{name: shop, interval: 1s, objectives: [slow, errors], replicas: {worker-$$: 1}}]"
-within heard '"type":"slo.violated".*"name":"errors","scripts":"ask","objective":"error_rate","observed_percent":"[2-6][0-9.]*","target_percent":"20.0"'
+within heard '"type":"slo.violated".*"name":"errors","script":"ask","objective":"error_rate","observed_percent":"[2-6][0-9.]*","target_percent":"20.0"'
 result "its error rate" $?
 within heard '"type":"project.slo_violation".*"project":"shop","objective":"errors","failing":1'
 result "the project says which objective" $?
@@ -70,7 +70,7 @@ within heard '"type":"project.drift".*"state":"recovered"'
 result "the process runs" $?
 
 server_is 0 0.4
-within heard '"type":"slo.violated".*"name":"slow","scripts":"ask","objective":"latency","observed_ms":[3-9][0-9][0-9],"target_ms":300'
+within heard '"type":"slo.violated".*"name":"slow","script":"ask","objective":"latency","observed_ms":[3-9][0-9][0-9],"target_ms":300'
 result "the server is slow" $?
 
 # ---- a reload keeps the window ----

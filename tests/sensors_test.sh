@@ -4,6 +4,7 @@
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 . tests/beacon_lib.sh
+. tests/needed_by.sh
 
 all=tests/configs/all-sensors.yaml
 sensors=$(sed -n 's/^  \([a-z_]*\): [[{].*/\1/p' $all)
@@ -21,15 +22,6 @@ result "whose sensors all run" $?
 sed 's|^  # \([a-z_]*: [[{]\)|  \1|' "$dir/router.yaml" >"$dir/more.yaml"
 ! cmp -s "$dir/router.yaml" "$dir/more.yaml" && "$beacon" check -c "$dir/more.yaml" >"$dir/out" 2>&1
 result "also with what it only proposes" $?
-
-# needed_by SENSOR: the sensors whose results it judges.
-needed_by()
-{
-    case $1 in
-    slo_violation) echo reach ;;
-    project_slo) echo reach slo_violation process data_budget ;;
-    esac
-}
 
 # Each alone, as a newcomer tries it.
 for sensor in $sensors; do

@@ -7,7 +7,7 @@
 #include "nefia/sys/cli.h"
 #include "nefia/sys/file.h"
 
-/* Manifests: how they are read and written, how differences are told, and the verb `manifest`. */
+/* Manifests: how they are read and written, how differences are printed, and the verb `manifest`. */
 
 static const char drift_words[] = "changed\0missing\0extra\0";
 static const char link_mark[] = "#link ";
@@ -26,8 +26,10 @@ static const char escaped[] = "\\\n\r", letters[] = "\\nr";
 
 static void write_out(struct manifest_run *run, const struct text *t)
 {
-    if (run->err == 0 && (t->truncated || cli_write(run->fd, t->buf, t->len) < 0))
-        run->err = t->truncated ? NEFIA_ETOOBIG : NEFIA_EIO;
+    if (run->err < 0 || (!t->truncated && cli_write(run->fd, t->buf, t->len) == 0))
+        return;
+    run->error = t->truncated ? ENAMETOOLONG : errno;
+    run->err = NEFIA_EIO;
 }
 
 void manifest_put(struct emitter *e, const char *before, const char *value, const char *name)
@@ -229,10 +231,7 @@ static int look(struct beacon *b, struct emitter *e, const struct manifest_run *
     sensor_runner_run(e);
     while (b->sensor_runner.running > 0)
         loop_turn(&b->loop, -1); /* bounded: commands have deadlines */
-    if (e->result == INSTANCE_OK)
-        return run->err;
-    CLI_ERR(e->class->name, ": not measured: ", e->why, "\n");
-    return NEFIA_EINVAL;
+    return e->result == INSTANCE_OK ? run->err : NEFIA_EINVAL; /* the log says why */
 }
 
 /** All of the sensor's items, each of which compares; one of them writes. */
@@ -260,7 +259,7 @@ static bool is_configured(struct beacon *b, const char *sensor)
     for (unsigned i = 0; i < set->count; i++)
         if (str_eq(set->items[i].class->name, sensor))
             return true;
-    CLI_ERR("nefia-beacon: manifest: ", b->path, " has no beacons.", sensor, "\n");
+    CLI_ERR("nefia-beacon: manifest: ", b->path, " has no beacons.", sensor, " that is enabled; add it\n");
     return false;
 }
 
@@ -289,6 +288,6 @@ int beacon_manifest(struct beacon *b, const struct cli_args *a, char *buf, size_
     if (file && run.fd >= 0)
         err = file_replace_end(file, run.fd, err);
     if (err < 0 && err != NEFIA_EINVAL)
-        CLI_ERR("nefia-beacon: manifest: ", file ? file : "standard output", ": ", ERRNO(errno), "\n");
+        CLI_ERR("nefia-beacon: manifest: ", file ? file : "standard output", ": ", ERRNO(run.error ? run.error : errno), "\n");
     return err < 0 || run.differences > 0 ? CLI_NO : CLI_FINE;
 }

@@ -644,6 +644,8 @@ bool drift_look(struct emitter *e, struct drift_sensor *s, struct drift *d)
     begin(&l);
     drift_begin(d);
     if (emitter_task(e) == MANIFEST_WRITE) {
+        if (s->count == 0 && !s->packages && !s->modules)
+            return emitter_not_measured(e, NULL, "no paths are configured");
         l.take = choose;
         each_source(&l, write_source);
         return false;
@@ -692,13 +694,13 @@ int drift_open(void *state, struct config *c, const struct node *n, const char *
     const char *manifest = s->manifest;
     struct stat st;
 
-    for (unsigned i = 0; i <= s->count; i++) {
-        const char *path = i < s->count ? s->paths[i] : manifest;
+    for (unsigned i = 0; i < s->count + 2; i++) {
+        const char *path = i < s->count ? s->paths[i] : i == s->count ? manifest : s->database;
         if (path && path[0] != '/')
             config_error(c, n, where, "path \"", path, "\" is not absolute", NULL);
     }
     if (manifest && stat(manifest, &st) == 0 && S_ISREG(st.st_mode) &&
              (st.st_mode & (S_IWGRP | S_IWOTH)))
-        config_warn(c, n, where, "others can write to ", manifest, NULL);
+        config_warn(c, n, where, "others can write to ", manifest, "; chmod go-w", NULL);
     return 0;
 }

@@ -9,6 +9,7 @@ out=out/host
 seconds=${IDLE_ALL_SECONDS:-900}
 all=tests/configs/all-sensors.yaml
 . tests/bench/lib.sh
+. tests/needed_by.sh
 
 # settings: of a beacon that delivers to the hub of this benchmark.
 settings()
@@ -25,6 +26,16 @@ settings()
 line()
 {
     sed -n "s/^  $1: /&/p" $all | if [ $# -gt 1 ]; then sed "s|{|{interval: $2, |;s|, }|}|"; else cat; fi
+}
+
+# alone SENSOR [INTERVAL]: a beacon with it; the sensors that it judges look once, at the start.
+alone()
+{
+    settings
+    for needed in $(needed_by "$1"); do
+        line "$needed" 366d
+    done
+    line "$@"
 }
 
 # start_beacon: its process is $beacon.
@@ -71,25 +82,32 @@ echo
 echo "| sensor | interval | CPU of a run | CPU a day | its processes a day |"
 echo "|--------|---------:|-------------:|----------:|--------------------:|"
 
-# ten_seconds: CPU of the beacon and of its children, and the runs of its sensor meanwhile.
-ten_seconds()
+# member NAME: of $sensor.
+member()
 {
-    before="$(cpu) $(status 's["sensors"][0]["runs"]')"
-    sleep 10
-    echo "$before $(cpu) $(status 's["sensors"][0]["runs"]')" | awk '{ print $4 - $1, $5 - $2, $6 - $3 }'
+    status "[r['$1'] for r in s['sensors'] if r['sensor'] == '$sensor'][0]"
 }
 
-{ settings; echo "  memory: {interval: 366d}"; } >"$dir/beacon.yaml"
+# ten_seconds: CPU of the beacon and of its children, and the runs of $sensor meanwhile.
+ten_seconds()
+{
+    before="$(cpu) $(member runs)"
+    sleep 10
+    echo "$before $(cpu) $(member runs)" | awk '{ print $4 - $1, $5 - $2, $6 - $3 }'
+}
+
+sensor=memory
+alone memory 366d >"$dir/beacon.yaml"
 start_beacon
 within 60 all_ran
 resting=$(ten_seconds | cut -d ' ' -f 1)
 stop "$beacon"
 sed -n 's/^  \([a-z_]*\): .*/\1/p' $all | while read -r sensor; do
-    { settings; line "$sensor"; } >"$dir/beacon.yaml"
+    alone "$sensor" >"$dir/beacon.yaml"
     start_beacon
-    interval=$(status 's["sensors"][0]["interval_ms"]')
+    interval=$(member interval_ms)
     stop "$beacon"
-    { settings; line "$sensor" 1s; } >"$dir/beacon.yaml"
+    alone "$sensor" 1s >"$dir/beacon.yaml"
     start_beacon
     within 60 all_ran
     ten_seconds | awk -v s="$sensor" -v ms="$interval" -v rest="$resting" '{

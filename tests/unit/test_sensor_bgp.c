@@ -293,13 +293,13 @@ TEST(what_cannot_be_read_is_a_finding_of_its_own)
 {
     begin("/nothing", "");
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "/var/run/bird.ctl: No such file or directory");
+    CHECK_STR(sensor()->why, "/var/run/bird.ctl: no socket of FRR or BIRD");
     minutes(9);
     CHECK_INT(fix.count, 0);
     minutes(1);
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"severity\":\"warning\",\"data\":{\"socket\":\"/var/run/bird.ctl\",\"state\":\"unreadable\","
-                     "\"reason\":\"No such file or directory\",\"down_ms\":600064}"));
+                     "\"reason\":\"no socket of FRR or BIRD\",\"down_ms\":600064}"));
     served = frr;
     refusal = EACCES;
     turn();

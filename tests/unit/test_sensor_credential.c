@@ -178,6 +178,7 @@ TEST(configurations_that_are_refused)
     fix_refused(WITH(", \"expires\": \"2026-03-10T16:00:00Z\", \"file\": \"/x\", \"lifetime\": \"1h\""),
                 "needs either expires, or file and lifetime");
     fix_refused(WITH(", \"expires\": \"tomorrow\""), "must be as 2026-03-10T15:30:00Z");
+    CHECK(strstr(fix.reports, "needs either") == NULL); /* one mistake */
     fix_refused(WITH(", \"kind\": \"password\", \"expires\": \"2026-03-10T16:00:00Z\""), "is not one of");
     fix_refused(WITH(", \"expires\": \"2026-03-10T16:00:00Z\"}, {\"name\": \"a\", \"expires\": \"2026-03-10T16:00:00Z\""),
                 "duplicate name \"a\"");

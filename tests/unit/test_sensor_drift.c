@@ -656,11 +656,14 @@ TEST(what_the_configuration_cannot_mean)
     fix_refused("{\"config_drift\": {\"manifest\": \"m.sha256\"}}", "path \"m.sha256\" is not absolute");
     fix_refused("{\"config_drift\": {\"manifest\": \"/m\", \"paths\": [\"etc\"]}}", "path \"etc\" is not absolute");
     fix_refused("{\"config_drift\": {\"manifest\": \"/m\", \"database\": \"/d\"}}", "database");
+    fix_refused("{\"module_drift\": {\"manifest\": \"/m\", \"database\": \"dpkg\"}}", "path \"dpkg\" is not absolute");
+    fix_refused("{\"package_drift\": {\"database\": \"dpkg\"}}", "path \"dpkg\" is not absolute");
+    fix_refused("{\"package_drift\": {\"lists\": \"lists\"}}", "path \"lists\" is not absolute");
     begin();
     fake_root_put("/manifest", "");
     CHECK(chmod(at("/manifest"), 0622) == 0);
     CHECK_INT(fix_start(config("")), 1);
-    CHECK(strstr(fix.reports, "others can write to") != NULL);
+    CHECK(strstr(fix.reports, "others can write to") != NULL && strstr(fix.reports, "; chmod go-w") != NULL);
     fake_root_end();
 }
 

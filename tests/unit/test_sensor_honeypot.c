@@ -178,8 +178,9 @@ TEST(configurations_that_are_refused)
 {
     fix_refused(of("\"allow\": []"), "give files or ports");
     fix_refused(of("\"files\": [\"etc/passwd\"]"), "path is not absolute");
-    fix_refused(of("\"ports\": [0]"), "ports[0]");
-    fix_refused(of("\"ports\": [65536]"), "ports[0]");
+    fix_refused(of("\"files\": [\"/a\"], \"allow\": [\"10.0.0.0/8\"]"), "allow belongs to ports");
+    fix_refused(of("\"ports\": [0]"), "ports[0]: is not a port, or an address with one");
+    fix_refused(of("\"ports\": [65536]"), "ports[0]: is not a port, or an address with one");
     fix_refused(of("\"ports\": [\"localhost:22\"]"), "ports[0]");
     fix_refused(of("\"ports\": [1], \"allow\": [\"10.0.0.1/8\"]"), "allow[0]");
     fix_refused(of("\"ports\": [1,2,3,4,5,6,7,8,9]"), "list of 0..8 texts");

@@ -135,11 +135,12 @@ TEST(costs)
 TEST(refused)
 {
     fix_refused(PROJECT(", \"objectives\": [\"fast\"]"), "beacons.project_slo[0]: needs beacons.slo_violation with an item named fast");
-    fix_refused(PROJECT(", \"replicas\": {\"nginx\": 1}"), "needs beacons.process with an item named nginx");
-    fix_refused(PROJECT(", \"replicas\": {\"web\": -1}"), "replicas.web: \"-1\" is not within 0..100000");
+    fix_refused(PROJECT(", \"replicas\": {\"nginx\": 1}"), "beacons.project_slo[0].replicas: needs beacons.process with an item named nginx");
+    fix_refused(PROJECT(", \"replicas\": {\"web\": -1}"), "beacons.project_slo[0].replicas.web: \"-1\" is not within 0..100000");
     fix_refused(PROJECT(", \"replicas\": {\"web\": []}"), "replicas.web: ");
     fix_refused(PROJECT(", \"replicas\": {\"a\": 1, \"b\": 1, \"c\": 1, \"d\": 1, \"e\": 1, \"f\": 1, \"g\": 1, \"h\": 1, \"i\": 1}"),
                 "too many processes; raise CONFIG_PROJECT_ITEMS");
+    fix_refused(PROJECT(""), "give objectives, replicas or cost_ceiling");
     fix_refused(PROJECT(", \"cost_ceiling\": 1"), "cost_ceiling and price_per_gb belong together");
     fix_refused("{\"beacons\": {\"project_slo\": [{\"name\": \"shop\", \"cost_ceiling\": 1, \"price_per_gb\": 1}]}}",
                 "needs beacons.data_budget");

@@ -150,8 +150,9 @@ TEST(no_interface_and_no_answer)
 
 TEST(refused)
 {
-    fix_refused(ITEM("here"), "vip");
-    fix_refused(ITEM("10.0.0.0/8"), "vip");
+    fix_refused(ITEM("here"), "vip: is not an address");
+    fix_refused(ITEM("10.0.0.0/8"), "vip: is not an address");
+    fix_refused(ITEM("10.0.0.1:9500"), "vip: is not an address, without a port");
     fix_refused("{\"sdwan_vip_reachability\": [{\"name\": \"x\", \"interface\": \"wg0\", \"vip\": \"10.0.0.1\"}]}", "holders: missing");
 }
 

@@ -127,7 +127,7 @@ TEST(error_rate_of_a_script)
     sensor_sample(named("scripts", "job"), false, 100);
     judge("jobs");
     REQUIRE(fix.count == 1);
-    CHECK(fix_has(0, "\"level\":\"high\",\"name\":\"jobs\",\"scripts\":\"job\",\"objective\":\"error_rate\","
+    CHECK(fix_has(0, "\"level\":\"high\",\"name\":\"jobs\",\"script\":\"job\",\"objective\":\"error_rate\","
                      "\"observed_percent\":\"4.9\",\"target_percent\":\"2.5\",\"breach_percent\":\"95.1\",\"results\":41}"));
     end();
 }

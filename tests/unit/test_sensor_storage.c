@@ -376,6 +376,8 @@ TEST(mistakes_are_named)
     fix_refused("{\"storage_assignment_drift\": [{\"name\": \"a\"}]}", "give mount or export");
     fix_refused("{\"storage_assignment_drift\": [{\"name\": \"a\", \"mount\": \"/a\", \"export\": \"/a\"}]}", "give mount or export");
     fix_refused("{\"storage_assignment_drift\": [{\"name\": \"a\", \"mount\": \"/a\", \"writable\": \"perhaps\"}]}", "writable");
+    fix_refused("{\"storage_assignment_drift\": [{\"name\": \"a\", \"mount\": \"/a\", \"clients\": \"*\"}]}", "clients belongs to export");
+    fix_refused("{\"storage_assignment_drift\": [{\"name\": \"a\", \"export\": \"/a\", \"type\": \"ext4\"}]}", "belong to mount");
 }
 
 TEST_MAIN(what_is_there_is_fine, missing, wrong_ones, rights, what_hides_another, devices_have_several_names,

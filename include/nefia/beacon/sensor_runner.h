@@ -72,6 +72,7 @@ struct manifest_run {
     enum manifest_task task;
     bool json;
     int fd, err;          /* where the lines go; negative: they could not be written */
+    int error;            /* and this errno says why */
     unsigned differences; /* found by MANIFEST_CHECK */
     char *buf;            /* room for a line */
     size_t cap;

@@ -54,7 +54,7 @@ struct bgp {
     int fd; /* 0: nothing is asked */
     const char *path;
     int (*take)(struct answer *a, char c);
-    unsigned untold; /* sessions that there is no room for */
+    unsigned left_out; /* sessions that there is no room for */
     uint32_t bytes, count, established;
     struct answer a;
 };
@@ -95,6 +95,8 @@ static uint32_t stamp(const struct emitter *e)
 
 static const char *reason(const struct bgp *s)
 {
+    if (s->error == ENOENT && s->backend == AUTO && !s->socket)
+        return "no socket of FRR or BIRD";
     return s->error > 0 ? ERRNO(s->error) : err_text(s->error);
 }
 
@@ -123,8 +125,8 @@ static void repeat(const struct bgp *s, struct emitter *out)
 {
     if (s->error)
         emitter_not_measured(out, s->path, reason(s));
-    else if (s->untold)
-        emitter_not_measured(out, "more than CONFIG_BGP_SESSIONS", DEC(s->untold));
+    else if (s->left_out)
+        emitter_not_measured(out, "sessions beyond CONFIG_BGP_SESSIONS", DEC(s->left_out));
 }
 
 static void hang_up(struct bgp *s, struct emitter *out)
@@ -173,7 +175,7 @@ static void observe(struct bgp *s, const struct emitter *out)
     s->count++;
     s->established += state == ESTABLISHED;
     if (!t)
-        s->untold += !well;
+        s->left_out += !well;
     if (!t || (well && (t->seen || !t->name[0])))
         return;
     memcpy(t->name, a->name, NAME_BYTES);

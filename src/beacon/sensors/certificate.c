@@ -307,7 +307,7 @@ static void judge(struct expiry *x, struct emitter *out, struct known *k, unsign
     struct known new = *k;
 
     new.print = print & PRINT;
-    k->print = 0; /* until all of it is told */
+    k->print = 0; /* until all of it is reported */
     if (j.decoded && !look_inside(out, &new, x->subject, listed, &j.found)) {
         if (new.print)
             *k = new;

@@ -10,7 +10,7 @@
 struct credential {
     const char *name, *file;
     int kind;
-    int64_t ends, told; /* seconds since 1970; when it was to end at the last look, 0: there was none */
+    int64_t ends, reported; /* seconds since 1970; when it was to end at the last look, 0: there was none */
     uint64_t lifetime_ms;
 };
 
@@ -28,10 +28,13 @@ static const char *const kinds[] = {"wireguard_psk", "ipsec", "peer", NULL};
 
 static int set_time(void *member, const char *value, struct text *why)
 {
-    const int err = parse_rfc3339(value, strlen(value), member);
+    int64_t *t = member;
+    const int err = parse_rfc3339(value, strlen(value), t);
 
-    if (err < 0)
+    if (err < 0) {
+        *t = 1; /* given: one mistake, not two */
         text_str(why, "must be as 2026-03-10T15:30:00Z");
+    }
     return err;
 }
 
@@ -89,7 +92,7 @@ static int credential_start(void *state, struct emitter *self, void *before)
     for (unsigned i = 0; i < s->count; i++)
         for (unsigned k = 0; old && k < old->count; k++)
             if (str_eq(s->items[i].name, old->items[k].name))
-                s->items[i].told = old->items[k].told;
+                s->items[i].reported = old->items[k].reported;
     return 0;
 }
 
@@ -132,9 +135,9 @@ static int credential_poll(void *state, struct emitter *out, uint64_t now_ms)
             continue;
         x.subject = c->name;
         x.end_s = c->ends;
-        x.rotated = c->told && (c->ends > c->told || (c->file && c->ends != c->told));
+        x.rotated = c->reported && (c->ends > c->reported || (c->file && c->ends != c->reported));
         if (judge_expiry(out, &x, put, c))
-            c->told = c->ends;
+            c->reported = c->ends;
     }
     return 0;
 }

@@ -60,13 +60,13 @@ static int set_file(void *item, const char *value, struct text *why)
 }
 
 /** A port alone is that of all addresses. */
-static int parse_port(struct addr *a, const char *s, struct text *why)
+static int parse_port(struct addr *a, const char *s)
 {
     const size_t len = strlen(s);
     uint64_t port;
 
     if (parse_u64(s, len, &port) < 0 || port < 1 || port > UINT16_MAX)
-        return addr_parse(a, s, len, 0, why);
+        return addr_parse(a, s, len, 0, NULL);
     *a = (struct addr){.family = IS_ENABLED(CONFIG_IPV6) ? AF_INET6 : AF_INET, .port = (uint16_t)port};
     return 0;
 }
@@ -76,7 +76,10 @@ static int set_port(void *item, const char *value, struct text *why)
     struct addr a;
 
     ((struct decoy *)item)->text = value;
-    return parse_port(&a, value, why);
+    const int err = parse_port(&a, value);
+    if (err < 0)
+        text_str(why, "is not a port, or an address with one such as 10.0.0.1:22");
+    return err;
 }
 
 static int set_allow(void *item, const char *value, struct text *why)
@@ -123,10 +126,11 @@ static int honeypot_open(void *state, struct config *c, const struct node *n, co
 {
     const struct honeypot *s = state;
 
-    if (s->file_count + s->port_count > 0)
-        return 0;
-    config_error(c, n, where, "give files or ports", NULL);
-    return NEFIA_EINVAL;
+    if (s->file_count + s->port_count == 0)
+        config_error(c, n, where, "give files or ports", NULL);
+    else if (s->allow_count > 0 && s->port_count == 0)
+        config_error(c, n, where, "allow belongs to ports", NULL);
+    return 0;
 }
 
 /* ---- files ---- */
@@ -296,7 +300,7 @@ static void open_port(struct decoy *d, struct emitter *e, bool start)
     struct addr a;
     struct text t;
 
-    parse_port(&a, d->text, NULL);
+    parse_port(&a, d->text);
     int fd = tcp_listen_plain(&a, BACKLOG);
     if (fd < 0 && errno == EAFNOSUPPORT && !strchr(d->text, ':')) {
         a.family = AF_INET; /* a kernel without IPv6 */
@@ -338,7 +342,7 @@ static void take_peer(const struct honeypot *s, struct emitter *e, const struct 
     if (allowed)
         return;
     peer->port = 0;
-    parse_port(&local, d->text, NULL);
+    parse_port(&local, d->text);
     text_init(&t, subject, sizeof subject);
     addr_text(&t, peer);
     const size_t address = t.len;

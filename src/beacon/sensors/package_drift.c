@@ -34,6 +34,8 @@ static int open_packages(void *state, struct config *c, const struct node *n, co
     struct packages *p = state;
 
     p->drift.packages = true;
+    if (p->lists && p->lists[0] != '/')
+        config_error(c, n, where, "path \"", p->lists, "\" is not absolute", NULL);
     return drift_open(state, c, n, where);
 }
 

@@ -40,21 +40,25 @@ static const struct field project_fields[] = {
 };
 
 /** The keys of the map are names, so that each is a field of its own. */
-static void bind_replicas(struct project *p, struct config *c, const struct node *map)
+static void bind_replicas(struct project *p, struct config *c, const struct node *map, const char *item)
 {
     struct group *g = &p->groups[REPLICAS];
+    char where[128];
+    struct text t;
 
-    if (!config_is(c, map, "replicas", NODE_MAP))
+    text_init(&t, where, sizeof where);
+    config_where_key(&t, item, "replicas");
+    if (!config_is(c, map, where, NODE_MAP))
         return;
     for (const struct node *n = node_first(c, map); n; n = node_next(c, n)) {
         if (g->count == ITEMS) {
-            config_error(c, n, "replicas", "too many processes", HINT("; raise CONFIG_PROJECT_ITEMS"), NULL);
+            config_error(c, n, where, "too many processes", HINT("; raise CONFIG_PROJECT_ITEMS"), NULL);
             return;
         }
         const struct field f = {.name = n->key, .type = FIELD_INT, FIELD_AT(struct group, count), .max = 100000};
         struct group found = {.count = 0};
-        config_bind_key(c, map, "replicas", &f, &found);
-        sample_source(c, n, "replicas", "process", n->key);
+        config_bind_key(c, map, where, &f, &found);
+        sample_source(c, n, where, "process", n->key);
         p->replicas[g->count] = found.count;
         g->names[g->count++] = n->key;
     }
@@ -66,7 +70,9 @@ static int project_open(void *state, struct config *c, const struct node *n, con
 
     for (unsigned i = 0; i < p->groups[OBJECTIVES].count; i++)
         sample_source(c, node_child(c, n, "objectives"), where, "slo_violation", p->groups[OBJECTIVES].names[i]);
-    bind_replicas(p, c, node_child(c, n, "replicas"));
+    bind_replicas(p, c, node_child(c, n, "replicas"), where);
+    if (p->groups[OBJECTIVES].count + p->groups[REPLICAS].count == 0 && !p->ceiling)
+        config_error(c, n, where, "give objectives, replicas or cost_ceiling", NULL);
     if (!p->ceiling != !p->price)
         config_error(c, n, where, "cost_ceiling and price_per_gb belong together", NULL);
     else if (p->ceiling)

@@ -18,11 +18,17 @@ struct vip {
     unsigned holder; /* which of `watched` it is, or their count */
 };
 
+enum { NO_PORT = 1 };
+
 static int set_vip(void *member, const char *value, struct text *why)
 {
     struct addr *a = member;
-    const int err = addr_parse(a, value, strlen(value), 1, why);
+    int err = addr_parse(a, value, strlen(value), NO_PORT, NULL);
 
+    if (err == 0 && a->port != NO_PORT)
+        err = NEFIA_EINVAL;
+    if (err < 0)
+        text_str(why, "is not an address, without a port, such as 10.99.0.100");
     a->port = 0;
     return err;
 }

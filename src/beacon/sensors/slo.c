@@ -176,7 +176,7 @@ static enum grade grade_of(int64_t breach)
 static void put_figures(struct json_writer *w, const struct slo *s, int64_t observed)
 {
     json_put_string(w, "name", s->common.name);
-    json_put_string(w, s->aim.class, source_of(s));
+    json_put_string(w, s->source[REACH] ? "reach" : "script", source_of(s));
     json_put_string(w, "objective", kinds[s->aim.kind]);
     if (s->aim.kind == LATENCY) {
         json_put_i64(w, "observed_ms", observed);

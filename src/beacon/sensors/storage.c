@@ -80,7 +80,11 @@ static int storage_open(void *state, struct config *c, const struct node *n, con
     if (!path || (s->mount && s->export))
         config_error(c, n, where, "give mount or export", NULL);
     else if (path[0] != '/' || strstr(path, "/.") || strstr(path, "//") || (path[1] && path[strlen(path) - 1] == '/'))
-        config_error(c, n, where, path, " is not an absolute path in its plainest form", NULL);
+        config_error(c, n, where, path, " is not an absolute path without /., // and a / at its end", NULL);
+    if (s->mount && s->clients)
+        config_error(c, n, where, "clients belongs to export", NULL);
+    if (s->export && (s->source || s->root || s->type || s->fresh))
+        config_error(c, n, where, "source, root, type and fresh belong to mount", NULL);
     return 0;
 }
 
@@ -98,7 +102,7 @@ static int storage_start(void *state, struct emitter *self, void *before)
 }
 
 /** For `manifest storage --check`: "wrong_source, /dev/sdb1 is expected, found /dev/sdc1". */
-static void tell(struct look *l)
+static void print_problem(struct look *l)
 {
     char buf[256];
     struct text t;
@@ -121,7 +125,7 @@ static void judge(struct look *l)
     const char *name = l->s->common.name, *path = path_of(l->s);
 
     if (l->problem)
-        tell(l);
+        print_problem(l);
     struct json_writer *w =
         emit_grade(l->out, "system.storage_assignment_drift", "system.storage_assignment_drift", name, grades[l->problem]);
 
