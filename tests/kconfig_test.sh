@@ -74,7 +74,7 @@ for profile in $profiles; do
     build BOARD=host CONFIG="$dir/$name.config"
     result "$name builds" $?
     for program in nefia nefia-beacon; do
-        "out/host-$name/$program" --version >"$log" 2>&1 && grep -q "^features: $name " "$log"
+        "out/host-$name/$program" --version >"$log" 2>&1 && grep -q "^features: $name\\( \\|\$\\)" "$log"
         result "$program tells $name" $?
     done
 done

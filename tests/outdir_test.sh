@@ -41,7 +41,7 @@ cp -Rp out/host/sysroot "$built"
 ln -s "$PWD/out/sources" "$built/sources"
 printf 'CONFIG_PROFILE_MINIMAL=y\nCONFIG_PIE=y\n# CONFIG_LTO is not set\n' >"$dir/small.config"
 in_tree O="$built/" CONFIG="$dir/small.config" "$built/nefia-beacon" && ! grep -q ' LIBS ' "$log" &&
-    "$built/nefia-beacon" --version >"$log" 2>&1 && grep -q '^features: profile-minimal ' "$log"
+    "$built/nefia-beacon" --version >"$log" 2>&1 && grep -q '^features: profile-minimal' "$log"
 result "a program is built into O=" $?
 in_tree O="$built" olddefconfig && [ -e "$built/.config" ] && [ ! -e "$tree/out" ]
 result "its configuration is changed there" $?
