@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nefia/base/err.h"
@@ -173,9 +174,15 @@ int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg)
 {
     struct lines l = {.buf = e->owner->pipeline->line_buf, .take = take, .arg = arg};
-    int fd = file_open(path, O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : 1;
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY);
+    struct stat s;
+    ssize_t n = fd < 0 || fstat(fd, &s) < 0 ? -1 : 1;
     int err = 0;
+
+    if (n > 0 && !S_ISREG(s.st_mode)) { /* a device may have no end, a pipe no beginning */
+        refuse(e, path, "not a regular file");
+        err = NEFIA_EINVAL;
+    }
 
     while (err == 0 && n > 0) {
         n = read(fd, l.buf + l.len, PIPELINE_LINE_BYTES - 1 - l.len);

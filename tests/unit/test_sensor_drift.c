@@ -213,6 +213,19 @@ TEST(a_damaged_manifest_is_no_measurement)
     fake_root_end();
 }
 
+/** Of which the lines have no end. */
+TEST(a_database_without_an_end)
+{
+    begin();
+    fake_root_put("/manifest", "1  x\n");
+    snprintf(text, sizeof text, "{\"package_drift\": {\"manifest\": \"%s\", \"database\": \"%s\"}}", at("/manifest"), at("/zero"));
+    CHECK(symlink("/dev/zero", at("/zero")) == 0);
+    start(text);
+    CHECK_INT(fix.count, 0);
+    CHECK(strstr(sensor(0)->why, "/zero: not a regular file") != NULL);
+    fake_root_end();
+}
+
 TEST(what_was_read_is_remembered)
 {
     begin();
@@ -666,7 +679,8 @@ TEST(what_the_configuration_cannot_mean)
 
 TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           a_link_counts_by_its_text_and_a_pipe_is_no_file, a_line_of_sha256sum_follows_a_link,
-          names_may_be_anything, a_damaged_manifest_is_no_measurement, what_was_read_is_remembered,
+          names_may_be_anything, a_damaged_manifest_is_no_measurement, a_database_without_an_end,
+          what_was_read_is_remembered,
           what_has_just_been_written_is_read_once_more, a_large_file_is_read_in_turns,
           more_files_than_places_are_not_measured, directories_have_a_bound,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
