@@ -109,7 +109,12 @@ int manifest_lines(struct emitter *e, const char *path,
 {
     struct reading r = {.e = e, .path = path, .take = take, .arg = arg};
 
-    return emitter_lines(e, path, take_line, &r);
+    const int err = emitter_lines(e, path, take_line, &r);
+
+    if (err != 0 || r.line > 0)
+        return err;
+    emitter_not_measured(e, path, "it is empty"); /* as a power cut may leave it */
+    return NEFIA_ESYNTAX;
 }
 
 /* ---- Differences ---- */

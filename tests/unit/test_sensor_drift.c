@@ -213,6 +213,29 @@ TEST(a_damaged_manifest_is_no_measurement)
     fake_root_end();
 }
 
+/** As a power cut leaves it: it says nothing, and not that all is well. */
+TEST(an_empty_manifest_is_no_measurement)
+{
+    begin();
+    run_verb(MANIFEST_WRITE, config(""));
+    fake_root_put("/etc/hello", "Hello");
+    start(config(""));
+    CHECK_INT(fix.count, 1);
+    fake_root_put("/manifest", "");
+    snprintf(text, sizeof text, "{\"config_drift\": {\"manifest\": \"%s\"}}", at("/manifest"));
+    start(text);
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(sensor(0)->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(sensor(0)->why, "/manifest: it is empty") != NULL);
+    fake_root_remove("/manifest");
+    CHECK(mkfifo(at("/manifest"), 0600) == 0);
+    look();
+    CHECK(strstr(sensor(0)->why, "/manifest: not a regular file") != NULL);
+    CHECK_INT(fix.count, 0);
+    fake_root_remove("/manifest");
+    fake_root_end();
+}
+
 /** Of which the lines have no end. */
 TEST(a_database_without_an_end)
 {
@@ -334,7 +357,7 @@ TEST(many_names_in_a_directory_are_all_found)
         snprintf(name, sizeof name, "/etc/some-longer-name-%02u", i);
         fake_root_put(name, "");
     }
-    fake_root_put("/manifest", "");
+    fake_root_put("/manifest", "# none\n");
     CHECK_INT(run_verb(MANIFEST_CHECK, config("")), INSTANCE_OK);
     CHECK_INT(run.differences, 203);
     fake_root_end();
@@ -425,7 +448,8 @@ TEST(packages_of_every_manager)
         fake_root_put("/status", cases[i].database);
         CHECK_INT(run_verb(MANIFEST_WRITE, config_all("package_drift", "\"max_age\": \"1d\"")), INSTANCE_OK);
         CHECK_STR(text, cases[i].manifest);
-        CHECK_INT(run_verb(MANIFEST_CHECK, config_all("package_drift", "\"max_age\": \"1d\"")), INSTANCE_OK);
+        CHECK_INT(run_verb(MANIFEST_CHECK, config_all("package_drift", "\"max_age\": \"1d\"")),
+                  *cases[i].manifest ? INSTANCE_OK : INSTANCE_NOT_MEASURED);
         CHECK_STR(text, "");
         fake_root_end();
     }
@@ -679,8 +703,8 @@ TEST(what_the_configuration_cannot_mean)
 
 TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           a_link_counts_by_its_text_and_a_pipe_is_no_file, a_line_of_sha256sum_follows_a_link,
-          names_may_be_anything, a_damaged_manifest_is_no_measurement, a_database_without_an_end,
-          what_was_read_is_remembered,
+          names_may_be_anything, a_damaged_manifest_is_no_measurement, an_empty_manifest_is_no_measurement,
+          a_database_without_an_end, what_was_read_is_remembered,
           what_has_just_been_written_is_read_once_more, a_large_file_is_read_in_turns,
           more_files_than_places_are_not_measured, directories_have_a_bound,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
