@@ -227,10 +227,10 @@ beacons:
   disk_usage: {interval: 1s, warning_percent: 0.1, critical_percent: 100, paths: [/]}
   data_budget: {interface: lo, allowance_mb: 1, interval: 1s}
   reach:
-    - {name: port, tcp: "127.0.0.1:$port", interval: 1s}
+    - {name: here, tcp: "127.0.0.1:$port", interval: 1s}
     - {name: echo, icmp: 127.0.0.1, interval: 1s}
     - {name: names, dns: "127.0.0.1:9", query: hub.example, interval: 1s}
-$(sed -n '/^  \(disk_usage\|data_budget\|reach\|scripts\|service_check\|login\):/d
+$(sed -n '/^  certificate_expiry:/,$d;/^  \(disk_usage\|data_budget\|reach\|scripts\|service_check\|login\):/d
     s/^  [a-z_]*: {/&interval: 1s, /;s/^  [a-z_]*: \[{/&interval: 1s, /;s/, }/}/;/interval/p' tests/configs/all-sensors.yaml)
 reactor:
   listen_port: $port
