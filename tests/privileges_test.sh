@@ -230,7 +230,7 @@ beacons:
     - {name: here, tcp: "127.0.0.1:$port", interval: 1s}
     - {name: echo, icmp: 127.0.0.1, interval: 1s}
     - {name: names, dns: "127.0.0.1:9", query: hub.example, interval: 1s}
-$(sed -n '/^  certificate_expiry:/,$d;/^  \(disk_usage\|data_budget\|reach\|scripts\|service_check\|login\):/d
+$(sed -n '/^  \(disk_usage\|data_budget\|reach\|scripts\|service_check\|login\|storage_assignment_drift\):/d
     s/^  [a-z_]*: {/&interval: 1s, /;s/^  [a-z_]*: \[{/&interval: 1s, /;s/, }/}/;/interval/p' tests/configs/all-sensors.yaml)
 reactor:
   listen_port: $port
@@ -266,7 +266,7 @@ is_measured()
     "$strict/nefia-beacon" status --json -c "$dir/strict.yaml" >"$dir/out"
     grep -q "\"name\":\"$1\"[^}]*\"result\":\"ok\"" "$dir/out"
 }
-for name in here echo names data_budget heartbeat memory load clock kernel_log file interface nefia-beacon; do
+for name in here echo names data_budget heartbeat memory load clock kernel_log file interface nefia-beacon honeypot_access; do
     within is_measured "$name"
     result "measured: $name" $?
 done
