@@ -170,7 +170,6 @@ static bool is_others(const struct look *l, const struct drift_memory *m)
 static int digest_file(struct look *l, const char *name, struct drift_known k)
 {
     struct drift_memory *m = l->m;
-    struct stat s;
 
     if (is_others(l, m))
         return 0;
@@ -178,14 +177,10 @@ static int digest_file(struct look *l, const char *name, struct drift_known k)
     if (m->fd <= 0 || m->reading.name != k.name || m->reading.print != k.print) {
         close_file(m);
         br_sha256_init(&m->sha);
-        m->fd = file_open(name, O_NONBLOCK | O_NOCTTY);
+        m->fd = file_open_regular(name, 0);
         m->reading = k;
-        if (m->fd < 0 || fstat(m->fd, &s) < 0)
+        if (m->fd < 0)
             return NEFIA_EIO;
-        if (!S_ISREG(s.st_mode)) {
-            errno = EINVAL;
-            return NEFIA_EIO;
-        }
     }
     const int done = read_slice(l, m->fd);
     const int saved = errno;

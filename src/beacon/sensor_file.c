@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nefia/base/err.h"
@@ -13,6 +12,8 @@
 
 /* What sensors read from the kernel: small files, and answers by netlink. Their buffer is the one in which
  * an event's line is built: between two events it is free. */
+
+static const char not_regular[] = "not a regular file";
 
 static const char *refuse(struct emitter *e, const char *path, const char *why)
 {
@@ -61,7 +62,7 @@ const char *emitter_file(struct emitter *e, const char *path, size_t *len)
     if (n == NEFIA_ETOOBIG)
         return refuse(e, path, HINTED("too long", " (CONFIG_EVENT_BYTES)"));
     if (n < 0)
-        return refuse(e, path, "not a regular file");
+        return refuse(e, path, not_regular);
     return give(e, n, len);
 }
 
@@ -174,15 +175,9 @@ int emitter_lines(struct emitter *e, const char *path,
                   int (*take)(void *arg, const char *line, size_t len), void *arg)
 {
     struct lines l = {.buf = e->owner->pipeline->line_buf, .take = take, .arg = arg};
-    int fd = file_open(path, O_NONBLOCK | O_NOCTTY);
-    struct stat s;
-    ssize_t n = fd < 0 || fstat(fd, &s) < 0 ? -1 : 1;
+    int fd = file_open_regular(path, 0);
+    ssize_t n = fd < 0 ? -1 : 1;
     int err = 0;
-
-    if (n > 0 && !S_ISREG(s.st_mode)) { /* a device may have no end, a pipe no beginning */
-        refuse(e, path, "not a regular file");
-        err = NEFIA_EINVAL;
-    }
 
     while (err == 0 && n > 0) {
         n = read(fd, l.buf + l.len, PIPELINE_LINE_BYTES - 1 - l.len);
@@ -190,7 +185,7 @@ int emitter_lines(struct emitter *e, const char *path,
             err = take_lines(&l, (size_t)n);
     }
     if (n < 0) {
-        refuse(e, path, ERRNO(errno));
+        refuse(e, path, fd == NEFIA_EINVAL ? not_regular : ERRNO(errno));
         err = NEFIA_EIO;
     }
     if (fd >= 0)

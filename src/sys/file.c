@@ -97,6 +97,22 @@ uint32_t file_print(const struct stat *s)
     return (print * FACTOR + (uint32_t)s->st_ctim.tv_nsec) | 1;
 }
 
+int file_open_regular(const char *path, int flags)
+{
+    int fd = file_open(path, O_NONBLOCK | O_NOCTTY | flags);
+    struct stat st;
+
+    if (fd < 0)
+        return NEFIA_EIO;
+    if (fstat(fd, &st) < 0)
+        return close_keeping_errno(fd, NEFIA_EIO);
+    if (S_ISREG(st.st_mode))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return NEFIA_EINVAL;
+}
+
 /** at: where to read; null: at the descriptor's own position. */
 static long fill(int fd, const uint64_t *at, void *buf, size_t cap)
 {
@@ -138,19 +154,11 @@ static long read_all(int fd, void *buf, size_t cap)
 
 long file_read_as(const char *path, void *buf, size_t cap, int flags)
 {
-    /* O_NONBLOCK: opening a FIFO must not block. */
-    int fd = file_open(path, O_NONBLOCK | O_NOCTTY | flags);
-    struct stat st;
-    long n;
+    int fd = file_open_regular(path, flags);
 
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? NEFIA_ENOTFOUND : NEFIA_EIO;
-    if (fstat(fd, &st) < 0)
-        n = NEFIA_EIO;
-    else if (!S_ISREG(st.st_mode))
-        n = NEFIA_EINVAL;
-    else
-        n = read_all(fd, buf, cap);
+        return errno == ENOENT || errno == ENOTDIR ? NEFIA_ENOTFOUND : fd;
+    const long n = read_all(fd, buf, cap);
     close_keeping_errno(fd, 0);
     return n;
 }

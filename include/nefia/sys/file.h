@@ -15,6 +15,9 @@
 int file_join(char out[FILE_PATH_MAX], const char *dir, const char *name);
 /** Open to read, close-on-exec; flags: more of open(2)'s. Return: as open(2). */
 int file_open(const char *path, int flags);
+/** The same of a regular file, without waiting for a pipe's other end: a device may have no end. Return: the descriptor;
+ * NEFIA_EIO (errno); NEFIA_EINVAL: it is something else (errno: EINVAL). */
+int file_open_regular(const char *path, int flags);
 /** Read at most cap bytes. Return: bytes; NEFIA_ENOTFOUND; NEFIA_EIO (errno); NEFIA_ETOOBIG if the
  * file is longer; NEFIA_EINVAL if it is not a regular file. */
 long file_read(const char *path, void *buf, size_t cap);

@@ -1,7 +1,6 @@
 #include <bearssl_hash.h>
 #include <bearssl_x509.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -207,7 +206,7 @@ static void decode(struct emitter *out, const char *path, struct found *f)
     struct decoder d = {.found = f};
     size_t cap, total = 0;
     uint8_t *buf = (uint8_t *)emitter_buffer(out, &cap);
-    int fd = file_open(path, O_NONBLOCK | O_NOCTTY);
+    int fd = file_open_regular(path, 0);
     bool der = false;
     long n;
 
