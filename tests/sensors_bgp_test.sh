@@ -74,26 +74,10 @@ CONF
 
 # ---- two hosts ----
 ip link set lo up
-far_pid='' bgpd_pid='' bird_pid='' old_pid=''
-processes="$processes bgpd_pid bird_pid old_pid far_pid"
-far()
-{
-    nsenter --net --target "$far_pid" "$@"
-}
-# Of a background command, the process id is the command's.
-start_far()
-{
-    exec nsenter --net --target "$far_pid" "$@"
-}
-unshare --net sleep 1000000 & # it holds the other host
-far_pid=$!
-other_net()
-{
-    [ "$(readlink "/proc/$far_pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]
-}
-within other_net
-ip link add wan0 type veth peer name far0
-ip link set far0 netns "$far_pid"
+bgpd_pid='' bird_pid='' old_pid=''
+processes="$processes bgpd_pid bird_pid old_pid"
+. tests/far_lib.sh
+far_host wan0 far0
 ip address add 192.0.2.1/24 dev wan0
 ip link set wan0 up
 far ip address add 192.0.2.2/24 dev far0

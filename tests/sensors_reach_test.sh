@@ -23,25 +23,9 @@ fi
 mount -t sysfs none /sys # with the interfaces of this namespace
 ip link set lo up
 listener_pid='' names_pid='' syslog_pid='' sshd_pid='' dropbear_pid=''
-processes="$processes far_pid listener_pid names_pid syslog_pid sshd_pid dropbear_pid"
-far()
-{
-    nsenter --net --target "$far_pid" "$@"
-}
-# Of a background command, the process id is the command's.
-start_far()
-{
-    exec nsenter --net --target "$far_pid" "$@"
-}
-unshare --net sleep 1000000 & # it holds the other host
-far_pid=$!
-other_net()
-{
-    [ "$(readlink "/proc/$far_pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]
-}
-within other_net
-ip link add wwan0 type veth peer name far0
-ip link set far0 netns "$far_pid"
+processes="$processes listener_pid names_pid syslog_pid sshd_pid dropbear_pid"
+. tests/far_lib.sh
+far_host wwan0 far0
 ip address add 192.0.2.1/24 dev wwan0
 ip -6 address add 2001:db8::1/64 dev wwan0 nodad
 ip link set wwan0 up
