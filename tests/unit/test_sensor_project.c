@@ -2,41 +2,13 @@
 
 #include "beacon_fixture.h"
 #include "check.h"
+#include "samples.h"
 
 /* What the other sensors find comes from the test; they never run. */
 #define PROJECT(more)                                                                                            \
     "{\"beacons\": {\"project_slo\": [{\"name\": \"shop\"" more "}], \"reach\": [{\"name\": \"gw\", \"tcp\": \"127.0.0.1:9\"}], " \
     "\"slo_violation\": [{\"name\": \"up\", \"reach\": \"gw\", \"target\": 99}, {\"name\": \"down\", \"reach\": \"gw\", \"target\": 99}], " \
     "\"process\": [{\"name\": \"web\"}, {\"name\": \"worker\"}], \"data_budget\": {\"interface\": \"wwan0\", \"allowance_mb\": 9}}}"
-
-static struct emitter *named(const char *class, const char *name)
-{
-    const struct instance_set *set = sensor_runner_current(&fix.sensor_runner);
-
-    for (unsigned i = 0; i < set->count; i++)
-        if (str_eq(set->items[i].class->name, class) && str_eq(set->items[i].common->name, name))
-            return &set->items[i];
-    return NULL;
-}
-
-static void reload(const char *configuration)
-{
-    CHECK_INT(fix_load(configuration), 0);
-    CHECK_STR(fix.reports, "");
-    sensor_runner_switch(&fix.sensor_runner);
-}
-
-static void begin(const char *configuration)
-{
-    fix_init();
-    fix_print_lines();
-    reload(configuration);
-}
-
-static void end(void)
-{
-    sensor_runner_stop(&fix.sensor_runner);
-}
 
 static void found(const char *class, const char *name, uint32_t value)
 {

@@ -3,41 +3,13 @@
 
 #include "beacon_fixture.h"
 #include "check.h"
+#include "samples.h"
 
 /* The results come from the test, in the name of a target of reach and of a script that never run. */
 #define SOURCES "\"reach\": [{\"name\": \"gw\", \"tcp\": \"127.0.0.1:9\"}], \"scripts\": [{\"name\": \"job\", \"command\": \"true\"}]"
 #define OBJECTIVES(list) "{\"beacons\": {\"slo_violation\": [" list "], " SOURCES "}}"
 
 enum { MINUTE = 60 * 1000, HOUR = 60 * MINUTE };
-
-static struct emitter *named(const char *class, const char *name)
-{
-    const struct instance_set *set = sensor_runner_current(&fix.sensor_runner);
-
-    for (unsigned i = 0; i < set->count; i++)
-        if (str_eq(set->items[i].class->name, class) && str_eq(set->items[i].common->name, name))
-            return &set->items[i];
-    return NULL;
-}
-
-static void reload(const char *configuration)
-{
-    CHECK_INT(fix_load(configuration), 0);
-    CHECK_STR(fix.reports, "");
-    sensor_runner_switch(&fix.sensor_runner);
-}
-
-static void begin(const char *configuration)
-{
-    fix_init();
-    fix_print_lines();
-    reload(configuration);
-}
-
-static void end(void)
-{
-    sensor_runner_stop(&fix.sensor_runner);
-}
 
 static void probe(bool ok, uint32_t ms)
 {
