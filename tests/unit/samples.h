@@ -5,7 +5,7 @@
 #include "beacon_fixture.h"
 #include "check.h"
 
-static inline struct emitter *named(const char *class, const char *name)
+static struct emitter *named(const char *class, const char *name)
 {
     const struct instance_set *set = sensor_runner_current(&fix.sensor_runner);
 
@@ -15,21 +15,21 @@ static inline struct emitter *named(const char *class, const char *name)
     return NULL;
 }
 
-static inline void reload(const char *configuration)
+static void reload(const char *configuration)
 {
     CHECK_INT(fix_load(configuration), 0);
     CHECK_STR(fix.reports, "");
     sensor_runner_switch(&fix.sensor_runner);
 }
 
-static inline void begin(const char *configuration)
+static void begin(const char *configuration)
 {
     fix_init();
     fix_print_lines();
     reload(configuration);
 }
 
-static inline void end(void)
+static void end(void)
 {
     sensor_runner_stop(&fix.sensor_runner);
 }
