@@ -7,17 +7,23 @@ const char *verdict_word(enum verdict_kind kind)
     return word_at("allowed\0notify\0pending approval\0denied\0", kind);
 }
 
-void verdict_text(struct text *t, const struct verdict *v)
+static void put_quoted(struct text *t, const char *before, const char *s)
 {
-    text_str(t, verdict_word(v->kind));
-    if (!v->reason)
-        return;
-    text_str(t, ": ");
+    text_str(t, before);
+    text_char(t, '"');
+    text_printable(t, s, strlen(s));
+    text_char(t, '"');
+}
+
+void verdict_reason(struct text *t, const struct verdict *v)
+{
     text_str(t, v->reason);
-    if (v->rule) {
-        text_str(t, " \"");
-        text_printable(t, v->rule, strlen(v->rule));
-        text_str(t, "\" at byte ");
+    if (v->rule)
+        put_quoted(t, " ", v->rule);
+    if (v->role)
+        put_quoted(t, " of role ", v->role);
+    if (v->has_at) {
+        text_str(t, " at byte ");
         text_u64(t, v->at);
     }
     if (v->most > 0) {
@@ -27,4 +33,13 @@ void verdict_text(struct text *t, const struct verdict *v)
         text_u64(t, v->most);
         text_char(t, ')');
     }
+}
+
+void verdict_text(struct text *t, const struct verdict *v)
+{
+    text_str(t, verdict_word(v->kind));
+    if (!v->reason)
+        return;
+    text_str(t, ": ");
+    verdict_reason(t, v);
 }

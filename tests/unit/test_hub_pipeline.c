@@ -293,7 +293,7 @@ static void setup_guarded(enum verdict_kind kind)
     setup("{\"rules\":[{\"name\":\"no\",\"idempotent\":true," EXEC "},{\"name\":\"yes\"," EXEC "}]}");
     pipeline.guard = (struct guard){test_judge, &asked};
     test_verdict = (struct verdict){
-        .kind = kind, .reason = "matches deny_commands pattern", .rule = "tr.e", .at = 4};
+        .kind = kind, .reason = "matches deny_commands pattern", .rule = "tr.e", .at = 4, .has_at = true};
     asked = 0;
 }
 
