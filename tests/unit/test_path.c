@@ -758,6 +758,8 @@ TEST(beside_the_kernel_and_realpath)
     report(", refused ", refused);
     check_puts("\n");
     CHECK(found > 500 && made > 100 && named > 100 && refused > 500);
+    if (check_failures > 0)
+        return; /* which it may not come to an end of */
     const int status = ask_realpath();
     if (status == 77)
         check_puts("skip: comparing with realpath -m, which is not here\n");
@@ -773,6 +775,11 @@ static const char *one, *other;
 static void swap(void)
 {
     exchange(one, other);
+}
+
+static void go_or_come(void)
+{
+    CHECK(rename(at(one), at(other)) == 0 || rename(at(other), at(one)) == 0);
 }
 
 static void make_race(void)
@@ -800,7 +807,7 @@ static bool is_judged(int fd)
 }
 
 /** Change the tree at every look, one at a time. Return: how many of them were noticed. */
-static unsigned at_every_look(const char *given, const char *a, const char *b)
+static unsigned at_every_look(const char *given, void (*how)(void), const char *a, const char *b)
 {
     unsigned noticed = 0;
 
@@ -808,19 +815,20 @@ static unsigned at_every_look(const char *given, const char *a, const char *b)
     other = b;
     for (change_at = 1;; change_at++) {
         looks = 0;
-        change = swap;
+        change = how;
         const int err = path_resolve(&path, at(given));
         const int fd = err == 0 ? path_open(&path, O_RDONLY, 0) : err;
         change = NULL;
         CHECK(fd < 0 || is_judged(fd));
-        CHECK(fd >= 0 || (fd == NEFIA_EAGAIN && path.why));
+        CHECK(fd >= 0 || ((fd == NEFIA_EAGAIN || (how == go_or_come && fd == NEFIA_ENOTFOUND)) && path.why));
+        CHECK(err < 0 || path.missing || !strchr(path.text + path.name_at, '/'));
         noticed += fd < 0;
         if (fd >= 0)
             close(fd);
         path_close(&path);
         if (looks < change_at)
             return noticed;
-        swap();
+        how();
     }
 }
 
@@ -828,14 +836,17 @@ TEST(a_change_at_any_moment)
 {
     begin();
     make_race();
-    CHECK(at_every_look("race/in/f", "race/in", "race/in.other") > 0);
-    CHECK(at_every_look("race/in/f", "race/in/f", "race/in/f.other") > 0);
-    CHECK(at_every_look("race/in/sub/f", "race/in/sub", "race/in/sub.other") > 0);
-    (void)at_every_look("race/in/sub/../f", "race/in/sub", "race/in/sub.other"); /* which no longer matters */
-    CHECK(at_every_look("race/in/sub/../f", "race/in", "race/in.other") > 0);
-    (void)at_every_look("race/l/f", "race/l", "race/l.other");
-    CHECK(at_every_look("race/l/f", "race/in", "race/in.other") > 0);
-    CHECK(at_every_look("race/l/sub/f", "race/in/sub", "race/in/sub.other") > 0);
+    CHECK(at_every_look("race/in/f", swap, "race/in", "race/in.other") > 0);
+    CHECK(at_every_look("race/in/f", swap, "race/in/f", "race/in/f.other") > 0);
+    CHECK(at_every_look("race/in/sub/f", swap, "race/in/sub", "race/in/sub.other") > 0);
+    (void)at_every_look("race/in/sub/../f", swap, "race/in/sub", "race/in/sub.other"); /* which no longer matters */
+    CHECK(at_every_look("race/in/sub/../f", swap, "race/in", "race/in.other") > 0);
+    (void)at_every_look("race/l/f", swap, "race/l", "race/l.other");
+    CHECK(at_every_look("race/l/f", swap, "race/in", "race/in.other") > 0);
+    CHECK(at_every_look("race/l/sub/f", swap, "race/in/sub", "race/in/sub.other") > 0);
+    CHECK(at_every_look("race/in/sub/f", go_or_come, "race/in", "race/away") > 0);
+    CHECK(at_every_look("race/in/sub/f", go_or_come, "race/in/sub", "race/in/away") > 0);
+    CHECK(at_every_look("race/in/sub/f", go_or_come, "race/in/sub/f", "race/in/sub/away") > 0);
 }
 
 TEST(a_file_becomes_a_link)
