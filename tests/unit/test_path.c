@@ -595,8 +595,10 @@ static size_t make_path(char *to, size_t cap, unsigned most)
 {
     size_t len = 0;
 
-    for (unsigned n = 1 + below(most); n > 0; n--)
-        len += (size_t)snprintf(to + len, cap - len, "%s%s", parts[below(ARRAY_SIZE(parts))], n > 1 || below(6) == 0 ? "/" : "");
+    for (unsigned n = 1 + below(most); n > 0; n--) {
+        const char *part = parts[below(ARRAY_SIZE(parts))];
+        len += (size_t)snprintf(to + len, cap - len, "%s%s", part, n > 1 || below(6) == 0 ? "/" : "");
+    }
     return len;
 }
 
@@ -609,7 +611,8 @@ static void make_random_links(const char *dir)
         do
             make_path(text, sizeof text, 3);
         while (!text[0]);
-        snprintf(to, sizeof to, "%s%s%s", below(4) ? "" : root, text[0] == '/' || below(4) ? "" : "/tree/", text);
+        const bool absolute = below(4) == 0;
+        snprintf(to, sizeof to, "%s%s%s", absolute ? root : "", absolute ? "/tree/" : "", text);
         make_link(to, name);
     }
 }
