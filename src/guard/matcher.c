@@ -8,12 +8,8 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "matcher_int.h"
 #include "pattern_int.h"
-
-enum op_kind { OP_MATCH, OP_CHAR, OP_SET, OP_ASSERT, OP_FORK, OP_JUMP };
-
-/* Assertions as bits of which one step has one: those of the tree but LINE_ANCHOR, and these. */
-enum { LINE_BEGIN = 16, LINE_END = 32, ALL_ASSERTIONS = 63 };
 
 #define NOWHERE 0xFFFFu    /* place of what is not in the program: x in x{0} */
 #define NO_CHAR UINT32_MAX /* beyond the end of the text */
