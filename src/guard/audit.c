@@ -476,13 +476,17 @@ static void end_want(struct audit_verifier *v)
         report(v, AUDIT_FOUND_HEAD, v->at, want->n, want->n);
 }
 
+/** What is missing at the front may have been rotated away, as far as the log says so. */
 static void end_gaps(struct audit_verifier *v)
 {
     for (unsigned i = 0; i < v->gap_count; i++) {
-        const struct audit_gap *g = &v->gaps[i];
+        struct audit_gap g = v->gaps[i];
+        const bool front = g.first == 1;
 
-        if (g->last >= v->oldest && !(v->part && g->first == 1))
-            report(v, AUDIT_FOUND_REMOVED, g->at, g->first > v->oldest ? g->first : v->oldest, g->last);
+        if (front && g.first < v->oldest)
+            g.first = v->oldest;
+        if (g.first <= g.last && !(front && v->part))
+            report(v, AUDIT_FOUND_REMOVED, g.at, g.first, g.last);
     }
     v->gap_count = 0;
 }

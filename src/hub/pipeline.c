@@ -447,27 +447,61 @@ static void log_report(struct pipeline *p, const struct pending_report *r, const
              DEC(r->count), " in this turn");
 }
 
-/** Return: false if there is no room for its actions: it stays pending until one has ended. */
-static bool emit_report(struct pipeline *p, const struct pending_report *r)
+/** An event of the hub's own, with the rules that match it in bits. Return: 1: a rule does; 0: none; negative: it cannot
+ * be, NEFIA_EAGAIN: not now, for want of room for its actions. */
+static int make_own(struct pipeline *p, const char *type, enum severity severity, struct slice data,
+                    struct event *e)
 {
-    static const char *const types[] = {"hub.unknown", "hub.host_conflict", "hub.hosts_evicted"};
-    char data_buf[EVENT_HOST_MAX * 6 + 128];
     const struct event_head head = {
-        .type = types[r->kind],
+        .type = type,
         .source = "hub",
         .host_id = p->host_id,
-        .severity = SEVERITY_WARNING,
+        .severity = severity,
         .unix_s = clock_unix(p->clock),
         .synced = clock_synced(p->clock),
         .seq = p->own_seq + 1,
         .uptime_ms = clock_ms(p->clock) - p->started_ms,
     };
-    struct text data, line;
+    struct text line;
+
+    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
+    int err = event_encode(&line, &head, data.ptr, data.len);
+    if (err >= 0)
+        err = pipeline_decode(p, line.buf, line.len, e, NULL);
+    if (err < 0)
+        return err == NEFIA_EAGAIN ? NEFIA_EINVAL : err;
+    const bool any = match(p, e);
+    return any && !has_room(p, e) ? NEFIA_EAGAIN : any;
+}
+
+static void decide_own(struct pipeline *p, const struct event *e, bool any)
+{
+    p->own_seq++;
+    p->changes = p->unwritten = true;
+    p->now_s = clock_unix(p->clock);
+    decide(p, e, any, false);
+}
+
+bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data)
+{
+    struct event e;
+    const int any = make_own(p, type, severity, data, &e);
+
+    if (any > 0)
+        decide_own(p, &e, true);
+    return any != NEFIA_EAGAIN;
+}
+
+/** Return: false if there is no room for its actions: it stays pending until one has ended. */
+static bool emit_report(struct pipeline *p, const struct pending_report *r)
+{
+    static const char *const types[] = {"hub.unknown", "hub.host_conflict", "hub.hosts_evicted"};
+    char data_buf[EVENT_HOST_MAX * 6 + 128];
+    struct text data;
     struct json_writer w;
     struct event e;
 
     text_init(&data, data_buf, sizeof data_buf);
-    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
     json_begin(&w, &data);
     json_object(&w, NULL);
     json_put_string(&w, "host", r->host);
@@ -475,17 +509,11 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
     json_put_u64(&w, "seq", r->seq);
     json_put_u64(&w, "count", r->count);
     json_end_object(&w);
-    if (event_encode(&line, &head, data.buf, data.len) < 0 ||
-        pipeline_decode(p, line.buf, line.len, &e, NULL) < 0)
-        return true;
-    const bool any = match(p, &e);
-    if (any && !has_room(p, &e))
-        return false;
+    const int any = make_own(p, types[r->kind], SEVERITY_WARNING, (struct slice){data.buf, data.len}, &e);
+    if (any < 0)
+        return any != NEFIA_EAGAIN;
     log_report(p, r, types[r->kind]);
-    p->own_seq++;
-    p->changes = p->unwritten = true;
-    p->now_s = head.unix_s;
-    decide(p, &e, any, false);
+    decide_own(p, &e, any);
     return true;
 }
 
@@ -565,11 +593,15 @@ void pipeline_turn_end(struct pipeline *p)
     keep_reports(p);
     jobs_choose(p->jobs);
     bool written = write_journal(p) >= 0;
+    if (written)
+        audit_begins(p->audit, p->jobs, p->recent);
+    audit_log_commit(p->audit);
     if (written && p->acknowledge)
         p->acknowledge(p->arg);
     jobs_begin(p->jobs, written);
     if (written && journal_dirty(p->journal))
         write_journal(p); /* those that could not begin have ended */
+    audit_log_commit(p->audit);
     if (p->changes && p->changed)
         p->changed(p->arg);
     p->changes = false;
@@ -627,6 +659,7 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
 
     enum recent_state state = done ? RECENT_DONE : RECENT_FAILED;
 
+    audit_ended(p->audit, job, p->recent, done, error, r);
     recent_settle(p->recent, job->row, state, error);
     journal_end(p->journal, job->id, (uint8_t)state);
     p->overflow_reported = false;

@@ -58,10 +58,11 @@ union hub_receive {
 
 /** What may be open beside the connections: standard descriptors, listener, a file or the next listener
  * during a reload, a connection that is refused, syslog, WireGuard's netlink; the control socket, its
- * lock and its clients; the journal's directory, lock, file and successor; the pipes of children. */
+ * lock and its clients; the journal's directory, lock, file and successor; the audit's
+ * directory, file and successor; the pipes of children. */
 #define HUB_DESCRIPTORS                                                                            \
-    (3 + 5 + 2 + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) + HUB_CHILDREN +  \
-     CHILD_START_DESCRIPTORS)
+    (3 + 5 + 2 + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
+     (IS_ENABLED(CONFIG_HUB_AUDIT) ? 3 : 0) + HUB_CHILDREN + CHILD_START_DESCRIPTORS)
 
 enum hub_state { HUB_RUNNING, HUB_CLOSING, HUB_FINISHING };
 
@@ -86,6 +87,11 @@ struct hub {
     struct jobs jobs;
     struct seen seen;
     struct journal journal;
+    struct audit_log audit;
+    struct timer audit_timer;
+    uint64_t head_ms; /* when the audit's head is due */
+    uint8_t config_hash[MAC_BYTES]; /* of the file that was read last */
+    bool config_hashed;
     struct timer again; /* retry of deferred lines, and of a failed journal */
     struct timer drain;
     struct timer seed; /* waiting for the kernel's random number generator */

@@ -1,0 +1,1 @@
+#include "nefia/cmd/reactor.h"
