@@ -1,3 +1,4 @@
+#include "nefia/cmd/audit.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
@@ -18,6 +19,19 @@ static const struct cli_option events_options[] = {
      .options = status_options,                                                                    \
      .help = CLI_HELP("the devices in reactor.hosts, and when they were last seen"),               \
      .run = reactor_hosts},
+#define VERBS_AUDIT()                                                                                \
+    {.name = "audit verify",                                                                       \
+     .operands = "[DIRECTORY|FILE]",                                                               \
+     .most = 1,                                                                                    \
+     .options = audit_verify_options,                                                              \
+     .help = CLI_HELP("find what was changed, removed, inserted or reordered in the audit log"),   \
+     .run = audit_verify},                                                                         \
+        {.name = "audit show",                                                                     \
+         .operands = "[DIRECTORY|FILE]",                                                           \
+         .most = 1,                                                                                \
+         .options = audit_show_options,                                                            \
+         .help = CLI_HELP("the records of the audit log, newest last"),                            \
+         .run = audit_show},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -44,6 +58,7 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
     {.name = NULL},
 };
 

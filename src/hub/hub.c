@@ -303,6 +303,18 @@ const char *hub_socket(struct hub *h)
     return hub_settings_socket(&h->config);
 }
 
+const char *hub_audit_place(struct hub *h, const char **key_file)
+{
+    struct config *c = &h->config;
+
+    if (config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive) < 0)
+        return NULL;
+    const struct node *reactor = node_child(c, c->nodes, "reactor"), *state_dir = node_child(c, reactor, "state_dir");
+    const struct node *key = node_child(c, node_child(c, reactor, "audit"), "key_file");
+    *key_file = key && key->type == NODE_SCALAR && *key->value ? key->value : NULL;
+    return state_dir && state_dir->type == NODE_SCALAR ? state_dir->value : "";
+}
+
 int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action))
 {
     struct config *c = &h->config;

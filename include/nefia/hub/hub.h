@@ -112,6 +112,9 @@ void hub_log_notice(void *arg, const char *rule, const char *action);
 const struct hub_settings *hub_loaded(const struct hub *h);
 /** Path of the daemon's control socket, as far as the file can be read. */
 const char *hub_socket(struct hub *h);
+/** The state_dir with the audit log, "" if there is none, and audit.key_file (null: not given), as far as the file can be
+ * read. Return: null: it cannot, which was reported. */
+const char *hub_audit_place(struct hub *h, const char **key_file);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */
 int hub_run(struct hub *h);
 
