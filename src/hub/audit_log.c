@@ -167,22 +167,48 @@ static void end(struct audit_log *a)
 
 /* ---- Rotating ---- */
 
-/** Give each file the name of the next older one, and the fresh one the first. The fresh one is last: without it the log
- * goes on in audit.log.1, and so does the next start. */
+static int rename_file(const struct audit_log *a, unsigned from, unsigned to)
+{
+    char from_name[NAME_MOST], to_name[NAME_MOST];
+
+    return renameat(a->dir_fd, file_name(from_name, from), a->dir_fd, file_name(to_name, to));
+}
+
+/** Remove the files that are older than those that are kept. */
+static void remove_old(const struct audit_log *a)
+{
+    char name[NAME_MOST];
+
+    for (unsigned i = a->files; i < AUDIT_FILES_MAX; i++)
+        (void)unlinkat(a->dir_fd, file_name(name, i), 0);
+}
+
+/** Of a rotation that a power cut has ended, names are missing between others. */
+static void close_gaps(const struct audit_log *a)
+{
+    char name[NAME_MOST];
+    unsigned next = 1;
+
+    for (unsigned i = 1; i < AUDIT_FILES_MAX; i++)
+        next += i == next ? faccessat(a->dir_fd, file_name(name, i), F_OK, 0) == 0 : rename_file(a, i, next) == 0;
+}
+
+/** Give each file the name of the next older one, and the fresh one the first. Nothing is removed before the fresh one,
+ * which says what may be missing, is in its place; until then the log goes on in the others, at the next start, too. */
 static int shift_names(const struct audit_log *a)
 {
-    char from[NAME_MOST], to[NAME_MOST];
-
-    for (unsigned i = AUDIT_FILES_MAX; i-- > a->files - 1;)
-        if (i > 0)
-            (void)unlinkat(a->dir_fd, file_name(from, i), 0);
-    for (unsigned i = a->files - 1; i-- > 0;)
-        if (renameat(a->dir_fd, file_name(from, i), a->dir_fd, file_name(to, i + 1)) < 0 && errno != ENOENT)
+    close_gaps(a);
+    remove_old(a);
+    for (unsigned i = a->files; i-- > 0;)
+        if (rename_file(a, i, i + 1) < 0 && errno != ENOENT)
             return NEFIA_EIO;
     if (renameat(a->dir_fd, FRESH, a->dir_fd, AUDIT_FILE) < 0)
         return NEFIA_EIO;
     /* Some file systems cannot sync a directory and fail with EINVAL; nothing more can be done. */
-    return fsync(a->dir_fd) < 0 && errno != EINVAL ? NEFIA_EIO : 0;
+    if (fsync(a->dir_fd) < 0 && errno != EINVAL)
+        return NEFIA_EIO;
+    remove_old(a);
+    return 0;
 }
 
 /** A new file with its first record. Return: its descriptor, or NEFIA_EIO. */
@@ -595,16 +621,17 @@ void audit_decision(struct audit_log *a, const struct audit_decision *d)
         return;
     put_str(a, "rule", d->rule);
     put_str(a, "who", d->who);
-    audit_put(&a->record, "host", d->host.len > 0 || !d->event ? d->host : d->event->host_id, ERROR_MOST);
+    if (d->event)
+        audit_put(&a->record, "host", d->event->host_id, ERROR_MOST);
+    audit_put_str(&a->record, d->event ? "target" : "host", d->target, ERROR_MOST);
     put_str(a, "action", d->action);
     if (d->verdict)
         put_verdict(a, d->verdict);
     put_str(a, "mode", d->mode);
-    if (d->job > 0)
-        json_put_u64(&a->record.w, "job", d->job);
     if (d->event)
         put_event(a, d->event);
-    audit_put(&a->record, "command", d->command, COMMAND_MOST);
+    audit_put_str(&a->record, "command", d->command, COMMAND_MOST);
+    audit_put_str(&a->record, "path", d->path, FILE_PATH_MAX);
     end(a);
 }
 

@@ -217,7 +217,7 @@ static const struct field audit_fields[] = {
      .min = 16,
      .max = 1048576,
      FIELD_NOTE("size at which a file is rotated")},
-    {FIELD_DEFAULT("files", "4"), .type = FIELD_INT, AUDIT(files), .min = 1, .max = 16, FIELD_NOTE("that are kept")},
+    {FIELD_DEFAULT("files", "4"), .type = FIELD_INT, AUDIT(files), .min = 1, .max = 15, FIELD_NOTE("that are kept")},
     {FIELD_DEFAULT("sync", "true"),
      .type = FIELD_BOOL,
      AUDIT(sync),

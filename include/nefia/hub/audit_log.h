@@ -20,7 +20,7 @@
  * them can go unnoticed. A complete line is never removed: after a power cut, only the incomplete one at the end is. */
 #define AUDIT_FILE "audit.log"
 #define AUDIT_KEY "audit.key"
-#define AUDIT_FILES_MAX 16
+#define AUDIT_FILES_MAX 16 /* one more than may be kept: while it is rotated there is one more */
 #define AUDIT_REJECT_MS 60000u /* rejections of one kind make a record in this time */
 #define AUDIT_RETRY_MS 1000u   /* after a failure */
 
@@ -90,17 +90,16 @@ bool audit_log_head(const struct audit_log *a, struct audit_head *out);
 void audit_config(struct audit_log *a, enum audit_kind kind, const char *path, const uint8_t hash[MAC_BYTES]);
 void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished);
 
-/** What was decided. Null and 0: there is none. */
+/** What was decided. Null: there is none. */
 struct audit_decision {
-    const char *rule; /* the reactor's, whose action it is */
-    const char *who;  /* or who asks */
-    const struct event *event;
-    struct slice host; /* where it is to be done; if it is another one than the event's */
-    const char *action; /* its word */
-    struct slice command;
+    const char *rule;          /* the reactor's, whose action it is */
+    const char *who;           /* or who asks */
+    const struct event *event; /* that sets it off; its host is the record's "host" */
+    const char *target;        /* host_id of where it is to be done; without an event, "host" */
+    const char *action;        /* its word */
+    const char *command, *path;
     const struct verdict *verdict;
     const char *mode; /* the policy's */
-    uint64_t job;
 };
 void audit_decision(struct audit_log *a, const struct audit_decision *d);
 /** The actions that are about to begin (JOB_STARTING). */
