@@ -122,6 +122,8 @@ static bool guard_allows(struct pipeline *p, const struct rule *rule, const stru
         return true;
     const struct verdict v = judge(p, rule, e);
     p->verdicts[v.kind]++;
+    audit_decision(p->audit, &(struct audit_decision){
+                                 .rule = rule->name, .event = e, .action = action_word(&rule->action), .verdict = &v});
     if (v.kind == VERDICT_ALLOWED)
         return true;
     text_init(&t, buf, sizeof buf);
