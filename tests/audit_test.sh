@@ -229,4 +229,24 @@ expect "a single file can be verified" 0 "$nefia" audit verify "$state/audit.log
 expect "where there is no log" 1 "$nefia" audit verify "$dir/hook"
 says "that is said" 'there is no audit.log in' err
 
+# ---- docs/audit.md: its log is one, with the answers that it shows ----
+block()
+{
+    python3 tests/docs.py block "$1"
+}
+mkdir "$dir/example"
+block audit-log >"$dir/example/audit.log"
+echo 0123456789abcdef0123456789abcdef >"$dir/example/audit.key"
+for verb in verify show; do
+    block "audit-$verb" >"$dir/documented"
+    "$nefia" audit "$verb" "$dir/example" >"$dir/out" && cmp "$dir/documented" "$dir/out" >"$dir/err" 2>&1
+    result "audit $verb prints what the documentation shows" $?
+done
+block audit >"$dir/openssl.sh"
+(cd "$dir/example" && sh ../openssl.sh) >"$dir/out" 2>"$dir/err" && [ ! -s "$dir/out" ]
+result "OpenSSL finds nothing in it" $?
+sed -i 3s/web/wet/ "$dir/example/audit.log"
+[ "$(cd "$dir/example" && sh ../openssl.sh)" = "$(printf 'line 3\nline 4')" ]
+result "and what is changed" $?
+
 finish

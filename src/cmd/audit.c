@@ -338,8 +338,9 @@ static const struct show_section show_sections[] = {
                 "HOST    |[{host}]\n"
                 "RULE    |[{rule}][{who}]\n"
                 "RESULT  |[{verdict}][{outcome}]\n"
-                "DETAIL  |[{records} lost: ][{reason}][ \"{by}\"][ at byte {at}][{error}][, {connections} times, last {last}]"
-                "[{file}][{bytes} bytes][user {uid}]\n"
+                "DETAIL  |[{records} lost: ][{reason}][ \"{by}\"][ at byte {at}][{error} ][in {duration_ms} ms]"
+                "[, {connections} times, last {last}][{file}][{bytes} bytes][user {uid}][key {key}][{events} events]"
+                "[{oldest} is the oldest]\n"
                 "COMMAND|[{command}]\n",
      .json = SHOW_LINES},
     {.record = NULL},

@@ -13,7 +13,7 @@
             __builtin_trap(); \
     } while (0)
 
-enum { RECORDS = 12, LOG = 16 * 1024, FACT = 200, LINES = 64, FILE_END = 0x1C };
+enum { RECORDS = 12, LOG = 16 * 1024, FACT = 200, LINES = 64, FILE_END = 0x1C, OPS = 12 };
 
 static struct mac_key key;
 static struct audit_verifier v;
@@ -75,26 +75,26 @@ static void read_anything(const char *bytes, size_t len)
 
 /* ---- A log that was written, and what is done to it ---- */
 
-static size_t write_log(const unsigned char **data, size_t *size)
+static size_t write_log(const unsigned char *data, size_t size)
 {
     static char line[AUDIT_LINE_MAX + 1];
     struct audit_record r;
     size_t len = 0;
 
     head = (struct audit_head){0};
-    for (unsigned i = 0; i < RECORDS && (i == 0 || *size > 0); i++) {
-        const enum audit_kind kind = i == 0 ? AUDIT_BEGUN : (enum audit_kind)(AUDIT_REPAIRED + **data % (AUDIT_KINDS - AUDIT_REPAIRED));
-        size_t n = *size > 0 ? **data % 32 : 0;
+    for (unsigned i = 0; i < RECORDS && (i == 0 || size > 0); i++) {
+        const enum audit_kind kind = i == 0 ? AUDIT_BEGUN : (enum audit_kind)(AUDIT_REPAIRED + *data % (AUDIT_KINDS - AUDIT_REPAIRED));
+        size_t n = size > 0 ? *data % 32 : 0;
 
-        n = n < *size ? n : *size;
+        n = n < size ? n : size;
         audit_begin(&r, line, head.n, kind, (int64_t)n * 1000000, n & 1);
-        audit_put(&r, "fact", (struct slice){(const char *)*data, n}, FACT);
+        audit_put(&r, "fact", (struct slice){(const char *)data, n}, FACT);
         const size_t written = audit_end(&r, &head, &key);
         memcpy(log_bytes + len, line, written);
         len += written;
         log_bytes[len++] = '\n';
-        *data += n;
-        *size -= n;
+        data += n;
+        size -= n;
     }
     return len;
 }
@@ -156,13 +156,16 @@ static size_t change(size_t len, unsigned op, unsigned a, unsigned b)
 
 static void read_changed(const unsigned char *data, size_t size)
 {
+    const size_t ops = size < OPS ? size : OPS;
+    const unsigned char *op = data + size - ops;
+
     begin();
-    const size_t written = write_log(&data, &size);
+    const size_t written = write_log(data, size - ops);
     size_t len = written;
 
     memcpy(changed, log_bytes, len);
-    for (unsigned i = 0; i < 4 && size >= 3; i++, data += 3, size -= 3)
-        len = change(len, data[0], data[1], data[2]);
+    for (size_t i = 0; i + 3 <= ops; i += 3)
+        len = change(len, op[i], op[i + 1], op[i + 2]);
     begin();
     v.want = head;
     feed_pieces(changed, len, size);
