@@ -402,12 +402,22 @@ static void backslash(struct shell *sh, enum context in, bool quoted)
         shell_put(sh, (char)next);
 }
 
+/** Has the rest of the word a comma? */
+static bool has_comma(const struct shell *sh)
+{
+    uint32_t ahead = 0;
+
+    while (!ends_word(peek(sh, ahead)) && peek(sh, ahead) != ',')
+        ahead++;
+    return peek(sh, ahead) == ',';
+}
+
 /** A character that means itself, or is a pattern; *comma: within {a,b} that a guess takes apart. Return: flags. */
 static uint8_t plain(struct shell *sh, uint32_t start, bool *comma)
 {
     const char c = sh->in.s[sh->in.pos++];
 
-    if (c == '{' && sh->used == start && sh->putting) {
+    if (c == '{' && sh->used == start && sh->putting && has_comma(sh)) {
         *comma = true;
         sh->values++;
         return WORD_BRACES | WORD_SPLITS;
@@ -416,7 +426,7 @@ static uint8_t plain(struct shell *sh, uint32_t start, bool *comma)
         return 0;
     shell_put(sh, *comma && c == ',' ? ' ' : c);
     if (c == '{')
-        return sh->used == start + 1 && peek(sh, 0) != '}' ? WORD_BRACES | WORD_GUESSES : WORD_BRACES;
+        return sh->used == start + 1 && has_comma(sh) ? WORD_BRACES | WORD_GUESSES : WORD_BRACES;
     if (c == '*' || c == '?' || c == '[' || (c == '~' && sh->used == start + 1))
         return WORD_GLOB;
     const size_t len = sh->used - 1 - start;

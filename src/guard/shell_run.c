@@ -30,8 +30,8 @@ static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
     "flock\0busybox\0toybox\0eval\0watch\0ssh\0dbclient\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
     "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0"
-    ".\0source\0alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
-    "strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
+    "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
+    ".\0source\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
     "setarch\0linux32\0linux64\0ksh\0zsh\0mksh\0";
 static const char rules[] =
     "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
@@ -40,7 +40,7 @@ static const char rules[] =
     "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCaB\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
     "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0";
-enum { RULES = 41, MEANINGS = 17 };
+enum { RULES = 41, MEANINGS = 15 };
 
 /* A run: its words, and what is known of them. */
 struct run {
