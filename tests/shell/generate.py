@@ -65,7 +65,7 @@ class Line:
         if depth > 0 and kind < 3:
             return self.substitution(depth, quoted)
         if kind == 3:
-            return "$((" + self.r.choice(["1+2", "(1+2)*3", "x+1", "$x+1" if False else "4", "1<<2"]) + "))"
+            return "$((" + self.r.choice(["1+2", "(1+2)*3", "x+1", "4", "1<<2"]) + "))"
         if kind == 4:
             return self.r.choice(["$?", "$#", "$$", "$1", "$@", "$*", "$-", "$!", "$0"])
         if kind == 5 and depth > 0:
@@ -148,9 +148,9 @@ class Line:
         self.heres = heres
         return text
 
-    def wrapped(self, depth):
+    def wrapped(self, depth, bare=False):
         r = self.r
-        inner = self.simple(depth - 1, bare=True) if self.chance(70) else self.wrapped(depth - 1) if depth > 1 else self.name()
+        inner = self.simple(depth - 1, bare=True) if self.chance(70) else self.wrapped(depth - 1, bare=True) if depth > 1 else self.name()
         kind = r.randrange(24)
         if kind == 0:
             return "env" + r.choice(["", " -i", " -u x", " A=1", " A=1 'B=a b'", " -", " --", " -iux", " -u x A=b"]) + " " + inner
@@ -172,7 +172,7 @@ class Line:
             return "find . " + r.choice(["", "-name '*.x' "]) + r.choice(["-exec", "-execdir"]) + " " + inner + r.choice([" \\;", " ';'", " {} \\;", " {} +"])
         if kind == 9:
             return "su " + r.choice(["-c %s", "- -c %s", "root -c %s", "-c %s root", "-s /bin/sh -c %s a"]) % self.quote(self.script(depth))
-        if kind == 10:
+        if kind == 10 and not bare:
             return "eval " + r.choice([self.quote(self.script(depth)), inner if not re.search(r"[$`\\'\"*?\[~#{}<>!|;&()\n=]", inner) else "c1 a"])
         if kind == 11:
             return r.choice(["start-stop-daemon -S -x c1", "start-stop-daemon -S -b -x c1 --", "start-stop-daemon -Sbmp /tmp/p -x /bin/c2 -- a", "start-stop-daemon -K -x c1"])
@@ -182,7 +182,7 @@ class Line:
             return r.choice(["watch -n 1", "watch"]) + " " + self.quote(self.script(depth))
         if kind == 14:
             return "command -v c9"
-        return r.choice(["sh", "ash", "dash", "bash", "/bin/sh"]) + r.choice([" -c ", " -e -c " if False else " -c ", " -uc " if False else " -c "]) + \
+        return r.choice(["sh", "ash", "dash", "bash", "/bin/sh"]) + r.choice([" -c ", " -c ", " -fc "]) + \
             self.quote(self.script(depth)) + r.choice(["", "", " a", " 'a b' $x"])
 
     def simple(self, depth, bare=False):
@@ -232,7 +232,7 @@ class Line:
                 text = "case " + self.word(depth - 1) + " in\n" if self.chance(50) else "case a in "
                 for _ in range(r.randrange(3)):
                     text += r.choice(["", "("]) + r.choice(["a", "a|b", "a | b", "*", "'a b'", "\"$x\"", "[a-z]*", "$(c1)"]) + r.choice([")", ") ", ")\n"]) + \
-                        (self.closed(depth).rstrip(";\n ") if False else self.closed(depth)) + ";;" + r.choice([" ", "\n"])
+                        self.closed(depth) + ";;" + r.choice([" ", "\n"])
                 text += "esac"
         if self.chance(15):
             text += " " + self.redirection(0)
