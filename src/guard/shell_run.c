@@ -408,6 +408,31 @@ static enum outcome sets(struct shell *sh, const struct run *r)
     return NOTHING;
 }
 
+static bool shortens(struct slice s, const char *word, size_t least)
+{
+    return s.len >= least && s.len <= strlen(word) && memcmp(s.ptr, word, s.len) == 0;
+}
+
+/** ip [-OPTION…] netns exec NAME COMMAND, or vrf instead of netns; it takes words cut short. */
+static enum outcome netns_wrapper(struct shell *sh, const struct run *r, unsigned *i)
+{
+    while (*i < r->to && begins(text_of(sh, *i), '-') && !(word(sh, *i)->flags & WORD_COMPUTED))
+        ++*i;
+    if (*i < r->to && (word(sh, *i)->flags & WORD_COMPUTED))
+        return UNKNOWN;
+    for (unsigned n = 0; n < 4 && *i + 1 < r->to; n++, ++*i) {
+        if (!shortens(text_of(sh, *i), "netns", 3) && !shortens(text_of(sh, *i), "vrf", 1))
+            continue;
+        if (word(sh, *i + 1)->flags & WORD_COMPUTED)
+            return UNKNOWN;
+        if (!shortens(text_of(sh, *i + 1), "exec", 1))
+            continue;
+        *i += 3;
+        return *i < r->to && !unclear(sh, *i - 1) && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+    }
+    return NOTHING;
+}
+
 static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
 {
     switch (r->kind) {
@@ -427,12 +452,7 @@ static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
         shell_doubt(sh, changes);
         return NOTHING;
     case KIND_NETNS:
-        while (*i < r->to && *i < r->from + 4 && !slice_eq(text_of(sh, *i), "exec"))
-            ++*i;
-        if (*i >= r->to || !slice_eq(text_of(sh, *i), "exec"))
-            return NOTHING;
-        *i += 2;
-        return *i < r->to && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+        return netns_wrapper(sh, r, i);
     case KIND_UNKNOWN:
         return UNKNOWN;
     default:

@@ -129,21 +129,44 @@ static bool reported(const char *argv, size_t len, size_t name_len)
     return any;
 }
 
-/* Names that the shell looked for: a command without a stub is not in the log. */
-static void check_missing(const char *shell, const char *line)
+static bool named(const char *name, size_t len)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (found[i].name_len == len && memcmp(found[i].text, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Names that the shell looked for: a command without a stub is not in the log. Return: one that was not reported, or null. */
+static const char *missing(size_t *len)
 {
     static const char suffix[] = ": not found\n";
 
+    contents(error_fd, errors, sizeof errors);
     for (const char *at = errors, *end; (end = strstr(at, suffix)); at = end + sizeof suffix - 1) {
         const char *name = end;
         while (name > at && name[-1] != '\n' && !(name[-1] == ' ' && name - at >= 2 && name[-2] == ':'))
             name--;
-        const size_t len = (size_t)(end - name);
-        bool any = false;
-        for (unsigned i = 0; i < count; i++)
-            any = any || (found[i].name_len == len && memcmp(found[i].text, name, len) == 0);
-        if (!any)
+        *len = (size_t)(end - name);
+        if (!named(name, *len))
+            return name;
+    }
+    return NULL;
+}
+
+/* Messages of several processes may be mixed up, but hardly so each time. */
+static void check_missing(const char *shell, const char *line)
+{
+    size_t len;
+    const char *name;
+
+    for (unsigned tries = 0; (name = missing(&len)); tries++) {
+        if (tries == 4) {
             violation(shell, line, "looked for, but not reported", name, len);
+            return;
+        }
+        (void)run_line(shell, line);
     }
 }
 
@@ -178,7 +201,6 @@ static void check(const char *shell, const char *kind)
     const unsigned long was_late = late;
     (void)run_line(shell, line);
     char *end = log_text + contents(log_fd, log_text, sizeof log_text);
-    contents(error_fd, errors, sizeof errors);
     for (char *at = log_text, *stop; at < end && (stop = memchr(at, '\2', (size_t)(end - at))); at = stop + 1) {
         size_t name_len = 0;
         ran++;

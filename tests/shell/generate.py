@@ -65,7 +65,7 @@ class Line:
         if depth > 0 and kind < 3:
             return self.substitution(depth, quoted)
         if kind == 3:
-            return "$((" + self.r.choice(["1+2", "(1+2)*3", "x+1", "4", "1<<2"]) + "))"
+            return "$((" + self.r.choice(["1+2", "(1+2)*3", "4", "1<<2"]) + "))"
         if kind == 4:
             return self.r.choice(["$?", "$#", "$$", "$1", "$@", "$*", "$-", "$!", "$0"])
         if kind == 5 and depth > 0:

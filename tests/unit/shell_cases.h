@@ -1,3 +1,4 @@
+/* Lines and what is found in them; test_shell.c says in which form. */
     {"ls -l",
      "= ls -l\n"},
     {"rm -rf \"/tmp/a b\"; echo 'x y' && grep x || true | wc -l & reboot",
@@ -627,3 +628,21 @@
      "= a $(b $(c $(d $(e $(f $(g $(h $(i)))))))))\n"
      "= $(a $(b $(c $(d $(e $(f $(g $(h $(i)))))))))\n"
      "? nested too deeply"},
+    {"ip netns exec$x n rm; ip link show $x; ip -n blue netns e x rm b; ip vrf exec m rm",
+     "= ip netns exec$x n rm\n"
+     "~ netns exec$x n rm\n"
+     "~ exec$x n rm\n"
+     "~ n rm\n"
+     "~ rm\n"
+     "= ip link show $x\n"
+     "= ip -n blue netns e x rm b\n"
+     "> rm b\n"
+     "= ip vrf exec m rm\n"
+     "> rm\n"
+     "? what a wrapper runs is not known"},
+    {"ip -all netns exec rm a",
+     "= ip -all netns exec rm a\n"
+     "> a\n"},
+    {"echo {a,b}c {a} a{b,c}",
+     "= echo {a,b}c {a} a{b,c}\n"
+     "~ echo a bc {a} a{b,c}\n"},
