@@ -8,17 +8,17 @@
 #include "actions.inc"
 #undef ACTION
 
-#define ACTION(name, jobs, running) #name,
-const char *const action_words[] = {
+#define ACTION(name, jobs, running) #name "\0"
+const char action_words[] =
 #include "actions.inc"
-    NEFIA_ABSENT_ACTIONS NULL,
-};
+    NEFIA_ABSENT_ACTIONS;
 #undef ACTION
 
 #define ACTION(name, jobs, running) &action_##name,
-/* As action_words; null for those of other builds. */
-static const struct action_class *const classes[ARRAY_SIZE(action_words)] = {
+/* As action_words, of which those of other builds come last. */
+static const struct action_class *const classes[] = {
 #include "actions.inc"
+    NULL,
 };
 #undef ACTION
 
@@ -45,9 +45,9 @@ int action_bind(struct action *a, struct config *c, const struct node *n, const 
         a->word = 0; /* something that can be printed */
         return NEFIA_EINVAL;
     }
-    const struct action_class *class = classes[a->word];
-    if (!class)
+    if (a->word >= ARRAY_SIZE(classes) - 1)
         return NEFIA_ENOTSUP;
+    const struct action_class *class = classes[a->word];
     const struct field *const tables[] = {action_common_fields, class->fields, NULL};
     int err = config_bind_tables(c, n, where, tables, a->own);
     if (err == 0 && class->bind)

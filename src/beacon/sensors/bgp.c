@@ -15,7 +15,7 @@
  * Established are remembered. */
 enum { NAME_BYTES = 40, CODE_BYTES = 5, ANSWER_MOST = 4 << 20, READS = 16 };
 enum backend { AUTO, FRR, BIRD };
-static const char *const backend_words[] = {"auto", "frr", "bird", NULL};
+static const char backend_words[] = "auto\0frr\0bird\0";
 /** FRR's, then BIRD's as Debian and as its authors place it. */
 static const char sockets[] = "/var/run/frr/bgpd.vty\0/var/run/bird/bird.ctl\0/var/run/bird.ctl\0";
 enum { SOCKETS = 3 };

@@ -24,7 +24,7 @@ struct credentials {
 enum { YEAR_2020 = 1577836800 };
 static const char types[] = 
     "sdwan.credential_expiring" "\0" "sdwan.credential_expired" "\0" "sdwan.credential_rotated" "\0";
-static const char *const kinds[] = {"wireguard_psk", "ipsec", "peer", NULL};
+static const char kinds[] = "wireguard_psk\0ipsec\0peer\0";
 
 static int set_time(void *member, const char *value, struct text *why)
 {
@@ -117,7 +117,7 @@ static int64_t put(void *arg, struct json_writer *w)
     const struct credential *i = arg;
 
     json_put_string(w, "name", i->name);
-    json_put_string(w, "kind", kinds[i->kind]);
+    json_put_string(w, "kind", word_at(kinds, (unsigned)i->kind));
     return i->ends;
 }
 
