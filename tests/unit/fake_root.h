@@ -48,10 +48,14 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
 }
 
+static void (*fake_root_on_open)(const char *path); /* just before; null: nothing happens */
+
 int openat(int dir, const char *path, int flags, ...)
 {
     va_list more;
 
+    if (fake_root_on_open)
+        fake_root_on_open(path);
     va_start(more, flags);
     int mode = flags & O_CREAT ? va_arg(more, int) : 0;
     va_end(more);
