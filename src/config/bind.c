@@ -20,7 +20,7 @@ struct binding {
 
 static void put_where(struct text *t, const struct binding *b)
 {
-    config_where_key(t, b->where, b->field->type == FIELD_ABSENT ? b->node->key : b->field->name);
+    config_where_key(t, b->where, b->node != NULL && b->field->type == FIELD_ABSENT ? b->node->key : b->field->name);
     if (b->item >= 0)
         config_where_item(t, "", (unsigned)b->item);
 }

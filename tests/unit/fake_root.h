@@ -136,18 +136,26 @@ static inline void fake_root_remove(const char *path)
     remove(real);
 }
 
-/** Removes all of it. */
-static inline void fake_root_end(void)
+/** A directory with all that is in it. */
+static inline void fake_root_remove_all(const char *path)
 {
+    char real[1024];
     int status = -1;
-    const pid_t child = fork();
 
+    snprintf(real, sizeof real, "%s%s", fake_root_dir, path);
+    const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        execl("/bin/rm", "rm", "-rf", fake_root_dir, (char *)NULL);
+        execl("/bin/rm", "rm", "-rf", real, (char *)NULL);
         _exit(127);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+/** Removes all of it. */
+static inline void fake_root_end(void)
+{
+    fake_root_remove_all("");
     fake_root_dir[0] = '\0';
 }
 
