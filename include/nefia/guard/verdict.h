@@ -33,7 +33,7 @@ static inline bool verdict_begins(const struct verdict *v)
 }
 /** "allowed", "notify", "pending approval", "denied". */
 const char *verdict_word(enum verdict_kind kind);
-/** Append: denied: matches deny_commands pattern "rm -rf" of role "deploy" at byte 4; denied: too long (9000 > 8192). */
+/** Append: denied: matches deny_commands pattern: "rm -rf" of role "deploy" at byte 4; denied: too long (9000 > 8192). */
 void verdict_text(struct text *t, const struct verdict *v);
 /** The same without the word. */
 void verdict_reason(struct text *t, const struct verdict *v);
