@@ -15,12 +15,13 @@ const char action_words[] =
 #undef ACTION
 
 #define ACTION(name, jobs, running) &action_##name,
-/* As action_words, of which those of other builds come last. */
+/* As action_words; the null stands for those of other builds, which come last there. */
 static const struct action_class *const classes[] = {
 #include "actions.inc"
     NULL,
 };
 #undef ACTION
+enum { ABSENT = ARRAY_SIZE(classes) - 1 };
 
 const struct action_class *const *action_classes(void)
 {
@@ -45,9 +46,9 @@ int action_bind(struct action *a, struct config *c, const struct node *n, const 
         a->word = 0; /* something that can be printed */
         return NEFIA_EINVAL;
     }
-    if (a->word >= ARRAY_SIZE(classes) - 1)
+    const struct action_class *class = classes[a->word > ABSENT ? ABSENT : a->word];
+    if (!class)
         return NEFIA_ENOTSUP;
-    const struct action_class *class = classes[a->word];
     const struct field *const tables[] = {action_common_fields, class->fields, NULL};
     int err = config_bind_tables(c, n, where, tables, a->own);
     if (err == 0 && class->bind)
