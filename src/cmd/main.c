@@ -1,3 +1,4 @@
+#include "nefia/cmd/audit.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/hub/hub.h"
@@ -56,6 +57,19 @@ static const struct cli_option events_options[] = {
      .options = plan_options,                                                                        \
      .help = CLI_HELP("what would become of a command on a host; nothing is executed"),              \
      .run = plan_exec},
+#define VERBS_AUDIT()                                                                                \
+    {.name = "audit verify",                                                                       \
+     .operands = "[DIRECTORY|FILE]",                                                               \
+     .most = 1,                                                                                    \
+     .options = audit_verify_options,                                                              \
+     .help = CLI_HELP("find what was changed, removed, inserted or reordered in the audit log"),   \
+     .run = audit_verify},                                                                         \
+        {.name = "audit show",                                                                     \
+         .operands = "[DIRECTORY|FILE]",                                                           \
+         .most = 1,                                                                                \
+         .options = audit_show_options,                                                            \
+         .help = CLI_HELP("the records of the audit log, newest last"),                            \
+         .run = audit_show},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -83,6 +97,7 @@ static const struct cli_verb verbs[] = {
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
     {.name = NULL},
 };
 

@@ -245,9 +245,8 @@ static size_t longest(const struct policy_case *c)
     return command > path ? command : path;
 }
 
-struct verdict policy_judge(void *arg, const struct policy_case *c)
+static struct verdict judge(const struct policy_use *use, const struct policy_case *c)
 {
-    const struct policy_use *use = arg;
     struct verdict v = {.kind = VERDICT_ALLOWED};
     const size_t len = longest(c);
 
@@ -265,5 +264,14 @@ struct verdict policy_judge(void *arg, const struct policy_case *c)
         v = judge_path(&j, c->path);
     if (v.kind == VERDICT_DENIED && use->policy->mode == POLICY_WARN)
         v.kind = VERDICT_NOTIFY;
+    return v;
+}
+
+struct verdict policy_judge(void *arg, const struct policy_case *c)
+{
+    const struct policy_use *use = arg;
+    struct verdict v = judge(use, c);
+
+    v.mode = policy_mode_words[use->policy->mode];
     return v;
 }

@@ -71,6 +71,12 @@ static const char *root_fault(const char *root)
     return NULL;
 }
 
+/** Every command of one line that is not empty: who writes this means everything. */
+static bool means_everything(const char *pattern)
+{
+    return word_index("^.*$\0.*$\0.+\0^.+\0^.+$\0.+$\0.\0", (struct slice){pattern, strlen(pattern)}) >= 0;
+}
+
 /** Return: 0, or negative with a sentence in why. */
 static int compile(struct staging *s, struct policy_rule *r, struct text *why)
 {
@@ -83,7 +89,7 @@ static int compile(struct staging *s, struct policy_rule *r, struct text *why)
     }
     err = matcher_compile(&r->matcher, &s->p->store, r->text, strlen(r->text), s->scratch, why);
     if (err == 0)
-        r->catch_all = r->matcher.always;
+        r->catch_all = r->matcher.always || means_everything(r->text);
     return err;
 }
 

@@ -142,7 +142,7 @@ static void lint_rule(struct linting *l, const struct policy_rule *r)
         lint_catch_all(l, r);
     if (earlier)
         say(l, r, earlier->catch_all ? "can never decide: an earlier one matches everything" : "is there twice");
-    if (!matcher_can_match(&r->matcher, &l->use->policy->store, &l->use->work->places))
+    if (!matcher_can_match(&r->matcher, &l->use->policy->store))
         say(l, r, "can never match");
     else if (r->list == POLICY_ALLOW_COMMANDS && !earlier)
         lint_allow(l, r);

@@ -180,6 +180,13 @@ static bool judge(struct pipeline *p, const struct rule *rule, const struct even
     const struct verdict v = p->guard.judge(p->guard.arg, &c);
 
     p->verdicts[v.kind]++;
+    audit_decision(p->audit, &(struct audit_decision){.rule = rule->name,
+                                                      .event = e,
+                                                      .target = c.host,
+                                                      .action = c.action,
+                                                      .command = c.command,
+                                                      .verdict = &v,
+                                                      .mode = v.mode});
     if (v.kind == VERDICT_ALLOWED)
         return true;
     if (v.kind != VERDICT_PENDING)
@@ -519,7 +526,52 @@ static void log_report(struct pipeline *p, const struct pending_report *r, const
              DEC(r->count), " in this turn");
 }
 
-/** Begin the data of an event of the hub's own, in buf. */
+/** An event of the hub's own, with the rules that match it in bits. Return: 1: a rule does; 0: none; negative: it cannot
+ * be, NEFIA_EAGAIN: not now, for want of room for its actions. */
+static int make_own(struct pipeline *p, const char *type, enum severity severity, struct slice data,
+                    struct event *e)
+{
+    const struct event_head head = {
+        .type = type,
+        .source = "hub",
+        .host_id = p->host_id,
+        .severity = severity,
+        .unix_s = clock_unix(p->clock),
+        .synced = clock_synced(p->clock),
+        .seq = p->own_seq + 1,
+        .uptime_ms = clock_ms(p->clock) - p->started_ms,
+    };
+    struct text line;
+
+    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
+    int err = event_encode(&line, &head, data.ptr, data.len);
+    if (err >= 0)
+        err = pipeline_decode(p, line.buf, line.len, e, NULL);
+    if (err < 0)
+        return err == NEFIA_EAGAIN ? NEFIA_EINVAL : err;
+    const bool any = match(p, e);
+    return any && !has_room(p, e) ? NEFIA_EAGAIN : any;
+}
+
+static void decide_own(struct pipeline *p, const struct event *e, bool any)
+{
+    p->own_seq++;
+    p->changes = p->unwritten = true;
+    p->now_s = clock_unix(p->clock);
+    decide(p, e, any, false);
+}
+
+bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data)
+{
+    struct event e;
+    const int any = make_own(p, type, severity, data, &e);
+
+    if (any > 0)
+        decide_own(p, &e, true);
+    return any != NEFIA_EAGAIN;
+}
+
+/** Begin the data of a warning of the hub's own, in buf. */
 static void begin_data(struct json_writer *w, struct text *data, char *buf, size_t cap)
 {
     text_init(data, buf, cap);
@@ -527,36 +579,17 @@ static void begin_data(struct json_writer *w, struct text *data, char *buf, size
     json_object(w, NULL);
 }
 
-/** Decide an event of the hub's own with that data. Return: false if there is no room for its actions: it stays
- * pending until one has ended. */
-static bool emit_own(struct pipeline *p, const char *type, struct json_writer *w, const struct text *data)
+/** Emit it, also where no rule matches. Return: false if there is no room for its actions: it stays pending until one
+ * has ended. */
+static bool emit_warning(struct pipeline *p, const char *type, struct json_writer *w, const struct text *data)
 {
-    const struct event_head head = {
-        .type = type,
-        .source = "hub",
-        .host_id = p->host_id,
-        .severity = SEVERITY_WARNING,
-        .unix_s = clock_unix(p->clock),
-        .synced = clock_synced(p->clock),
-        .seq = p->own_seq + 1,
-        .uptime_ms = clock_ms(p->clock) - p->started_ms,
-    };
-    struct text line;
     struct event e;
 
     json_end_object(w);
-    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
-    if (event_encode(&line, &head, data->buf, data->len) < 0 ||
-        pipeline_decode(p, line.buf, line.len, &e, NULL) < 0)
-        return true;
-    const bool any = match(p, &e);
-    if (any && !has_room(p, &e))
-        return false;
-    p->own_seq++;
-    p->changes = p->unwritten = true;
-    p->now_s = head.unix_s;
-    decide(p, &e, any, false);
-    return true;
+    const int any = make_own(p, type, SEVERITY_WARNING, (struct slice){data->buf, data->len}, &e);
+    if (any >= 0)
+        decide_own(p, &e, any);
+    return any != NEFIA_EAGAIN;
 }
 
 static bool emit_report(struct pipeline *p, const struct pending_report *r)
@@ -571,7 +604,7 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
     json_put_u64(&w, "boot", r->boot);
     json_put_u64(&w, "seq", r->seq);
     json_put_u64(&w, "count", r->count);
-    if (!emit_own(p, types[r->kind], &w, &data))
+    if (!emit_warning(p, types[r->kind], &w, &data))
         return false;
     log_report(p, r, types[r->kind]);
     return true;
@@ -598,7 +631,7 @@ static bool emit_violation(struct pipeline *p, const struct violation *v)
     json_put_u64(&w, "event_seq", v->seq);
     json_put_u64(&w, "count", v->count);
     p->telling = true;
-    const bool emitted = emit_own(p, "policy.violation", &w, &data);
+    const bool emitted = emit_warning(p, "policy.violation", &w, &data);
     p->telling = false;
     return emitted;
 }
@@ -692,11 +725,15 @@ void pipeline_turn_end(struct pipeline *p)
     keep_reports(p);
     jobs_choose(p->jobs);
     bool written = write_journal(p) >= 0;
+    if (written)
+        audit_begins(p->audit, p->jobs, p->recent);
+    audit_log_commit(p->audit);
     if (written && p->acknowledge)
         p->acknowledge(p->arg);
     jobs_begin(p->jobs, written);
     if (written && journal_dirty(p->journal))
         write_journal(p); /* those that could not begin have ended */
+    audit_log_commit(p->audit);
     if (p->changes && p->changed)
         p->changed(p->arg);
     p->changes = false;
@@ -763,6 +800,7 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
 
     enum recent_state state = done ? RECENT_DONE : RECENT_FAILED;
 
+    audit_ended(p->audit, job, p->recent, done, error, r);
     recent_settle(p->recent, job->row, state, error);
     journal_end(p->journal, job->id, (uint8_t)state);
     p->overflow_reported = false;

@@ -202,10 +202,49 @@ const struct field reactor_fields[] = {
             .list = &plain_list,
             FIELD_NOTE(
                 "host_ids whose plain events are taken after they have spoken the link")},
+    FIELD_IF(CONFIG_HUB_AUDIT, "audit", .type = FIELD_OWNED, FIELD_NOTE("the audit log: a map"))
     {.name = "rules", .type = FIELD_OWNED, FIELD_NOTE("a list of rules")},
     FIELD_IF(CONFIG_ACTION_ALERT, "webhooks", .type = FIELD_LIST, MEMBER(hooks), .list = &hook_list,
              FIELD_NOTE("a list of webhooks")){.name = NULL},
 };
+
+#define AUDIT(name) FIELD_AT(struct audit_settings, name)
+static const struct field audit_fields[] = {
+    {FIELD_DEFAULT("enabled", "true"), .type = FIELD_BOOL, AUDIT(enabled), FIELD_NOTE("with a state_dir")},
+    {FIELD_DEFAULT("max_kb", "1024"),
+     .type = FIELD_INT,
+     AUDIT(max_kb),
+     .min = 16,
+     .max = 1048576,
+     FIELD_NOTE("size at which a file is rotated")},
+    {FIELD_DEFAULT("files", "4"), .type = FIELD_INT, AUDIT(files), .min = 1, .max = 15, FIELD_NOTE("that are kept")},
+    {FIELD_DEFAULT("sync", "true"),
+     .type = FIELD_BOOL,
+     AUDIT(sync),
+     FIELD_NOTE("false: actions begin before their records are on the disk")},
+    {.name = "key_file", .type = FIELD_STRING, AUDIT(key_file), FIELD_NOTE("default: audit.key in state_dir, made by the hub")},
+    {FIELD_DEFAULT("head_interval", "1h"),
+     .type = FIELD_DURATION,
+     AUDIT(head_interval_ms),
+     .min = 0,
+     .max = 86400000,
+     FIELD_NOTE("of the event hub.audit_head; 0: never")},
+    {.name = NULL},
+};
+
+/** A section of its own, because most builds and files do without. */
+static void bind_audit(struct hub_settings *s, struct config *c, const struct node *reactor)
+{
+    const struct node *n = node_child(c, reactor, "audit");
+
+    config_bind(c, n, "reactor.audit", audit_fields, &s->audit);
+    if (s->audit.head_interval_ms > 0 && s->audit.head_interval_ms < 1000)
+        config_error(c, node_child(c, n, "head_interval"), "reactor.audit.head_interval", "less than 1s",
+                     HINT("; 0 is never"), (char *)0);
+    if (config_given(c, n, "enabled") && s->audit.enabled && (!s->state_dir || !*s->state_dir))
+        config_error(c, n, "reactor.audit", "there is no state_dir to keep it in", HINT("; set reactor.state_dir"),
+                     (char *)0);
+}
 
 static void check_section(const struct hub_settings *s, struct config *c, const struct node *n)
 {
@@ -234,6 +273,8 @@ int hub_settings_bind(struct hub_settings *s, struct config *c, const struct nod
     config_bind(c, root.reactor, "reactor", reactor_fields, s);
     config_bind_maps(c, root.reactor, "reactor", reactor_fields, s);
     check_section(s, c, root.reactor);
+    if (IS_ENABLED(CONFIG_HUB_AUDIT))
+        bind_audit(s, c, root.reactor);
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         devices_check_names(c, root.reactor);
     *rules = node_child(c, root.reactor, "rules");

@@ -5,6 +5,7 @@
 #include "guard/pattern_int.h"
 #include "nefia/base/err.h"
 #include "nefia/guard/matcher.h"
+#include "nefia/guard/matcher_lint.h"
 #include "nefia/sys/heap.h"
 
 #define MUST(condition)                                                                            \
@@ -32,6 +33,7 @@ static bool check_match(const struct matcher *m, const struct matcher_store *sto
         MUST(found.at == 77 && found.end == 77 && !m->always);
         return false;
     }
+    MUST(matcher_can_match(m, store));
     MUST(found.at <= found.end && found.end <= len);
     MUST(!m->anchored || found.at == 0);
     MUST(found.at == found.end || m->begins[(unsigned char)subject[found.at] / 32] >> (unsigned char)subject[found.at] % 32 & 1);

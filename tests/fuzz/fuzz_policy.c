@@ -59,7 +59,7 @@ static void check_rule(const struct policy_rule *r, unsigned scope, unsigned lis
         return;
     }
     MUST(r->matcher.count >= 1 && r->matcher.first + r->matcher.count <= policy.store.ops_used);
-    MUST(r->catch_all == r->matcher.always);
+    MUST(r->catch_all || !r->matcher.always);
 }
 
 static void check_bound(void)

@@ -159,7 +159,7 @@ TEST(roles)
 
 TEST(deny_everything_means_deny_the_rest_beside_an_allow_list)
 {
-    static const char *const all[] = {".*", "^.*", "^", ""};
+    static const char *const all[] = {".*", "^.*", "^", "", "^.*$", ".+"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
         char json[256];

@@ -3,7 +3,7 @@
 
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
-#include "nefia/guard/matcher_lint.h"
+#include "nefia/guard/matcher.h"
 #include "nefia/guard/shell.h"
 #include "nefia/guard/verdict.h"
 
@@ -48,10 +48,7 @@ struct policy {
 /** Memory of decisions; holds nothing between calls. */
 struct policy_work {
     struct matcher_work matcher;
-    union {
-        struct shell_work shell;
-        struct matcher_places places;
-    };
+    struct shell_work shell;
     char line[PATTERN_SUBJECT_MAX + 2]; /* who asks may have the command here; one byte too long is too long */
 };
 

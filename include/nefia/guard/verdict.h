@@ -20,6 +20,7 @@ struct verdict {
     enum verdict_kind kind;
     const char *reason; /* a phrase: "matches deny_commands pattern". Null: nothing stands against it */
     const char *rule;   /* the pattern, or the name of the rule, that decided; null: none */
+    const char *mode;   /* of the policy: off, warn, enforce; null: nobody was asked */
     const char *role;   /* whose list it is in; null: nobody's, the list for all */
     uint32_t at;        /* byte of the subject at which that pattern matched, or the doubt begins */
     bool has_at;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/guard/policy.h"
+#include "nefia/hub/audit_log.h"
 #include "nefia/hub/jobs.h"
 #include "nefia/hub/journal.h"
 #include "nefia/hub/recent.h"
@@ -73,7 +74,7 @@ struct resumed {
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
  *     event → seen → rules → guard → jobs
- *     turn's end: choose jobs → write the journal → acknowledge → begin jobs
+ *     turn's end: choose jobs → write the journal and the audit → acknowledge → begin jobs
  *
  * What comes before, from the bytes to the event, is ingress.h. */
 struct pipeline {
@@ -84,6 +85,7 @@ struct pipeline {
     struct jobs *jobs;
     struct seen *seen;
     struct journal *journal;
+    struct audit_log *audit; /* null: none */
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the current event */
@@ -166,6 +168,9 @@ bool pipeline_forget(struct pipeline *p, struct slice host_id);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);
+/** Emit an event of the hub's own, if a rule matches it: data is an object. Between turns. Return: false: there is no room
+ * for its actions now. */
+bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data);
 /** Is everything that was taken in the journal? */
 bool pipeline_is_written(const struct pipeline *p);
 /** The end of a turn: choose jobs, commit what was taken since the last call, acknowledge it, begin
