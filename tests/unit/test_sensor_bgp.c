@@ -347,6 +347,8 @@ TEST(answers_that_are_none)
     REFUSED(frr, "\0\0\0\0", ": not found");
     REFUSED(frr, "{\"a}\0\0\0\0", ": syntax error");
     REFUSED(frr, "{}\0\0\0\1", ": syntax error");
+    REFUSED(frr, "{\"default\":{\"ipv4Unicast\":{\"peers\":{\"\":{\"state\":\"Idle\"}}}}}\0\0\0\0", ": syntax error");
+    REFUSED(frr, "{\"state\":\"Idle\"}\0\0\0\0", ": syntax error");
     REFUSED(bird, "0001 BIRD 2.0.12 ready.\n9001 syntax error\n", ": syntax error");
     REFUSED(bird, "0001 BIRD 2.0.12 ready.\n8007 Access denied\n", ": syntax error");
     begin(frr, "");
@@ -467,6 +469,11 @@ TEST(configurations_that_are_refused)
     path[0] = '/';
     snprintf(text, sizeof text, "{\"sdwan_bgp_session_health\": {\"socket\": \"%.108s\"}}", path);
     fix_refused(text, "socket");
+    fix_refused("{\"sdwan_bgp_session_health\": {\"peers\": [\"a\", \"b\", \"a\"]}}", "peers: empty, or there twice: \"a\"");
+    fix_refused("{\"sdwan_bgp_session_health\": {\"peers\": [\"a\", \"\"]}}", "peers: empty, or there twice: \"\"");
+    /* So much of a name is kept. */
+    fix_refused("{\"sdwan_bgp_session_health\": {\"peers\": [\"a12345678901234567890123456789012345678b\","
+                " \"a12345678901234567890123456789012345678c\"]}}", "there twice");
 }
 
 TEST_MAIN(one_that_is_lost_is_a_warning_and_all_are_critical, it_knows_how_long_a_session_has_been_down,

@@ -54,7 +54,7 @@ static int pressure_poll(void *state, struct emitter *out, uint64_t now_ms)
     static const char paths[] = "/proc/pressure/cpu\0/proc/pressure/memory\0/proc/pressure/io\0";
 
     (void)now_ms;
-    for (const char *path = paths; *path; path += strlen(path) + 1)
+    for (const char *path = paths; *path; path = word_at(path, 1))
         look(state, out, path, path + sizeof "/proc/pressure");
     return 0;
 }

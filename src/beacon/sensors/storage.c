@@ -33,7 +33,6 @@ struct storage {
 };
 
 #define MEMBER(name) FIELD_AT(struct storage, name)
-static const char *const writable_words[] = {"false", "true", NULL};
 static const struct field storage_fields[] = {
     {.name = "mount", .type = FIELD_STRING, MEMBER(mount)},
     {.name = "export", .type = FIELD_STRING, MEMBER(export)},
@@ -41,7 +40,7 @@ static const struct field storage_fields[] = {
     {.name = "root", .type = FIELD_STRING, MEMBER(root)},
     {.name = "type", .type = FIELD_STRING, MEMBER(type)},
     {.name = "clients", .type = FIELD_STRING, MEMBER(clients)},
-    {.name = "writable", .type = FIELD_WORD, MEMBER(writable), .words = writable_words},
+    {.name = "writable", .type = FIELD_WORD, MEMBER(writable), .words = "false\0true\0"},
     {.name = "fresh", .type = FIELD_STRING, MEMBER(fresh)},
     {FIELD_DEFAULT("max_age", "1d"), .type = FIELD_DURATION, MEMBER(age_ms), .min = 1000, .max = -1},
     {FIELD_DEFAULT("stale_for", "5m"), .type = FIELD_DURATION, MEMBER(stale_ms), .min = 1000, .max = -1},
