@@ -93,6 +93,10 @@ struct sensor_runner {
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
     const char *state_dir; /* the settings'; null or "": none */
+#ifdef CONFIG_BEACON_TUNNELS
+    uint16_t wireguard;    /* the kernel's number for the family; 0: not known; below 16: there is none */
+    uint32_t wireguard_ms; /* when that was asked */
+#endif
 #ifdef CONFIG_BEACON_MANIFEST /* a smaller beacon's offsets stay as short as they are */
     struct manifest_run *manifest; /* null: not that verb */
     struct drift_memory *drift;    /* what the sensors of drift.h share */
