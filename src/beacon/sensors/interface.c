@@ -171,7 +171,7 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     struct nic_counts counts = {0};
 
     take_attributes(rest, name, &counts);
-    if (!(link->ifi_flags & IFF_UP))
+    if (!(link->ifi_flags & IFF_UP) && !look->s->asking)
         look->s->routes = ALL_ROUTES; /* those over it go without a word */
     struct nic *l = name[0] ? find(look, (uint32_t)link->ifi_index, name) : NULL;
     if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
@@ -196,6 +196,8 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     l->index = (uint32_t)link->ifi_index;
     l->seen = true;
     l->now = counts;
+    if (state == DOWN && l->state != DOWN)
+        look->s->routes = ALL_ROUTES;
     change(l, state);
 }
 
@@ -269,8 +271,10 @@ static int look_at_links(struct interface *s, struct emitter *out)
     s->again = false;
     int err = ask(s, out, RTM_GETLINK, AF_UNSPEC);
     for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
-        if (s->nics[i].index && !s->nics[i].seen)
+        if (s->nics[i].index && !s->nics[i].seen) {
             lose(&s->nics[i]);
+            s->routes = ALL_ROUTES;
+        }
     return err;
 }
 
