@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor_runner.h"
@@ -56,8 +57,9 @@ int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *ar
     size_t cap;
     int err = NEFIA_EIO;
 
-    /* The number lasts until the module is loaded anew: those that ask in one wake-up share it, or that there is none. */
-    if (now - in->wireguard_ms >= TOGETHER_MS || !in->wireguard)
+    /* The number lasts until the module is loaded anew: those that ask in one wake-up share it. There is none until it is. */
+    const bool absent = in->wireguard == NONE && access("/sys/module/wireguard", F_OK) < 0;
+    if (!in->wireguard || (now - in->wireguard_ms >= TOGETHER_MS && !absent))
         in->wireguard_ms = now;
     else
         d.family = in->wireguard;
