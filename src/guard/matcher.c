@@ -8,12 +8,8 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "matcher_int.h"
 #include "pattern_int.h"
-
-enum op_kind { OP_MATCH, OP_CHAR, OP_SET, OP_ASSERT, OP_FORK, OP_JUMP };
-
-/* Assertions as bits of which one step has one: those of the tree but LINE_ANCHOR, and these. */
-enum { LINE_BEGIN = 16, LINE_END = 32, ALL_ASSERTIONS = 63 };
 
 #define NOWHERE 0xFFFFu    /* place of what is not in the program: x in x{0} */
 #define NO_CHAR UINT32_MAX /* beyond the end of the text */
@@ -328,8 +324,12 @@ static unsigned assertions_at(const char *s, size_t len, size_t at)
 /** The character at s[0..len). Return: its bytes. */
 static size_t take(const char *s, size_t len, uint32_t *c)
 {
-    const int n = utf8_decode(s, len, c);
+    int n;
 
+    *c = (unsigned char)*s;
+    if (*c < 0x80)
+        return 1;
+    n = utf8_decode(s, len, c);
     if (n > 0)
         return (size_t)n;
     *c = NOT_UTF8;
@@ -399,13 +399,12 @@ static bool follow(struct scan *s, struct matcher_thread thread)
     return matched;
 }
 
-/** The next place from `at` on where a match can begin, or the end. */
+/** The next place from `at` on where a match can begin, or the end. It is not within a character: of the bytes beyond ASCII all
+ * are in the set, or none. */
 static size_t skip(const struct matcher *m, const char *subject, size_t len, size_t at)
 {
-    uint32_t c;
-
     while (at < len && !bit(m->begins, (unsigned char)subject[at]))
-        at += take(subject + at, len - at, &c);
+        at++;
     return at;
 }
 

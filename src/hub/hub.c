@@ -85,6 +85,11 @@ static void room_again(void *arg)
         timer_start(&h->loop, &h->again, 0, try_again, h);
 }
 
+static struct policy *policy_of(unsigned generation)
+{
+    return IS_ENABLED(CONFIG_HUB_GUARD) ? &pool_policies[generation].policy : NULL;
+}
+
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
 {
     union hub_work *work = pool_hub_work;
@@ -96,6 +101,8 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     const size_t half = sizeof pool_config_text / 2;
     for (unsigned i = 0; i < 2; i++)
         h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
+    for (unsigned i = 0; IS_ENABLED(CONFIG_HUB_GUARD) && i < 2; i++)
+        policy_memory_init(&pool_policies[i]);
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, &pool_receive->scratch);
@@ -256,7 +263,7 @@ static void wire_daemon(struct hub *h)
     h->pipeline.room = room_again;
     h->pipeline.own_line = work->run.own_line;
     if (IS_ENABLED(CONFIG_HUB_GUARD))
-        h->pipeline.guard.judge = policy_judge;
+        h->pipeline.guard = (struct guard){policy_judge, &h->policy};
     h->pipeline.arg = h;
     audit_log_init(&h->audit, &clock_system, pool_audit);
     h->audit.wake = audit_wake;
@@ -295,6 +302,27 @@ const struct hub_settings *hub_loaded(const struct hub *h)
     return staged(h);
 }
 
+const struct policy *hub_loaded_policy(const struct hub *h)
+{
+    return policy_of(!h->active);
+}
+
+static int load_policy(struct hub *h)
+{
+    return policy_bind(policy_of(!h->active), &h->config, node_child(&h->config, h->config.nodes, "policy"),
+                       &pool_receive->scratch.tree);
+}
+
+const struct policy_use *hub_policy(struct hub *h)
+{
+    int err = config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
+
+    if (err < 0 || load_policy(h) < 0)
+        return NULL;
+    h->policy = (struct policy_use){policy_of(!h->active), pool_policy_work};
+    return config_done(&h->config) < 0 ? NULL : &h->policy;
+}
+
 const char *hub_socket(struct hub *h)
 {
     if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive,
@@ -326,6 +354,8 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
     if (err < 0)
         return err;
     hub_settings_bind(s, c, &rules);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        load_policy(h);
     if (IS_ENABLED(CONFIG_PRIVILEGES))
         settings_bind_user(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     rules_stage(&h->rules, c, rules, s, notice, NULL);
@@ -352,6 +382,9 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->policy = (struct policy_use){policy_of(h->active), pool_policy_work};
+    h->pipeline.generation++;
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);

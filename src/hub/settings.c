@@ -268,8 +268,8 @@ int hub_settings_bind(struct hub_settings *s, struct config *c, const struct nod
     memset(s, 0, sizeof *s);
     settings_bind_root(&root, c);
     s->host_id = settings_host_id(&root, s->hostname);
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS))
-        policy_check(c, root.policy);
+    if (!IS_ENABLED(CONFIG_HUB_GUARD) && IS_ENABLED(CONFIG_CONFIG_HINTS))
+        policy_refuse(c, root.policy);
     config_bind(c, root.reactor, "reactor", reactor_fields, s);
     config_bind_maps(c, root.reactor, "reactor", reactor_fields, s);
     check_section(s, c, root.reactor);

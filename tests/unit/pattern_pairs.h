@@ -72,11 +72,12 @@ static inline void pair_pattern(struct pattern_pair *p, uint32_t seed)
         "|",    "|",     "*",      "+",     "?",       "*",      "{2}",    "{1,3}",   "{0,2}", "{2,}",   "*?",    "+?",
         "^",    "$",     "\\b",    "\\B",   "\\A",     "\\z",    "\\n",    "-",       " ",     "1",      "K",     "[^\\n]",
         "(a|b)", "(a|)", "(a*)*",  "(a|b)*", "(ab|b)+", "(^|-)", "($| )",  "()",      "x",     "[[:alpha:]]", "\\x{FFFD}", "(?-s:.)",
+        "(?U:a*", "(?P<n>b", "((a|b)*c|", "[^\\w-]", "[é-日]", "[[:^punct:]\\n]", "{3}", "{4,7}", "\\Qa.b\\E", "[^[:upper:]x-z]", "ab*", "ba?",
     };
 
     p->seed = seed * 2654435761u;
     pair_random(p, 1);
-    p->re_len = pair_row(p, p->re, sizeof p->re, parts, sizeof parts / sizeof *parts, 9);
+    p->re_len = pair_row(p, p->re, sizeof p->re, parts, sizeof parts / sizeof *parts, 12);
 }
 
 /** Another subject for it; one of eight has bytes that are not UTF-8. */

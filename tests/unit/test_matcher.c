@@ -6,6 +6,7 @@
 #include "guard/pattern_int.h"
 #include "nefia/base/err.h"
 #include "nefia/guard/matcher.h"
+#include "nefia/guard/matcher_lint.h"
 #include "nefia/sys/heap.h"
 #include "pattern_pairs.h"
 #include "readfile.h"
@@ -48,6 +49,7 @@ static bool find(const struct matcher *m, const char *subject, size_t len, struc
     const bool yes = matcher_find(m, &store, &work, subject, len, found);
 
     CHECK(work.steps <= m->count * (len + 1));
+    CHECK(!yes || matcher_can_match(m, &store));
     return yes;
 }
 
@@ -237,6 +239,24 @@ TEST(patterns_that_match_everything_are_known)
         blame(compile(&m, some[i]) == 0 && !m.always, "not always", some[i], "");
 }
 
+TEST(patterns_that_match_nothing_are_known)
+{
+    static const char *const none[] = {"a^b", "$a", "x\\A", "[^\\x00-\\x{10FFFF}]", "^\\b$", "\\b\\B", "(?m)a^b", "\\x{D800}",
+                                       "[\\x{D800}-\\x{DFFF}]+", "a\\bb", "a\\B-", "$\\n", "(a^|b\\A)c", "(?m)^\\b$", "(x$){2}", "(a|b)*^(c|$)x$y",
+                                       "\\B\\w\\b\\w", "é\\bé", "(?m)x$y", "\\z.", "(a$)+b"},
+                           *const some[] = {"", "a", "(?m)a$\\n^b", "^$", "\\B", "\\b", "(a^b)?", "(?m)$\\n", "a\\b-", "(a^)*b", "a{0}^b", "(a^|b)c",
+                                            "[\\x{D7FF}-\\x{DFFF}]", "(?m)(a$\\n)+^b", "$", "(\\b-\\b\\w+)+$", "é\\b_", "\\x{FFFD}", "(?s)x.^y|z",
+                                            "(?m)x$.?(?s:.)^y", "(|a$){3}$"};
+    struct matcher m;
+
+    for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+        blame(compile(&m, none[i]) == 0 && !matcher_can_match(&m, &store), "matches nothing", none[i], "");
+        CHECK(!m.always);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+        blame(compile(&m, some[i]) == 0 && matcher_can_match(&m, &store), "matches something", some[i], "");
+}
+
 TEST(an_anchored_pattern_is_tried_once)
 {
     static const char *const anchored[] = {"^a", "^(a|b)", "(^a|^b)c", "\\Aa*b", "^", "(^a){2}", "\\b^ab"},
@@ -417,6 +437,6 @@ TEST(agrees_with_tre)
 
 TEST_MAIN(means_what_the_table_says, incomplete_patterns_are_harmless, the_leftmost_longest_match_is_found,
           without_a_match_the_span_is_left_alone, bytes_that_are_not_utf8_count_as_one_character_each,
-          patterns_that_match_everything_are_known, an_anchored_pattern_is_tried_once,
+          patterns_that_match_everything_are_known, patterns_that_match_nothing_are_known, an_anchored_pattern_is_tried_once,
           where_no_match_can_begin_no_step_is_taken, matching_is_linear, a_program_is_bounded, a_full_store_is_its_own_error,
           equal_classes_are_stored_once, many_patterns_share_a_store, refusals_name_place_and_reason, agrees_with_tre)

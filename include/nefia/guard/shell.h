@@ -10,16 +10,25 @@
 /** Takes a command line apart into the simple commands that a POSIX shell (dash, BusyBox ash) would run for it: lists, pipes,
  * subshells and groups, if, while, for and case, substitutions, here-documents, and what wrappers (env, sudo, sh -c, busybox, xargs,
  * nohup, timeout, nice, exec, command, find -exec …) run. It runs nothing and expands nothing; a line that it does not
- * understand whole leaves a doubt, and the caller decides what that means. */
+ * understand whole leaves a doubt, and the caller decides what that means.
+ *
+ * What a program does with its arguments is beyond it: code of awk, perl or vi, `tar --to-command`, a script's file. A quoted
+ * expansion among the arguments of find is taken for an operand. */
 
 #define SHELL_LINE_MAX 8192u /* bytes of a line */
-#define SHELL_DEPTH 8u       /* of nested substitutions, groups and wrapped scripts; deeper leaves a doubt */
+#define SHELL_DEPTH 8u       /* of nested substitutions and wrapped scripts; deeper leaves a doubt, as the next do */
+#define SHELL_OPEN 24u       /* groups, loops and the like, open at one place */
+#define SHELL_HERES 4u       /* here-documents that begin on one line */
+#define SHELL_WORDS 512u     /* of the commands being read, one in a substitution of the other */
+#define SHELL_CHAIN 16u      /* wrappers that run one another; guesses at one command */
 
 /** How a command was found. */
 enum shell_origin {
     SHELL_WRITTEN, /* the line has it */
     SHELL_WRAPPED, /* what a wrapper runs */
-    SHELL_GUESSED, /* a wrapper with options that are not known may run this: only good for denying */
+    SHELL_GUESSED, /* only good for denying: a wrapper with options that are not known may run this, or it is another one with values
+                    * put in: variables that the line sets, ${X:-value}, blanks for $IFS, nothing for $@ and $*, {a,b}, $'…' */
+    SHELL_REDIRECTED, /* no command: a file that a redirection names, as "> /etc/motd" (name_len: the operator) */
 };
 
 /** One simple command. */
@@ -40,14 +49,20 @@ struct shell_doubt {
 /** Working memory of a split; holds nothing between calls. */
 struct shell_work {
     char text[2 * SHELL_LINE_MAX]; /* the words of the command being read, below them those of the scripts it is part of */
+    struct shell_word {
+        uint16_t at, len; /* in text */
+        uint8_t flags;
+    } words[SHELL_WORDS];
 };
 
-/** Called for each command, in the order of the line. Return: false ends the split. */
+/** Called for each command, those of substitutions before the one that they are part of, a wrapper before what it runs.
+ * Return: false ends the split. */
 typedef bool shell_found(void *arg, const struct shell_command *c);
 
 /** Take line[0..len), len at most SHELL_LINE_MAX, apart. Commands are also reported beside a doubt, as far as they could be read.
+ * Bounds: time in proportion to len, times SHELL_DEPTH; the bounds above.
  * Return: true if the line was taken apart with certainty: a shell runs no other command than those reported as written or
- * wrapped (of the written ones that are wrappers, also themselves). */
+ * wrapped (of the written ones that are wrappers, also themselves), or refuses the line. */
 bool shell_split(const char *line, size_t len, struct shell_work *work, shell_found *found, void *arg,
                  struct shell_doubt *doubt);
 

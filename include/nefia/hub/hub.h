@@ -74,6 +74,7 @@ struct hub {
     struct config_arena arenas[2];
     unsigned active; /* index of the active settings and arena */
     struct mac_key staged_key;
+    struct policy_use policy; /* the active one */
     struct loop loop;
     struct children children;
     struct control_server control;
@@ -110,8 +111,13 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
 void hub_log_notice(void *arg, const char *rule, const char *action);
 /** The settings read by hub_load. */
 const struct hub_settings *hub_loaded(const struct hub *h);
+/** The policy read by hub_load. */
+const struct policy *hub_loaded_policy(const struct hub *h);
 /** Path of the daemon's control socket, as far as the file can be read. */
 const char *hub_socket(struct hub *h);
+/** For verbs that only ask the policy: bind it, and nothing else of the file, which stays loaded in h->config.
+ * Return: null after a report. */
+const struct policy_use *hub_policy(struct hub *h);
 /** The state_dir with the audit log, "" if there is none, and audit.key_file (null: not given), as far as the file can be
  * read. Return: null: it cannot, which was reported. */
 const char *hub_audit_place(struct hub *h, const char **key_file);

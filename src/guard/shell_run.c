@@ -1,0 +1,508 @@
+/* What a command runs: wrappers and their options. */
+#include "guard/shell_int.h"
+
+#include <string.h>
+
+#include "nefia/base/err.h"
+
+/* How what a wrapper runs follows. */
+enum kind {
+    KIND_COMMAND = '0',  /* behind its options */
+    KIND_OPERAND = '1',  /* behind one more word */
+    KIND_ENV = '=',      /* behind assignments */
+    KIND_JOINED = 'j',   /* the rest, joined, is a script */
+    KIND_REMOTE = 'r',   /* the same behind an operand, on another machine */
+    KIND_SHELL = 'c',    /* -c SCRIPT */
+    KIND_SU = 'u',       /* -c SCRIPT among its words */
+    KIND_FIND = 'f',     /* -exec COMMAND ; */
+    KIND_DAEMON = 'd',   /* -x NAME -- WORDS */
+    KIND_TRAP = 't',     /* its first word is a script */
+    KIND_NETNS = 'n',    /* ip netns exec NAME COMMAND */
+    KIND_XARGS = 'x',    /* as 0, with further words from elsewhere */
+    KIND_SETS = 's',     /* runs nothing, but sets variables */
+    KIND_MEANING = 'm',  /* changes what names mean */
+    KIND_UNKNOWN = '?',  /* runs something, in ways that are not looked into */
+};
+
+/* A wrapper, its kind and its options, for word_at: of letters, `:` behind one that takes an argument, `?` behind one with an optional
+ * argument in the same word, `!` behind one with which nothing is run. */
+static const char wrappers[] =
+    "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
+    "flock\0busybox\0toybox\0eval\0watch\0ssh\0dbclient\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
+    "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0"
+    ".\0source\0alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
+    "strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
+    "setarch\0linux32\0linux64\0ksh\0zsh\0mksh\0";
+static const char rules[] =
+    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
+    "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
+    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "r1246AaCfGgKkMNnqsTtVvXxYyB:b:c:D:E:e:F:I:i:J:L:l:m:O:o:p:Q:R:S:W:w:\0"
+    "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCaB\0" "u\0" "f\0"
+    "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
+    "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0";
+enum { RULES = 41, MEANINGS = 17 };
+
+/* A run: its words, and what is known of them. */
+struct run {
+    unsigned from, to; /* words */
+    uint32_t at;
+    const char *options;
+    char kind;
+    bool more; /* further words come from elsewhere */
+};
+
+enum outcome { GOES_ON, NOTHING, UNKNOWN };
+
+static const char changes[] = "changes what names mean";
+static const char not_known[] = "what a wrapper runs is not known";
+
+static const struct shell_word *word(const struct shell *sh, unsigned i)
+{
+    return &sh->work->words[i];
+}
+
+static struct slice text_of(const struct shell *sh, unsigned i)
+{
+    return (struct slice){sh->work->text + word(sh, i)->at, word(sh, i)->len};
+}
+
+static struct slice words_text(const struct shell *sh, unsigned from, unsigned to)
+{
+    const struct shell_word *first = word(sh, from), *last = word(sh, to - 1);
+    return (struct slice){sh->work->text + first->at, (size_t)last->at + last->len - first->at};
+}
+
+static bool begins(struct slice s, char c)
+{
+    return s.len > 0 && *s.ptr == c;
+}
+
+/** Could it be an option or more words than one, or is it not known where it begins? */
+static bool unclear(const struct shell *sh, unsigned i)
+{
+    const unsigned flags = word(sh, i)->flags;
+    const struct slice s = text_of(sh, i);
+
+    return (flags & (WORD_SPLITS | WORD_GLOB)) || ((flags & WORD_EXPANDS) && (s.len == 0 || strchr("$`{", *s.ptr)));
+}
+
+/** Is the name of a command one that can be compared? */
+static bool name_known(struct shell *sh, unsigned i)
+{
+    const struct slice name = text_of(sh, i);
+    const unsigned flags = word(sh, i)->flags;
+
+    if ((flags & (WORD_EXPANDS | WORD_SPLITS)) || ((flags & WORD_BRACES) && name.len > 1) ||
+        ((flags & WORD_GLOB) && !slice_eq(name, "[") && !slice_eq(name, "[["))) {
+        shell_doubt(sh, "the name of a command is computed");
+        return false;
+    }
+    for (size_t k = 0; k < name.len; k++) {
+        if (name.ptr[k] <= ' ' || name.ptr[k] >= 0x7f || name.ptr[k] == '=')
+            shell_doubt(sh, "a command with an unusual name");
+    }
+    if (begins(name, '-') || shell_reserved(name))
+        shell_doubt(sh, "a command with an unusual name");
+    return true;
+}
+
+static struct slice base_name(struct slice name)
+{
+    for (size_t i = name.len; i-- > 0;) {
+        if (name.ptr[i] == '/')
+            return (struct slice){name.ptr + i + 1, name.len - i - 1};
+    }
+    return name;
+}
+
+/** A script that is a word, or several joined ones. */
+static void run_script(struct shell *sh, const struct run *r, unsigned from, unsigned to)
+{
+    unsigned flags = 0;
+
+    for (unsigned i = from; i < to; i++)
+        flags |= word(sh, i)->flags;
+    const bool known = !(flags & WORD_COMPUTED);
+    if (!known)
+        shell_doubt(sh, "a script is computed");
+    sh->unsure += !known;
+    shell_script(sh, words_text(sh, from, to), r->at, SHELL_WRAPPED);
+    sh->unsure -= !known;
+}
+
+/** Any part of the command may be what runs: report each, and take apart what may be a script. */
+static void guess(struct shell *sh, const struct run *r)
+{
+    shell_doubt(sh, not_known);
+    sh->unsure++;
+    for (unsigned i = r->from + 1, n = 0; i < r->to && n < SHELL_CHAIN; i++, n++) {
+        const struct slice s = text_of(sh, i);
+        shell_report(sh, words_text(sh, i, r->to), s.len, r->at, SHELL_GUESSED);
+        if (memchr(s.ptr, ' ', s.len))
+            shell_script(sh, s, r->at, SHELL_GUESSED);
+    }
+    sh->unsure--;
+}
+
+/** The letters of a word of options; *i: the last of its words. */
+static enum outcome letters(struct shell *sh, const struct run *r, unsigned *i)
+{
+    const struct slice s = text_of(sh, *i);
+
+    for (size_t k = 1; k < s.len; k++) {
+        const char c = s.ptr[k];
+        const char *known = c && !strchr("-:?!#", c) ? strchr(r->options, c) : NULL;
+        if (c >= '0' && c <= '9' && *r->options == '#')
+            continue;
+        if (!known)
+            return UNKNOWN;
+        if (known[1] == '!')
+            return NOTHING;
+        if (known[1] == '?')
+            return GOES_ON;
+        if (known[1] != ':')
+            continue;
+        if (k + 1 == s.len && (++*i >= r->to || (word(sh, *i)->flags & (WORD_SPLITS | WORD_GLOB))))
+            return UNKNOWN;
+        return GOES_ON;
+    }
+    return GOES_ON;
+}
+
+/** Skip options. *i: from the first word behind the name to the first operand. */
+static enum outcome options(struct shell *sh, const struct run *r, unsigned *i)
+{
+    for (; *i < r->to; ++*i) {
+        const struct slice s = text_of(sh, *i);
+        if (unclear(sh, *i))
+            return UNKNOWN;
+        if (!begins(s, '-') || (s.len == 1 && *r->options != '-'))
+            return GOES_ON;
+        if (slice_eq(s, "--")) {
+            ++*i;
+            return GOES_ON;
+        }
+        const enum outcome o = letters(sh, r, i);
+        if (o != GOES_ON)
+            return o;
+    }
+    return GOES_ON;
+}
+
+/** Words NAME=value before a command. */
+static enum outcome assignments(struct shell *sh, const struct run *r, unsigned *i)
+{
+    for (; *i < r->to; ++*i) {
+        const struct slice s = text_of(sh, *i);
+        const char *sign = memchr(s.ptr, '=', s.len);
+        if (unclear(sh, *i))
+            return UNKNOWN;
+        if (!sign)
+            break;
+        const struct slice name = {s.ptr, (size_t)(sign - s.ptr)};
+        if (shell_special(name))
+            shell_doubt(sh, changes);
+        if (memchr(name.ptr, '$', name.len) || memchr(name.ptr, '`', name.len))
+            return UNKNOWN;
+    }
+    return GOES_ON;
+}
+
+/** Words in which a wrapper replaces `what` are computed. */
+static void replaced(struct shell *sh, unsigned from, unsigned to, struct slice what)
+{
+    for (unsigned i = from; i < to && what.len > 0; i++) {
+        const struct slice s = text_of(sh, i);
+        if (memmem(s.ptr, s.len, what.ptr, what.len))
+            sh->work->words[i].flags |= WORD_EXPANDS | WORD_SPLITS;
+    }
+}
+
+static void xargs_replaces(struct shell *sh, const struct run *r, unsigned end)
+{
+    for (unsigned i = r->from + 1; i < end; i++) {
+        const struct slice s = text_of(sh, i);
+        if (s.len < 2 || *s.ptr != '-')
+            continue;
+        const char *letter = memchr(s.ptr, 'I', s.len);
+        const char *optional = memchr(s.ptr, 'i', s.len);
+        if (letter && letter + 1 == s.ptr + s.len && i + 1 < end)
+            replaced(sh, end, r->to, text_of(sh, i + 1));
+        else if (letter)
+            replaced(sh, end, r->to, (struct slice){letter + 1, (size_t)(s.ptr + s.len - letter - 1)});
+        else if (optional)
+            replaced(sh, end, r->to, (struct slice){"{}", 2});
+    }
+}
+
+/** Options, an operand, assignments. *i: where what it runs begins. */
+static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
+{
+    enum outcome o = options(sh, r, i);
+
+    if (o == GOES_ON && r->kind == KIND_ENV)
+        o = assignments(sh, r, i);
+    if (o == GOES_ON && (r->kind == KIND_OPERAND || r->kind == KIND_REMOTE) && *i < r->to && !unclear(sh, *i))
+        ++*i;
+    if (o == GOES_ON && r->kind == KIND_XARGS) {
+        xargs_replaces(sh, r, *i);
+        r->more = true;
+    }
+    if (o != GOES_ON)
+        return o;
+    if (*i < r->to)
+        return unclear(sh, *i) ? UNKNOWN : GOES_ON;
+    return r->more && r->kind != KIND_XARGS ? UNKNOWN : NOTHING;
+}
+
+/** sh -c SCRIPT, or a file, or its input. */
+static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
+{
+    unsigned i = r->from + 1;
+    bool script = false;
+    const enum outcome o = options(sh, r, &i);
+
+    if (o != GOES_ON)
+        return o;
+    for (unsigned k = r->from + 1; k < i; k++) {
+        const struct slice s = text_of(sh, k);
+        script = script || (begins(s, '-') && !begins((struct slice){s.ptr + 1, s.len - 1}, '-') && memchr(s.ptr, 'c', s.len));
+    }
+    if (i == r->to || (begins(text_of(sh, i), '-') && !script)) {
+        shell_doubt(sh, "a shell reads commands from its input");
+        return NOTHING;
+    }
+    const struct slice s = text_of(sh, i);
+    if (script)
+        run_script(sh, r, i, i + 1);
+    else if (s.len > 5 && (memcmp(s.ptr, "/dev/", 5) == 0 || memcmp(s.ptr, "/proc", 5) == 0))
+        shell_doubt(sh, "a shell reads commands from its input");
+    return NOTHING;
+}
+
+/** su [-] [-lmp] [-s SHELL] [-c SCRIPT] [USER]. */
+static enum outcome su_wrapper(struct shell *sh, const struct run *r)
+{
+    unsigned script = 0, operands = 0;
+
+    for (unsigned i = r->from + 1; i < r->to; i++) {
+        const struct slice s = text_of(sh, i);
+        const bool c = slice_eq(s, "-c") || slice_eq(s, "-lc"), shell = slice_eq(s, "-s");
+        if (unclear(sh, i) || ((c || shell) && i + 1 == r->to) || (c && script > 0))
+            return UNKNOWN;
+        if (c)
+            script = ++i;
+        else if (shell && word_index("sh\0ash\0dash\0bash\0", base_name(text_of(sh, ++i))) < 0)
+            return UNKNOWN;
+        else if (!shell && !begins(s, '-'))
+            operands++;
+        else if (!shell && word_index("-\0-l\0-m\0-p\0", s) < 0)
+            return UNKNOWN;
+    }
+    if (operands > 1 || r->more)
+        return UNKNOWN;
+    if (script > 0)
+        run_script(sh, r, script, script + 1);
+    else
+        shell_doubt(sh, "a shell reads commands from its input");
+    return NOTHING;
+}
+
+/** Each -exec of a find. */
+static enum outcome find_wrapper(struct shell *sh, const struct run *r)
+{
+    for (unsigned i = r->from + 1; i < r->to; i++) {
+        if ((word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", *text_of(sh, i).ptr)))
+            shell_doubt(sh, not_known);
+    }
+    if (r->more)
+        shell_doubt(sh, not_known);
+    for (unsigned i = r->from + 1; i < r->to; i++) {
+        if (word_index("-exec\0-execdir\0-ok\0-okdir\0", text_of(sh, i)) < 0)
+            continue;
+        unsigned end = ++i;
+        while (end < r->to && !slice_eq(text_of(sh, end), ";") &&
+               !(slice_eq(text_of(sh, end), "+") && slice_eq(text_of(sh, end - 1), "{}")))
+            end++;
+        if (end == r->to)
+            shell_doubt(sh, not_known);
+        replaced(sh, i, end, (struct slice){"{}", 2});
+        if (end > i && shell_deeper(sh)) {
+            shell_run(sh, i, end, r->at, SHELL_WRAPPED);
+            sh->depth--;
+        }
+        i = end;
+    }
+    return NOTHING;
+}
+
+/** start-stop-daemon -S -x NAME -- WORDS: what it runs is put together behind its words. */
+static enum outcome daemon_wrapper(struct shell *sh, const struct run *r)
+{
+    unsigned i = r->from + 1, name = 0;
+    bool starts = false, stops = false;
+    const enum outcome o = options(sh, r, &i);
+
+    if (o != GOES_ON)
+        return o;
+    for (unsigned k = r->from + 1; k < i; k++) {
+        const struct slice s = text_of(sh, k);
+        if (!begins(s, '-') || s.len < 2)
+            continue;
+        starts = starts || s.ptr[1] == 'S' || memchr(s.ptr, 'S', s.len);
+        stops = stops || memchr(s.ptr, 'K', s.len);
+        const char last = s.ptr[s.len - 1];
+        if ((last == 'x' || last == 'a') && k + 1 < i && (name == 0 || last == 'a'))
+            name = k + 1;
+    }
+    if (starts == stops || (starts && name == 0))
+        return UNKNOWN;
+    if (stops)
+        return NOTHING;
+    const uint32_t used = sh->used;
+    const uint16_t first = sh->words;
+    for (unsigned k = name; k < r->to; k = k == name && i > name ? i : k + 1) {
+        const struct slice s = text_of(sh, k);
+        const uint8_t flags = word(sh, k)->flags;
+        if (!shell_word_begin(sh, sh->words == first))
+            break;
+        for (size_t b = 0; b < s.len; b++)
+            shell_put(sh, s.ptr[b]);
+        shell_word_end(sh, flags);
+    }
+    if (sh->words > first && shell_deeper(sh)) {
+        shell_run(sh, first, sh->words, r->at, SHELL_WRAPPED);
+        sh->depth--;
+    }
+    sh->words = first;
+    sh->used = used;
+    return NOTHING;
+}
+
+/** trap SCRIPT SIGNAL… */
+static enum outcome trap_wrapper(struct shell *sh, const struct run *r)
+{
+    const unsigned i = r->from + 1;
+
+    if (i + 1 >= r->to)
+        return i == r->to || !unclear(sh, i) ? NOTHING : UNKNOWN;
+    const struct slice s = text_of(sh, i);
+    if (s.len == 0 || slice_eq(s, "-") || (*s.ptr >= '0' && *s.ptr <= '9'))
+        return NOTHING;
+    if (*s.ptr == '-')
+        return UNKNOWN;
+    run_script(sh, r, i, i + 1);
+    return NOTHING;
+}
+
+/** Commands that give variables other values. */
+static enum outcome sets(struct shell *sh, const struct run *r)
+{
+    for (unsigned i = r->from + 1; i < r->to; i++) {
+        const struct slice s = text_of(sh, i);
+        const struct slice name = {s.ptr, shell_name(s.ptr, s.len)};
+        const bool whole = name.len == s.len || s.ptr[name.len] == '=';
+        if ((whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
+            shell_doubt(sh, changes);
+    }
+    return NOTHING;
+}
+
+static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
+{
+    switch (r->kind) {
+    case KIND_SHELL:
+        return shell_wrapper(sh, r);
+    case KIND_SU:
+        return su_wrapper(sh, r);
+    case KIND_FIND:
+        return find_wrapper(sh, r);
+    case KIND_DAEMON:
+        return daemon_wrapper(sh, r);
+    case KIND_TRAP:
+        return trap_wrapper(sh, r);
+    case KIND_SETS:
+        return sets(sh, r);
+    case KIND_MEANING:
+        shell_doubt(sh, changes);
+        return NOTHING;
+    case KIND_NETNS:
+        while (*i < r->to && *i < r->from + 4 && !slice_eq(text_of(sh, *i), "exec"))
+            ++*i;
+        if (*i >= r->to || !slice_eq(text_of(sh, *i), "exec"))
+            return NOTHING;
+        *i += 2;
+        return *i < r->to && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+    case KIND_UNKNOWN:
+        return UNKNOWN;
+    default:
+        return plain_wrapper(sh, r, i);
+    }
+}
+
+/** What the options and operands of a wrapper leave: a command, or a script. Return: GOES_ON: words from *i are a command. */
+static enum outcome look_through(struct shell *sh, struct run *r, struct slice name, unsigned *i)
+{
+    const enum outcome o = by_kind(sh, r, i);
+
+    if (o == NOTHING && *i == r->to && slice_eq(name, "chroot"))
+        shell_doubt(sh, "a shell reads commands from its input");
+    if (r->kind == KIND_REMOTE)
+        shell_doubt(sh, "runs on another machine");
+    if (o != GOES_ON)
+        return o;
+    const bool script = slice_eq(name, "flock") && slice_eq(text_of(sh, *i), "-c");
+    if (script && *i + 1 == r->to)
+        return UNKNOWN;
+    if (r->kind != KIND_JOINED && r->kind != KIND_REMOTE && !script)
+        return GOES_ON;
+    if (r->more)
+        shell_doubt(sh, not_known);
+    run_script(sh, r, *i + script, script ? *i + 2 : r->to);
+    return NOTHING;
+}
+
+/** Kind and options of a command. Return: false if it is no wrapper. */
+static bool find_rule(struct run *r, struct slice name)
+{
+    const int n = word_index(wrappers, name);
+
+    if (n < 0)
+        return false;
+    const char *rule = n < RULES ? word_at(rules, (unsigned)n) : n < RULES + MEANINGS ? "m" : "?";
+    r->kind = *rule;
+    r->options = rule + 1;
+    return true;
+}
+
+/** A command, then what it runs, and so on. */
+static void run(struct shell *sh, struct run *r, enum shell_origin origin)
+{
+    for (unsigned n = 0; r->from < r->to; n++) {
+        const struct slice text = words_text(sh, r->from, r->to), name = base_name(text_of(sh, r->from));
+        shell_report(sh, text, word(sh, r->from)->len, r->at, origin);
+        if (!name_known(sh, r->from) || !find_rule(r, name))
+            return;
+        if (n == SHELL_CHAIN) {
+            shell_doubt(sh, "too many wrappers");
+            return;
+        }
+        unsigned i = r->from + 1;
+        const enum outcome o = look_through(sh, r, name, &i);
+        if (o == UNKNOWN)
+            guess(sh, r);
+        if (o != GOES_ON)
+            return;
+        r->from = i;
+        origin = SHELL_WRAPPED;
+    }
+}
+
+void shell_run(struct shell *sh, unsigned from, unsigned to, uint32_t at, enum shell_origin origin)
+{
+    const bool sure = sh->doubt->reason == NULL;
+
+    run(sh, &(struct run){.from = from, .to = to, .at = at}, origin);
+    if (sure && sh->doubt->reason)
+        sh->doubt->at = at;
+}
