@@ -24,6 +24,7 @@ struct judging {
     const struct policy *p;
     struct policy_work *work;
     unsigned scopes[2], scope_count; /* for all, then the role's */
+    struct slice line;               /* the whole command */
     bool restricted;                 /* an allow list is in force */
     struct verdict denied;           /* reason null: nothing has denied it yet */
     struct verdict missing;          /* the first command that no allow pattern matches */
@@ -132,6 +133,8 @@ static bool judge_simple(void *arg, const struct shell_command *c)
     struct judging *j = arg;
     const struct slice bare = without_directory(c);
 
+    if (c->text.len == j->line.len && memcmp(c->text.ptr, j->line.ptr, c->text.len) == 0 && !bare.ptr)
+        return true; /* it has been judged as the whole */
     if (deny(j, POLICY_DENY_COMMANDS, c->text, false, c->at) ||
         (bare.ptr && deny(j, POLICY_DENY_COMMANDS, bare, false, c->at)))
         return false;
@@ -146,6 +149,7 @@ static struct verdict judge_command(struct judging *j, const char *command)
     struct verdict allowed = {.kind = VERDICT_ALLOWED};
     struct shell_doubt doubt = {0};
 
+    j->line = line;
     if (deny(j, POLICY_DENY_COMMANDS, line, true, 0))
         return j->denied;
     is_allowed(j, line, 0, &allowed);
