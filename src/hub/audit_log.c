@@ -186,11 +186,10 @@ static void remove_old(const struct audit_log *a)
 /** Of a rotation that a power cut has ended, names are missing between others. */
 static void close_gaps(const struct audit_log *a)
 {
-    char name[NAME_MOST];
     unsigned next = 1;
 
     for (unsigned i = 1; i < AUDIT_FILES_MAX; i++)
-        next += i == next ? faccessat(a->dir_fd, file_name(name, i), F_OK, 0) == 0 : rename_file(a, i, next) == 0;
+        next += rename_file(a, i, next) == 0; /* to its own name: nothing happens if it is there */
 }
 
 /** Give each file the name of the next older one, and the fresh one the first. Nothing is removed before the fresh one,
