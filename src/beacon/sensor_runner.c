@@ -183,8 +183,10 @@ static void load_class(struct sensor_runner *in, struct config *c, const struct 
     text_init(&where, buf, sizeof buf);
     config_where_key(&where, "beacons", class->name);
     /* `memory:` alone means its defaults, not that nobody is to watch; of a list it means that there are no items. */
-    const bool bare = n && !sensor_is_list(class) && n->type == NODE_SCALAR &&
-                      !config_given(c, section, class->name);
+    const bool nothing = n && !config_given(c, section, class->name);
+    const bool bare = nothing && !sensor_is_list(class) && n->type == NODE_SCALAR;
+    if (nothing && sensor_is_list(class))
+        config_warn(c, n, where.buf, "is empty", NULL);
     if (!bare && !config_is(c, n, where.buf, sensor_is_list(class) ? NODE_LIST : NODE_MAP))
         return;
     if (sensor_is_list(class))

@@ -57,7 +57,7 @@ static void say_policy(const struct hub *hub)
     const struct policy *p = IS_ENABLED(CONFIG_HUB_GUARD) ? hub_loaded_policy(hub) : NULL;
 
     if (p && (p->rule_count > 0 || p->mode != POLICY_ENFORCE))
-        CLI_OUT(", policy: ", policy_mode_words[p->mode], ", ", COUNT(p->rule_count, "item"));
+        CLI_OUT(", policy: ", word_at(policy_mode_words, p->mode), ", ", COUNT(p->rule_count, "item"));
 }
 
 int reactor_check(const struct cli_args *a)

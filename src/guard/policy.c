@@ -4,7 +4,7 @@
 
 #include "nefia/base/err.h"
 
-const char *const policy_mode_words[] = {"off", "warn", "enforce", NULL};
+const char policy_mode_words[] = "off\0warn\0enforce\0";
 
 const char *policy_list_name(enum policy_list list)
 {

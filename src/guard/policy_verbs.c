@@ -98,7 +98,7 @@ static void put_json(struct policy_desk *d, const struct policy_case *c, const s
         json_put_string(&w, "address", address);
     if (role)
         json_put_string(&w, "role", role);
-    json_put_string(&w, "mode", policy_mode_words[d->use->policy->mode]);
+    json_put_string(&w, "mode", word_at(policy_mode_words, d->use->policy->mode));
     json_put_string(&w, "verdict", verdict_word(v->kind));
     if (v->reason)
         json_put_string(&w, "reason", v->reason);
@@ -334,7 +334,7 @@ static void put_capabilities_json(struct policy_desk *d, const char *host, const
     json_begin(&w, &d->out);
     json_object(&w, NULL);
     json_put_string(&w, "host", host);
-    json_put_string(&w, "mode", policy_mode_words[d->use->policy->mode]);
+    json_put_string(&w, "mode", word_at(policy_mode_words, d->use->policy->mode));
     put_lists_json(d, &w, 0);
     if (role) {
         json_object(&w, "role");
@@ -366,7 +366,7 @@ int policy_verb_capabilities(struct policy_desk *d)
     } else {
         put_line(&d->out, "Host: ", host);
         put_line(&d->out, "Role: ", role ? role : "-");
-        put_line(&d->out, "Mode: ", policy_mode_words[d->use->policy->mode]);
+        put_line(&d->out, "Mode: ", word_at(policy_mode_words, d->use->policy->mode));
         text_str(&d->out, has_list(d, scope, POLICY_ALLOW_COMMANDS) ? "Commands: only what is allowed, and not denied\n"
                          : has_list(d, scope, POLICY_DENY_COMMANDS) ? "Commands: all that are not denied\n"
                                                                      : "Commands: all\n");

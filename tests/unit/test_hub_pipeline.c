@@ -556,8 +556,10 @@ static uint64_t only_job(enum job_state state)
 /** Whatever it waits for, it does so under the same id, and nothing is done twice. */
 TEST(jobs_that_wait_outlive_the_hub)
 {
-    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT) || !IS_ENABLED(CONFIG_HUB_STATE))
-        return;
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+        return; /* nothing waits */
+    if (!IS_ENABLED(CONFIG_HUB_STATE))
+        return; /* nothing is kept */
     setup("{\"rules\":[" RULE_ONCE "]}");
     exec_class.start = start_and_wait;
     open_state();

@@ -11,8 +11,8 @@
  * says what a policy means. */
 
 enum policy_mode { POLICY_OFF, POLICY_WARN, POLICY_ENFORCE };
-/** Null-terminated, as enum policy_mode. */
-extern const char *const policy_mode_words[];
+/** In the order of enum policy_mode, for word_at and FIELD_WORD. */
+extern const char policy_mode_words[];
 
 /** The lists of a policy and of each of its roles, in the order in which they are asked. */
 enum policy_list {

@@ -32,13 +32,12 @@ struct action {
     uintptr_t own[CONFIG_ACTION_WORDS]; /* the class's struct */
 };
 
-/** Valid values of `type`, also used in tables, null-terminated: the classes of this build, then the
- * actions that other builds have. */
-extern const char *const action_words[];
+/** Valid values of `type`, a list for word_at: the classes of this build, then the actions that other builds have. */
+extern const char action_words[];
 
 static inline const char *action_word(const struct action *a)
 {
-    return action_words[a->word];
+    return word_at(action_words, a->word);
 }
 
 /** What all actions may say, beside the class's fields. */

@@ -9,7 +9,7 @@
 #define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
 
 enum { TARGET_HOST, TARGET_HUB };
-static const char *const targets[] = {"host", "hub", NULL};
+static const char targets[] = "host\0hub\0";
 
 struct exec {
     const char *command;
