@@ -58,7 +58,7 @@ def judge(nefia, policy, host, commands):
         status, out, err = run(nefia, "policy test-batch", policy, "--json", "--null", "--host", host, given=b"\0".join(some) + b"\0")
         lines = [json.loads(line.decode(errors="replace")) for line in out.splitlines()]
         if len(lines) != len(some) or status != any(a["verdict"] == "denied" for a in lines):
-            wrong(policy, host, f"{len(some)} commands, {len(lines)} answers, exit status {status}", err.strip())
+            sys.exit(f"{policy}: {host}: {len(some)} commands, {len(lines)} answers, exit status {status}: {err.strip()}")
         answers.update(zip(some, lines))
     if b"" in commands:
         answers[b""] = one(nefia, policy, host, b"")

@@ -156,7 +156,7 @@ static void ask_text(const char *s, size_t len)
         if (matcher_find(&r->matcher, &policy.store, &work.matcher, s, len, &span))
             MUST(span.at <= span.end && span.end <= len);
         else
-            MUST(!r->catch_all);
+            MUST(!r->matcher.always);
         MUST(work.matcher.steps <= r->matcher.count * (len + 1));
     }
 }
