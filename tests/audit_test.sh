@@ -229,6 +229,20 @@ expect "a single file can be verified" 0 "$nefia" audit verify "$state/audit.log
 expect "where there is no log" 1 "$nefia" audit verify "$dir/hook"
 says "that is said" 'there is no audit.log in' err
 
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    chmod 755 "$dir"
+    expect "a user who may not read it" 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$nefia" audit verify "$state"
+    says "is told who may" 'Permission denied.*only root and the hub' err
+    chmod 700 "$dir"
+fi
+sed 's/head_interval: 0/key_file: missing/' "$dir/nefia.yaml" >"$dir/wrong.yaml"
+expect "a key file that is not there" 2 "$nefia" reactor check -c "$dir/wrong.yaml"
+says "is an error of the configuration" 'reactor.audit.key_file: missing: cannot read the key file' err
+sed -e '/state_dir/d' -e 's/head_interval: 0/enabled: true, head_interval: 5ms/' "$dir/nefia.yaml" | sed '/^beacons/,/^reactor/{/^reactor/!d}' >"$dir/wrong.yaml"
+expect "an audit log without a state_dir, and a head too often" 2 "$nefia" reactor check -c "$dir/wrong.yaml"
+says "are errors" 'reactor.audit: there is no state_dir' err
+says "both" 'reactor.audit.head_interval: less than 1s; 0 is never' err
+
 # ---- docs/audit.md: its log is one, with the answers that it shows ----
 block()
 {

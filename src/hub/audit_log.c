@@ -14,6 +14,7 @@
 #include "nefia/sys/random.h"
 
 #define FRESH AUDIT_FILE ".new" /* the next file, before it takes its place */
+#define KEY_FRESH AUDIT_KEY ".new"
 enum { NAME_MOST = 24, TEXT_MOST = 128, COMMAND_MOST = 1536, ERROR_MOST = 256, KEY_RANDOM = 32 };
 
 /** audit.log, audit.log.1, … */
@@ -45,8 +46,8 @@ static void failed(struct audit_log *a, int error)
                   "; actions go on, and records are lost and counted until this is fixed");
     a->error = error;
     a->failed_ms = clock_ms(a->clock);
-    if (a->fd >= 0 && ftruncate(a->fd, (off_t)a->committed_size) == 0)
-        a->size = a->committed_size;
+    a->ragged = a->fd >= 0 && ftruncate(a->fd, (off_t)a->committed_size) < 0;
+    a->size = a->committed_size;
     a->lost += a->pending;
     a->stats.lost += a->pending;
     a->head = a->committed;
@@ -116,9 +117,11 @@ static int flush(struct audit_log *a)
 {
     if (a->len == 0)
         return 0;
-    if (a->size == a->committed_size)
+    if (a->ragged)
+        a->ragged = ftruncate(a->fd, (off_t)a->committed_size) < 0;
+    else if (a->size == a->committed_size)
         look_at_file(a);
-    if (a->fd < 0 || file_append(a->fd, a->buf, a->len) < 0) {
+    if (a->ragged || file_append(a->fd, a->buf, a->len) < 0) {
         failed(a, errno);
         return NEFIA_EIO;
     }
@@ -186,15 +189,15 @@ static void remove_old(const struct audit_log *a)
 /** Of a rotation that a power cut has ended, names are missing between others. */
 static void close_gaps(const struct audit_log *a)
 {
-    char name[NAME_MOST];
     unsigned next = 1;
 
     for (unsigned i = 1; i < AUDIT_FILES_MAX; i++)
-        next += i == next ? faccessat(a->dir_fd, file_name(name, i), F_OK, 0) == 0 : rename_file(a, i, next) == 0;
+        next += rename_file(a, i, next) == 0; /* to its own name: nothing happens if it is there */
 }
 
 /** Give each file the name of the next older one, and the fresh one the first. Nothing is removed before the fresh one,
- * which says what may be missing, is in its place; until then the log goes on in the others, at the next start, too. */
+ * which says what may be missing, is in its place; until then the log goes on in the others, at the next start, too.
+ * Return: 0, or NEFIA_EIO: the fresh one is not in its place. */
 static int shift_names(const struct audit_log *a)
 {
     close_gaps(a);
@@ -204,10 +207,8 @@ static int shift_names(const struct audit_log *a)
             return NEFIA_EIO;
     if (renameat(a->dir_fd, FRESH, a->dir_fd, AUDIT_FILE) < 0)
         return NEFIA_EIO;
-    /* Some file systems cannot sync a directory and fail with EINVAL; nothing more can be done. */
-    if (fsync(a->dir_fd) < 0 && errno != EINVAL)
-        return NEFIA_EIO;
-    remove_old(a);
+    if (fsync(a->dir_fd) == 0) /* some file systems cannot sync a directory */
+        remove_old(a);
     return 0;
 }
 
@@ -259,6 +260,13 @@ static void rotate(struct audit_log *a)
     a->len = 0;
 }
 
+/** The first record is on disk. */
+static void settle_key(struct audit_log *a)
+{
+    a->fresh_key = renameat(a->dir_fd, KEY_FRESH, a->dir_fd, AUDIT_KEY) < 0;
+    (void)fsync(a->dir_fd);
+}
+
 void audit_log_commit(struct audit_log *a)
 {
     if (!a || a->dir_fd < 0 || flush(a) < 0 || a->size == a->committed_size)
@@ -279,6 +287,8 @@ void audit_log_commit(struct audit_log *a)
     a->told = 0;
     a->pending = 0;
     a->error = 0;
+    if (a->fresh_key)
+        settle_key(a);
     if (a->size >= a->limit)
         rotate(a);
 }
@@ -314,52 +324,61 @@ static int open_dir(struct audit_log *a, const char *dir, struct text *why)
     return NEFIA_EIO;
 }
 
-/** Return: 1: made; 0: there is one; NEFIA_EIO. */
-static int make_key(struct audit_log *a, const char *dir, struct text *why)
+/** Return: 0, or NEFIA_EIO (errno). */
+static int write_key(int fd)
 {
     uint8_t bytes[KEY_RANDOM];
     char hex[2 * KEY_RANDOM + 2];
     struct text t;
-    int fd = openat(a->dir_fd, AUDIT_KEY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-    if (fd < 0)
-        return errno == EEXIST ? 0 : cannot(dir, "create", AUDIT_KEY, why);
+    if (random_bytes(bytes, sizeof bytes) < 0) {
+        errno = EAGAIN;
+        return NEFIA_EIO;
+    }
     text_init(&t, hex, sizeof hex);
-    errno = EAGAIN;
-    int err = random_bytes(bytes, sizeof bytes);
-    if (err == 0) {
-        text_hex(&t, bytes, sizeof bytes);
-        text_char(&t, '\n');
-        err = file_append(fd, t.buf, t.len) < 0 || fsync(fd) < 0 || (fsync(a->dir_fd) < 0 && errno != EINVAL);
-    }
-    if (err != 0) {
-        cannot(dir, "make", AUDIT_KEY, why);
-        (void)unlinkat(a->dir_fd, AUDIT_KEY, 0);
-    }
+    text_hex(&t, bytes, sizeof bytes);
+    text_char(&t, '\n');
+    int err = file_append(fd, t.buf, t.len);
     wipe(bytes, sizeof bytes);
     wipe(hex, sizeof hex);
-    close(fd);
-    return err == 0 ? 1 : NEFIA_EIO;
+    return err < 0 || fsync(fd) < 0 ? NEFIA_EIO : 0;
 }
 
-/** Return: how the key came, as the first record says it; null: there is none. */
-static const char *open_key(struct audit_log *a, const char *dir, const char *given, struct text *why)
+/** A key that takes its name with the first record. Return: 0, or NEFIA_EIO (errno). */
+static int make_key(const struct audit_log *a, const char *dir, struct text *why)
+{
+    (void)unlinkat(a->dir_fd, KEY_FRESH, 0);
+    int fd = openat(a->dir_fd, KEY_FRESH, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return cannot(dir, "create", AUDIT_KEY, why);
+    int err = write_key(fd);
+    const int saved = errno;
+    close(fd);
+    if (err < 0)
+        (void)unlinkat(a->dir_fd, KEY_FRESH, 0);
+    errno = saved;
+    return err < 0 ? cannot(dir, "write", AUDIT_KEY, why) : 0;
+}
+
+/** The hub's own key. Until the first record is on disk it has another name: a key without a log is one whose log was taken
+ * away. Return: 0, or NEFIA_EIO (full: for want of room on the disk). */
+static int open_own_key(struct audit_log *a, const char *dir, struct text *why, bool *full)
 {
     char path[FILE_PATH_MAX];
-    int made = 0;
+    struct stat st;
 
-    if (!given) {
-        made = make_key(a, dir, why);
-        if (made < 0)
-            return NULL;
-        if (file_join(path, dir, AUDIT_KEY) < 0) {
-            text_str(why, "reactor.state_dir is too long");
-            return NULL;
-        }
+    a->fresh_key = fstatat(a->dir_fd, AUDIT_KEY, &st, AT_SYMLINK_NOFOLLOW) < 0;
+    if (file_join(path, dir, a->fresh_key ? KEY_FRESH : AUDIT_KEY) < 0) {
+        text_str(why, "reactor.state_dir is too long");
+        return NEFIA_EIO;
     }
-    if (mac_key_load(&a->key, given ? given : path, why) < 0)
-        return NULL;
-    return given ? "given" : made ? "new" : "kept";
+    if (a->fresh_key && mac_key_load(&a->key, path, NULL) == 0)
+        return 0; /* the last start did not come further */
+    if (a->fresh_key && make_key(a, dir, why) < 0) {
+        *full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+        return NEFIA_EIO;
+    }
+    return mac_key_load(&a->key, path, why);
 }
 
 static int open_part(const struct audit_log *a, unsigned i)
@@ -503,12 +522,18 @@ static int open_log(struct audit_log *a, const char *dir, const struct audit_set
 {
     char name[NAME_MOST] = AUDIT_FILE;
     uint64_t torn = 0;
+    bool full = false;
 
     int err = open_dir(a, dir, why);
     if (err < 0)
         return err;
-    const char *key = open_key(a, dir, s->key_file, why);
-    if (!key)
+    err = s->key_file ? mac_key_load(&a->key, s->key_file, why) : open_own_key(a, dir, why, &full);
+    if (full) {
+        text_str(why, "; nothing is recorded before a restart with room on the disk");
+        audit_log_close(a);
+        return 0;
+    }
+    if (err < 0)
         return NEFIA_EIO;
     if (find_last(a, name, &torn) < 0)
         return cannot(dir, "read", name, why);
@@ -516,7 +541,7 @@ static int open_log(struct audit_log *a, const char *dir, const struct audit_set
         return cannot(dir, "open", AUDIT_FILE, why);
     if (torn > 0)
         LOG_WARN(AUDIT_FILE ": ", COUNT(torn, "byte"), " of an incomplete last line removed");
-    put_first(a, key, torn);
+    put_first(a, s->key_file ? "given" : a->fresh_key ? "new" : "kept", torn);
     audit_log_commit(a);
     return 0;
 }

@@ -232,7 +232,20 @@ static const struct field audit_fields[] = {
     {.name = NULL},
 };
 
-/** A section of its own, because most builds and files do without. */
+/** It is loaded when the log is opened; here it is only tried. */
+static void check_audit_key(const struct audit_settings *s, struct config *c, const struct node *n)
+{
+    char why_buf[320];
+    struct text why;
+    struct mac_key key;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    if (mac_key_load(&key, s->key_file, &why) < 0)
+        config_error(c, n, "reactor.audit.key_file", why.buf, (char *)0);
+    else
+        mac_key_wipe(&key);
+}
+
 static void bind_audit(struct hub_settings *s, struct config *c, const struct node *reactor)
 {
     const struct node *n = node_child(c, reactor, "audit");
@@ -244,6 +257,8 @@ static void bind_audit(struct hub_settings *s, struct config *c, const struct no
     if (config_given(c, n, "enabled") && s->audit.enabled && (!s->state_dir || !*s->state_dir))
         config_error(c, n, "reactor.audit", "there is no state_dir to keep it in", HINT("; set reactor.state_dir"),
                      (char *)0);
+    if (s->audit.key_file && s->audit.enabled)
+        check_audit_key(&s->audit, c, node_child(c, n, "key_file"));
 }
 
 static void check_section(const struct hub_settings *s, struct config *c, const struct node *n)
@@ -309,6 +324,8 @@ void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned 
     static const char *const old_files[] = {"file", "next_file"};
 
     settings_warn(c, "reactor", &s->user);
+    if (IS_ENABLED(CONFIG_HUB_AUDIT))
+        settings_warn_key_file(c, node_child(c, node_child(c, n, "audit"), "key_file"), "reactor.audit.key_file", &s->user);
     warn_key_files(s, c, hosts, "reactor.hosts", files);
     if (keys) {
         warn_key_files(s, c, keys, "reactor.keys", old_files);

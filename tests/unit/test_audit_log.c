@@ -241,6 +241,35 @@ TEST(a_log_begins_with_a_key_of_its_own)
     CHECK_INT(v.records, 3);
 }
 
+/** Before there is a log, too. */
+TEST(the_first_start_may_be_cut_anywhere)
+{
+    unsigned cut = 0, opened = 0;
+
+    do {
+        set_up();
+        audit_log_close(&audit);
+        remove_logs();
+        unlink(path_of("audit.key"));
+        const pid_t child = fork();
+        int status = -1;
+
+        cut++;
+        if (child == 0) {
+            calls = 0;
+            cut_at = cut;
+            _exit(open_again() == 0 ? 1 : 2);
+        }
+        CHECK(waitpid(child, &status, 0) == child);
+        opened = WEXITSTATUS(status);
+        CHECK(opened < 2);
+        CHECK_INT(open_again(), 0);
+        turn("a");
+        CHECK_INT(verify(), 0);
+    } while (opened == 0);
+    CHECK(cut > 5);
+}
+
 TEST(a_log_that_was_taken_away_is_told)
 {
     set_up();
@@ -622,6 +651,23 @@ TEST(a_full_disk_loses_records_and_says_so)
     }
 }
 
+TEST(a_disk_without_room_for_a_key_keeps_no_log)
+{
+    set_up();
+    audit_log_close(&audit);
+    remove_logs();
+    unlink(path_of("audit.key"));
+    limit_files(10);
+    CHECK_INT(open_again(), 0);
+    limit_files(RLIM_INFINITY);
+    CHECK(strstr(why_text, "nothing is recorded"));
+    CHECK(audit.dir_fd < 0 && access(path_of("audit.key"), F_OK) < 0 && access(path_of("audit.key.new"), F_OK) < 0);
+    turn("nobody");
+    CHECK_INT(open_again(), 0);
+    turn("a");
+    CHECK_INT(verify(), 0);
+}
+
 TEST(a_sync_that_fails_loses_the_turn)
 {
     set_up();
@@ -723,10 +769,10 @@ TEST(a_log_that_is_no_file_is_refused)
     CHECK_INT(open_again(), NEFIA_EIO);
 }
 
-TEST_MAIN(a_log_begins_with_a_key_of_its_own, a_log_that_was_taken_away_is_told, a_key_may_be_given,
+TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywhere, a_log_that_was_taken_away_is_told, a_key_may_be_given,
           without_a_directory_nothing_is_kept, two_hubs_do_not_share_a_log, records_say_what_happened,
           a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
-          a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so,
+          a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
           a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed,
           what_is_complete_is_never_removed, another_key_begins_another_chain, a_log_that_is_no_file_is_refused)

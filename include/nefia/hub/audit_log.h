@@ -43,6 +43,7 @@ struct audit_log {
     const struct clock *clock;
     int dir_fd, fd; /* dir_fd -1: it is not kept */
     struct mac_key key;
+    bool fresh_key; /* it has another name than audit.key yet */
     uint64_t bound, limit; /* bytes of a file: as configured; at which the next one is begun */
     unsigned files;
     bool sync;
@@ -57,6 +58,7 @@ struct audit_log {
     unsigned first_count;
     uint64_t lost, told; /* not reported yet; of these, in a record of this turn */
     int error;           /* errno of the failure; 0: it works */
+    bool ragged;         /* what was written after the last commit is still in the file */
     uint64_t failed_ms;
     struct audit_rejected {
         uint64_t since_ms;
@@ -72,7 +74,8 @@ struct audit_log {
 void audit_log_init(struct audit_log *a, const struct clock *clock, union audit_work *work);
 /** Open the log in dir (created, mode 0700, if missing; null or "": keep none), make a key if there is none, repair what a
  * power cut left, go on with the chain. Findings in the current file are logged.
- * Return: 0; NEFIA_EIO (why: a sentence with the path and the remedy; nothing is open). A full disk is no error. */
+ * Return: 0; NEFIA_EIO (why: a sentence with the path and the remedy; nothing is open). A full disk is no error, but without
+ * room for the key nothing is kept, and why has a sentence, too. */
 int audit_log_open(struct audit_log *a, const char *dir, const struct audit_settings *s, struct text *why);
 /** The end of a turn: all records are on disk, or counted as lost. No-op if there are none. */
 void audit_log_commit(struct audit_log *a);
