@@ -209,7 +209,7 @@ const struct field reactor_fields[] = {
 };
 
 #define AUDIT(name) FIELD_AT(struct audit_settings, name)
-static const struct field audit_fields[] = {
+const struct field hub_audit_fields[] = {
     {FIELD_DEFAULT("enabled", "true"), .type = FIELD_BOOL, AUDIT(enabled), FIELD_NOTE("with a state_dir")},
     {FIELD_DEFAULT("max_kb", "1024"),
      .type = FIELD_INT,
@@ -250,7 +250,7 @@ static void bind_audit(struct hub_settings *s, struct config *c, const struct no
 {
     const struct node *n = node_child(c, reactor, "audit");
 
-    config_bind(c, n, "reactor.audit", audit_fields, &s->audit);
+    config_bind(c, n, "reactor.audit", hub_audit_fields, &s->audit);
     if (s->audit.head_interval_ms > 0 && s->audit.head_interval_ms < 1000)
         config_error(c, node_child(c, n, "head_interval"), "reactor.audit.head_interval", "less than 1s",
                      HINT("; 0 is never"), (char *)0);

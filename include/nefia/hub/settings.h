@@ -77,7 +77,7 @@ struct hub_settings {
 };
 
 /** Of `reactor:`; those of its lists hang below it. rule_fields are in hub/rules.h. */
-extern const struct field reactor_fields[];
+extern const struct field reactor_fields[], hub_audit_fields[];
 
 /** Bind the loaded, and read the keys of `reactor.hosts`, or `reactor.keys`. *rules is set to
  * `reactor.rules`, for rules_stage (null: none). All problems are reported. Return: 0 or
