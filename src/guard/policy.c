@@ -272,6 +272,6 @@ struct verdict policy_judge(void *arg, const struct policy_case *c)
     const struct policy_use *use = arg;
     struct verdict v = judge(use, c);
 
-    v.mode = policy_mode_words[use->policy->mode];
+    v.mode = word_at(policy_mode_words, use->policy->mode);
     return v;
 }
