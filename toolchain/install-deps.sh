@@ -24,7 +24,7 @@ packages()
     cross-mipsel) echo gcc-mipsel-linux-gnu libc6-dev-mipsel-cross ;;
     emulate) echo qemu-user ;;
     test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools \
-               openssh-client dropbear-bin ;;
+               openssh-client dropbear-bin busybox dash ;;
     re2) echo g++ libre2-dev ;;
     model) echo spin gcc libc6-dev util-linux ;;
     fuzz) echo clang libclang-rt-14-dev ;;

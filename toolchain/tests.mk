@@ -160,9 +160,9 @@ demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an e
 	+$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
-bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, idle load, start-up
+bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, decisions, idle load, start-up
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
-	$(Q)for s in $(sort $(wildcard tests/bench/*.sh)); do $$s || exit 1; done
+	$(Q)for s in run policy idle; do tests/bench/$$s.sh || exit 1; done
 
 # ---- what the linked programs must hold ---------------------------------------------------------------
 PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf

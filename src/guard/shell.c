@@ -402,12 +402,22 @@ static void backslash(struct shell *sh, enum context in, bool quoted)
         shell_put(sh, (char)next);
 }
 
+/** Has the rest of the word a comma? */
+static bool has_comma(const struct shell *sh)
+{
+    uint32_t ahead = 0;
+
+    while (!ends_word(peek(sh, ahead)) && peek(sh, ahead) != ',')
+        ahead++;
+    return peek(sh, ahead) == ',';
+}
+
 /** A character that means itself, or is a pattern; *comma: within {a,b} that a guess takes apart. Return: flags. */
 static uint8_t plain(struct shell *sh, uint32_t start, bool *comma)
 {
     const char c = sh->in.s[sh->in.pos++];
 
-    if (c == '{' && sh->used == start && sh->putting) {
+    if (c == '{' && sh->used == start && sh->putting && has_comma(sh)) {
         *comma = true;
         sh->values++;
         return WORD_BRACES | WORD_SPLITS;
@@ -416,7 +426,7 @@ static uint8_t plain(struct shell *sh, uint32_t start, bool *comma)
         return 0;
     shell_put(sh, *comma && c == ',' ? ' ' : c);
     if (c == '{')
-        return sh->used == start + 1 && peek(sh, 0) != '}' ? WORD_BRACES | WORD_GUESSES : WORD_BRACES;
+        return sh->used == start + 1 && has_comma(sh) ? WORD_BRACES | WORD_GUESSES : WORD_BRACES;
     if (c == '*' || c == '?' || c == '[' || (c == '~' && sh->used == start + 1))
         return WORD_GLOB;
     const size_t len = sh->used - 1 - start;
@@ -544,7 +554,7 @@ static uint32_t here_end(struct shell *sh, const struct shell_here *here, struct
         const uint32_t begin = sh->in.pos, was_joined = expands && joined;
         uint32_t at = begin;
         const uint32_t end = line_end(sh, begin, &joined);
-        while (here->strip && sh->in.s[at] == '\t' && at < end)
+        while (here->strip && at < end && sh->in.s[at] == '\t')
             at++;
         sh->in.pos = end + (end < sh->in.len);
         if (end - at != delimiter.len || memcmp(sh->in.s + at, delimiter.ptr, delimiter.len) != 0)
@@ -569,8 +579,6 @@ static void here_document(struct shell *sh, const struct shell_here *here)
     sh->mute--;
     sh->in.pos = begin;
     const struct slice delimiter = {sh->work->text + mark, sh->used - mark};
-    if ((flags & WORD_EXPANDS) || memchr(delimiter.ptr, '\n', delimiter.len))
-        shell_doubt(sh, computed_lexing);
     const bool expands = !(flags & WORD_QUOTED);
     const uint32_t end = here_end(sh, here, delimiter, expands), behind = sh->in.pos;
     if (expands) {
@@ -620,9 +628,11 @@ static void redirected(struct shell *sh, const char *op, bool strip)
     shell_put(sh, ' ');
     const uint32_t from = sh->used;
     sh->mute += here;
-    (void)part(sh, IN_WORD, false);
+    const uint8_t flags = part(sh, IN_WORD, false);
     sh->mute -= here;
     const char *word = sh->work->text + from;
+    if (here && ((flags & WORD_EXPANDS) || memchr(word, '\n', sh->used - from)))
+        shell_doubt(sh, computed_lexing);
     const bool number = sh->used == from + 1 && ((*word >= '0' && *word <= '9') || *word == '-');
     if (!here && !sh->putting && !(op[1] == '&' && number))
         shell_report(sh, (struct slice){sh->work->text + mark, sh->used - mark}, op_len, at, SHELL_REDIRECTED);

@@ -30,8 +30,8 @@ static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
     "flock\0busybox\0toybox\0eval\0watch\0ssh\0dbclient\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
     "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0"
-    ".\0source\0alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
-    "strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
+    "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
+    ".\0source\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
     "setarch\0linux32\0linux64\0ksh\0zsh\0mksh\0";
 static const char rules[] =
     "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
@@ -40,7 +40,7 @@ static const char rules[] =
     "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCaB\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
     "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0";
-enum { RULES = 41, MEANINGS = 17 };
+enum { RULES = 41, MEANINGS = 15 };
 
 /* A run: its words, and what is known of them. */
 struct run {
@@ -408,6 +408,31 @@ static enum outcome sets(struct shell *sh, const struct run *r)
     return NOTHING;
 }
 
+static bool shortens(struct slice s, const char *word, size_t least)
+{
+    return s.len >= least && s.len <= strlen(word) && memcmp(s.ptr, word, s.len) == 0;
+}
+
+/** ip [-OPTION…] netns exec NAME COMMAND, or vrf instead of netns; it takes words cut short. */
+static enum outcome netns_wrapper(struct shell *sh, const struct run *r, unsigned *i)
+{
+    while (*i < r->to && begins(text_of(sh, *i), '-') && !(word(sh, *i)->flags & WORD_COMPUTED))
+        ++*i;
+    if (*i < r->to && (word(sh, *i)->flags & WORD_COMPUTED))
+        return UNKNOWN;
+    for (unsigned n = 0; n < 4 && *i + 1 < r->to; n++, ++*i) {
+        if (!shortens(text_of(sh, *i), "netns", 3) && !shortens(text_of(sh, *i), "vrf", 1))
+            continue;
+        if (word(sh, *i + 1)->flags & WORD_COMPUTED)
+            return UNKNOWN;
+        if (!shortens(text_of(sh, *i + 1), "exec", 1))
+            continue;
+        *i += 3;
+        return *i < r->to && !unclear(sh, *i - 1) && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+    }
+    return NOTHING;
+}
+
 static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
 {
     switch (r->kind) {
@@ -427,12 +452,7 @@ static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
         shell_doubt(sh, changes);
         return NOTHING;
     case KIND_NETNS:
-        while (*i < r->to && *i < r->from + 4 && !slice_eq(text_of(sh, *i), "exec"))
-            ++*i;
-        if (*i >= r->to || !slice_eq(text_of(sh, *i), "exec"))
-            return NOTHING;
-        *i += 2;
-        return *i < r->to && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+        return netns_wrapper(sh, r, i);
     case KIND_UNKNOWN:
         return UNKNOWN;
     default:

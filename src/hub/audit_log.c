@@ -32,7 +32,7 @@ static const char *file_name(char buf[NAME_MOST], unsigned i)
 
 void audit_log_init(struct audit_log *a, const struct clock *clock, union audit_work *work)
 {
-    *a = (struct audit_log){.clock = clock, .dir_fd = -1, .fd = -1, .buf = work->lines};
+    *a = (struct audit_log){.clock = clock, .dir_fd = -1, .fd = -1, .work = work, .buf = work->lines};
 }
 
 /* ---- Writing ---- */
@@ -389,7 +389,7 @@ static void name_finding(void *arg, const struct audit_finding *f)
 /** Read one file to its end. Return: 0, or NEFIA_EIO. */
 static int scan(struct audit_log *a, int fd, char *name)
 {
-    union audit_work *work = (union audit_work *)a->buf;
+    union audit_work *work = a->work;
     struct audit_verifier *v = &work->scan.verifier;
     long n;
 
@@ -438,7 +438,7 @@ static void load_firsts(struct audit_log *a, int fd)
 /** Find the last record, in the newest file that has one. Return: 0, or NEFIA_EIO (errno; *name is the file's). */
 static int find_last(struct audit_log *a, char name[NAME_MOST], uint64_t *torn)
 {
-    const struct audit_verifier *v = &((const union audit_work *)a->buf)->scan.verifier;
+    const struct audit_verifier *v = &a->work->scan.verifier;
 
     for (unsigned i = 0; i < AUDIT_FILES_MAX && a->head.n == 0; i++) {
         const uint64_t size = a->size;

@@ -189,7 +189,7 @@ static int open_audit(struct hub *h)
     text_init(&why, why_buf, sizeof why_buf);
     int err = audit_log_open(&h->audit, s->state_dir, &s->audit, &why);
     if (err < 0)
-        LOG_ERROR(why.buf, REMEDY("; `reactor.audit: {enabled: false}` starts without it"));
+        LOG_ERROR(why.buf, HINTED("", "; `reactor.audit: {enabled: false}` starts without it"));
     audit_config(&h->audit, AUDIT_STARTED, h->path, h->config_hashed ? h->config_hash : NULL);
     if (err >= 0)
         schedule_head(h);

@@ -1,5 +1,5 @@
 /* Arbitrary bytes as a configuration, once as JSON and once as YAML: the section `policy` is bound or its faults are reported; what
- * is bound lies in its bounds, is linted, and judges its own texts and some others as enforce, as warn and as off alike. */
+ * is bound lies in its bounds, is linted, and judges its own texts, the file itself and some others; enforce, warn and off agree. */
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -64,7 +64,7 @@ static void check_rule(const struct policy_rule *r, unsigned scope, unsigned lis
 
 static void check_bound(void)
 {
-    unsigned at = 0;
+    unsigned at = 0, steps = 0;
 
     MUST(policy.mode <= POLICY_ENFORCE && policy.rule_count <= RULES && policy.role_count <= CONFIG_POLICY_ROLES);
     MUST(policy.store.ops_used <= OPS && policy.store.ranges_used <= RANGES);
@@ -75,6 +75,9 @@ static void check_bound(void)
                 check_rule(&policy.rules[at], scope, list);
         }
     MUST(at == policy.rule_count);
+    for (unsigned i = 0; i < policy.rule_count; i++)
+        steps += rules[i].matcher.count; /* a root has none */
+    MUST(policy.store.ops_used == steps);
 }
 
 static void take_remark(void *arg, const struct policy_remark *r)
@@ -158,11 +161,15 @@ static void ask_text(const char *s, size_t len)
     }
 }
 
-static void ask_all(void)
+/** The file is a command, too: as far as it has no zero byte, and as much of it as is judged. */
+static void ask_all(const char *file, size_t size)
 {
     static const char *const texts[] = {"", "rm -rf /", "/bin/rm -rf /", "ls; sh -c 'reboot' | x", "/etc/passwd", "/", "a\nb\xff"};
     static char longest[PATTERN_SUBJECT_MAX + 2];
 
+    memcpy(longest, file, size <= PATTERN_SUBJECT_MAX ? size : PATTERN_SUBJECT_MAX);
+    longest[size <= PATTERN_SUBJECT_MAX ? size : PATTERN_SUBJECT_MAX] = '\0';
+    ask_text(longest, strlen(longest));
     for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
         ask_text(texts[i], strlen(texts[i]));
     for (unsigned i = 0; i < policy.rule_count; i++)
@@ -183,7 +190,8 @@ static void load(const char *name, const char *text, size_t size)
     memcpy(path, name, strlen(name) + 1);
     reports = remarks = 0;
     config_init(&c, "HUB", nodes, NODES, take_report, path);
-    policy_init(&policy, rules, RULES, &store);
+    if (!policy.rules) /* later ones are bound over what it held, as in a reload */
+        policy_init(&policy, rules, RULES, &store);
     if (config_load_text(&c, name, text, size, &arena, parsing, sizeof parsing) == 0) {
         const unsigned before = c.errors;
         const int err = policy_bind(&policy, &c, node_child(&c, c.nodes, "policy"), &scratch);
@@ -191,7 +199,7 @@ static void load(const char *name, const char *text, size_t size)
         check_bound();
         if (err == 0) {
             MUST(policy_lint(&use, take_remark, NULL) == remarks);
-            ask_all();
+            ask_all(text, size);
         }
     }
     MUST(reports == (c.errors < CONFIG_MOST_REPORTS ? c.errors : CONFIG_MOST_REPORTS));

@@ -481,7 +481,7 @@ TEST(the_last_turn_may_be_cut_at_every_byte)
     set_up();
     turn("a");
     turn("b");
-    const size_t safe = audit.size;
+    const size_t safe = (size_t)audit.size;
     const uint64_t n = audit.head.n;
     decide("c");
     decide("d");

@@ -46,7 +46,8 @@ struct audit_log {
     uint64_t bound, limit; /* bytes of a file: as configured; at which the next one is begun */
     unsigned files;
     bool sync;
-    char *buf; /* records of this turn */
+    union audit_work *work;
+    char *buf; /* work->lines: records of this turn */
     size_t len;
     struct audit_record record;        /* being written */
     struct audit_head head, committed; /* the last record; of those that are written */

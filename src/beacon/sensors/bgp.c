@@ -412,6 +412,8 @@ static int ask(struct bgp *s, const char *path)
     const bool bird = s->backend != AUTO ? s->backend == BIRD : path[len - 1] != 'y'; /* bgpd.vty */
     const char *question = word_at(questions, bird);
     s->take = bird ? take_bird : take_frr;
+    if (access(path, F_OK) < 0)
+        return errno;
     memcpy(address.sun_path, path, len);
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0)

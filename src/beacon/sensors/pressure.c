@@ -31,7 +31,7 @@ static void judge(struct emitter *out, const char *type, const char *resource, i
 static void look(const struct pressure *p, struct emitter *out, const char *path, const char *resource)
 {
     static const char key[] = "avg10=";
-    const char *text = emitter_file(out, path, NULL);
+    const char *text = emitter_kept_file(out, path);
     const char *second = text ? strstr(text, "\nfull ") : NULL;
     int64_t some, full;
 
