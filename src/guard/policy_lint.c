@@ -111,7 +111,7 @@ static const char *interpreter(const struct linting *l, const struct policy_rule
     static const char probes[] = "awk 'BEGIN{system(\"x\")}'\0perl -e x\0python3 -c x\0lua -e x\0vi -c x\0sed e x\0"
                                  "tar -cf x --to-command=x x\0ssh host x\0";
 
-    for (const char *probe = probes; *probe; probe += strlen(probe) + 1)
+    for (const char *probe = probes; *probe; probe = word_at(probe, 1))
         if (!r->catch_all && finds(l, r, probe))
             return probe;
     return NULL;
