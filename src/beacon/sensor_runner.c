@@ -587,6 +587,12 @@ struct json_writer *emit_condition_pair(struct emitter *e, const char *type, con
             c->key = 0; /* nothing is known of it that a new one would not have: others may need the place */
         return NULL;
     }
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_LEVELS) && v.action == CONDITION_REPEAT &&
+        beacon_pipeline_repeats(e->owner->pipeline, &(const struct pipeline_event){.type = type,
+                                                                                   .source = source_of(e),
+                                                                                   .subject = subject,
+                                                                                   .severity = (enum severity)v.level}))
+        return NULL;
     struct json_writer *w = emit_begin(e, recovered ? ended : type, subject,
                                        recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;

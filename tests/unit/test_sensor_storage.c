@@ -34,7 +34,7 @@ static int changed; /* the kernel's list of mounts, since it was last asked */
 /* The kernel's list is a file here, of which poll(2) knows nothing. */
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (count != 1 || fds->events != POLLPRI)
+    if (count != 1 || timeout != 0)
         return (int)syscall(SYS_poll, fds, count, timeout);
     const int had = changed;
     changed = 0;
