@@ -238,6 +238,8 @@ static uint8_t braces(struct shell *sh, bool quoted)
     const size_t by_default = default_operator(sh->in.s + op, sh->in.pos - op);
     if (by_default > 0 && sh->in.s[op + by_default - 1] == '=' && shell_special(name))
         shell_doubt(sh, "changes what names mean");
+    if (op < sh->in.pos && sh->in.s[op] == '@')
+        shell_doubt(sh, computed_lexing);
     const bool splits = memchr(sh->in.s + from, '@', sh->in.pos - from) != NULL;
     if (peek(sh, 0) == '}')
         sh->in.pos++;
@@ -259,32 +261,30 @@ static uint8_t braces(struct shell *sh, bool quoted)
     return flags | WORD_GUESSES;
 }
 
-/** $'…' as bash reads it, from behind the quote. */
+/** A character that bash gives as a number: \\x72, \\162, \\u0072. digit: the first one, or the letter. */
+static char numbered(struct shell *sh, int digit)
+{
+    const bool octal = digit >= '0' && digit <= '7';
+    unsigned value = octal ? (unsigned)digit - '0' : 0;
+    unsigned most = octal || digit == 'x' ? 2 : digit == 'u' ? 4 : 8;
+
+    for (int next; most-- > 0 && (next = hex_digit(peek(sh, 0))) >= 0 && (!octal || next < 8); sh->in.pos++)
+        value = (value << (octal ? 3 : 4)) + (unsigned)next;
+    return (char)value;
+}
+
+/** $'…' as bash reads it, from behind the quote; what it has for control characters is a blank. */
 static void ansi_quoted(struct shell *sh)
 {
-    static const char names[] = "abefnrtv", means[] = "\a\b\033\f\n\r\t\v";
-
     shell_doubt(sh, computed_lexing);
     for (int c; (c = peek(sh, 0)) >= 0 && c != '\'';) {
+        const int next = peek(sh, 1);
         sh->in.pos++;
-        if (c != '\\' || peek(sh, 0) < 0) {
-            shell_put(sh, (char)c);
-            continue;
-        }
-        c = peek(sh, 0);
-        sh->in.pos++;
-        const bool hex = c == 'x' || c == 'u' || c == 'U';
-        const char *named = strchr(names, c);
-        if (c > 0 && named) {
-            c = means[named - names];
-        } else if (hex || (c >= '0' && c <= '7')) {
-            unsigned value = hex ? 0 : (unsigned)c - '0';
-            const unsigned most = hex ? (c == 'x' ? 2 : c == 'u' ? 4 : 8) : 2;
-            for (unsigned i = 0, digit; i < most && (digit = (unsigned)hex_digit(peek(sh, 0))) < (hex ? 16u : 8u); i++) {
-                value = value * (hex ? 16 : 8) + digit;
-                sh->in.pos++;
-            }
-            c = (int)(value & 255);
+        if (c == '\\' && next >= 0) {
+            sh->in.pos++;
+            c = (next >= '0' && next <= '7') || next == 'x' || next == 'u' || next == 'U' ? (unsigned char)numbered(sh, next)
+                : next >= 'a' && next <= 'v'                                              ? ' '
+                                                                                          : next;
         }
         shell_put(sh, (char)c);
     }
@@ -683,6 +683,7 @@ static bool redirection(struct shell *sh)
 struct simple {
     uint16_t first;     /* word */
     uint8_t flags;      /* of all */
+    bool assigns;       /* has NAME=value before its name */
     bool ifs;           /* sets IFS for itself */
     uint32_t at;        /* byte of the source where its first word begins */
 };
@@ -705,10 +706,12 @@ static void simple_word(struct shell *sh, struct simple *c)
     shell_word_end(sh, flags);
     const char *text = sh->work->text + start;
     const int next = peek(sh, 0);
-    if ((next == '<' || next == '>') && sh->used == start + 1 && *text >= '0' && *text <= '9' && sh->in.pos > from + 1)
+    const bool digit = sh->used == start + 1 && *text >= '0' && *text <= '9' && sh->in.pos > from + 1;
+    if ((next == '<' || next == '>') && (digit || (flags & WORD_BRACES)))
         shell_doubt(sh, computed_lexing);
     if (first && (flags & WORD_ASSIGNS)) {
         const struct slice name = {text, shell_name(text, sh->used - start)};
+        c->assigns = true;
         if (slice_eq(name, "IFS"))
             c->ifs = true;
         else if (shell_special(name))
@@ -794,7 +797,7 @@ static void simple_command(struct shell *sh)
     simple(sh, &c);
     if (closed && sh->words > c.first)
         error(sh);
-    if (both && sh->words > c.first)
+    if (both && (c.assigns || sh->words > c.first))
         shell_doubt(sh, computed_lexing);
     const bool is_function = sh->words == c.first + 1 && peek(sh, 0) == '(';
     if (!is_function && sh->words > c.first)

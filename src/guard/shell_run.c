@@ -29,18 +29,20 @@ enum kind {
 static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
     "flock\0busybox\0toybox\0eval\0watch\0ssh\0dbclient\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
-    "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0"
+    "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0printf\0"
     "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
     ".\0source\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
-    "setarch\0linux32\0linux64\0ksh\0zsh\0mksh\0";
+    "setarch\0linux32\0linux64\0"
+    "ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0"
+    "inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
 static const char rules[] =
     "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
     "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
     "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "r1246AaCfGgKkMNnqsTtVvXxYyB:b:c:D:E:e:F:I:i:J:L:l:m:O:o:p:Q:R:S:W:w:\0"
-    "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCaB\0" "u\0" "f\0"
+    "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
-    "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0";
-enum { RULES = 41, MEANINGS = 15 };
+    "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "sv\0";
+enum { RULES = 42, MEANINGS = 15 };
 
 /* A run: its words, and what is known of them. */
 struct run {
@@ -72,18 +74,23 @@ static struct slice words_text(const struct shell *sh, unsigned from, unsigned t
     return (struct slice){sh->work->text + first->at, (size_t)last->at + last->len - first->at};
 }
 
-static bool begins(struct slice s, char c)
+static bool is(const struct shell *sh, unsigned i, const char *text)
 {
-    return s.len > 0 && *s.ptr == c;
+    return slice_eq(text_of(sh, i), text);
+}
+
+/** The first character of a word; '\0': it is empty. */
+static char initial(const struct shell *sh, unsigned i)
+{
+    return word(sh, i)->len > 0 ? sh->work->text[word(sh, i)->at] : '\0';
 }
 
 /** Could it be an option or more words than one, or is it not known where it begins? */
 static bool unclear(const struct shell *sh, unsigned i)
 {
     const unsigned flags = word(sh, i)->flags;
-    const struct slice s = text_of(sh, i);
 
-    return (flags & (WORD_SPLITS | WORD_GLOB)) || ((flags & WORD_EXPANDS) && (s.len == 0 || strchr("$`{", *s.ptr)));
+    return (flags & (WORD_SPLITS | WORD_GLOB)) || ((flags & WORD_EXPANDS) && strchr("$`", initial(sh, i)));
 }
 
 /** Is the name of a command one that can be compared? */
@@ -101,7 +108,7 @@ static bool name_known(struct shell *sh, unsigned i)
         if (name.ptr[k] <= ' ' || name.ptr[k] >= 0x7f || name.ptr[k] == '=')
             shell_doubt(sh, "a command with an unusual name");
     }
-    if (begins(name, '-') || shell_reserved(name))
+    if (initial(sh, i) == '-' || shell_reserved(name))
         shell_doubt(sh, "a command with an unusual name");
     return true;
 }
@@ -173,12 +180,11 @@ static enum outcome letters(struct shell *sh, const struct run *r, unsigned *i)
 static enum outcome options(struct shell *sh, const struct run *r, unsigned *i)
 {
     for (; *i < r->to; ++*i) {
-        const struct slice s = text_of(sh, *i);
         if (unclear(sh, *i))
             return UNKNOWN;
-        if (!begins(s, '-') || (s.len == 1 && *r->options != '-'))
+        if (initial(sh, *i) != '-' || (word(sh, *i)->len == 1 && *r->options != '-'))
             return GOES_ON;
-        if (slice_eq(s, "--")) {
+        if (is(sh, *i, "--")) {
             ++*i;
             return GOES_ON;
         }
@@ -218,42 +224,44 @@ static void replaced(struct shell *sh, unsigned from, unsigned to, struct slice 
     }
 }
 
+/** What xargs replaces in the command, by its options before word `end`. */
 static void xargs_replaces(struct shell *sh, const struct run *r, unsigned end)
 {
     for (unsigned i = r->from + 1; i < end; i++) {
         const struct slice s = text_of(sh, i);
-        if (s.len < 2 || *s.ptr != '-')
-            continue;
         const char *letter = memchr(s.ptr, 'I', s.len);
-        const char *optional = memchr(s.ptr, 'i', s.len);
-        if (letter && letter + 1 == s.ptr + s.len && i + 1 < end)
-            replaced(sh, end, r->to, text_of(sh, i + 1));
-        else if (letter)
-            replaced(sh, end, r->to, (struct slice){letter + 1, (size_t)(s.ptr + s.len - letter - 1)});
-        else if (optional)
-            replaced(sh, end, r->to, (struct slice){"{}", 2});
+        const bool optional = letter == NULL;
+        if (optional)
+            letter = memchr(s.ptr, 'i', s.len);
+        if (!letter || *s.ptr != '-')
+            continue;
+        const struct slice rest = {letter + 1, (size_t)(s.ptr + s.len - letter - 1)};
+        replaced(sh, end, r->to, rest.len > 0 ? rest : optional || i + 1 == end ? (struct slice){"{}", 2} : text_of(sh, i + 1));
     }
 }
 
 /** Options, an operand, assignments. *i: where what it runs begins. */
 static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
 {
+    const bool more = r->more;
     enum outcome o = options(sh, r, i);
 
     if (o == GOES_ON && r->kind == KIND_ENV)
         o = assignments(sh, r, i);
-    if (o == GOES_ON && (r->kind == KIND_OPERAND || r->kind == KIND_REMOTE) && *i < r->to && !unclear(sh, *i))
+    if (o != GOES_ON)
+        return o;
+    if ((r->kind == KIND_OPERAND || r->kind == KIND_REMOTE) && *i < r->to && !unclear(sh, *i))
         ++*i;
-    if (o == GOES_ON && r->kind == KIND_XARGS) {
+    if (r->kind == KIND_XARGS) {
         xargs_replaces(sh, r, *i);
         r->more = true;
     }
-    if (o != GOES_ON)
-        return o;
-    if (*i < r->to)
-        return unclear(sh, *i) ? UNKNOWN : GOES_ON;
-    return r->more && r->kind != KIND_XARGS ? UNKNOWN : NOTHING;
+    if (*i == r->to)
+        return more ? UNKNOWN : NOTHING;
+    return unclear(sh, *i) ? UNKNOWN : GOES_ON;
 }
+
+static const char from_input[] = "a shell reads commands from its input";
 
 /** sh -c SCRIPT, or a file, or its input. */
 static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
@@ -264,19 +272,21 @@ static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
 
     if (o != GOES_ON)
         return o;
-    for (unsigned k = r->from + 1; k < i; k++) {
-        const struct slice s = text_of(sh, k);
-        script = script || (begins(s, '-') && !begins((struct slice){s.ptr + 1, s.len - 1}, '-') && memchr(s.ptr, 'c', s.len));
-    }
-    if (i == r->to || (begins(text_of(sh, i), '-') && !script)) {
-        shell_doubt(sh, "a shell reads commands from its input");
+    for (unsigned k = r->from + 1; k < i; k++)
+        script = script || memchr(text_of(sh, k).ptr, 'c', word(sh, k)->len);
+    if (i == r->to || (initial(sh, i) == '-' && !script)) {
+        shell_doubt(sh, from_input);
         return NOTHING;
     }
+    if (initial(sh, i) == '+')
+        return UNKNOWN;
     const struct slice s = text_of(sh, i);
     if (script)
         run_script(sh, r, i, i + 1);
     else if (s.len > 5 && (memcmp(s.ptr, "/dev/", 5) == 0 || memcmp(s.ptr, "/proc", 5) == 0))
-        shell_doubt(sh, "a shell reads commands from its input");
+        shell_doubt(sh, from_input);
+    if (script && *r->options == 'B')
+        shell_doubt(sh, "bash understands more than other shells");
     return NOTHING;
 }
 
@@ -286,57 +296,56 @@ static enum outcome su_wrapper(struct shell *sh, const struct run *r)
     unsigned script = 0, operands = 0;
 
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        const struct slice s = text_of(sh, i);
-        const bool c = slice_eq(s, "-c") || slice_eq(s, "-lc"), shell = slice_eq(s, "-s");
-        if (unclear(sh, i) || ((c || shell) && i + 1 == r->to) || (c && script > 0))
+        const int option = word_index("-c\0-s\0-\0-l\0-m\0-p\0", text_of(sh, i));
+        if (unclear(sh, i) || (option >= 0 && option < 2 && ++i == r->to) || (option == 0 && script > 0) ||
+            (option < 0 && initial(sh, i) == '-') ||
+            (option == 1 && word_index("sh\0ash\0dash\0", base_name(text_of(sh, i))) < 0))
             return UNKNOWN;
-        if (c)
-            script = ++i;
-        else if (shell && word_index("sh\0ash\0dash\0bash\0", base_name(text_of(sh, ++i))) < 0)
-            return UNKNOWN;
-        else if (!shell && !begins(s, '-'))
-            operands++;
-        else if (!shell && word_index("-\0-l\0-m\0-p\0", s) < 0)
-            return UNKNOWN;
+        if (option == 0)
+            script = i;
+        operands += option < 0;
     }
     if (operands > 1 || r->more)
         return UNKNOWN;
     if (script > 0)
         run_script(sh, r, script, script + 1);
     else
-        shell_doubt(sh, "a shell reads commands from its input");
+        shell_doubt(sh, from_input);
     return NOTHING;
+}
+
+/** Run a part of the command as one of its own. */
+static void run_part(struct shell *sh, const struct run *r, unsigned from, unsigned to)
+{
+    if (from == to || !shell_deeper(sh))
+        return;
+    shell_run(sh, from, to, r->at, SHELL_WRAPPED);
+    sh->depth--;
 }
 
 /** Each -exec of a find. */
 static enum outcome find_wrapper(struct shell *sh, const struct run *r)
 {
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        if ((word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", *text_of(sh, i).ptr)))
+        if (r->more || (word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
             shell_doubt(sh, not_known);
     }
-    if (r->more)
-        shell_doubt(sh, not_known);
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (word_index("-exec\0-execdir\0-ok\0-okdir\0", text_of(sh, i)) < 0)
             continue;
         unsigned end = ++i;
-        while (end < r->to && !slice_eq(text_of(sh, end), ";") &&
-               !(slice_eq(text_of(sh, end), "+") && slice_eq(text_of(sh, end - 1), "{}")))
+        while (end < r->to && !is(sh, end, ";") && !(is(sh, end, "+") && is(sh, end - 1, "{}")))
             end++;
         if (end == r->to)
             shell_doubt(sh, not_known);
         replaced(sh, i, end, (struct slice){"{}", 2});
-        if (end > i && shell_deeper(sh)) {
-            shell_run(sh, i, end, r->at, SHELL_WRAPPED);
-            sh->depth--;
-        }
+        run_part(sh, r, i, end);
         i = end;
     }
-    return NOTHING;
+    return r->more && r->to == r->from + 1 ? UNKNOWN : NOTHING;
 }
 
-/** start-stop-daemon -S -x NAME -- WORDS: what it runs is put together behind its words. */
+/** start-stop-daemon -S -x NAME -- WORDS: the name is moved to its words. */
 static enum outcome daemon_wrapper(struct shell *sh, const struct run *r)
 {
     unsigned i = r->from + 1, name = 0;
@@ -347,35 +356,31 @@ static enum outcome daemon_wrapper(struct shell *sh, const struct run *r)
         return o;
     for (unsigned k = r->from + 1; k < i; k++) {
         const struct slice s = text_of(sh, k);
-        if (!begins(s, '-') || s.len < 2)
+        if (initial(sh, k) != '-' || s.len < 2)
             continue;
-        starts = starts || s.ptr[1] == 'S' || memchr(s.ptr, 'S', s.len);
+        starts = starts || memchr(s.ptr, 'S', s.len);
         stops = stops || memchr(s.ptr, 'K', s.len);
         const char last = s.ptr[s.len - 1];
         if ((last == 'x' || last == 'a') && k + 1 < i && (name == 0 || last == 'a'))
             name = k + 1;
     }
-    if (starts == stops || (starts && name == 0))
+    for (unsigned k = i; k < r->to && !is(sh, i - 1, "--"); k++)
+        starts = starts && initial(sh, k) != '-';
+    if (starts == stops || (starts && name == 0) || r->more)
         return UNKNOWN;
     if (stops)
         return NOTHING;
-    const uint32_t used = sh->used;
-    const uint16_t first = sh->words;
-    for (unsigned k = name; k < r->to; k = k == name && i > name ? i : k + 1) {
-        const struct slice s = text_of(sh, k);
-        const uint8_t flags = word(sh, k)->flags;
-        if (!shell_word_begin(sh, sh->words == first))
-            break;
-        for (size_t b = 0; b < s.len; b++)
-            shell_put(sh, s.ptr[b]);
-        shell_word_end(sh, flags);
+    if (i == r->to) {
+        run_part(sh, r, name, name + 1);
+        return NOTHING;
     }
-    if (sh->words > first && shell_deeper(sh)) {
-        shell_run(sh, first, sh->words, r->at, SHELL_WRAPPED);
-        sh->depth--;
-    }
-    sh->words = first;
-    sh->used = used;
+    struct shell_word *w = &sh->work->words[i - 1];
+    const struct shell_word n = *word(sh, name);
+    w->at = (uint16_t)(word(sh, i)->at - 1 - n.len);
+    w->len = n.len;
+    w->flags = n.flags;
+    memmove(sh->work->text + w->at, sh->work->text + n.at, n.len);
+    run_part(sh, r, i - 1, r->to);
     return NOTHING;
 }
 
@@ -384,25 +389,25 @@ static enum outcome trap_wrapper(struct shell *sh, const struct run *r)
 {
     const unsigned i = r->from + 1;
 
-    if (i + 1 >= r->to)
-        return i == r->to || !unclear(sh, i) ? NOTHING : UNKNOWN;
-    const struct slice s = text_of(sh, i);
-    if (s.len == 0 || slice_eq(s, "-") || (*s.ptr >= '0' && *s.ptr <= '9'))
+    if (i == r->to || (i + 1 == r->to && !unclear(sh, i)) || is(sh, i, "-") || is(sh, i, ""))
         return NOTHING;
-    if (*s.ptr == '-')
+    if ((word(sh, i)->flags & WORD_SPLITS) || initial(sh, i) == '-')
         return UNKNOWN;
     run_script(sh, r, i, i + 1);
     return NOTHING;
 }
 
-/** Commands that give variables other values. */
+/** Commands that give variables other values; of printf, bash's with -v. */
 static enum outcome sets(struct shell *sh, const struct run *r)
 {
+    const bool only_v = *r->options == 'v';
+
+    if (only_v && (r->to == r->from + 1 || !is(sh, r->from + 1, "-v")))
+        return NOTHING;
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        const struct slice s = text_of(sh, i);
-        const struct slice name = {s.ptr, shell_name(s.ptr, s.len)};
+        const struct slice s = text_of(sh, i), name = {s.ptr, shell_name(s.ptr, s.len)};
         const bool whole = name.len == s.len || s.ptr[name.len] == '=';
-        if ((whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
+        if (only_v || (whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
             shell_doubt(sh, changes);
     }
     return NOTHING;
@@ -416,21 +421,18 @@ static bool shortens(struct slice s, const char *word, size_t least)
 /** ip [-OPTION…] netns exec NAME COMMAND, or vrf instead of netns; it takes words cut short. */
 static enum outcome netns_wrapper(struct shell *sh, const struct run *r, unsigned *i)
 {
-    while (*i < r->to && begins(text_of(sh, *i), '-') && !(word(sh, *i)->flags & WORD_COMPUTED))
+    while (*i < r->to && initial(sh, *i) == '-' && !unclear(sh, *i))
         ++*i;
-    if (*i < r->to && (word(sh, *i)->flags & WORD_COMPUTED))
-        return UNKNOWN;
-    for (unsigned n = 0; n < 4 && *i + 1 < r->to; n++, ++*i) {
-        if (!shortens(text_of(sh, *i), "netns", 3) && !shortens(text_of(sh, *i), "vrf", 1))
-            continue;
-        if (word(sh, *i + 1)->flags & WORD_COMPUTED)
+    for (unsigned n = 0; *i < r->to && n < 4; n++, ++*i) {
+        const bool object = shortens(text_of(sh, *i), "netns", 3) || shortens(text_of(sh, *i), "vrf", 1);
+        if ((n == 0 && unclear(sh, *i)) || (object && *i + 1 < r->to && (word(sh, *i + 1)->flags & WORD_COMPUTED)))
             return UNKNOWN;
-        if (!shortens(text_of(sh, *i + 1), "exec", 1))
+        if (!object || *i + 1 == r->to || !shortens(text_of(sh, *i + 1), "exec", 1))
             continue;
         *i += 3;
         return *i < r->to && !unclear(sh, *i - 1) && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
     }
-    return NOTHING;
+    return r->more && *i == r->to ? UNKNOWN : NOTHING;
 }
 
 static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
@@ -466,19 +468,19 @@ static enum outcome look_through(struct shell *sh, struct run *r, struct slice n
     const enum outcome o = by_kind(sh, r, i);
 
     if (o == NOTHING && *i == r->to && slice_eq(name, "chroot"))
-        shell_doubt(sh, "a shell reads commands from its input");
+        shell_doubt(sh, from_input);
     if (r->kind == KIND_REMOTE)
         shell_doubt(sh, "runs on another machine");
     if (o != GOES_ON)
         return o;
-    const bool script = slice_eq(name, "flock") && slice_eq(text_of(sh, *i), "-c");
-    if (script && *i + 1 == r->to)
+    const bool script = slice_eq(name, "flock") && is(sh, *i, "-c");
+    if (script && *i + 2 != r->to)
         return UNKNOWN;
     if (r->kind != KIND_JOINED && r->kind != KIND_REMOTE && !script)
         return GOES_ON;
     if (r->more)
         shell_doubt(sh, not_known);
-    run_script(sh, r, *i + script, script ? *i + 2 : r->to);
+    run_script(sh, r, *i + script, r->to);
     return NOTHING;
 }
 

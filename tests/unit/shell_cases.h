@@ -228,7 +228,8 @@
      "= sh -ec rm a\n"
      "> rm a\n"
      "= /bin/bash -c rm b\n"
-     "> rm b\n"},
+     "> rm b\n"
+     "? bash understands more than other shells"},
     {"sh -c \"rm $x\"",
      "= sh -c rm $x\n"
      "~ rm $x\n"
@@ -646,3 +647,73 @@
     {"echo {a,b}c {a} a{b,c}",
      "= echo {a,b}c {a} a{b,c}\n"
      "~ echo a bc {a} a{b,c}\n"},
+    {"sh +x -c 'rm a'",
+     "= sh +x -c rm a\n"
+     "~ +x -c rm a\n"
+     "~ -c rm a\n"
+     "~ rm a\n"
+     "~ rm a\n"
+     "? what a wrapper runs is not known"},
+    {"xargs xargs; xargs ip; xargs -iX X a; xargs start-stop-daemon -S -x a",
+     "= xargs xargs\n"
+     "> xargs\n"
+     "= xargs ip\n"
+     "> ip\n"
+     "= xargs -iX X a\n"
+     "~ -iX X a\n"
+     "~ X a\n"
+     "~ a\n"
+     "= xargs start-stop-daemon -S -x a\n"
+     "> start-stop-daemon -S -x a\n"
+     "~ -S -x a\n"
+     "~ -x a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
+    {"flock /l -c 'rm a' b",
+     "= flock /l -c rm a b\n"
+     "~ /l -c rm a b\n"
+     "~ -c rm a b\n"
+     "~ rm a b\n"
+     "~ rm a\n"
+     "~ b\n"
+     "? what a wrapper runs is not known"},
+    {"start-stop-daemon -S -x a b -x c",
+     "= start-stop-daemon -S -x a b -x c\n"
+     "~ -S -x a b -x c\n"
+     "~ -x a b -x c\n"
+     "~ a b -x c\n"
+     "~ b -x c\n"
+     "~ -x c\n"
+     "~ c\n"
+     "? what a wrapper runs is not known"},
+    {"start-stop-daemon -S -x a b c",
+     "= start-stop-daemon -S -x a b c\n"
+     "> a b c\n"},
+    {"trap 0 2; trap '0; a' EXIT",
+     "= trap 0 2\n"
+     "> 0\n"
+     "= trap 0; a EXIT\n"
+     "> 0\n"
+     "> a\n"},
+    {"bash -c a; bash x",
+     "= bash -c a\n"
+     "> a\n"
+     "= bash x\n"
+     "? bash understands more than other shells"},
+    {"printf -v PATH x; printf '%s' $x",
+     "= printf -v PATH x\n"
+     "= printf %s $x\n"
+     "? changes what names mean"},
+    {"echo \"${x@P}\"; a {b}>c",
+     "= echo ${x@P}\n"
+     "@ > c\n"
+     "= a {b}\n"
+     "? shells read this differently"},
+    {"$'a\\tb\\'c\\u0064\\x65' f",
+     "= $'a\\tb\\'c\\u0064\\x65' f\n"
+     "~ a b'cde f\n"
+     "? shells read this differently"},
+    {"a &>b x=1",
+     "= a\n"
+     "@ > b\n"
+     "? shells read this differently"},
