@@ -19,9 +19,6 @@ enum context { IN_WORD, IN_BRACES, IN_ARITHMETIC, IN_HERE };
 #define MOST_VALUES 64u    /* put into one command */
 #define MOST_LOOKUPS 1024u /* of variables in one line */
 
-static const char bad_syntax[] = "not understood as shell syntax";
-static const char computed_lexing[] = "shells read this differently";
-
 static void script(struct shell *sh, bool substitution);
 static uint8_t part(struct shell *sh, enum context in, bool quoted);
 
@@ -41,24 +38,43 @@ static uint32_t place(const struct shell *sh, uint32_t pos)
     return sh->in.inner ? sh->in.at : pos;
 }
 
-void shell_doubt(struct shell *sh, const char *reason)
+void shell_doubt(struct shell *sh, enum shell_reason reason)
 {
+    static const char reasons[] = "not understood as shell syntax\0"
+        "shells read this differently\0"
+        "changes what names mean\0"
+        "what a wrapper runs is not known\0"
+        "a shell reads commands from its input\0"
+        "nested too deeply\0"
+        "too long to be taken apart\0"
+        "a here-document does not end\0"
+        "too many here-documents\0"
+        "a process substitution\0"
+        "too many words\0"
+        "a function is defined\0"
+        "the name of a command is computed\0"
+        "a command with an unusual name\0"
+        "a script is computed\0"
+        "bash understands more than other shells\0"
+        "too many wrappers\0"
+        "a NUL byte\0";
+
     if (sh->doubt->reason || sh->unsure > 0)
         return;
-    sh->doubt->reason = reason;
+    sh->doubt->reason = word_at(reasons, reason);
     sh->doubt->at = place(sh, sh->in.pos);
 }
 
 static void error(struct shell *sh)
 {
-    shell_doubt(sh, bad_syntax);
+    shell_doubt(sh, DOUBT_SYNTAX);
     sh->state = MAY;
 }
 
 bool shell_deeper(struct shell *sh)
 {
     if (sh->depth == SHELL_DEPTH) {
-        shell_doubt(sh, "nested too deeply");
+        shell_doubt(sh, DOUBT_DEEP);
         return false;
     }
     sh->depth++;
@@ -76,7 +92,7 @@ void shell_report(struct shell *sh, struct slice text, size_t name_len, uint32_t
 void shell_put(struct shell *sh, char c)
 {
     if (sh->used == sizeof sh->work->text)
-        shell_doubt(sh, "too long to be taken apart");
+        shell_doubt(sh, DOUBT_LONG);
     else
         sh->work->text[sh->used++] = c;
 }
@@ -183,11 +199,11 @@ static void arithmetic(struct shell *sh)
     for (uint32_t at = from; at < sh->in.pos; at++) {
         const size_t n = shell_name(sh->in.s + at, sh->in.pos - at);
         if (n > 0 && shell_special((struct slice){sh->in.s + at, n}))
-            shell_doubt(sh, "changes what names mean");
+            shell_doubt(sh, DOUBT_MEANING);
         at += n > 0 ? (uint32_t)n - 1 : 0;
     }
     if (peek(sh, 0) != ')' || peek(sh, 1) != ')')
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
     sh->in.pos += peek(sh, 0) < 0 ? 0 : peek(sh, 1) == ')' ? 2 : 1;
 }
 
@@ -205,7 +221,7 @@ static void substitution(struct shell *sh)
     if (peek(sh, 0) == ')')
         sh->in.pos++;
     else
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
 }
 
 /** Is it an operator that takes another value for a variable that has none? Return: its length, or 0. */
@@ -237,14 +253,14 @@ static uint8_t braces(struct shell *sh, bool quoted)
     sh->depth--;
     const size_t by_default = default_operator(sh->in.s + op, sh->in.pos - op);
     if (by_default > 0 && sh->in.s[op + by_default - 1] == '=' && shell_special(name))
-        shell_doubt(sh, "changes what names mean");
+        shell_doubt(sh, DOUBT_MEANING);
     if (op < sh->in.pos && sh->in.s[op] == '@')
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     const bool splits = memchr(sh->in.s + from, '@', sh->in.pos - from) != NULL;
     if (peek(sh, 0) == '}')
         sh->in.pos++;
     else
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
     const uint8_t flags = splits ? WORD_SPLITS : 0;
     if (!sh->putting || n == 0 || by_default == 0 || sh->used < mark + by_default) {
         sh->used = mark;
@@ -276,7 +292,7 @@ static char numbered(struct shell *sh, int digit)
 /** $'…' as bash reads it, from behind the quote; what it has for control characters is a blank. */
 static void ansi_quoted(struct shell *sh)
 {
-    shell_doubt(sh, computed_lexing);
+    shell_doubt(sh, DOUBT_DIFFERS);
     for (int c; (c = peek(sh, 0)) >= 0 && c != '\'';) {
         const int next = peek(sh, 1);
         sh->in.pos++;
@@ -303,7 +319,7 @@ static void backquoted(struct shell *sh, enum context in, bool quoted)
         sh->in.pos++;
         if (c == '\\' && next >= 0) {
             if (next == '\n' || (next == '"' && in != IN_WORD))
-                shell_doubt(sh, computed_lexing);
+                shell_doubt(sh, DOUBT_DIFFERS);
             if (next == '\\' || next == '`' || next == '$' || (quoted && next == '"')) {
                 c = next;
             } else {
@@ -315,7 +331,7 @@ static void backquoted(struct shell *sh, enum context in, bool quoted)
         shell_put(sh, (char)c);
     }
     if (c < 0)
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
     sh->in.pos += c >= 0;
     if (!sh->putting && sh->mute == 0)
         shell_script(sh, (struct slice){sh->work->text + mark, sh->used - mark}, place(sh, sh->in.pos - 1),
@@ -358,7 +374,7 @@ static uint8_t dollar(struct shell *sh, bool quoted)
     } else { /* itself */
         sh->in.pos = from + 1;
         if (c == '\\' && peek(sh, 1) == '\n')
-            shell_doubt(sh, computed_lexing);
+            shell_doubt(sh, DOUBT_DIFFERS);
         if (c == '"' && !quoted && sh->putting) {
             sh->values++;
             return flags;
@@ -378,7 +394,7 @@ static void single_quoted(struct shell *sh)
     const uint32_t from = sh->in.pos;
     const char *end = memchr(sh->in.s + from, '\'', sh->in.len - from);
     if (!end)
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
     sh->in.pos = end ? (uint32_t)(end - sh->in.s) : sh->in.len;
     put_raw(sh, from);
     sh->in.pos += end != NULL;
@@ -390,7 +406,7 @@ static void backslash(struct shell *sh, enum context in, bool quoted)
     const int next = peek(sh, 1);
 
     if (in == IN_ARITHMETIC || next < 0)
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     sh->in.pos++;
     if (next < 0 || (quoted && next != '\n' && next != '$' && next != '`' && next != '\\' && (next != '"' || in == IN_HERE) &&
                      (next != '}' || in != IN_BRACES))) {
@@ -457,7 +473,7 @@ static uint8_t part(struct shell *sh, enum context in, bool quoted)
         if (quoted == outer && ends(in, c, &parentheses))
             return flags;
         if (in != IN_WORD && in != IN_HERE && outer && (c == '"' || c == '\''))
-            shell_doubt(sh, computed_lexing);
+            shell_doubt(sh, DOUBT_DIFFERS);
         if (c == '\\') {
             flags |= peek(sh, 1) == '\n' ? 0 : WORD_QUOTED;
             backslash(sh, in, quoted);
@@ -484,7 +500,7 @@ static uint8_t part(struct shell *sh, enum context in, bool quoted)
         }
     }
     if (quoted && in == IN_WORD)
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
     return flags;
 }
 
@@ -493,7 +509,7 @@ bool shell_word_begin(struct shell *sh, bool first)
     if (!first)
         shell_put(sh, ' ');
     if (sh->words == SHELL_WORDS) {
-        shell_doubt(sh, "too many words");
+        shell_doubt(sh, DOUBT_WORDS);
         return false;
     }
     sh->work->words[sh->words++] = (struct shell_word){.at = (uint16_t)sh->used};
@@ -506,6 +522,11 @@ void shell_word_end(struct shell *sh, uint8_t flags)
 
     w->len = (uint16_t)(sh->used - w->at);
     w->flags |= flags;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
 }
 
 /** Values that were put in may have blanks: make words of what lies between them. */
@@ -521,10 +542,10 @@ static void split_last(struct shell *sh, unsigned first)
         sh->used--; /* its blank comes with it */
     for (uint32_t at = w.at; at < end; at++) {
         const char c = sh->work->text[at];
-        if (c == ' ' || c == '\t' || c == '\n')
+        if (is_blank(c))
             continue;
         /* There is room for the blank: where one was skipped, or before the word. */
-        if (at == w.at || strchr(" \t\n", sh->work->text[at - 1]))
+        if (at == w.at || is_blank(sh->work->text[at - 1]))
             (void)shell_word_begin(sh, sh->words == first);
         sh->work->text[sh->used++] = c;
         shell_word_end(sh, w.flags & (uint8_t)~WORD_COMPUTED);
@@ -561,10 +582,10 @@ static uint32_t here_end(struct shell *sh, const struct shell_here *here, struct
             continue;
         if (!was_joined)
             return begin;
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     }
     if (sh->depth > 0)
-        shell_doubt(sh, "a here-document does not end");
+        shell_doubt(sh, DOUBT_HERE_END);
     return sh->in.len;
 }
 
@@ -598,7 +619,7 @@ static void newline(struct shell *sh)
     if (sh->state == AFTER || sh->state == CLOSED)
         sh->state = MAY;
     if (sh->heres_outside > 0)
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     for (unsigned i = sh->heres_outside; i < sh->heres; i++)
         here_document(sh, &sh->here[i]);
     sh->heres = sh->heres_outside;
@@ -618,7 +639,7 @@ static void redirected(struct shell *sh, const char *op, bool strip)
         return;
     }
     if (here && sh->heres == SHELL_HERES)
-        shell_doubt(sh, "too many here-documents");
+        shell_doubt(sh, DOUBT_HERES);
     else if (here)
         sh->here[sh->heres++] = (struct shell_here){sh->in.pos, strip};
     shell_put(sh, op[0]);
@@ -632,7 +653,7 @@ static void redirected(struct shell *sh, const char *op, bool strip)
     sh->mute -= here;
     const char *word = sh->work->text + from;
     if (here && ((flags & WORD_EXPANDS) || memchr(word, '\n', sh->used - from)))
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     const bool number = sh->used == from + 1 && ((*word >= '0' && *word <= '9') || *word == '-');
     if (!here && !sh->putting && !(op[1] == '&' && number))
         shell_report(sh, (struct slice){sh->work->text + mark, sh->used - mark}, op_len, at, SHELL_REDIRECTED);
@@ -652,11 +673,11 @@ static bool redirection(struct shell *sh)
     if (c != '<' && c != '>')
         return false;
     if (digits > 1)
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     op[0] = (char)c;
     sh->in.pos += digits + 1;
     if (next == '(') {
-        shell_doubt(sh, "a process substitution");
+        shell_doubt(sh, DOUBT_PROCESS);
         sh->in.pos++;
         substitution(sh);
         return true;
@@ -668,13 +689,13 @@ static bool redirection(struct shell *sh)
             strip = true;
             sh->in.pos++;
         } else if (c == '<' && next == '<' && peek(sh, 0) == '<') {
-            shell_doubt(sh, computed_lexing);
+            shell_doubt(sh, DOUBT_DIFFERS);
             sh->in.pos++;
             op[1] = '\0';
         }
     }
     if (peek(sh, 0) == '\\' && peek(sh, 1) == '\n')
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     redirected(sh, op, strip);
     return true;
 }
@@ -708,14 +729,14 @@ static void simple_word(struct shell *sh, struct simple *c)
     const int next = peek(sh, 0);
     const bool digit = sh->used == start + 1 && *text >= '0' && *text <= '9' && sh->in.pos > from + 1;
     if ((next == '<' || next == '>') && (digit || (flags & WORD_BRACES)))
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     if (first && (flags & WORD_ASSIGNS)) {
         const struct slice name = {text, shell_name(text, sh->used - start)};
         c->assigns = true;
         if (slice_eq(name, "IFS"))
             c->ifs = true;
         else if (shell_special(name))
-            shell_doubt(sh, "changes what names mean");
+            shell_doubt(sh, DOUBT_MEANING);
         sh->words--;
         sh->used = mark;
         return;
@@ -740,7 +761,7 @@ static void simple(struct shell *sh, struct simple *c)
     if (c->ifs) {
         const struct shell_word *w = &sh->work->words[c->first];
         if (sh->words == c->first || !slice_eq((struct slice){sh->work->text + w->at, w->len}, "read"))
-            shell_doubt(sh, "changes what names mean");
+            shell_doubt(sh, DOUBT_MEANING);
     }
 }
 
@@ -754,7 +775,7 @@ static void function(struct shell *sh)
         return;
     }
     sh->in.pos++;
-    shell_doubt(sh, "a function is defined");
+    shell_doubt(sh, DOUBT_FUNCTION);
     sh->state = NEED;
 }
 
@@ -798,7 +819,7 @@ static void simple_command(struct shell *sh)
     if (closed && sh->words > c.first)
         error(sh);
     if (both && (c.assigns || sh->words > c.first))
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
     const bool is_function = sh->words == c.first + 1 && peek(sh, 0) == '(';
     if (!is_function && sh->words > c.first)
         shell_run(sh, c.first, sh->words, place(sh, c.at), sh->in.origin);
@@ -827,7 +848,7 @@ static void push(struct shell *sh, char what)
 {
     sh->state = NEED;
     if (sh->opened == SHELL_OPEN)
-        shell_doubt(sh, "nested too deeply");
+        shell_doubt(sh, DOUBT_DEEP);
     else
         sh->open[sh->opened++] = what;
 }
@@ -919,7 +940,7 @@ static void for_header(struct shell *sh)
     blanks(sh);
     const size_t n = name_here(sh, sh->in.pos);
     if (n > 0 && shell_special((struct slice){sh->in.s + sh->in.pos, n}))
-        shell_doubt(sh, "changes what names mean");
+        shell_doubt(sh, DOUBT_MEANING);
     sh->in.pos += (uint32_t)n;
     push(sh, 'f');
     if (n == 0 || !ends_word(peek(sh, 0))) {
@@ -978,7 +999,7 @@ static void operator_ends(struct shell *sh, int c)
         continued = true;
     const int next = peek(sh, 0);
     if (continued && (next == c || (c == '&' && next == '>') || (c == '|' && next == '&') || (c == ';' && next == '&')))
-        shell_doubt(sh, computed_lexing);
+        shell_doubt(sh, DOUBT_DIFFERS);
 }
 
 static void parenthesis(struct shell *sh, bool opens)
@@ -986,7 +1007,7 @@ static void parenthesis(struct shell *sh, bool opens)
     if (opens && sh->state <= MAY && top(sh) != 'f') {
         push(sh, '(');
         if (peek(sh, 0) == '(')
-            shell_doubt(sh, computed_lexing);
+            shell_doubt(sh, DOUBT_DIFFERS);
     } else if (!opens && sh->state != NEED && top(sh) == '(') {
         pop(sh);
     } else {
@@ -1005,7 +1026,7 @@ static void operator(struct shell *sh, int c)
     } else if (c == ';' && peek(sh, 0) == ';') {
         sh->in.pos++;
         if (peek(sh, 0) == '&')
-            shell_doubt(sh, computed_lexing);
+            shell_doubt(sh, DOUBT_DIFFERS);
         if (top(sh) == 'c' && sh->state != NEED)
             patterns(sh);
         else
@@ -1045,7 +1066,7 @@ static void script(struct shell *sh, bool substitution)
             simple_command(sh);
     }
     if (sh->opened > sh->opened_outside || sh->state == NEED || (sh->heres > sh->heres_outside && sh->depth > 0))
-        shell_doubt(sh, bad_syntax);
+        shell_doubt(sh, DOUBT_SYNTAX);
     sh->opened = sh->opened_outside;
     sh->heres = sh->heres_outside;
     sh->opened_outside = opened_outside;
@@ -1074,13 +1095,13 @@ bool shell_split(const char *line, size_t len, struct shell_work *work, shell_fo
     *doubt = (struct shell_doubt){0};
     sh.line = sh.in;
     if (len > SHELL_LINE_MAX) {
-        shell_doubt(&sh, "too long to be taken apart");
+        shell_doubt(&sh, DOUBT_LONG);
         return false;
     }
     const char *nul = memchr(line, '\0', len);
     if (nul) {
         sh.in.pos = (uint32_t)(nul - line);
-        shell_doubt(&sh, "a NUL byte");
+        shell_doubt(&sh, DOUBT_NUL);
         sh.in.pos = 0;
     }
     script(&sh, false);

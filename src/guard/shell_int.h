@@ -17,6 +17,28 @@ enum shell_flag {
     WORD_COMPUTED = WORD_EXPANDS | WORD_SPLITS | WORD_GLOB,
 };
 
+/* Why there is a doubt; shell_doubt() has the phrases. */
+enum shell_reason {
+    DOUBT_SYNTAX,
+    DOUBT_DIFFERS,
+    DOUBT_MEANING,
+    DOUBT_WRAPPER,
+    DOUBT_INPUT,
+    DOUBT_DEEP,
+    DOUBT_LONG,
+    DOUBT_HERE_END,
+    DOUBT_HERES,
+    DOUBT_PROCESS,
+    DOUBT_WORDS,
+    DOUBT_FUNCTION,
+    DOUBT_COMPUTED,
+    DOUBT_NAME,
+    DOUBT_SCRIPT,
+    DOUBT_BASH,
+    DOUBT_CHAIN,
+    DOUBT_NUL,
+};
+
 struct shell_here {
     uint32_t at; /* of its delimiter */
     bool strip;  /* <<- */
@@ -52,7 +74,7 @@ struct shell {
 };
 
 /** The first one counts, unless only guesses are made. */
-void shell_doubt(struct shell *sh, const char *reason);
+void shell_doubt(struct shell *sh, enum shell_reason reason);
 /** One level deeper, or a doubt. */
 bool shell_deeper(struct shell *sh);
 /** Report text[0..len) as a command that begins at byte `at`. */

@@ -11,13 +11,12 @@ enum kind {
     KIND_OPERAND = '1',  /* behind one more word */
     KIND_ENV = '=',      /* behind assignments */
     KIND_JOINED = 'j',   /* the rest, joined, is a script */
-    KIND_REMOTE = 'r',   /* the same behind an operand, on another machine */
     KIND_SHELL = 'c',    /* -c SCRIPT */
     KIND_SU = 'u',       /* -c SCRIPT among its words */
     KIND_FIND = 'f',     /* -exec COMMAND ; */
     KIND_DAEMON = 'd',   /* -x NAME -- WORDS */
     KIND_TRAP = 't',     /* its first word is a script */
-    KIND_NETNS = 'n',    /* ip netns exec NAME COMMAND */
+    KIND_IP = 'n',       /* nothing, but for netns exec */
     KIND_XARGS = 'x',    /* as 0, with further words from elsewhere */
     KIND_SETS = 's',     /* runs nothing, but sets variables */
     KIND_MEANING = 'm',  /* changes what names mean */
@@ -28,21 +27,21 @@ enum kind {
  * argument in the same word, `!` behind one with which nothing is run. */
 static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
-    "flock\0busybox\0toybox\0eval\0watch\0ssh\0dbclient\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
+    "flock\0busybox\0toybox\0eval\0watch\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
     "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0printf\0"
     "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
     ".\0source\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
     "setarch\0linux32\0linux64\0"
-    "ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0"
+    "ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0"
     "inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
 static const char rules[] =
     "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
     "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
-    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "r1246AaCfGgKkMNnqsTtVvXxYyB:b:c:D:E:e:F:I:i:J:L:l:m:O:o:p:Q:R:S:W:w:\0"
-    "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
+    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0"
+    "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
     "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "sv\0";
-enum { RULES = 42, MEANINGS = 15 };
+enum { RULES = 40, MEANINGS = 15 };
 
 /* A run: its words, and what is known of them. */
 struct run {
@@ -54,9 +53,6 @@ struct run {
 };
 
 enum outcome { GOES_ON, NOTHING, UNKNOWN };
-
-static const char changes[] = "changes what names mean";
-static const char not_known[] = "what a wrapper runs is not known";
 
 static const struct shell_word *word(const struct shell *sh, unsigned i)
 {
@@ -101,15 +97,15 @@ static bool name_known(struct shell *sh, unsigned i)
 
     if ((flags & (WORD_EXPANDS | WORD_SPLITS)) || ((flags & WORD_BRACES) && name.len > 1) ||
         ((flags & WORD_GLOB) && !slice_eq(name, "[") && !slice_eq(name, "[["))) {
-        shell_doubt(sh, "the name of a command is computed");
+        shell_doubt(sh, DOUBT_COMPUTED);
         return false;
     }
     for (size_t k = 0; k < name.len; k++) {
         if (name.ptr[k] <= ' ' || name.ptr[k] >= 0x7f || name.ptr[k] == '=')
-            shell_doubt(sh, "a command with an unusual name");
+            shell_doubt(sh, DOUBT_NAME);
     }
     if (initial(sh, i) == '-' || shell_reserved(name))
-        shell_doubt(sh, "a command with an unusual name");
+        shell_doubt(sh, DOUBT_NAME);
     return true;
 }
 
@@ -131,7 +127,7 @@ static void run_script(struct shell *sh, const struct run *r, unsigned from, uns
         flags |= word(sh, i)->flags;
     const bool known = !(flags & WORD_COMPUTED);
     if (!known)
-        shell_doubt(sh, "a script is computed");
+        shell_doubt(sh, DOUBT_SCRIPT);
     sh->unsure += !known;
     shell_script(sh, words_text(sh, from, to), r->at, SHELL_WRAPPED);
     sh->unsure -= !known;
@@ -140,7 +136,7 @@ static void run_script(struct shell *sh, const struct run *r, unsigned from, uns
 /** Any part of the command may be what runs: report each, and take apart what may be a script. */
 static void guess(struct shell *sh, const struct run *r)
 {
-    shell_doubt(sh, not_known);
+    shell_doubt(sh, DOUBT_WRAPPER);
     sh->unsure++;
     for (unsigned i = r->from + 1, n = 0; i < r->to && n < SHELL_CHAIN; i++, n++) {
         const struct slice s = text_of(sh, i);
@@ -207,7 +203,7 @@ static enum outcome assignments(struct shell *sh, const struct run *r, unsigned 
             break;
         const struct slice name = {s.ptr, (size_t)(sign - s.ptr)};
         if (shell_special(name))
-            shell_doubt(sh, changes);
+            shell_doubt(sh, DOUBT_MEANING);
         if (memchr(name.ptr, '$', name.len) || memchr(name.ptr, '`', name.len))
             return UNKNOWN;
     }
@@ -219,8 +215,10 @@ static void replaced(struct shell *sh, unsigned from, unsigned to, struct slice 
 {
     for (unsigned i = from; i < to && what.len > 0; i++) {
         const struct slice s = text_of(sh, i);
-        if (memmem(s.ptr, s.len, what.ptr, what.len))
-            sh->work->words[i].flags |= WORD_EXPANDS | WORD_SPLITS;
+        for (size_t k = 0; k + what.len <= s.len; k++) {
+            if (memcmp(s.ptr + k, what.ptr, what.len) == 0)
+                sh->work->words[i].flags |= WORD_EXPANDS | WORD_SPLITS;
+        }
     }
 }
 
@@ -250,7 +248,7 @@ static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
         o = assignments(sh, r, i);
     if (o != GOES_ON)
         return o;
-    if ((r->kind == KIND_OPERAND || r->kind == KIND_REMOTE) && *i < r->to && !unclear(sh, *i))
+    if (r->kind == KIND_OPERAND && *i < r->to && !unclear(sh, *i))
         ++*i;
     if (r->kind == KIND_XARGS) {
         xargs_replaces(sh, r, *i);
@@ -260,8 +258,6 @@ static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
         return more ? UNKNOWN : NOTHING;
     return unclear(sh, *i) ? UNKNOWN : GOES_ON;
 }
-
-static const char from_input[] = "a shell reads commands from its input";
 
 /** sh -c SCRIPT, or a file, or its input. */
 static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
@@ -275,7 +271,7 @@ static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
     for (unsigned k = r->from + 1; k < i; k++)
         script = script || memchr(text_of(sh, k).ptr, 'c', word(sh, k)->len);
     if (i == r->to || (initial(sh, i) == '-' && !script)) {
-        shell_doubt(sh, from_input);
+        shell_doubt(sh, DOUBT_INPUT);
         return NOTHING;
     }
     if (initial(sh, i) == '+')
@@ -284,9 +280,9 @@ static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
     if (script)
         run_script(sh, r, i, i + 1);
     else if (s.len > 5 && (memcmp(s.ptr, "/dev/", 5) == 0 || memcmp(s.ptr, "/proc", 5) == 0))
-        shell_doubt(sh, from_input);
+        shell_doubt(sh, DOUBT_INPUT);
     if (script && *r->options == 'B')
-        shell_doubt(sh, "bash understands more than other shells");
+        shell_doubt(sh, DOUBT_BASH);
     return NOTHING;
 }
 
@@ -310,7 +306,7 @@ static enum outcome su_wrapper(struct shell *sh, const struct run *r)
     if (script > 0)
         run_script(sh, r, script, script + 1);
     else
-        shell_doubt(sh, from_input);
+        shell_doubt(sh, DOUBT_INPUT);
     return NOTHING;
 }
 
@@ -328,7 +324,7 @@ static enum outcome find_wrapper(struct shell *sh, const struct run *r)
 {
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (r->more || (word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
-            shell_doubt(sh, not_known);
+            shell_doubt(sh, DOUBT_WRAPPER);
     }
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (word_index("-exec\0-execdir\0-ok\0-okdir\0", text_of(sh, i)) < 0)
@@ -337,7 +333,7 @@ static enum outcome find_wrapper(struct shell *sh, const struct run *r)
         while (end < r->to && !is(sh, end, ";") && !(is(sh, end, "+") && is(sh, end - 1, "{}")))
             end++;
         if (end == r->to)
-            shell_doubt(sh, not_known);
+            shell_doubt(sh, DOUBT_WRAPPER);
         replaced(sh, i, end, (struct slice){"{}", 2});
         run_part(sh, r, i, end);
         i = end;
@@ -408,7 +404,7 @@ static enum outcome sets(struct shell *sh, const struct run *r)
         const struct slice s = text_of(sh, i), name = {s.ptr, shell_name(s.ptr, s.len)};
         const bool whole = name.len == s.len || s.ptr[name.len] == '=';
         if (only_v || (whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
-            shell_doubt(sh, changes);
+            shell_doubt(sh, DOUBT_MEANING);
     }
     return NOTHING;
 }
@@ -418,21 +414,17 @@ static bool shortens(struct slice s, const char *word, size_t least)
     return s.len >= least && s.len <= strlen(word) && memcmp(s.ptr, word, s.len) == 0;
 }
 
-/** ip [-OPTION…] netns exec NAME COMMAND, or vrf instead of netns; it takes words cut short. */
-static enum outcome netns_wrapper(struct shell *sh, const struct run *r, unsigned *i)
+/** Could it be `ip netns exec` or `ip vrf exec`? ip takes words cut short. */
+static bool ip_runs(const struct shell *sh, const struct run *r)
 {
-    while (*i < r->to && initial(sh, *i) == '-' && !unclear(sh, *i))
-        ++*i;
-    for (unsigned n = 0; *i < r->to && n < 4; n++, ++*i) {
-        const bool object = shortens(text_of(sh, *i), "netns", 3) || shortens(text_of(sh, *i), "vrf", 1);
-        if ((n == 0 && unclear(sh, *i)) || (object && *i + 1 < r->to && (word(sh, *i + 1)->flags & WORD_COMPUTED)))
-            return UNKNOWN;
-        if (!object || *i + 1 == r->to || !shortens(text_of(sh, *i + 1), "exec", 1))
-            continue;
-        *i += 3;
-        return *i < r->to && !unclear(sh, *i - 1) && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+    for (unsigned i = r->from + 1; i < r->to; i++) {
+        const struct slice s = text_of(sh, i);
+        const bool last = i + 1 == r->to, object = shortens(s, "netns", 3) || shortens(s, "vrf", 1);
+        if ((i < r->from + 3 && unclear(sh, i)) || (object && (last ? r->more : unclear(sh, i + 1))) ||
+            (object && !last && shortens(text_of(sh, i + 1), "exec", 1)))
+            return true;
     }
-    return r->more && *i == r->to ? UNKNOWN : NOTHING;
+    return r->more && r->to == r->from + 1;
 }
 
 static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
@@ -451,10 +443,10 @@ static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
     case KIND_SETS:
         return sets(sh, r);
     case KIND_MEANING:
-        shell_doubt(sh, changes);
+        shell_doubt(sh, DOUBT_MEANING);
         return NOTHING;
-    case KIND_NETNS:
-        return netns_wrapper(sh, r, i);
+    case KIND_IP:
+        return ip_runs(sh, r) ? UNKNOWN : NOTHING;
     case KIND_UNKNOWN:
         return UNKNOWN;
     default:
@@ -468,18 +460,16 @@ static enum outcome look_through(struct shell *sh, struct run *r, struct slice n
     const enum outcome o = by_kind(sh, r, i);
 
     if (o == NOTHING && *i == r->to && slice_eq(name, "chroot"))
-        shell_doubt(sh, from_input);
-    if (r->kind == KIND_REMOTE)
-        shell_doubt(sh, "runs on another machine");
+        shell_doubt(sh, DOUBT_INPUT);
     if (o != GOES_ON)
         return o;
     const bool script = slice_eq(name, "flock") && is(sh, *i, "-c");
     if (script && *i + 2 != r->to)
         return UNKNOWN;
-    if (r->kind != KIND_JOINED && r->kind != KIND_REMOTE && !script)
+    if (r->kind != KIND_JOINED && !script)
         return GOES_ON;
     if (r->more)
-        shell_doubt(sh, not_known);
+        shell_doubt(sh, DOUBT_WRAPPER);
     run_script(sh, r, *i + script, r->to);
     return NOTHING;
 }
@@ -506,7 +496,7 @@ static void run(struct shell *sh, struct run *r, enum shell_origin origin)
         if (!name_known(sh, r->from) || !find_rule(r, name))
             return;
         if (n == SHELL_CHAIN) {
-            shell_doubt(sh, "too many wrappers");
+            shell_doubt(sh, DOUBT_CHAIN);
             return;
         }
         unsigned i = r->from + 1;

@@ -16,7 +16,7 @@ FAIL = ["f0", "f1"]
 ECHO = ["e0", "e1"]
 WRAPPERS = ["env", "sudo", "doas", "nohup", "setsid", "nice", "ionice", "taskset", "chrt", "timeout", "stdbuf", "time", "chroot", "flock",
             "busybox", "toybox", "command", "xargs", "watch", "su", "find", "start-stop-daemon", "ip", "sh", "ash", "dash", "bash"]
-LITERAL = "a b1 -x --long=1 /etc/x a.b a,b x=1 %s @ + - _ ] } ! if fi done in a#b 10 é -- then {a} {a,b} a=b=c ^ : .. /".split()
+LITERAL = "a b1 -x --long=1 /etc/x a.b a,b x=1 %s @ + - _ ] } ! if fi done in a#b 10 é Á ń ƈ -- then {a} {a,b} a=b=c ^ : .. /".split()
 META = list(";&|<>()$`\\\"' \t\n*?[]#~=%!{}-") + ["$(", "${", "$((", "))", "&&", "||", ";;", "<<", ">&", "<<-", "do", "done", "if", "fi",
                                                    "then", "esac", "case", " in ", "\\\n", "$'", "$\"", "${x:-", "`", "'", "\"", "E\n", "\n",
                                                    "c1", " c2 ", "$x", "$@", "2>", "&>", "<(", "<<<", "{ ", "; }", "()", "sh -c ", "eval "]

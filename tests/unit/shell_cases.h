@@ -289,8 +289,12 @@
      "> rm a b\n"},
     {"ssh -p 22 h rm a",
      "= ssh -p 22 h rm a\n"
-     "> rm a\n"
-     "? runs on another machine"},
+     "~ -p 22 h rm a\n"
+     "~ 22 h rm a\n"
+     "~ h rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
     {"su -c 'rm a' x; su - x -c 'rm b'; su x",
      "= su -c rm a x\n"
      "> rm a\n"
@@ -352,8 +356,13 @@
      "? a script is computed"},
     {"ip netns exec n rm a; ip a",
      "= ip netns exec n rm a\n"
-     "> rm a\n"
-     "= ip a\n"},
+     "~ netns exec n rm a\n"
+     "~ exec n rm a\n"
+     "~ n rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "= ip a\n"
+     "? what a wrapper runs is not known"},
     {"strace -f rm a",
      "= strace -f rm a\n"
      "~ -f rm a\n"
@@ -637,13 +646,27 @@
      "~ rm\n"
      "= ip link show $x\n"
      "= ip -n blue netns e x rm b\n"
-     "> rm b\n"
+     "~ -n blue netns e x rm b\n"
+     "~ blue netns e x rm b\n"
+     "~ netns e x rm b\n"
+     "~ e x rm b\n"
+     "~ x rm b\n"
+     "~ rm b\n"
+     "~ b\n"
      "= ip vrf exec m rm\n"
-     "> rm\n"
+     "~ vrf exec m rm\n"
+     "~ exec m rm\n"
+     "~ m rm\n"
+     "~ rm\n"
      "? what a wrapper runs is not known"},
     {"ip -all netns exec rm a",
      "= ip -all netns exec rm a\n"
-     "> a\n"},
+     "~ -all netns exec rm a\n"
+     "~ netns exec rm a\n"
+     "~ exec rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
     {"echo {a,b}c {a} a{b,c}",
      "= echo {a,b}c {a} a{b,c}\n"
      "~ echo a bc {a} a{b,c}\n"},
