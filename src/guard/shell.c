@@ -59,6 +59,7 @@ void shell_doubt(struct shell *sh, enum shell_reason reason)
         "too many wrappers\0"
         "a NUL byte\0";
 
+    sh->input = sh->input || reason == DOUBT_INPUT;
     if (sh->doubt->reason || sh->unsure > 0)
         return;
     sh->doubt->reason = word_at(reasons, reason);
@@ -339,8 +340,22 @@ static void backquoted(struct shell *sh, enum context in, bool quoted)
     sh->used = mark;
 }
 
+/** Append an expansion, which began at byte `from`, as it is written. As a guess it is nothing, within a word, or in a command's name:
+ * r$(true)m, r${unset}m. At the beginning of an argument, as in $dir/, that would be another thing. whole: it is not part of another
+ * expansion. Return: flags. */
+static uint8_t expanded(struct shell *sh, uint32_t from, bool whole)
+{
+    const bool guesses = whole && (sh->naming || sh->used > sh->word);
+
+    if (guesses && sh->putting)
+        sh->values++;
+    else
+        put_raw(sh, from);
+    return guesses ? WORD_GUESSES : 0;
+}
+
 /** A dollar sign and what belongs to it. Return: flags. */
-static uint8_t dollar(struct shell *sh, bool quoted)
+static uint8_t dollar(struct shell *sh, enum context in, bool quoted)
 {
     const uint32_t from = sh->in.pos, mark = sh->used;
     const int c = peek(sh, 1);
@@ -382,8 +397,7 @@ static uint8_t dollar(struct shell *sh, bool quoted)
         flags = c == '"' && !quoted ? WORD_EXPANDS | WORD_GUESSES : 0;
     }
     sh->used = mark;
-    put_raw(sh, from);
-    return flags | more;
+    return flags | more | expanded(sh, from, in == IN_WORD && (flags & WORD_EXPANDS));
 }
 
 /* ---- words ------------------------------------------------------------------------------------------------------------- */
@@ -485,12 +499,12 @@ static uint8_t part(struct shell *sh, enum context in, bool quoted)
             quoted = !quoted;
             sh->in.pos++;
         } else if (c == '$') {
-            flags |= dollar(sh, quoted);
+            flags |= dollar(sh, in, quoted);
         } else if (c == '`') {
             const uint32_t from = sh->in.pos;
             flags |= quoted ? WORD_EXPANDS : WORD_EXPANDS | WORD_SPLITS;
             backquoted(sh, in, quoted);
-            put_raw(sh, from);
+            flags |= expanded(sh, from, in == IN_WORD);
         } else if (quoted) {
             shell_put(sh, (char)c);
             sh->in.pos++;
@@ -602,6 +616,10 @@ static void here_document(struct shell *sh, const struct shell_here *here)
     const struct slice delimiter = {sh->work->text + mark, sh->used - mark};
     const bool expands = !(flags & WORD_QUOTED);
     const uint32_t end = here_end(sh, here, delimiter, expands), behind = sh->in.pos;
+    sh->unsure++;
+    if (sh->input && sh->mute == 0)
+        shell_script(sh, (struct slice){sh->in.s + begin, end - begin}, place(sh, begin), SHELL_GUESSED);
+    sh->unsure--;
     if (expands) {
         sh->in.pos = begin;
         sh->in.len = end;
@@ -713,10 +731,12 @@ struct simple {
 static void simple_word(struct shell *sh, struct simple *c)
 {
     const uint32_t from = sh->in.pos, mark = sh->used;
+    const uint16_t values = sh->values;
     const bool first = sh->words == c->first;
     const bool room = shell_word_begin(sh, first);
 
-    const uint32_t start = sh->used;
+    const uint32_t start = sh->word = sh->used;
+    sh->naming = first;
     const uint8_t flags = part(sh, IN_WORD, false);
     c->flags |= flags;
     if (!room) {
@@ -739,6 +759,7 @@ static void simple_word(struct shell *sh, struct simple *c)
             shell_doubt(sh, DOUBT_MEANING);
         sh->words--;
         sh->used = mark;
+        sh->values = values;
         return;
     }
     if (first)
@@ -1049,7 +1070,8 @@ static void operator(struct shell *sh, int c)
 static void script(struct shell *sh, bool substitution)
 {
     const uint8_t opened_outside = sh->opened_outside, heres_outside = sh->heres_outside, state = sh->state;
-    const bool both = sh->both;
+    const bool both = sh->both, naming = sh->naming;
+    const uint32_t word = sh->word;
 
     sh->opened_outside = sh->opened;
     sh->heres_outside = sh->heres;
@@ -1073,6 +1095,8 @@ static void script(struct shell *sh, bool substitution)
     sh->heres_outside = heres_outside;
     sh->state = state;
     sh->both = both;
+    sh->naming = naming;
+    sh->word = word;
 }
 
 void shell_script(struct shell *sh, struct slice text, uint32_t at, enum shell_origin origin)

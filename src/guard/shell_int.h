@@ -65,6 +65,9 @@ struct shell {
     uint8_t state;         /* enum state of shell.c */
     uint8_t unsure, mute;  /* above 0: what is found is a guess; is not reported */
     bool putting;          /* values are put in */
+    bool input;            /* some shell of the line reads commands from its input */
+    bool naming;           /* the word that is read is a command's first one */
+    uint32_t word;         /* where in the text it begins */
     bool both;             /* behind `&`, directly followed by `>` */
     char open[SHELL_OPEN];
     struct shell_here here[SHELL_HERES];

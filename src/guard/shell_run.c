@@ -29,8 +29,8 @@ static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
     "flock\0busybox\0toybox\0eval\0watch\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
     "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0printf\0"
-    "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
-    ".\0source\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
+    "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0select\0let\0"
+    ".\0source\0function\0coproc\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
     "setarch\0linux32\0linux64\0"
     "ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0"
     "inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
@@ -41,7 +41,7 @@ static const char rules[] =
     "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
     "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "sv\0";
-enum { RULES = 40, MEANINGS = 15 };
+enum { RULES = 40, MEANINGS = 13 };
 
 /* A run: its words, and what is known of them. */
 struct run {
@@ -133,6 +133,15 @@ static void run_script(struct shell *sh, const struct run *r, unsigned from, uns
     sh->unsure -= !known;
 }
 
+static bool may_be_script(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] && strchr(" \t\n\"'\\$`;&|", s.ptr[i]))
+            return true;
+    }
+    return false;
+}
+
 /** Any part of the command may be what runs: report each, and take apart what may be a script. */
 static void guess(struct shell *sh, const struct run *r)
 {
@@ -141,7 +150,7 @@ static void guess(struct shell *sh, const struct run *r)
     for (unsigned i = r->from + 1, n = 0; i < r->to && n < SHELL_CHAIN; i++, n++) {
         const struct slice s = text_of(sh, i);
         shell_report(sh, words_text(sh, i, r->to), s.len, r->at, SHELL_GUESSED);
-        if (memchr(s.ptr, ' ', s.len))
+        if (may_be_script(s))
             shell_script(sh, s, r->at, SHELL_GUESSED);
     }
     sh->unsure--;

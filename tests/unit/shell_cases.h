@@ -69,6 +69,7 @@
     {"a $(b `c \"d\\`e\\`\"`) \"$(f \"$(g)\")\"",
      "= e\n"
      "= c d`e`\n"
+     "~ c d\n"
      "= b `c \"d\\`e\\`\"`\n"
      "= g\n"
      "= f $(g)\n"
@@ -233,6 +234,8 @@
     {"sh -c \"rm $x\"",
      "= sh -c rm $x\n"
      "~ rm $x\n"
+     "~ sh -c rm \n"
+     "~ rm\n"
      "? a script is computed"},
     {"sh -c 'sh -c \"sh -c \\\"rm a\\\"\"'",
      "= sh -c sh -c \"sh -c \\\"rm a\\\"\"\n"
@@ -266,10 +269,13 @@
     {"eval \"$x\"",
      "= eval $x\n"
      "~ $x\n"
+     "~ $x\n"
      "? what a wrapper runs is not known"},
     {"eval \"rm $x\"",
      "= eval rm $x\n"
      "~ rm $x\n"
+     "~ eval rm \n"
+     "~ rm\n"
      "? a script is computed"},
     {"command rm a; command -p rm b; command -v rm; builtin cd /",
      "= command rm a\n"
@@ -382,10 +388,12 @@
      "? what a wrapper runs is not known"},
     {"$x a",
      "= $x a\n"
+     "~ a\n"
      "? the name of a command is computed"},
     {"a$(b) c",
      "= b\n"
      "= a$(b) c\n"
+     "~ a c\n"
      "? the name of a command is computed"},
     {"~/a; ./a; *a; a?",
      "= ~/a\n"
@@ -446,6 +454,8 @@
      "= sh -c $A\n"
      "~ -c $A\n"
      "~ $A\n"
+     "~ $A\n"
+     "~ rm a\n"
      "~ sh -c rm a\n"
      "~ rm a\n"
      "? what a wrapper runs is not known"},
@@ -505,7 +515,10 @@
      "? a function is defined"},
     {"function f { a; }",
      "= function f { a\n"
-     "? changes what names mean"},
+     "~ f { a\n"
+     "~ { a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
     {"a &>x; b",
      "= a\n"
      "@ > x\n"
@@ -642,6 +655,13 @@
      "= ip netns exec$x n rm\n"
      "~ netns exec$x n rm\n"
      "~ exec$x n rm\n"
+     "~ exec$x\n"
+     "~ exec\n"
+     "~ n rm\n"
+     "~ rm\n"
+     "~ ip netns exec n rm\n"
+     "~ netns exec n rm\n"
+     "~ exec n rm\n"
      "~ n rm\n"
      "~ rm\n"
      "= ip link show $x\n"
@@ -740,3 +760,34 @@
      "= a\n"
      "@ > b\n"
      "? shells read this differently"},
+    {"r$(true)m -r${x}f $y/ a`b`c; $x rm a; r$1m a",
+     "= true\n"
+     "= b\n"
+     "= r$(true)m -r${x}f $y/ a`b`c\n"
+     "~ rm -rf $y/ ac\n"
+     "= $x rm a\n"
+     "~ rm a\n"
+     "= r$1m a\n"
+     "~ rm a\n"
+     "? the name of a command is computed"},
+    {"sh <<E\nr\\m -rf /\nE",
+     "= sh\n"
+     "~ rm -rf /\n"
+     "? a shell reads commands from its input"},
+    {"coproc rm a; function f { rm a; }",
+     "= coproc rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "= function f { rm a\n"
+     "~ f { rm a\n"
+     "~ { rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
+    {"strace sh -c 'r\"\"eboot'",
+     "= strace sh -c r\"\"eboot\n"
+     "~ sh -c r\"\"eboot\n"
+     "~ -c r\"\"eboot\n"
+     "~ r\"\"eboot\n"
+     "~ reboot\n"
+     "? what a wrapper runs is not known"},
