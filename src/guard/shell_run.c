@@ -23,22 +23,21 @@ enum kind {
     KIND_UNKNOWN = '?',  /* runs something, in ways that are not looked into */
 };
 
-/* A wrapper, its kind and its options, for word_at: of letters, `:` behind one that takes an argument, `?` behind one with an optional
- * argument in the same word, `!` behind one with which nothing is run. */
+/* A wrapper, its kind and its options, for word_at: of letters, `:` behind one that takes an argument, `?` behind one with an
+ * optional argument in the same word, `!` behind one with which nothing is run. Behind the first RULES names are MEANINGS of
+ * KIND_MEANING, the rest are of KIND_UNKNOWN. */
 static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
     "flock\0busybox\0toybox\0eval\0watch\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
     "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0printf\0"
     "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0select\0let\0"
-    ".\0source\0function\0coproc\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
-    "setarch\0linux32\0linux64\0"
-    "ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0"
-    "inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
+    ".\0source\0function\0coproc\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0"
+    "tmux\0pkexec\0runuser\0at\0batch\0setarch\0linux32\0linux64\0ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0"
+    "rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
 static const char rules[] =
-    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
-    "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
-    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0"
-    "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
+    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0"
+    "1acp!\0" "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
+    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
     "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "sv\0";
 enum { RULES = 40, MEANINGS = 13 };
