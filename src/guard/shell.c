@@ -250,8 +250,9 @@ static bool reserved(struct shell *sh)
         return false;
     const char *rule = reserved_rules + 3 * i, within = shell_top(sh);
     const bool opens = rule[0] == '.';
+    const bool ended = sh->state == STATE_MAY || sh->state == STATE_CLOSED;
     const bool fits = opens ? sh->state <= STATE_MAY && within != 'f' && rule[2] != '?'
-                            : (sh->state == STATE_MAY || sh->state == STATE_CLOSED) && within && (within == rule[0] || within == rule[1]);
+                            : ended && within && (within == rule[0] || within == rule[1]);
     if (!fits)
         shell_error(sh);
     sh->in.pos += n;
