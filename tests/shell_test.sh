@@ -23,7 +23,7 @@ done
 unshare -pfn true 2>/dev/null || skip "namespaces"
 
 expect "the comparison builds" 0 gcc -O1 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc -include out/host/gen/autoconf.h \
-    -o "$dir/compare" -static tests/shell/compare.c src/guard/shell.c src/guard/shell_run.c src/base/text.c src/base/utf8.c
+    -o "$dir/compare" -static tests/shell/compare.c src/guard/shell*.c src/base/text.c src/base/utf8.c
 expect "the stub builds" 0 musl-gcc -static -O1 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -o "$dir/stub" tests/shell/stub.c
 
 # root_of NAME PROGRAM: a root directory with a shell and the stubs.

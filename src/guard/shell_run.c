@@ -11,36 +11,36 @@ enum kind {
     KIND_OPERAND = '1',  /* behind one more word */
     KIND_ENV = '=',      /* behind assignments */
     KIND_JOINED = 'j',   /* the rest, joined, is a script */
-    KIND_REMOTE = 'r',   /* the same behind an operand, on another machine */
     KIND_SHELL = 'c',    /* -c SCRIPT */
     KIND_SU = 'u',       /* -c SCRIPT among its words */
     KIND_FIND = 'f',     /* -exec COMMAND ; */
     KIND_DAEMON = 'd',   /* -x NAME -- WORDS */
     KIND_TRAP = 't',     /* its first word is a script */
-    KIND_NETNS = 'n',    /* ip netns exec NAME COMMAND */
+    KIND_IP = 'n',       /* nothing, but for netns exec */
     KIND_XARGS = 'x',    /* as 0, with further words from elsewhere */
     KIND_SETS = 's',     /* runs nothing, but sets variables */
     KIND_MEANING = 'm',  /* changes what names mean */
     KIND_UNKNOWN = '?',  /* runs something, in ways that are not looked into */
 };
 
-/* A wrapper, its kind and its options, for word_at: of letters, `:` behind one that takes an argument, `?` behind one with an optional
- * argument in the same word, `!` behind one with which nothing is run. */
+/* A wrapper, its kind and its options, for word_at: of letters, `:` behind one that takes an argument, `?` behind one with an
+ * optional argument in the same word, `!` behind one with which nothing is run. Behind the first RULES names are MEANINGS of
+ * KIND_MEANING, the rest are of KIND_UNKNOWN. */
 static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
-    "flock\0busybox\0toybox\0eval\0watch\0ssh\0dbclient\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
-    "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0"
-    "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0function\0select\0coproc\0let\0"
-    ".\0source\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0tmux\0pkexec\0runuser\0at\0batch\0"
-    "setarch\0linux32\0linux64\0ksh\0zsh\0mksh\0";
+    "flock\0busybox\0toybox\0eval\0watch\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
+    "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0printf\0"
+    "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0select\0let\0"
+    ".\0source\0function\0coproc\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0"
+    "tmux\0pkexec\0runuser\0at\0batch\0setarch\0linux32\0linux64\0ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0"
+    "rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
 static const char rules[] =
-    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0" "1acp!\0"
-    "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
-    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "r1246AaCfGgKkMNnqsTtVvXxYyB:b:c:D:E:e:F:I:i:J:L:l:m:O:o:p:Q:R:S:W:w:\0"
-    "ry46AagfNnsTtVvp:l:i:L:R:W:K:I:B:J:c:m:b:\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCaB\0" "u\0" "f\0"
+    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0"
+    "1acp!\0" "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
+    "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
-    "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0";
-enum { RULES = 41, MEANINGS = 15 };
+    "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "sv\0";
+enum { RULES = 40, MEANINGS = 13 };
 
 /* A run: its words, and what is known of them. */
 struct run {
@@ -52,9 +52,6 @@ struct run {
 };
 
 enum outcome { GOES_ON, NOTHING, UNKNOWN };
-
-static const char changes[] = "changes what names mean";
-static const char not_known[] = "what a wrapper runs is not known";
 
 static const struct shell_word *word(const struct shell *sh, unsigned i)
 {
@@ -72,18 +69,23 @@ static struct slice words_text(const struct shell *sh, unsigned from, unsigned t
     return (struct slice){sh->work->text + first->at, (size_t)last->at + last->len - first->at};
 }
 
-static bool begins(struct slice s, char c)
+static bool is(const struct shell *sh, unsigned i, const char *text)
 {
-    return s.len > 0 && *s.ptr == c;
+    return slice_eq(text_of(sh, i), text);
+}
+
+/** The first character of a word; '\0': it is empty. */
+static char initial(const struct shell *sh, unsigned i)
+{
+    return word(sh, i)->len > 0 ? sh->work->text[word(sh, i)->at] : '\0';
 }
 
 /** Could it be an option or more words than one, or is it not known where it begins? */
 static bool unclear(const struct shell *sh, unsigned i)
 {
     const unsigned flags = word(sh, i)->flags;
-    const struct slice s = text_of(sh, i);
 
-    return (flags & (WORD_SPLITS | WORD_GLOB)) || ((flags & WORD_EXPANDS) && (s.len == 0 || strchr("$`{", *s.ptr)));
+    return (flags & (WORD_SPLITS | WORD_GLOB)) || ((flags & WORD_EXPANDS) && strchr("$`", initial(sh, i)));
 }
 
 /** Is the name of a command one that can be compared? */
@@ -94,15 +96,15 @@ static bool name_known(struct shell *sh, unsigned i)
 
     if ((flags & (WORD_EXPANDS | WORD_SPLITS)) || ((flags & WORD_BRACES) && name.len > 1) ||
         ((flags & WORD_GLOB) && !slice_eq(name, "[") && !slice_eq(name, "[["))) {
-        shell_doubt(sh, "the name of a command is computed");
+        shell_doubt(sh, DOUBT_COMPUTED);
         return false;
     }
     for (size_t k = 0; k < name.len; k++) {
         if (name.ptr[k] <= ' ' || name.ptr[k] >= 0x7f || name.ptr[k] == '=')
-            shell_doubt(sh, "a command with an unusual name");
+            shell_doubt(sh, DOUBT_NAME);
     }
-    if (begins(name, '-') || shell_reserved(name))
-        shell_doubt(sh, "a command with an unusual name");
+    if (initial(sh, i) == '-' || shell_reserved(name))
+        shell_doubt(sh, DOUBT_NAME);
     return true;
 }
 
@@ -124,21 +126,30 @@ static void run_script(struct shell *sh, const struct run *r, unsigned from, uns
         flags |= word(sh, i)->flags;
     const bool known = !(flags & WORD_COMPUTED);
     if (!known)
-        shell_doubt(sh, "a script is computed");
+        shell_doubt(sh, DOUBT_SCRIPT);
     sh->unsure += !known;
     shell_script(sh, words_text(sh, from, to), r->at, SHELL_WRAPPED);
     sh->unsure -= !known;
 }
 
+static bool may_be_script(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] && strchr(" \t\n\"'\\$`;&|", s.ptr[i]))
+            return true;
+    }
+    return false;
+}
+
 /** Any part of the command may be what runs: report each, and take apart what may be a script. */
 static void guess(struct shell *sh, const struct run *r)
 {
-    shell_doubt(sh, not_known);
+    shell_doubt(sh, DOUBT_WRAPPER);
     sh->unsure++;
     for (unsigned i = r->from + 1, n = 0; i < r->to && n < SHELL_CHAIN; i++, n++) {
         const struct slice s = text_of(sh, i);
         shell_report(sh, words_text(sh, i, r->to), s.len, r->at, SHELL_GUESSED);
-        if (memchr(s.ptr, ' ', s.len))
+        if (may_be_script(s))
             shell_script(sh, s, r->at, SHELL_GUESSED);
     }
     sh->unsure--;
@@ -173,12 +184,11 @@ static enum outcome letters(struct shell *sh, const struct run *r, unsigned *i)
 static enum outcome options(struct shell *sh, const struct run *r, unsigned *i)
 {
     for (; *i < r->to; ++*i) {
-        const struct slice s = text_of(sh, *i);
         if (unclear(sh, *i))
             return UNKNOWN;
-        if (!begins(s, '-') || (s.len == 1 && *r->options != '-'))
+        if (initial(sh, *i) != '-' || (word(sh, *i)->len == 1 && *r->options != '-'))
             return GOES_ON;
-        if (slice_eq(s, "--")) {
+        if (is(sh, *i, "--")) {
             ++*i;
             return GOES_ON;
         }
@@ -201,7 +211,7 @@ static enum outcome assignments(struct shell *sh, const struct run *r, unsigned 
             break;
         const struct slice name = {s.ptr, (size_t)(sign - s.ptr)};
         if (shell_special(name))
-            shell_doubt(sh, changes);
+            shell_doubt(sh, DOUBT_MEANING);
         if (memchr(name.ptr, '$', name.len) || memchr(name.ptr, '`', name.len))
             return UNKNOWN;
     }
@@ -213,46 +223,48 @@ static void replaced(struct shell *sh, unsigned from, unsigned to, struct slice 
 {
     for (unsigned i = from; i < to && what.len > 0; i++) {
         const struct slice s = text_of(sh, i);
-        if (memmem(s.ptr, s.len, what.ptr, what.len))
-            sh->work->words[i].flags |= WORD_EXPANDS | WORD_SPLITS;
+        for (size_t k = 0; k + what.len <= s.len; k++) {
+            if (memcmp(s.ptr + k, what.ptr, what.len) == 0)
+                sh->work->words[i].flags |= WORD_EXPANDS | WORD_SPLITS;
+        }
     }
 }
 
+/** What xargs replaces in the command, by its options before word `end`. */
 static void xargs_replaces(struct shell *sh, const struct run *r, unsigned end)
 {
     for (unsigned i = r->from + 1; i < end; i++) {
         const struct slice s = text_of(sh, i);
-        if (s.len < 2 || *s.ptr != '-')
-            continue;
         const char *letter = memchr(s.ptr, 'I', s.len);
-        const char *optional = memchr(s.ptr, 'i', s.len);
-        if (letter && letter + 1 == s.ptr + s.len && i + 1 < end)
-            replaced(sh, end, r->to, text_of(sh, i + 1));
-        else if (letter)
-            replaced(sh, end, r->to, (struct slice){letter + 1, (size_t)(s.ptr + s.len - letter - 1)});
-        else if (optional)
-            replaced(sh, end, r->to, (struct slice){"{}", 2});
+        const bool optional = letter == NULL;
+        if (optional)
+            letter = memchr(s.ptr, 'i', s.len);
+        if (!letter || *s.ptr != '-')
+            continue;
+        const struct slice rest = {letter + 1, (size_t)(s.ptr + s.len - letter - 1)};
+        replaced(sh, end, r->to, rest.len > 0 ? rest : optional || i + 1 == end ? (struct slice){"{}", 2} : text_of(sh, i + 1));
     }
 }
 
 /** Options, an operand, assignments. *i: where what it runs begins. */
 static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
 {
+    const bool more = r->more;
     enum outcome o = options(sh, r, i);
 
     if (o == GOES_ON && r->kind == KIND_ENV)
         o = assignments(sh, r, i);
-    if (o == GOES_ON && (r->kind == KIND_OPERAND || r->kind == KIND_REMOTE) && *i < r->to && !unclear(sh, *i))
+    if (o != GOES_ON)
+        return o;
+    if (r->kind == KIND_OPERAND && *i < r->to && !unclear(sh, *i))
         ++*i;
-    if (o == GOES_ON && r->kind == KIND_XARGS) {
+    if (r->kind == KIND_XARGS) {
         xargs_replaces(sh, r, *i);
         r->more = true;
     }
-    if (o != GOES_ON)
-        return o;
-    if (*i < r->to)
-        return unclear(sh, *i) ? UNKNOWN : GOES_ON;
-    return r->more && r->kind != KIND_XARGS ? UNKNOWN : NOTHING;
+    if (*i == r->to)
+        return more ? UNKNOWN : NOTHING;
+    return unclear(sh, *i) ? UNKNOWN : GOES_ON;
 }
 
 /** sh -c SCRIPT, or a file, or its input. */
@@ -264,19 +276,21 @@ static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
 
     if (o != GOES_ON)
         return o;
-    for (unsigned k = r->from + 1; k < i; k++) {
-        const struct slice s = text_of(sh, k);
-        script = script || (begins(s, '-') && !begins((struct slice){s.ptr + 1, s.len - 1}, '-') && memchr(s.ptr, 'c', s.len));
-    }
-    if (i == r->to || (begins(text_of(sh, i), '-') && !script)) {
-        shell_doubt(sh, "a shell reads commands from its input");
+    for (unsigned k = r->from + 1; k < i; k++)
+        script = script || memchr(text_of(sh, k).ptr, 'c', word(sh, k)->len);
+    if (i == r->to || (initial(sh, i) == '-' && !script)) {
+        shell_doubt(sh, DOUBT_INPUT);
         return NOTHING;
     }
+    if (initial(sh, i) == '+')
+        return UNKNOWN;
     const struct slice s = text_of(sh, i);
     if (script)
         run_script(sh, r, i, i + 1);
     else if (s.len > 5 && (memcmp(s.ptr, "/dev/", 5) == 0 || memcmp(s.ptr, "/proc", 5) == 0))
-        shell_doubt(sh, "a shell reads commands from its input");
+        shell_doubt(sh, DOUBT_INPUT);
+    if (script && *r->options == 'B')
+        shell_doubt(sh, DOUBT_BASH);
     return NOTHING;
 }
 
@@ -286,57 +300,56 @@ static enum outcome su_wrapper(struct shell *sh, const struct run *r)
     unsigned script = 0, operands = 0;
 
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        const struct slice s = text_of(sh, i);
-        const bool c = slice_eq(s, "-c") || slice_eq(s, "-lc"), shell = slice_eq(s, "-s");
-        if (unclear(sh, i) || ((c || shell) && i + 1 == r->to) || (c && script > 0))
+        const int option = word_index("-c\0-s\0-\0-l\0-m\0-p\0", text_of(sh, i));
+        if (unclear(sh, i) || (option >= 0 && option < 2 && ++i == r->to) || (option == 0 && script > 0) ||
+            (option < 0 && initial(sh, i) == '-') ||
+            (option == 1 && word_index("sh\0ash\0dash\0", base_name(text_of(sh, i))) < 0))
             return UNKNOWN;
-        if (c)
-            script = ++i;
-        else if (shell && word_index("sh\0ash\0dash\0bash\0", base_name(text_of(sh, ++i))) < 0)
-            return UNKNOWN;
-        else if (!shell && !begins(s, '-'))
-            operands++;
-        else if (!shell && word_index("-\0-l\0-m\0-p\0", s) < 0)
-            return UNKNOWN;
+        if (option == 0)
+            script = i;
+        operands += option < 0;
     }
     if (operands > 1 || r->more)
         return UNKNOWN;
     if (script > 0)
         run_script(sh, r, script, script + 1);
     else
-        shell_doubt(sh, "a shell reads commands from its input");
+        shell_doubt(sh, DOUBT_INPUT);
     return NOTHING;
+}
+
+/** Run a part of the command as one of its own. */
+static void run_part(struct shell *sh, const struct run *r, unsigned from, unsigned to)
+{
+    if (from == to || !shell_deeper(sh))
+        return;
+    shell_run(sh, from, to, r->at, SHELL_WRAPPED);
+    sh->depth--;
 }
 
 /** Each -exec of a find. */
 static enum outcome find_wrapper(struct shell *sh, const struct run *r)
 {
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        if ((word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", *text_of(sh, i).ptr)))
-            shell_doubt(sh, not_known);
+        if (r->more || (word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
+            shell_doubt(sh, DOUBT_WRAPPER);
     }
-    if (r->more)
-        shell_doubt(sh, not_known);
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (word_index("-exec\0-execdir\0-ok\0-okdir\0", text_of(sh, i)) < 0)
             continue;
         unsigned end = ++i;
-        while (end < r->to && !slice_eq(text_of(sh, end), ";") &&
-               !(slice_eq(text_of(sh, end), "+") && slice_eq(text_of(sh, end - 1), "{}")))
+        while (end < r->to && !is(sh, end, ";") && !(is(sh, end, "+") && is(sh, end - 1, "{}")))
             end++;
         if (end == r->to)
-            shell_doubt(sh, not_known);
+            shell_doubt(sh, DOUBT_WRAPPER);
         replaced(sh, i, end, (struct slice){"{}", 2});
-        if (end > i && shell_deeper(sh)) {
-            shell_run(sh, i, end, r->at, SHELL_WRAPPED);
-            sh->depth--;
-        }
+        run_part(sh, r, i, end);
         i = end;
     }
-    return NOTHING;
+    return r->more && r->to == r->from + 1 ? UNKNOWN : NOTHING;
 }
 
-/** start-stop-daemon -S -x NAME -- WORDS: what it runs is put together behind its words. */
+/** start-stop-daemon -S -x NAME -- WORDS: the name is moved to its words. */
 static enum outcome daemon_wrapper(struct shell *sh, const struct run *r)
 {
     unsigned i = r->from + 1, name = 0;
@@ -347,35 +360,31 @@ static enum outcome daemon_wrapper(struct shell *sh, const struct run *r)
         return o;
     for (unsigned k = r->from + 1; k < i; k++) {
         const struct slice s = text_of(sh, k);
-        if (!begins(s, '-') || s.len < 2)
+        if (initial(sh, k) != '-' || s.len < 2)
             continue;
-        starts = starts || s.ptr[1] == 'S' || memchr(s.ptr, 'S', s.len);
+        starts = starts || memchr(s.ptr, 'S', s.len);
         stops = stops || memchr(s.ptr, 'K', s.len);
         const char last = s.ptr[s.len - 1];
         if ((last == 'x' || last == 'a') && k + 1 < i && (name == 0 || last == 'a'))
             name = k + 1;
     }
-    if (starts == stops || (starts && name == 0))
+    for (unsigned k = i; k < r->to && !is(sh, i - 1, "--"); k++)
+        starts = starts && initial(sh, k) != '-';
+    if (starts == stops || (starts && name == 0) || r->more)
         return UNKNOWN;
     if (stops)
         return NOTHING;
-    const uint32_t used = sh->used;
-    const uint16_t first = sh->words;
-    for (unsigned k = name; k < r->to; k = k == name && i > name ? i : k + 1) {
-        const struct slice s = text_of(sh, k);
-        const uint8_t flags = word(sh, k)->flags;
-        if (!shell_word_begin(sh, sh->words == first))
-            break;
-        for (size_t b = 0; b < s.len; b++)
-            shell_put(sh, s.ptr[b]);
-        shell_word_end(sh, flags);
+    if (i == r->to) {
+        run_part(sh, r, name, name + 1);
+        return NOTHING;
     }
-    if (sh->words > first && shell_deeper(sh)) {
-        shell_run(sh, first, sh->words, r->at, SHELL_WRAPPED);
-        sh->depth--;
-    }
-    sh->words = first;
-    sh->used = used;
+    struct shell_word *w = &sh->work->words[i - 1];
+    const struct shell_word n = *word(sh, name);
+    w->at = (uint16_t)(word(sh, i)->at - 1 - n.len);
+    w->len = n.len;
+    w->flags = n.flags;
+    memmove(sh->work->text + w->at, sh->work->text + n.at, n.len);
+    run_part(sh, r, i - 1, r->to);
     return NOTHING;
 }
 
@@ -384,26 +393,26 @@ static enum outcome trap_wrapper(struct shell *sh, const struct run *r)
 {
     const unsigned i = r->from + 1;
 
-    if (i + 1 >= r->to)
-        return i == r->to || !unclear(sh, i) ? NOTHING : UNKNOWN;
-    const struct slice s = text_of(sh, i);
-    if (s.len == 0 || slice_eq(s, "-") || (*s.ptr >= '0' && *s.ptr <= '9'))
+    if (i == r->to || (i + 1 == r->to && !unclear(sh, i)) || is(sh, i, "-") || is(sh, i, ""))
         return NOTHING;
-    if (*s.ptr == '-')
+    if ((word(sh, i)->flags & WORD_SPLITS) || initial(sh, i) == '-')
         return UNKNOWN;
     run_script(sh, r, i, i + 1);
     return NOTHING;
 }
 
-/** Commands that give variables other values. */
+/** Commands that give variables other values; of printf, bash's with -v. */
 static enum outcome sets(struct shell *sh, const struct run *r)
 {
+    const bool only_v = *r->options == 'v';
+
+    if (only_v && (r->to == r->from + 1 || !is(sh, r->from + 1, "-v")))
+        return NOTHING;
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        const struct slice s = text_of(sh, i);
-        const struct slice name = {s.ptr, shell_name(s.ptr, s.len)};
+        const struct slice s = text_of(sh, i), name = {s.ptr, shell_name(s.ptr, s.len)};
         const bool whole = name.len == s.len || s.ptr[name.len] == '=';
-        if ((whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
-            shell_doubt(sh, changes);
+        if (only_v || (whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
+            shell_doubt(sh, DOUBT_MEANING);
     }
     return NOTHING;
 }
@@ -413,24 +422,17 @@ static bool shortens(struct slice s, const char *word, size_t least)
     return s.len >= least && s.len <= strlen(word) && memcmp(s.ptr, word, s.len) == 0;
 }
 
-/** ip [-OPTION…] netns exec NAME COMMAND, or vrf instead of netns; it takes words cut short. */
-static enum outcome netns_wrapper(struct shell *sh, const struct run *r, unsigned *i)
+/** Could it be `ip netns exec` or `ip vrf exec`? ip takes words cut short. */
+static bool ip_runs(const struct shell *sh, const struct run *r)
 {
-    while (*i < r->to && begins(text_of(sh, *i), '-') && !(word(sh, *i)->flags & WORD_COMPUTED))
-        ++*i;
-    if (*i < r->to && (word(sh, *i)->flags & WORD_COMPUTED))
-        return UNKNOWN;
-    for (unsigned n = 0; n < 4 && *i + 1 < r->to; n++, ++*i) {
-        if (!shortens(text_of(sh, *i), "netns", 3) && !shortens(text_of(sh, *i), "vrf", 1))
-            continue;
-        if (word(sh, *i + 1)->flags & WORD_COMPUTED)
-            return UNKNOWN;
-        if (!shortens(text_of(sh, *i + 1), "exec", 1))
-            continue;
-        *i += 3;
-        return *i < r->to && !unclear(sh, *i - 1) && !unclear(sh, *i) ? GOES_ON : UNKNOWN;
+    for (unsigned i = r->from + 1; i < r->to; i++) {
+        const struct slice s = text_of(sh, i);
+        const bool last = i + 1 == r->to, object = shortens(s, "netns", 3) || shortens(s, "vrf", 1);
+        if ((i < r->from + 3 && unclear(sh, i)) || (object && (last ? r->more : unclear(sh, i + 1))) ||
+            (object && !last && shortens(text_of(sh, i + 1), "exec", 1)))
+            return true;
     }
-    return NOTHING;
+    return r->more && r->to == r->from + 1;
 }
 
 static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
@@ -449,10 +451,10 @@ static enum outcome by_kind(struct shell *sh, struct run *r, unsigned *i)
     case KIND_SETS:
         return sets(sh, r);
     case KIND_MEANING:
-        shell_doubt(sh, changes);
+        shell_doubt(sh, DOUBT_MEANING);
         return NOTHING;
-    case KIND_NETNS:
-        return netns_wrapper(sh, r, i);
+    case KIND_IP:
+        return ip_runs(sh, r) ? UNKNOWN : NOTHING;
     case KIND_UNKNOWN:
         return UNKNOWN;
     default:
@@ -466,19 +468,17 @@ static enum outcome look_through(struct shell *sh, struct run *r, struct slice n
     const enum outcome o = by_kind(sh, r, i);
 
     if (o == NOTHING && *i == r->to && slice_eq(name, "chroot"))
-        shell_doubt(sh, "a shell reads commands from its input");
-    if (r->kind == KIND_REMOTE)
-        shell_doubt(sh, "runs on another machine");
+        shell_doubt(sh, DOUBT_INPUT);
     if (o != GOES_ON)
         return o;
-    const bool script = slice_eq(name, "flock") && slice_eq(text_of(sh, *i), "-c");
-    if (script && *i + 1 == r->to)
+    const bool script = slice_eq(name, "flock") && is(sh, *i, "-c");
+    if (script && *i + 2 != r->to)
         return UNKNOWN;
-    if (r->kind != KIND_JOINED && r->kind != KIND_REMOTE && !script)
+    if (r->kind != KIND_JOINED && !script)
         return GOES_ON;
     if (r->more)
-        shell_doubt(sh, not_known);
-    run_script(sh, r, *i + script, script ? *i + 2 : r->to);
+        shell_doubt(sh, DOUBT_WRAPPER);
+    run_script(sh, r, *i + script, r->to);
     return NOTHING;
 }
 
@@ -504,7 +504,7 @@ static void run(struct shell *sh, struct run *r, enum shell_origin origin)
         if (!name_known(sh, r->from) || !find_rule(r, name))
             return;
         if (n == SHELL_CHAIN) {
-            shell_doubt(sh, "too many wrappers");
+            shell_doubt(sh, DOUBT_CHAIN);
             return;
         }
         unsigned i = r->from + 1;

@@ -3,8 +3,8 @@
  *     compare ROOT SHELL <lines
  *
  * ROOT: a directory with /bin full of stubs, into which it changes the root as nobody; SHELL: the program there. The first byte of a
- * line is S if all that is reported must run, else C. Prints each violation, and closes with `LINES lines, SURE taken apart,
- * RAN commands, VIOLATIONS violations`; exit status 1 if there is any. */
+ * line is S if all that is reported must run, else C. Prints each violation, and last how many there were of what; exit status 1 if there
+ * is any violation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -175,7 +175,9 @@ static bool stub(const struct found *f)
 {
     char path[256];
 
-    if (f->name_len == 0 || f->name_len > 200 || (f->name_len == 7 && memcmp(f->text, "command", 7) == 0) || memchr(f->text, '/', f->name_len))
+    if (f->name_len == 0 || f->name_len > 200 || memchr(f->text, '/', f->name_len))
+        return false;
+    if (f->name_len == 7 && memcmp(f->text, "command", 7) == 0)
         return false;
     snprintf(path, sizeof path, "/bin/%.*s", (int)f->name_len, f->text);
     return access(path, X_OK) == 0;
@@ -255,7 +257,7 @@ int main(int argc, char **argv)
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = too_late}, NULL);
     while (getdelim(&line, &cap, '\0', stdin) > 1)
         check(argv[2], line);
-    printf("%s: %lu lines, %lu taken apart, %lu refused by the shell, %lu too late, %lu commands, %lu violations\n", argv[2], lines, sure,
-           refused, late, ran, violations);
+    printf("%lu lines, %lu taken apart, %lu refused by the shell, %lu too late, %lu commands, %lu violations\n", lines, sure, refused,
+           late, ran, violations);
     return violations > 0;
 }

@@ -14,12 +14,14 @@ import sys
 PLAIN = [f"c{i}" for i in range(8)]
 FAIL = ["f0", "f1"]
 ECHO = ["e0", "e1"]
-WRAPPERS = ["env", "sudo", "doas", "nohup", "setsid", "nice", "ionice", "taskset", "chrt", "timeout", "stdbuf", "time", "chroot", "flock",
-            "busybox", "toybox", "command", "xargs", "watch", "su", "find", "start-stop-daemon", "ip", "sh", "ash", "dash", "bash"]
-LITERAL = "a b1 -x --long=1 /etc/x a.b a,b x=1 %s @ + - _ ] } ! if fi done in a#b 10 é -- then {a} {a,b} a=b=c ^ : .. /".split()
-META = list(";&|<>()$`\\\"' \t\n*?[]#~=%!{}-") + ["$(", "${", "$((", "))", "&&", "||", ";;", "<<", ">&", "<<-", "do", "done", "if", "fi",
-                                                   "then", "esac", "case", " in ", "\\\n", "$'", "$\"", "${x:-", "`", "'", "\"", "E\n", "\n",
-                                                   "c1", " c2 ", "$x", "$@", "2>", "&>", "<(", "<<<", "{ ", "; }", "()", "sh -c ", "eval "]
+WRAPPERS = """env sudo doas nohup setsid nice ionice taskset chrt timeout stdbuf time chroot flock busybox toybox command xargs
+    watch su find start-stop-daemon ip sh ash dash bash""".split()
+LITERAL = """a b1 -x --long=1 /etc/x a.b a,b x=1 %s @ + - _ ] } ! if fi done in a#b 10 é Á ń ƈ -- then {a} {a,b} a=b=c ^ : ..
+    /""".split()
+META = list(";&|<>()$`\\\"' \t\n*?[]#~=%!{}-") + [
+    "$(", "${", "$((", "))", "&&", "||", ";;", "<<", ">&", "<<-", "do", "done", "if", "fi", "then", "esac", "case", " in ", "\\\n",
+    "$'", "$\"", "${x:-", "`", "'", "\"", "E\n", "\n", "c1", " c2 ", "$x", "$@", "2>", "&>", "<(", "<<<", "{ ", "; }", "()",
+    "sh -c ", "eval "]
 
 
 class Line:
@@ -70,7 +72,8 @@ class Line:
             return self.r.choice(["$?", "$#", "$$", "$1", "$@", "$*", "$-", "$!", "$0"])
         if kind == 5 and depth > 0:
             self.straight = False
-            return "${y" + self.r.choice([":-", "-", ":+", "+", "#", "%%"]) + self.word(depth - 1, not quoted) .replace("\n", "").replace("}", "") + "}"
+            value = self.word(depth - 1, not quoted).replace("\n", "").replace("}", "")
+            return "${y" + self.r.choice([":-", "-", ":+", "+", "#", "%%"]) + value + "}"
         if kind == 6:
             return self.r.choice(["${x}", "${#x}", "${x#a}", "${x%%b*}", "${x:-d}", "${x:-}", "${x+e}"])
         return self.r.choice(["$x", "$y", "${x}"])
@@ -80,13 +83,15 @@ class Line:
         if kind < 7:
             return self.r.choice(LITERAL)
         if kind < 9:
-            return self.quote(self.r.choice(["a b", ";", "c9 x", "|", "$x", "`", "#", "", "it's", "\\", "a\nb", "*", "$(c9)", "&", "<", "\""]))
+            return self.quote(self.r.choice(["a b", ";", "c9 x", "|", "$x", "`", "#", "", "it's", "\\", "a\nb", "*", "$(c9)", "&",
+                                             "<", "\""]))
         if kind == 9:
             return "\\" + self.r.choice("$`\"'\\ ;&|<>(){}#*~a\n")
         if kind < 13:
             return self.expansion(depth)
         if kind < 16:
-            inside = "".join(self.r.choice(["a", " ", "'", ";", "\\\"", "\\$", "#", "(", "\\\n", self.expansion(depth, True)]) for _ in range(self.r.randrange(4)))
+            inside = "".join(self.r.choice(["a", " ", "'", ";", "\\\"", "\\$", "#", "(", "\\\n", self.expansion(depth, True)])
+                             for _ in range(self.r.randrange(4)))
             return '"' + inside + '"'
         if kind == 16:
             return self.r.choice(["*", "a*", "?", "[ab]", "~", "~root"])
@@ -130,7 +135,7 @@ class Line:
         for word, quoted, strip in self.heres:
             for _ in range(self.r.randrange(3)):
                 piece = self.r.choice(["a", "it's", '"', "c9; c8", "#", " E ", "$x", "\\$x", "\\`", "(", ")", "\\\\"] +
-                                      ["$(c1 a)", "`c2`", "$((1+1))", "${x}"] * (not quoted) + (["$(c9)", "`", "$(", "${"] if quoted else []))
+                                      (["$(c9)", "`", "$(", "${"] if quoted else ["$(c1 a)", "`c2`", "$((1+1))", "${x}"]))
                 text += (self.r.choice(["", "\t"]) if strip else "") + piece + "\n"
             text += (self.r.choice(["", "\t"]) if strip else "") + word + "\n"
         self.heres = []
@@ -150,32 +155,41 @@ class Line:
 
     def wrapped(self, depth, bare=False):
         r = self.r
-        inner = self.simple(depth - 1, bare=True) if self.chance(70) else self.wrapped(depth - 1, bare=True) if depth > 1 else self.name()
+        inner = self.simple(depth - 1, bare=True)
+        if depth > 1 and self.chance(30):
+            inner = self.wrapped(depth - 1, bare=True)
         kind = r.randrange(24)
         if kind == 0:
-            return "env" + r.choice(["", " -i", " -u x", " A=1", " A=1 'B=a b'", " -", " --", " -iux", " -u x A=b"]) + " " + inner
+            return r.choice(["env", "env -i", "env -u x", "env A=1", "env A=1 'B=a b'", "env -", "env --", "env -iux",
+                             "env -u x A=b"]) + " " + inner
         if kind == 1:
-            return r.choice(["sudo", "sudo -u root", "sudo -n", "sudo -EH", "sudo -uroot --", "sudo -nu root A=1", "doas -u root", "doas"]) + " " + inner
+            return r.choice(["sudo", "sudo -u root", "sudo -n", "sudo -EH", "sudo -uroot --", "sudo -nu root A=1", "doas -u root",
+                             "doas"]) + " " + inner
         if kind == 2:
-            return r.choice(["nohup", "setsid", "setsid -w", "nice", "nice -n 5", "nice -n5", "nice -10", "ionice -c 3", "ionice -c2 -n0"]) + " " + inner
+            return r.choice(["nohup", "setsid", "setsid -w", "nice", "nice -n 5", "nice -n5", "nice -10", "ionice -c 3",
+                             "ionice -c2 -n0"]) + " " + inner
         if kind == 3:
             return r.choice(["timeout 5", "timeout -k 1 5s", "timeout -s KILL 5", "timeout -k1 5"]) + " " + inner
         if kind == 4:
-            return r.choice(["stdbuf -oL", "stdbuf -o 0 -i0", "time", "time -p", "chroot /", "taskset 1", "taskset -c 0", "chrt -f 1"]) + " " + inner
+            return r.choice(["stdbuf -oL", "stdbuf -o 0 -i0", "time", "time -p", "chroot /", "taskset 1", "taskset -c 0",
+                             "chrt -f 1"]) + " " + inner
         if kind == 5:
-            return r.choice(["flock /tmp/l", "flock -n /tmp/l", "flock -w 5 /tmp/l"]) + " " + (inner if self.chance(60) else "-c " + self.quote(self.script(depth)))
+            return r.choice(["flock /tmp/l", "flock -n /tmp/l", "flock -w 5 /tmp/l"]) + " " + \
+                (inner if self.chance(60) else "-c " + self.quote(self.script(depth)))
         if kind == 6:
             return r.choice(["busybox", "toybox", "command", "command -p", "command --"]) + " " + inner
         if kind == 7:
             return r.choice(["xargs", "xargs -0", "xargs -n 1", "xargs -n1 -r", "xargs -0r -P2"]) + " " + inner
         if kind == 8:
-            return "find . " + r.choice(["", "-name '*.x' "]) + r.choice(["-exec", "-execdir"]) + " " + inner + r.choice([" \\;", " ';'", " {} \\;", " {} +"])
+            return "find . " + r.choice(["", "-name '*.x' "]) + r.choice(["-exec", "-execdir"]) + " " + inner + \
+                r.choice([" \\;", " ';'", " {} \\;", " {} +"])
         if kind == 9:
-            return "su " + r.choice(["-c %s", "- -c %s", "root -c %s", "-c %s root", "-s /bin/sh -c %s a"]) % self.quote(self.script(depth))
+            return "su " + r.choice(["-c %s", "- -c %s", "root -c %s", "-c %s root", "-s /bin/sh -c %s a"]) % \
+                self.quote(self.script(depth))
         if kind == 10 and not bare:
-            return "eval " + r.choice([self.quote(self.script(depth)), inner if not re.search(r"[$`\\'\"*?\[~#{}<>!|;&()\n=]", inner) else "c1 a"])
+            return "eval " + r.choice([self.quote(self.script(depth)), "c1 '\"a  b\" c'", "'c1 a;' c2 b"])
         if kind == 11:
-            return r.choice(["start-stop-daemon -S -x c1", "start-stop-daemon -S -b -x c1 --", "start-stop-daemon -Sbmp /tmp/p -x /bin/c2 -- a", "start-stop-daemon -K -x c1"])
+            return "start-stop-daemon " + r.choice(["-S -x c1", "-S -b -x c1 --", "-Sbmp /tmp/p -x /bin/c2 -- a", "-K -x c1"])
         if kind == 12:
             return "ip netns exec n " + inner
         if kind == 13:
@@ -223,16 +237,17 @@ class Line:
                     text += "elif " + self.closed(depth) + "then\n" + self.closed(depth)
                 text += ("else " + self.closed(depth) if self.chance(40) else "") + "fi"
             elif kind == 5:
-                text = r.choice(["while f0", "until c0", "while ! c0"]) + r.choice(["; ", "\n"]) + "do " + self.closed(depth) + "done"
+                text = r.choice(["while f0", "until c0", "while ! c0"]) + r.choice(["; do ", "\ndo "]) + self.closed(depth) + "done"
             elif kind == 6:
-                text = "for x in " + self.word(depth - 1) + r.choice([" b", ""]) + r.choice(["; ", "\n", " ;\n"]) + "do " + self.closed(depth) + "done"
+                text = "for x in " + self.word(depth - 1) + r.choice([" b", ""]) + r.choice(["; do ", "\ndo ", " ;\ndo "]) + \
+                    self.closed(depth) + "done"
             elif kind == 7:
                 text = r.choice(["for x do ", "for x\ndo "]) + self.closed(depth) + "done"
             else:
                 text = "case " + self.word(depth - 1) + " in\n" if self.chance(50) else "case a in "
                 for _ in range(r.randrange(3)):
-                    text += r.choice(["", "("]) + r.choice(["a", "a|b", "a | b", "*", "'a b'", "\"$x\"", "[a-z]*", "$(c1)"]) + r.choice([")", ") ", ")\n"]) + \
-                        self.closed(depth) + ";;" + r.choice([" ", "\n"])
+                    text += r.choice(["", "("]) + r.choice(["a", "a|b", "a | b", "*", "'a b'", "\"$x\"", "[a-z]*", "$(c1)"])
+                    text += r.choice([")", ") ", ")\n"]) + self.closed(depth) + ";;" + r.choice([" ", "\n"])
                 text += "esac"
         if self.chance(15):
             text += " " + self.redirection(0)
@@ -297,8 +312,9 @@ def names(paths):
     found = set(PLAIN + FAIL + ECHO + WRAPPERS)
     for path in paths:
         found.update(re.findall(r"(?<![\w./-])[a-z][\w.-]*", open(path, encoding="utf-8").read()))
-    builtin = "if then elif else fi while until do done for case esac in echo printf test cd eval exec trap export readonly read set unset \
-        shift exit return break continue wait kill umask ulimit type hash alias unalias true false jobs fg bg getopts local times source let history help".split()
+    builtin = """if then elif else fi while until do done for case esac in echo printf test cd eval exec trap export readonly read set
+        unset shift exit return break continue wait kill umask ulimit type hash alias unalias true false jobs fg bg getopts local times
+        source let history help""".split()
     return sorted(n for n in found if n not in builtin and len(n) < 60)
 
 

@@ -69,6 +69,7 @@
     {"a $(b `c \"d\\`e\\`\"`) \"$(f \"$(g)\")\"",
      "= e\n"
      "= c d`e`\n"
+     "~ c d\n"
      "= b `c \"d\\`e\\`\"`\n"
      "= g\n"
      "= f $(g)\n"
@@ -228,10 +229,13 @@
      "= sh -ec rm a\n"
      "> rm a\n"
      "= /bin/bash -c rm b\n"
-     "> rm b\n"},
+     "> rm b\n"
+     "? bash understands more than other shells"},
     {"sh -c \"rm $x\"",
      "= sh -c rm $x\n"
      "~ rm $x\n"
+     "~ sh -c rm \n"
+     "~ rm\n"
      "? a script is computed"},
     {"sh -c 'sh -c \"sh -c \\\"rm a\\\"\"'",
      "= sh -c sh -c \"sh -c \\\"rm a\\\"\"\n"
@@ -265,10 +269,13 @@
     {"eval \"$x\"",
      "= eval $x\n"
      "~ $x\n"
+     "~ $x\n"
      "? what a wrapper runs is not known"},
     {"eval \"rm $x\"",
      "= eval rm $x\n"
      "~ rm $x\n"
+     "~ eval rm \n"
+     "~ rm\n"
      "? a script is computed"},
     {"command rm a; command -p rm b; command -v rm; builtin cd /",
      "= command rm a\n"
@@ -288,8 +295,12 @@
      "> rm a b\n"},
     {"ssh -p 22 h rm a",
      "= ssh -p 22 h rm a\n"
-     "> rm a\n"
-     "? runs on another machine"},
+     "~ -p 22 h rm a\n"
+     "~ 22 h rm a\n"
+     "~ h rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
     {"su -c 'rm a' x; su - x -c 'rm b'; su x",
      "= su -c rm a x\n"
      "> rm a\n"
@@ -351,8 +362,13 @@
      "? a script is computed"},
     {"ip netns exec n rm a; ip a",
      "= ip netns exec n rm a\n"
-     "> rm a\n"
-     "= ip a\n"},
+     "~ netns exec n rm a\n"
+     "~ exec n rm a\n"
+     "~ n rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "= ip a\n"
+     "? what a wrapper runs is not known"},
     {"strace -f rm a",
      "= strace -f rm a\n"
      "~ -f rm a\n"
@@ -372,10 +388,12 @@
      "? what a wrapper runs is not known"},
     {"$x a",
      "= $x a\n"
+     "~ a\n"
      "? the name of a command is computed"},
     {"a$(b) c",
      "= b\n"
      "= a$(b) c\n"
+     "~ a c\n"
      "? the name of a command is computed"},
     {"~/a; ./a; *a; a?",
      "= ~/a\n"
@@ -436,6 +454,8 @@
      "= sh -c $A\n"
      "~ -c $A\n"
      "~ $A\n"
+     "~ $A\n"
+     "~ rm a\n"
      "~ sh -c rm a\n"
      "~ rm a\n"
      "? what a wrapper runs is not known"},
@@ -495,7 +515,10 @@
      "? a function is defined"},
     {"function f { a; }",
      "= function f { a\n"
-     "? changes what names mean"},
+     "~ f { a\n"
+     "~ { a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
     {"a &>x; b",
      "= a\n"
      "@ > x\n"
@@ -632,17 +655,139 @@
      "= ip netns exec$x n rm\n"
      "~ netns exec$x n rm\n"
      "~ exec$x n rm\n"
+     "~ exec$x\n"
+     "~ exec\n"
+     "~ n rm\n"
+     "~ rm\n"
+     "~ ip netns exec n rm\n"
+     "~ netns exec n rm\n"
+     "~ exec n rm\n"
      "~ n rm\n"
      "~ rm\n"
      "= ip link show $x\n"
      "= ip -n blue netns e x rm b\n"
-     "> rm b\n"
+     "~ -n blue netns e x rm b\n"
+     "~ blue netns e x rm b\n"
+     "~ netns e x rm b\n"
+     "~ e x rm b\n"
+     "~ x rm b\n"
+     "~ rm b\n"
+     "~ b\n"
      "= ip vrf exec m rm\n"
-     "> rm\n"
+     "~ vrf exec m rm\n"
+     "~ exec m rm\n"
+     "~ m rm\n"
+     "~ rm\n"
      "? what a wrapper runs is not known"},
     {"ip -all netns exec rm a",
      "= ip -all netns exec rm a\n"
-     "> a\n"},
+     "~ -all netns exec rm a\n"
+     "~ netns exec rm a\n"
+     "~ exec rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
     {"echo {a,b}c {a} a{b,c}",
      "= echo {a,b}c {a} a{b,c}\n"
      "~ echo a bc {a} a{b,c}\n"},
+    {"sh +x -c 'rm a'",
+     "= sh +x -c rm a\n"
+     "~ +x -c rm a\n"
+     "~ -c rm a\n"
+     "~ rm a\n"
+     "~ rm a\n"
+     "? what a wrapper runs is not known"},
+    {"xargs xargs; xargs ip; xargs -iX X a; xargs start-stop-daemon -S -x a",
+     "= xargs xargs\n"
+     "> xargs\n"
+     "= xargs ip\n"
+     "> ip\n"
+     "= xargs -iX X a\n"
+     "~ -iX X a\n"
+     "~ X a\n"
+     "~ a\n"
+     "= xargs start-stop-daemon -S -x a\n"
+     "> start-stop-daemon -S -x a\n"
+     "~ -S -x a\n"
+     "~ -x a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
+    {"flock /l -c 'rm a' b",
+     "= flock /l -c rm a b\n"
+     "~ /l -c rm a b\n"
+     "~ -c rm a b\n"
+     "~ rm a b\n"
+     "~ rm a\n"
+     "~ b\n"
+     "? what a wrapper runs is not known"},
+    {"start-stop-daemon -S -x a b -x c",
+     "= start-stop-daemon -S -x a b -x c\n"
+     "~ -S -x a b -x c\n"
+     "~ -x a b -x c\n"
+     "~ a b -x c\n"
+     "~ b -x c\n"
+     "~ -x c\n"
+     "~ c\n"
+     "? what a wrapper runs is not known"},
+    {"start-stop-daemon -S -x a b c",
+     "= start-stop-daemon -S -x a b c\n"
+     "> a b c\n"},
+    {"trap 0 2; trap '0; a' EXIT",
+     "= trap 0 2\n"
+     "> 0\n"
+     "= trap 0; a EXIT\n"
+     "> 0\n"
+     "> a\n"},
+    {"bash -c a; bash x",
+     "= bash -c a\n"
+     "> a\n"
+     "= bash x\n"
+     "? bash understands more than other shells"},
+    {"printf -v PATH x; printf '%s' $x",
+     "= printf -v PATH x\n"
+     "= printf %s $x\n"
+     "? changes what names mean"},
+    {"echo \"${x@P}\"; a {b}>c",
+     "= echo ${x@P}\n"
+     "@ > c\n"
+     "= a {b}\n"
+     "? shells read this differently"},
+    {"$'a\\tb\\'c\\u0064\\x65' f",
+     "= $'a\\tb\\'c\\u0064\\x65' f\n"
+     "~ a b'cde f\n"
+     "? shells read this differently"},
+    {"a &>b x=1",
+     "= a\n"
+     "@ > b\n"
+     "? shells read this differently"},
+    {"r$(true)m -r${x}f $y/ a`b`c; $x rm a; r$1m a",
+     "= true\n"
+     "= b\n"
+     "= r$(true)m -r${x}f $y/ a`b`c\n"
+     "~ rm -rf $y/ ac\n"
+     "= $x rm a\n"
+     "~ rm a\n"
+     "= r$1m a\n"
+     "~ rm a\n"
+     "? the name of a command is computed"},
+    {"sh <<E\nr\\m -rf /\nE",
+     "= sh\n"
+     "~ rm -rf /\n"
+     "? a shell reads commands from its input"},
+    {"coproc rm a; function f { rm a; }",
+     "= coproc rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "= function f { rm a\n"
+     "~ f { rm a\n"
+     "~ { rm a\n"
+     "~ rm a\n"
+     "~ a\n"
+     "? what a wrapper runs is not known"},
+    {"strace sh -c 'r\"\"eboot'",
+     "= strace sh -c r\"\"eboot\n"
+     "~ sh -c r\"\"eboot\n"
+     "~ -c r\"\"eboot\n"
+     "~ r\"\"eboot\n"
+     "~ reboot\n"
+     "? what a wrapper runs is not known"},
