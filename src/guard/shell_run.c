@@ -359,6 +359,8 @@ static enum outcome find_wrapper(struct shell *sh, const struct run *r)
         if (r->more || (word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
             shell_doubt(sh, DOUBT_WRAPPER);
     }
+    if (sh->finding) /* what it runs is among the words of the outer one */
+        return NOTHING;
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (word_index("-exec\0-execdir\0-ok\0-okdir\0", text_of(sh, i)) < 0)
             continue;
@@ -371,7 +373,9 @@ static enum outcome find_wrapper(struct shell *sh, const struct run *r)
         if (i < ended && nested++ == SHELL_CHAIN)
             break;
         replaced(sh, i + 1, end, (struct slice){"{}", 2});
+        sh->finding = true;
         run_part(sh, r, i + 1, end);
+        sh->finding = false;
         ended = end;
     }
     return r->more && r->to == r->from + 1 ? UNKNOWN : NOTHING;
