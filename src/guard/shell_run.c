@@ -177,7 +177,8 @@ static enum outcome letters(struct shell *sh, const struct run *r, unsigned *i)
             continue;
         if (k + 1 == s.len && (++*i >= r->to || (word(sh, *i)->flags & (WORD_SPLITS | WORD_GLOB))))
             return UNKNOWN;
-        return GOES_ON;
+        /* -n"$x" 1: where x is empty, the next word is the argument. */
+        return (word(sh, *i)->flags & WORD_EXPANDS) && k + 1 < s.len && strchr("$`", s.ptr[k + 1]) ? UNKNOWN : GOES_ON;
     }
     return GOES_ON;
 }
@@ -232,8 +233,8 @@ static void replaced(struct shell *sh, unsigned from, unsigned to, struct slice 
     }
 }
 
-/** What xargs replaces in the command, by its options before word `end`. */
-static void xargs_replaces(struct shell *sh, const struct run *r, unsigned end)
+/** What xargs replaces in the command, by its options before word `end`. Return: is it known? */
+static bool xargs_replaces(struct shell *sh, const struct run *r, unsigned end)
 {
     for (unsigned i = r->from + 1; i < end; i++) {
         const struct slice s = text_of(sh, i);
@@ -244,8 +245,11 @@ static void xargs_replaces(struct shell *sh, const struct run *r, unsigned end)
         if (!letter || *s.ptr != '-')
             continue;
         const struct slice rest = {letter + 1, (size_t)(s.ptr + s.len - letter - 1)};
+        if ((word(sh, i)->flags | word(sh, i + (i + 1 < end))->flags) & WORD_EXPANDS)
+            return false;
         replaced(sh, end, r->to, rest.len > 0 ? rest : optional || i + 1 == end ? (struct slice){"{}", 2} : text_of(sh, i + 1));
     }
+    return true;
 }
 
 /** Options, an operand, assignments. *i: where what it runs begins. */
@@ -263,8 +267,9 @@ static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
     if ((r->kind == KIND_OPERAND || r->kind == KIND_NUMBER) && *i < r->to && !unclear(sh, *i))
         ++*i;
     if (r->kind == KIND_XARGS) {
-        xargs_replaces(sh, r, *i);
         r->more = true;
+        if (!xargs_replaces(sh, r, *i))
+            return UNKNOWN;
     }
     if (*i == r->to)
         return more ? UNKNOWN : NOTHING;
@@ -349,6 +354,20 @@ static void run_part(struct shell *sh, const struct run *r, unsigned from, unsig
     sh->depth--;
 }
 
+/** Could it come to be -exec, by what is put in? An expansion that is the whole of it is taken for an operand. */
+static bool may_be_exec(const struct shell *sh, unsigned i)
+{
+    const struct slice s = text_of(sh, i);
+
+    if (!(word(sh, i)->flags & WORD_EXPANDS) || !strchr("-$`", initial(sh, i)))
+        return false;
+    for (size_t k = 0; k + 1 < s.len; k++) {
+        if (s.ptr[k] == '-' && (k == 0 || strchr("eo$`})", s.ptr[k + 1])))
+            return true;
+    }
+    return false;
+}
+
 /** Each -exec of a find. One among the words of another may be one nevertheless: the first is an argument (-name -exec), or ends at a
  * `+` that has no {} before it, as it does for BusyBox. */
 static enum outcome find_wrapper(struct shell *sh, const struct run *r)
@@ -356,7 +375,7 @@ static enum outcome find_wrapper(struct shell *sh, const struct run *r)
     unsigned ended = 0, nested = 0;
 
     for (unsigned i = r->from + 1; i < r->to; i++) {
-        if (r->more || (word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
+        if (r->more || (word(sh, i)->flags & WORD_SPLITS) || may_be_exec(sh, i) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
             shell_doubt(sh, DOUBT_WRAPPER);
     }
     if (sh->finding) /* what it runs is among the words of the outer one */
@@ -459,8 +478,9 @@ static bool ip_runs(const struct shell *sh, const struct run *r)
 {
     for (unsigned i = r->from + 1; i < r->to; i++) {
         const struct slice s = text_of(sh, i);
-        const bool last = i + 1 == r->to, object = shortens(s, "netns", 3) || shortens(s, "vrf", 1);
-        if ((i < r->from + 3 && unclear(sh, i)) || (object && (last ? r->more : unclear(sh, i + 1))) ||
+        const bool expands = word(sh, i)->flags & WORD_EXPANDS;
+        const bool last = i + 1 == r->to, object = expands || shortens(s, "netns", 3) || shortens(s, "vrf", 1);
+        if ((i < r->from + 3 && (expands || unclear(sh, i))) || (object && !last && (word(sh, i + 1)->flags & WORD_EXPANDS)) || (object && (last ? r->more : unclear(sh, i + 1))) ||
             (object && !last && shortens(text_of(sh, i + 1), "exec", 1)))
             return true;
     }

@@ -206,5 +206,24 @@ TEST(lines_of_administrators_are_taken_apart)
     CHECK(sure * 100 >= entries * 95);
 }
 
-TEST_MAIN(golden_lines, what_exceeds_a_bound_leaves_a_doubt, values_that_grow_without_end_are_left, many_guesses_are_bounded,
+/** An expansion within a word may be nothing: what the word comes to is not known. */
+TEST(a_part_of_an_option_that_is_computed)
+{
+    static const char *const unsure[] = {
+        "nice -n\"$x\" 1 reboot",     "watch -n\"$(a)\" 1 reboot", "find . -ex\"$x\"ec reboot \\;",  "find . \"$x\"-exec reboot \\;",
+        "ip netns ex\"$x\"ec n reboot", "ip net\"$x\"ns exec n reboot", "xargs -I \"$x\" sh -c 'echo a'", "xargs -I\"$x\" a sh -c a",
+    };
+    static const char *const sure[] = {
+        "find \"$dir/a-b\" -name \"*.$x\" -exec ls {} \\;", "ip addr add \"$a\" dev \"$d\"", "nice -n \"$x\" ls", "xargs -I {} ls \"{}$x\"",
+    };
+    struct shell_doubt doubt;
+    int most = 100;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(unsure); i++)
+        CHECK(!shell_split(unsure[i], strlen(unsure[i]), &work, count, &most, &doubt));
+    for (unsigned i = 0; i < ARRAY_SIZE(sure); i++)
+        CHECK(shell_split(sure[i], strlen(sure[i]), &work, count, &most, &doubt));
+}
+
+TEST_MAIN(a_part_of_an_option_that_is_computed, golden_lines, what_exceeds_a_bound_leaves_a_doubt, values_that_grow_without_end_are_left, many_guesses_are_bounded,
           the_callers_word_ends_it, places_are_bytes_of_the_line, lines_of_administrators_are_taken_apart)

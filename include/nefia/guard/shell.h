@@ -12,8 +12,8 @@
  * nohup, timeout, nice, exec, command, find -exec …) run. It runs nothing and expands nothing; a line that it does not
  * understand whole leaves a doubt, and the caller decides what that means.
  *
- * What a program does with its arguments is beyond it: code of awk, perl or vi, `tar --to-command`, a script's file. A quoted
- * expansion among the arguments of find is taken for an operand. */
+ * What a program does with its arguments is beyond it: code of awk, perl or vi, `tar --to-command`, a script's file. A word that is a quoted
+ * expansion and no more is taken for an operand of find. */
 
 #define SHELL_LINE_MAX 8192u /* bytes of a line */
 #define SHELL_DEPTH 8u       /* of nested substitutions and wrapped scripts; deeper leaves a doubt, as the next do */
