@@ -190,11 +190,14 @@ beacon-$(CONFIG_BEACON_INOTIFY) += src/beacon/sensor_inotify.c
 beacon-$(CONFIG_BEACON_FOLLOWS) += src/beacon/sensor_follow.c src/beacon/sensor_log.c
 beacon-$(CONFIG_BEACON_TUNNELS) += src/beacon/sensor_tunnel.c
 beacon-$(CONFIG_BEACON_SAMPLES) += src/beacon/sensor_sample.c
+beacon-$(CONFIG_BEACON_GUARD) += src/beacon/policy.c
 beacon-$(CONFIG_BEACON_MANIFEST) += src/beacon/manifest.c
 beacon-$(CONFIG_BEACON_DRIFT) += src/beacon/sensor_drift.c
 hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c
+hub-$(if $(CONFIG_HUB_AUDIT),y) += src/hub/audit_log.c src/cmd/audit.c
+hub-$(if $(CONFIG_HUB_AUDIT),,y) += src/hub/audit_log_none.c
 OPTIONAL := $(foreach m,config json beacon hub,$($(m)-y) $($(m)-)) $(if $(SAN)$(OWN_MALLOC),src/sys/malloc.c)
 
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))

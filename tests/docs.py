@@ -4,7 +4,7 @@
     docs.py block NAME              print the fenced block with test=NAME, wrong=NAME or output=NAME
     docs.py fences NAME...          every block says how it is tested; the names are the tests that there are
     docs.py configurations DIR      write every YAML block into DIR, with DIR for /etc/nefia
-    docs.py json | links | paths | defaults | limits | events | sensors | messages | bench | wire
+    docs.py json | links | paths | defaults | limits | events | sensors | policies | messages | bench | wire
     docs.py symbols | targets FILE  FILE: what `make help` prints
     docs.py keys | verbs BIN        BIN: the directory with both programs
     docs.py status BEACON HUB TEXT  files: what `status --json` of both programs prints, and the hub's `status`
@@ -22,6 +22,7 @@ import tempfile
 DOCUMENTS = [pathlib.Path("README.md"), *sorted(pathlib.Path("docs").glob("*.md"))]
 REFERENCE = pathlib.Path("docs/configuration.md")
 SENSORS = pathlib.Path("docs/sensors.md")
+POLICY = pathlib.Path("docs/policy.md")
 TESTED = {"c", "diff", "kconfig", "sh"}
 PLAIN = {"", "json", "text", "yaml"}
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -271,7 +272,7 @@ def fields():
 
 def key_rows():
     """(path of the section, its other members, key, default) as the reference has them."""
-    for heading, row in [*tables(REFERENCE), *tables(SENSORS)]:
+    for heading, row in [*tables(REFERENCE), *tables(SENSORS), *tables(POLICY)]:
         path = CODE.findall(heading)
         if heading == "The root of the file":
             path = [""]
@@ -334,7 +335,7 @@ def keys(directory):
     for path, fixed, key, _ in key_rows():
         sections.setdefault((path, tuple(fixed)), []).append(key)
     for (path, fixed), names in sections.items():
-        program = [f"{directory}/nefia", "reactor"] if path.startswith("reactor") else [f"{directory}/nefia-beacon"]
+        program = [f"{directory}/nefia", "reactor"] if path.startswith(("reactor", "policy")) else [f"{directory}/nefia-beacon"]
         given = [f.split(": ")[0] for f in fixed]
         for i in range(0, len(names), 8):
             some = [n for n in names[i:i + 8] if n not in given]
@@ -401,7 +402,7 @@ def events():
     for path in makers:
         for member in re.findall(r'(?:json_put_\w+|event_put_text|json_object|put_counts)\(&?(?:w|data), "(\w+)"', beacon[path]):
             check(member in known, path, f"the member {member} is not in {text}")
-    everything = "".join(beacon.values())
+    everything = "".join(beacon.values()).replace("\\0", '""')  # also each word of a list
     events = [(SENSORS, row) for _, row in tables(SENSORS) if len(row) == 3]
     for where, row in events:
         check(f'"{CODE.findall(row[0])[0]}"' in everything, where, f"no sensor emits {row[0]}")
@@ -446,6 +447,15 @@ def sensors():
         wrong(SENSORS, f"there is no sensor {name}")
 
 
+def policies():
+    """The policies of tests/configs are those of the page."""
+    shown = [block.text for block in PARTS[POLICY][0] if block.language == "yaml"]
+    files = sorted(pathlib.Path("tests/configs").glob("policy-*.yaml"))
+    for path in files:
+        check(path.read_text() in shown, POLICY, f"does not show {path}")
+    check(len(shown) == len(files), POLICY, f"{len(shown)} policies, {len(files)} files")
+
+
 def messages():
     everything = "".join(sources("src").values())
     for heading, row in tables(pathlib.Path("docs/operations.md")):
@@ -475,7 +485,7 @@ def bench():
 
 CHECKS = {"fences": fences, "configurations": configurations, "json": json_blocks, "links": links, "paths": paths,
           "symbols": symbols, "targets": targets, "defaults": defaults, "keys": keys, "limits": limits, "verbs": verbs, "status": status,
-          "events": events, "sensors": sensors, "messages": messages, "bench": bench, "wire": wire}
+          "events": events, "sensors": sensors, "messages": messages, "policies": policies, "bench": bench, "wire": wire}
 
 if __name__ == "__main__":
     if sys.argv[1] == "block":

@@ -27,7 +27,8 @@ documented()
 
 # Without tests, what these blocks say would be nobody's word.
 documented "every block is run, checked, or says why not" \
-    fences once pair door send sensor-kconfig sensor-c sensor-yaml battery-kconfig battery-c battery-yaml action-kconfig action-c action-yaml
+    fences once pair door send audit sensor-kconfig sensor-c sensor-yaml battery-kconfig battery-c battery-yaml action-kconfig action-c action-yaml \
+    policy-fleet policy-readonly
 
 # ---- configurations ----
 umask 077

@@ -217,14 +217,14 @@ action_sizes()
     done <"$out/gen/actions"
 }
 
-# absent_actions: the words of the actions that Kconfig knows and this build does not have, as strings of C.
+# absent_actions: the words of the actions that Kconfig knows and this build does not have, as strings of C for word_at.
 absent_actions()
 {
     awk '$1 == "config" { name = $2 }
          $1 == "bool" && sub(/^ACTION_/, "", name) { print tolower(name) }' src/hub/actions/Kconfig |
     while read -r name; do
         if ! grep -qx "$name" "$out/gen/actions"; then
-            printf '"%s", ' "$name"
+            printf '"%s\\0" ' "$name"
         fi
     done
 }
@@ -258,7 +258,7 @@ sync()
         echo "#define NEFIA_BOARD \"$1\""
         echo "#define NEFIA_VERSION \"$2\""
         printf '#define NEFIA_ABSENT_SENSORS "%s"\n' "$absent_sensors"
-        echo "#define NEFIA_ABSENT_ACTIONS $(absent_actions)"
+        printf '#define NEFIA_ABSENT_ACTIONS %s\n' "$(absent_actions)"
         echo "#define NEFIA_BEACON_FEATURES \"$(features hub)\""
         echo "#define NEFIA_HUB_FEATURES \"$(features beacon)\""
     } | put "$out/gen/autoconf.h"

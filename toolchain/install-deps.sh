@@ -25,12 +25,13 @@ packages()
     emulate) echo qemu-user ;;
     test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools \
                openssh-client dropbear-bin busybox dash ;;
+    re2) echo g++ libre2-dev ;;
     model) echo spin gcc libc6-dev util-linux ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
-    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test model qemu; do
+    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu; do
                packages $p
            done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;

@@ -82,6 +82,24 @@ fuzz: $(OUT)/.deps/fuzz ## Run the libFuzzer targets, FUZZ_SECONDS each
 	+$(Q)$(SUBMAKE) SAN=fuzz BOARD=host fuzzers
 	$(Q)toolchain/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS:%=out/host-fuzz/fuzz/%)
 
+# ---- patterns --------------------------------------------------------------------------------------
+# What both our engines make of the same pairs, RE2 judges. It is of this machine's libraries, in a process of its own.
+PATTERN_SEED ?= 1
+PATTERNS     ?= 250000
+CFLAGS_tests/differential/patterns := $(TEST_FLAGS)
+$(O)/differential/patterns: LINK_FLAGS += $(FIRST:%=-Wl,-u,%)
+$(O)/differential/patterns: $(O)/obj/tests/differential/patterns.o $(O)/libnefia.a $(SYSROOT)/.ready toolchain/link.mk
+	@mkdir -p $(@D)
+	$(link)
+$(O)/differential/re2: tests/differential/re2.cc | $(OUT)/.deps/re2
+	@mkdir -p $(@D)
+	$(call say,CXX $@)
+	$(Q)c++ -std=c++17 -O2 -Wall -Wextra -Werror -o $@ $< -lre2
+
+.PHONY: test-patterns
+test-patterns: $(O)/differential/patterns $(O)/differential/re2 ## Compare patterns with RE2: PATTERNS from PATTERN_SEED on
+	$(Q)$(O)/differential/patterns $(PATTERN_SEED) $(PATTERNS) 16 | $(O)/differential/re2
+
 # ---- faults ----------------------------------------------------------------------------------------
 # The real programs, killed, cut off, on bad disks; each scenario closes with an exact account of the
 # events. FAULT_ROUNDS makes a short run, FAULT_SEED repeats one, FAULT_KEEP=1 keeps its files.
@@ -142,9 +160,9 @@ demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an e
 	+$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
-bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, idle load, start-up
+bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, decisions, idle load, start-up
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all
-	$(Q)for s in $(sort $(wildcard tests/bench/*.sh)); do $$s || exit 1; done
+	$(Q)for s in run policy idle; do tests/bench/$$s.sh || exit 1; done
 
 # ---- what the linked programs must hold ---------------------------------------------------------------
 PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
@@ -180,6 +198,7 @@ check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget" \
 	    "scripts=$(RUN) $(SCRIPTS)" \
+	    "patterns=$(SUBMAKE) BOARD=host test-patterns" \
 	    "model=$(SUBMAKE) test-model" \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu"

@@ -130,6 +130,8 @@ int beacon_load(struct beacon *b, unsigned needs)
     if (err < 0)
         return err;
     beacon_settings_bind(s, c, needs & BEACON_NEEDS_HUB);
+    if (IS_ENABLED(CONFIG_BEACON_GUARD))
+        beacon_policy_load(b);
     sensor_runner_load(&b->sensor_runner, c, node_child(c, c->nodes, "beacons"));
     if (IS_ENABLED(CONFIG_PRIVILEGES) && for_run)
         settings_bind_user(&s->user, c, "beacons", pool_work, sizeof pool_work);

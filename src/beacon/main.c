@@ -1,4 +1,5 @@
 #include "nefia/beacon/beacon.h"
+#include "nefia/guard/policy_verbs.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
@@ -64,6 +65,42 @@ static const struct cli_option manifest_options[] = {
     {"--check", NULL, CLI_HELP("print what differs from the manifest")},
     {"--json", NULL, CLI_HELP("with --check: output JSON Lines")},
     {"-o", "FILE", CLI_HELP("write to this file instead, replacing it at once")},
+    {.name = NULL}};
+#endif
+
+#ifdef CONFIG_BEACON_GUARD
+/** The device's own policy, and by default for itself. */
+static int ask_policy(const struct cli_args *a, int (*verb)(struct policy_desk *d))
+{
+    struct policy_desk desk;
+
+    log_init(program_name, LOG_LEVEL_WARN);
+    if (load(a, cli_report_stderr, 0) < 0)
+        return CLI_WRONG;
+    const struct policy_use use = beacon_policy(&beacon);
+    policy_desk_init(&desk, a, &beacon.config, &use, pool_delivery_line, sizeof pool_delivery_line);
+    desk.host = beacon_loaded(&beacon)->host_id;
+    return verb(&desk);
+}
+
+static int policy_test(const struct cli_args *a)
+{
+    return ask_policy(a, policy_verb_test);
+}
+
+static int policy_capabilities(const struct cli_args *a)
+{
+    return ask_policy(a, policy_verb_capabilities);
+}
+
+static const struct cli_option test_options[] = {
+    {"--path", "PATH", CLI_HELP("judge this path, resolved here, instead of a command")},
+    {"--host", "HOST", CLI_HELP("judge for this host instead of this device")},
+    {"--json", NULL, CLI_HELP("output JSON")},
+    {.name = NULL}};
+static const struct cli_option capabilities_options[] = {
+    {"--host", "HOST", CLI_HELP("of this host instead of this device")},
+    {"--json", NULL, CLI_HELP("output JSON")},
     {.name = NULL}};
 #endif
 
@@ -135,6 +172,18 @@ static const struct cli_verb verbs[] = {
      .more = CLI_HELP("KIND is config, modules, packages or storage; its sensor has to be configured.\n"
              "Exit status with --check: 0 no difference, 1 differences, or not measured.\n"),
      .run = manifest},
+#endif
+#ifdef CONFIG_BEACON_GUARD
+    {.name = "policy test",
+     .operands = "[COMMAND]",
+     .most = 1,
+     .options = test_options,
+     .help = CLI_HELP("what this device's policy says of a command or a path"),
+     .run = policy_test},
+    {.name = "policy capabilities",
+     .options = capabilities_options,
+     .help = CLI_HELP("what may be done on this device"),
+     .run = policy_capabilities},
 #endif
     /* The verbs of the control socket come last: without it the table ends here. */
     {.name = CONTROL("status"),

@@ -136,6 +136,20 @@ static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, st
     return PIPELINE_ACCEPTED;
 }
 
+bool beacon_pipeline_repeats(struct beacon_pipeline *p, const struct pipeline_event *e)
+{
+    const struct event_head h = {.type = e->type,
+                                 .source = e->source,
+                                 .host_id = p->host_id,
+                                 .subject = e->subject,
+                                 .severity = e->severity};
+
+    if (p->print || !dedup_repeats(&p->dedup, &h, clock_ms(p->loop->clock)))
+        return false;
+    p->repeated[h.severity]++;
+    return true;
+}
+
 int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *e)
 {
     struct event_head h = {

@@ -48,6 +48,7 @@ struct look {
     bool pending;   /* another turn is needed */
     long left;      /* bytes to read in this turn */
     unsigned sources; /* bits: what is looked at */
+    uint32_t seen;    /* print of the file that is compared; 0: none is */
     struct drift_known *installed; /* packages; in the buffer of an event's data */
     unsigned installed_count, packages_differ;
     /* What each thing that is there is given to. */
@@ -117,9 +118,9 @@ static struct drift_known *remember(struct look *l, const char *name)
     return k;
 }
 
-static uint32_t print_of(const struct stat *s, struct slice value)
+static uint32_t print_of(uint32_t file, struct slice value)
 {
-    return hash_bytes(file_print(s), value.ptr, value.len) & ~(uint32_t)FLAGS;
+    return hash_bytes(file, value.ptr, value.len) & ~(uint32_t)FLAGS;
 }
 
 /* ---- Digests ---- */
@@ -170,6 +171,7 @@ static bool is_others(const struct look *l, const struct drift_memory *m)
 static int digest_file(struct look *l, const char *name, struct drift_known k)
 {
     struct drift_memory *m = l->m;
+    struct stat s;
 
     if (is_others(l, m))
         return 0;
@@ -181,6 +183,11 @@ static int digest_file(struct look *l, const char *name, struct drift_known k)
         m->reading = k;
         if (m->fd < 0)
             return NEFIA_EIO;
+        /* What is remembered is of that file, not of one that has just come in its place. */
+        if (l->seen && (fstat(m->fd, &s) < 0 || file_print(&s) != l->seen)) {
+            close_file(m);
+            return 0;
+        }
     }
     const int done = read_slice(l, m->fd);
     const int saved = errno;
@@ -528,7 +535,8 @@ static int check_file(struct look *l, const struct manifest_line *line, struct d
     k->print |= SEEN;
     if ((line->link ? lstat(path, &s) : stat(path, &s)) < 0)
         return errno;
-    const uint32_t print = print_of(&s, line->value) | SEEN;
+    l->seen = file_print(&s);
+    const uint32_t print = print_of(l->seen, line->value) | SEEN;
     bool same = k->print & SAME;
     if (!(line->link ? S_ISLNK(s.st_mode) : S_ISREG(s.st_mode))) {
         same = false;
@@ -564,8 +572,12 @@ static int check_line(void *arg, const struct manifest_line *line)
         return 1;
     }
     struct drift_known *k = remember(l, line->name);
-    if (!k || (k->print & SEEN))
-        return !k;
+    if (!k)
+        return 1;
+    if (k->print & SEEN) {
+        emitter_not_measured(l->e, line->name, "listed twice");
+        return 1;
+    }
     const int error = check_file(l, line, k);
     if (error == ENOENT || error == ENOTDIR || error == ELOOP)
         drift_note(l->e, l->d, DRIFT_MISSING, line->name);

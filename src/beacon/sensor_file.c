@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,18 +28,23 @@ char *emitter_buffer(struct emitter *e, size_t *cap)
     return e->owner->pipeline->line_buf;
 }
 
-/** Return: its length, or as file_read. */
-static long read_text(struct emitter *e, const char *path)
+/** n: of its bytes that are in the buffer. Return: n, or without a newline at the end one less. */
+static long end_text(struct emitter *e, long n)
 {
     char *buf = e->owner->pipeline->line_buf;
-    /* Where a daemon may write its id, its user may put a link to /dev/watchdog. */
-    long n = file_read_as(path, buf, PIPELINE_LINE_BYTES - 1, O_NOFOLLOW);
 
     if (n > 0 && buf[n - 1] == '\n')
         n--;
     if (n >= 0)
         buf[n] = '\0';
     return n;
+}
+
+/** Return: its length, or as file_read. */
+static long read_text(struct emitter *e, const char *path)
+{
+    /* Where a daemon may write its id, its user may put a link to /dev/watchdog. */
+    return end_text(e, file_read_as(path, e->owner->pipeline->line_buf, PIPELINE_LINE_BYTES - 1, O_NOFOLLOW));
 }
 
 static const char *give(struct emitter *e, long n, size_t *len)
@@ -103,23 +109,82 @@ int emitter_number_in(struct emitter *e, const char *dir, const char *name, cons
     return number(text, len, value);
 }
 
+/** text null: that was reported. */
+static int check_number(struct emitter *e, const char *path, const char *text, size_t len, int64_t *value)
+{
+    int err = number(text, len, value);
+
+    if (text && err < 0)
+        refuse(e, path, "not a number");
+    return err;
+}
+
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value)
 {
-    size_t len;
+    size_t len = 0;
     const char *text = emitter_file(e, path, &len);
 
-    if (!text)
-        return NEFIA_ENOTFOUND;
-    if (parse_i64(text, len, value) == 0)
-        return 0;
-    refuse(e, path, "not a number");
-    return NEFIA_ESYNTAX;
+    return check_number(e, path, text, len, value);
+}
+
+#ifdef CONFIG_BEACON_KEPT_FILES
+/** Of a constant path. Null: there is no room for it, or `once` reads it only once. */
+static struct kept_file *find_kept(struct sensor_runner *in, const char *path)
+{
+    for (unsigned i = 0; i < KEPT_FILES && !in->once; i++) {
+        struct kept_file *k = &in->kept[i];
+        if (!k->path)
+            k->path = path;
+        if (k->path == path)
+            return k;
+    }
+    return NULL;
+}
+
+static const char *read_kept(struct emitter *e, const char *path, size_t *len)
+{
+    struct kept_file *k = find_kept(e->owner, path);
+    ssize_t n = k && k->fd > 0 ? pread(k->fd, e->owner->pipeline->line_buf, PIPELINE_LINE_BYTES - 1, 0) : 0;
+
+    if (n > 0 && n < PIPELINE_LINE_BYTES - 1) /* the kernel makes all of it at once */
+        return give(e, end_text(e, n), len);
+    if (k && k->fd > 0)
+        close(k->fd);
+    if (k)
+        k->fd = file_open_regular(path, O_NOFOLLOW);
+    return emitter_file(e, path, len);
+}
+
+const char *emitter_kept_file(struct emitter *e, const char *path)
+{
+    return read_kept(e, path, NULL);
+}
+
+int emitter_kept_number(struct emitter *e, const char *path, int64_t *value)
+{
+    size_t len = 0;
+    const char *text = read_kept(e, path, &len);
+
+    return check_number(e, path, text, len, value);
+}
+
+uint32_t emitter_mounts(struct emitter *e)
+{
+    static const char path[] = MOUNTS;
+    struct kept_file *k = find_kept(e->owner, path);
+    struct pollfd p = {.fd = k ? k->fd : 0, .events = POLLPRI};
+
+    if (!k || (k->fd > 0 && poll(&p, 1, 0) == 0))
+        return k ? e->owner->mounts : 0;
+    if (k->fd <= 0)
+        k->fd = file_open(path, 0);
+    return k->fd > 0 ? ++e->owner->mounts : 0;
 }
 
 int emitter_memory(struct emitter *e, struct memory_kib *m)
 {
     static const char path[] = "/proc/meminfo";
-    const char *text = emitter_file(e, path, NULL);
+    const char *text = emitter_kept_file(e, path);
     int64_t total, available;
 
     if (!text)
@@ -132,6 +197,7 @@ int emitter_memory(struct emitter *e, struct memory_kib *m)
     *m = (struct memory_kib){(uint64_t)total, (uint64_t)available};
     return 0;
 }
+#endif
 
 /** What has been read of a file of lines; what follows a line that is too long is skipped. */
 struct lines {

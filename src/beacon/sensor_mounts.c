@@ -58,7 +58,7 @@ bool mount_may_hang(const struct mount *m)
 {
     static const char types[] = "nfs\0cifs\0smb\0fuse\0" "9p\0afs\0ceph\0autofs\0virtiofs\0coda\0lustre\0";
 
-    for (const char *word = types; *word; word += strlen(word) + 1)
+    for (const char *word = types; *word; word = word_at(word, 1))
         if (strncmp(m->word[MOUNT_TYPE], word, strlen(word)) == 0)
             return true;
     return false;

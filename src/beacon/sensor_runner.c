@@ -183,8 +183,10 @@ static void load_class(struct sensor_runner *in, struct config *c, const struct 
     text_init(&where, buf, sizeof buf);
     config_where_key(&where, "beacons", class->name);
     /* `memory:` alone means its defaults, not that nobody is to watch; of a list it means that there are no items. */
-    const bool bare = n && !sensor_is_list(class) && n->type == NODE_SCALAR &&
-                      !config_given(c, section, class->name);
+    const bool nothing = n && !config_given(c, section, class->name);
+    const bool bare = nothing && !sensor_is_list(class) && n->type == NODE_SCALAR;
+    if (nothing && sensor_is_list(class))
+        config_warn(c, n, where.buf, "is empty", NULL);
     if (!bare && !config_is(c, n, where.buf, sensor_is_list(class) ? NODE_LIST : NODE_MAP))
         return;
     if (sensor_is_list(class))
@@ -585,6 +587,12 @@ struct json_writer *emit_condition_pair(struct emitter *e, const char *type, con
             c->key = 0; /* nothing is known of it that a new one would not have: others may need the place */
         return NULL;
     }
+    if (IS_ENABLED(CONFIG_BEACON_SENSOR_LEVELS) && v.action == CONDITION_REPEAT &&
+        beacon_pipeline_repeats(e->owner->pipeline, &(const struct pipeline_event){.type = type,
+                                                                                   .source = source_of(e),
+                                                                                   .subject = subject,
+                                                                                   .severity = (enum severity)v.level}))
+        return NULL;
     struct json_writer *w = emit_begin(e, recovered ? ended : type, subject,
                                        recovered ? SEVERITY_INFO : (enum severity)v.level);
     e->condition = c;

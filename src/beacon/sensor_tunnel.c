@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/beacon/sensor_runner.h"
 #include "nefia/sys/clock.h"
 
 /* What the sensors of WireGuard share. */
@@ -48,10 +50,22 @@ int tunnel_open(void *state, struct config *c, const struct node *n, const char 
 int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *arg, const struct wireguard_peer *p),
                void *arg)
 {
-    struct wireguard_dump d = {.on_peer = on_peer, .arg = arg};
+    enum { TOGETHER_MS = 500, NONE = 1 };
+    struct sensor_runner *in = e->owner;
+    const uint32_t now = (uint32_t)emitter_now(e);
+    struct wireguard_dump d = {.on_peer = on_peer, .arg = arg, .answer.error = ENOENT};
     size_t cap;
-    const int err = wireguard_ask(&d, interface, emitter_buffer(e, &cap));
+    int err = NEFIA_EIO;
 
+    /* The number lasts until the module is loaded anew: those that ask in one wake-up share it. There is none until it is. */
+    const bool absent = in->wireguard == NONE && access("/sys/module/wireguard", F_OK) < 0;
+    if (!in->wireguard || (now - in->wireguard_ms >= TOGETHER_MS && !absent))
+        in->wireguard_ms = now;
+    else
+        d.family = in->wireguard;
+    if (d.family != NONE)
+        err = wireguard_ask(&d, interface, emitter_buffer(e, &cap));
+    in->wireguard = err == NEFIA_EIO && d.answer.error == ENOENT ? NONE : d.family;
     if (err < 0 && err != NEFIA_ENOTFOUND)
         emitter_not_measured(e, interface,
                              err != NEFIA_EIO            ? err_text(err)

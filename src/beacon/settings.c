@@ -74,9 +74,6 @@ static const struct field_list hub_list = {
     .set = set_hub,
 };
 
-/* enum spool_file_events; nobody's in a build without */
-__attribute__((unused)) static const char *const kept_words[] = {"all", "critical", NULL};
-
 #define MEMBER(name) FIELD_AT(struct beacon_settings, name)
 const struct field beacon_fields[] = {
     {.name = "reactor",
@@ -124,8 +121,8 @@ const struct field beacon_fields[] = {
              .max = FILE_PATH_MAX - 16,
              FIELD_NOTE("where events are kept that survive a power cut; empty: nowhere"))
     FIELD_IF_DEFAULT(CONFIG_SPOOL_FILE, "spool_file_events", "critical", .type = FIELD_WORD,
-             MEMBER(spool_file_events), .words = kept_words,
-             FIELD_NOTE("which"))
+             MEMBER(spool_file_events), .words = "all\0critical\0",
+             FIELD_NOTE("which: enum spool_file_events"))
     FIELD_IF_DEFAULT(CONFIG_SPOOL_FILE, "spool_file_kb", "64", .type = FIELD_INT, MEMBER(spool_file_kb),
              .min = SPOOL_FILE_KB_MIN, .max = 1 << 20,
              FIELD_NOTE("size of that file"))
@@ -145,8 +142,8 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     memset(s, 0, sizeof *s);
     settings_bind_root(&root, c);
     s->host_id = settings_host_id(&root, s->hostname);
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS))
-        policy_check(c, root.policy);
+    if (!IS_ENABLED(CONFIG_BEACON_GUARD) && IS_ENABLED(CONFIG_CONFIG_HINTS))
+        policy_ignore(c, root.policy);
     config_bind(c, root.beacons, "beacons", beacon_fields, s);
     if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
         config_error(c, node_child(c, root.beacons, "require_ack"), "beacons.require_ack",

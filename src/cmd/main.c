@@ -1,3 +1,5 @@
+#include "nefia/cmd/audit.h"
+#include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
@@ -7,6 +9,15 @@ static struct hub hub;
 static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}};
 static const struct cli_option status_options[] = {
     {"--json", NULL, CLI_HELP("one JSON object, for programs")}, {.name = NULL}};
+#define OPTION_JSON {"--json", NULL, CLI_HELP("one JSON object a line, for programs")}
+#define OPTION_HOST {"--host", "HOST", CLI_HELP("where it would run: the role of this host counts")}
+__attribute__((unused)) static const struct cli_option test_options[] = {
+    OPTION_HOST, {"--path", "PATH", CLI_HELP("judge this path, resolved here, instead of a command")}, OPTION_JSON, {.name = NULL}};
+__attribute__((unused)) static const struct cli_option batch_options[] = {
+    OPTION_HOST, {"--null", NULL, CLI_HELP("commands end with a NUL instead of a newline")}, OPTION_JSON, {.name = NULL}};
+__attribute__((unused)) static const struct cli_option capabilities_options[] = {OPTION_HOST, OPTION_JSON, {.name = NULL}};
+__attribute__((unused)) static const struct cli_option plan_options[] = {
+    {"--target", "HOST", CLI_HELP("where it would run")}, OPTION_JSON, {.name = NULL}};
 static const struct cli_option events_options[] = {
     {"--json", NULL, CLI_HELP("one JSON object a line, with the whole event")},
     {"--follow", NULL, CLI_HELP("follow: each event, once its actions have ended")},
@@ -18,6 +29,47 @@ static const struct cli_option events_options[] = {
      .options = status_options,                                                                    \
      .help = CLI_HELP("the devices in reactor.hosts, and when they were last seen"),               \
      .run = reactor_hosts},
+#define VERBS_POLICY()                                                                               \
+    {.name = "policy test",                                                                          \
+     .operands = "[COMMAND]",                                                                        \
+     .most = 1,                                                                                      \
+     .options = test_options,                                                                        \
+     .help = CLI_HELP("what the policy says of a command or a path"),                                \
+     .run = policy_test},                                                                            \
+    {.name = "policy test-batch",                                                                    \
+     .operands = "[FILE]",                                                                           \
+     .most = 1,                                                                                      \
+     .options = batch_options,                                                                       \
+     .help = CLI_HELP("the same of up to 50 commands, one a line; without FILE from standard input"), \
+     .run = policy_test_batch},                                                                      \
+    {.name = "policy capabilities",                                                                  \
+     .options = capabilities_options,                                                                \
+     .help = CLI_HELP("what a host may have done"),                                                  \
+     .run = policy_capabilities},                                                                    \
+    {.name = "policy lint",                                                                          \
+     .options = status_options,                                                                      \
+     .help = CLI_HELP("what in the policy probably does not mean what was meant"),                   \
+     .run = policy_lint_verb},                                                                      \
+    {.name = "plan exec",                                                                            \
+     .operands = "-- COMMAND...",                                                                    \
+     .least = 1,                                                                                     \
+     .most = 255,                                                                                    \
+     .options = plan_options,                                                                        \
+     .help = CLI_HELP("what would become of a command on a host; nothing is executed"),              \
+     .run = plan_exec},
+#define VERBS_AUDIT()                                                                                \
+    {.name = "audit verify",                                                                       \
+     .operands = "[DIRECTORY|FILE]",                                                               \
+     .most = 1,                                                                                    \
+     .options = audit_verify_options,                                                              \
+     .help = CLI_HELP("find what was changed, removed, inserted or reordered in the audit log"),   \
+     .run = audit_verify},                                                                         \
+        {.name = "audit show",                                                                     \
+         .operands = "[DIRECTORY|FILE]",                                                           \
+         .most = 1,                                                                                \
+         .options = audit_show_options,                                                            \
+         .help = CLI_HELP("the records of the audit log, newest last"),                            \
+         .run = audit_show},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -44,6 +96,8 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
     {.name = NULL},
 };
 

@@ -52,6 +52,14 @@ static void say_whether_a_reload_fits(const struct hub *hub)
             "most of them does not fit beside those in force and is refused; a restart fits\n");
 }
 
+static void say_policy(const struct hub *hub)
+{
+    const struct policy *p = IS_ENABLED(CONFIG_HUB_GUARD) ? hub_loaded_policy(hub) : NULL;
+
+    if (p && (p->rule_count > 0 || p->mode != POLICY_ENFORCE))
+        CLI_OUT(", policy: ", word_at(policy_mode_words, p->mode), ", ", COUNT(p->rule_count, "item"));
+}
+
 int reactor_check(const struct cli_args *a)
 {
     struct hub *hub = a->arg;
@@ -65,7 +73,9 @@ int reactor_check(const struct cli_args *a)
     CLI_OUT(a->config, ": OK; listens on ", ADDR(&s->listen), ", ",
             COUNT(hub->rules.sets[!hub->rules.active].count, "rule"), ", ",
             COUNT(s->hook_count, "webhook"), ", ",
-            hub->staged_key.set || hub_settings_keyed(s) ? "signed\n" : "not signed\n");
+            hub->staged_key.set || hub_settings_keyed(s) ? "signed" : "not signed");
+    say_policy(hub);
+    CLI_OUT("\n");
     return CLI_FINE;
 }
 

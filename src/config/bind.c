@@ -20,7 +20,7 @@ struct binding {
 
 static void put_where(struct text *t, const struct binding *b)
 {
-    config_where_key(t, b->where, b->field->type == FIELD_ABSENT ? b->node->key : b->field->name);
+    config_where_key(t, b->where, b->node != NULL && b->field->type == FIELD_ABSENT ? b->node->key : b->field->name);
     if (b->item >= 0)
         config_where_item(t, "", (unsigned)b->item);
 }
@@ -74,7 +74,7 @@ static bool is_text(enum field_type type)
 /** Bytes of an integer member. */
 static unsigned int_size(const struct field *f)
 {
-    return f->size ? f->size : f->type == FIELD_WORD ? sizeof(int) : sizeof(int64_t);
+    return f->size ? f->size : f->type == FIELD_BOOL ? sizeof(bool) : f->type == FIELD_WORD ? sizeof(int) : sizeof(int64_t);
 }
 
 static bool within(const struct field *f, int64_t v)
@@ -212,18 +212,6 @@ static int bind_set(const struct binding *b, int (*set)(void *, const char *, st
     return err < 0 ? complain(b, buf, NULL, NULL) : 0;
 }
 
-static int bind_bool(const struct binding *b, const char *value, void *member)
-{
-    struct slice word = {value, strlen(value)};
-    int i = word_index("false\0true\0no\0yes\0off\0on\0", word);
-    bool v = i & 1;
-
-    if (i < 0)
-        return refuse_value(b, value, "is not true or false", "");
-    memcpy(member, &v, sizeof v);
-    return 0;
-}
-
 /** Into an integer of that many bytes, whichever end comes first. */
 static void store(void *member, unsigned size, int64_t v)
 {
@@ -256,6 +244,13 @@ static int bind_number(const struct binding *b, const char *value, void *member,
         return refuse_range(b, value);
     store(member, size, v);
     return 0;
+}
+
+static int bind_bool(const struct binding *b, const char *value, void *member)
+{
+    const int i = word_index("false\0true\0no\0yes\0off\0on\0", (struct slice){value, strlen(value)});
+
+    return bind_number(b, value, member, i, i & 1, "true or false");
 }
 
 static int bind_int(const struct binding *b, const char *value, void *member)
@@ -297,22 +292,19 @@ static int bind_tenths(const struct binding *b, const char *value, void *member)
 
 static int bind_word(const struct binding *b, const char *value, void *member)
 {
-    const struct field *f = b->field;
+    const char *words = b->field->words;
+    const int i = word_index(words, (struct slice){value, strlen(value)});
     char buf[LIST_BYTES];
     struct text list;
 
-    text_init(&list, buf, sizeof buf);
-    for (int i = 0; f->words[i] != NULL; i++) {
-        text_str(&list, i > 0 ? ", " : "");
-        text_str(&list, f->words[i]);
-        if (!str_eq(value, f->words[i]))
-            continue;
-        store(member, int_size(f), i);
-        return 0;
-    }
-    if (value[0] == '\0' && !f->required)
+    if (value[0] == '\0' && !b->field->required)
         return 0; /* "" says the same as leaving it out */
-    return refuse_value(b, value, "is not one of ", buf);
+    text_init(&list, buf, sizeof buf);
+    for (const char *before = "one of "; *words; before = ", ", words = word_at(words, 1)) {
+        text_str(&list, before);
+        text_str(&list, words);
+    }
+    return bind_number(b, value, member, i, i, buf);
 }
 
 static int bind_scalar(const struct binding *b, const char *value, void *member)
@@ -416,13 +408,12 @@ static void bind_texts(const struct binding *b, void *out)
 static size_t member_size(const struct field *f)
 {
     switch (f->type) {
-    case FIELD_BOOL:
-        return sizeof(bool);
     case FIELD_STRING:
     case FIELD_TEXT:
     case FIELD_SECRET:
     case FIELD_NODE:
         return sizeof(void *);
+    case FIELD_BOOL:
     case FIELD_INT:
     case FIELD_DURATION:
     case FIELD_TENTHS:

@@ -237,14 +237,16 @@ static struct control_client *free_client(const struct control_server *s)
     return NULL;
 }
 
-static bool may_ask(int fd)
+static bool may_ask(int fd, uint32_t *uid)
 {
     struct ucred peer = {0};
     socklen_t len = sizeof peer;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-        (peer.uid == 0 || peer.uid == geteuid()))
+        (peer.uid == 0 || peer.uid == geteuid())) {
+        *uid = peer.uid;
         return true;
+    }
     LOG_WARN("control socket: connection refused: user ", DEC(peer.uid), " (pid ", DEC(peer.pid), ")");
     return false;
 }
@@ -258,8 +260,9 @@ static void refuse(int fd, const char *line)
 static void admit(struct control_server *s, int fd)
 {
     struct control_client *c = free_client(s);
+    uint32_t uid;
 
-    if (!may_ask(fd)) {
+    if (!may_ask(fd, &uid)) {
         refuse(fd, "{\"error\":\"permission denied" REMEDY("; only root and the daemon's own user may connect") "\",\"exit\":1}\n");
         return;
     }
@@ -269,7 +272,7 @@ static void admit(struct control_server *s, int fd)
     }
     c->server = s;
     c->state = CONTROL_READING;
-    c->cursor = (struct control_cursor){0};
+    c->cursor = (struct control_cursor){.uid = uid};
     c->len = c->sent = 0;
     if (loop_watch(s->loop, &c->watch, fd, POLLIN, client_ready, c) < 0) {
         c->server = NULL;

@@ -74,6 +74,24 @@ static struct dedup_slot *find_slot(struct dedup *d, uint64_t key)
     return best;
 }
 
+static void count(struct dedup_slot *s, const struct event_head *h)
+{
+    s->suppressed += s->suppressed < UINT32_MAX;
+    if (h->severity > s->severity)
+        s->severity = (uint8_t)h->severity;
+}
+
+bool dedup_repeats(struct dedup *d, const struct event_head *h, uint64_t now_ms)
+{
+    const uint64_t key = dedup_key(d, h);
+    struct dedup_slot *s = find_slot(d, key);
+    const bool repeats = s->key == key && now_ms - s->accepted_ms < d->window_ms;
+
+    if (repeats)
+        count(s, h);
+    return repeats;
+}
+
 struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, uint64_t now_ms)
 {
     uint64_t key = dedup_key(d, h);
@@ -84,9 +102,7 @@ struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, ui
         v.age_ms = now_ms - s->accepted_ms;
         if (v.age_ms < d->window_ms) {
             v.pass = false;
-            s->suppressed += s->suppressed < UINT32_MAX;
-            if (h->severity > s->severity)
-                s->severity = (uint8_t)h->severity;
+            count(s, h);
             return v;
         }
         v.suppressed = s->suppressed;

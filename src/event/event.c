@@ -5,23 +5,16 @@
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
 
-const char *const severity_words[SEVERITY_COUNT + 1] = {
-    [SEVERITY_INFO] = "info",
-    [SEVERITY_WARNING] = "warning",
-    [SEVERITY_CRITICAL] = "critical",
-};
+const char severity_words[] = "info\0warning\0critical\0";
 
 const char *severity_text(enum severity s)
 {
-    return severity_words[s];
+    return word_at(severity_words, s);
 }
 
 int severity_parse(const char *s, size_t len)
 {
-    for (int i = 0; i < SEVERITY_COUNT; i++)
-        if (slice_eq((struct slice){s, len}, severity_words[i]))
-            return i;
-    return NEFIA_EINVAL;
+    return word_index(severity_words, (struct slice){s, len});
 }
 
 /* ---- Encoding ---- */

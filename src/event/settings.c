@@ -17,8 +17,8 @@ const struct field settings_root_fields[] = {
      FIELD_NOTE("name of this device in its events; default: the hostname")},
     {.name = "beacons", .type = FIELD_NODE, FIELD_AT(struct settings_root, beacons)},
     {.name = "reactor", .type = FIELD_NODE, FIELD_AT(struct settings_root, reactor)},
-    /* A build without hints refuses it like any unknown key. */
-    FIELD_IF(CONFIG_CONFIG_HINTS, "policy", .type = FIELD_NODE, FIELD_AT(struct settings_root, policy))
+    /* A build that neither enforces it nor has hints refuses it like any unknown key. */
+    FIELD_IF(CONFIG_POLICY_KEY, "policy", .type = FIELD_NODE, FIELD_AT(struct settings_root, policy))
     {.name = NULL},
 };
 

@@ -8,7 +8,8 @@
 static int compile(struct pattern *p, const char *re, size_t len, struct pattern_scratch *scratch,
                    struct text *why, bool simple)
 {
-    struct tree t = { .s = scratch, .re = re ? re : "", .len = len, .why = why };
+    struct tree t = { .s = &scratch->tree, .more = scratch,
+                      .re = re ? re : "", .len = len, .why = why };
     int err = tree_parse(&t);
 
     memset(p, 0, sizeof *p);

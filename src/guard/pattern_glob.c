@@ -149,7 +149,7 @@ static void put_leaf(struct writer *w, const struct pattern_node *n)
 static void put_way(struct writer *w, uint16_t rank)
 {
     struct pattern_node *nodes = w->t->s->nodes;
-    struct pattern_work *stack = w->t->s->work;
+    struct pattern_work *stack = w->t->more->work;
     size_t depth = 0;
 
     stack[depth++] = (struct pattern_work){ .node = w->t->root, .count = rank };

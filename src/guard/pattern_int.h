@@ -4,6 +4,7 @@
  *     pattern_set.c     sets of characters
  *     pattern_glob.c    simple trees, stored inline and matched without TRE
  *     pattern_tre.c     all other trees: translation to TRE's syntax, matching with TRE
+ *     matcher.c         trees of a policy: programs of its own
  */
 #ifndef NEFIA_SRC_GUARD_PATTERN_INT_H
 #define NEFIA_SRC_GUARD_PATTERN_INT_H
@@ -33,7 +34,8 @@ enum assertion { AT_BEGIN = 1, AT_END = 2, AT_WORD_EDGE = 4, NOT_WORD_EDGE = 8, 
 /** A tree under construction. Children always have a smaller index than their parent, so that a
  * loop over the indices works bottom-up. Node 0 is not used. */
 struct tree {
-    struct pattern_scratch *s;
+    struct pattern_tree *s;
+    struct pattern_scratch *more; /* null in matcher.c, which needs no more than s */
     const char *re;
     size_t len;
     struct text *why;

@@ -94,7 +94,7 @@ static void add_bits(struct codes *m, const uint64_t bits[2], uint32_t base)
 static struct codes map_set(struct tree *t, const struct pattern_node *n, unsigned mode)
 {
     const struct pattern_range *r = t->s->ranges + n->child;
-    struct codes m = {.r = t->s->mapped};
+    struct codes m = {.r = t->more->mapped};
     uint64_t as_is[2] = {0}, ranked[2] = {0};
     bool newline = false;
 
@@ -388,7 +388,7 @@ static void put(struct writer *w, uint32_t code)
     if (w->len + 1 >= PATTERN_OUT)
         w->full = true;
     else
-        w->t->s->out[w->len++] = (wchar_t)code;
+        w->t->more->out[w->len++] = (wchar_t)code;
 }
 
 static void put_text(struct writer *w, const char *s)
@@ -402,7 +402,7 @@ static void later(struct writer *w, enum work_op op, uint16_t node, unsigned cou
     if (w->depth >= PATTERN_WORK)
         w->full = true;
     else
-        w->t->s->work[w->depth++] = (struct pattern_work){(uint16_t)op, node, (uint16_t)count};
+        w->t->more->work[w->depth++] = (struct pattern_work){(uint16_t)op, node, (uint16_t)count};
 }
 
 static void later_text(struct writer *w, enum text_op which)
@@ -558,7 +558,7 @@ static int write_all(struct writer *w)
 {
     later(w, DO_BODY, w->t->root, 0);
     while (w->depth > 0 && !w->full) {
-        struct pattern_work x = w->t->s->work[--w->depth];
+        struct pattern_work x = w->t->more->work[--w->depth];
 
         switch (x.op) {
         case DO_TEXT:
@@ -577,7 +577,7 @@ static int write_all(struct writer *w)
             do_row(w, (enum work_op)x.op, x.node, x.count);
         }
     }
-    w->t->s->out[w->len] = L'\0'; /* TRE reads one beyond the end */
+    w->t->more->out[w->len] = L'\0'; /* TRE reads one beyond the end */
     return w->full ? tree_refuse(w->t, NEFIA_ETOOBIG, 0, 0,
                                  HINTED("pattern is too large with its counts expanded",
                                         "; use smaller counts"))
@@ -645,7 +645,7 @@ int nfa_compile(struct pattern *p, struct tree *t)
     err = write_all(&w);
     if (err < 0)
         return err;
-    err = tre_regwncomp(&re, t->s->out, w.len, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
+    err = tre_regwncomp(&re, t->more->out, w.len, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
     if (err == REG_ESPACE)
         return tree_refuse(t, NEFIA_EFULL, 0, 0,
                            "heap exhausted (CONFIG_HUB_HEAP_KB=" LITERAL(

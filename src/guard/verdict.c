@@ -17,9 +17,9 @@ static void put_quoted(struct text *t, const char *before, const char *s)
 
 void verdict_reason(struct text *t, const struct verdict *v)
 {
-    text_str(t, v->reason);
+    text_str(t, v->reason ? v->reason : "");
     if (v->rule)
-        put_quoted(t, " ", v->rule);
+        put_quoted(t, ": ", v->rule);
     if (v->role)
         put_quoted(t, " of role ", v->role);
     if (v->has_at) {

@@ -8,19 +8,20 @@
 #include "actions.inc"
 #undef ACTION
 
-#define ACTION(name, jobs, running) #name,
-const char *const action_words[] = {
+#define ACTION(name, jobs, running) #name "\0"
+const char action_words[] =
 #include "actions.inc"
-    NEFIA_ABSENT_ACTIONS NULL,
-};
+    NEFIA_ABSENT_ACTIONS;
 #undef ACTION
 
 #define ACTION(name, jobs, running) &action_##name,
-/* As action_words; null for those of other builds. */
-static const struct action_class *const classes[ARRAY_SIZE(action_words)] = {
+/* As action_words; the null stands for those of other builds, which come last there. */
+static const struct action_class *const classes[] = {
 #include "actions.inc"
+    NULL,
 };
 #undef ACTION
+enum { ABSENT = ARRAY_SIZE(classes) - 1 };
 
 const struct action_class *const *action_classes(void)
 {
@@ -45,7 +46,7 @@ int action_bind(struct action *a, struct config *c, const struct node *n, const 
         a->word = 0; /* something that can be printed */
         return NEFIA_EINVAL;
     }
-    const struct action_class *class = classes[a->word];
+    const struct action_class *class = classes[a->word > ABSENT ? ABSENT : a->word];
     if (!class)
         return NEFIA_ENOTSUP;
     const struct field *const tables[] = {action_common_fields, class->fields, NULL};

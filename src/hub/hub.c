@@ -1,5 +1,6 @@
 #include "nefia/hub/hub.h"
 
+#include <bearssl_hash.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -28,6 +29,8 @@
 #define LISTEN_WAIT_MS 1000 /* at start-up, if the port is in use */
 #define CLOSING_MS (CLOSING_TIMEOUT_MS + 500) /* for senders to finish */
 #define FINISHING_MS 10000u                   /* for actions to finish */
+#define HEAD_FIRST_MS 60000u                  /* of the audit's head after the start */
+#define HEAD_AGAIN_MS 10000u                  /* when there was no room for its actions */
 
 /* ---- Wiring ---- */
 
@@ -82,6 +85,11 @@ static void room_again(void *arg)
         timer_start(&h->loop, &h->again, 0, try_again, h);
 }
 
+static struct policy *policy_of(unsigned generation)
+{
+    return IS_ENABLED(CONFIG_HUB_GUARD) ? &pool_policies[generation].policy : NULL;
+}
+
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
 {
     union hub_work *work = pool_hub_work;
@@ -93,9 +101,126 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     const size_t half = sizeof pool_config_text / 2;
     for (unsigned i = 0; i < 2; i++)
         h->arenas[i] = (struct config_arena){pool_config_text + i * half, half, 0};
+    for (unsigned i = 0; IS_ENABLED(CONFIG_HUB_GUARD) && i < 2; i++)
+        policy_memory_init(&pool_policies[i]);
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, &pool_receive->scratch);
+}
+
+/* ---- The audit ---- */
+
+static void audit_due(void *arg);
+
+/** Wake when there is something to record or to say of the audit log. */
+static void arm_audit(struct hub *h)
+{
+    const uint64_t now = clock_ms(h->loop.clock), tick = audit_log_due(&h->audit);
+    const uint64_t next = h->head_ms > 0 && h->head_ms < tick ? h->head_ms : tick;
+
+    if (next == UINT64_MAX)
+        timer_stop(&h->audit_timer);
+    else
+        timer_start(&h->loop, &h->audit_timer, next > now ? next - now : 0, audit_due, h);
+}
+
+/** A record came outside of the turns of the pipeline. */
+static void audit_wake(void *arg)
+{
+    struct hub *h = arg;
+
+    timer_start(&h->loop, &h->audit_timer, 0, audit_due, h);
+}
+
+/** Emit the head of the chain, by which a log that was written anew can be told. */
+static bool emit_head(struct hub *h)
+{
+    char data_buf[MAC_HEX + 96], head_buf[MAC_HEX + 24];
+    struct audit_head last;
+    struct text data, head;
+    struct json_writer w;
+
+    if (!audit_log_head(&h->audit, &last))
+        return true;
+    text_init(&head, head_buf, sizeof head_buf);
+    audit_head_text(&head, &last);
+    text_init(&data, data_buf, sizeof data_buf);
+    json_begin(&w, &data);
+    json_object(&w, NULL);
+    json_put_u64(&w, "records", last.n);
+    json_put_bytes(&w, "head", head.buf, head.len);
+    json_end_object(&w);
+    return pipeline_emit(&h->pipeline, "hub.audit_head", SEVERITY_INFO, (struct slice){data.buf, data.len});
+}
+
+static void audit_due(void *arg)
+{
+    struct hub *h = arg;
+    const uint64_t now = clock_ms(h->loop.clock);
+
+    audit_log_tick(&h->audit);
+    audit_log_commit(&h->audit);
+    if (h->head_ms > 0 && now >= h->head_ms) {
+        const uint64_t interval = h->ingress.settings->audit.head_interval_ms;
+        h->head_ms = now + (emit_head(h) || interval < HEAD_AGAIN_MS ? interval : HEAD_AGAIN_MS);
+        pipeline_turn_end(&h->pipeline);
+    }
+    arm_audit(h);
+}
+
+/** The interval may have changed. */
+static void schedule_head(struct hub *h)
+{
+    const uint64_t interval = h->ingress.settings->audit.head_interval_ms;
+
+    h->head_ms = interval == 0 ? 0 : clock_ms(h->loop.clock) + (interval < HEAD_FIRST_MS ? interval : HEAD_FIRST_MS);
+    arm_audit(h);
+}
+
+/** Before the journal, whose actions are resumed. */
+static int open_audit(struct hub *h)
+{
+    const struct hub_settings *s = h->ingress.settings;
+    char why_buf[320];
+    struct text why;
+
+    if (!IS_ENABLED(CONFIG_HUB_AUDIT))
+        return 0;
+    text_init(&why, why_buf, sizeof why_buf);
+    int err = audit_log_open(&h->audit, s->state_dir, &s->audit, &why);
+    if (err < 0 || why.len > 0)
+        LOG_ERROR(why.buf, err < 0 ? HINTED("", "; `reactor.audit: {enabled: false}` starts without it") : "");
+    audit_config(&h->audit, AUDIT_STARTED, h->path, h->config_hashed ? h->config_hash : NULL);
+    if (err >= 0)
+        schedule_head(h);
+    return err;
+}
+
+static void close_audit(struct hub *h, unsigned unfinished)
+{
+    if (!IS_ENABLED(CONFIG_HUB_AUDIT))
+        return;
+    timer_stop(&h->audit_timer);
+    audit_stopped(&h->audit, h->pipeline.events, unfinished);
+    audit_log_close(&h->audit);
+}
+
+/** Of the file that is about to be read. */
+static void hash_config(struct hub *h)
+{
+    char chunk[512];
+    br_sha256_context sha;
+    long n = NEFIA_EIO;
+    int fd = file_open_regular(h->path, 0);
+
+    br_sha256_init(&sha);
+    while (fd >= 0 && (n = file_fill(fd, chunk, sizeof chunk)) > 0)
+        br_sha256_update(&sha, chunk, (size_t)n);
+    br_sha256_out(&sha, h->config_hash);
+    wipe(chunk, sizeof chunk);
+    h->config_hashed = n == 0;
+    if (fd >= 0)
+        close(fd);
 }
 
 static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
@@ -131,14 +256,18 @@ static void wire_daemon(struct hub *h)
     seen_init(&h->seen, pool_seen, pool_host_chains, CONFIG_HOSTS);
     pipeline_init(&h->pipeline, &clock_system, &h->rules, &h->recent, &h->jobs, &h->seen,
                   &h->journal, pool_receive->tokens);
+    h->pipeline.audit = &h->audit;
     h->pipeline.changed = recent_changed;
     h->pipeline.acknowledge = all_safe;
     h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
     h->pipeline.own_line = work->run.own_line;
     if (IS_ENABLED(CONFIG_HUB_GUARD))
-        h->pipeline.guard.judge = policy_judge;
+        h->pipeline.guard = (struct guard){policy_judge, &h->policy};
     h->pipeline.arg = h;
+    audit_log_init(&h->audit, &clock_system, pool_audit);
+    h->audit.wake = audit_wake;
+    h->audit.arg = h;
     ingress_init(&h->ingress, &clock_system, &h->pipeline);
     h->ingress.random = random_bytes;
     h->ingress.each = each_session;
@@ -173,6 +302,27 @@ const struct hub_settings *hub_loaded(const struct hub *h)
     return staged(h);
 }
 
+const struct policy *hub_loaded_policy(const struct hub *h)
+{
+    return policy_of(!h->active);
+}
+
+static int load_policy(struct hub *h)
+{
+    return policy_bind(policy_of(!h->active), &h->config, node_child(&h->config, h->config.nodes, "policy"),
+                       &pool_receive->scratch.tree);
+}
+
+const struct policy_use *hub_policy(struct hub *h)
+{
+    int err = config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
+
+    if (err < 0 || load_policy(h) < 0)
+        return NULL;
+    h->policy = (struct policy_use){policy_of(!h->active), pool_policy_work};
+    return config_done(&h->config) < 0 ? NULL : &h->policy;
+}
+
 const char *hub_socket(struct hub *h)
 {
     if (config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive,
@@ -181,15 +331,31 @@ const char *hub_socket(struct hub *h)
     return hub_settings_socket(&h->config);
 }
 
+const char *hub_audit_place(struct hub *h, const char **key_file)
+{
+    struct config *c = &h->config;
+
+    if (config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive) < 0)
+        return NULL;
+    const struct node *reactor = node_child(c, c->nodes, "reactor"), *state_dir = node_child(c, reactor, "state_dir");
+    const struct node *key = node_child(c, node_child(c, reactor, "audit"), "key_file");
+    *key_file = key && key->type == NODE_SCALAR && *key->value ? key->value : NULL;
+    return state_dir && state_dir->type == NODE_SCALAR ? state_dir->value : "";
+}
+
 int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action))
 {
     struct config *c = &h->config;
     struct hub_settings *s = staged(h);
     const struct node *rules;
+    if (IS_ENABLED(CONFIG_HUB_AUDIT))
+        hash_config(h);
     int err = config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
     if (err < 0)
         return err;
     hub_settings_bind(s, c, &rules);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        load_policy(h);
     if (IS_ENABLED(CONFIG_PRIVILEGES))
         settings_bind_user(&s->user, c, "reactor", pool_receive, sizeof pool_receive);
     rules_stage(&h->rules, c, rules, s, notice, NULL);
@@ -216,6 +382,9 @@ static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
     h->active = !h->active;
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->policy = (struct policy_use){policy_of(h->active), pool_policy_work};
+    h->pipeline.generation++;
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
@@ -302,6 +471,19 @@ static void listen_instead(struct hub *h, int fd)
     h->listen_fd = fd;
 }
 
+static void record_config(struct hub *h, enum audit_kind kind)
+{
+    audit_config(&h->audit, kind, h->path, h->config_hashed ? h->config_hash : NULL);
+    audit_log_commit(&h->audit);
+}
+
+/** But for the head's interval, which is followed at once. */
+static bool same_audit(const struct audit_settings *a, const struct audit_settings *b)
+{
+    return a->enabled == b->enabled && a->sync == b->sync && a->max_kb == b->max_kb && a->files == b->files &&
+           !a->key_file == !b->key_file && (!a->key_file || str_eq(a->key_file, b->key_file));
+}
+
 static void reload(struct hub *h)
 {
     const struct hub_settings *now = h->ingress.settings, *next = staged(h);
@@ -314,6 +496,7 @@ static void reload(struct hub *h)
             LOG_ERROR("reload: no room for new patterns beside those in force; if `nefia reactor check` "
                       "accepts the file, a restart fits");
         LOG_ERROR("reload: ", h->path, " has errors" REMEDY("; the running configuration stays in force"));
+        record_config(h, AUDIT_REFUSED);
         return;
     }
     if (!same_place(&now->listen, &next->listen)) {
@@ -321,6 +504,7 @@ static void reload(struct hub *h)
         if (fd < 0) {
             drop_staged(h);
             LOG_ERROR("reload: listen failed" REMEDY("; the running configuration stays in force"));
+            record_config(h, AUDIT_REFUSED);
             return;
         }
     }
@@ -332,9 +516,14 @@ static void reload(struct hub *h)
         (!str_eq(now->state_dir, next->state_dir) || now->journal_kb != next->journal_kb ||
          now->journal_sync != next->journal_sync))
         LOG_WARN("reload: changing the journal requires a restart");
+    if (IS_ENABLED(CONFIG_HUB_AUDIT) && !same_audit(&now->audit, &next->audit))
+        LOG_WARN("reload: changing the audit requires a restart");
     if (!next->enabled)
         LOG_WARN("reload: setting reactor.enabled to false requires a restart");
     commit(h);
+    record_config(h, AUDIT_RELOADED);
+    if (IS_ENABLED(CONFIG_HUB_AUDIT))
+        schedule_head(h);
     if (fd >= 0)
         listen_instead(h, fd);
     listener_recheck(&h->listener, ingress_signed(&h->ingress));
@@ -466,6 +655,7 @@ static void end(struct hub *h)
     control_close(&h->control);
     mac_key_wipe(&h->ingress.key);
     hub_settings_wipe(&pool_settings[h->active]);
+    close_audit(h, left);
     journal_close(&h->journal);
     if (left > 0)
         LOG_WARN("stopped with ", COUNT(left, "unfinished action"));
@@ -529,7 +719,7 @@ int hub_run(struct hub *h)
         return CLI_NO;
     }
     h->listen_fd = fd;
-    if (open_journal(h) < 0) {
+    if (open_audit(h) < 0 || open_journal(h) < 0) {
         close(fd);
         end(h);
         return CLI_NO;

@@ -69,6 +69,7 @@ static void rejected(void *arg, const struct addr *peer, enum reject why, const 
     struct ingress *in = arg;
 
     in->rejected[why]++;
+    audit_rejected(in->pipeline->audit, why, peer);
     if (!quiet && may_log(in))
         LOG_WARN("connection from ", ADDR(peer), " closed: ", reject_sentence(why),
                  what ? ": " : "", what ? what : "");

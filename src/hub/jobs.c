@@ -243,6 +243,7 @@ int jobs_push(struct jobs *j, struct job_event *e, const struct job_order *o)
         wait_for_answer(job, o->timeout_ms);
     job->rule = o->rule;
     job->lane = lane;
+    job->judged = o->judged;
     job->first_block = e->stored;
     job->host = e->host;
     job->len = (uint32_t)e->len;
@@ -373,6 +374,8 @@ static int launch(struct job *job, struct text *why)
         text_str(why, "rule removed");
         return NEFIA_ENOTFOUND;
     }
+    if (IS_ENABLED(CONFIG_HUB_GUARD) && j->hooks.allowed && !j->hooks.allowed(j->hooks.arg, job, &request, why))
+        return NEFIA_EINVAL;
     int started = q->class->start(&request, j->scratch, &spec, why);
     if (started < 0)
         return started == NEFIA_EIO || started == NEFIA_EFULL ? NEFIA_EINVAL : started;

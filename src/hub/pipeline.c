@@ -82,6 +82,7 @@ static int push(struct pipeline *p, unsigned index, struct job_event *e,
     order->action = &rule->action;
     order->rule = (uint16_t)index;
     order->name = rule->name;
+    order->judged = p->generation;
     order->row = recent_add(p->recent, mark, rule->name, action_word(&rule->action),
                             RECENT_PENDING, NULL);
     int err = jobs_push(p->jobs, e, order);
@@ -96,40 +97,118 @@ static int push(struct pipeline *p, unsigned index, struct job_event *e,
     return 0;
 }
 
-/** What the policy says of a rule's action. */
-static struct verdict judge(struct pipeline *p, const struct rule *rule, const struct event *e)
+/** What is asked of the policy for a rule's action. */
+static struct policy_case case_of(struct pipeline *p, const struct rule *rule, const struct event *e)
 {
-    const struct host_item *item = pipeline_item(p, e->host_id);
-    const struct policy_case c = {
+    const struct action_class *class = rule->action.class;
+    const struct action_subject subject =
+        class && class->subject ? class->subject(&rule->action) : (struct action_subject){0};
+    const struct slice hub = {p->host_id, p->host_id ? strlen(p->host_id) : 0};
+    const struct host_item *item = pipeline_item(p, subject.on_device ? e->host_id : hub);
+    struct policy_case c = {
+        .command = subject.command,
+        .host = p->host_id,
+        .role = item ? item->role : NULL,
         .event = e,
         .rule = rule->name,
         .action = action_word(&rule->action),
-        .role = item ? item->role : NULL,
         .now_s = p->now_s,
     };
 
-    return p->guard.judge(p->guard.arg, &c);
+    if (subject.on_device) {
+        struct text t;
+        text_init(&t, p->target, sizeof p->target);
+        text_bytes(&t, e->host_id.ptr, e->host_id.len);
+        c.host = p->target;
+    }
+    return c;
 }
 
-/** May the rule's action begin? Otherwise it has a row that says why not. */
+static void copy(char *to, size_t cap, const char *from, size_t len)
+{
+    struct text t;
+
+    text_init(&t, to, cap);
+    text_bytes(&t, from, len);
+}
+
+/** The place of a rule and host; the longest unused one is given up for a new one. */
+static struct violation *violation_of(struct pipeline *p, const struct policy_case *c)
+{
+    struct violation *oldest = p->violations;
+
+    for (struct violation *v = p->violations; v < p->violations + PIPELINE_VIOLATIONS; v++) {
+        if (v->used && str_eq(v->rule, c->rule) && slice_eq(c->event->host_id, v->host))
+            return v;
+        if (!v->waits && (oldest->waits || !v->used || (oldest->used && v->told_ms < oldest->told_ms)))
+            oldest = v;
+    }
+    if (oldest->waits)
+        return NULL;
+    *oldest = (struct violation){.used = true};
+    return oldest;
+}
+
+/** The policy did not simply allow it: an event is to say so. */
+static void note_violation(struct pipeline *p, const struct policy_case *c, const struct verdict *verdict)
+{
+    const uint64_t now = clock_ms(p->clock);
+    struct violation *v = p->telling ? NULL : violation_of(p, c);
+    struct text t;
+
+    if (!v)
+        return;
+    v->count++;
+    v->kind = verdict->kind;
+    v->boot = c->event->boot;
+    v->seq = c->event->seq;
+    copy(v->rule, sizeof v->rule, c->rule, strlen(c->rule));
+    copy(v->action, sizeof v->action, c->action, strlen(c->action));
+    copy(v->host, sizeof v->host, c->event->host_id.ptr, c->event->host_id.len);
+    copy(v->target, sizeof v->target, c->host ? c->host : "", c->host ? strlen(c->host) : 0);
+    copy(v->type, sizeof v->type, c->event->type.ptr, c->event->type.len);
+    copy(v->command, sizeof v->command, c->command ? c->command : "", c->command ? strlen(c->command) : 0);
+    text_init(&t, v->reason, sizeof v->reason);
+    verdict_reason(&t, verdict);
+    v->waits |= v->told_ms == 0 || now - v->told_ms >= PIPELINE_VIOLATION_MS;
+}
+
+/** May the rule's action begin? why gets the verdict in words. */
+static bool judge(struct pipeline *p, const struct rule *rule, const struct event *e, struct text *why)
+{
+    const struct policy_case c = case_of(p, rule, e);
+    const struct verdict v = p->guard.judge(p->guard.arg, &c);
+
+    p->verdicts[v.kind]++;
+    audit_decision(p->audit, &(struct audit_decision){.rule = rule->name,
+                                                      .event = e,
+                                                      .target = c.host,
+                                                      .action = c.action,
+                                                      .command = c.command,
+                                                      .verdict = &v,
+                                                      .mode = v.mode});
+    if (v.kind == VERDICT_ALLOWED)
+        return true;
+    if (v.kind != VERDICT_PENDING)
+        note_violation(p, &c, &v);
+    verdict_text(why, &v);
+    LOG_WARN("rule ", rule->name, ": ", action_word(&rule->action), ": ", why->buf);
+    return verdict_begins(&v);
+}
+
+/** Otherwise it has a row that says why not. */
 static bool guard_allows(struct pipeline *p, const struct rule *rule, const struct event *e,
                          const struct recent_mark *mark)
 {
     char buf[CONFIG_LOG_LINE_BYTES];
-    struct text t;
+    struct text why;
 
     if (!IS_ENABLED(CONFIG_HUB_GUARD) || !p->guard.judge)
         return true;
-    const struct verdict v = judge(p, rule, e);
-    p->verdicts[v.kind]++;
-    if (v.kind == VERDICT_ALLOWED)
+    text_init(&why, buf, sizeof buf);
+    if (judge(p, rule, e, &why))
         return true;
-    text_init(&t, buf, sizeof buf);
-    verdict_text(&t, &v);
-    LOG_WARN("rule ", rule->name, ": ", action_word(&rule->action), ": ", t.buf);
-    if (verdict_begins(&v))
-        return true;
-    recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_FAILED, t.buf);
+    recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_FAILED, why.buf);
     return false;
 }
 
@@ -447,46 +526,125 @@ static void log_report(struct pipeline *p, const struct pending_report *r, const
              DEC(r->count), " in this turn");
 }
 
-/** Return: false if there is no room for its actions: it stays pending until one has ended. */
-static bool emit_report(struct pipeline *p, const struct pending_report *r)
+/** An event of the hub's own, with the rules that match it in bits. Return: 1: a rule does; 0: none; negative: it cannot
+ * be, NEFIA_EAGAIN: not now, for want of room for its actions. */
+static int make_own(struct pipeline *p, const char *type, enum severity severity, struct slice data,
+                    struct event *e)
 {
-    static const char *const types[] = {"hub.unknown", "hub.host_conflict", "hub.hosts_evicted"};
-    char data_buf[EVENT_HOST_MAX * 6 + 128];
     const struct event_head head = {
-        .type = types[r->kind],
+        .type = type,
         .source = "hub",
         .host_id = p->host_id,
-        .severity = SEVERITY_WARNING,
+        .severity = severity,
         .unix_s = clock_unix(p->clock),
         .synced = clock_synced(p->clock),
         .seq = p->own_seq + 1,
         .uptime_ms = clock_ms(p->clock) - p->started_ms,
     };
-    struct text data, line;
-    struct json_writer w;
+    struct text line;
+
+    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
+    int err = event_encode(&line, &head, data.ptr, data.len);
+    if (err >= 0)
+        err = pipeline_decode(p, line.buf, line.len, e, NULL);
+    if (err < 0)
+        return err == NEFIA_EAGAIN ? NEFIA_EINVAL : err;
+    const bool any = match(p, e);
+    return any && !has_room(p, e) ? NEFIA_EAGAIN : any;
+}
+
+static void decide_own(struct pipeline *p, const struct event *e, bool any)
+{
+    p->own_seq++;
+    p->changes = p->unwritten = true;
+    p->now_s = clock_unix(p->clock);
+    decide(p, e, any, false);
+}
+
+bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data)
+{
+    struct event e;
+    const int any = make_own(p, type, severity, data, &e);
+
+    if (any > 0)
+        decide_own(p, &e, true);
+    return any != NEFIA_EAGAIN;
+}
+
+/** Begin the data of a warning of the hub's own, in buf. */
+static void begin_data(struct json_writer *w, struct text *data, char *buf, size_t cap)
+{
+    text_init(data, buf, cap);
+    json_begin(w, data);
+    json_object(w, NULL);
+}
+
+/** Emit it, also where no rule matches. Return: false if there is no room for its actions: it stays pending until one
+ * has ended. */
+static bool emit_warning(struct pipeline *p, const char *type, struct json_writer *w, const struct text *data)
+{
     struct event e;
 
-    text_init(&data, data_buf, sizeof data_buf);
-    text_init(&line, p->own_line, CONFIG_EVENT_BYTES + 1);
-    json_begin(&w, &data);
-    json_object(&w, NULL);
+    json_end_object(w);
+    const int any = make_own(p, type, SEVERITY_WARNING, (struct slice){data->buf, data->len}, &e);
+    if (any >= 0)
+        decide_own(p, &e, any);
+    return any != NEFIA_EAGAIN;
+}
+
+static bool emit_report(struct pipeline *p, const struct pending_report *r)
+{
+    static const char *const types[] = {"hub.unknown", "hub.host_conflict", "hub.hosts_evicted"};
+    char data_buf[EVENT_HOST_MAX * 6 + 128];
+    struct json_writer w;
+    struct text data;
+
+    begin_data(&w, &data, data_buf, sizeof data_buf);
     json_put_string(&w, "host", r->host);
     json_put_u64(&w, "boot", r->boot);
     json_put_u64(&w, "seq", r->seq);
     json_put_u64(&w, "count", r->count);
-    json_end_object(&w);
-    if (event_encode(&line, &head, data.buf, data.len) < 0 ||
-        pipeline_decode(p, line.buf, line.len, &e, NULL) < 0)
-        return true;
-    const bool any = match(p, &e);
-    if (any && !has_room(p, &e))
+    if (!emit_warning(p, types[r->kind], &w, &data))
         return false;
     log_report(p, r, types[r->kind]);
-    p->own_seq++;
-    p->changes = p->unwritten = true;
-    p->now_s = head.unix_s;
-    decide(p, &e, any, false);
     return true;
+}
+
+/** policy.violation */
+static bool emit_violation(struct pipeline *p, const struct violation *v)
+{
+    char data_buf[2048];
+    struct json_writer w;
+    struct text data;
+
+    begin_data(&w, &data, data_buf, sizeof data_buf);
+    json_put_string(&w, "verdict", verdict_word(v->kind));
+    json_put_string(&w, "rule", v->rule);
+    json_put_string(&w, "action", v->action);
+    json_put_string(&w, "target", v->target);
+    if (v->command[0])
+        json_put_string(&w, "command", v->command);
+    json_put_string(&w, "reason", v->reason);
+    json_put_string(&w, "event_type", v->type);
+    json_put_string(&w, "event_host", v->host);
+    json_put_u64(&w, "event_boot", v->boot);
+    json_put_u64(&w, "event_seq", v->seq);
+    json_put_u64(&w, "count", v->count);
+    p->telling = true;
+    const bool emitted = emit_warning(p, "policy.violation", &w, &data);
+    p->telling = false;
+    return emitted;
+}
+
+static void emit_violations(struct pipeline *p)
+{
+    for (struct violation *v = p->violations; v < p->violations + PIPELINE_VIOLATIONS; v++) {
+        if (!v->waits || !emit_violation(p, v))
+            continue;
+        v->waits = false;
+        v->count = 0;
+        v->told_ms = clock_ms(p->clock);
+    }
 }
 
 static void keep_report(struct pipeline *p, const struct pending_report *r)
@@ -562,14 +720,20 @@ static int write_journal(struct pipeline *p)
 void pipeline_turn_end(struct pipeline *p)
 {
     emit_reports(p);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        emit_violations(p);
     keep_reports(p);
     jobs_choose(p->jobs);
     bool written = write_journal(p) >= 0;
+    if (written)
+        audit_begins(p->audit, p->jobs, p->recent);
+    audit_log_commit(p->audit);
     if (written && p->acknowledge)
         p->acknowledge(p->arg);
     jobs_begin(p->jobs, written);
     if (written && journal_dirty(p->journal))
         write_journal(p); /* those that could not begin have ended */
+    audit_log_commit(p->audit);
     if (p->changes && p->changed)
         p->changed(p->arg);
     p->changes = false;
@@ -607,6 +771,15 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     return rule->action.class != NULL;
 }
 
+/** What was allowed under other rules or another policy is judged again. */
+static bool hook_allowed(void *arg, const struct job *job, const struct action_request *r, struct text *why)
+{
+    struct pipeline *p = arg;
+
+    return !p->guard.judge || job->judged == p->generation ||
+           judge(p, &rules_active(p->rules)->rules[job->rule], r->event, why);
+}
+
 static int hook_decode(void *arg, const char *line, size_t len, struct event *out)
 {
     return pipeline_decode(arg, line, len, out, NULL);
@@ -627,6 +800,7 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
 
     enum recent_state state = done ? RECENT_DONE : RECENT_FAILED;
 
+    audit_ended(p->audit, job, p->recent, done, error, r);
     recent_settle(p->recent, job->row, state, error);
     journal_end(p->journal, job->id, (uint8_t)state);
     p->overflow_reported = false;
@@ -672,6 +846,7 @@ static void hook_ready(void *arg)
 struct job_hooks pipeline_job_hooks(struct pipeline *p)
 {
     return (struct job_hooks){.rule = hook_rule,
+                              .allowed = hook_allowed,
                               .settled = hook_settled,
                               .entered = hook_entered,
                               .ready = hook_ready,

@@ -202,10 +202,64 @@ const struct field reactor_fields[] = {
             .list = &plain_list,
             FIELD_NOTE(
                 "host_ids whose plain events are taken after they have spoken the link")},
+    FIELD_IF(CONFIG_HUB_AUDIT, "audit", .type = FIELD_OWNED, FIELD_NOTE("the audit log: a map"))
     {.name = "rules", .type = FIELD_OWNED, FIELD_NOTE("a list of rules")},
     FIELD_IF(CONFIG_ACTION_ALERT, "webhooks", .type = FIELD_LIST, MEMBER(hooks), .list = &hook_list,
              FIELD_NOTE("a list of webhooks")){.name = NULL},
 };
+
+#define AUDIT(name) FIELD_AT(struct audit_settings, name)
+const struct field hub_audit_fields[] = {
+    {FIELD_DEFAULT("enabled", "true"), .type = FIELD_BOOL, AUDIT(enabled), FIELD_NOTE("with a state_dir")},
+    {FIELD_DEFAULT("max_kb", "1024"),
+     .type = FIELD_INT,
+     AUDIT(max_kb),
+     .min = 16,
+     .max = 1048576,
+     FIELD_NOTE("size at which a file is rotated")},
+    {FIELD_DEFAULT("files", "4"), .type = FIELD_INT, AUDIT(files), .min = 1, .max = 15, FIELD_NOTE("that are kept")},
+    {FIELD_DEFAULT("sync", "true"),
+     .type = FIELD_BOOL,
+     AUDIT(sync),
+     FIELD_NOTE("false: actions begin before their records are on the disk")},
+    {.name = "key_file", .type = FIELD_STRING, AUDIT(key_file), FIELD_NOTE("default: audit.key in state_dir, made by the hub")},
+    {FIELD_DEFAULT("head_interval", "1h"),
+     .type = FIELD_DURATION,
+     AUDIT(head_interval_ms),
+     .min = 0,
+     .max = 86400000,
+     FIELD_NOTE("of the event hub.audit_head; 0: never")},
+    {.name = NULL},
+};
+
+/** It is loaded when the log is opened; here it is only tried. */
+static void check_audit_key(const struct audit_settings *s, struct config *c, const struct node *n)
+{
+    char why_buf[320];
+    struct text why;
+    struct mac_key key;
+
+    text_init(&why, why_buf, sizeof why_buf);
+    if (mac_key_load(&key, s->key_file, &why) < 0)
+        config_error(c, n, "reactor.audit.key_file", why.buf, (char *)0);
+    else
+        mac_key_wipe(&key);
+}
+
+static void bind_audit(struct hub_settings *s, struct config *c, const struct node *reactor)
+{
+    const struct node *n = node_child(c, reactor, "audit");
+
+    config_bind(c, n, "reactor.audit", hub_audit_fields, &s->audit);
+    if (s->audit.head_interval_ms > 0 && s->audit.head_interval_ms < 1000)
+        config_error(c, node_child(c, n, "head_interval"), "reactor.audit.head_interval", "less than 1s",
+                     HINT("; 0 is never"), (char *)0);
+    if (config_given(c, n, "enabled") && s->audit.enabled && (!s->state_dir || !*s->state_dir))
+        config_error(c, n, "reactor.audit", "there is no state_dir to keep it in", HINT("; set reactor.state_dir"),
+                     (char *)0);
+    if (s->audit.key_file && s->audit.enabled)
+        check_audit_key(&s->audit, c, node_child(c, n, "key_file"));
+}
 
 static void check_section(const struct hub_settings *s, struct config *c, const struct node *n)
 {
@@ -229,11 +283,13 @@ int hub_settings_bind(struct hub_settings *s, struct config *c, const struct nod
     memset(s, 0, sizeof *s);
     settings_bind_root(&root, c);
     s->host_id = settings_host_id(&root, s->hostname);
-    if (IS_ENABLED(CONFIG_CONFIG_HINTS))
-        policy_check(c, root.policy);
+    if (!IS_ENABLED(CONFIG_HUB_GUARD) && IS_ENABLED(CONFIG_CONFIG_HINTS))
+        policy_refuse(c, root.policy);
     config_bind(c, root.reactor, "reactor", reactor_fields, s);
     config_bind_maps(c, root.reactor, "reactor", reactor_fields, s);
     check_section(s, c, root.reactor);
+    if (IS_ENABLED(CONFIG_HUB_AUDIT))
+        bind_audit(s, c, root.reactor);
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         devices_check_names(c, root.reactor);
     *rules = node_child(c, root.reactor, "rules");
@@ -268,6 +324,8 @@ void hub_settings_warn(const struct hub_settings *s, struct config *c, unsigned 
     static const char *const old_files[] = {"file", "next_file"};
 
     settings_warn(c, "reactor", &s->user);
+    if (IS_ENABLED(CONFIG_HUB_AUDIT))
+        settings_warn_key_file(c, node_child(c, node_child(c, n, "audit"), "key_file"), "reactor.audit.key_file", &s->user);
     warn_key_files(s, c, hosts, "reactor.hosts", files);
     if (keys) {
         warn_key_files(s, c, keys, "reactor.keys", old_files);

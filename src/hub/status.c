@@ -155,6 +155,21 @@ static void put_journal(const struct pipeline *p, struct json_writer *w)
     json_end_object(w);
 }
 
+static void put_audit(const struct audit_log *a, struct json_writer *w)
+{
+    const struct audit_stats *s = &a->stats;
+
+    json_object(w, "audit");
+    json_put_bool(w, "kept", a->dir_fd >= 0);
+    json_put_bool(w, "written", a->error == 0);
+    json_put_u64(w, "records", s->records);
+    json_put_u64(w, "bytes", s->bytes);
+    json_put_u64(w, "syncs", s->syncs);
+    json_put_u64(w, "lost", s->lost);
+    json_put_u64(w, "rotations", s->rotations);
+    json_end_object(w);
+}
+
 static void put_counters(const struct status_view *v, struct text *out)
 {
     const struct pipeline *p = v->pipeline;
@@ -179,6 +194,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     put_hosts(p, &w);
     if (IS_ENABLED(CONFIG_HUB_STATE))
         put_journal(p, &w);
+    if (IS_ENABLED(CONFIG_HUB_AUDIT) && p->audit)
+        put_audit(p->audit, &w);
     put_queues(p->jobs, &w);
     put_heap(&w);
     json_put_u64(&w, "remembered", p->rules->looked_up);
@@ -337,7 +354,6 @@ static int begin_forget(void *arg, struct control_cursor *c, const char *args, s
     const struct status_view *v = arg;
     const struct slice host_id = {args, strlen(args)};
 
-    (void)c;
     if (host_id.len == 0) {
         text_str(why, "forget takes a host_id");
         return NEFIA_EINVAL;
@@ -347,6 +363,7 @@ static int begin_forget(void *arg, struct control_cursor *c, const char *args, s
         return NEFIA_ENOTFOUND;
     }
     LOG_INFO("forgotten by an operator: ", args);
+    audit_forgotten(v->pipeline->audit, host_id, c->uid);
     pipeline_turn_end(v->pipeline);
     return 0;
 }

@@ -156,10 +156,10 @@ struct question {
 
 _Static_assert((int)WGDEVICE_A_IFNAME == (int)CTRL_ATTR_FAMILY_NAME, "both questions have their text in the same attribute");
 
-/** First for the number of the family, then for the interface. */
+/** First for the number of the family, unless it is known, then for the interface. */
 static int ask(struct wireguard_dump *d, int fd, const char *interface, void *work)
 {
-    for (unsigned i = 0; i <= TRIES; i++) {
+    for (unsigned i = d->family > 0; i <= TRIES; i++) {
         const char *text = i ? interface : WG_GENL_NAME;
         const size_t len = strlen(text) + 1;
         struct question q = {
@@ -189,7 +189,6 @@ int wireguard_ask(struct wireguard_dump *d, const char *interface, void *work)
 {
     int err = NEFIA_EIO, fd = netlink_open(NETLINK_GENERIC);
 
-    d->family = 0;
     d->answer = (struct netlink_answer){.error = errno};
     expect(d);
     if (fd >= 0) {

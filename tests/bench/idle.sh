@@ -29,7 +29,7 @@ settings()
 # line SENSOR [INTERVAL]: its line of the configuration, a map or a list of one map.
 line()
 {
-    sed -n "s/^  $1: /&/p" $all | if [ $# -gt 1 ]; then sed "s|{|{interval: $2, |;s|, }|}|"; else cat; fi
+    sed -n "s/^  $1: /&/p" "$all" | if [ $# -gt 1 ]; then sed "s|{|{interval: $2, |;s|, }|}|"; else cat; fi
 }
 
 # alone SENSOR [INTERVAL]: a beacon with it; the sensors that it judges look once, at the start.
@@ -106,7 +106,7 @@ start_beacon
 within 60 all_ran
 resting=$(ten_seconds | cut -d ' ' -f 1)
 stop "$beacon"
-sed -n 's/^  \([a-z_]*\): .*/\1/p' $all | while read -r sensor; do
+sed -n 's/^  \([a-z_]*\): .*/\1/p' "$all" | while read -r sensor; do
     alone "$sensor" >"$dir/beacon.yaml"
     start_beacon
     interval=$(member interval_ms)
@@ -121,15 +121,16 @@ sed -n 's/^  \([a-z_]*\): .*/\1/p' $all | while read -r sensor; do
     stop "$beacon"
 done
 echo
-{ settings; grep '^  ' $all; } >"$dir/beacon.yaml"
+{ settings; grep '^  ' "$all"; } >"$dir/beacon.yaml"
 start_beacon
 within 60 all_ran
-before="$(cpu) $(status 's["wakeups"]')"
+# That `status` is answered counts as a wake-up of the beacon, but not as its CPU time.
+before="$(status 's["wakeups"]') $(cpu)"
 sleep "$seconds"
 echo "$before $(cpu) $(status 's["wakeups"]')" | awk -v s="$seconds" '{
     printf "All of them together, connected, over %d s: %.1f ms of the beacon'"'"'s own CPU, %d wake-ups: %.2f s a day (promise: ≤ 1 s). ", s,
-        ($4 - $1) / 1e6, $6 - $3, ($4 - $1) / 1e9 / s * 86400
-    printf "Their processes: %.1f s a day.\n", ($5 - $2) / 1e9 / s * 86400 }'
+        ($4 - $2) / 1e6, $6 - $1, ($4 - $2) / 1e9 / s * 86400
+    printf "Their processes: %.1f s a day.\n", ($5 - $3) / 1e9 / s * 86400 }'
 stop "$beacon"
 stop "$hub"
 echo

@@ -273,7 +273,7 @@ echo
 
 echo "### Size"
 echo
-echo "| build | program | flash (stripped), KiB | promised | RAM: data, bss and worst-case stack, KiB | promised |"
-echo "|-------|---------|-----:|-----:|-----:|-----:|"
+echo "| build | program | flash (stripped), KiB | promised | in a squashfs (xz), KiB | RAM: data, bss and worst-case stack, KiB | promised |"
+echo "|-------|---------|-----:|-----:|-----:|-----:|-----:|"
 make --no-print-directory budget 2>"$dir/make.log" |
-    awk '$2 ~ /^nefia/ && NF >= 12 { printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $7, $8, $10, $11 }' || true
+    awk '$2 ~ /^nefia/ && NF >= 13 { printf "| %s | %s | %s | %s | %s | %s | %s |\n", $1, $2, $7, $8, $10, $11, $12 }' || true

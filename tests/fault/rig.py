@@ -149,7 +149,8 @@ class Daemon:
         self.config = rig.path(name + ".json")
         self.log = rig.path(name + ".log")
         self.socket = rig.path(name + ".sock")
-        self.argv = [*prefix, rig.path(program), *verbs, "-c", self.config]
+        self.program = rig.path(program)
+        self.argv = [*prefix, self.program, *verbs, "-c", self.config]
         self.process = None
         self.log_end = 0
         self.configure(config)
@@ -401,6 +402,13 @@ def settle(rig, hub, beacons=(), senders=()):
     rig.check("no sender got an unexpected message", not any(s.wrong for s in senders), [s.wrong for s in senders])
 
 
+def audited(rig, hub, name):
+    """Its audit log has no finding, whatever has become of the hub and its disk."""
+    answer = subprocess.run([hub.program, "audit", "verify", "-c", hub.config], capture_output=True, text=True)
+    rig.say("audit: " + " ".join(answer.stdout.split("\n")[-3:]).strip()[:60])
+    rig.check(name + ": the audit log is whole", answer.returncode == 0, (answer.stdout[-600:], answer.stderr[-300:]))
+
+
 def account(rig, hub, emitted, lost=0, name="the account"):
     """emitted: all numbers that were given out; lost: how many of them were reported as lost."""
     acts, unfinished = hub.acts(), hub.unfinished()
@@ -415,6 +423,7 @@ def account(rig, hub, emitted, lost=0, name="the account"):
             silent.add(e)
     rig.say("%d emitted = %d acted on + %d begun when the hub was killed, without effect + %d reported as unknown + %d reported lost"
             % (len(emitted), len(set(acts) & emitted), len(missing & unfinished), len(missing - unfinished - silent), lost))
+    audited(rig, hub, name)
     rig.check(name + ": nothing is acted on twice", not twice, twice[:5])
     rig.check(name + ": nothing comes from nowhere", not set(acts) - emitted, sorted(set(acts) - emitted)[:5])
     return rig.check(name + ": nothing is lost silently", len(silent) == lost, (len(silent), sorted(silent)[:8]))

@@ -93,7 +93,7 @@ def filling(rig):
     os.mkdir(place)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320k", "none", place], check=True)
     rig.ends.append(lambda: subprocess.run(["umount", "-l", place]))
-    hub = Hub(rig, "full", state_dir=place + "/state", journal_kb=64)
+    hub = Hub(rig, "full", state_dir=place + "/state", journal_kb=64, audit={"max_kb": 16, "files": 2})
     beacon, sender = people(rig, hub, "full")
     for turn in range(2 if rig.rounds(200) < 50 else 3):
         what = "full, %d" % (turn + 1)

@@ -38,7 +38,6 @@ struct all {
 };
 
 static const struct field_list paths = {.count = offsetof(struct all, count), .cap = 4};
-static const char *const words[] = {"info", "warning", "critical", NULL};
 #define ROW(key, sort, member) \
     .name = key, .type = FIELD_##sort, .offset = offsetof(struct all, member)
 static const struct field fields[] = {
@@ -47,7 +46,7 @@ static const struct field fields[] = {
     {ROW("listen_port\0" "9500", INT, number), .min = 1, .max = 65535, .has_text = 1},
     {ROW("warning_percent\0" "80", TENTHS, tenths), .max = 1000, .has_text = 1},
     {ROW("interval\0" "5m", DURATION, duration), .min = 1000, .max = -1, .has_text = 1},
-    {ROW("severity", WORD, word), .words = words},
+    {ROW("severity", WORD, word), .words = "info\0warning\0critical\0"},
     {ROW("paths\0" "/", LIST, list), .min = 1, .list = &paths, .has_text = 1},
     {ROW("secret", SECRET, secret), .max = 16},
     {ROW("beacons", NODE, map)},

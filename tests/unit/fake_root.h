@@ -48,10 +48,14 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, fake_root_of(path), flags | O_LARGEFILE, mode);
 }
 
+static void (*fake_root_on_open)(const char *path); /* just before; null: nothing happens */
+
 int openat(int dir, const char *path, int flags, ...)
 {
     va_list more;
 
+    if (fake_root_on_open)
+        fake_root_on_open(path);
     va_start(more, flags);
     int mode = flags & O_CREAT ? va_arg(more, int) : 0;
     va_end(more);
@@ -132,18 +136,26 @@ static inline void fake_root_remove(const char *path)
     remove(real);
 }
 
-/** Removes all of it. */
-static inline void fake_root_end(void)
+/** A directory with all that is in it. */
+static inline void fake_root_remove_all(const char *path)
 {
+    char real[1024];
     int status = -1;
-    const pid_t child = fork();
 
+    snprintf(real, sizeof real, "%s%s", fake_root_dir, path);
+    const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        execl("/bin/rm", "rm", "-rf", fake_root_dir, (char *)NULL);
+        execl("/bin/rm", "rm", "-rf", real, (char *)NULL);
         _exit(127);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+/** Removes all of it. */
+static inline void fake_root_end(void)
+{
+    fake_root_remove_all("");
     fake_root_dir[0] = '\0';
 }
 

@@ -161,6 +161,8 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
         kernel_send(kernel.opened[1], &m);
         message_route(&m, RTM_NEWROUTE, family, 0, 100, h.nlmsg_seq); /* of another table */
         kernel_send(kernel.opened[1], &m);
+    }
+    if (h.nlmsg_type == RTM_GETROUTE && (family == AF_INET ? kernel.route6 : kernel.route4)) {
         message_route(&m, RTM_NEWROUTE, family == AF_INET ? AF_INET6 : AF_INET, 0, RT_TABLE_MAIN, h.nlmsg_seq);
         kernel_send(kernel.opened[1], &m);
     }

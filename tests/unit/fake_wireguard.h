@@ -31,6 +31,7 @@ struct wg_peer {
 static struct {
     struct wg_peer peers[WG_PEERS];
     const char *ours[2];    /* addresses */
+    uint8_t flags;          /* of all of them: IFA_F_… */
     int family_error, error; /* errno: of the question for the family, of that for the interface */
     unsigned interrupted;   /* so many dumps say so */
     unsigned asked;         /* dumps of the interface */
@@ -185,7 +186,7 @@ static inline void wg_addresses(uint8_t family, uint32_t seq)
         if (a.family != family)
             continue;
         wg_begin(&m, RTM_NEWADDR, seq);
-        wg_put(&m, &(struct ifaddrmsg){.ifa_family = family, .ifa_prefixlen = 24}, sizeof(struct ifaddrmsg));
+        wg_put(&m, &(struct ifaddrmsg){.ifa_family = family, .ifa_prefixlen = 24, .ifa_flags = wg.flags}, sizeof(struct ifaddrmsg));
         if (family == AF_INET) { /* a point-to-point link: the address is the other end's */
             wg_attribute(&m, IFA_ADDRESS, (uint8_t[]){10, 77, 0, 200}, 4);
             wg_attribute(&m, IFA_LOCAL, a.ip, 4);

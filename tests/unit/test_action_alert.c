@@ -22,7 +22,7 @@ static enum action_outcome alert(const char *answer)
     struct sockaddr_storage ss;
     socklen_t len = sizeof ss;
     struct addr at = {.family = AF_INET, .ip = {127, 0, 0, 1}};
-    int server = socket(AF_INET, SOCK_STREAM, 0), out[2], status;
+    int server = socket(AF_INET, SOCK_STREAM, 0), out[2] = {-1, -1}, status;
     char url[ADDR_TEXT + 16], request[2048], why_buf[128];
     struct text t, why;
 

@@ -93,7 +93,7 @@ static const char *more_names(unsigned i)
     return i < ARRAY_SIZE(names) ? names[i] : NULL;
 }
 
-static const char *const kinds[] = {"red", "green", NULL};
+static const char kinds[] = "red\0green\0";
 static const struct field_list tags = {.count = offsetof(struct point, tag_count), .size = 1, .cap = 2,
                                        .set = set_tag};
 static const struct field point_fields[] = {

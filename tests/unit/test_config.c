@@ -52,8 +52,8 @@ struct item {
     const struct node *action;
 };
 
-static const char *const severities[] = {"info", "warning", "critical", NULL};
-static const char *const modes[] = {"enforce", "warn", "off", NULL};
+static const char severities[] = "info\0warning\0critical\0";
+static const char modes[] = "enforce\0warn\0off\0";
 
 #define ROW(key, sort, member) .name = key, .type = FIELD_##sort, .offset = AT(member)
 #define AT(member) offsetof(struct settings, member)

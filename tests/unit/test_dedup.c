@@ -41,6 +41,20 @@ TEST(window_suppresses_and_counts)
     CHECK(v.pass && v.suppressed == 0);
 }
 
+TEST(what_repeats_is_known_before_it_is_made)
+{
+    const struct event_head h = head("/", SEVERITY_WARNING);
+    struct dedup_verdict v;
+
+    dedup_init(&dedup, slots, 3);
+    CHECK(!dedup_repeats(&dedup, &h, 0) && !dedup_repeats(&dedup, &h, 0)); /* nothing was accepted by that */
+    CHECK(check("/", SEVERITY_WARNING, 0).pass);
+    CHECK(dedup_repeats(&dedup, &h, 299999));
+    CHECK(!dedup_repeats(&dedup, &h, 300000));
+    v = check("/", SEVERITY_WARNING, 300000);
+    CHECK(v.pass && v.suppressed == 1);
+}
+
 TEST(window_zero_accepts_everything)
 {
     dedup_init(&dedup, slots, 3);
@@ -154,7 +168,7 @@ TEST(every_event_is_accounted_for)
     CHECK(reported > 100);
 }
 
-TEST_MAIN(window_suppresses_and_counts, window_zero_accepts_everything,
+TEST_MAIN(window_suppresses_and_counts, what_repeats_is_known_before_it_is_made, window_zero_accepts_everything,
           subject_and_severity_are_part_of_the_key, oldest_slot_is_evicted_with_its_count,
           suppressed_event_is_forgotten, members_do_not_run_together, parses_the_key_setting,
           every_event_is_accounted_for)

@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "nefia/base/err.h"
+#include "nefia/base/text.h"
 
 enum { FILES = 300 }; /* more than one call of the kernel's takes */
 static char path[] = "/tmp/nefia-dir-XXXXXX";
@@ -31,8 +32,8 @@ TEST(every_name_once)
     REQUIRE(dir_open(&d, path) == 0);
     while ((found = dir_next(&d))) {
         REQUIRE(strncmp(found, "some-file-", 10) == 0);
-        unsigned i = (unsigned)atoi(found + 10);
-        REQUIRE(i < FILES);
+        uint64_t i = FILES;
+        REQUIRE(parse_u64(found + 10, strlen(found + 10), &i) == 0 && i < FILES);
         seen[i]++;
         count++;
     }

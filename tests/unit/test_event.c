@@ -49,7 +49,7 @@ TEST(severities)
     CHECK_INT(severity_parse("critical", 7), NEFIA_EINVAL);
     CHECK_INT(severity_parse("Info", 4), NEFIA_EINVAL);
     CHECK_INT(severity_parse("", 0), NEFIA_EINVAL);
-    CHECK(severity_words[SEVERITY_COUNT] == NULL);
+    CHECK_STR(word_at(severity_words, SEVERITY_COUNT), "");
 }
 
 TEST(encodes_members_in_order)

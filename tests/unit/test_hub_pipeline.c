@@ -272,6 +272,11 @@ TEST(an_item_knows_when_its_host_was_seen)
     CHECK_INT(settings.hosts[1].seen_ms, 1000);
 }
 
+static bool says(uint64_t seq, const char *what)
+{
+    return strstr(row_line(seq), what) != NULL;
+}
+
 /* ---- The guard ---- */
 
 static struct verdict test_verdict;
@@ -283,7 +288,7 @@ static struct verdict test_judge(void *arg, const struct policy_case *c)
     asked++;
     CHECK(arg == &asked);
     CHECK_STR(c->action, "exec");
-    CHECK(slice_eq(c->event->type, "t"));
+    CHECK(slice_eq(c->event->type, "t") || slice_eq(c->event->type, "policy.violation"));
     CHECK_INT(c->now_s, 5000);
     return strncmp(c->rule, "no", 2) == 0 ? test_verdict : (struct verdict){.kind = VERDICT_ALLOWED};
 }
@@ -307,7 +312,7 @@ TEST(what_is_denied_has_a_row_and_does_not_begin)
     CHECK_INT(recent.last_seq, 2);
     CHECK_INT(row(1)->state, RECENT_FAILED);
     CHECK_STR(row(1)->rule, "no");
-    CHECK_STR(row(1)->error, "denied: matches deny_commands pattern \"tr.e\" at byte 4");
+    CHECK_STR(row(1)->error, "denied: matches deny_commands pattern: \"tr.e\" at byte 4");
     CHECK_INT(row(2)->state, RECENT_PENDING);
     CHECK_INT(jobs_left(&jobs), 1);
     CHECK_INT(pipeline.verdicts[VERDICT_DENIED], 1);
@@ -363,6 +368,118 @@ TEST(what_resumes_is_judged_again)
     journal_close(&journal);
 }
 
+/** Denies the rule "no", whatever sets it off; warns of "hm". */
+static struct verdict deny_no(void *arg, const struct policy_case *c)
+{
+    (void)arg;
+    asked++;
+    CHECK_STR(c->host, "hub");
+    CHECK_STR(c->command, "true");
+    if (str_eq(c->rule, "no"))
+        return (struct verdict){.kind = VERDICT_DENIED, .reason = "because"};
+    return (struct verdict){.kind = str_eq(c->rule, "hm") ? VERDICT_NOTIFY : VERDICT_ALLOWED, .reason = "maybe"};
+}
+
+static void setup_violations(const char *json)
+{
+    setup(json);
+    pipeline.guard = (struct guard){deny_no, NULL};
+    asked = 0;
+}
+
+TEST(a_violation_is_an_event_of_its_own)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_violations("{\"rules\":[{\"name\":\"no\",\"event_pattern\":\"^t$\"," EXEC "},"
+                     "{\"name\":\"own\",\"event_pattern\":\"^policy\\\\.violation$\"," EXEC "}]}");
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    turn();
+    CHECK_INT(recent.last_seq, 2);
+    CHECK_STR(row(1)->error, "denied: because");
+    CHECK_STR(row(2)->rule, "own");
+    CHECK(says(2, "{\"type\":\"policy.violation\",\"source\":\"hub\",\"host_id\":\"hub\""));
+    CHECK(says(2, "\"data\":{\"verdict\":\"denied\",\"rule\":\"no\",\"action\":\"exec\",\"target\":\"hub\",\"command\":\"true\","
+                  "\"reason\":\"because\",\"event_type\":\"t\",\"event_host\":\"web\",\"event_boot\":0,\"event_seq\":0,\"count\":1}"));
+    /* Those of the next minute are told together, those of another host at once. */
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    turn();
+    CHECK_INT(recent.last_seq, 4);
+    CHECK_INT(take(fixture_line("t", "db", "info")), SEEN_UNREMEMBERED);
+    turn();
+    CHECK(says(6, "\"event_host\":\"db\""));
+    fake.now_ms += PIPELINE_VIOLATION_MS;
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    turn();
+    CHECK(says(8, "\"count\":3}"));
+    children_kill_all(&children);
+}
+
+TEST(a_denied_rule_for_all_events_does_not_set_itself_off)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_violations("{\"rules\":[{\"name\":\"no\"," EXEC "}]}");
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    for (int i = 0; i < 5; i++)
+        turn();
+    CHECK_INT(recent.last_seq, 2); /* what was denied, and that it was */
+    CHECK_INT(asked, 2);
+    fake.now_ms += 2 * PIPELINE_VIOLATION_MS;
+    turn();
+    CHECK_INT(recent.last_seq, 2);
+}
+
+TEST(what_is_only_warned_of_is_told_and_done)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_violations("{\"rules\":[{\"name\":\"hm\",\"event_pattern\":\"^t$\"," EXEC "}]}");
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(jobs_left(&jobs), 1);
+    turn();
+    CHECK(says(2, "\"verdict\":\"notify\",\"rule\":\"hm\""));
+    children_kill_all(&children);
+}
+
+TEST(many_violations_are_bounded)
+{
+    char host[8] = "h0";
+
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_violations("{\"rules\":[{\"name\":\"no\",\"event_pattern\":\"^t$\"," EXEC "}]}");
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 26; i++) {
+            host[1] = (char)('a' + i);
+            CHECK_INT(take(fixture_line("t", host, "info")), SEEN_UNREMEMBERED);
+        }
+        turn();
+    }
+    CHECK_INT(recent.last_seq, 3 * 26 + 3 * PIPELINE_VIOLATIONS);
+    CHECK_INT(pipeline.verdicts[VERDICT_DENIED], 3 * 26);
+}
+
+TEST(what_waits_is_judged_again_under_a_new_policy)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    setup_violations("{\"rules\":[{\"name\":\"no\"," EXEC "}]}");
+    pipeline.guard.judge = NULL;
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(take(fixture_line("t", "web", "info")), SEEN_UNREMEMBERED);
+    CHECK_INT(jobs_left(&jobs), 2);
+    pipeline.guard.judge = deny_no;
+    pipeline.generation++;
+    turn();
+    turn();
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 0);
+    CHECK_INT(jobs_left(&jobs), 0);
+    CHECK_STR(row(1)->error, "denied: because");
+    CHECK_INT(row(1)->state, RECENT_FAILED);
+}
+
 TEST(a_verdict_in_words)
 {
     char buf[128];
@@ -376,9 +493,11 @@ TEST(a_verdict_in_words)
     CHECK_STR(buf, "denied: too long (9000 > 8192)");
     CHECK_STR(verdict_word(VERDICT_ALLOWED), "allowed");
     CHECK_STR(verdict_word(VERDICT_NOTIFY), "notify");
-    v = policy_judge(NULL, &(struct policy_case){.rule = "r"});
-    CHECK_INT(v.kind, VERDICT_ALLOWED);
-    CHECK(verdict_begins(&v));
+    v = (struct verdict){.kind = VERDICT_DENIED, .reason = "matches deny_commands pattern", .rule = "x", .role = "r", .has_at = true};
+    text_reset(&t);
+    verdict_text(&t, &v);
+    CHECK_STR(buf, "denied: matches deny_commands pattern: \"x\" of role \"r\" at byte 0");
+    CHECK(!verdict_begins(&v));
 }
 
 TEST(the_order_of_a_turns_end)
@@ -437,8 +556,10 @@ static uint64_t only_job(enum job_state state)
 /** Whatever it waits for, it does so under the same id, and nothing is done twice. */
 TEST(jobs_that_wait_outlive_the_hub)
 {
-    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT) || !IS_ENABLED(CONFIG_HUB_STATE))
-        return;
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+        return; /* nothing waits */
+    if (!IS_ENABLED(CONFIG_HUB_STATE))
+        return; /* nothing is kept */
     setup("{\"rules\":[" RULE_ONCE "]}");
     exec_class.start = start_and_wait;
     open_state();
@@ -518,11 +639,6 @@ TEST(actions_resume_after_a_restart)
 }
 
 /* ---- What the hub says of itself ---- */
-
-static bool says(uint64_t seq, const char *what)
-{
-    return strstr(row_line(seq), what) != NULL;
-}
 
 TEST(own_events_match_rules)
 {
@@ -659,6 +775,7 @@ TEST_MAIN(a_long_event_sets_off_many_rules, jobs_that_wait_outlive_the_hub, an_e
           long_names_are_told_apart, the_order_of_a_turns_end, actions_resume_after_a_restart,
           an_item_knows_when_its_host_was_seen, what_is_denied_has_a_row_and_does_not_begin,
           what_needs_an_approval_does_not_begin, what_is_only_reported_begins,
-          what_resumes_is_judged_again, a_verdict_in_words, own_events_match_rules, own_events_outlive_the_hub,
+          what_resumes_is_judged_again, a_violation_is_an_event_of_its_own, a_denied_rule_for_all_events_does_not_set_itself_off,
+          what_is_only_warned_of_is_told_and_done, many_violations_are_bounded, what_waits_is_judged_again_under_a_new_policy, a_verdict_in_words, own_events_match_rules, own_events_outlive_the_hub,
           a_waiting_report_outlives_the_hub, reports_of_a_turn_are_bounded,
           names_in_reports_are_cut_to_what_a_host_can_be)

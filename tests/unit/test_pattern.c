@@ -6,6 +6,7 @@
 #include "guard/pattern_int.h"
 #include "nefia/base/err.h"
 #include "nefia/sys/heap.h"
+#include "pattern_pairs.h"
 #include "readfile.h"
 
 /* Pulls src/sys/malloc.c in, so that TRE allocates from our heap here as it does in the programs.
@@ -64,37 +65,6 @@ static void blame(int ok, const char *what, const char *re, const char *subject)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static unsigned hex(char c)
-{
-    return (unsigned)(c <= '9' ? c - '0' : c - 'A' + 10);
-}
-
-/** Undo %XX in place. */
-static size_t decode(char *s)
-{
-    size_t n = 0;
-
-    for (char *p = s; *p; p++, n++) {
-        s[n] = *p;
-        if (*p == '%') {
-            s[n] = (char)(hex(p[1]) << 4 | hex(p[2]));
-            p += 2;
-        }
-    }
-    s[n] = '\0';
-    return n;
-}
-
-static char *split(char *s)
-{
-    char *tab = strchr(s, '\t');
-
-    if (tab == NULL)
-        return NULL;
-    *tab = '\0';
-    return tab + 1;
-}
-
 typedef int compiler(struct pattern *, const char *, size_t, struct pattern_scratch *,
                      struct text *);
 
@@ -130,12 +100,12 @@ TEST(means_what_the_table_says)
 
         if (strncmp(line, "# ", 2) == 0)
             continue;
-        re = split(line);
+        re = split_at_tab(line);
         REQUIRE(re != NULL);
-        subject = split(re);
+        subject = split_at_tab(re);
         REQUIRE(subject != NULL);
-        re_len = decode(re);
-        len = decode(subject);
+        re_len = undo_percent(re);
+        len = undo_percent(subject);
         check_row(pattern_compile, line, re, re_len, subject, len);
         check_row(pattern_compile_nfa, line, re, re_len, subject, len);
         rows++;
@@ -153,11 +123,11 @@ TEST(incomplete_patterns_are_harmless)
     setup();
     REQUIRE(read_file("tests/golden/patterns.txt", file, sizeof file) > 0);
     while ((line = next_line(&at)) != NULL) {
-        char *re = split(line);
+        char *re = split_at_tab(line);
 
-        if (line[0] == '#' || re == NULL || split(re) == NULL)
+        if (line[0] == '#' || re == NULL || split_at_tab(re) == NULL)
             continue;
-        for (size_t n = decode(re); n-- > 0;) {
+        for (size_t n = undo_percent(re); n-- > 0;) {
             struct pattern p;
             int err;
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "beacon_fixture.h"
 #include "check.h"
@@ -13,6 +14,13 @@
 static const char *served;
 static int refusal, daemon_fd = -1;
 static unsigned later_ms;
+
+int access(const char *path, int mode)
+{
+    CHECK_INT(mode, F_OK);
+    errno = ENOENT;
+    return served && strcmp(path, served) == 0 ? 0 : -1;
+}
 
 int connect(int fd, const struct sockaddr *a, socklen_t len)
 {
@@ -347,6 +355,8 @@ TEST(answers_that_are_none)
     REFUSED(frr, "\0\0\0\0", ": not found");
     REFUSED(frr, "{\"a}\0\0\0\0", ": syntax error");
     REFUSED(frr, "{}\0\0\0\1", ": syntax error");
+    REFUSED(frr, "{\"default\":{\"ipv4Unicast\":{\"peers\":{\"\":{\"state\":\"Idle\"}}}}}\0\0\0\0", ": syntax error");
+    REFUSED(frr, "{\"state\":\"Idle\"}\0\0\0\0", ": syntax error");
     REFUSED(bird, "0001 BIRD 2.0.12 ready.\n9001 syntax error\n", ": syntax error");
     REFUSED(bird, "0001 BIRD 2.0.12 ready.\n8007 Access denied\n", ": syntax error");
     begin(frr, "");
@@ -467,6 +477,11 @@ TEST(configurations_that_are_refused)
     path[0] = '/';
     snprintf(text, sizeof text, "{\"sdwan_bgp_session_health\": {\"socket\": \"%.108s\"}}", path);
     fix_refused(text, "socket");
+    fix_refused("{\"sdwan_bgp_session_health\": {\"peers\": [\"a\", \"b\", \"a\"]}}", "peers: empty, or there twice: \"a\"");
+    fix_refused("{\"sdwan_bgp_session_health\": {\"peers\": [\"a\", \"\"]}}", "peers: empty, or there twice: \"\"");
+    /* So much of a name is kept. */
+    fix_refused("{\"sdwan_bgp_session_health\": {\"peers\": [\"a12345678901234567890123456789012345678b\","
+                " \"a12345678901234567890123456789012345678c\"]}}", "there twice");
 }
 
 TEST_MAIN(one_that_is_lost_is_a_warning_and_all_are_critical, it_knows_how_long_a_session_has_been_down,

@@ -49,4 +49,47 @@ TEST(what_is_not_there_is_not_measured)
     CHECK_INT(fix.count, 0);
 }
 
-TEST_MAIN(nearly_full_is_a_condition, a_limit_may_be_lowered_or_none, what_is_not_there_is_not_measured)
+static unsigned opened(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 64; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static const struct emitter *look_again(const char *count, const char *max)
+{
+    if (count)
+        fake_root_put("/proc/sys/net/netfilter/nf_conntrack_count", count);
+    if (max)
+        fake_root_put("/proc/sys/net/netfilter/nf_conntrack_max", max);
+    fix.count = 0;
+    fix_turn(60000);
+    return &sensor_runner_current(&fix.sensor_runner)->items[0];
+}
+
+TEST(files_stay_open)
+{
+    fix_init();
+    fix_print_lines();
+    fake_root_begin();
+    CHECK_INT(fix_start("{\"conntrack\": {}}"), 1);
+    const unsigned before = opened();
+    CHECK_STR(look_again("1\n", NULL)->why, "/proc/sys/net/netfilter/nf_conntrack_max: No such file or directory");
+    CHECK_INT(look_again("1\n", "100\n")->result, INSTANCE_OK);
+    CHECK_INT(opened(), before + 2);
+    CHECK_INT(look_again("80\n", "100\n")->result, INSTANCE_OK);
+    CHECK(fix.count == 1 && fix_has(0, "\"used_percent\":\"80.0\""));
+    /* The module is loaded anew: what was open gives nothing any more. */
+    look_again("", "");
+    fake_root_remove("/proc/sys/net/netfilter/nf_conntrack_count");
+    CHECK_INT(look_again(NULL, "1000\n")->result, INSTANCE_NOT_MEASURED);
+    CHECK_INT(look_again("96\n", "100\n")->result, INSTANCE_OK);
+    CHECK(fix.count == 1 && fix_has(0, "\"used_percent\":\"96.0\""));
+    CHECK_INT(opened(), before + 2);
+    fake_root_end();
+}
+
+TEST_MAIN(nearly_full_is_a_condition, a_limit_may_be_lowered_or_none, what_is_not_there_is_not_measured,
+          files_stay_open)

@@ -285,6 +285,63 @@ TEST(what_has_just_been_written_is_read_once_more)
     fake_root_end();
 }
 
+static unsigned swaps;
+
+static void swap_in(const char *path)
+{
+    if (strcmp(path, at("/etc/hello")) != 0)
+        return;
+    CHECK(rename(path, at("/bad")) == 0 && rename(at("/good"), path) == 0);
+    swaps++;
+}
+
+static void swap_back(void)
+{
+    CHECK(rename(at("/etc/hello"), at("/good")) == 0 && rename(at("/bad"), at("/etc/hello")) == 0);
+}
+
+/** By whoever can time it, so that the good one is read and remembered for the bad one. */
+TEST(a_file_that_is_swapped_for_another_while_it_is_looked_at)
+{
+    begin();
+    run_verb(MANIFEST_WRITE, config(""));
+    CHECK(rename(at("/etc/hello"), at("/good")) == 0);
+    fake_root_put("/etc/hello", "Hello");
+    fix.clock.now_s += 3600; /* all of it is old enough to be remembered */
+    fake_root_on_open = swap_in;
+    for (swaps = 0; swaps < 3; swap_back()) {
+        start(config(""));
+        CHECK_INT(fix.count, 0);
+        CHECK_INT(sensor(0)->result, INSTANCE_NOT_MEASURED);
+        CHECK(strstr(sensor(0)->why, "files are being read") != NULL);
+    }
+    fake_root_on_open = NULL;
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "/etc/hello: changed\""));
+    fake_root_end();
+}
+
+TEST(a_name_that_is_listed_twice)
+{
+    char twice[1024];
+
+    begin();
+    run_verb(MANIFEST_WRITE, config(""));
+    snprintf(twice, sizeof twice, HELLO "  %s/etc/hello\n6b%s  %s/etc/hello\n", fake_root_dir, HELLO + 2, fake_root_dir);
+    fake_root_put("/manifest", twice);
+    snprintf(text, sizeof text, "{\"config_drift\": {\"manifest\": \"%s\"}}", at("/manifest"));
+    start(text);
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(sensor(0)->result, INSTANCE_NOT_MEASURED);
+    CHECK(strstr(sensor(0)->why, "/etc/hello: listed twice") != NULL);
+    twice[strlen(HELLO) + 3 + strlen(at("/etc/hello"))] = '\0';
+    fake_root_put("/manifest", twice);
+    look();
+    CHECK_INT(sensor(0)->result, INSTANCE_OK);
+    fake_root_end();
+}
+
 TEST(a_large_file_is_read_in_turns)
 {
     static char large[300 * 1024];
@@ -708,7 +765,8 @@ TEST_MAIN(what_is_written_is_what_is_there, a_drift_begins_and_ends,
           a_link_counts_by_its_text_and_a_pipe_is_no_file, a_line_of_sha256sum_follows_a_link,
           names_may_be_anything, a_damaged_manifest_is_no_measurement, an_empty_manifest_is_no_measurement,
           a_database_without_an_end, what_was_read_is_remembered,
-          what_has_just_been_written_is_read_once_more, a_large_file_is_read_in_turns,
+          what_has_just_been_written_is_read_once_more, a_file_that_is_swapped_for_another_while_it_is_looked_at,
+          a_name_that_is_listed_twice, a_large_file_is_read_in_turns,
           more_files_than_places_are_not_measured, directories_have_a_bound,
           many_names_in_a_directory_are_all_found, the_kernels_modules_are_those_that_run,
           packages_of_every_manager, packages_that_differ, lists_grow_old,

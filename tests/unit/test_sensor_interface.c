@@ -171,7 +171,7 @@ TEST(news_may_come_among_answers)
     kernel.asked[1] = 0;
     fix_turn(60000);
     CHECK_INT(fix.count, 0);
-    CHECK(kernel.asked[1] >= 2);
+    CHECK(kernel.asked[1] >= 1);
     kernel.route4 = false;
     kernel.fails = ENOBUFS;
     fix_turn(60000); /* of the answer to the look */
@@ -381,9 +381,16 @@ TEST(one_of_ipv6_is_missed_only_where_there_was_one)
     kernel_route(RTM_NEWROUTE, AF_INET6, 0);
     fix_turn(0);
     CHECK_INT(fix.count, 0);
-    kernel.route6 = false;
-    fix_turn(60000);
+    kernel.route6 = false; /* the kernel does not say so: all are looked at in ten minutes at most */
+    for (int i = 0; i < 10 && fix.count == 0; i++)
+        fix_turn(60000);
     CHECK(route(LOST("ipv6")));
+    kernel.asked[1] = 0;
+    kernel.links[2].flags = 0; /* eth1, without a word: what was over it is looked at once */
+    fix_turn(60000);
+    CHECK_INT(kernel.asked[1], 2);
+    fix_turn(60000);
+    CHECK_INT(kernel.asked[1], 3); /* for the one that is missing */
     end();
 }
 
@@ -414,7 +421,8 @@ TEST(a_reload_loses_nothing)
     fix_turn(0);
     CHECK(told(STATE("warning", "eth0", "no carrier", "up")));
     kernel.route4 = false;
-    fix_turn(60000);
+    kernel_route(RTM_DELROUTE, AF_INET, 0);
+    fix_turn(0);
     CHECK(route(LOST("ipv4")));
     kernel_link(0, 1, "lo", 0);
     fix_turn(0);

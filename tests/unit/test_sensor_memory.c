@@ -1,3 +1,5 @@
+#include <sys/sysinfo.h>
+
 #include "beacon_fixture.h"
 #include "check.h"
 #include "fake_root.h"
@@ -12,6 +14,17 @@ static int look(const char *meminfo, const char *configuration)
     int sensors = fix_once(configuration);
     fake_root_end();
     return sensors;
+}
+
+static unsigned free_percent;
+
+/* In place of the C library's. */
+int sysinfo(struct sysinfo *info)
+{
+    memset(info, 0, sizeof *info);
+    info->totalram = 100000;
+    info->freeram = free_percent * 1000;
+    return 0;
 }
 
 static const struct emitter *sensor(void)
@@ -57,4 +70,33 @@ TEST(thresholds_point_downwards)
                 "beacons.memory: warning_percent must be above critical_percent");
 }
 
-TEST_MAIN(little_is_a_condition, enough_is_none, kernels_that_do_not_say, thresholds_point_downwards)
+/** Half a minute later the file has this. Return: how many events came of it. */
+static unsigned later(const char *meminfo)
+{
+    fake_root_put("/proc/meminfo", meminfo);
+    fix.count = 0;
+    fix_turn(30000);
+    return fix.count;
+}
+
+TEST(while_much_is_free_the_rest_is_not_looked_at)
+{
+    static const char little[] = "MemTotal: 100000 kB\nMemAvailable: 4000 kB\n", much[] = "MemTotal: 100000 kB\nMemAvailable: 40000 kB\n";
+
+    fix_init();
+    fix_print_lines();
+    fake_root_begin();
+    CHECK_INT(fix_start("{\"memory\": {}}"), 1);
+    free_percent = 27;
+    CHECK_INT(later(little), 1); /* nothing is known yet */
+    CHECK_INT(later(much), 1);
+    CHECK(fix_has(0, "\"state\":\"recovered\""));
+    CHECK_INT(later(much), 0);
+    CHECK_INT(later(little), 0);
+    free_percent = 26;
+    CHECK_INT(later(little), 1);
+    CHECK(fix_has(0, "\"severity\":\"critical\""));
+    fake_root_end();
+}
+
+TEST_MAIN(while_much_is_free_the_rest_is_not_looked_at, little_is_a_condition, enough_is_none, kernels_that_do_not_say, thresholds_point_downwards)

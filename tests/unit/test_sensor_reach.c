@@ -41,6 +41,16 @@ int connect(int fd, const struct sockaddr *a, socklen_t len)
     return own.ss_family == AF_UNIX ? 0 : (int)syscall(SYS_connect, fd, a, len);
 }
 
+static int far; /* whom a probe is sent to is not there yet when it has been sent */
+
+int getpeername(int fd, struct sockaddr *a, socklen_t *len)
+{
+    if (!far)
+        return (int)syscall(SYS_getpeername, fd, a, len);
+    errno = ENOTCONN;
+    return -1;
+}
+
 /* ---- a target ---- */
 
 /** On 127.0.0.1, at a port of its own. */
@@ -90,7 +100,9 @@ static void probe(void)
 {
     fix.count = 0;
     fix.clock.now_ms += 30000;
+    far = 1;
     loop_turn(&fix.loop, 0);
+    far = 0;
 }
 
 /** Its answer, or that there will be none, is taken after so much time. */
@@ -143,6 +155,21 @@ TEST(connections)
     CHECK(fix_has(0, "\"loss_percent\":\"50.0\""));
     sensor_runner_stop(&fix.sensor_runner);
     CHECK_INT(descriptors(), open - 1);
+}
+
+TEST(this_device_answers_at_once)
+{
+    int port, listener = serve(SOCK_STREAM, &port);
+
+    begin(target("tcp", port, ""));
+    for (int i = 0; i < 3; i++) {
+        fix.clock.now_ms += 30000;
+        loop_turn(&fix.loop, 0);
+        CHECK(!fix.sensor_watches[0].owner);
+    }
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 0);
+    sensor_runner_stop(&fix.sensor_runner);
+    close(listener);
 }
 
 TEST(it_is_there_again)
@@ -413,5 +440,5 @@ TEST(configuration)
     fix_refused(target("tcp", 1, ", \"window\": 31"), "window");
 }
 
-TEST_MAIN(connections, it_is_there_again, latency_is_the_median, answers_of_a_name_server, echoes,
+TEST_MAIN(connections, this_device_answers_at_once, it_is_there_again, latency_is_the_median, answers_of_a_name_server, echoes,
           rights_to_send_echoes, reloads, once, configuration)

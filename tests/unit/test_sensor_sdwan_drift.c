@@ -211,6 +211,9 @@ TEST(refused)
     fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"fe80::1%1\"]")), "not a network");
     fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [{}]")), "not a network");
     fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": 3")), "list");
+    fix_refused(ITEM(BERLIN ", " PEER(WG_KEY_2, ", \"allowed_ips\": [\"10.2.0.0/16\", \"10.1.2.3/16\"]")),
+                "duplicate network 10.1.2.3/16");
+    fix_refused(ITEM(PEER(WG_KEY_1, ", \"allowed_ips\": [\"fd00::1\", \"fd00:0::1/128\"]")), "duplicate network fd00:0::1/128");
     fix_refused(ITEM(PEER(WG_KEY_1, "") ", " PEER(WG_KEY_1, "")), "duplicate public_key");
     fix_refused("{\"sdwan_drift\": [{\"name\": \"wg0\", \"interface\": \"wg0\"}]}", "peers: missing");
 }

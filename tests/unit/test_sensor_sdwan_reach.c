@@ -278,6 +278,20 @@ TEST(refused)
     fix_refused(ITEM("\"interface\": \"wg0\", \"silent_after\": \"10ms\", " HUBS), "silent_after");
 }
 
+/** Nobody watches anything then. */
+TEST(a_list_of_nothing_is_warned_of)
+{
+    fix_init();
+    CHECK_INT(fix_start("{\"sdwan_reachability\": []}"), 0);
+    CHECK(strstr(fix.reports, "beacons.sdwan_reachability: is empty") != NULL);
+    fix_init();
+    CHECK_INT(fix_start("{\"sdwan_reachability\": null}"), 0);
+    CHECK(strstr(fix.reports, "beacons.sdwan_reachability: is empty") != NULL);
+    fix_init();
+    CHECK_INT(fix_start("{}"), 0);
+    CHECK_STR(fix.reports, "");
+}
+
 TEST_MAIN(a_silent_hub_and_its_return, clocks_that_jump, one_of_two_is_a_warning, without_traffic_and_keepalive,
           an_interface_without_hubs, an_interface_that_is_gone, what_cannot_be_measured, a_dump_that_is_interrupted,
-          a_reload_keeps_the_silence, once_believes_the_wall_clock, refused)
+          a_reload_keeps_the_silence, once_believes_the_wall_clock, refused, a_list_of_nothing_is_warned_of)

@@ -116,6 +116,25 @@ TEST(this_device_takes_over)
     CHECK(told(BAD("no_holder")));
 }
 
+TEST(an_address_whose_duplicates_are_looked_for)
+{
+    begin(ITEM("fd00::9"));
+    minutes(6, 0);
+    CHECK_INT(fix.count, 2);
+    wg.ours[1] = "fd00::9";
+    wg.flags = IFA_F_PERMANENT | IFA_F_TENTATIVE;
+    minutes(2, 0);
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(sensor()->why, "fd00::9: tentative");
+    wg.flags |= IFA_F_DADFAILED; /* another has it: it is no better than none */
+    minutes(1, 0);
+    CHECK(told(BAD("silent")));
+    wg.flags = IFA_F_PERMANENT;
+    minutes(1, 0);
+    CHECK(told(WELL ",\"vip\":\"fd00::9\"}"));
+}
+
 TEST(nobody_holds_it)
 {
     begin(VIP);
@@ -156,5 +175,6 @@ TEST(refused)
     fix_refused("{\"sdwan_vip_reachability\": [{\"name\": \"x\", \"interface\": \"wg0\", \"vip\": \"10.0.0.1\"}]}", "holders: missing");
 }
 
-TEST_MAIN(a_silent_holder, a_holder_of_two_messages, another_takes_over, this_device_takes_over, nobody_holds_it,
+TEST_MAIN(a_silent_holder, a_holder_of_two_messages, another_takes_over, this_device_takes_over,
+          an_address_whose_duplicates_are_looked_for, nobody_holds_it,
           no_interface_and_no_answer, refused)

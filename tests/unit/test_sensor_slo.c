@@ -37,17 +37,20 @@ static void after(uint64_t ms)
 }
 
 /** Of the first event. -1: it has no such member. */
-static long long number(const char *key)
+static int64_t number(const char *key)
 {
     char quoted[40];
     const char *at;
+    int64_t v = -1;
 
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
     at = fix.count ? strstr(fix.printed[0], quoted) : NULL;
     if (!at)
         return -1;
     at += strlen(quoted);
-    return atoll(*at == '"' ? at + 1 : at);
+    at += *at == '"';
+    CHECK_INT(parse_i64(at, strspn(at, "-0123456789"), &v), 0);
+    return v;
 }
 
 TEST(availability)

@@ -1,5 +1,6 @@
 /* storage_assignment_drift, on mounts, exports and devices of the test's own. */
 #include <errno.h>
+#include <poll.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
@@ -26,6 +27,18 @@ int statfs(const char *path, struct statfs *v)
     *v = (struct statfs){.f_bsize = 4096};
     errno = answer;
     return answer ? -1 : 0;
+}
+
+static int changed; /* the kernel's list of mounts, since it was last asked */
+
+/* The kernel's list is a file here, of which poll(2) knows nothing. */
+int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    if (count != 1 || timeout != 0)
+        return (int)syscall(SYS_poll, fds, count, timeout);
+    const int had = changed;
+    changed = 0;
+    return had;
 }
 
 static struct emitter *storage(void)
@@ -70,6 +83,7 @@ static void look(void)
 static void look_at(const char *mounts)
 {
     fake_root_put("/proc/self/mountinfo", mounts);
+    changed = 1;
     look();
 }
 
@@ -111,6 +125,30 @@ TEST(missing)
     CHECK(fix_has(0, "\"severity\":\"info\",\"data\":{\"state\":\"recovered\",\"name\":\"a\",\"path\":\"/mnt/data\"}"));
     look();
     CHECK_INT(fix.count, 0);
+    fake_root_end();
+}
+
+TEST(mounts_are_read_when_they_have_changed)
+{
+    begin("\"mount\": \"/mnt/data\", \"source\": \"/dev/sdb1\"");
+    look_at(ROOT DATA);
+    changed = 0; /* since it was opened */
+    fake_root_put("/proc/self/mountinfo", ROOT);
+    look();
+    CHECK_INT(fix.count, 0); /* the kernel has not said so */
+    changed = 1;
+    look();
+    CHECK_INT(fix.count, 1);
+    fake_root_put("/proc/self/mountinfo", ROOT DATA);
+    look();
+    CHECK_INT(fix.count, 1); /* what is not in order is looked at each time */
+    fake_root_end();
+
+    begin("\"mount\": \"/mnt/data\", \"writable\": true");
+    look_at(ROOT DATA);
+    fake_root_put("/proc/self/mountinfo", ROOT "21 20 8:2 / /mnt/data rw - ext4 /dev/sdb1 rw,emergency_ro\n");
+    look(); /* an error on the disk changes no mount */
+    CHECK_INT(fix.count, 1);
     fake_root_end();
 }
 
@@ -380,6 +418,6 @@ TEST(mistakes_are_named)
     fix_refused("{\"storage_assignment_drift\": [{\"name\": \"a\", \"export\": \"/a\", \"type\": \"ext4\"}]}", "belong to mount");
 }
 
-TEST_MAIN(what_is_there_is_fine, missing, wrong_ones, rights, what_hides_another, devices_have_several_names,
+TEST_MAIN(what_is_there_is_fine, missing, mounts_are_read_when_they_have_changed, wrong_ones, rights, what_hides_another, devices_have_several_names,
           a_server_that_does_not_answer_is_stale_in_time, one_that_hangs_is_asked_once, what_must_be_fresh, exports,
           lines_that_are_none, mistakes_are_named)

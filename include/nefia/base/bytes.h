@@ -3,35 +3,30 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/** Portable access to unaligned integers. Files and wire formats are big-endian. */
-static inline void put_be16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-static inline void put_be32(uint8_t *p, uint32_t v)
-{
-    put_be16(p, (uint16_t)(v >> 16));
-    put_be16(p + 2, (uint16_t)v);
-}
-static inline void put_be64(uint8_t *p, uint64_t v)
-{
-    put_be32(p, (uint32_t)(v >> 32));
-    put_be32(p + 4, (uint32_t)v);
-}
-static inline uint16_t get_be16(const uint8_t *p)
-{
-    return (uint16_t)((unsigned)p[0] << 8 | p[1]);
-}
-static inline uint32_t get_be32(const uint8_t *p)
-{
-    return (uint32_t)get_be16(p) << 16 | get_be16(p + 2);
-}
-static inline uint64_t get_be64(const uint8_t *p)
-{
-    return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
-}
+/** Portable access to unaligned integers. Files and wire formats are big-endian. What a processor can do at once, the compiler makes of
+ * memcpy. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define AS_BE(bits, v) (v)
+#else
+#define AS_BE(bits, v) __builtin_bswap##bits(v)
+#endif
+#define BYTES_BE(bits)                                                                             \
+    static inline void put_be##bits(uint8_t *p, uint##bits##_t v)                                  \
+    {                                                                                              \
+        v = AS_BE(bits, v);                                                                        \
+        memcpy(p, &v, sizeof v);                                                                   \
+    }                                                                                              \
+    static inline uint##bits##_t get_be##bits(const uint8_t *p)                                    \
+    {                                                                                              \
+        uint##bits##_t v;                                                                          \
+        memcpy(&v, p, sizeof v);                                                                   \
+        return AS_BE(bits, v);                                                                     \
+    }
+BYTES_BE(16)
+BYTES_BE(32)
+BYTES_BE(64)
 
 /** FNV-1a over len bytes, continuing from h (start with HASH_START). For hash tables only, not for
  * security. */

@@ -12,6 +12,7 @@
 #include "nefia/sys/cli.h"
 #include "nefia/control/control.h"
 #include "nefia/control/show.h"
+#include "nefia/guard/policy.h"
 #include "nefia/base/kconfig.h"
 
 #define BEACON_ASK_TOKENS 192 /* of the longest record of `status` */
@@ -24,7 +25,8 @@
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
     BEACON_MAX(BEACON_MAX(CONFIG_EVENT_BYTES + 1 + PIPELINE_LINE_BYTES, BEACON_ASK_BYTES),            \
-               CONFIG_BEACON_CONFIG_FILE_KB * 1024)
+               BEACON_MAX(CONFIG_BEACON_CONFIG_FILE_KB * 1024,                                     \
+                          IS_ENABLED(CONFIG_BEACON_GUARD) * sizeof(struct pattern_tree)))
 
 /** Concurrent child processes: sensor commands, those that are followed, and one that resolves the
  * hub's name. */
@@ -68,6 +70,9 @@ enum { BEACON_NEEDS_HUB = 1, BEACON_NEEDS_KEY = 2 };
 /** Read the configuration into the inactive half. Return: 0; or negative, all errors
  * reported and nothing changed. */
 int beacon_load(struct beacon *b, unsigned needs);
+/** With CONFIG_BEACON_GUARD: read the policy, for beacon_load, beside the one in force; and the one that was read. */
+void beacon_policy_load(struct beacon *b);
+struct policy_use beacon_policy(const struct beacon *b);
 static inline const struct beacon_settings *beacon_loaded(const struct beacon *b)
 {
     return &b->settings[!b->current];

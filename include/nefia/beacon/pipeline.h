@@ -65,6 +65,8 @@ struct json_writer *beacon_pipeline_begin(struct beacon_pipeline *p);
 /** The same with a complete data object: one line of JSON, validated by the caller.
  */
 void beacon_pipeline_begin_raw(struct beacon_pipeline *p, const char *object, size_t len);
+/** What only repeats an event needs not be made. Return: is it suppressed, as beacon_pipeline_end would? */
+bool beacon_pipeline_repeats(struct beacon_pipeline *p, const struct pipeline_event *e);
 /** Close the data object, judge, encode, and pass on.
  * Return: enum pipeline_verdict; negative if it was lost: NEFIA_ETOOBIG, NEFIA_EINVAL (a name is
  * empty), NEFIA_EFULL (counted by the spool). */

@@ -212,10 +212,13 @@ void sample_source(struct config *c, const struct node *n, const char *where, co
  * next file or emit_end; null: it is not there, cannot be read or is longer than CONFIG_EVENT_BYTES, and
  * the result is "not measured", with the path and why. */
 const char *emitter_file(struct emitter *e, const char *path, size_t *len);
+/** The same of a constant path of /proc that is read again and again: it stays open. Needs `select BEACON_KEPT_FILES`. */
+const char *emitter_kept_file(struct emitter *e, const char *path);
 /** The same of a file that need not be there: null is no result, and errno says why. */
 const char *emitter_file_if(struct emitter *e, const char *path, size_t *len);
-/** The same of a file that holds one number. Return: 0, or negative: not measured. */
+/** emitter_file, and emitter_kept_file, of a file that holds one number. Return: 0, or negative: not measured. */
 int emitter_file_number(struct emitter *e, const char *path, int64_t *value);
+int emitter_kept_number(struct emitter *e, const char *path, int64_t *value);
 /** The same of a number that need not be there. Return: 0, or negative. */
 int emitter_number_if(struct emitter *e, const char *path, int64_t *value);
 /** Both of the file dir/name/leaf, for what a directory of /sys or /proc holds (nefia/sys/dir.h). */
@@ -270,6 +273,10 @@ enum {
 struct mount {
     const char *word[MOUNT_WORDS];
 };
+#define MOUNTS "/proc/self/mountinfo"
+/** Return: a number that is another one when something was mounted, moved or unmounted, or options of a mount were changed; not
+ * when a file system itself turned read-only. 0: not known. Needs `select BEACON_KEPT_FILES`. */
+uint32_t emitter_mounts(struct emitter *e);
 /** Return: is the line that of a mount? */
 bool mount_read(struct mount *m, const char *line);
 /** Does the text begin with what this word means? Return: how many bytes of it that is; 0: no, or the word is empty. */

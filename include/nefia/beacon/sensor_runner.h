@@ -24,6 +24,9 @@ enum instance_result {
 /** Longest reason of a result, with its NUL. */
 #define SENSOR_WHY_BYTES 96
 
+/** Constant paths that emitter_kept_file and emitter_mounts are asked for. */
+#define KEPT_FILES 8
+
 /** A running sensor; its handle for calls into the beacon. */
 struct emitter {
     struct sensor_runner *owner;
@@ -93,6 +96,17 @@ struct sensor_runner {
     struct sensor_follow *followed; /* CONFIG_BEACON_FOLLOWED */
     uint64_t (*random_below)(uint64_t n);
     const char *state_dir; /* the settings'; null or "": none */
+#ifdef CONFIG_BEACON_KEPT_FILES
+    struct kept_file {
+        const char *path; /* null: a free place */
+        int fd;           /* not above 0: it could not be opened */
+    } kept[KEPT_FILES];
+    uint32_t mounts; /* emitter_mounts */
+#endif
+#ifdef CONFIG_BEACON_TUNNELS
+    uint16_t wireguard;    /* the kernel's number for the family; 0: not known; below 16: there is none */
+    uint32_t wireguard_ms; /* when that was asked */
+#endif
 #ifdef CONFIG_BEACON_MANIFEST /* a smaller beacon's offsets stay as short as they are */
     struct manifest_run *manifest; /* null: not that verb */
     struct drift_memory *drift;    /* what the sensors of drift.h share */

@@ -129,7 +129,7 @@ enum field_type {
     FIELD_INT,      /* an integer within min..max */
     FIELD_DURATION, /* an integer, milliseconds within min..max */
     FIELD_TENTHS,   /* an integer: "80" or "80.5" to 800, 805; within min..max (in tenths) */
-    FIELD_WORD,     /* an integer: index in words[]; -1 when not given (or "") and without default */
+    FIELD_WORD,     /* an integer: index in words; -1 when not given (or "") and without default */
     FIELD_SET,      /* whatever set() makes of the text; left alone when not given and without default */
     FIELD_LIST,     /* an array and its count: a list of texts, or one; or a list of maps */
     FIELD_NODE,     /* const struct node *: bound later by its owner; null when not given */
@@ -168,7 +168,7 @@ struct field {
                             * the items of lists. 0,0: no bounds; max < min: only the least.
                             * No duration is longer than 366 days in any case */
     union {
-        const char *const *words; /* FIELD_WORD, ended by null */
+        const char *words; /* FIELD_WORD: a list for word_at */
         /* FIELD_SET: the value into the member. Return: 0; or negative with a sentence in why. */
         int (*set)(void *member, const char *value, struct text *why);
         const struct field_list *list;        /* FIELD_LIST */

@@ -18,7 +18,7 @@
  * response of any length needs one buffer. A client that does not send its request, or does not
  * read a record, within 10 s is dropped. */
 
-/** State of a verb between two records of one response. Initially zero; for begin and produce to
+/** State of a verb between two records of one response. Initially zero, but for uid; for begin and produce to
  * use freely. */
 struct control_cursor {
     unsigned step;
@@ -26,6 +26,7 @@ struct control_cursor {
     uint64_t seq;
     bool flag;
     uint8_t exit; /* for the last line; default 0, after an error 1 */
+    uint32_t uid; /* of who asks, from the beginning */
 };
 
 struct control_verb {

@@ -46,5 +46,7 @@ void mac_sign_line(const struct mac_key *k, uint64_t number, const void *data, s
                    char hex[MAC_HEX]);
 int mac_verify_line(const struct mac_key *k, uint64_t number, const void *data, size_t len,
                     const char *hex, size_t hex_len);
+/** Without a key: SHA-256 (FIPS 180-4). */
+void mac_hash(const void *data, size_t len, uint8_t hash[MAC_BYTES]);
 
 #endif

@@ -51,6 +51,9 @@ struct dedup_verdict {
 /** Judge and record. An event that passes is recorded as accepted now; one that does not is
  * counted. */
 struct dedup_verdict dedup_check(struct dedup *d, const struct event_head *h, uint64_t now_ms);
+/** The same of what may be a repetition, before it is made: one that does not pass is counted. Return: whether it is; otherwise
+ * nothing is recorded. */
+bool dedup_repeats(struct dedup *d, const struct event_head *h, uint64_t now_ms);
 /** The event that just passed was suppressed later (by the rate limit): let the next one like it
  * pass. */
 void dedup_forget(struct dedup *d, const struct event_head *h);

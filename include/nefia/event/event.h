@@ -11,7 +11,7 @@
 /** The event: one JSON object per line (README, "Wire format"). One codec for both programs. */
 enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_COUNT };
 
-extern const char *const severity_words[SEVERITY_COUNT + 1]; /* null-terminated, as FIELD_WORD expects */
+extern const char severity_words[]; /* in the order of enum severity, for word_at and FIELD_WORD */
 const char *severity_text(enum severity s);
 /** Return: the severity (>= 0), or NEFIA_EINVAL. */
 int severity_parse(const char *s, size_t len);

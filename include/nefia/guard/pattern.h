@@ -1,6 +1,7 @@
 #ifndef NEFIA_GUARD_PATTERN_H
 #define NEFIA_GUARD_PATTERN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <wchar.h>
@@ -41,7 +42,7 @@ struct pattern {
 
 enum pattern_kind { PATTERN_ALL, PATTERN_GLOB, PATTERN_NFA };
 
-/* The parts of struct pattern_scratch; private to src/guard/pattern*.c. */
+/* The parts of struct pattern_tree and pattern_scratch; private to src/guard/. */
 struct pattern_range {
     uint32_t lo, hi;
 };
@@ -58,8 +59,15 @@ struct pattern_node {
     uint16_t ways;     /* leaf sequences it expands to; see pattern_glob.c */
     uint16_t at;       /* offset in the pattern */
     uint32_t value;    /* character, or assertions */
-    /* prediction for TRE */
-    uint32_t states, first, last, slots;
+    union {
+        struct {
+            uint32_t states, first, last, slots; /* prediction for TRE */
+        };
+        struct {
+            uint16_t size, place; /* in a program of matcher.c, in steps */
+            bool takes;           /* some of these take a character */
+        };
+    };
 };
 
 struct pattern_group {
@@ -78,13 +86,18 @@ struct pattern_work {
 #define PATTERN_WORK 192
 #define PATTERN_OUT (CONFIG_PATTERN_BYTES * 8)
 
+/** Working memory of the parser, about 60 * CONFIG_PATTERN_BYTES; shared by all patterns, holds nothing between calls. */
+struct pattern_tree {
+    struct pattern_node nodes[PATTERN_NODES];
+    struct pattern_range ranges[PATTERN_RANGES];
+    struct pattern_group groups[PATTERN_DEPTH + 1];
+};
+
 /** Working memory of a compilation, about 100 * CONFIG_PATTERN_BYTES; shared by all patterns, holds
  * nothing between calls. */
 struct pattern_scratch {
-    struct pattern_node nodes[PATTERN_NODES];
-    struct pattern_range ranges[PATTERN_RANGES];
+    struct pattern_tree tree;
     struct pattern_range mapped[3 * PATTERN_SET_RANGES];
-    struct pattern_group groups[PATTERN_DEPTH + 1];
     struct pattern_work work[PATTERN_WORK];
     wchar_t out[PATTERN_OUT];
 };

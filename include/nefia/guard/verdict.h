@@ -20,6 +20,7 @@ struct verdict {
     enum verdict_kind kind;
     const char *reason; /* a phrase: "matches deny_commands pattern". Null: nothing stands against it */
     const char *rule;   /* the pattern, or the name of the rule, that decided; null: none */
+    const char *mode;   /* of the policy: off, warn, enforce; null: nobody was asked */
     const char *role;   /* whose list it is in; null: nobody's, the list for all */
     uint32_t at;        /* byte of the subject at which that pattern matched, or the doubt begins */
     bool has_at;
@@ -33,7 +34,7 @@ static inline bool verdict_begins(const struct verdict *v)
 }
 /** "allowed", "notify", "pending approval", "denied". */
 const char *verdict_word(enum verdict_kind kind);
-/** Append: denied: matches deny_commands pattern "rm -rf" of role "deploy" at byte 4; denied: too long (9000 > 8192). */
+/** Append: denied: matches deny_commands pattern: "rm -rf" of role "deploy" at byte 4; denied: too long (9000 > 8192). */
 void verdict_text(struct text *t, const struct verdict *v);
 /** The same without the word. */
 void verdict_reason(struct text *t, const struct verdict *v);

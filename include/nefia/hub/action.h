@@ -32,13 +32,12 @@ struct action {
     uintptr_t own[CONFIG_ACTION_WORDS]; /* the class's struct */
 };
 
-/** Valid values of `type`, also used in tables, null-terminated: the classes of this build, then the
- * actions that other builds have. */
-extern const char *const action_words[];
+/** Valid values of `type`, a list for word_at: the classes of this build, then the actions that other builds have. */
+extern const char action_words[];
 
 static inline const char *action_word(const struct action *a)
 {
-    return action_words[a->word];
+    return word_at(action_words, a->word);
 }
 
 /** What all actions may say, beside the class's fields. */
@@ -90,6 +89,12 @@ struct action_scratch {
     char text[ACTION_ENV_BYTES];
 };
 
+/** What an action would do, as far as a policy asks. Strings belong to the configuration. */
+struct action_subject {
+    const char *command; /* for /bin/sh; null: none */
+    bool on_device;      /* it runs on the device of the event; otherwise on the hub */
+};
+
 enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 
 /** What start has done. The last two need `select HUB_JOBS_WAIT` in the Kconfig entry. */
@@ -113,6 +118,8 @@ struct action_class {
      * Return: as action_bind. */
     int (*bind)(struct action *a, struct config *c, const struct node *n, const char *where,
                 const struct hub_settings *s);
+    /** What a policy has to judge of it; null: nothing runs, nothing is written. */
+    struct action_subject (*subject)(const struct action *a);
     /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the
      * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms,
      * after which the job fails without an answer or an approval; 0: never.

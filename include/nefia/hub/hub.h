@@ -58,10 +58,11 @@ union hub_receive {
 
 /** What may be open beside the connections: standard descriptors, listener, a file or the next listener
  * during a reload, a connection that is refused, syslog, WireGuard's netlink; the control socket, its
- * lock and its clients; the journal's directory, lock, file and successor; the pipes of children. */
+ * lock and its clients; the journal's directory, lock, file and successor; the audit's
+ * directory, file and successor; the pipes of children. */
 #define HUB_DESCRIPTORS                                                                            \
-    (3 + 5 + 2 + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) + HUB_CHILDREN +  \
-     CHILD_START_DESCRIPTORS)
+    (3 + 5 + 2 + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
+     (IS_ENABLED(CONFIG_HUB_AUDIT) ? 3 : 0) + HUB_CHILDREN + CHILD_START_DESCRIPTORS)
 
 enum hub_state { HUB_RUNNING, HUB_CLOSING, HUB_FINISHING };
 
@@ -73,6 +74,7 @@ struct hub {
     struct config_arena arenas[2];
     unsigned active; /* index of the active settings and arena */
     struct mac_key staged_key;
+    struct policy_use policy; /* the active one */
     struct loop loop;
     struct children children;
     struct control_server control;
@@ -86,6 +88,11 @@ struct hub {
     struct jobs jobs;
     struct seen seen;
     struct journal journal;
+    struct audit_log audit;
+    struct timer audit_timer;
+    uint64_t head_ms; /* when the audit's head is due */
+    uint8_t config_hash[MAC_BYTES]; /* of the file that was read last */
+    bool config_hashed;
     struct timer again; /* retry of deferred lines, and of a failed journal */
     struct timer drain;
     struct timer seed; /* waiting for the kernel's random number generator */
@@ -104,8 +111,16 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
 void hub_log_notice(void *arg, const char *rule, const char *action);
 /** The settings read by hub_load. */
 const struct hub_settings *hub_loaded(const struct hub *h);
+/** The policy read by hub_load. */
+const struct policy *hub_loaded_policy(const struct hub *h);
 /** Path of the daemon's control socket, as far as the file can be read. */
 const char *hub_socket(struct hub *h);
+/** For verbs that only ask the policy: bind it, and nothing else of the file, which stays loaded in h->config.
+ * Return: null after a report. */
+const struct policy_use *hub_policy(struct hub *h);
+/** The state_dir with the audit log, "" if there is none, and audit.key_file (null: not given), as far as the file can be
+ * read. Return: null: it cannot, which was reported. */
+const char *hub_audit_place(struct hub *h, const char **key_file);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */
 int hub_run(struct hub *h);
 

@@ -52,6 +52,7 @@ struct job {
     uint16_t rule;   /* index in the active set; JOB_NO_RULE: removed by a reload while it ran */
     uint16_t lane;
     uint16_t first_block;
+    uint16_t judged; /* the owner's: with what it was allowed */
     uint32_t host; /* hash of its event's host_id */
     uint32_t len;  /* of the event's line */
     uint32_t timeout_ms; /* of the child, of the answer or of the approval */
@@ -96,6 +97,9 @@ struct job_hooks {
     /** Look up a rule's current data, and of out->event (null, or decoded) the device. Return: false if
      * the index has no rule or its action is of another class. */
     bool (*rule)(void *arg, uint16_t rule, struct action_request *out);
+    /** May it begin, as rule and policy are now? Called before each start; otherwise why says why not, and the job fails. May be
+     * null. */
+    bool (*allowed)(void *arg, const struct job *job, const struct action_request *r, struct text *why);
     /** The job has finally ended; error is "" on success. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);
@@ -141,6 +145,7 @@ struct job_order {
     uint16_t rule;    /* index in the active set */
     const char *name; /* the rule's */
     uint64_t row;
+    uint16_t judged; /* job.judged */
     /* After a restart: JOB_PENDING or JOB_SENT, with its timeout_ms; else JOB_QUEUED, maybe approved. */
     uint8_t state;
     bool approved;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/guard/policy.h"
+#include "nefia/hub/audit_log.h"
 #include "nefia/hub/jobs.h"
 #include "nefia/hub/journal.h"
 #include "nefia/hub/recent.h"
@@ -46,6 +47,24 @@ struct pending_report {
 #define PIPELINE_REPORTS 6 /* in one turn. The first REPORT_KINDS are for one kind each. */
 #define PIPELINE_REPORT_LOG_MS 1000 /* each kind is logged once in this time */
 
+/** Actions of one rule for one host that the policy did not simply allow: the first is told at once (policy.violation), those
+ * within PIPELINE_VIOLATION_MS of it with the next one. */
+struct violation {
+    uint32_t count;   /* not told yet; 0: none */
+    bool waits;       /* an event is to be made of it */
+    bool used;        /* the place is some rule's and host's */
+    uint64_t told_ms; /* 0: never */
+    enum verdict_kind kind;
+    uint64_t boot, seq; /* of the last event that set it off */
+    char rule[RULE_NAME_MAX + 1], action[16];
+    char host[EVENT_HOST_MAX + 1];     /* of the event */
+    char target[EVENT_HOST_MAX + 1];   /* where it would have run */
+    char type[EVENT_TYPE_MAX + 1];     /* of the event */
+    char command[128], reason[192];    /* cut */
+};
+#define PIPELINE_VIOLATIONS (IS_ENABLED(CONFIG_HUB_GUARD) ? 8 : 1)
+#define PIPELINE_VIOLATION_MS 60000
+
 /** The event whose actions are resumed after a restart, one after the other. */
 struct resumed {
     struct job_event event;
@@ -55,7 +74,7 @@ struct resumed {
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
  *     event → seen → rules → guard → jobs
- *     turn's end: choose jobs → write the journal → acknowledge → begin jobs
+ *     turn's end: choose jobs → write the journal and the audit → acknowledge → begin jobs
  *
  * What comes before, from the bytes to the event, is ingress.h. */
 struct pipeline {
@@ -66,20 +85,25 @@ struct pipeline {
     struct jobs *jobs;
     struct seen *seen;
     struct journal *journal;
+    struct audit_log *audit; /* null: none */
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the current event */
     struct known_host known[PIPELINE_KNOWN]; /* indexed by hash of host_id */
     struct pending_report reports[PIPELINE_REPORTS];
     unsigned next_report; /* emitted first */
+    struct violation violations[PIPELINE_VIOLATIONS];
+    bool telling; /* such an event is being decided: what is denied now is no violation of its own */
     struct resumed resumed;
     uint64_t own_seq;
     uint64_t report_logged_ms[REPORT_KINDS]; /* 0: never */
+    char target[EVENT_HOST_MAX + 1]; /* of the case that is being judged */
     char *own_line; /* CONFIG_EVENT_BYTES + 1, the caller's: of such an event */
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
     struct hub_settings *devices; /* the active ones: their hosts, and when those were seen */
     struct guard guard;
+    uint16_t generation; /* of rules and policy: counts up with each that come into force */
     uint64_t verdicts[VERDICT_DENIED + 1]; /* by enum verdict_kind */
     int64_t now_s;              /* wall time of this turn */
     uint64_t now_ms;            /* and of the clock that no one sets */
@@ -144,6 +168,9 @@ bool pipeline_forget(struct pipeline *p, struct slice host_id);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);
+/** Emit an event of the hub's own, if a rule matches it: data is an object. Between turns. Return: false: there is no room
+ * for its actions now. */
+bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data);
 /** Is everything that was taken in the journal? */
 bool pipeline_is_written(const struct pipeline *p);
 /** The end of a turn: choose jobs, commit what was taken since the last call, acknowledge it, begin

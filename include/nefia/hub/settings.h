@@ -40,6 +40,14 @@ struct host_item {
     uint64_t seen_ms; /* when that came; 0: none since the hub started. Carried over a reload, as seen_kind */
 };
 
+/** `reactor.audit`. */
+struct audit_settings {
+    bool enabled, sync;
+    uint32_t max_kb, files; /* of one file; how many are kept */
+    uint32_t head_interval_ms; /* 0: never */
+    const char *key_file; /* null: the hub's own */
+};
+
 /** The hub's part of the configuration, except the rules. Strings belong to the arena it was read
  * into. */
 struct hub_settings {
@@ -65,10 +73,11 @@ struct hub_settings {
     uint32_t journal_kb, max_connections_per_peer, max_events_per_sec; /* 0: no bound */
     uint32_t reserved_connections;
     bool require_nonce, journal_sync;
+    struct audit_settings audit;
 };
 
 /** Of `reactor:`; those of its lists hang below it. rule_fields are in hub/rules.h. */
-extern const struct field reactor_fields[];
+extern const struct field reactor_fields[], hub_audit_fields[];
 
 /** Bind the loaded, and read the keys of `reactor.hosts`, or `reactor.keys`. *rules is set to
  * `reactor.rules`, for rules_stage (null: none). All problems are reported. Return: 0 or

@@ -59,7 +59,8 @@ struct wireguard_dump {
  * follow; NEFIA_ESYNTAX not such a message; NEFIA_EIO rejected by the kernel (d->answer.error); what
  * on_peer returned. */
 int wireguard_feed(struct wireguard_dump *d, const void *datagram, size_t len);
-/** Query the kernel. on_peer and arg are set by the caller, the rest is filled in. work: WIREGUARD_WORK bytes,
+/** Query the kernel. on_peer and arg are set by the caller, and family, which is 0 or from the query before; the rest is filled
+ * in. work: WIREGUARD_WORK bytes,
  * wiped after each answer (they contain the private key and preshared keys).
  * Return: 0; NEFIA_ENOTFOUND (no such interface, or not one of WireGuard), NEFIA_EAGAIN (the peers keep changing),
  * NEFIA_EIO (d->answer.error; ENOENT: no WireGuard in this kernel; EPERM: no CAP_NET_ADMIN), NEFIA_ESYNTAX; what

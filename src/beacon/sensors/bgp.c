@@ -15,7 +15,7 @@
  * Established are remembered. */
 enum { NAME_BYTES = 40, CODE_BYTES = 5, ANSWER_MOST = 4 << 20, READS = 16 };
 enum backend { AUTO, FRR, BIRD };
-static const char *const backend_words[] = {"auto", "frr", "bird", NULL};
+static const char backend_words[] = "auto\0frr\0bird\0";
 /** FRR's, then BIRD's as Debian and as its authors place it. */
 static const char sockets[] = "/var/run/frr/bgpd.vty\0/var/run/bird/bird.ctl\0/var/run/bird.ctl\0";
 enum { SOCKETS = 3 };
@@ -77,6 +77,26 @@ static const struct field bgp_fields[] = {
      FIELD_NOTE("sessions that must exist")},
     {.name = NULL},
 };
+
+/** What is behind the first of a name's characters is not kept. */
+static bool is_same(const char *a, const char *b)
+{
+    return strncmp(a, b, NAME_BYTES - 1) == 0;
+}
+
+static int bgp_open(void *state, struct config *c, const struct node *n, const char *where)
+{
+    const struct bgp *s = state;
+
+    for (unsigned i = 0; i < s->peer_count; i++) {
+        unsigned k = 0;
+        while (k < i && !is_same(s->peers[k], s->peers[i]))
+            k++;
+        if (k < i || !s->peers[i][0])
+            config_error(c, n, where, "peers: empty, or there twice: \"", s->peers[i], "\"", NULL);
+    }
+    return 0;
+}
 
 static void bgp_stop(void *state)
 {
@@ -155,7 +175,7 @@ static struct session *find(struct bgp *s, const char *name)
     struct session *t = NULL;
 
     for (unsigned i = CONFIG_BGP_SESSIONS; i-- > 0;) {
-        if (strncmp(s->sessions[i].name, name, NAME_BYTES - 1) == 0)
+        if (is_same(s->sessions[i].name, name))
             return &s->sessions[i];
         if (!s->sessions[i].name[0])
             t = &s->sessions[i];
@@ -337,12 +357,14 @@ static int take_frr(struct answer *a, char c)
     a->zeros = c ? 0 : a->zeros + 1;
     const bool escaped = a->escaped;
     a->escaped = c == '\\' && !escaped;
-    if (c == '"' && !escaped)
+    if (c == '"' && !escaped) {
         a->quoted = !a->quoted;
-    else if (!a->quoted && c && strchr("{:,}", c))
+        a->token[a->len] = '\0'; /* it may be an empty one */
+    } else if (!a->quoted && c && strchr("{:,}", c)) {
         return take_structure(a, c);
-    else if (a->quoted || c > ' ')
+    } else if (a->quoted || c > ' ') {
         add(a, c);
+    }
     return MORE;
 }
 
@@ -369,8 +391,9 @@ static void bgp_ready(void *state, struct emitter *out, int fd, short events)
                 return;
             }
             if (verdict == SESSION) {
-                observe(s, out);
-                verdict = MORE;
+                verdict = s->a.name[0] ? MORE : NEFIA_ESYNTAX;
+                if (verdict == MORE)
+                    observe(s, out);
             }
         }
     }
@@ -389,6 +412,8 @@ static int ask(struct bgp *s, const char *path)
     const bool bird = s->backend != AUTO ? s->backend == BIRD : path[len - 1] != 'y'; /* bgpd.vty */
     const char *question = word_at(questions, bird);
     s->take = bird ? take_bird : take_frr;
+    if (access(path, F_OK) < 0)
+        return errno;
     memcpy(address.sun_path, path, len);
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0)
@@ -441,6 +466,7 @@ const struct sensor_class sensor_bgp = {
     .watches = 1,
     .fields = bgp_fields,
     .state_size = sizeof(struct bgp),
+    .open = bgp_open,
     .start = bgp_start,
     .poll = bgp_poll,
     .ready = bgp_ready,

@@ -18,8 +18,8 @@ static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
     int64_t count, max;
 
     (void)now_ms;
-    if (emitter_file_number(out, "/proc/sys/net/netfilter/nf_conntrack_count", &count) < 0 ||
-        emitter_file_number(out, "/proc/sys/net/netfilter/nf_conntrack_max", &max) < 0)
+    if (emitter_kept_number(out, "/proc/sys/net/netfilter/nf_conntrack_count", &count) < 0 ||
+        emitter_kept_number(out, "/proc/sys/net/netfilter/nf_conntrack_max", &max) < 0)
         return 0;
     /* the limit may have been lowered */
     const int64_t used = max <= 0 || count < 0 ? 0 : count > max ? 1000 : percent_tenths((uint64_t)count, (uint64_t)max);

@@ -21,10 +21,11 @@ struct credentials {
     unsigned count;
 };
 
-enum { YEAR_2020 = 1577836800 };
+#define YEAR_2020 1577836800
+#define YEAR_2200 7258118400
 static const char types[] = 
     "sdwan.credential_expiring" "\0" "sdwan.credential_expired" "\0" "sdwan.credential_rotated" "\0";
-static const char *const kinds[] = {"wireguard_psk", "ipsec", "peer", NULL};
+static const char kinds[] = "wireguard_psk\0ipsec\0peer\0";
 
 static int set_time(void *member, const char *value, struct text *why)
 {
@@ -104,8 +105,8 @@ static bool find_end(struct emitter *out, struct credential *i)
     if (!i->file)
         return true;
     const int error = stat(i->file, &s) < 0 ? errno : 0;
-    if (error || s.st_mtime < YEAR_2020) {
-        emitter_not_measured(out, i->file, error ? ERRNO(error) : "written before the clock was set");
+    if (error || s.st_mtime < YEAR_2020 || s.st_mtime > YEAR_2200) {
+        emitter_not_measured(out, i->file, error ? ERRNO(error) : "written while the clock was wrong");
         return false;
     }
     i->ends = s.st_mtime + (int64_t)(i->lifetime_ms / 1000);
@@ -117,7 +118,7 @@ static int64_t put(void *arg, struct json_writer *w)
     const struct credential *i = arg;
 
     json_put_string(w, "name", i->name);
-    json_put_string(w, "kind", kinds[i->kind]);
+    json_put_string(w, "kind", word_at(kinds, (unsigned)i->kind));
     return i->ends;
 }
 

@@ -20,6 +20,7 @@ enum {
     DATAGRAMS_A_TURN = 32, /* then the other descriptors have their turn */
     MINUTE_MS = 60 * 1000,
     FAMILIES = 2,
+    ALL_ROUTES = (1 << FAMILIES) - 1,
     ROUTES_AT = 10, /* what the kernel says of routes is held against all of them at each so many looks */
 };
 
@@ -47,9 +48,10 @@ struct interface {
     bool default_route;
     bool has[FAMILIES]; /* a default route, IPv4 and IPv6 … */
     bool had[FAMILIES]; /* … or has had one, or it is time that there was one */
-    bool again, routes; /* to do: look at links again; at default routes */
+    bool again;         /* to do: look at links again */
+    uint8_t routes;     /* to do: look at default routes of these families, bits */
     bool asking;        /* what comes is, or may be, an answer */
-    uint8_t looks;      /* since all routes were looked at */
+    uint8_t looks;      /* since all routes were looked at, with that; 0: they never were */
     int fd;             /* 0: not open */
     uint32_t sequence;  /* of the last question */
     uint64_t looked_ms; /* when `before` was set */
@@ -169,8 +171,8 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     struct nic_counts counts = {0};
 
     take_attributes(rest, name, &counts);
-    if (!(link->ifi_flags & IFF_UP))
-        look->s->routes = true; /* those over it go without a word */
+    if (!(link->ifi_flags & IFF_UP) && !look->s->asking)
+        look->s->routes = ALL_ROUTES; /* those over it go without a word */
     struct nic *l = name[0] ? find(look, (uint32_t)link->ifi_index, name) : NULL;
     if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
         return;
@@ -194,14 +196,19 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     l->index = (uint32_t)link->ifi_index;
     l->seen = true;
     l->now = counts;
+    if (state == DOWN && l->state != DOWN)
+        look->s->routes = ALL_ROUTES;
     change(l, state);
 }
 
 static void take_default_route(struct interface *s, bool is_there, const struct rtmsg *route)
 {
+    const unsigned family = route->rtm_family == AF_INET6;
+
     if (is_there && !(route->rtm_flags & RTNH_F_DEAD))
-        s->has[route->rtm_family == AF_INET6] = true;
-    s->routes |= !is_there || !s->asking;
+        s->has[family] = true;
+    if (!is_there || !s->asking)
+        s->routes |= (uint8_t)(1 << family);
 }
 
 static int take(void *arg, uint16_t type, struct netlink_part body)
@@ -249,6 +256,7 @@ static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t 
     int err = netlink_ask(&answer, s->fd, &question, sizeof question, work, cap);
     s->asking = false;
     s->again |= err < 0 || answer.interrupted;
+    s->routes |= err < 0 ? ALL_ROUTES : 0; /* news may be lost, too */
     if (err < 0 && answer.error != ENOBUFS)
         emitter_not_measured(out, "netlink",
                              err == NEFIA_EIO ? ERRNO(answer.error) : err_text(err));
@@ -263,19 +271,26 @@ static int look_at_links(struct interface *s, struct emitter *out)
     s->again = false;
     int err = ask(s, out, RTM_GETLINK, AF_UNSPEC);
     for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
-        if (s->nics[i].index && !s->nics[i].seen)
+        if (s->nics[i].index && !s->nics[i].seen) {
             lose(&s->nics[i]);
+            s->routes = ALL_ROUTES;
+        }
     return err;
 }
 
 static void look_at_routes(struct interface *s, struct emitter *out)
 {
-    s->routes = false;
-    s->looks = 0;
+    const uint8_t wanted = s->routes;
+
+    s->routes = 0;
+    if (wanted == ALL_ROUTES)
+        s->looks = 1;
     for (unsigned i = 0; i < FAMILIES; i++) {
+        if (!(wanted >> i & 1))
+            continue;
         s->has[i] = false;
         if (ask(s, out, RTM_GETROUTE, i ? AF_INET6 : AF_INET) < 0 || s->again) {
-            s->routes = true; /* once links have been looked at again */
+            s->routes |= wanted; /* once links have been looked at again */
             return;
         }
         s->had[i] |= s->has[i] || (i == 0 && emitter_once(out));
@@ -373,7 +388,7 @@ static void interface_ready(void *state, struct emitter *out, int fd, short even
         char *work = emitter_buffer(out, &cap);
         got = netlink_take(&answer, s->fd, work, cap);
         s->again |= got < 0; /* ENOBUFS, mostly */
-        s->routes |= got < 0;
+        s->routes |= got < 0 ? ALL_ROUTES : 0;
         tell(s, out, false);
     }
     if (got == 0 && s->again && look_at_links(s, out) == 0)
@@ -387,8 +402,9 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
     struct interface *s = state;
 
     for (unsigned i = 0; i < FAMILIES; i++)
-        s->routes |= s->had[i] && !s->has[i];
-    s->routes |= s->looks == 0 || s->looks >= ROUTES_AT;
+        s->routes |= (uint8_t)((s->had[i] && !s->has[i]) << i);
+    if (s->looks == 0 || s->looks >= ROUTES_AT)
+        s->routes = ALL_ROUTES;
     s->looks++;
     if (look_at_links(s, out) < 0)
         return 0; /* `ready` does both when it has read what there is */

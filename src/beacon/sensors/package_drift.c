@@ -121,7 +121,7 @@ static int poll_packages(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_package_drift = {
-    SENSOR_NAME("package_drift", "1m"),
+    SENSOR_NAME("package_drift", "1h"),
     .fields = package_fields,
     .state_size = sizeof(struct packages),
     .open = open_packages,

@@ -31,7 +31,7 @@ static void judge(struct emitter *out, const char *type, const char *resource, i
 static void look(const struct pressure *p, struct emitter *out, const char *path, const char *resource)
 {
     static const char key[] = "avg10=";
-    const char *text = emitter_file(out, path, NULL);
+    const char *text = emitter_kept_file(out, path);
     const char *second = text ? strstr(text, "\nfull ") : NULL;
     int64_t some, full;
 
@@ -54,7 +54,7 @@ static int pressure_poll(void *state, struct emitter *out, uint64_t now_ms)
     static const char paths[] = "/proc/pressure/cpu\0/proc/pressure/memory\0/proc/pressure/io\0";
 
     (void)now_ms;
-    for (const char *path = paths; *path; path += strlen(path) + 1)
+    for (const char *path = paths; *path; path = word_at(path, 1))
         look(state, out, path, path + sizeof "/proc/pressure");
     return 0;
 }

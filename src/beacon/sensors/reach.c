@@ -301,15 +301,16 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
         r->fd = 0;
         return emitter_not_measured(out, "socket", ERRNO(errno));
     }
-    r->token = random_number();
+    if (r->target.kind != TCP)
+        r->token = random_number();
     r->sent_ms = clock_ms(emitter_clock(out));
     if (!send_probe(r))
         end(r, out, LOST);
     else if (emitter_once(out))
         await(r, out);
-    else
-        return emitter_watch(out, r->fd, r->target.kind == TCP ? POLLOUT : POLLIN);
-    return 0;
+    else /* this device itself has answered by now, which saves a wake-up */
+        reach_ready(r, out, r->fd, 0);
+    return r->fd ? emitter_watch(out, r->fd, r->target.kind == TCP ? POLLOUT : POLLIN) : 0;
 }
 
 static int reach_start(void *state, struct emitter *self, void *before)

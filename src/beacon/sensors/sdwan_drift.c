@@ -52,6 +52,22 @@ static int parse(struct addr_net *net, const char *value)
     return 0;
 }
 
+static bool is_same(const struct addr_net *a, const struct addr_net *b)
+{
+    return a->bits == b->bits && addr_same_host(&a->base, &b->base);
+}
+
+/** WireGuard gives a network to one peer only: the last that it was given to. */
+static bool is_declared(const struct sdwan_drift *d, const struct addr_net *net)
+{
+    struct addr_net other;
+
+    for (unsigned i = 0; i < d->net_count; i++)
+        if (parse(&other, d->nets[i]) == 0 && is_same(&other, net))
+            return true;
+    return false;
+}
+
 static bool keep(struct config *c, const struct node *n, const char *where, void *item, void *out)
 {
     struct drift_peer *p = item;
@@ -61,13 +77,19 @@ static bool keep(struct config *c, const struct node *n, const char *where, void
     p->first = (uint16_t)d->net_count;
     n = node_child(c, n, "allowed_ips");
     n = config_is(c, n, where, NODE_LIST) ? node_first(c, n) : NULL;
-    for (; n; n = node_next(c, n))
-        if (!n->value || d->net_count == CONFIG_SDWAN_NETS || parse(&net, n->value) < 0)
-            config_error(c, n, where, d->net_count == CONFIG_SDWAN_NETS
-                                          ? HINTED("too many allowed_ips", "; raise CONFIG_SDWAN_NETS: ")
-                                          : "not a network: ", n->value, NULL);
+    for (; n; n = node_next(c, n)) {
+        const char *problem = NULL;
+        if (d->net_count == CONFIG_SDWAN_NETS)
+            problem = HINTED("too many allowed_ips", "; raise CONFIG_SDWAN_NETS: ");
+        else if (!n->value || parse(&net, n->value) < 0)
+            problem = "not a network: ";
+        else if (is_declared(d, &net))
+            problem = "duplicate network ";
+        if (problem)
+            config_error(c, n, where, problem, n->value, NULL);
         else
             d->nets[d->net_count++] = n->value;
+    }
     p->count = (uint16_t)(d->net_count - p->first);
     return true;
 }
@@ -143,7 +165,7 @@ static int take(void *arg, const struct wireguard_peer *p)
     while (wireguard_next_net(&nets, &net)) {
         bool declared = false;
         for (unsigned i = first; i < end; i++)
-            if (look->nets[i].bits == net.bits && addr_same_host(&look->nets[i].base, &net.base))
+            if (is_same(&look->nets[i], &net))
                 look->found[i] = declared = true;
         if (!declared)
             look->others[place] = net;

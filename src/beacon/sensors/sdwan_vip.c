@@ -13,7 +13,7 @@ static const char types[] = "sdwan.vip_holder_silent" "\0" "sdwan.vip_holder_rec
 struct vip {
     struct tunnel_watch watch;
     struct addr addr;
-    bool ours;
+    bool ours, tentative; /* the address: is this device's, will be once no other is found to have it */
     int bits;        /* of that prefix; -1: there is none */
     unsigned holder; /* which of `watched` it is, or their count */
 };
@@ -58,7 +58,12 @@ static int take_address(void *arg, uint16_t type, struct netlink_part body)
     while (netlink_next(&rest, &a))
         if (a.type == IFA_LOCAL || (a.type == IFA_ADDRESS && !ip.len))
             ip = a.value;
-    v->ours |= ip.len == len && memcmp(ip.ptr, v->addr.ip, len) == 0;
+    if (ip.len != len || memcmp(ip.ptr, v->addr.ip, len) != 0)
+        return 0;
+    /* One that another host has is tentative for good. */
+    const uint8_t flags = body.ptr[offsetof(struct ifaddrmsg, ifa_flags)] & (IFA_F_TENTATIVE | IFA_F_DADFAILED);
+    v->ours |= !flags;
+    v->tentative |= flags == IFA_F_TENTATIVE;
     return 0;
 }
 
@@ -74,7 +79,7 @@ static int look_at_ours(struct vip *v, struct emitter *out)
                   .address.ifa_family = v->addr.family};
     struct netlink_answer answer = {.take = take_address, .arg = v};
 
-    v->ours = false;
+    v->ours = v->tentative = false;
     return emitter_netlink(out, NETLINK_ROUTE, &answer, &question, sizeof question);
 }
 
@@ -126,10 +131,12 @@ static int vip_poll(void *state, struct emitter *out, uint64_t now_ms)
     (void)now_ms;
     if (look_at_ours(v, out) < 0)
         return 0;
+    addr_str(vip, &v->addr);
+    if (v->tentative && !v->ours)
+        return emitter_not_measured(out, vip, "tentative");
     const int err = find_holder(v, out, &holder, &problem);
     if (err < 0 && !problem)
         return 0;
-    addr_str(vip, &v->addr);
     if (holder)
         w = tunnel_judge_watched(&v->watch, out, subject, types, vip, holder, LEVEL_CRITICAL);
     else

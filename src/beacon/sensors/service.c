@@ -30,8 +30,7 @@ static const char state_words[] =
     "failed\0maintenance\0unknown\0";
 
 enum backend { AUTO, SYSTEMD, PROCD, OPENRC, RUNIT, SYSV };
-static const char *const backend_words[] = {"auto",  "systemd", "procd", "openrc",
-                                            "runit", "sysv",    NULL};
+static const char backend_words[] = "auto\0systemd\0procd\0openrc\0runit\0sysv\0";
 /** By what each is recognised, from SYSTEMD on; SYSV is what is left. The first is sd_booted(3)'s. */
 static const char marks[] = "/run/systemd/system\0/sbin/procd\0/run/openrc\0/run/runit\0";
 

@@ -32,7 +32,7 @@ struct slo {
 };
 
 #define MEMBER(name) FIELD_AT(struct slo, name)
-static const char *const kinds[] = {"availability", "error_rate", "latency", NULL};
+static const char kinds[] = "availability\0error_rate\0latency\0";
 static const struct field slo_fields[] = {
     {.name = "reach",
      .type = FIELD_STRING,
@@ -177,7 +177,7 @@ static void put_figures(struct json_writer *w, const struct slo *s, int64_t obse
 {
     json_put_string(w, "name", s->common.name);
     json_put_string(w, s->source[REACH] ? "reach" : "script", source_of(s));
-    json_put_string(w, "objective", kinds[s->aim.kind]);
+    json_put_string(w, "objective", word_at(kinds, (unsigned)s->aim.kind));
     if (s->aim.kind == LATENCY) {
         json_put_i64(w, "observed_ms", observed);
         json_put_i64(w, "target_ms", s->aim.target);

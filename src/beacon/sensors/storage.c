@@ -29,11 +29,11 @@ struct storage {
     int writable; /* 0: it must not be; negative: either */
     uint64_t stale_ms, age_ms;
     uint64_t answered_ms; /* when it last did, or was first asked; 0: never */
+    uint32_t mounts;      /* emitter_mounts when it was last in order, and cannot be otherwise while they are the same; or 0 */
     struct apart process; /* that did not answer in time; 0: it did */
 };
 
 #define MEMBER(name) FIELD_AT(struct storage, name)
-static const char *const writable_words[] = {"false", "true", NULL};
 static const struct field storage_fields[] = {
     {.name = "mount", .type = FIELD_STRING, MEMBER(mount)},
     {.name = "export", .type = FIELD_STRING, MEMBER(export)},
@@ -41,14 +41,13 @@ static const struct field storage_fields[] = {
     {.name = "root", .type = FIELD_STRING, MEMBER(root)},
     {.name = "type", .type = FIELD_STRING, MEMBER(type)},
     {.name = "clients", .type = FIELD_STRING, MEMBER(clients)},
-    {.name = "writable", .type = FIELD_WORD, MEMBER(writable), .words = writable_words},
+    {.name = "writable", .type = FIELD_WORD, MEMBER(writable), .words = "false\0true\0"},
     {.name = "fresh", .type = FIELD_STRING, MEMBER(fresh)},
     {FIELD_DEFAULT("max_age", "1d"), .type = FIELD_DURATION, MEMBER(age_ms), .min = 1000, .max = -1},
     {FIELD_DEFAULT("stale_for", "5m"), .type = FIELD_DURATION, MEMBER(stale_ms), .min = 1000, .max = -1},
     {.name = NULL},
 };
 
-#define MOUNTS "/proc/self/mountinfo"
 #define EXPORTS "/var/lib/nfs/etab"
 
 /** One look. */
@@ -56,7 +55,7 @@ struct look {
     const struct storage *s;
     struct emitter *out;
     enum problem problem;
-    bool may_hang;
+    bool may_hang, unsure; /* unsure: that the source is right depends on links in /dev, too */
     const char *expected; /* null: nothing in particular */
     struct text found;
     char buf[96];
@@ -244,6 +243,7 @@ static bool has_source(struct look *l, const struct mount *m)
 
     if (!differs(l, WRONG_SOURCE, m->word[MOUNT_SOURCE], declared))
         return true;
+    l->unsure = true;
     const char *path = device_path(buf, sizeof buf, declared);
     const dev_t device = device_of(path);
     if (is_device(m->word[MOUNT_DEVICE], device) || (device && device_of(l->buf) == device))
@@ -516,10 +516,16 @@ static int storage_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (emitter_task(out) == MANIFEST_WRITE)
         return write_manifest(out);
     text_init(&l.found, l.buf, sizeof l.buf);
-    const int err = s->mount ? find_mount(&l) : find_export(&l);
+    /* That a file system itself turned read-only, or hangs, is no change of mounts. */
+    const uint32_t mounts = s->mount && s->writable < 0 && !s->fresh ? emitter_mounts(out) : 0;
+    const bool same = mounts && mounts == s->mounts;
+    const int err = same ? 0 : s->mount ? find_mount(&l) : find_export(&l);
+    s->mounts = 0;
     if (err < 0)
         return 0;
     if (l.problem || !s->mount || !(l.may_hang || s->fresh)) {
+        if (!l.problem && !l.unsure)
+            s->mounts = mounts;
         judge(&l);
         return 0;
     }

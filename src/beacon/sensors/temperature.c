@@ -12,11 +12,13 @@
 struct temperature {
     struct sensor_common common;
     struct thresholds limits; /* tenths of a degree, where a sensor has none */
+    unsigned without;         /* looks since there was a thermometer */
 };
 
 enum {
     MILLI_MOST = 1000000, /* more, or less than -1000 degrees, is no temperature */
     TRIPS = 32,           /* looked at of one zone */
+    AGAIN = 16,           /* where there is no thermometer, each so many looks look for one */
     AHEAD = 50,   /* tenths before its critical trip, where the kernel turns the device off */
     BETWEEN = 100 /* tenths from warning to critical where the sensor has them in one place */
 };
@@ -174,12 +176,17 @@ static void look_in(struct look *l, const char *directory)
 
 static int temperature_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    struct look l = {.t = state, .out = out};
+    struct temperature *t = state;
+    struct look l = {.t = t, .out = out};
 
     (void)now_ms;
-    look_in(&l, zones);
-    look_in(&l, chips);
-    if (l.found == 0)
+    if (t->without++ % AGAIN == 0) {
+        look_in(&l, zones);
+        look_in(&l, chips);
+    }
+    if (l.found > 0)
+        t->without = 0;
+    else
         emitter_not_measured(out, NULL, "no thermometer");
     return 0;
 }

@@ -9,7 +9,7 @@
 #define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
 
 enum { TARGET_HOST, TARGET_HUB };
-static const char *const targets[] = {"host", "hub", NULL};
+static const char targets[] = "host\0hub\0";
 
 struct exec {
     const char *command;
@@ -185,6 +185,13 @@ static void put_environment(struct env *e, const struct action_request *r)
     e->scratch->envp[e->count] = NULL;
 }
 
+static struct action_subject subject(const struct action *a)
+{
+    const struct exec *exec = (const struct exec *)a->own;
+
+    return (struct action_subject){.command = exec->command, .on_device = exec->target == TARGET_HOST};
+}
+
 static int start(const struct action_request *r, struct action_scratch *scratch,
                  struct child_spec *spec, struct text *why)
 {
@@ -231,6 +238,7 @@ const struct action_class action_exec = {
     .running = CONFIG_EXEC_RUNNING,
     .logs_output = true,
     .bind = check_target,
+    .subject = subject,
     .start = start,
     .judge = judge,
 };
