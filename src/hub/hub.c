@@ -171,7 +171,7 @@ static void audit_due(void *arg)
 /** The interval may have changed. */
 static void schedule_head(struct hub *h)
 {
-    const uint64_t interval = h->ingress.settings->audit.head_interval_ms;
+    const uint64_t interval = h->audit.dir_fd < 0 ? 0 : h->ingress.settings->audit.head_interval_ms;
 
     h->head_ms = interval == 0 ? 0 : clock_ms(h->loop.clock) + (interval < HEAD_FIRST_MS ? interval : HEAD_FIRST_MS);
     arm_audit(h);
