@@ -190,6 +190,8 @@ struct batch {
     int fd;
     char end;
     char *line; /* PATTERN_SUBJECT_MAX + 2 */
+    int error;  /* errno of what ended it */
+    bool nul;   /* the line has a byte NUL, and cannot be a command */
     char chunk[512];
     size_t at, have;
 };
@@ -202,6 +204,8 @@ static int next_byte(struct batch *b)
         do
             n = read(b->fd, b->chunk, sizeof b->chunk);
         while (n < 0 && errno == EINTR);
+        if (n < 0)
+            b->error = errno;
         if (n <= 0)
             return -1;
         b->have = (size_t)n;
@@ -210,7 +214,7 @@ static int next_byte(struct batch *b)
     return (unsigned char)b->chunk[b->at++];
 }
 
-/** Return: false: there is none. A byte NUL in a line ends it. */
+/** Return: false: there is none. */
 static bool next_line(struct batch *b)
 {
     size_t len = 0;
@@ -218,9 +222,11 @@ static bool next_line(struct batch *b)
 
     if (c < 0)
         return false;
-    for (; c >= 0 && c != b->end; c = next_byte(b))
+    for (; c >= 0 && c != b->end; c = next_byte(b)) {
+        b->nul |= c == '\0';
         if (len <= PATTERN_SUBJECT_MAX)
             b->line[len++] = (char)c;
+    }
     b->line[len] = '\0';
     return true;
 }
@@ -247,10 +253,15 @@ static void put_row(struct policy_desk *d, const struct policy_case *c, const st
 static int judge_batch(struct policy_desk *d, struct batch *b)
 {
     struct policy_case c = case_for(d, "--host");
-    unsigned count = 0, denied = 0;
+    unsigned count = 0, denied = 0, line = 1;
 
     c.command = b->line;
     while (next_line(b)) {
+        if (b->nul) {
+            CLI_ERR("policy test-batch: line ", DEC(line), ": a NUL byte; the rest was not judged\n");
+            return CLI_WRONG;
+        }
+        line++;
         if (!b->line[0])
             continue;
         if (++count > BATCH_MOST) {
@@ -261,6 +272,10 @@ static int judge_batch(struct policy_desk *d, struct batch *b)
         denied += !verdict_begins(&v);
         put_row(d, &c, &v);
         flush(d);
+    }
+    if (b->error) {
+        CLI_ERR("policy test-batch: ", ERRNO(b->error), "\n");
+        return CLI_WRONG;
     }
     if (!d->json)
         CLI_OUT(COUNT(count, "command"), ", ", DEC(denied), " denied\n");

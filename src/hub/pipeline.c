@@ -624,7 +624,7 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
 /** policy.violation */
 static bool emit_violation(struct pipeline *p, const struct violation *v)
 {
-    char data_buf[2048];
+    char data_buf[3072]; /* what can be longest, with every character escaped */
     struct json_writer w;
     struct text data;
 
