@@ -430,6 +430,28 @@ TEST(rejections_make_one_record_a_minute)
     CHECK_INT(verify(), 0);
 }
 
+/** They are counted until the disk works again, and are no reason to wake before it is tried. */
+TEST(rejections_wait_for_the_disk)
+{
+    const struct addr peer = {.family = AF_INET, .ip = {192, 0, 2, 7}, .port = 99};
+
+    set_up();
+    failing_sync = syncs + 1;
+    turn("lost");
+    CHECK_INT(audit.stats.lost, 1);
+    for (unsigned i = 0; i < 100; i++)
+        audit_rejected(&audit, REJECT_PEER, &peer);
+    CHECK_INT(audit_log_due(&audit), fake.now_ms + AUDIT_RETRY_MS);
+    audit_log_tick(&audit);
+    CHECK_INT(audit.stats.lost, 1);
+    fake.now_ms += AUDIT_RETRY_MS;
+    audit_log_tick(&audit);
+    audit_log_commit(&audit);
+    CHECK(log_has("\"connections\":100,"));
+    CHECK(audit_log_due(&audit) == UINT64_MAX);
+    CHECK_INT(verify(), 0);
+}
+
 /* ---- Rotation ---- */
 
 TEST(rotation_carries_the_chain_over)
@@ -723,6 +745,51 @@ TEST(a_file_that_others_change_is_noticed)
     CHECK_INT(verify(), 1);
 }
 
+/** As an editor, `sed -i` or logrotate do it. */
+TEST(a_file_that_others_replace_is_noticed)
+{
+    set_up();
+    turn("a");
+    const size_t n = load(log_path(0));
+    save(path_of("other"), bytes, n);
+    CHECK_INT(rename(path_of("other"), log_path(0)), 0);
+    turn("b");
+    CHECK(log_has("\"rule\":\"b\""));
+    CHECK_INT(verify(), 1); /* the line that separates them */
+    CHECK_INT(found[0].kind, AUDIT_FOUND_INSERTED);
+    CHECK_INT(rename(log_path(0), path_of("other")), 0);
+    turn("c");
+    CHECK(log_has("\"rule\":\"c\""));
+    CHECK_INT(verify(), 1);
+    CHECK_INT(found[0].kind, AUDIT_FOUND_REMOVED);
+    CHECK_INT(found[0].last, 3);
+    CHECK_INT(audit.stats.lost, 0);
+    unlink(path_of("other"));
+}
+
+/** Nothing is written to what is no file, and what was not written is counted. */
+TEST(a_link_in_its_place_loses_records)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        set_up();
+        turn("a");
+        unlink(log_path(0));
+        CHECK_INT(i == 0   ? symlink(path_of("other"), log_path(0))
+                  : i == 1 ? mkfifo(log_path(0), 0600)
+                           : mkdir(log_path(0), 0700),
+                  0);
+        turn("b");
+        CHECK_INT(audit.stats.lost, 1);
+        CHECK(audit.error != 0);
+        CHECK(access(path_of("other"), F_OK) < 0);
+        CHECK_INT(remove(log_path(0)), 0);
+        fake.now_ms += AUDIT_RETRY_MS;
+        turn("c");
+        CHECK(log_has("\"kind\":\"lost\",\"records\":1,"));
+        CHECK(log_has("\"rule\":\"c\""));
+    }
+}
+
 /** A complete line that is not ours may be evidence: it stays, and the chain goes on behind it. */
 TEST(what_is_complete_is_never_removed)
 {
@@ -771,8 +838,8 @@ TEST(a_log_that_is_no_file_is_refused)
 
 TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywhere, a_log_that_was_taken_away_is_told, a_key_may_be_given,
           without_a_directory_nothing_is_kept, two_hubs_do_not_share_a_log, records_say_what_happened,
-          a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute,
+          a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute, rejections_wait_for_the_disk,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
           a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
-          a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed,
+          a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed, a_file_that_others_replace_is_noticed, a_link_in_its_place_loses_records,
           what_is_complete_is_never_removed, another_key_begins_another_chain, a_log_that_is_no_file_is_refused)

@@ -42,6 +42,7 @@ struct audit_stats {
 struct audit_log {
     const struct clock *clock;
     int dir_fd, fd; /* dir_fd -1: it is not kept */
+    uint64_t device, inode; /* of fd */
     struct mac_key key;
     bool fresh_key; /* it has another name than audit.key yet */
     uint64_t bound, limit; /* bytes of a file: as configured; at which the next one is begun */
