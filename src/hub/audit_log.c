@@ -306,6 +306,12 @@ static void settle_key(struct audit_log *a)
     (void)fsync(a->dir_fd);
 }
 
+void audit_log_write(struct audit_log *a)
+{
+    if (a && a->dir_fd >= 0)
+        (void)flush(a);
+}
+
 void audit_log_commit(struct audit_log *a)
 {
     if (!a || a->dir_fd < 0 || flush(a) < 0 || a->size == a->committed_size)
@@ -738,6 +744,23 @@ void audit_ended(struct audit_log *a, const struct job *job, const struct recent
         json_put_i64(&a->record.w, "exit", r->exit_code);
         json_put_u64(&a->record.w, "duration_ms", r->duration_ms);
     }
+    end(a);
+}
+
+void audit_abandoned(struct audit_log *a, const char *rule, const struct event *event, const char *action, uint64_t job, bool begun,
+                     const char *why)
+{
+    if (!begin(a, AUDIT_ACTION_ENDED))
+        return;
+    put_str(a, "rule", rule);
+    if (event) {
+        audit_put(&a->record, "host", event->host_id, ERROR_MOST);
+        put_slice(a, "type", event->type);
+    }
+    put_str(a, "action", action);
+    json_put_u64(&a->record.w, "job", job);
+    put_str(a, "outcome", begun ? "unknown" : recent_state_text(RECENT_FAILED));
+    put_str(a, "error", why);
     end(a);
 }
 
