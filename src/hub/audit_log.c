@@ -232,21 +232,36 @@ static void close_gaps(const struct audit_log *a)
         next += rename_file(a, i, next) == 0; /* to its own name: nothing happens if it is there */
 }
 
-/** Give each file the name of the next older one, and the fresh one the first. Nothing is removed before the fresh one,
- * which says what may be missing, is in its place; until then the log goes on in the others, at the next start, too.
- * Return: 0, or NEFIA_EIO: the fresh one is not in its place. */
+/** Give each file the name of the next older one, and the fresh one the first. Return: 0, or NEFIA_EIO (errno). */
+static int move_names(const struct audit_log *a)
+{
+    char oldest[NAME_MOST];
+
+    /* One more than are ever kept. */
+    (void)unlinkat(a->dir_fd, file_name(oldest, AUDIT_FILES_MAX - 1), 0);
+    for (unsigned i = AUDIT_FILES_MAX - 1; i-- > 0;)
+        if (rename_file(a, i, i + 1) < 0 && errno != ENOENT)
+            return NEFIA_EIO;
+    if (renameat(a->dir_fd, FRESH, a->dir_fd, AUDIT_FILE) == 0)
+        return 0;
+    const int saved = errno;
+    (void)rename_file(a, 1, 0);
+    errno = saved;
+    return NEFIA_EIO;
+}
+
+/** Nothing that the log still has to have is removed before the fresh file, which says what may be missing, is in its
+ * place; until then the log goes on in the others, at the next start, too.
+ * Return: 0, or NEFIA_EIO (errno): each file has the name that it had. */
 static int shift_names(const struct audit_log *a)
 {
     close_gaps(a);
-    remove_old(a);
-    for (unsigned i = a->files; i-- > 0;)
-        if (rename_file(a, i, i + 1) < 0 && errno != ENOENT)
-            return NEFIA_EIO;
-    if (renameat(a->dir_fd, FRESH, a->dir_fd, AUDIT_FILE) < 0) {
+    int err = move_names(a);
+    if (err < 0) {
         const int saved = errno;
-        (void)rename_file(a, 1, 0); /* where the log goes on */
+        close_gaps(a);
         errno = saved;
-        return NEFIA_EIO;
+        return err;
     }
     if (fsync(a->dir_fd) == 0) /* some file systems cannot sync a directory */
         remove_old(a);

@@ -19,6 +19,7 @@ enum { BYTES = 256 * 1024, FOUND = 64 };
 
 /* ---- The disk: its calls are counted, fail on demand, and are where the power may be cut ---- */
 
+static unsigned failing_renames; /* of the next file to its place */
 static unsigned syncs, calls, failing_sync, cut_at; /* cut_at: the process ends before this call; 0: never */
 
 static void call(void)
@@ -53,6 +54,11 @@ int unlinkat(int at, const char *name, int flags)
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     call();
+    if (failing_renames > 0 && strcmp(from, "audit.log.new") == 0) {
+        failing_renames--;
+        errno = EIO;
+        return -1;
+    }
 #ifdef SYS_renameat
     return (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 #else
@@ -719,6 +725,25 @@ TEST(a_rotation_that_fails_is_tried_again)
     }
 }
 
+/** The log goes on under its name, and nothing of it is removed before the next file is in its place. */
+TEST(a_next_file_without_a_name_is_given_up)
+{
+    for (unsigned files = 1; files <= 4; files += 3) {
+        fill();
+        audit.files = files;
+        failing_renames = 3;
+        for (unsigned i = 0; i < 1000; i++) {
+            turn("more");
+            CHECK(access(log_path(0), F_OK) == 0);
+            if (failing_renames > 0)
+                CHECK_INT(verify(), 0);
+        }
+        CHECK_INT(failing_renames, 0);
+        CHECK_INT(verify(), 0);
+        CHECK_INT(audit.stats.lost, 0);
+    }
+}
+
 /* ---- What others do to the files ---- */
 
 TEST(a_file_that_others_change_is_noticed)
@@ -841,5 +866,5 @@ TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywher
           a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute, rejections_wait_for_the_disk,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
           a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
-          a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed, a_file_that_others_replace_is_noticed, a_link_in_its_place_loses_records,
+          a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_next_file_without_a_name_is_given_up, a_file_that_others_change_is_noticed, a_file_that_others_replace_is_noticed, a_link_in_its_place_loses_records,
           what_is_complete_is_never_removed, another_key_begins_another_chain, a_log_that_is_no_file_is_refused)
