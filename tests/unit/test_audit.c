@@ -271,7 +271,7 @@ TEST(each_byte_that_is_changed_is_found)
                 const bool newline = was == '\n';
                 int order[2 * RECORDS];
 
-                lines[i][at] = how == 0 ? (char)(was ^ 1 << at % 8) : how == 1 ? '\n' : '\0';
+                lines[i][at] = (char)(how == 0 ? was ^ 1 << at % 8 : how == 1 ? '\n' : '\0');
                 if (lines[i][at] == was)
                     continue;
                 all_in_order(order);
