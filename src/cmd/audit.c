@@ -83,7 +83,7 @@ static void close_source(struct source *s)
 
 static int cannot_read(const char *path)
 {
-    CLI_ERR("nefia: cannot read ", path, ": ", ERRNO(errno),
+    CLI_ERR("nefia: cannot read ", path, ": ", errno == EINVAL ? "not a regular file" : ERRNO(errno),
             errno == EACCES ? REMEDY("; only root and the hub's user may: run this as one of them") "" : "", "\n");
     return CLI_NO;
 }

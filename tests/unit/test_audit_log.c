@@ -267,7 +267,7 @@ TEST(the_first_start_may_be_cut_anywhere)
             _exit(open_again() == 0 ? 1 : 2);
         }
         CHECK(waitpid(child, &status, 0) == child);
-        opened = WEXITSTATUS(status);
+        opened = (unsigned)WEXITSTATUS(status);
         CHECK(opened < 2);
         CHECK_INT(open_again(), 0);
         turn("a");
