@@ -385,6 +385,25 @@ TEST(a_long_command_is_known_by_its_hash)
     CHECK_INT(verify(), 0);
 }
 
+/** Whatever a sender puts into its event, no fact of a decision is left out. */
+TEST(facts_of_any_length_leave_none_out)
+{
+    static char text[2001];
+    const struct verdict pending = {.kind = VERDICT_PENDING, .reason = text, .rule = text, .role = text, .has_at = true,
+                                    .at = UINT32_MAX, .have = UINT64_MAX, .most = UINT64_MAX};
+    const struct event e = {.host_id = {text, EVENT_HOST_MAX}, .type = {text, EVENT_TYPE_MAX}, .severity = SEVERITY_CRITICAL,
+                            .has_seq = true, .boot = UINT64_MAX, .seq = UINT64_MAX};
+
+    set_up();
+    memset(text, '\1', sizeof text - 1);
+    audit_decision(&audit, &(struct audit_decision){.rule = text, .event = &e, .target = text, .action = "exec", .command = text,
+                                                    .verdict = &pending, .mode = "enforce"});
+    audit_log_commit(&audit);
+    CHECK(!log_has("\"cut\":"));
+    CHECK(log_has("\"command_sha256\":"));
+    CHECK_INT(verify(), 0);
+}
+
 TEST(a_turn_is_synced_once)
 {
     struct audit_head head;
@@ -863,7 +882,7 @@ TEST(a_log_that_is_no_file_is_refused)
 
 TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywhere, a_log_that_was_taken_away_is_told, a_key_may_be_given,
           without_a_directory_nothing_is_kept, two_hubs_do_not_share_a_log, records_say_what_happened,
-          a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute, rejections_wait_for_the_disk,
+          a_long_command_is_known_by_its_hash, facts_of_any_length_leave_none_out, a_turn_is_synced_once, rejections_make_one_record_a_minute, rejections_wait_for_the_disk,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
           a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
           a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_next_file_without_a_name_is_given_up, a_file_that_others_change_is_noticed, a_file_that_others_replace_is_noticed, a_link_in_its_place_loses_records,
