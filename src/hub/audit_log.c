@@ -665,15 +665,6 @@ void audit_config(struct audit_log *a, enum audit_kind kind, const char *path, c
     end(a);
 }
 
-void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished)
-{
-    if (!begin(a, AUDIT_STOPPED))
-        return;
-    json_put_u64(&a->record.w, "events", events);
-    json_put_u64(&a->record.w, "unfinished", unfinished);
-    end(a);
-}
-
 static void put_verdict(struct audit_log *a, const struct verdict *v)
 {
     put_str(a, "verdict", verdict_word(v->kind));
@@ -846,4 +837,16 @@ uint64_t audit_log_due(const struct audit_log *a)
         if (due_ms(a, &a->rejected[i]) < due)
             due = due_ms(a, &a->rejected[i]);
     return due;
+}
+
+void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished)
+{
+    for (unsigned i = 0; a && i < REJECT_COUNT; i++)
+        if (a->rejected[i].count > 0)
+            put_rejected(a, (enum reject)i, &a->rejected[i]);
+    if (!begin(a, AUDIT_STOPPED))
+        return;
+    json_put_u64(&a->record.w, "events", events);
+    json_put_u64(&a->record.w, "unfinished", unfinished);
+    end(a);
 }

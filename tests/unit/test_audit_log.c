@@ -455,6 +455,20 @@ TEST(rejections_make_one_record_a_minute)
     CHECK_INT(verify(), 0);
 }
 
+TEST(rejections_are_recorded_at_the_end)
+{
+    const struct addr peer = {.family = AF_INET, .ip = {192, 0, 2, 7}, .port = 99};
+
+    set_up();
+    for (unsigned i = 0; i < 100; i++)
+        audit_rejected(&audit, REJECT_PEER, &peer);
+    audit_stopped(&audit, 3, 0);
+    audit_log_close(&audit);
+    CHECK(log_has("\"connections\":99,"));
+    CHECK(log_has("\"kind\":\"stopped\""));
+    CHECK_INT(verify(), 0);
+}
+
 /** They are counted until the disk works again, and are no reason to wake before it is tried. */
 TEST(rejections_wait_for_the_disk)
 {
@@ -882,7 +896,7 @@ TEST(a_log_that_is_no_file_is_refused)
 
 TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywhere, a_log_that_was_taken_away_is_told, a_key_may_be_given,
           without_a_directory_nothing_is_kept, two_hubs_do_not_share_a_log, records_say_what_happened,
-          a_long_command_is_known_by_its_hash, facts_of_any_length_leave_none_out, a_turn_is_synced_once, rejections_make_one_record_a_minute, rejections_wait_for_the_disk,
+          a_long_command_is_known_by_its_hash, facts_of_any_length_leave_none_out, a_turn_is_synced_once, rejections_make_one_record_a_minute, rejections_are_recorded_at_the_end, rejections_wait_for_the_disk,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
           a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
           a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_next_file_without_a_name_is_given_up, a_file_that_others_change_is_noticed, a_file_that_others_replace_is_noticed, a_link_in_its_place_loses_records,
