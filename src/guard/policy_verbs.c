@@ -173,7 +173,7 @@ int policy_verb_test(struct policy_desk *d)
     struct verdict v;
 
     if ((named != NULL) == (d->args->operand_count > 0)) {
-        CLI_ERR("policy test: one COMMAND or --path PATH is wanted; quote a command of several words\n");
+        CLI_ERR("policy test: give one COMMAND, in quotes, or --path PATH\n");
         return CLI_WRONG;
     }
     c.command = named ? NULL : d->args->operands[0];
@@ -192,6 +192,7 @@ struct batch {
     char *line; /* PATTERN_SUBJECT_MAX + 2 */
     char chunk[512];
     size_t at, have;
+    int error; /* errno of a read that failed, or 0 */
 };
 
 /** The next byte, or -1 at the end. */
@@ -202,8 +203,10 @@ static int next_byte(struct batch *b)
         do
             n = read(b->fd, b->chunk, sizeof b->chunk);
         while (n < 0 && errno == EINTR);
-        if (n <= 0)
+        if (n <= 0) {
+            b->error = n < 0 ? errno : 0;
             return -1;
+        }
         b->have = (size_t)n;
         b->at = 0;
     }
@@ -243,6 +246,16 @@ static void put_row(struct policy_desk *d, const struct policy_case *c, const st
     text_char(&d->out, '\n');
 }
 
+static const char *batch_name(const struct policy_desk *d)
+{
+    return d->args->operand_count > 0 ? d->args->operands[0] : "-";
+}
+
+static void tell_unreadable(const struct policy_desk *d, int error)
+{
+    CLI_ERR("policy test-batch: ", batch_name(d), ": ", ERRNO(error), "\n");
+}
+
 /** Return: an exit status. */
 static int judge_batch(struct policy_desk *d, struct batch *b)
 {
@@ -262,6 +275,10 @@ static int judge_batch(struct policy_desk *d, struct batch *b)
         put_row(d, &c, &v);
         flush(d);
     }
+    if (b->error) {
+        tell_unreadable(d, b->error);
+        return CLI_WRONG;
+    }
     if (!d->json)
         CLI_OUT(COUNT(count, "command"), ", ", DEC(denied), " denied\n");
     return denied > 0 ? CLI_NO : CLI_FINE;
@@ -269,14 +286,14 @@ static int judge_batch(struct policy_desk *d, struct batch *b)
 
 int policy_verb_test_batch(struct policy_desk *d)
 {
-    const char *name = d->args->operand_count > 0 ? d->args->operands[0] : "-";
+    const char *name = batch_name(d);
     struct batch b = {
         .fd = STDIN_FILENO, .end = cli_option(d->args, "--null") ? '\0' : '\n', .line = d->use->work->line};
 
     if (!str_eq(name, "-"))
         b.fd = file_open(name, O_RDONLY);
     if (b.fd < 0) {
-        CLI_ERR("policy test-batch: ", name, ": ", ERRNO(errno), "\n");
+        tell_unreadable(d, errno);
         return CLI_WRONG;
     }
     return judge_batch(d, &b);
@@ -357,7 +374,7 @@ int policy_verb_capabilities(struct policy_desk *d)
     const struct policy_case c = case_for(d, "--host");
 
     if (!c.host) {
-        CLI_ERR("policy capabilities: --host HOST is wanted\n");
+        CLI_ERR("policy capabilities: --host HOST is required\n");
         return CLI_WRONG;
     }
     const char *host = c.host, *role = policy_role(d->use, host, c.role);
@@ -469,7 +486,7 @@ int policy_verb_plan(struct policy_desk *d)
     text_init(&line, command, sizeof d->use->work->line);
     c.command = command;
     if (!c.host) {
-        CLI_ERR("plan exec: --target HOST is wanted\n");
+        CLI_ERR("plan exec: --target HOST is required\n");
         return CLI_WRONG;
     }
     join_words(&line, d->args);
