@@ -341,7 +341,7 @@ static const struct show_section show_sections[] = {
                 "DETAIL  |[{records} lost: ][{reason}][ \"{by}\"][ at byte {at}][{error} ][in {duration_ms} ms]"
                 "[, {connections} times, last {last}][{file}][{bytes} bytes][user {uid}][key {key}][{events} events]"
                 "[{oldest} is the oldest]\n"
-                "COMMAND|[{command}]\n",
+                "COMMAND|[{command}][{path}]\n",
      .json = SHOW_LINES},
     {.record = NULL},
 };

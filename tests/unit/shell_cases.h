@@ -791,3 +791,6 @@
      "~ r\"\"eboot\n"
      "~ reboot\n"
      "? what a wrapper runs is not known"},
+    {"a 2>/dev/null >/dev/nullx </dev/null",
+     "@ > /dev/nullx\n"
+     "= a\n"},

@@ -325,7 +325,7 @@ TEST(each_line_that_is_inserted_is_found)
             if (what < 0 && at == RECORDS)
                 expect(0, AUDIT_FOUND_CHANGED, RECORDS + 1, RECORDS + 1);
             else
-                expect(0, AUDIT_FOUND_INSERTED, (uint64_t)(what + 1), (uint64_t)(what + 1));
+                expect(0, AUDIT_FOUND_INSERTED, (uint64_t)what + 1, (uint64_t)what + 1);
             CHECK(twin || (found[0].file == (at >= second) && found[0].line == line));
         }
 }

@@ -44,6 +44,18 @@ int fsync(int fd)
     return sync_or_fail(fd);
 }
 
+static bool truncation_fails;
+
+int ftruncate(int fd, off_t len)
+{
+    char path[40];
+
+    call();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    errno = EIO;
+    return truncation_fails ? -1 : truncate(path, len);
+}
+
 int unlinkat(int at, const char *name, int flags)
 {
     call();
@@ -682,6 +694,28 @@ TEST(a_sync_that_fails_loses_the_turn)
     CHECK_INT(verify(), 0);
 }
 
+/** Nothing is written behind what was left of a turn. */
+TEST(what_cannot_be_removed_again_stops_the_log)
+{
+    set_up();
+    turn("a");
+    failing_sync = syncs + 1;
+    truncation_fails = true;
+    turn("lost");
+    CHECK(log_has("\"rule\":\"lost\""));
+    for (unsigned i = 0; i < 3; i++) {
+        fake.now_ms += AUDIT_RETRY_MS;
+        turn("lost, too");
+    }
+    CHECK(!log_has("\"rule\":\"lost, too\""));
+    CHECK_INT(audit.stats.lost, 4);
+    truncation_fails = false;
+    fake.now_ms += AUDIT_RETRY_MS;
+    turn("again");
+    CHECK(log_has("\"kind\":\"lost\",\"records\":4,") && !log_has("\"rule\":\"lost\""));
+    CHECK_INT(verify(), 0);
+}
+
 TEST(a_rotation_that_fails_is_tried_again)
 {
     for (unsigned which = 2; which <= 4; which++) {
@@ -774,5 +808,5 @@ TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywher
           a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
           a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
-          a_sync_that_fails_loses_the_turn, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed,
+          a_sync_that_fails_loses_the_turn, what_cannot_be_removed_again_stops_the_log, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed,
           what_is_complete_is_never_removed, another_key_begins_another_chain, a_log_that_is_no_file_is_refused)

@@ -31,7 +31,6 @@ enum audit_kind {
     AUDIT_LOST,     /* "records" could not be written, "error" */
     AUDIT_STARTED,
     AUDIT_STOPPED,
-    AUDIT_LOADED,
     AUDIT_RELOADED,
     AUDIT_REFUSED, /* a configuration */
     AUDIT_DECISION,

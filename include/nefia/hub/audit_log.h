@@ -90,7 +90,7 @@ bool audit_log_head(const struct audit_log *a, struct audit_head *out);
 
 /* ---- Records. All arguments are borrowed for the call; a may be null. ---- */
 
-/** AUDIT_STARTED, AUDIT_LOADED, AUDIT_RELOADED or AUDIT_REFUSED: of this file; hash null: it could not be read. */
+/** AUDIT_STARTED, AUDIT_RELOADED or AUDIT_REFUSED: of this file; hash null: it could not be read. */
 void audit_config(struct audit_log *a, enum audit_kind kind, const char *path, const uint8_t hash[MAC_BYTES]);
 void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished);
 
