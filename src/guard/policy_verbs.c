@@ -189,7 +189,7 @@ int policy_verb_test(struct policy_desk *d)
 struct batch {
     int fd;
     char end;
-    char *line; /* PATTERN_SUBJECT_MAX + 2 */
+    char *line; /* POLICY_DESK_LINE */
     char chunk[512];
     size_t at, have;
     int error; /* errno of a read that failed, or 0 */
@@ -288,7 +288,7 @@ int policy_verb_test_batch(struct policy_desk *d)
 {
     const char *name = batch_name(d);
     struct batch b = {
-        .fd = STDIN_FILENO, .end = cli_option(d->args, "--null") ? '\0' : '\n', .line = d->use->work->line};
+        .fd = STDIN_FILENO, .end = cli_option(d->args, "--null") ? '\0' : '\n', .line = d->line};
 
     if (!str_eq(name, "-"))
         b.fd = file_open(name, O_RDONLY);
@@ -478,12 +478,12 @@ static void join_words(struct text *t, const struct cli_args *a)
 
 int policy_verb_plan(struct policy_desk *d)
 {
-    char *command = d->use->work->line;
+    char *command = d->line;
     struct policy_case c = case_for(d, "--target");
     const char *address = look_up(d, c.host).address;
     struct text line;
 
-    text_init(&line, command, sizeof d->use->work->line);
+    text_init(&line, command, POLICY_DESK_LINE);
     c.command = command;
     if (!c.host) {
         CLI_ERR("plan exec: --target HOST is required\n");
