@@ -41,6 +41,16 @@ page()
 page policy-fleet
 page policy-readonly
 
+# A batch has at most 50 commands, and one that cannot be read is not an empty one.
+seq 50 | "$nefia" policy test-batch -c tests/configs/policy-warn.yaml >"$dir/out" 2>"$dir/err"
+result "a batch of 50" $?
+seq 51 | "$nefia" policy test-batch -c tests/configs/policy-warn.yaml >"$dir/out" 2>"$dir/err"
+[ $? -eq 2 ] && [ "$(grep -c '^ALLOWED' "$dir/out")" -eq 50 ]
+result "one of 51 is refused, after 50 answers" $?
+says "with a message" 'more than 50 commands' err
+expect "a directory is no batch" 2 "$nefia" policy test-batch -c tests/configs/policy-warn.yaml "$dir"
+says "and is named" 'Is a directory' err
+
 # A command that is planned is not run.
 expect "plan exec of an allowed command" 0 "$nefia" plan exec -c tests/configs/policy-warn.yaml --target gw-1 -- touch "$dir/ran"
 [ ! -e "$dir/ran" ]
