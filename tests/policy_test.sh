@@ -41,6 +41,14 @@ page()
 page policy-fleet
 page policy-readonly
 
+# A root of 8,192 bytes is the longest, as it is of commands and paths: a longer one is refused when it is read, in any mode.
+longest=$(printf '/%08191d' 0)
+printf 'policy: {mode: warn, allowed_roots: [%s]}\n' "$longest" >"$dir/root.yaml"
+expect "a root of 8192 bytes" 0 "$nefia" policy test -c "$dir/root.yaml" ls
+printf 'policy: {mode: warn, allowed_roots: [%s0]}\n' "$longest" >"$dir/root.yaml"
+expect "a longer one is refused" 2 "$nefia" policy test -c "$dir/root.yaml" ls
+says "for its length" 'policy\.allowed_roots\[0\]: "/0*"\.\.\.: is too long$' err
+
 # A batch has at most 50 commands, and one that cannot be read is not an empty one.
 seq 50 | "$nefia" policy test-batch -c tests/configs/policy-warn.yaml >"$dir/out" 2>"$dir/err"
 result "a batch of 50" $?
