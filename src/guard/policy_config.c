@@ -63,11 +63,8 @@ static const char *root_fault(const char *root)
         return "is not an absolute path";
     if (strlen(root) > PATTERN_SUBJECT_MAX)
         return "is too long";
-    for (const char *at = root; (at = strchr(at, '/')) != NULL; at++) {
-        const size_t len = strcspn(at + 1, "/");
-        if ((len == 0 && root[1]) || (len == 1 && at[1] == '.') || (len == 2 && at[1] == '.' && at[2] == '.'))
-            return HINTED("is not a plain path", ": no \"//\", \".\" or \"..\", and no slash at its end");
-    }
+    if (!policy_is_plain((struct slice){root, strlen(root)}) || (root[1] && root[strlen(root) - 1] == '/'))
+        return HINTED("is not a plain path", ": no \"//\", \".\" or \"..\", and no slash at its end");
     return NULL;
 }
 

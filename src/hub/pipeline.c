@@ -561,12 +561,23 @@ static void decide_own(struct pipeline *p, const struct event *e, bool any)
     decide(p, e, any, false);
 }
 
+/** Does a rule match that says which events it wants? */
+static bool is_wanted(const struct pipeline *p)
+{
+    const struct rule_set *set = rules_active(p->rules);
+
+    for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
+        if (*rules_pattern_text(p->rules, set->rules[i].event_pattern))
+            return true;
+    return false;
+}
+
 bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data)
 {
     struct event e;
     const int any = make_own(p, type, severity, data, &e);
 
-    if (any > 0)
+    if (any > 0 && is_wanted(p))
         decide_own(p, &e, true);
     return any != NEFIA_EAGAIN;
 }

@@ -271,7 +271,7 @@ TEST(each_byte_that_is_changed_is_found)
                 const bool newline = was == '\n';
                 int order[2 * RECORDS];
 
-                lines[i][at] = how == 0 ? (char)(was ^ 1 << at % 8) : how == 1 ? '\n' : '\0';
+                lines[i][at] = (char)(how == 0 ? was ^ 1 << at % 8 : how == 1 ? '\n' : '\0');
                 if (lines[i][at] == was)
                     continue;
                 all_in_order(order);
@@ -477,7 +477,7 @@ TEST(many_findings_are_all_reported)
     audit_verify_file(&v);
     for (unsigned i = 0; i < MANY; i++) {
         const size_t len = put_record(line, i == 0 ? AUDIT_BEGUN : AUDIT_DECISION, "key", "new");
-        line[10] ^= i > 10 && i < 150;
+        line[10] = i > 10 && i < 150 ? '#' : line[10];
         audit_verify_feed(&v, line, len);
     }
     audit_verify_end(&v);

@@ -273,7 +273,7 @@ TEST(the_first_start_may_be_cut_anywhere)
             _exit(open_again() == 0 ? 1 : 2);
         }
         CHECK(waitpid(child, &status, 0) == child);
-        opened = WEXITSTATUS(status);
+        opened = (unsigned)WEXITSTATUS(status);
         CHECK(opened < 2);
         CHECK_INT(open_again(), 0);
         turn("a");
@@ -583,7 +583,7 @@ TEST(a_rotation_may_be_cut_anywhere)
         close(audit.fd);
         close(audit.dir_fd);
         audit.fd = audit.dir_fd = -1; /* that one is gone */
-        rotated = WEXITSTATUS(status);
+        rotated = (unsigned)WEXITSTATUS(status);
         expect_whole(n, false);
         CHECK_INT(open_again(), 0); /* and the next rotation, with names that are missing */
         while (audit.stats.rotations < 2)

@@ -170,6 +170,10 @@ TEST(an_event_of_its_own_can_be_emitted)
     CHECK_INT(recent.last_seq, 1);
     CHECK(strstr(row_line(1), "\"type\":\"hub.audit_head\",\"source\":\"hub\",\"host_id\":\"hub\",") != NULL);
     CHECK(strstr(row_line(1), "\"severity\":\"info\",\"data\":{\"records\":7},\"seq\":1") != NULL);
+    set_up("{\"rules\":[{\"name\":\"all\"," EXEC "}]}");
+    CHECK(pipeline_emit(&pipeline, "hub.audit_head", SEVERITY_INFO, data));
+    CHECK_INT(recent.last_seq, 0); /* who wants everything has not asked for it */
+    set_up("{\"rules\":[{\"name\":\"all\"," EXEC "},{\"name\":\"head\",\"event_pattern\":\"^hub\"," EXEC "}]}");
     for (unsigned i = 0; i < ARRAY_SIZE(slots); i++)
         (void)pipeline_emit(&pipeline, "hub.audit_head", SEVERITY_INFO, data);
     CHECK(!pipeline_emit(&pipeline, "hub.audit_head", SEVERITY_INFO, data)); /* no room now */

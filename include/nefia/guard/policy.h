@@ -104,6 +104,10 @@ void policy_ignore(struct config *c, const struct node *n);
 /** Of `policy` and of `policy.roles[]`: for who reads the tables, the reference and tests. */
 extern const struct field policy_fields[], policy_role_fields[];
 
+/** Has the path no `.`, `..` or empty component, so that without links it is the one that the kernel says? A slash at its end is
+ * none. */
+bool policy_is_plain(struct slice path);
+
 /** One remark of lint. Strings are constant, or the policy's. */
 struct policy_remark {
     uint16_t line;
