@@ -340,7 +340,7 @@ int audit_verify(const struct cli_args *a)
     struct audit_head want = {0};
 
     if (head && audit_head_parse(&want, (struct slice){head, strlen(head)}) < 0) {
-        CLI_ERR("nefia: audit verify: --head wants N:HASH, as `audit verify` prints it and hub.audit_head has it\n");
+        CLI_ERR("nefia: audit verify: --head must be N:HASH, as `audit verify` prints it and hub.audit_head has it\n");
         return CLI_WRONG;
     }
     int status = open_source(&v.source, a);
@@ -387,7 +387,7 @@ static int parse_time(const struct cli_args *a, const char *name, int64_t *out)
         *out = clock_unix(&clock_system) - (int64_t)(ms / 1000);
         return CLI_FINE;
     }
-    CLI_ERR("nefia: audit show: ", name, ": \"", s, "\" is no time, such as 2026-03-10T15:30:00Z or 1h30m\n");
+    CLI_ERR("nefia: audit show: ", name, ": \"", s, "\" is not a time such as 2026-03-10T15:30:00Z, or an age such as 1h30m\n");
     return CLI_WRONG;
 }
 

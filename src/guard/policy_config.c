@@ -91,6 +91,18 @@ static int compile(struct staging *s, struct policy_rule *r, struct text *why)
     return err;
 }
 
+/** What is wrong with an item. Of a long one the beginning is shown, so that the message has room for the reason. */
+static void report_item(const struct staging *s, const struct node *n, const char *where, const char *why)
+{
+    enum { SHOWN = 160 };
+    char buf[SHOWN + 1];
+    struct text item;
+
+    text_init(&item, buf, sizeof buf);
+    text_str(&item, n->value);
+    config_error(s->c, n, where, "\"", buf, strlen(n->value) > SHOWN ? "\"...: " : "\": ", why, (char *)0);
+}
+
 static void add_item(struct staging *s, const struct node *n, const char *where, unsigned scope, enum policy_list list)
 {
     struct policy *p = s->p;
@@ -116,7 +128,7 @@ static void add_item(struct staging *s, const struct node *n, const char *where,
     if (err == 0)
         p->rule_count++;
     else if (err != NEFIA_EFULL || !s->full)
-        config_error(s->c, n, where, "\"", n->value, "\": ", why.buf, (char *)0);
+        report_item(s, n, where, why.buf);
     s->full |= err == NEFIA_EFULL;
 }
 

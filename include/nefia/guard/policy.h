@@ -49,7 +49,6 @@ struct policy {
 struct policy_work {
     struct matcher_work matcher;
     struct shell_work shell;
-    char line[PATTERN_SUBJECT_MAX + 2]; /* who asks may have the command here; one byte too long is too long */
 };
 
 /** What is asked before something is done. Everything is borrowed for the call. */
