@@ -214,6 +214,7 @@ hub_power_is_cut() {
 $(count hub 'was running when the hub stopped') that had begun"
     check "the hub took its journal up" [ "$(count hub 'after the restart|was running when')" -gt 0 ]
     check "its journal has no damage" [ "$(count hub 'journal in .* and [1-9][0-9]* damaged byte')" -eq 0 ]
+    check "its audit log is whole" on hub 'nefia audit verify'
     check "after the power cut all arrives" until_true drained
     say "$delivered delivered, $duplicates came to the hub again and counted once"
 }
@@ -293,6 +294,18 @@ $lost lost"
     check "and so do the beacons' counters" [ $((delivered - again + lost)) -eq "$made" ]
 }
 
+# The audit log, by another program, and against what was done.
+audited() {
+    from_image hub/audit.key >"$run/audit.key"
+    from_image hub/audit.log >"$run/audit.log"
+    answer=$(python3 tests/fake/audit.py "$run/audit.key" "$run/audit.log" 2>&1) && whole=0 || whole=1
+    check "the audit log is whole over both power cuts" [ "$whole" -eq 0 ]
+    begun=$(grep -c '"kind":"action_begun"' "$run/audit.log") acted=$(wc -l <"$run/acted")
+    answer="$begun records of $acted actions"
+    check "every action was recorded before it began" [ "$begun" -ge "$acted" ]
+    echo "   $answer"
+}
+
 account() {
     made_before=0 delivered_before=0 lost_before=0 duplicates_before=$duplicates
     if [ -n "$flash" ]; then
@@ -312,6 +325,7 @@ account() {
     must "the disk is whole" on hub 'umount /mnt/disk'
     power_cut hub
     actions
+    audited
     journals
 }
 

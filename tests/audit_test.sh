@@ -220,7 +220,7 @@ tampered "a log of another key" 'changed: ' sh -c 'echo 0123456789abcdef >audit.
 
 # ---- use ----
 expect "a head that is none" 2 verify --head 7
-says "is refused with an explanation" 'wants N:HASH' err
+says "is refused with an explanation" 'must be N:HASH' err
 expect "a time that is none" 2 show --since yesterday
 says "is refused with an example" 'such as' err
 [ "$(show --json --until 1d | wc -l)" = 0 ] && [ "$(show --json --since 1d | wc -l)" -gt 100 ]

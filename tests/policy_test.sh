@@ -41,6 +41,24 @@ page()
 page policy-fleet
 page policy-readonly
 
+# A root of 8,192 bytes is the longest, as it is of commands and paths: a longer one is refused when it is read, in any mode.
+longest=$(printf '/%08191d' 0)
+printf 'policy: {mode: warn, allowed_roots: [%s]}\n' "$longest" >"$dir/root.yaml"
+expect "a root of 8192 bytes" 0 "$nefia" policy test -c "$dir/root.yaml" ls
+printf 'policy: {mode: warn, allowed_roots: [%s0]}\n' "$longest" >"$dir/root.yaml"
+expect "a longer one is refused" 2 "$nefia" policy test -c "$dir/root.yaml" ls
+says "for its length" 'policy\.allowed_roots\[0\]: "/0*"\.\.\.: is too long$' err
+
+# A batch has at most 50 commands, and one that cannot be read is not an empty one.
+seq 50 | "$nefia" policy test-batch -c tests/configs/policy-warn.yaml >"$dir/out" 2>"$dir/err"
+result "a batch of 50" $?
+seq 51 | "$nefia" policy test-batch -c tests/configs/policy-warn.yaml >"$dir/out" 2>"$dir/err"
+[ $? -eq 2 ] && [ "$(grep -c '^ALLOWED' "$dir/out")" -eq 50 ]
+result "one of 51 is refused, after 50 answers" $?
+says "with a message" 'more than 50 commands' err
+expect "a directory is no batch" 2 "$nefia" policy test-batch -c tests/configs/policy-warn.yaml "$dir"
+says "and is named" 'Is a directory' err
+
 # A command that is planned is not run.
 expect "plan exec of an allowed command" 0 "$nefia" plan exec -c tests/configs/policy-warn.yaml --target gw-1 -- touch "$dir/ran"
 [ ! -e "$dir/ran" ]

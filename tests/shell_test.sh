@@ -1,7 +1,7 @@
 #!/bin/sh
-# The splitter of command lines against real shells: BusyBox ash and dash run generated lines, as nobody, in a root directory with nothing
-# but stubs that log what they are called with. Where the splitter claims to have taken a line apart, the shell runs no other commands
-# than those, and all of them where nothing is conditional. SHELL_LINES, SHELL_SEED: how many lines for each shell, and which.
+# The splitter of command lines against real shells: BusyBox ash and dash run generated lines, as nobody, in a root directory with
+# nothing but stubs that log what they are called with. Where the splitter claims to have taken a line apart, the shell runs no other
+# commands than those, and all of them where nothing is conditional. SHELL_LINES, SHELL_SEED: how many lines for each shell, and which.
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -22,7 +22,7 @@ for p in dash busybox musl-gcc; do
 done
 unshare -pfn true 2>/dev/null || skip "namespaces"
 
-expect "the comparison builds" 0 gcc -O1 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc -include out/host/gen/autoconf.h \
+expect "the comparison builds" 0 gcc -O1 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc \
     -o "$dir/compare" -static tests/shell/compare.c src/guard/shell*.c src/base/text.c src/base/utf8.c
 expect "the stub builds" 0 musl-gcc -static -O1 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -o "$dir/stub" tests/shell/stub.c
 

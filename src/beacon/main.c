@@ -178,11 +178,11 @@ static const struct cli_verb verbs[] = {
      .operands = "[COMMAND]",
      .most = 1,
      .options = test_options,
-     .help = CLI_HELP("what this device's policy says of a command or a path"),
+     .help = CLI_HELP("show how this device's policy decides on a command or a path"),
      .run = policy_test},
     {.name = "policy capabilities",
      .options = capabilities_options,
-     .help = CLI_HELP("what may be done on this device"),
+     .help = CLI_HELP("show what may be done on this device"),
      .run = policy_capabilities},
 #endif
     /* The verbs of the control socket come last: without it the table ends here. */

@@ -15,5 +15,5 @@ void beacon_policy_load(struct beacon *b)
 
 struct policy_use beacon_policy(const struct beacon *b)
 {
-    return (struct policy_use){&pool_device_policies[!b->current].policy, pool_device_policy_work};
+    return (struct policy_use){&pool_device_policies[!b->current].policy, (struct policy_work *)pool_work};
 }

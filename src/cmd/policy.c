@@ -7,7 +7,9 @@
 #define POOL_PROGRAM_HUB
 #include "nefia/base/pool.h"
 
-/** Answers are built where the configuration was read. */
+_Static_assert(sizeof pool_receive > 2 * POLICY_DESK_LINE, "an answer has room beside the command");
+
+/** The command is put together and answers are built where the configuration was read. */
 static int ask(const struct cli_args *a, int (*verb)(struct policy_desk *d))
 {
     struct hub *hub = a->arg;
@@ -18,7 +20,9 @@ static int ask(const struct cli_args *a, int (*verb)(struct policy_desk *d))
     const struct policy_use *use = hub_policy(hub);
     if (!use)
         return CLI_WRONG;
-    policy_desk_init(&desk, a, &hub->config, use, (char *)pool_receive, sizeof pool_receive);
+    char *buf = (char *)pool_receive;
+    policy_desk_init(&desk, a, &hub->config, use, buf + POLICY_DESK_LINE, sizeof pool_receive - POLICY_DESK_LINE);
+    desk.line = buf;
     return verb(&desk);
 }
 

@@ -55,10 +55,21 @@ int config_load_text(struct config *c, const char *name, const char *text, size_
     return load(c, &s, arena, work, work_cap);
 }
 
+int config_open(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
 int config_load(struct config *c, const char *path, struct config_arena *arena, void *work,
                 size_t work_cap)
 {
-    struct config_source s = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
+    return config_load_fd(c, path, config_open(path), arena, work, work_cap);
+}
+
+int config_load_fd(struct config *c, const char *path, int fd, struct config_arena *arena, void *work,
+                   size_t work_cap)
+{
+    struct config_source s = {.fd = fd};
     struct stat st;
 
     c->path = path;

@@ -128,11 +128,50 @@ static struct slice without_directory(const struct shell_command *c)
     return (struct slice){slash + 1, c->text.len - (size_t)(slash + 1 - c->text.ptr)};
 }
 
+static bool has_paths(const struct judging *j)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < j->scope_count; i++)
+        any |= !is_empty(j->p, j->scopes[i], POLICY_DENY_PATHS);
+    return any;
+}
+
+bool policy_is_plain(struct slice path)
+{
+    for (size_t at = 0, len; at < path.len; at += len + 1) {
+        const char *slash = memchr(path.ptr + at, '/', path.len - at), *s = path.ptr + at;
+
+        len = slash ? (size_t)(slash - s) : path.len - at;
+        if ((len == 0 && at > 0) || (len == 1 && s[0] == '.') || (len == 2 && s[0] == '.' && s[1] == '.'))
+            return false;
+    }
+    return true;
+}
+
+/** The file that a redirection names is denied as any path is, as it is written. */
+static bool deny_redirection(struct judging *j, const struct shell_command *c)
+{
+    const struct slice path = {c->text.ptr + c->name_len + 1, c->text.len - c->name_len - 1};
+
+    if (c->text.len <= c->name_len + 1u || !has_paths(j))
+        return false;
+    if (deny(j, POLICY_DENY_PATHS, path, false, c->at))
+        return true;
+    if (policy_is_plain(path))
+        return false;
+    j->denied = (struct verdict){
+        .kind = VERDICT_DENIED, .reason = "redirects to a path that is not plain", .at = c->at, .has_at = true};
+    return true;
+}
+
 static bool judge_simple(void *arg, const struct shell_command *c)
 {
     struct judging *j = arg;
     const struct slice bare = without_directory(c);
 
+    if (c->origin == SHELL_REDIRECTED && deny_redirection(j, c))
+        return false;
     if (c->text.len == j->line.len && memcmp(c->text.ptr, j->line.ptr, c->text.len) == 0 && !bare.ptr)
         return true; /* it has been judged as the whole */
     if (deny(j, POLICY_DENY_COMMANDS, c->text, false, c->at) ||

@@ -63,11 +63,8 @@ static const char *root_fault(const char *root)
         return "is not an absolute path";
     if (strlen(root) > PATTERN_SUBJECT_MAX)
         return "is too long";
-    for (const char *at = root; (at = strchr(at, '/')) != NULL; at++) {
-        const size_t len = strcspn(at + 1, "/");
-        if ((len == 0 && root[1]) || (len == 1 && at[1] == '.') || (len == 2 && at[1] == '.' && at[2] == '.'))
-            return HINTED("is not a plain path", ": no \"//\", \".\" or \"..\", and no slash at its end");
-    }
+    if (!policy_is_plain((struct slice){root, strlen(root)}) || (root[1] && root[strlen(root) - 1] == '/'))
+        return HINTED("is not a plain path", ": no \"//\", \".\" or \"..\", and no slash at its end");
     return NULL;
 }
 
@@ -92,6 +89,18 @@ static int compile(struct staging *s, struct policy_rule *r, struct text *why)
     if (err == 0)
         r->catch_all = r->matcher.always || means_everything(r->text);
     return err;
+}
+
+/** What is wrong with an item. Of a long one the beginning is shown, so that the message has room for the reason. */
+static void report_item(const struct staging *s, const struct node *n, const char *where, const char *why)
+{
+    enum { SHOWN = 160 };
+    char buf[SHOWN + 1];
+    struct text item;
+
+    text_init(&item, buf, sizeof buf);
+    text_str(&item, n->value);
+    config_error(s->c, n, where, "\"", buf, strlen(n->value) > SHOWN ? "\"...: " : "\": ", why, (char *)0);
 }
 
 static void add_item(struct staging *s, const struct node *n, const char *where, unsigned scope, enum policy_list list)
@@ -119,7 +128,7 @@ static void add_item(struct staging *s, const struct node *n, const char *where,
     if (err == 0)
         p->rule_count++;
     else if (err != NEFIA_EFULL || !s->full)
-        config_error(s->c, n, where, "\"", n->value, "\": ", why.buf, (char *)0);
+        report_item(s, n, where, why.buf);
     s->full |= err == NEFIA_EFULL;
 }
 

@@ -173,7 +173,7 @@ int policy_verb_test(struct policy_desk *d)
     struct verdict v;
 
     if ((named != NULL) == (d->args->operand_count > 0)) {
-        CLI_ERR("policy test: one COMMAND or --path PATH is wanted; quote a command of several words\n");
+        CLI_ERR("policy test: give one COMMAND, in quotes, or --path PATH\n");
         return CLI_WRONG;
     }
     c.command = named ? NULL : d->args->operands[0];
@@ -189,11 +189,11 @@ int policy_verb_test(struct policy_desk *d)
 struct batch {
     int fd;
     char end;
-    char *line; /* PATTERN_SUBJECT_MAX + 2 */
-    int error;  /* errno of what ended it */
+    char *line; /* POLICY_DESK_LINE */
     bool nul;   /* the line has a byte NUL, and cannot be a command */
     char chunk[512];
     size_t at, have;
+    int error; /* errno of a read that failed, or 0 */
 };
 
 /** The next byte, or -1 at the end. */
@@ -204,10 +204,10 @@ static int next_byte(struct batch *b)
         do
             n = read(b->fd, b->chunk, sizeof b->chunk);
         while (n < 0 && errno == EINTR);
-        if (n < 0)
-            b->error = errno;
-        if (n <= 0)
+        if (n <= 0) {
+            b->error = n < 0 ? errno : 0;
             return -1;
+        }
         b->have = (size_t)n;
         b->at = 0;
     }
@@ -249,6 +249,16 @@ static void put_row(struct policy_desk *d, const struct policy_case *c, const st
     text_char(&d->out, '\n');
 }
 
+static const char *batch_name(const struct policy_desk *d)
+{
+    return d->args->operand_count > 0 ? d->args->operands[0] : "-";
+}
+
+static void tell_unreadable(const struct policy_desk *d, int error)
+{
+    CLI_ERR("policy test-batch: ", batch_name(d), ": ", ERRNO(error), "\n");
+}
+
 /** Return: an exit status. */
 static int judge_batch(struct policy_desk *d, struct batch *b)
 {
@@ -274,7 +284,7 @@ static int judge_batch(struct policy_desk *d, struct batch *b)
         flush(d);
     }
     if (b->error) {
-        CLI_ERR("policy test-batch: ", ERRNO(b->error), "\n");
+        tell_unreadable(d, b->error);
         return CLI_WRONG;
     }
     if (!d->json)
@@ -284,14 +294,14 @@ static int judge_batch(struct policy_desk *d, struct batch *b)
 
 int policy_verb_test_batch(struct policy_desk *d)
 {
-    const char *name = d->args->operand_count > 0 ? d->args->operands[0] : "-";
+    const char *name = batch_name(d);
     struct batch b = {
-        .fd = STDIN_FILENO, .end = cli_option(d->args, "--null") ? '\0' : '\n', .line = d->use->work->line};
+        .fd = STDIN_FILENO, .end = cli_option(d->args, "--null") ? '\0' : '\n', .line = d->line};
 
     if (!str_eq(name, "-"))
         b.fd = file_open(name, O_RDONLY);
     if (b.fd < 0) {
-        CLI_ERR("policy test-batch: ", name, ": ", ERRNO(errno), "\n");
+        tell_unreadable(d, errno);
         return CLI_WRONG;
     }
     return judge_batch(d, &b);
@@ -372,7 +382,7 @@ int policy_verb_capabilities(struct policy_desk *d)
     const struct policy_case c = case_for(d, "--host");
 
     if (!c.host) {
-        CLI_ERR("policy capabilities: --host HOST is wanted\n");
+        CLI_ERR("policy capabilities: --host HOST is required\n");
         return CLI_WRONG;
     }
     const char *host = c.host, *role = policy_role(d->use, host, c.role);
@@ -476,15 +486,15 @@ static void join_words(struct text *t, const struct cli_args *a)
 
 int policy_verb_plan(struct policy_desk *d)
 {
-    char *command = d->use->work->line;
+    char *command = d->line;
     struct policy_case c = case_for(d, "--target");
     const char *address = look_up(d, c.host).address;
     struct text line;
 
-    text_init(&line, command, sizeof d->use->work->line);
+    text_init(&line, command, POLICY_DESK_LINE);
     c.command = command;
     if (!c.host) {
-        CLI_ERR("plan exec: --target HOST is wanted\n");
+        CLI_ERR("plan exec: --target HOST is required\n");
         return CLI_WRONG;
     }
     join_words(&line, d->args);

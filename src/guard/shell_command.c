@@ -109,7 +109,8 @@ static void redirected(struct shell *sh, const char *op, bool strip)
     if (here && ((flags & WORD_EXPANDS) || memchr(word, '\n', sh->used - from)))
         shell_doubt(sh, DOUBT_DIFFERS);
     const bool number = sh->used == from + 1 && ((*word >= '0' && *word <= '9') || *word == '-');
-    if (!here && !sh->putting && !(op[1] == '&' && number))
+    const bool null = slice_eq((struct slice){word, sh->used - from}, "/dev/null");
+    if (!here && !sh->putting && !null && !(op[1] == '&' && number))
         shell_report(sh, (struct slice){sh->work->text + mark, sh->used - mark}, op_len, at, SHELL_REDIRECTED);
     sh->used = mark;
 }

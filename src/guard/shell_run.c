@@ -50,7 +50,8 @@ struct run {
     uint32_t at;
     const char *options;
     char kind;
-    bool more; /* further words come from elsewhere */
+    bool more;    /* further words come from elsewhere */
+    bool wrapped; /* a wrapper runs it: what splits is split even behind `export X=` */
 };
 
 enum outcome { GOES_ON, NOTHING, UNKNOWN };
@@ -462,7 +463,8 @@ static enum outcome sets(struct shell *sh, const struct run *r)
     for (unsigned i = r->from + 1; i < r->to; i++) {
         const struct slice s = text_of(sh, i), name = {s.ptr, shell_name(s.ptr, s.len)};
         const bool whole = name.len == s.len || s.ptr[name.len] == '=';
-        if (only_v || (whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole))
+        if (only_v || (whole && shell_special(name)) || ((word(sh, i)->flags & (WORD_EXPANDS | WORD_SPLITS)) && !whole) ||
+            ((word(sh, i)->flags & WORD_SPLITS) && r->wrapped))
             shell_doubt(sh, DOUBT_MEANING);
     }
     return NOTHING;
@@ -567,6 +569,7 @@ static void run(struct shell *sh, struct run *r, enum shell_origin origin)
         if (o != GOES_ON)
             return;
         r->from = i;
+        r->wrapped = true;
         origin = SHELL_WRAPPED;
     }
 }

@@ -171,7 +171,7 @@ static void audit_due(void *arg)
 /** The interval may have changed. */
 static void schedule_head(struct hub *h)
 {
-    const uint64_t interval = h->ingress.settings->audit.head_interval_ms;
+    const uint64_t interval = h->audit.dir_fd < 0 ? 0 : h->ingress.settings->audit.head_interval_ms;
 
     h->head_ms = interval == 0 ? 0 : clock_ms(h->loop.clock) + (interval < HEAD_FIRST_MS ? interval : HEAD_FIRST_MS);
     arm_audit(h);
@@ -203,24 +203,6 @@ static void close_audit(struct hub *h, unsigned unfinished)
     timer_stop(&h->audit_timer);
     audit_stopped(&h->audit, h->pipeline.events, unfinished);
     audit_log_close(&h->audit);
-}
-
-/** Of the file that is about to be read. */
-static void hash_config(struct hub *h)
-{
-    char chunk[512];
-    br_sha256_context sha;
-    long n = NEFIA_EIO;
-    int fd = file_open_regular(h->path, 0);
-
-    br_sha256_init(&sha);
-    while (fd >= 0 && (n = file_fill(fd, chunk, sizeof chunk)) > 0)
-        br_sha256_update(&sha, chunk, (size_t)n);
-    br_sha256_out(&sha, h->config_hash);
-    wipe(chunk, sizeof chunk);
-    h->config_hashed = n == 0;
-    if (fd >= 0)
-        close(fd);
 }
 
 static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
@@ -343,14 +325,34 @@ const char *hub_audit_place(struct hub *h, const char **key_file)
     return state_dir && state_dir->type == NODE_SCALAR ? state_dir->value : "";
 }
 
+/** Of the file that is about to be read; fd may be negative. */
+static void hash_config(struct hub *h, int fd)
+{
+    char chunk[512];
+    br_sha256_context sha;
+    uint64_t at = 0;
+    long n;
+
+    br_sha256_init(&sha);
+    while ((n = file_fill_at(fd, at, chunk, sizeof chunk)) > 0) {
+        br_sha256_update(&sha, chunk, (size_t)n);
+        at += (uint64_t)n;
+    }
+    br_sha256_out(&sha, h->config_hash);
+    wipe(chunk, sizeof chunk);
+    h->config_hashed = n == 0;
+}
+
 int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const char *action))
 {
     struct config *c = &h->config;
     struct hub_settings *s = staged(h);
     const struct node *rules;
+    const int fd = config_open(h->path), opened = errno;
     if (IS_ENABLED(CONFIG_HUB_AUDIT))
-        hash_config(h);
-    int err = config_load(c, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
+        hash_config(h, fd);
+    errno = opened;
+    int err = config_load_fd(c, h->path, fd, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
     if (err < 0)
         return err;
     hub_settings_bind(s, c, &rules);

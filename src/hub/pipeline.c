@@ -561,12 +561,23 @@ static void decide_own(struct pipeline *p, const struct event *e, bool any)
     decide(p, e, any, false);
 }
 
+/** Does a rule match that says which events it wants? */
+static bool is_wanted(const struct pipeline *p)
+{
+    const struct rule_set *set = rules_active(p->rules);
+
+    for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
+        if (*rules_pattern_text(p->rules, set->rules[i].event_pattern))
+            return true;
+    return false;
+}
+
 bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data)
 {
     struct event e;
     const int any = make_own(p, type, severity, data, &e);
 
-    if (any > 0)
+    if (any > 0 && is_wanted(p))
         decide_own(p, &e, true);
     return any != NEFIA_EAGAIN;
 }
@@ -724,6 +735,7 @@ void pipeline_turn_end(struct pipeline *p)
         emit_violations(p);
     keep_reports(p);
     jobs_choose(p->jobs);
+    audit_log_write(p->audit);
     bool written = write_journal(p) >= 0;
     if (written)
         audit_begins(p->audit, p->jobs, p->recent);
@@ -776,8 +788,11 @@ static bool hook_allowed(void *arg, const struct job *job, const struct action_r
 {
     struct pipeline *p = arg;
 
-    return !p->guard.judge || job->judged == p->generation ||
-           judge(p, &rules_active(p->rules)->rules[job->rule], r->event, why);
+    if (!p->guard.judge || job->judged == p->generation)
+        return true;
+    const bool allowed = judge(p, &rules_active(p->rules)->rules[job->rule], r->event, why);
+    audit_log_commit(p->audit); /* before it begins */
+    return allowed;
 }
 
 static int hook_decode(void *arg, const char *line, size_t len, struct event *out)
@@ -919,9 +934,10 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, const st
 
     text_init(&name, name_buf, sizeof name_buf);
     if (begun && !rule->idempotent) {
+        static const char unknown[] = "started before the restart, result unknown";
         p->unfinished++;
-        recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED,
-                   "started before the restart, result unknown");
+        recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED, unknown);
+        audit_abandoned(p->audit, rule->name, e, word, job->id, true, unknown);
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
                  HINTED(" was running when the hub stopped, result unknown",
                         "; not run again (idempotent: true would)"));
@@ -952,8 +968,11 @@ static void hook_job(void *arg, const struct journal_job *job, const char *line,
     text_init(&t, name, sizeof name);
     text_bytes(&t, job->rule.ptr, job->rule.len);
     int index = rules_find(p->rules, name);
-    if (index < 0 || pipeline_decode(p, line, len, &e, NULL) < 0) {
+    const bool readable = pipeline_decode(p, line, len, &e, NULL) >= 0;
+    if (index < 0 || !readable) {
         p->unfinished++;
+        audit_abandoned(p->audit, name, readable ? &e : NULL, NULL, job->id, job->state == JOURNAL_STARTED,
+                        index < 0 ? "rule removed" : "event cannot be decoded");
         LOG_WARN("rule ", name, ": its action ",
                  job->state == JOURNAL_QUEUED ? "was queued" : "was running", " when the hub stopped, and ",
                  index < 0 ? "the rule no longer exists" : "its event in the journal is damaged");

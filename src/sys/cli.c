@@ -132,8 +132,8 @@ static int print_program_help(const struct cli_program *p)
 
 static int print_verb_help(const struct cli_program *p, const struct cli_verb *v)
 {
-    CLI_OUT("Usage: ", p->name, " ", v->name, v->operands ? " " : "",
-            v->operands ? v->operands : "", " [OPTION...]\n", v->help, "\n\n");
+    CLI_OUT("Usage: ", p->name, " ", v->name, " [OPTION...]", v->operands ? " " : "",
+            v->operands ? v->operands : "", "\n", v->help, "\n\n");
     print_row("-c FILE", NULL, "configuration file");
     for (const struct cli_option *o = v->options; o && o->name; o++)
         print_row(o->name, o->value, o->help);

@@ -134,7 +134,7 @@ class Line:
         text = "\n"
         for word, quoted, strip in self.heres:
             for _ in range(self.r.randrange(3)):
-                piece = self.r.choice(["a", "it's", '"', "c9; c8", "#", " E ", "$x", "\\$x", "\\`", "(", ")", "\\\\"] +
+                piece = self.r.choice(["a", "it's", '"', "c9; c8", "#", " E ", "$x", "\\$x", "\\`", "(", ")", "\\\\", "a\\"] +
                                       (["$(c9)", "`", "$(", "${"] if quoted else ["$(c1 a)", "`c2`", "$((1+1))", "${x}"]))
                 text += (self.r.choice(["", "\t"]) if strip else "") + piece + "\n"
             text += (self.r.choice(["", "\t"]) if strip else "") + word + "\n"

@@ -834,3 +834,19 @@
      "~ r\"\"eboot\n"
      "~ reboot\n"
      "? what a wrapper runs is not known"},
+    {"a 2>/dev/null >/dev/nullx </dev/null",
+     "@ > /dev/nullx\n"
+     "= a\n"},
+    {"export A=$x; command export A=\"$x\"",
+     "= export A=$x\n"
+     "~ export A=\n"
+     "= command export A=$x\n"
+     "> export A=$x\n"
+     "~ command export A=\n"
+     "~ export A=\n"},
+    {"command export A=$x",
+     "= command export A=$x\n"
+     "> export A=$x\n"
+     "~ command export A=\n"
+     "~ export A=\n"
+     "? changes what names mean"},

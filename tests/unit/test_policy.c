@@ -195,6 +195,18 @@ TEST(paths)
     CHECK_STR(verdict_path("/x"), "allowed: lies in allowed_roots: \"/\"");
 }
 
+TEST(redirections_name_paths)
+{
+    REQUIRE(load("{\"deny_paths\":[\"^/etc/\"]}") == 0);
+    CHECK_STR(verdict("echo x > /etc/passwd"), "denied: matches deny_paths pattern: \"^/etc/\" at byte 8");
+    CHECK_STR(verdict("cat </etc/shadow"), "denied: matches deny_paths pattern: \"^/etc/\" at byte 5");
+    CHECK_STR(verdict("echo x >> '/e'tc/passwd"), "denied: matches deny_paths pattern: \"^/etc/\" at byte 9");
+    CHECK_STR(verdict("echo x > /tmp/../etc/passwd"), "denied: redirects to a path that is not plain at byte 8");
+    CHECK_STR(verdict("echo x > //etc/passwd"), "denied: redirects to a path that is not plain at byte 8");
+    CHECK_STR(verdict("echo x > /tmp/.x..y/z 2>&1"), "allowed");
+    CHECK_STR(verdict("cat /etc/passwd"), "allowed"); /* what a program does with its arguments is not seen */
+}
+
 TEST(mistakes_are_named)
 {
     CHECK(load("{\"deny_commands\":[\"(\",\"ok\"],\"allowed_roots\":[\"/a/../b\",\"x\",\"/a/\",\"/ok\"],\"roles\":[{\"name\":\"a\"},"
@@ -302,5 +314,5 @@ TEST(a_line_break_in_a_word_hides_nothing)
 
 TEST_MAIN(an_empty_policy_permits_everything, deny_comes_before_allow, quotes_and_paths_do_not_hide_a_command,
           what_cannot_be_taken_apart_is_denied_where_an_allow_list_is_in_force, modes, roles,
-          deny_everything_means_deny_the_rest_beside_an_allow_list, paths, mistakes_are_named, too_much_is_refused, a_program_without_one_refuses_it,
+          deny_everything_means_deny_the_rest_beside_an_allow_list, paths, redirections_name_paths, mistakes_are_named, too_much_is_refused, a_program_without_one_refuses_it,
           a_line_break_in_a_word_hides_nothing, lint)

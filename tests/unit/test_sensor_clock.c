@@ -30,10 +30,9 @@ int clock_gettime(clockid_t id, struct timespec *ts)
     return 0;
 }
 
-/* The layouts of <linux/timex.h>: maxerror and status are the fourth and sixth member. */
-static long fill(void *timex, bool wide)
+/* The layouts of <linux/timex.h>, of words of 8 bytes or of a long: maxerror and status are the fourth and sixth member. */
+static long fill(void *timex, size_t word)
 {
-    const size_t word = wide ? 8 : sizeof(long);
     const size_t size = word == 8 ? 208 : 128;
     const int64_t max_error = 16000000;
     const int32_t narrow = 16000000;
@@ -61,11 +60,11 @@ long syscall(long number, ...)
 #ifdef SYS_clock_adjtime64
     if (number == SYS_clock_adjtime64 && !kernel.old) {
         CHECK_INT(arguments[0], CLOCK_REALTIME);
-        return fill((void *)arguments[1], true);
+        return fill((void *)arguments[1], 8);
     }
 #endif
     if (number == SYS_adjtimex)
-        return fill((void *)arguments[0], false);
+        return fill((void *)arguments[0], sizeof(long));
     return errno = ENOSYS, -1;
 }
 

@@ -20,13 +20,14 @@
 #define BEACON_ASK_BYTES                                                                           \
     (IS_ENABLED(CONFIG_BEACON_CONTROL) *                                                           \
      (BEACON_ASK_TOKENS * sizeof(struct json_token) + CONFIG_CONTROL_LINE_BYTES + 1))
-/** One buffer for things that never coincide: reading the configuration, and the event being
- * built. */
+/** One buffer for things that never coincide: reading the configuration, the event being built, and
+ * a decision of the policy. */
 #define BEACON_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BEACON_WORK_BYTES                                                                          \
     BEACON_MAX(BEACON_MAX(CONFIG_EVENT_BYTES + 1 + PIPELINE_LINE_BYTES, BEACON_ASK_BYTES),            \
                BEACON_MAX(CONFIG_BEACON_CONFIG_FILE_KB * 1024,                                     \
-                          IS_ENABLED(CONFIG_BEACON_GUARD) * sizeof(struct pattern_tree)))
+                          IS_ENABLED(CONFIG_BEACON_GUARD) *                                        \
+                              BEACON_MAX(sizeof(struct pattern_tree), sizeof(struct policy_work))))
 
 /** Concurrent child processes: sensor commands, those that are followed, and one that resolves the
  * hub's name. */

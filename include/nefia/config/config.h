@@ -91,6 +91,11 @@ void config_init(struct config *c, const char *program, struct node *nodes, unsi
  * (config_done tells); otherwise a negative error, and a report. */
 int config_load(struct config *c, const char *path, struct config_arena *arena, void *work,
                 size_t work_cap);
+/** The same in steps, for who wants to see the file that is read: open it (Return: as open(2)), then load and close it;
+ * fd negative: its errno is reported. */
+int config_open(const char *path);
+int config_load_fd(struct config *c, const char *path, int fd, struct config_arena *arena, void *work,
+                   size_t work_cap);
 /** The same from memory; name decides the format. */
 int config_load_text(struct config *c, const char *name, const char *text, size_t len,
                      struct config_arena *arena, void *work, size_t work_cap);

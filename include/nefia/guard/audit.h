@@ -31,7 +31,6 @@ enum audit_kind {
     AUDIT_LOST,     /* "records" could not be written, "error" */
     AUDIT_STARTED,
     AUDIT_STOPPED,
-    AUDIT_LOADED,
     AUDIT_RELOADED,
     AUDIT_REFUSED, /* a configuration */
     AUDIT_DECISION,
@@ -126,6 +125,7 @@ struct audit_verifier {
     uint64_t records, lines, findings;
     struct audit_head last; /* the last one in order */
     uint64_t oldest;        /* what the last `rotated` says; 0: there was none */
+    uint64_t before;        /* records before the first one that was read: they may have been rotated away */
     struct audit_place at;  /* of the line being read */
     uint64_t torn;          /* bytes of an incomplete last line */
 

@@ -49,7 +49,6 @@ struct policy {
 struct policy_work {
     struct matcher_work matcher;
     struct shell_work shell;
-    char line[PATTERN_SUBJECT_MAX + 2]; /* who asks may have the command here; one byte too long is too long */
 };
 
 /** What is asked before something is done. Everything is borrowed for the call. */
@@ -104,6 +103,10 @@ void policy_ignore(struct config *c, const struct node *n);
 
 /** Of `policy` and of `policy.roles[]`: for who reads the tables, the reference and tests. */
 extern const struct field policy_fields[], policy_role_fields[];
+
+/** Has the path no `.`, `..` or empty component, so that without links it is the one that the kernel says? A slash at its end is
+ * none. */
+bool policy_is_plain(struct slice path);
 
 /** One remark of lint. Strings are constant, or the policy's. */
 struct policy_remark {

@@ -13,8 +13,10 @@ struct policy_desk {
     const struct policy_use *use;
     const char *host; /* whose commands are judged where --host says nothing, or null */
     bool json;
+    char *line; /* POLICY_DESK_LINE bytes, for the verbs that put a command together: test_batch and plan */
     struct text out;
 };
+#define POLICY_DESK_LINE (PATTERN_SUBJECT_MAX + 2) /* one byte too long is too long */
 
 /** buf is flushed after each answer; one takes at most 6 times the command and about 2 KiB, and is cut beyond. */
 void policy_desk_init(struct policy_desk *d, const struct cli_args *a, const struct config *c,

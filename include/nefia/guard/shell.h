@@ -26,9 +26,11 @@
 enum shell_origin {
     SHELL_WRITTEN, /* the line has it */
     SHELL_WRAPPED, /* what a wrapper runs */
-    SHELL_GUESSED, /* only good for denying: a wrapper with options that are not known may run this, or it is another one with values
-                    * put in: variables that the line sets, ${X:-value}, blanks for $IFS, nothing for $@ and $*, {a,b}, $'…' */
-    SHELL_REDIRECTED, /* no command: a file that a redirection names, as "> /etc/motd" (name_len: the operator) */
+    SHELL_GUESSED, /* only good for denying: a wrapper with options that are not known may run this, or a shell that reads a
+                    * here-document, or it is another one with values put in: variables that the line sets, ${X:-value}, blanks for
+                    * $IFS, {a,b}, $'…', nothing for $@, $* and for other expansions within a word or in a command's name */
+    SHELL_REDIRECTED, /* no command: a file other than /dev/null that a redirection names, as "> /etc/motd" (name_len: the
+                       * operator). Judge it as a path: no allow_commands pattern is meant for it */
 };
 
 /** One simple command. */

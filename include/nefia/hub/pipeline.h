@@ -168,7 +168,8 @@ bool pipeline_forget(struct pipeline *p, struct slice host_id);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);
-/** Emit an event of the hub's own, if a rule matches it: data is an object. Between turns. Return: false: there is no room
+/** Emit an event of the hub's own, if a rule with an event_pattern matches it (one that takes all events has not asked for
+ * it): data is an object. Between turns. Return: false: there is no room
  * for its actions now. */
 bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data);
 /** Is everything that was taken in the journal? */

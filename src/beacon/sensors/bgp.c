@@ -113,12 +113,11 @@ static uint32_t stamp(const struct emitter *e)
     return (uint32_t)(emitter_now(e) >> 10) + 1;
 }
 
-static const char *reason(const struct bgp *s)
-{
-    if (s->error == ENOENT && s->backend == AUTO && !s->socket)
-        return "no socket of FRR or BIRD";
-    return s->error > 0 ? ERRNO(s->error) : err_text(s->error);
-}
+/** Why nothing can be said; of a number of the system the text lives as long as the caller's block. */
+#define REASON(s)                                                                                  \
+    ((s)->error == ENOENT && (s)->backend == AUTO && !(s)->socket ? "no socket of FRR or BIRD"     \
+     : (s)->error > 0                                             ? ERRNO((s)->error)              \
+                                                                  : err_text((s)->error))
 
 /** Return: is there nothing more to say about it? */
 static bool report(const struct bgp *s, struct emitter *out, const struct session *t, enum level level)
@@ -135,7 +134,7 @@ static bool report(const struct bgp *s, struct emitter *out, const struct sessio
     if (level != LEVEL_OK)
         json_put_string(w, "state", word_at(state_words, t->state));
     if (level != LEVEL_OK && daemon)
-        json_put_string(w, "reason", reason(s));
+        json_put_string(w, "reason", REASON(s));
     json_put_u64(w, "down_ms", (uint64_t)down << 10);
     return emit_end(out) == 1;
 }
@@ -144,7 +143,7 @@ static bool report(const struct bgp *s, struct emitter *out, const struct sessio
 static void repeat(const struct bgp *s, struct emitter *out)
 {
     if (s->error)
-        emitter_not_measured(out, s->path, reason(s));
+        emitter_not_measured(out, s->path, REASON(s));
     else if (s->left_out)
         emitter_not_measured(out, "sessions beyond CONFIG_BGP_SESSIONS", DEC(s->left_out));
 }
