@@ -68,4 +68,10 @@ says "says by which pattern" '^Policy: DENIED — matches deny_commands pattern:
 says "where it would have run" '^Target: gw-1 (10\.99\.0\.2)$' out
 says "and that nothing was" '^No commands were executed\.$' out
 
+# A command ends where its line does: one with a NUL byte is none, and is not judged by what stands before it.
+printf 'uptime\nuptime\0; reboot\n' >"$dir/nul"
+expect "a batch with a NUL byte is refused" 2 "$nefia" policy test-batch -c tests/configs/policy-fleet.yaml "$dir/nul"
+says "says where it is" 'line 2: a NUL byte' err
+expect "a batch that cannot be read is refused" 2 "$nefia" policy test-batch -c tests/configs/policy-fleet.yaml "$dir"
+
 finish

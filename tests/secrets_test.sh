@@ -111,11 +111,12 @@ printf 'host_id: |\n  web-01\n' >>"$dir/typed.yaml"
 expect "a backspace and a line break" 2 "$nefia" reactor check -c "$dir/typed.yaml"
 says "a backspace: the remedy" 'typed.yaml:7: reactor.rules\[0\].event_pattern: .*single quotes' err
 says "a line break: the remedy" 'typed.yaml:8: host_id: .*line of its key' err
-echo 'policy: {mode: enforce}' >"$dir/policy.yaml"
-expect "a policy that would not be enforced" 2 "$beacon" check -c "$dir/policy.yaml"
-says "a policy that would not be enforced: why" 'policy.yaml:1: policy: mode: this build cannot enforce a policy' err
-expect "a policy that would not be enforced, at the hub" 2 "$nefia" reactor run -c "$dir/policy.yaml"
-says "a policy that would not be enforced, at the hub: why" 'policy.yaml:1: policy: mode: this build cannot enforce a policy' err
+printf 'policy: {mode: enforce}\nbeacons: {reactor: 127.0.0.1}\n' >"$dir/policy.yaml"
+expect "a policy that a beacon does not need" 0 "$beacon" check -c "$dir/policy.yaml"
+says "a policy that a beacon does not need: it says so" 'policy.yaml:1: warning: policy: restricts nothing here' err
+printf 'policy: {mode: on}\nreactor: {peers: [127.0.0.1]}\n' >"$dir/policy.yaml"
+expect "a policy with a mistake, at the hub" 2 "$nefia" reactor run -c "$dir/policy.yaml"
+says "a policy with a mistake, at the hub: why" 'policy.yaml:1: policy.mode: "on" is not one of off, warn, enforce' err
 printf 'policy: {mode: off}\nreactor: {peers: [127.0.0.1]}\n' >"$dir/off.yaml"
 expect "a policy that restricts nothing" 0 "$nefia" reactor check -c "$dir/off.yaml"
 

@@ -83,7 +83,7 @@ static void close_source(struct source *s)
 
 static int cannot_read(const char *path)
 {
-    CLI_ERR("nefia: cannot read ", path, ": ", ERRNO(errno),
+    CLI_ERR("nefia: cannot read ", path, ": ", errno == EINVAL ? "not a regular file" : ERRNO(errno),
             errno == EACCES ? REMEDY("; only root and the hub's user may: run this as one of them") "" : "", "\n");
     return CLI_NO;
 }
@@ -105,19 +105,37 @@ static bool add_file(struct source *s, int fd, unsigned number)
     return true;
 }
 
-/** The newest first: if the log is rotated meanwhile, one is seen twice. Return: 1; 0: that was so; NEFIA_EIO (errno). */
-static int open_all(struct source *s)
+/** Return: 0, or NEFIA_EIO (errno): too long. */
+static int path_of(char path[FILE_PATH_MAX], const struct source *s, unsigned number)
 {
-    char path[FILE_PATH_MAX], name[NAME_MOST];
+    char name[NAME_MOST];
+    struct text t;
 
+    text_init(&t, name, sizeof name);
+    text_str(&t, number > 0 ? AUDIT_FILE "." : AUDIT_FILE);
+    if (number > 0)
+        text_u64(&t, number);
+    errno = ENAMETOOLONG;
+    return file_join(path, s->dir, name) < 0 ? NEFIA_EIO : 0;
+}
+
+/** Is audit.log still the one that was opened, or still missing? */
+static bool is_newest(const struct source *s)
+{
+    char path[FILE_PATH_MAX];
+    struct stat st;
+
+    if (path_of(path, s, 0) < 0 || stat(path, &st) < 0)
+        return s->count == 0 || s->numbers[0] != 0;
+    return s->count > 0 && s->numbers[0] == 0 && s->device[0] == st.st_dev && s->inode[0] == st.st_ino;
+}
+
+/** The newest first: if the log is rotated meanwhile, one is seen twice, or the oldest may be missed. Return: 1; 0: that was
+ * so; NEFIA_EIO (errno). path: the file of the answer. */
+static int open_all(struct source *s, char path[FILE_PATH_MAX])
+{
     for (unsigned i = 0; i < AUDIT_FILES_MAX; i++) {
-        struct text t;
-
-        text_init(&t, name, sizeof name);
-        text_str(&t, i > 0 ? AUDIT_FILE "." : AUDIT_FILE);
-        if (i > 0)
-            text_u64(&t, i);
-        if (file_join(path, s->dir, name) < 0)
+        if (path_of(path, s, i) < 0)
             return NEFIA_EIO;
         int fd = file_open_regular(path, 0);
         if (fd < 0 && errno == ENOENT)
@@ -129,11 +147,12 @@ static int open_all(struct source *s)
             return 0;
         }
     }
-    return 1;
+    return is_newest(s);
 }
 
 static int open_files(struct source *s)
 {
+    char path[FILE_PATH_MAX];
     int done = 0;
 
     if (s->part) {
@@ -143,10 +162,14 @@ static int open_files(struct source *s)
     for (unsigned i = 0; i < OPEN_TRIES && done == 0; i++) {
         while (s->count > 0)
             close(s->fds[--s->count]);
-        done = open_all(s);
+        done = open_all(s, path);
     }
-    if (done <= 0)
-        return cannot_read(s->dir);
+    if (done < 0)
+        return cannot_read(path);
+    if (done == 0) {
+        CLI_ERR("nefia: ", path, ": the same file as another part of the log, or rotated at each try\n");
+        return CLI_NO;
+    }
     if (s->count > 0)
         return CLI_FINE;
     CLI_ERR("nefia: there is no " AUDIT_FILE " in ", s->dir, "\n");
@@ -408,8 +431,12 @@ static bool passes(const struct filter *f, const char *line, size_t len)
 
 static bool write_out(void *arg, const char *text, size_t len)
 {
-    (void)arg;
-    return cli_write(STDOUT_FILENO, text, len) >= 0;
+    int *error = arg;
+
+    if (cli_write(STDOUT_FILENO, text, len) >= 0)
+        return true;
+    *error = errno;
+    return false;
 }
 
 /** The lines of a file. strange: counts those that are not signed. Return: 0, NEFIA_EIO or as show_record. */
@@ -418,6 +445,7 @@ static int show_file(struct show *s, const struct source *source, int fd, const 
     char *buf = pool_audit->lines;
     const size_t cap = sizeof pool_audit->lines;
     size_t len = 0;
+    bool overlong = false;
     struct audit_line l;
     long n;
 
@@ -429,18 +457,21 @@ static int show_file(struct show *s, const struct source *source, int fd, const 
         len += (size_t)n;
         while ((newline = memchr(at, '\n', len - (size_t)(at - buf))) != NULL && err >= 0) {
             const size_t line = (size_t)(newline - at);
-            if (audit_read(&l, &source->key, at, line) < 0)
+            if (overlong || audit_read(&l, &source->key, at, line) < 0)
                 ++*strange;
             else if (passes(f, at, line))
                 err = show_record(s, at, line);
             at = newline + 1;
+            overlong = false;
         }
         if (err < 0)
             return err;
         len -= (size_t)(at - buf);
         memmove(buf, at, len);
-        if (len == cap)
-            len = 0; /* no line is as long: its end is not signed either */
+        if (len == cap) { /* no line is as long: what follows up to its end is part of it */
+            overlong = true;
+            len = 0;
+        }
     }
     return n < 0 ? NEFIA_EIO : 0;
 }
@@ -457,11 +488,13 @@ static int show_all(struct show *s, const struct source *source, const struct fi
 
 int audit_show(const struct cli_args *a)
 {
+    int error = EPIPE; /* whoever read our output has enough */
     struct show s = {.sections = show_sections,
                      .tokens = pool_hub_work->answer,
                      .token_cap = HUB_TOKENS,
                      .form = SHOW_MEASURE,
-                     .write = write_out};
+                     .write = write_out,
+                     .arg = &error};
     struct source source;
     struct filter filter;
     uint64_t strange;
@@ -475,9 +508,12 @@ int audit_show(const struct cli_args *a)
     s.form = cli_option(a, "--json") ? SHOW_JSON : SHOW_TEXT;
     if (err >= 0)
         err = show_all(&s, &source, &filter, &strange);
-    if (err < 0 && err != NEFIA_ECLOSED)
+    if (err < 0 && err != NEFIA_ECLOSED) {
         status = cannot_read(source.part ? source.file : source.dir);
-    else if (err >= 0 && strange > 0) {
+    } else if (err < 0 && error != EPIPE) {
+        CLI_ERR("nefia: cannot write the records: ", ERRNO(error), "\n");
+        status = CLI_NO;
+    } else if (err >= 0 && strange > 0) {
         CLI_ERR("nefia: ", COUNT(strange, "line"), " not shown that the hub has not signed; `nefia audit verify` names them\n");
         status = CLI_NO;
     }

@@ -258,8 +258,12 @@ static void settle_bad(struct audit_verifier *v, uint64_t first, uint64_t missin
 static void add_gap(struct audit_verifier *v, uint64_t first, uint64_t last, struct audit_place at)
 {
     if (v->gap_count == AUDIT_PENDING) {
-        report(v, AUDIT_FOUND_REMOVED, v->gaps[0].at, v->gaps[0].first, v->gaps[0].last);
-        memmove(v->gaps, v->gaps + 1, --v->gap_count * sizeof v->gaps[0]);
+        struct audit_gap *g = v->gaps;
+
+        while (g < v->gaps + AUDIT_PENDING - 1 && g->last <= v->before)
+            g++; /* of those at the front, it is known only at the end */
+        report(v, AUDIT_FOUND_REMOVED, g->at, g->first, g->last);
+        memmove(g, g + 1, (size_t)(&v->gaps[--v->gap_count] - g) * sizeof *g);
     }
     v->gaps[v->gap_count++] = (struct audit_gap){first, last, at};
 }
@@ -365,6 +369,7 @@ static void take_first(struct audit_verifier *v, const struct audit_line *l)
 {
     struct slice rest;
 
+    v->before = l->n - 1;
     if (l->kind == AUDIT_BEGUN && audit_has(l, "\"key\":\"kept\"", &rest))
         report(v, AUDIT_FOUND_ANEW, v->at, 1, 1);
     if (v->bad_count > 0 && v->bad_count < l->n - 1) {
@@ -470,7 +475,7 @@ static void end_want(struct audit_verifier *v)
         return;
     if (want->n > v->last.n)
         report(v, AUDIT_FOUND_CUT, v->at, v->last.n + 1, want->n);
-    else if (want->n < v->oldest)
+    else if (want->n < v->oldest || (v->part && want->n <= v->before))
         report(v, AUDIT_FOUND_GONE, v->at, want->n, want->n);
     else
         report(v, AUDIT_FOUND_HEAD, v->at, want->n, want->n);
@@ -481,7 +486,7 @@ static void end_gaps(struct audit_verifier *v)
 {
     for (unsigned i = 0; i < v->gap_count; i++) {
         struct audit_gap g = v->gaps[i];
-        const bool front = g.first == 1;
+        const bool front = g.last <= v->before;
 
         if (front && g.first < v->oldest)
             g.first = v->oldest;

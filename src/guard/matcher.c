@@ -273,7 +273,7 @@ static void foresee(struct matcher *m, const struct matcher_store *store)
 int matcher_compile(struct matcher *m, struct matcher_store *store, const char *re, size_t len,
                     struct pattern_tree *scratch, struct text *why)
 {
-    struct tree t = {.s = scratch, .re = re ? re : "", .len = len, .why = why};
+    struct tree t = {.s = scratch, .re = re ? re : "", .len = len, .why = why, .dot_newline = store->dot_newline};
     const uint16_t ranges_used = store->ranges_used;
     int err = tree_parse(&t);
 

@@ -44,6 +44,7 @@ struct tree {
     uint16_t root;
     uint8_t asserts; /* all that occur */
     bool text_anchors, line_anchors;
+    bool dot_newline; /* as if the pattern began with (?s) */
 };
 
 /** Write the message about re[at .. at + len) to t->why and return err. at and len 0: about the

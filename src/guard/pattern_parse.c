@@ -752,7 +752,7 @@ static int step(struct parser *p)
 
 int tree_parse(struct tree *t)
 {
-    struct parser p = {.t = t};
+    struct parser p = {.t = t, .flags = t->dot_newline ? DOT_NEWLINE : 0};
 
     if (t->len > CONFIG_PATTERN_BYTES)
         return tree_refuse(t, NEFIA_ETOOBIG, 0, 0, "pattern exceeds CONFIG_PATTERN_BYTES");

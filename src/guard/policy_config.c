@@ -84,6 +84,7 @@ static int compile(struct staging *s, struct policy_rule *r, struct text *why)
         text_str(why, fault ? fault : "");
         return fault ? NEFIA_EINVAL : 0;
     }
+    s->p->store.dot_newline = r->list == POLICY_DENY_COMMANDS || r->list == POLICY_DENY_PATHS;
     err = matcher_compile(&r->matcher, &s->p->store, r->text, strlen(r->text), s->scratch, why);
     if (err == 0)
         r->catch_all = r->matcher.always || means_everything(r->text);

@@ -190,6 +190,7 @@ struct batch {
     int fd;
     char end;
     char *line; /* POLICY_DESK_LINE */
+    bool nul;   /* the line has a byte NUL, and cannot be a command */
     char chunk[512];
     size_t at, have;
     int error; /* errno of a read that failed, or 0 */
@@ -213,7 +214,7 @@ static int next_byte(struct batch *b)
     return (unsigned char)b->chunk[b->at++];
 }
 
-/** Return: false: there is none. A byte NUL in a line ends it. */
+/** Return: false: there is none. */
 static bool next_line(struct batch *b)
 {
     size_t len = 0;
@@ -221,9 +222,11 @@ static bool next_line(struct batch *b)
 
     if (c < 0)
         return false;
-    for (; c >= 0 && c != b->end; c = next_byte(b))
+    for (; c >= 0 && c != b->end; c = next_byte(b)) {
+        b->nul |= c == '\0';
         if (len <= PATTERN_SUBJECT_MAX)
             b->line[len++] = (char)c;
+    }
     b->line[len] = '\0';
     return true;
 }
@@ -260,10 +263,15 @@ static void tell_unreadable(const struct policy_desk *d, int error)
 static int judge_batch(struct policy_desk *d, struct batch *b)
 {
     struct policy_case c = case_for(d, "--host");
-    unsigned count = 0, denied = 0;
+    unsigned count = 0, denied = 0, line = 1;
 
     c.command = b->line;
     while (next_line(b)) {
+        if (b->nul) {
+            CLI_ERR("policy test-batch: line ", DEC(line), ": a NUL byte; the rest was not judged\n");
+            return CLI_WRONG;
+        }
+        line++;
         if (!b->line[0])
             continue;
         if (++count > BATCH_MOST) {

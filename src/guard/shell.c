@@ -361,12 +361,15 @@ void shell_commands(struct shell *sh, bool substitution)
 void shell_script(struct shell *sh, struct slice text, uint32_t at, enum shell_origin origin)
 {
     const struct shell_source in = sh->in;
+    const bool finding = sh->finding;
 
     if (!shell_deeper(sh))
         return;
+    sh->finding = false;
     sh->in = (struct shell_source){text.ptr, (uint32_t)text.len, 0, at, true, origin};
     shell_commands(sh, false);
     sh->in = in;
+    sh->finding = finding;
     sh->depth--;
 }
 

@@ -79,6 +79,7 @@ struct shell {
     uint8_t depth, opened, heres;          /* how many of each there are */
     uint8_t opened_outside, heres_outside; /* of these, outside of the substitution that is read */
     uint8_t state;                         /* enum shell_state */
+    bool finding;                          /* what a find runs is read */
     uint8_t unsure, mute;                  /* above 0: what is found is a guess; is not reported */
     bool putting;                          /* values are put in */
     bool input;                            /* a shell of the line reads commands from its input */

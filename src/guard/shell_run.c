@@ -9,6 +9,7 @@
 enum kind {
     KIND_COMMAND = '0',  /* behind its options */
     KIND_OPERAND = '1',  /* behind one more word */
+    KIND_NUMBER = '2',   /* behind one more word, a number */
     KIND_ENV = '=',      /* behind assignments */
     KIND_JOINED = 'j',   /* the rest, joined, is a script */
     KIND_SHELL = 'c',    /* -c SCRIPT */
@@ -33,10 +34,11 @@ static const char wrappers[] =
     "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0select\0let\0"
     ".\0source\0function\0coproc\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0"
     "tmux\0pkexec\0runuser\0at\0batch\0setarch\0linux32\0linux64\0ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0"
-    "rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0";
+    "rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0"
+    "tcpsvd\0udpsvd\0uevent\0switch_root\0i386\0x86_64\0numactl\0cgexec\0bwrap\0firejail\0setlock\0ssh-agent\0";
 static const char rules[] =
-    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp!P!u!\0" "1bfior\0"
-    "1acp!\0" "1k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
+    "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp:P!u!\0" "2bfior\0"
+    "1acp!\0" "2k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
     "1sxnueoFvw:E:\0" "0\0" "0\0" "j\0" "jn:d?tbecg\0" "ccefuxvCa\0" "ccefuxvCa\0" "ccefuxvCa\0" "cBcefuxvCa\0" "u\0" "f\0"
     "dSKbmqvotp:n:u:c:g:d:N:s:R:x:a:P:I:k:C12:\0" "t\0" "n\0" "x0rtpoxn:P:I:L:s:d:E:a:i?e?l?\0"
     "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "s\0" "sv\0";
@@ -257,7 +259,9 @@ static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
         o = assignments(sh, r, i);
     if (o != GOES_ON)
         return o;
-    if (r->kind == KIND_OPERAND && *i < r->to && !unclear(sh, *i))
+    if (r->kind == KIND_NUMBER && *i < r->to && !strchr("0123456789.", initial(sh, *i)))
+        return UNKNOWN;
+    if ((r->kind == KIND_OPERAND || r->kind == KIND_NUMBER) && *i < r->to && !unclear(sh, *i))
         ++*i;
     if (r->kind == KIND_XARGS) {
         xargs_replaces(sh, r, *i);
@@ -266,6 +270,23 @@ static enum outcome plain_wrapper(struct shell *sh, struct run *r, unsigned *i)
     if (*i == r->to)
         return more ? UNKNOWN : NOTHING;
     return unclear(sh, *i) ? UNKNOWN : GOES_ON;
+}
+
+/** Could the file that a shell reads be a device, or what a process has open? */
+static bool may_be_input(struct slice path)
+{
+    bool first = true;
+
+    for (size_t at = 0; at < path.len;) {
+        const char *end = memchr(path.ptr + at, '/', path.len - at);
+        const struct slice name = {path.ptr + at, end ? (size_t)(end - path.ptr) - at : path.len - at};
+        const int i = word_index("dev\0proc\0fd\0stdin\0.\0..\0", name);
+        if ((i >= 0 && i < 2 && first) || i == 2 || i == 3)
+            return true;
+        first = first && (i >= 4 || name.len == 0);
+        at += name.len + 1;
+    }
+    return false;
 }
 
 /** sh -c SCRIPT, or a file, or its input. */
@@ -279,16 +300,17 @@ static enum outcome shell_wrapper(struct shell *sh, const struct run *r)
         return o;
     for (unsigned k = r->from + 1; k < i; k++)
         script = script || memchr(text_of(sh, k).ptr, 'c', word(sh, k)->len);
+    if (script && i < r->to && is(sh, i, "-"))
+        i++;
     if (i == r->to || (initial(sh, i) == '-' && !script)) {
         shell_doubt(sh, DOUBT_INPUT);
         return NOTHING;
     }
     if (initial(sh, i) == '+')
         return UNKNOWN;
-    const struct slice s = text_of(sh, i);
     if (script)
         run_script(sh, r, i, i + 1);
-    else if (s.len > 5 && (memcmp(s.ptr, "/dev/", 5) == 0 || memcmp(s.ptr, "/proc", 5) == 0))
+    else if (may_be_input(text_of(sh, i)))
         shell_doubt(sh, DOUBT_INPUT);
     if (script && *r->options == 'B')
         shell_doubt(sh, DOUBT_BASH);
@@ -328,24 +350,34 @@ static void run_part(struct shell *sh, const struct run *r, unsigned from, unsig
     sh->depth--;
 }
 
-/** Each -exec of a find. */
+/** Each -exec of a find. One among the words of another may be one nevertheless: the first is an argument (-name -exec), or ends at a
+ * `+` that has no {} before it, as it does for BusyBox. */
 static enum outcome find_wrapper(struct shell *sh, const struct run *r)
 {
+    unsigned ended = 0, nested = 0;
+
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (r->more || (word(sh, i)->flags & WORD_SPLITS) || ((word(sh, i)->flags & WORD_GLOB) && strchr("*?[", initial(sh, i))))
             shell_doubt(sh, DOUBT_WRAPPER);
     }
+    if (sh->finding) /* what it runs is among the words of the outer one */
+        return NOTHING;
     for (unsigned i = r->from + 1; i < r->to; i++) {
         if (word_index("-exec\0-execdir\0-ok\0-okdir\0", text_of(sh, i)) < 0)
             continue;
-        unsigned end = ++i;
-        while (end < r->to && !is(sh, end, ";") && !(is(sh, end, "+") && is(sh, end - 1, "{}")))
-            end++;
-        if (end == r->to)
+        unsigned end = i + 1;
+        bool plain = i >= ended;
+        for (; end < r->to && !is(sh, end, ";") && !(is(sh, end, "+") && is(sh, end - 1, "{}")); end++)
+            plain = plain && !is(sh, end, "+");
+        if (end == r->to || !plain)
             shell_doubt(sh, DOUBT_WRAPPER);
-        replaced(sh, i, end, (struct slice){"{}", 2});
-        run_part(sh, r, i, end);
-        i = end;
+        if (i < ended && nested++ == SHELL_CHAIN)
+            break;
+        replaced(sh, i + 1, end, (struct slice){"{}", 2});
+        sh->finding = true;
+        run_part(sh, r, i + 1, end);
+        sh->finding = false;
+        ended = end;
     }
     return r->more && r->to == r->from + 1 ? UNKNOWN : NOTHING;
 }
@@ -487,7 +519,8 @@ static enum outcome look_through(struct shell *sh, struct run *r, struct slice n
 /** Kind and options of a command. Return: false if it is no wrapper. */
 static bool find_rule(struct run *r, struct slice name)
 {
-    const int n = word_index(wrappers, name);
+    const bool is_busybox = name.len > 7 && memcmp(name.ptr, "busybox", 7) == 0; /* busybox.nosuid, busybox-static */
+    const int n = word_index(wrappers, is_busybox ? (struct slice){name.ptr, 7} : name);
 
     if (n < 0)
         return false;

@@ -106,6 +106,11 @@ static size_t default_operator(const char *s, size_t len)
     return len > colon && (s[colon] == '-' || s[colon] == '=') ? colon + 1 : 0;
 }
 
+static bool is_continued(const struct shell *sh, uint32_t ahead)
+{
+    return shell_peek(sh, ahead) == '\\' && shell_peek(sh, ahead + 1) == '\n';
+}
+
 /** ${…}, from behind the brace. Return: flags. */
 static uint8_t braces(struct shell *sh, bool quoted)
 {
@@ -115,6 +120,8 @@ static uint8_t braces(struct shell *sh, bool quoted)
         sh->in.pos++;
     const uint32_t from = sh->in.pos;
     size_t n = shell_name_here(sh, from);
+    if (is_continued(sh, (uint32_t)n))
+        shell_doubt(sh, DOUBT_DIFFERS);
     if (n == 0 && shell_peek(sh, 0) >= 0 && shell_peek(sh, 0) != '}')
         n = 1;
     const struct slice name = {sh->in.s + from, n};
@@ -241,6 +248,8 @@ static uint8_t dollar(struct shell *sh, enum shell_context in, bool quoted)
         sh->in.pos++;
         arithmetic(sh);
     } else if (c == '(') {
+        if (is_continued(sh, 0)) /* and the line goes on with a parenthesis: arithmetic */
+            shell_doubt(sh, DOUBT_DIFFERS);
         shell_substitution(sh);
     } else if (c == '{') {
         more = braces(sh, quoted);
@@ -250,6 +259,8 @@ static uint8_t dollar(struct shell *sh, enum shell_context in, bool quoted)
     } else if (n > 0 || (c > 0 && strchr("0123456789@*#?$!-", c))) {
         n = n > 0 ? n : 1;
         sh->in.pos = from + 1 + (uint32_t)n;
+        if (strchr("$#?", c)) /* a number */
+            flags &= (uint8_t)~WORD_SPLITS;
         more = WORD_GUESSES | (c == '@' ? WORD_SPLITS : 0);
         if (sh->putting && put_value(sh, (struct slice){sh->in.s + from + 1, n}, from))
             return flags | more;

@@ -89,27 +89,65 @@ static void put_rotated(struct audit_log *a)
     end_record(a);
 }
 
-/** Somebody else has changed or removed the file since we wrote to it. What is written now begins in a line of its own,
- * and in a file that has a name. */
-static void look_at_file(struct audit_log *a)
+/** Is it the file that we write to? */
+static bool is_ours(const struct audit_log *a, const struct stat *st)
+{
+    return st->st_dev == a->device && st->st_ino == a->inode;
+}
+
+/** From now on, write to this file. Return: 0, or NEFIA_EIO (errno). */
+static int use_file(struct audit_log *a, int fd)
 {
     struct stat st;
 
-    if (fstat(a->fd, &st) < 0 || (st.st_nlink > 0 && (uint64_t)st.st_size == a->size))
-        return;
-    LOG_ERROR(AUDIT_FILE " was ", st.st_nlink > 0 ? "changed" : "removed",
-              " by another program" REMEDY("; `nefia audit verify` says what is missing"));
-    if (st.st_nlink > 0) {
-        (void)file_append(a->fd, "\n", 1);
-        a->size = a->committed_size = (uint64_t)st.st_size + 1;
-        return;
+    if (fstat(fd, &st) < 0)
+        return NEFIA_EIO;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        return NEFIA_EIO;
     }
-    int fd = openat(a->dir_fd, AUDIT_FILE, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return;
-    close(a->fd);
+    if (a->fd >= 0 && a->fd != fd)
+        close(a->fd);
     a->fd = fd;
-    a->size = a->committed_size = 0;
+    a->device = st.st_dev;
+    a->inode = st.st_ino;
+    a->size = a->committed_size = (uint64_t)st.st_size;
+    return 0;
+}
+
+/** Open the file of that name, which may be a new one. Return: 0, or NEFIA_EIO (errno). */
+static int open_named(struct audit_log *a)
+{
+    int fd = openat(a->dir_fd, AUDIT_FILE, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    if (fd < 0)
+        return NEFIA_EIO;
+    if (use_file(a, fd) == 0)
+        return 0;
+    const int saved = errno;
+    close(fd);
+    errno = saved;
+    return NEFIA_EIO;
+}
+
+/** Somebody else may have changed, removed or replaced the file since we wrote to it. What is written now begins in a line
+ * of its own, and in the file that has the name. Return: 0, or NEFIA_EIO (errno). */
+static int look_at_file(struct audit_log *a)
+{
+    struct stat st;
+    const bool there = fstatat(a->dir_fd, AUDIT_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0, ours = there && is_ours(a, &st);
+
+    if (ours && (uint64_t)st.st_size == a->size)
+        return 0;
+    if (!ours && open_named(a) < 0)
+        return NEFIA_EIO;
+    LOG_ERROR(AUDIT_FILE " was ", ours ? "changed" : there ? "replaced" : "removed",
+              " by another program" REMEDY("; `nefia audit verify` says what is missing"));
+    if (ours)
+        a->size = a->committed_size = (uint64_t)st.st_size;
+    if (a->size > 0 && file_append(a->fd, "\n", 1) == 0)
+        a->size = ++a->committed_size;
+    return 0;
 }
 
 /** Write what is collected. Return: 0, or NEFIA_EIO. */
@@ -119,9 +157,8 @@ static int flush(struct audit_log *a)
         return 0;
     if (a->ragged)
         a->ragged = ftruncate(a->fd, (off_t)a->committed_size) < 0;
-    else if (a->size == a->committed_size)
-        look_at_file(a);
-    if (a->ragged || file_append(a->fd, a->buf, a->len) < 0) {
+    const bool begins = !a->ragged && a->size == a->committed_size;
+    if (a->ragged || (begins && look_at_file(a) < 0) || file_append(a->fd, a->buf, a->len) < 0) {
         failed(a, errno);
         return NEFIA_EIO;
     }
@@ -195,18 +232,37 @@ static void close_gaps(const struct audit_log *a)
         next += rename_file(a, i, next) == 0; /* to its own name: nothing happens if it is there */
 }
 
-/** Give each file the name of the next older one, and the fresh one the first. Nothing is removed before the fresh one,
- * which says what may be missing, is in its place; until then the log goes on in the others, at the next start, too.
- * Return: 0, or NEFIA_EIO: the fresh one is not in its place. */
+/** Give each file the name of the next older one, and the fresh one the first. Return: 0, or NEFIA_EIO (errno). */
+static int move_names(const struct audit_log *a)
+{
+    char oldest[NAME_MOST];
+
+    /* One more than are ever kept. */
+    (void)unlinkat(a->dir_fd, file_name(oldest, AUDIT_FILES_MAX - 1), 0);
+    for (unsigned i = AUDIT_FILES_MAX - 1; i-- > 0;)
+        if (rename_file(a, i, i + 1) < 0 && errno != ENOENT)
+            return NEFIA_EIO;
+    if (renameat(a->dir_fd, FRESH, a->dir_fd, AUDIT_FILE) == 0)
+        return 0;
+    const int saved = errno;
+    (void)rename_file(a, 1, 0);
+    errno = saved;
+    return NEFIA_EIO;
+}
+
+/** Nothing that the log still has to have is removed before the fresh file, which says what may be missing, is in its
+ * place; until then the log goes on in the others, at the next start, too.
+ * Return: 0, or NEFIA_EIO (errno): each file has the name that it had. */
 static int shift_names(const struct audit_log *a)
 {
     close_gaps(a);
-    remove_old(a);
-    for (unsigned i = a->files; i-- > 0;)
-        if (rename_file(a, i, i + 1) < 0 && errno != ENOENT)
-            return NEFIA_EIO;
-    if (renameat(a->dir_fd, FRESH, a->dir_fd, AUDIT_FILE) < 0)
-        return NEFIA_EIO;
+    int err = move_names(a);
+    if (err < 0) {
+        const int saved = errno;
+        close_gaps(a);
+        errno = saved;
+        return err;
+    }
     if (fsync(a->dir_fd) == 0) /* some file systems cannot sync a directory */
         remove_old(a);
     return 0;
@@ -249,9 +305,7 @@ static void rotate(struct audit_log *a)
         a->limit = a->size + a->bound;
         return;
     }
-    close(a->fd);
-    a->fd = fd;
-    a->size = a->committed_size = a->len;
+    (void)use_file(a, fd);
     a->committed = a->head;
     a->limit = a->bound;
     a->stats.bytes += a->len;
@@ -265,6 +319,12 @@ static void settle_key(struct audit_log *a)
 {
     a->fresh_key = renameat(a->dir_fd, KEY_FRESH, a->dir_fd, AUDIT_KEY) < 0;
     (void)fsync(a->dir_fd);
+}
+
+void audit_log_write(struct audit_log *a)
+{
+    if (a && a->dir_fd >= 0)
+        (void)flush(a);
 }
 
 void audit_log_commit(struct audit_log *a)
@@ -486,13 +546,11 @@ static int find_last(struct audit_log *a, char name[NAME_MOST], uint64_t *torn)
 /** The current file, ready for appending. Return: 0, or NEFIA_EIO (errno). */
 static int open_current(struct audit_log *a, uint64_t torn)
 {
-    a->fd = openat(a->dir_fd, AUDIT_FILE, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (a->fd < 0)
+    const uint64_t size = a->size - torn;
+
+    if (open_named(a) < 0 || (torn > 0 && ftruncate(a->fd, (off_t)size) < 0))
         return NEFIA_EIO;
-    if (torn > 0 && ftruncate(a->fd, (off_t)(a->size - torn)) < 0)
-        return NEFIA_EIO;
-    a->size -= torn;
-    a->committed_size = a->size;
+    a->size = a->committed_size = size;
     a->committed = a->head;
     a->len = 0;
     (void)unlinkat(a->dir_fd, FRESH, 0);
@@ -607,15 +665,6 @@ void audit_config(struct audit_log *a, enum audit_kind kind, const char *path, c
     end(a);
 }
 
-void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished)
-{
-    if (!begin(a, AUDIT_STOPPED))
-        return;
-    json_put_u64(&a->record.w, "events", events);
-    json_put_u64(&a->record.w, "unfinished", unfinished);
-    end(a);
-}
-
 static void put_verdict(struct audit_log *a, const struct verdict *v)
 {
     put_str(a, "verdict", verdict_word(v->kind));
@@ -704,6 +753,23 @@ void audit_ended(struct audit_log *a, const struct job *job, const struct recent
     end(a);
 }
 
+void audit_abandoned(struct audit_log *a, const char *rule, const struct event *event, const char *action, uint64_t job, bool begun,
+                     const char *why)
+{
+    if (!begin(a, AUDIT_ACTION_ENDED))
+        return;
+    put_str(a, "rule", rule);
+    if (event) {
+        audit_put(&a->record, "host", event->host_id, ERROR_MOST);
+        put_slice(a, "type", event->type);
+    }
+    put_str(a, "action", action);
+    json_put_u64(&a->record.w, "job", job);
+    put_str(a, "outcome", begun ? "unknown" : recent_state_text(RECENT_FAILED));
+    put_str(a, "error", why);
+    end(a);
+}
+
 void audit_forgotten(struct audit_log *a, struct slice host, uint32_t uid)
 {
     if (!begin(a, AUDIT_FORGOTTEN))
@@ -732,9 +798,13 @@ static void put_rejected(struct audit_log *a, enum reject why, struct audit_reje
     r->since_ms = clock_ms(a->clock);
 }
 
-static bool is_due(const struct audit_rejected *r, uint64_t now)
+/** When to record them: the first one at once; but not while a failure is waited out. */
+static uint64_t due_ms(const struct audit_log *a, const struct audit_rejected *r)
 {
-    return r->count > 0 && (r->since_ms == 0 || now - r->since_ms >= AUDIT_REJECT_MS);
+    const uint64_t at = r->since_ms > 0 ? r->since_ms + AUDIT_REJECT_MS : 0;
+    const uint64_t retry = a->error != 0 ? a->failed_ms + AUDIT_RETRY_MS : 0;
+
+    return r->count == 0 ? UINT64_MAX : at > retry ? at : retry;
 }
 
 void audit_rejected(struct audit_log *a, enum reject why, const struct addr *peer)
@@ -744,7 +814,7 @@ void audit_rejected(struct audit_log *a, enum reject why, const struct addr *pee
     struct audit_rejected *r = &a->rejected[why];
     r->peer = *peer;
     r->count++;
-    if (is_due(r, clock_ms(a->clock)))
+    if (clock_ms(a->clock) >= due_ms(a, r))
         put_rejected(a, why, r);
     if (r->count <= 1 && a->wake)
         a->wake(a->arg);
@@ -755,7 +825,7 @@ void audit_log_tick(struct audit_log *a)
     const uint64_t now = clock_ms(a->clock);
 
     for (unsigned i = 0; i < REJECT_COUNT; i++)
-        if (is_due(&a->rejected[i], now))
+        if (now >= due_ms(a, &a->rejected[i]))
             put_rejected(a, (enum reject)i, &a->rejected[i]);
 }
 
@@ -764,7 +834,19 @@ uint64_t audit_log_due(const struct audit_log *a)
     uint64_t due = UINT64_MAX;
 
     for (unsigned i = 0; a->dir_fd >= 0 && i < REJECT_COUNT; i++)
-        if (a->rejected[i].count > 0 && a->rejected[i].since_ms + AUDIT_REJECT_MS < due)
-            due = a->rejected[i].since_ms + AUDIT_REJECT_MS;
+        if (due_ms(a, &a->rejected[i]) < due)
+            due = due_ms(a, &a->rejected[i]);
     return due;
+}
+
+void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished)
+{
+    for (unsigned i = 0; a && i < REJECT_COUNT; i++)
+        if (a->rejected[i].count > 0)
+            put_rejected(a, (enum reject)i, &a->rejected[i]);
+    if (!begin(a, AUDIT_STOPPED))
+        return;
+    json_put_u64(&a->record.w, "events", events);
+    json_put_u64(&a->record.w, "unfinished", unfinished);
+    end(a);
 }

@@ -624,7 +624,7 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
 /** policy.violation */
 static bool emit_violation(struct pipeline *p, const struct violation *v)
 {
-    char data_buf[2048];
+    char data_buf[3072]; /* what can be longest, with every character escaped */
     struct json_writer w;
     struct text data;
 
@@ -735,6 +735,7 @@ void pipeline_turn_end(struct pipeline *p)
         emit_violations(p);
     keep_reports(p);
     jobs_choose(p->jobs);
+    audit_log_write(p->audit);
     bool written = write_journal(p) >= 0;
     if (written)
         audit_begins(p->audit, p->jobs, p->recent);
@@ -787,8 +788,11 @@ static bool hook_allowed(void *arg, const struct job *job, const struct action_r
 {
     struct pipeline *p = arg;
 
-    return !p->guard.judge || job->judged == p->generation ||
-           judge(p, &rules_active(p->rules)->rules[job->rule], r->event, why);
+    if (!p->guard.judge || job->judged == p->generation)
+        return true;
+    const bool allowed = judge(p, &rules_active(p->rules)->rules[job->rule], r->event, why);
+    audit_log_commit(p->audit); /* before it begins */
+    return allowed;
 }
 
 static int hook_decode(void *arg, const char *line, size_t len, struct event *out)
@@ -930,9 +934,10 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, const st
 
     text_init(&name, name_buf, sizeof name_buf);
     if (begun && !rule->idempotent) {
+        static const char unknown[] = "started before the restart, result unknown";
         p->unfinished++;
-        recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED,
-                   "started before the restart, result unknown");
+        recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED, unknown);
+        audit_abandoned(p->audit, rule->name, e, word, job->id, true, unknown);
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
                  HINTED(" was running when the hub stopped, result unknown",
                         "; not run again (idempotent: true would)"));
@@ -963,8 +968,11 @@ static void hook_job(void *arg, const struct journal_job *job, const char *line,
     text_init(&t, name, sizeof name);
     text_bytes(&t, job->rule.ptr, job->rule.len);
     int index = rules_find(p->rules, name);
-    if (index < 0 || pipeline_decode(p, line, len, &e, NULL) < 0) {
+    const bool readable = pipeline_decode(p, line, len, &e, NULL) >= 0;
+    if (index < 0 || !readable) {
         p->unfinished++;
+        audit_abandoned(p->audit, name, readable ? &e : NULL, NULL, job->id, job->state == JOURNAL_STARTED,
+                        index < 0 ? "rule removed" : "event cannot be decoded");
         LOG_WARN("rule ", name, ": its action ",
                  job->state == JOURNAL_QUEUED ? "was queued" : "was running", " when the hub stopped, and ",
                  index < 0 ? "the rule no longer exists" : "its event in the journal is damaged");

@@ -71,7 +71,7 @@ static void put_judgement(const struct matcher *m, const struct matcher_store *s
 
 static void put_pattern(struct pattern_pair *pair, unsigned long subjects)
 {
-    struct matcher_store store = {ops, ranges, OPS, RANGES, 0, 0};
+    struct matcher_store store = {ops, ranges, OPS, RANGES, 0, 0, false};
     struct matcher m;
     struct pattern tre;
     char why_buf[512];

@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const char *subject = newline ? newline + 1 : "";
     const size_t rest = newline ? len - re_len - 1 : 0, subject_len = rest < PATTERN_SUBJECT_MAX ? rest : PATTERN_SUBJECT_MAX;
     /* One step is another pattern's, and the last two must never be written. */
-    struct matcher_store store = {ops, ranges, OPS - 2, RANGES, 1, 1};
+    struct matcher_store store = {ops, ranges, OPS - 2, RANGES, 1, 1, false};
     struct matcher m;
     char buf[256];
     struct text why;

@@ -182,7 +182,7 @@ static void ask_all(const char *file, size_t size)
 
 static void load(const char *name, const char *text, size_t size)
 {
-    const struct matcher_store store = {ops, ranges, OPS, RANGES, 0, 0};
+    const struct matcher_store store = {ops, ranges, OPS, RANGES, 0, 0, false};
     struct config_arena arena = {strings, sizeof strings, 0};
     struct config c;
     char path[16];

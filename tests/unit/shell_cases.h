@@ -333,6 +333,49 @@
      "= find . -exec {} ;\n"
      "> {}\n"
      "? the name of a command is computed"},
+    {"find . -name -exec \\( -exec reboot \\; \\)",
+     "= find . -name -exec ( -exec reboot ; )\n"
+     "> ( -exec reboot\n"
+     "> reboot\n"
+     "? what a wrapper runs is not known"},
+    {"find . -exec echo x{} + -exec reboot \\;",
+     "= find . -exec echo x{} + -exec reboot ;\n"
+     "> echo x{} + -exec reboot\n"
+     "> reboot\n"
+     "? what a wrapper runs is not known"},
+    {"ionice -c 2 -p 1 reboot",
+     "= ionice -c 2 -p 1 reboot\n"
+     "> reboot\n"},
+    {"ionice -c 3 -p $$",
+     "= ionice -c 3 -p $$\n"},
+    {"timeout reboot 5",
+     "= timeout reboot 5\n"
+     "~ reboot 5\n"
+     "~ 5\n"
+     "? what a wrapper runs is not known"},
+    {"sh -c - reboot",
+     "= sh -c - reboot\n"
+     "> reboot\n"},
+    {"echo reboot | sh //dev/./stdin",
+     "= echo reboot\n"
+     "= sh //dev/./stdin\n"
+     "? a shell reads commands from its input"},
+    {"cd /dev && sh stdin",
+     "= cd /dev\n"
+     "= sh stdin\n"
+     "? a shell reads commands from its input"},
+    {"sh /usr/lib/dev/x",
+     "= sh /usr/lib/dev/x\n"},
+    {"/bin/busybox.nosuid reboot",
+     "= /bin/busybox.nosuid reboot\n"
+     "> reboot\n"},
+    {"echo $(\\\n(a '$(reboot)'))",
+     "= a $(reboot)\n"
+     "= echo $(\\\n(a '$(reboot)'))\n"
+     "? shells read this differently"},
+    {"echo ${PA\\\nTH:=x}",
+     "= echo ${PA\\\nTH:=x}\n"
+     "? shells read this differently"},
     {"find $x",
      "= find $x\n"
      "? what a wrapper runs is not known"},

@@ -405,6 +405,53 @@ TEST(a_head_that_is_rotated_away_proves_nothing)
     wanted = (struct audit_head){0};
 }
 
+/** Of one file, nothing can be said of what is before it. */
+TEST(a_head_before_a_single_file_proves_nothing)
+{
+    make_log();
+    wanted = heads[1];
+    begin();
+    v.part = true;
+    audit_verify_file(&v);
+    for (unsigned i = FIRST; i < RECORDS; i++)
+        audit_verify_feed(&v, lines[i], lens[i]);
+    audit_verify_end(&v);
+    CHECK_INT(found_count, 1);
+    expect(0, AUDIT_FOUND_GONE, 2, 2);
+    wanted = (struct audit_head){0};
+}
+
+/** What was rotated away is not missing, however many findings there are, and if a record of it is back. */
+TEST(what_was_rotated_away_is_not_missing)
+{
+    enum { MANY = 200, OLDEST = 50 };
+    static char line[LINE], old[LINE];
+    size_t old_len = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        set_key();
+        head = (struct audit_head){0};
+        oldest = OLDEST;
+        begin();
+        audit_verify_file(&v);
+        for (unsigned n = 1; n <= MANY; n++) {
+            const size_t len = put_record(line, n == OLDEST ? AUDIT_ROTATED : AUDIT_DECISION, "rule", "web");
+            if (n == 20)
+                memcpy(old, line, old_len = len);
+            if (n >= OLDEST && (i > 0 || n % 3 != 1))
+                audit_verify_feed(&v, line, len);
+            if (i > 0 && n == 100)
+                audit_verify_feed(&v, old, old_len);
+        }
+        oldest = 1;
+        audit_verify_end(&v);
+        for (unsigned k = 0; i == 0 && k < found_count; k++)
+            CHECK(found[k].kind == AUDIT_FOUND_REMOVED && found[k].first == found[k].last && found[k].first > OLDEST);
+        CHECK_INT(found_count, i == 0 ? 50 : 1);
+    }
+    expect(0, AUDIT_FOUND_MOVED, 20, 20);
+}
+
 TEST(a_log_that_begins_anew_is_found)
 {
     make_log();
@@ -527,6 +574,7 @@ TEST(findings_are_sentences)
 TEST_MAIN(a_record_is_these_bytes, a_head_reads_as_it_is_printed, facts_without_bound_fit, what_is_no_record_is_not_read,
           a_log_as_it_was_written_has_no_finding, each_byte_that_is_changed_is_found, each_record_that_is_removed_is_found,
           each_line_that_is_inserted_is_found, each_pair_that_is_swapped_is_found, a_file_that_is_gone_is_found,
-          a_record_of_another_time_is_found, a_head_that_is_rotated_away_proves_nothing, a_log_that_begins_anew_is_found,
+          a_record_of_another_time_is_found, a_head_that_is_rotated_away_proves_nothing,
+          a_head_before_a_single_file_proves_nothing, what_was_rotated_away_is_not_missing, a_log_that_begins_anew_is_found,
           another_key_knows_no_record, a_torn_line_is_called_so, many_findings_are_all_reported,
           a_line_of_any_length_takes_no_more_memory, findings_are_sentences)

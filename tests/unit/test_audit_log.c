@@ -19,6 +19,7 @@ enum { BYTES = 256 * 1024, FOUND = 64 };
 
 /* ---- The disk: its calls are counted, fail on demand, and are where the power may be cut ---- */
 
+static unsigned failing_renames; /* of the next file to its place */
 static unsigned syncs, calls, failing_sync, cut_at; /* cut_at: the process ends before this call; 0: never */
 
 static void call(void)
@@ -65,6 +66,11 @@ int unlinkat(int at, const char *name, int flags)
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     call();
+    if (failing_renames > 0 && strcmp(from, "audit.log.new") == 0) {
+        failing_renames--;
+        errno = EIO;
+        return -1;
+    }
 #ifdef SYS_renameat
     return (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 #else
@@ -391,6 +397,25 @@ TEST(a_long_command_is_known_by_its_hash)
     CHECK_INT(verify(), 0);
 }
 
+/** Whatever a sender puts into its event, no fact of a decision is left out. */
+TEST(facts_of_any_length_leave_none_out)
+{
+    static char text[2001];
+    const struct verdict pending = {.kind = VERDICT_PENDING, .reason = text, .rule = text, .role = text, .has_at = true,
+                                    .at = UINT32_MAX, .have = UINT64_MAX, .most = UINT64_MAX};
+    const struct event e = {.host_id = {text, EVENT_HOST_MAX}, .type = {text, EVENT_TYPE_MAX}, .severity = SEVERITY_CRITICAL,
+                            .has_seq = true, .boot = UINT64_MAX, .seq = UINT64_MAX};
+
+    set_up();
+    memset(text, '\1', sizeof text - 1);
+    audit_decision(&audit, &(struct audit_decision){.rule = text, .event = &e, .target = text, .action = "exec", .command = text,
+                                                    .verdict = &pending, .mode = "enforce"});
+    audit_log_commit(&audit);
+    CHECK(!log_has("\"cut\":"));
+    CHECK(log_has("\"command_sha256\":"));
+    CHECK_INT(verify(), 0);
+}
+
 TEST(a_turn_is_synced_once)
 {
     struct audit_head head;
@@ -438,6 +463,42 @@ TEST(rejections_make_one_record_a_minute)
     CHECK_INT(audit.head.n, 4);
     audit_log_commit(&audit);
     CHECK(log_has("\"connections\":99,"));
+    CHECK(audit_log_due(&audit) == UINT64_MAX);
+    CHECK_INT(verify(), 0);
+}
+
+TEST(rejections_are_recorded_at_the_end)
+{
+    const struct addr peer = {.family = AF_INET, .ip = {192, 0, 2, 7}, .port = 99};
+
+    set_up();
+    for (unsigned i = 0; i < 100; i++)
+        audit_rejected(&audit, REJECT_PEER, &peer);
+    audit_stopped(&audit, 3, 0);
+    audit_log_close(&audit);
+    CHECK(log_has("\"connections\":99,"));
+    CHECK(log_has("\"kind\":\"stopped\""));
+    CHECK_INT(verify(), 0);
+}
+
+/** They are counted until the disk works again, and are no reason to wake before it is tried. */
+TEST(rejections_wait_for_the_disk)
+{
+    const struct addr peer = {.family = AF_INET, .ip = {192, 0, 2, 7}, .port = 99};
+
+    set_up();
+    failing_sync = syncs + 1;
+    turn("lost");
+    CHECK_INT(audit.stats.lost, 1);
+    for (unsigned i = 0; i < 100; i++)
+        audit_rejected(&audit, REJECT_PEER, &peer);
+    CHECK_INT(audit_log_due(&audit), fake.now_ms + AUDIT_RETRY_MS);
+    audit_log_tick(&audit);
+    CHECK_INT(audit.stats.lost, 1);
+    fake.now_ms += AUDIT_RETRY_MS;
+    audit_log_tick(&audit);
+    audit_log_commit(&audit);
+    CHECK(log_has("\"connections\":100,"));
     CHECK(audit_log_due(&audit) == UINT64_MAX);
     CHECK_INT(verify(), 0);
 }
@@ -731,6 +792,25 @@ TEST(a_rotation_that_fails_is_tried_again)
     }
 }
 
+/** The log goes on under its name, and nothing of it is removed before the next file is in its place. */
+TEST(a_next_file_without_a_name_is_given_up)
+{
+    for (unsigned files = 1; files <= 4; files += 3) {
+        fill();
+        audit.files = files;
+        failing_renames = 3;
+        for (unsigned i = 0; i < 1000; i++) {
+            turn("more");
+            CHECK(access(log_path(0), F_OK) == 0);
+            if (failing_renames > 0)
+                CHECK_INT(verify(), 0);
+        }
+        CHECK_INT(failing_renames, 0);
+        CHECK_INT(verify(), 0);
+        CHECK_INT(audit.stats.lost, 0);
+    }
+}
+
 /* ---- What others do to the files ---- */
 
 TEST(a_file_that_others_change_is_noticed)
@@ -755,6 +835,51 @@ TEST(a_file_that_others_change_is_noticed)
     CHECK_INT(found[0].last, 2);
     turn("c");
     CHECK_INT(verify(), 1);
+}
+
+/** As an editor, `sed -i` or logrotate do it. */
+TEST(a_file_that_others_replace_is_noticed)
+{
+    set_up();
+    turn("a");
+    const size_t n = load(log_path(0));
+    save(path_of("other"), bytes, n);
+    CHECK_INT(rename(path_of("other"), log_path(0)), 0);
+    turn("b");
+    CHECK(log_has("\"rule\":\"b\""));
+    CHECK_INT(verify(), 1); /* the line that separates them */
+    CHECK_INT(found[0].kind, AUDIT_FOUND_INSERTED);
+    CHECK_INT(rename(log_path(0), path_of("other")), 0);
+    turn("c");
+    CHECK(log_has("\"rule\":\"c\""));
+    CHECK_INT(verify(), 1);
+    CHECK_INT(found[0].kind, AUDIT_FOUND_REMOVED);
+    CHECK_INT(found[0].last, 3);
+    CHECK_INT(audit.stats.lost, 0);
+    unlink(path_of("other"));
+}
+
+/** Nothing is written to what is no file, and what was not written is counted. */
+TEST(a_link_in_its_place_loses_records)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        set_up();
+        turn("a");
+        unlink(log_path(0));
+        CHECK_INT(i == 0   ? symlink(path_of("other"), log_path(0))
+                  : i == 1 ? mkfifo(log_path(0), 0600)
+                           : mkdir(log_path(0), 0700),
+                  0);
+        turn("b");
+        CHECK_INT(audit.stats.lost, 1);
+        CHECK(audit.error != 0);
+        CHECK(access(path_of("other"), F_OK) < 0);
+        CHECK_INT(remove(log_path(0)), 0);
+        fake.now_ms += AUDIT_RETRY_MS;
+        turn("c");
+        CHECK(log_has("\"kind\":\"lost\",\"records\":1,"));
+        CHECK(log_has("\"rule\":\"c\""));
+    }
 }
 
 /** A complete line that is not ours may be evidence: it stays, and the chain goes on behind it. */
@@ -805,8 +930,11 @@ TEST(a_log_that_is_no_file_is_refused)
 
 TEST_MAIN(a_log_begins_with_a_key_of_its_own, the_first_start_may_be_cut_anywhere, a_log_that_was_taken_away_is_told, a_key_may_be_given,
           without_a_directory_nothing_is_kept, two_hubs_do_not_share_a_log, records_say_what_happened,
-          a_long_command_is_known_by_its_hash, a_turn_is_synced_once, rejections_make_one_record_a_minute,
+          a_long_command_is_known_by_its_hash, facts_of_any_length_leave_none_out, a_turn_is_synced_once,
+          rejections_make_one_record_a_minute, rejections_are_recorded_at_the_end, rejections_wait_for_the_disk,
           rotation_carries_the_chain_over, fewer_files_are_kept_after_a_restart, the_last_turn_may_be_cut_at_every_byte,
           a_rotation_may_be_cut_anywhere, the_next_file_may_be_cut_at_every_byte, a_full_disk_loses_records_and_says_so, a_disk_without_room_for_a_key_keeps_no_log,
-          a_sync_that_fails_loses_the_turn, what_cannot_be_removed_again_stops_the_log, a_rotation_that_fails_is_tried_again, a_file_that_others_change_is_noticed,
+          a_sync_that_fails_loses_the_turn, what_cannot_be_removed_again_stops_the_log, a_rotation_that_fails_is_tried_again,
+          a_next_file_without_a_name_is_given_up, a_file_that_others_change_is_noticed, a_file_that_others_replace_is_noticed,
+          a_link_in_its_place_loses_records,
           what_is_complete_is_never_removed, another_key_begins_another_chain, a_log_that_is_no_file_is_refused)

@@ -148,6 +148,29 @@ TEST(a_decision_has_its_record)
     CHECK_INT(recorded("action_begun"), 0);
 }
 
+/** After a restart: the one whose end nobody knows, and the one whose rule is gone. What is decided outlives the hub. */
+TEST(what_is_not_resumed_has_its_record)
+{
+    const struct journal_job gone = {.id = 9, .event = 5, .rule = {"gone", 4}, .state = JOURNAL_QUEUED};
+    const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
+
+    set_up("{\"rules\":[" RULE_ONCE "]}");
+    CHECK_INT(take(event(7, 41)), SEEN_NEW);
+    turn();
+    CHECK_INT(job_queue_running(&jobs.queues[0]), 1);
+    children_kill_all(&children);
+    wire();
+    pipeline.audit = &audit;
+    open_state();
+    CHECK_INT(pipeline.unfinished, 1);
+    journal_hooks.job(&pipeline, &gone, event(7, 42), strlen(event(7, 42)));
+    turn();
+    CHECK_INT(recorded("\"kind\":\"action_ended\",\"clock\":\"unsynced\",\"rule\":\"once\",\"host\":\"web\",\"type\":\"t\",\"action\":\"exec\","
+                       "\"job\":2,\"outcome\":\"unknown\",\"error\":\"started before the restart, result unknown\","),
+              1);
+    CHECK_INT(recorded("\"rule\":\"gone\",\"host\":\"web\",\"type\":\"t\",\"job\":9,\"outcome\":\"failed\",\"error\":\"rule removed\","), 1);
+}
+
 TEST(a_rejection_has_its_record)
 {
     set_up("{\"rules\":[]}");
@@ -182,5 +205,6 @@ TEST(an_event_of_its_own_can_be_emitted)
     children_kill_all(&children);
 }
 
-TEST_MAIN(an_action_has_its_records, what_does_not_begin_has_no_record, a_decision_has_its_record, a_rejection_has_its_record,
+TEST_MAIN(an_action_has_its_records, what_does_not_begin_has_no_record, a_decision_has_its_record, what_is_not_resumed_has_its_record,
+          a_rejection_has_its_record,
           an_event_of_its_own_can_be_emitted)

@@ -34,7 +34,7 @@ static void setup(void)
 /** Into an empty store. */
 static int compile_n(struct matcher *m, const char *re, size_t len)
 {
-    store = (struct matcher_store){ops, ranges, OPS, RANGES, 0, 0};
+    store = (struct matcher_store){ops, ranges, OPS, RANGES, 0, 0, false};
     text_init(&why, why_buf, sizeof why_buf);
     return matcher_compile(m, &store, re, len, &scratch.tree, &why);
 }
@@ -374,7 +374,7 @@ TEST(many_patterns_share_a_store)
     struct matcher m[ARRAY_SIZE(res)];
     static const char subject[] = "rm; ls";
 
-    store = (struct matcher_store){ops, ranges, OPS, RANGES, 0, 0};
+    store = (struct matcher_store){ops, ranges, OPS, RANGES, 0, 0, false};
     for (size_t i = 0; i < ARRAY_SIZE(res); i++)
         CHECK_INT(matcher_compile(&m[i], &store, res[i], strlen(res[i]), &scratch.tree, NULL), 0);
     for (size_t i = 0; i < ARRAY_SIZE(res); i++)

@@ -303,7 +303,16 @@ TEST(lint)
     CHECK_INT(count, 13);
 }
 
+TEST(a_line_break_in_a_word_hides_nothing)
+{
+    REQUIRE(load("{\"allow_commands\":[\"^rm .*$\",\"^ls$\"],\"deny_commands\":[\"^rm.* -r\"],\"deny_paths\":[\"^/etc/.*shadow\"]}") == 0);
+    CHECK_STR(verdict("rm 'a\nb' -rf /"), "denied: matches deny_commands pattern: \"^rm.* -r\" at byte 0");
+    CHECK_STR(verdict("ls; rm 'a\nb' -rf /"), "denied: matches deny_commands pattern: \"^rm.* -r\" at byte 4");
+    CHECK_STR(verdict("rm 'a\nb'"), "denied: matches no allow_commands pattern at byte 0");
+    CHECK_STR(verdict_path("/etc/a\nb/shadow"), "denied: matches deny_paths pattern: \"^/etc/.*shadow\" at byte 0");
+}
+
 TEST_MAIN(an_empty_policy_permits_everything, deny_comes_before_allow, quotes_and_paths_do_not_hide_a_command,
           what_cannot_be_taken_apart_is_denied_where_an_allow_list_is_in_force, modes, roles,
           deny_everything_means_deny_the_rest_beside_an_allow_list, paths, redirections_name_paths, mistakes_are_named, too_much_is_refused, a_program_without_one_refuses_it,
-          lint)
+          a_line_break_in_a_word_hides_nothing, lint)

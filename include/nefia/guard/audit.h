@@ -125,6 +125,7 @@ struct audit_verifier {
     uint64_t records, lines, findings;
     struct audit_head last; /* the last one in order */
     uint64_t oldest;        /* what the last `rotated` says; 0: there was none */
+    uint64_t before;        /* records before the first one that was read: they may have been rotated away */
     struct audit_place at;  /* of the line being read */
     uint64_t torn;          /* bytes of an incomplete last line */
 

@@ -24,6 +24,7 @@ struct matcher_store {
     struct matcher_op *ops;
     struct pattern_range *ranges;
     uint16_t op_cap, range_cap, ops_used, ranges_used;
+    bool dot_newline; /* what is compiled next: . matches a newline, too, as behind (?s) */
 };
 
 /** One compiled pattern, in its store. */

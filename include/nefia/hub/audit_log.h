@@ -42,6 +42,7 @@ struct audit_stats {
 struct audit_log {
     const struct clock *clock;
     int dir_fd, fd; /* dir_fd -1: it is not kept */
+    uint64_t device, inode; /* of fd */
     struct mac_key key;
     bool fresh_key; /* it has another name than audit.key yet */
     uint64_t bound, limit; /* bytes of a file: as configured; at which the next one is begun */
@@ -77,6 +78,9 @@ void audit_log_init(struct audit_log *a, const struct clock *clock, union audit_
  * Return: 0; NEFIA_EIO (why: a sentence with the path and the remedy; nothing is open). A full disk is no error, but without
  * room for the key nothing is kept, and why has a sentence, too. */
 int audit_log_open(struct audit_log *a, const char *dir, const struct audit_settings *s, struct text *why);
+/** Before the journal, which then has what was decided and has ended: what is recorded is handed to the kernel, so that it
+ * outlives the hub; not synced. */
+void audit_log_write(struct audit_log *a);
 /** The end of a turn: all records are on disk, or counted as lost. No-op if there are none. */
 void audit_log_commit(struct audit_log *a);
 /** When audit_log_tick is due, by the clock; UINT64_MAX: never. */
@@ -92,6 +96,7 @@ bool audit_log_head(const struct audit_log *a, struct audit_head *out);
 
 /** AUDIT_STARTED, AUDIT_RELOADED or AUDIT_REFUSED: of this file; hash null: it could not be read. */
 void audit_config(struct audit_log *a, enum audit_kind kind, const char *path, const uint8_t hash[MAC_BYTES]);
+/** Also the rejections that wait for the end of their minute. */
 void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished);
 
 /** What was decided. Null: there is none. */
@@ -111,6 +116,10 @@ void audit_begins(struct audit_log *a, const struct jobs *jobs, const struct rec
 /** An action has ended; as the hook `settled`. */
 void audit_ended(struct audit_log *a, const struct job *job, const struct recent *recent, bool done, const char *error,
                  const struct child_result *r);
+/** An action of an earlier run that is not resumed. event: null if it cannot be read; action: null if the rule is gone;
+ * begun: it had begun, so that its outcome is unknown. */
+void audit_abandoned(struct audit_log *a, const char *rule, const struct event *event, const char *action, uint64_t job, bool begun,
+                     const char *why);
 void audit_rejected(struct audit_log *a, enum reject why, const struct addr *peer);
 /** An operator has had a host forgotten. */
 void audit_forgotten(struct audit_log *a, struct slice host, uint32_t uid);
