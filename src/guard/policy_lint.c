@@ -52,7 +52,7 @@ static void lint_catch_all(struct linting *l, const struct policy_rule *r)
     switch ((enum policy_list)r->list) {
     case POLICY_DENY_COMMANDS:
         say(l, r, has_allow(l->use->policy, r->scope)
-                      ? "matches every command; beside allow_commands it only says that what is not allowed is denied, as is so anyway"
+                      ? "matches every command; beside allow_commands it changes nothing: what is not allowed is denied anyway"
                       : "matches every command: nothing may run");
         break;
     case POLICY_ALLOW_COMMANDS:
