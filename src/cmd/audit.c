@@ -391,6 +391,22 @@ static int parse_time(const struct cli_args *a, const char *name, int64_t *out)
     return CLI_WRONG;
 }
 
+/** A verdict or a kind that there is none of would pass nothing, without a word. */
+static int check_words(const struct filter *f)
+{
+    bool verdict = !f->values[2], kind = !f->values[3];
+
+    for (unsigned i = 0; f->values[2] && i <= VERDICT_DENIED; i++)
+        verdict |= str_eq(f->values[2], verdict_word((enum verdict_kind)i));
+    for (unsigned i = 0; f->values[3] && i < AUDIT_KINDS; i++)
+        kind |= str_eq(f->values[3], audit_kind_word((enum audit_kind)i));
+    if (verdict && kind)
+        return CLI_FINE;
+    CLI_ERR("nefia: audit show: ", verdict ? "--kind" : "--verdict", ": there is no \"", verdict ? f->values[3] : f->values[2],
+            "\"; see docs/audit.md\n");
+    return CLI_WRONG;
+}
+
 static int parse_filter(struct filter *f, const struct cli_args *a)
 {
     *f = (struct filter){.since = INT64_MIN, .until = INT64_MAX};
@@ -398,7 +414,9 @@ static int parse_filter(struct filter *f, const struct cli_args *a)
     f->values[1] = cli_option(a, "--rule");
     f->values[2] = cli_option(a, "--verdict");
     f->values[3] = cli_option(a, "--kind");
-    int status = parse_time(a, "--since", &f->since);
+    int status = check_words(f);
+    if (status == CLI_FINE)
+        status = parse_time(a, "--since", &f->since);
     return status == CLI_FINE ? parse_time(a, "--until", &f->until) : status;
 }
 

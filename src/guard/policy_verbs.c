@@ -10,7 +10,7 @@
 #include "nefia/sys/file.h"
 #include "nefia/sys/path.h"
 
-enum { BATCH_MOST = 50 };
+enum { BATCH_MOST = 50, JSON_CUT = 512 };
 
 /** What reactor.hosts says of a host. */
 struct known {
@@ -84,14 +84,19 @@ static void put_line(struct text *t, const char *before, const char *s)
     text_char(t, '\n');
 }
 
-static void put_json(struct policy_desk *d, const struct policy_case *c, const struct verdict *v, const char *address)
+/** most: bytes of the command or path that are shown. */
+static void build_json(struct policy_desk *d, const struct policy_case *c, const struct verdict *v, const char *address,
+                       size_t most)
 {
     struct json_writer w;
-    const char *role = policy_role(d->use, c->host, c->role);
+    const char *role = policy_role(d->use, c->host, c->role), *asked = c->path ? c->path : c->command;
+    const size_t len = strlen(asked);
 
     json_begin(&w, &d->out);
     json_object(&w, NULL);
-    json_put_string(&w, c->path ? "path" : "command", c->path ? c->path : c->command);
+    json_put_bytes(&w, c->path ? "path" : "command", asked, len < most ? len : most);
+    if (len > most)
+        json_put_bool(&w, "truncated", true);
     if (c->host)
         json_put_string(&w, "host", c->host);
     if (address)
@@ -111,6 +116,18 @@ static void put_json(struct policy_desk *d, const struct policy_case *c, const s
     json_put_bool(&w, "begins", verdict_begins(v));
     json_end_object(&w);
     text_char(&d->out, '\n');
+}
+
+/** What does not fit is cut, and says so. */
+static void put_json(struct policy_desk *d, const struct policy_case *c, const struct verdict *v, const char *address)
+{
+    const size_t start = d->out.len;
+
+    build_json(d, c, v, address, SIZE_MAX);
+    if (!d->out.truncated)
+        return;
+    text_rewind(&d->out, start);
+    build_json(d, c, v, address, JSON_CUT);
 }
 
 static int status_of(const struct verdict *v)

@@ -101,9 +101,11 @@ static int push(struct pipeline *p, unsigned index, struct job_event *e,
 static struct policy_case case_of(struct pipeline *p, const struct rule *rule, const struct event *e)
 {
     const struct action_class *class = rule->action.class;
-    const struct action_subject subject =
-        class && class->subject ? class->subject(&rule->action) : (struct action_subject){0};
     const struct slice hub = {p->host_id, p->host_id ? strlen(p->host_id) : 0};
+    struct action_subject subject = {0};
+
+    if (class && class->subject)
+        class->subject(&rule->action, &subject);
     const struct host_item *item = pipeline_item(p, subject.on_device ? e->host_id : hub);
     struct policy_case c = {
         .command = subject.command,
@@ -784,12 +786,13 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
 }
 
 /** What was allowed under other rules or another policy is judged again. */
-static bool hook_allowed(void *arg, const struct job *job, const struct action_request *r, struct text *why)
+static bool hook_allowed(void *arg, struct job *job, const struct action_request *r, struct text *why)
 {
     struct pipeline *p = arg;
 
     if (!p->guard.judge || job->judged == p->generation)
         return true;
+    job->judged = p->generation;
     const bool allowed = judge(p, &rules_active(p->rules)->rules[job->rule], r->event, why);
     audit_log_commit(p->audit); /* before it begins */
     return allowed;

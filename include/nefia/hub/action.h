@@ -118,8 +118,8 @@ struct action_class {
      * Return: as action_bind. */
     int (*bind)(struct action *a, struct config *c, const struct node *n, const char *where,
                 const struct hub_settings *s);
-    /** What a policy has to judge of it; null: nothing runs, nothing is written. */
-    struct action_subject (*subject)(const struct action *a);
+    /** What a policy has to judge of it, into a zeroed struct; null: nothing runs, nothing is written. */
+    void (*subject)(const struct action *a, struct action_subject *out);
     /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the
      * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms,
      * after which the job fails without an answer or an approval; 0: never.

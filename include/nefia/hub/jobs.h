@@ -99,7 +99,7 @@ struct job_hooks {
     bool (*rule)(void *arg, uint16_t rule, struct action_request *out);
     /** May it begin, as rule and policy are now? Called before each start; otherwise why says why not, and the job fails. May be
      * null. */
-    bool (*allowed)(void *arg, const struct job *job, const struct action_request *r, struct text *why);
+    bool (*allowed)(void *arg, struct job *job, const struct action_request *r, struct text *why);
     /** The job has finally ended; error is "" on success. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);

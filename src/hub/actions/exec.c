@@ -185,11 +185,12 @@ static void put_environment(struct env *e, const struct action_request *r)
     e->scratch->envp[e->count] = NULL;
 }
 
-static struct action_subject subject(const struct action *a)
+static void subject(const struct action *a, struct action_subject *out)
 {
     const struct exec *exec = (const struct exec *)a->own;
 
-    return (struct action_subject){.command = exec->command, .on_device = exec->target == TARGET_HOST};
+    out->command = exec->command;
+    out->on_device = exec->target == TARGET_HOST;
 }
 
 static int start(const struct action_request *r, struct action_scratch *scratch,
