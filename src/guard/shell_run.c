@@ -29,13 +29,13 @@ enum kind {
  * KIND_MEANING, the rest are of KIND_UNKNOWN. */
 static const char wrappers[] =
     "env\0sudo\0doas\0nohup\0setsid\0nice\0ionice\0chrt\0taskset\0timeout\0stdbuf\0exec\0command\0builtin\0time\0chroot\0"
-    "flock\0busybox\0toybox\0eval\0watch\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0xargs\0"
+    "flock\0busybox\0toybox\0eval\0watch\0sh\0ash\0dash\0bash\0su\0find\0start-stop-daemon\0trap\0ip\0" "xargs\0"
     "export\0readonly\0local\0unset\0read\0getopts\0declare\0typeset\0printf\0"
     "alias\0unalias\0hash\0enable\0shopt\0fc\0complete\0bind\0mapfile\0readarray\0[[\0select\0let\0"
     ".\0source\0function\0coproc\0strace\0ltrace\0unshare\0nsenter\0setpriv\0systemd-run\0parallel\0script\0screen\0"
     "tmux\0pkexec\0runuser\0at\0batch\0setarch\0linux32\0linux64\0ssh\0dbclient\0ksh\0zsh\0mksh\0hush\0csh\0tcsh\0fish\0"
     "rbash\0chpst\0setuidgid\0softlimit\0envdir\0envuidgid\0cttyhack\0openvt\0inotifyd\0prlimit\0fakeroot\0newgrp\0sg\0"
-    "tcpsvd\0udpsvd\0uevent\0switch_root\0i386\0x86_64\0numactl\0cgexec\0bwrap\0firejail\0setlock\0ssh-agent\0";
+    "tcpsvd\0udpsvd\0uevent\0switch_root\0i386\0" "x86_64\0numactl\0cgexec\0bwrap\0firejail\0setlock\0ssh-agent\0";
 static const char rules[] =
     "=-iu:0vC:\0" "=AbEHknPu:g:C:D:p:r:t:T:h:l!v!K!V!\0" "0nu:L!\0" "0\0" "0cfw\0" "0#n:\0" "0c:n:tp:P!u!\0" "2bfior\0"
     "1acp!\0" "2k:s:fpv\0" "0i:o:e:\0" "0\0" "0pv!V!\0" "0\0" "0pvaf:o:qV!\0" "1\0"
