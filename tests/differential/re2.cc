@@ -194,6 +194,7 @@ int main()
         std::cout << "FAIL the pairs do not try what they should\n";
         judge.totals.failed++;
     }
-    std::cout << t.pairs + t.patterns + t.refused - t.failed << " passed, " << t.failed << " failed\n";
+    // One test, whatever the number of pairs; each pair that fails is one.
+    std::cout << (t.failed == 0 && t.pairs > 0) << " passed, " << t.failed << " failed\n";
     return t.failed != 0;
 }

@@ -403,7 +403,9 @@ def settle(rig, hub, beacons=(), senders=()):
 
 
 def audited(rig, hub, name):
-    """Its audit log has no finding, whatever has become of the hub and its disk."""
+    """Its audit log has no finding, whatever has become of the hub and its disk. A hub of the tests' own keeps none."""
+    if not hasattr(hub, "program"):
+        return
     answer = subprocess.run([hub.program, "audit", "verify", "-c", hub.config], capture_output=True, text=True)
     rig.say("audit: " + " ".join(answer.stdout.split("\n")[-3:]).strip()[:60])
     rig.check(name + ": the audit log is whole", answer.returncode == 0, (answer.stdout[-600:], answer.stderr[-300:]))
