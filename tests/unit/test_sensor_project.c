@@ -19,6 +19,8 @@ static enum instance_result judge(void)
 {
     struct emitter *e = named("project_slo", "shop");
 
+    if (!e)
+        return INSTANCE_FAILED;
     fix.count = 0;
     sensor_runner_run(e);
     return e->result;

@@ -26,6 +26,8 @@ static enum instance_result judge(const char *objective)
 {
     struct emitter *e = named("slo_violation", objective);
 
+    if (!e)
+        return INSTANCE_FAILED;
     fix.count = 0;
     sensor_runner_run(e);
     return e->result;
