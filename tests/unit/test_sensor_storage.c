@@ -34,8 +34,10 @@ static int changed; /* the kernel's list of mounts, since it was last asked */
 /* The kernel's list is a file here, of which poll(2) knows nothing. */
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
+    const struct timespec wait = {timeout / 1000, timeout % 1000 * 1000000L};
+
     if (count != 1 || timeout != 0)
-        return (int)syscall(SYS_poll, fds, count, timeout);
+        return ppoll(fds, count, timeout < 0 ? NULL : &wait, NULL);
     const int had = changed;
     changed = 0;
     return had;
