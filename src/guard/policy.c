@@ -243,7 +243,7 @@ static struct verdict judge_path(struct judging *j, const char *path)
     return v;
 }
 
-static unsigned scope_named(const struct policy *p, const char *name)
+unsigned policy_scope(const struct policy *p, const char *name)
 {
     for (unsigned i = 0; name && i < p->role_count; i++)
         if (str_eq(p->roles[i], name))
@@ -255,7 +255,7 @@ static unsigned scope_named(const struct policy *p, const char *name)
 static unsigned role_scope(const struct policy_use *use, const char *host, const char *named)
 {
     const struct policy *p = use->policy;
-    unsigned found = scope_named(p, named);
+    unsigned found = policy_scope(p, named);
 
     for (unsigned scope = 1; found == 0 && host && scope <= p->role_count; scope++) {
         const struct policy_rule *end, *r = rules_of(p, scope, POLICY_HOSTS, &end);

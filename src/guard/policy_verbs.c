@@ -333,15 +333,6 @@ static const struct policy_rule *list_of(const struct policy_desk *d, unsigned s
     return p->first[scope][list] + i < p->first[scope][list + 1] ? &p->rules[p->first[scope][list] + i] : NULL;
 }
 
-/** The scopes of a host: for all, and its role's. */
-static unsigned scope_of(const struct policy_desk *d, const char *role)
-{
-    for (unsigned i = 0; role && i < d->use->policy->role_count; i++)
-        if (str_eq(d->use->policy->roles[i], role))
-            return i + 1;
-    return 0;
-}
-
 static void put_scope(struct policy_desk *d, unsigned scope)
 {
     for (unsigned list = 0; list < POLICY_HOSTS; list++) {
@@ -382,7 +373,7 @@ static void put_capabilities_json(struct policy_desk *d, const char *host, const
     if (role) {
         json_object(&w, "role");
         json_put_string(&w, "name", role);
-        put_lists_json(d, &w, scope_of(d, role));
+        put_lists_json(d, &w, policy_scope(d->use->policy, role));
         json_end_object(&w);
     }
     json_end_object(&w);
@@ -403,7 +394,7 @@ int policy_verb_capabilities(struct policy_desk *d)
         return CLI_WRONG;
     }
     const char *host = c.host, *role = policy_role(d->use, host, c.role);
-    const unsigned scope = scope_of(d, role);
+    const unsigned scope = policy_scope(d->use->policy, role);
     if (d->json) {
         put_capabilities_json(d, host, role);
     } else {
@@ -469,7 +460,7 @@ static unsigned lint_hosts(struct policy_desk *d)
 
     for (const struct node *n = hosts ? node_first(c, hosts) : NULL; n; n = node_next(c, n)) {
         const char *role = word_of(c, n, "role");
-        if (d->use->policy->role_count == 0 || !role || scope_of(d, role) > 0)
+        if (d->use->policy->role_count == 0 || !role || policy_scope(d->use->policy, role) > 0)
             continue;
         remarks++;
         put_remark(d, &(struct policy_remark){.line = n->line,
@@ -482,7 +473,6 @@ static unsigned lint_hosts(struct policy_desk *d)
 
 int policy_verb_lint(struct policy_desk *d)
 {
-
     const unsigned remarks = policy_lint(d->use, put_remark, d) + lint_hosts(d);
     if (!d->json)
         CLI_OUT(COUNT(d->use->policy->rule_count, "item"), ", ", COUNT(remarks, "remark"), "\n");

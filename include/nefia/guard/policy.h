@@ -81,6 +81,9 @@ struct verdict policy_judge(void *use, const struct policy_case *c);
 /** The role of a host: named (may be null) where the policy has it, else the first whose `hosts` match; null: none. */
 const char *policy_role(const struct policy_use *use, const char *host, const char *named);
 
+/** The scope of a role by its name, counted from 1; 0: null, or no role of the policy. */
+unsigned policy_scope(const struct policy *p, const char *name);
+
 /** A policy and what its patterns are compiled into, in the sizes of the configuration. */
 struct policy_memory {
     struct policy policy;
