@@ -701,7 +701,7 @@ void audit_decision(struct audit_log *a, const struct audit_decision *d)
     put_str(a, "action", d->action);
     if (d->verdict)
         put_verdict(a, d->verdict);
-    put_str(a, "mode", d->mode);
+    put_str(a, "mode", d->verdict ? d->verdict->mode : NULL);
     if (d->event)
         put_event(a, d->event);
     audit_put_str(&a->record, "command", d->command, COMMAND_MOST);

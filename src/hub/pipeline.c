@@ -187,8 +187,7 @@ static bool judge(struct pipeline *p, const struct rule *rule, const struct even
                                                       .target = c.host,
                                                       .action = c.action,
                                                       .command = c.command,
-                                                      .verdict = &v,
-                                                      .mode = v.mode});
+                                                      .verdict = &v});
     if (v.kind == VERDICT_ALLOWED)
         return true;
     if (v.kind != VERDICT_PENDING)

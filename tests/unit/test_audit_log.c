@@ -161,11 +161,11 @@ static void set_up(void)
 static void decide_long(const char *rule, size_t len)
 {
     static char command[8192];
-    const struct verdict v = {.kind = VERDICT_DENIED, .reason = "matches deny_commands pattern", .rule = "rm", .has_at = true, .at = 4};
+    const struct verdict v = {.kind = VERDICT_DENIED, .reason = "matches deny_commands pattern", .rule = "rm", .has_at = true, .at = 4, .mode = "enforce"};
 
     memset(command, 'c', len);
     command[len] = '\0';
-    audit_decision(&audit, &(struct audit_decision){.rule = rule, .action = "exec", .command = command, .verdict = &v, .mode = "enforce"});
+    audit_decision(&audit, &(struct audit_decision){.rule = rule, .action = "exec", .command = command, .verdict = &v});
 }
 
 static void decide(const char *rule)
@@ -364,14 +364,14 @@ TEST(two_hubs_do_not_share_a_log)
 TEST(records_say_what_happened)
 {
     const uint8_t hash[MAC_BYTES] = {0xab, 0xcd};
-    const struct verdict denied = {.kind = VERDICT_DENIED, .reason = "too long", .role = "deploy", .have = 9000, .most = 8192};
+    const struct verdict denied = {.kind = VERDICT_DENIED, .reason = "too long", .role = "deploy", .have = 9000, .most = 8192, .mode = "warn"};
     const struct event e = {.type = {"t", 1}, .host_id = {"web", 3}, .severity = SEVERITY_WARNING, .has_seq = true, .boot = 7, .seq = 41};
 
     set_up();
     audit_config(&audit, AUDIT_REFUSED, "/etc/nefia/nefia.yaml", hash);
     audit_config(&audit, AUDIT_RELOADED, "x", NULL);
     audit_decision(&audit, &(struct audit_decision){.rule = "r", .event = &e, .target = "hub", .action = "exec",
-                                                    .command = "say \"hi\"\n", .verdict = &denied, .mode = "warn"});
+                                                    .command = "say \"hi\"\n", .verdict = &denied});
     audit_decision(&audit, &(struct audit_decision){.who = "uid 0", .target = "web", .path = "/etc/shadow"});
     audit_forgotten(&audit, (struct slice){"web", 3}, 1000);
     audit_stopped(&audit, 12, 3);
@@ -402,14 +402,14 @@ TEST(facts_of_any_length_leave_none_out)
 {
     static char text[2001];
     const struct verdict pending = {.kind = VERDICT_PENDING, .reason = text, .rule = text, .role = text, .has_at = true,
-                                    .at = UINT32_MAX, .have = UINT64_MAX, .most = UINT64_MAX};
+                                    .at = UINT32_MAX, .have = UINT64_MAX, .most = UINT64_MAX, .mode = "enforce"};
     const struct event e = {.host_id = {text, EVENT_HOST_MAX}, .type = {text, EVENT_TYPE_MAX}, .severity = SEVERITY_CRITICAL,
                             .has_seq = true, .boot = UINT64_MAX, .seq = UINT64_MAX};
 
     set_up();
     memset(text, '\1', sizeof text - 1);
     audit_decision(&audit, &(struct audit_decision){.rule = text, .event = &e, .target = text, .action = "exec", .command = text,
-                                                    .verdict = &pending, .mode = "enforce"});
+                                                    .verdict = &pending});
     audit_log_commit(&audit);
     CHECK(!log_has("\"cut\":"));
     CHECK(log_has("\"command_sha256\":"));

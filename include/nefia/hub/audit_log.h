@@ -108,7 +108,6 @@ struct audit_decision {
     const char *action;        /* its word */
     const char *command, *path;
     const struct verdict *verdict;
-    const char *mode; /* the policy's */
 };
 void audit_decision(struct audit_log *a, const struct audit_decision *d);
 /** The actions that are about to begin (JOB_STARTING). */
