@@ -1,5 +1,4 @@
 #include "nefia/beacon/beacon.h"
-#include "nefia/guard/policy_verbs.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
@@ -68,42 +67,6 @@ static const struct cli_option manifest_options[] = {
     {.name = NULL}};
 #endif
 
-#ifdef CONFIG_BEACON_GUARD
-/** The device's own policy, and by default for itself. */
-static int ask_policy(const struct cli_args *a, int (*verb)(struct policy_desk *d))
-{
-    struct policy_desk desk;
-
-    log_init(program_name, LOG_LEVEL_WARN);
-    if (load(a, cli_report_stderr, 0) < 0)
-        return CLI_WRONG;
-    const struct policy_use use = beacon_policy(&beacon);
-    policy_desk_init(&desk, a, &beacon.config, &use, pool_delivery_line, sizeof pool_delivery_line);
-    desk.host = beacon_loaded(&beacon)->host_id;
-    return verb(&desk);
-}
-
-static int policy_test(const struct cli_args *a)
-{
-    return ask_policy(a, policy_verb_test);
-}
-
-static int policy_capabilities(const struct cli_args *a)
-{
-    return ask_policy(a, policy_verb_capabilities);
-}
-
-static const struct cli_option test_options[] = {
-    {"--path", "PATH", CLI_HELP("judge this path, resolved here, instead of a command")},
-    {"--host", "HOST", CLI_HELP("judge for this host instead of this device")},
-    {"--json", NULL, CLI_HELP("output JSON")},
-    {.name = NULL}};
-static const struct cli_option capabilities_options[] = {
-    {"--host", "HOST", CLI_HELP("of this host instead of this device")},
-    {"--json", NULL, CLI_HELP("output JSON")},
-    {.name = NULL}};
-#endif
-
 static void count_report(void *arg, const char *message)
 {
     (void)arg;
@@ -152,6 +115,19 @@ static const struct cli_option run_options[] = {CLI_LOG_OPTIONS, {.name = NULL}}
 static const struct cli_option status_options[] = {
     {"--json", NULL, "output JSON"}, {.name = NULL}};
 
+#define VERBS_POLICY()                                                                               \
+    {.name = "policy test",                                                                      \
+     .operands = "[COMMAND]",                                                                    \
+     .most = 1,                                                                                  \
+     .options = beacon_policy_test_options,                                                      \
+     .help = CLI_HELP("show how this device's policy decides on a command or a path"),           \
+     .run = beacon_policy_test},                                                                 \
+    {.name = "policy capabilities",                                                              \
+     .options = beacon_policy_capabilities_options,                                              \
+     .help = CLI_HELP("show what may be done on this device"),                                   \
+     .run = beacon_policy_capabilities},
+#define VERBS_NONE()
+
 static const struct cli_verb verbs[] = {
     {.name = "run",
      .options = run_options,
@@ -173,18 +149,7 @@ static const struct cli_verb verbs[] = {
              "Exit status with --check: 0 no difference, 1 differences, or not measured.\n"),
      .run = manifest},
 #endif
-#ifdef CONFIG_BEACON_GUARD
-    {.name = "policy test",
-     .operands = "[COMMAND]",
-     .most = 1,
-     .options = test_options,
-     .help = CLI_HELP("show how this device's policy decides on a command or a path"),
-     .run = policy_test},
-    {.name = "policy capabilities",
-     .options = capabilities_options,
-     .help = CLI_HELP("show what may be done on this device"),
-     .run = policy_capabilities},
-#endif
+    KCONFIG_CHOOSE(CONFIG_BEACON_GUARD, VERBS_POLICY, VERBS_NONE)()
     /* The verbs of the control socket come last: without it the table ends here. */
     {.name = CONTROL("status"),
      .options = CONTROL(status_options),
@@ -221,5 +186,5 @@ int main(int argc, char **argv)
         .verbs = verbs,
     };
 
-    return cli_main(&program, argc, argv, NULL);
+    return cli_main(&program, argc, argv, &beacon);
 }

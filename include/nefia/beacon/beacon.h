@@ -71,9 +71,12 @@ enum { BEACON_NEEDS_HUB = 1, BEACON_NEEDS_KEY = 2 };
 /** Read the configuration into the inactive half. Return: 0; or negative, all errors
  * reported and nothing changed. */
 int beacon_load(struct beacon *b, unsigned needs);
-/** With CONFIG_BEACON_GUARD: read the policy, for beacon_load, beside the one in force; and the one that was read. */
+/** With CONFIG_BEACON_GUARD: read the policy, for beacon_load, beside the one in force. */
 void beacon_policy_load(struct beacon *b);
-struct policy_use beacon_policy(const struct beacon *b);
+/** And the verbs that ask it, whose program's argument (a->arg) is the struct beacon. Each returns an exit status. */
+int beacon_policy_test(const struct cli_args *a);
+int beacon_policy_capabilities(const struct cli_args *a);
+extern const struct cli_option beacon_policy_test_options[], beacon_policy_capabilities_options[];
 static inline const struct beacon_settings *beacon_loaded(const struct beacon *b)
 {
     return &b->settings[!b->current];
