@@ -24,6 +24,7 @@ enum kind {
     KIND_UNPIN = 9,
     KIND_FORGET = 10,
     KIND_REPORT = 11,
+    KIND_KEPT = 12,
 };
 enum {
     EVENT_HEAD = 8,
@@ -35,9 +36,10 @@ enum {
     END_BYTES = 9,
     COMMIT_BYTES = 20,
     REPORT_HEAD = 22,
+    KEPT_HEAD = 3,
     RULE_MAX = 255,
     /* Part of the buffer used while files are read: a frame, or a rule name and an event. */
-    READ_BYTES = CONFIG_EVENT_BYTES + 512,
+    READ_BYTES = (CONFIG_EVENT_BYTES > JOURNAL_KEPT_MAX ? CONFIG_EVENT_BYTES : JOURNAL_KEPT_MAX) + 512,
     LIVE_BYTES = STATE_BYTES, /* in the rest: per unfinished job what a STATE says */
 };
 static const char *const file_names[2] = {"journal.0", "journal.1"};
@@ -184,6 +186,21 @@ void journal_report(struct journal *s, const struct journal_report *r)
     put(s, KIND_REPORT, head, sizeof head, r->host.ptr, r->host.len);
 }
 
+void journal_keeper(struct journal *s, enum journal_kept kind, const struct journal_keeper *keeper)
+{
+    s->keepers[kind] = *keeper;
+}
+
+void journal_keep(struct journal *s, enum journal_kept kind, uint16_t slot, const void *bytes, size_t len)
+{
+    uint8_t head[KEPT_HEAD];
+
+    head[0] = (uint8_t)kind;
+    head[1] = (uint8_t)(slot >> 8);
+    head[2] = (uint8_t)slot;
+    put(s, KIND_KEPT, head, sizeof head, bytes, len);
+}
+
 /* ---- Committing ---- */
 
 static uint64_t turn_bytes(const struct journal *s)
@@ -248,6 +265,9 @@ static int fill_file(struct journal *s)
     }
     put_seen(s);
     s->hooks.copy(s->hooks.arg);
+    for (unsigned i = 0; i < KEPT_KINDS; i++)
+        if (s->keepers[i].copy)
+            s->keepers[i].copy(s->keepers[i].arg);
     if (end_turn(s, true) < 0)
         return NEFIA_EIO;
     s->stats.syncs++;
@@ -413,6 +433,16 @@ static void replay_report(struct journal *s, const struct frame *frame)
                     });
 }
 
+static void replay_kept(struct journal *s, const struct frame *frame)
+{
+    const uint8_t *p = frame->bytes;
+
+    if (frame->kind != KIND_KEPT || frame->len < KEPT_HEAD || frame->len > KEPT_HEAD + JOURNAL_KEPT_MAX ||
+        p[0] >= KEPT_KINDS || !s->keepers[p[0]].restore)
+        return;
+    s->keepers[p[0]].restore(s->keepers[p[0]].arg, (uint16_t)(p[1] << 8 | p[2]), p + KEPT_HEAD, frame->len - KEPT_HEAD);
+}
+
 /** All but the jobs. */
 static int replay_state(struct journal *s, const struct source *f)
 {
@@ -424,6 +454,7 @@ static int replay_state(struct journal *s, const struct source *f)
     while ((more = next_frame(&r, f, &frame)) > 0) {
         replay_host(s->seen, &frame);
         replay_report(s, &frame);
+        replay_kept(s, &frame);
     }
     return more;
 }

@@ -631,6 +631,75 @@ TEST(committed_frames_are_replayed)
     }
 }
 
+/* ---- Slots of keepers ---- */
+
+enum { SLOTS = 3 };
+static uint8_t slot_bytes[SLOTS][JOURNAL_KEPT_MAX];
+static size_t slot_lens[SLOTS];
+
+static void restore_slot(void *arg, uint16_t slot, const uint8_t *bytes, size_t len)
+{
+    (void)arg;
+    REQUIRE(slot < SLOTS && len <= JOURNAL_KEPT_MAX);
+    memcpy(slot_bytes[slot], bytes, len);
+    slot_lens[slot] = len;
+}
+
+static void copy_slots(void *arg)
+{
+    (void)arg;
+    for (uint16_t i = 0; i < SLOTS; i++)
+        if (slot_lens[i] > 0)
+            journal_keep(&journal, KEPT_SILENCES, i, slot_bytes[i], slot_lens[i]);
+}
+
+static void fill_slot(uint16_t slot, uint8_t byte, size_t len)
+{
+    memset(slot_bytes[slot], byte, len);
+    slot_lens[slot] = len;
+    journal_keep(&journal, KEPT_SILENCES, slot, slot_bytes[slot], len);
+}
+
+static void open_with_keeper(void)
+{
+    const struct journal_hooks hooks = {on_job, on_copy, on_report, NULL};
+    struct text why;
+
+    make_paths();
+    text_init(&why, why_text, sizeof why_text);
+    memset(slot_lens, 0, sizeof slot_lens);
+    now.count = 0;
+    seen_init(&seen, slots, chains, HOSTS);
+    journal_init(&journal, buf, sizeof buf, &seen, &hooks);
+    journal_keeper(&journal, KEPT_SILENCES, &(struct journal_keeper){restore_slot, copy_slots, NULL});
+    CHECK_INT(journal_open(&journal, dir, 65536, false, &why), 0);
+}
+
+TEST(slots_of_keepers)
+{
+    make_paths();
+    remove_files();
+    open_with_keeper();
+    fill_slot(0, 1, 1);
+    fill_slot(1, 2, JOURNAL_KEPT_MAX);
+    fill_slot(2, 3, 100);
+    fill_slot(0, 4, 20); /* in its place */
+    fill_slot(2, 0, 0);  /* nothing any more */
+    CHECK_INT(journal_commit(&journal), 0);
+    fill_slot(1, 9, 9); /* not committed */
+    journal_close(&journal);
+    for (unsigned i = 0; i < 3; i++) {
+        open_with_keeper(); /* which starts a file with a copy */
+        CHECK_INT(slot_lens[0], 20);
+        CHECK_INT(slot_bytes[0][19], 4);
+        CHECK_INT(slot_lens[1], JOURNAL_KEPT_MAX);
+        CHECK_INT(slot_bytes[1][JOURNAL_KEPT_MAX - 1], 2);
+        CHECK_INT(slot_lens[2], 0);
+        journal_close(&journal);
+    }
+    remove_files();
+}
+
 TEST(a_turn_larger_than_the_buffer)
 {
     remove_files();
@@ -1264,6 +1333,7 @@ TEST(a_start_as_older_versions_wrote_it)
 }
 
 TEST_MAIN(a_start_as_older_versions_wrote_it, stores_nothing_without_a_directory, committed_frames_are_replayed,
+          slots_of_keepers,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
           files_alternate, live_data_beyond_the_bound, cut_at_every_byte,
           the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,

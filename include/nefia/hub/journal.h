@@ -30,6 +30,7 @@
  *    10 FORGET  id: an operator cleared what was known of it
  *    11 REPORT  u8 slot, u8 kind, be32 count, be64 boot, be64 seq, host_id
  *               what the hub has yet to report of a host, in place of what the slot held (count 0: nothing)
+ *    12 KEPT    u8 keeper, be16 slot, bytes    what one of its keepers remembers, in place of what the slot held (no bytes: nothing)
  *
  * The file with the higher generation is valid, once it has one complete turn. Its last committed
  * turn is valid only as a whole, if each of its bytes is intact: otherwise it may never have been
@@ -79,6 +80,22 @@ struct journal_hooks {
     void *arg;
 };
 
+/** Parts of the hub that keep slots of bytes of their own in the journal. On disk: never renumber. */
+enum journal_kept {
+    KEPT_COMMANDS,  /* to devices, whose result is not there yet */
+    KEPT_RESTRAINT, /* what rules remember of what they did */
+    KEPT_SILENCES,
+    KEPT_KINDS,
+};
+#define JOURNAL_KEPT_MAX 4608 /* bytes of a slot */
+struct journal_keeper {
+    /** Replay, in order, before the jobs: the slot holds these now. len 0: nothing. bytes are valid during the call. */
+    void (*restore)(void *arg, uint16_t slot, const uint8_t *bytes, size_t len);
+    /** A new file is started: journal_keep each slot that is in use. */
+    void (*copy)(void *arg);
+    void *arg;
+};
+
 struct journal_stats {
     uint64_t frames, bytes, commits, syncs;
     uint64_t rotations; /* files started, including the one at start-up */
@@ -105,18 +122,19 @@ struct journal {
                          reset it */
     struct seen *seen;
     struct journal_hooks hooks;
+    struct journal_keeper keepers[KEPT_KINDS];
     struct journal_stats stats;
 };
 
-/** buf: the caller's, cap at least CONFIG_EVENT_BYTES + 4096. Opens nothing. */
-#define JOURNAL_BYTES_MIN (CONFIG_EVENT_BYTES + 4096)
+/** buf: the caller's, cap at least JOURNAL_BYTES_MIN. Opens nothing. */
+#define JOURNAL_BYTES_MIN (CONFIG_EVENT_BYTES + JOURNAL_KEPT_MAX + 512)
 void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,
                 const struct journal_hooks *hooks);
 /** Open the files in dir (created, mode 0700, if missing; null or "": store nothing) and replay
  * them: windows into hosts, jobs through the hook, last_id. Then start a fresh file with everything
  * still relevant. bound: bytes of one file (64 KiB or more makes sense). sync: see journal_commit;
  * new files are synced before they take over in any case.
- * Bounds: unfinished jobs are searched in rounds of (cap - CONFIG_EVENT_BYTES - 512) / 13, each of
+ * Bounds: unfinished jobs are searched in rounds of (cap - JOURNAL_BYTES_MIN) / 13 or more, each of
  * which reads the file twice.
  * Return: 0; NEFIA_EIO (why: a sentence with the path and the remedy; nothing is open). Damage is
  * not an error: it is counted in stats. Neither is a full disk: why then has a sentence, too, and
@@ -135,6 +153,10 @@ void journal_job(struct journal *s, uint64_t id, uint64_t event, const char *rul
 void journal_state(struct journal *s, uint64_t id, enum journal_job_state state, uint32_t timeout_ms);
 void journal_end(struct journal *s, uint64_t id, uint8_t state);
 void journal_report(struct journal *s, const struct journal_report *r);
+/** After journal_init and before journal_open: who keeps slots of this kind. */
+void journal_keeper(struct journal *s, enum journal_kept kind, const struct journal_keeper *keeper);
+/** The slot of a keeper holds these bytes, up to JOURNAL_KEPT_MAX, from this turn on; len 0: nothing. */
+void journal_keep(struct journal *s, enum journal_kept kind, uint16_t slot, const void *bytes, size_t len);
 /** End of a turn: write and, with `sync`, wait until it is on disk. No-op if nothing was appended.
  * Return: 0: durable; NEFIA_EIO (errno): nothing of the turn survives a restart, and until the
  * journal works again every commit returns this, of empty turns too. Each attempt starts a new file
