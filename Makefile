@@ -203,7 +203,7 @@ OPTIONAL := $(foreach m,config json beacon hub,$($(m)-y) $($(m)-)) $(if $(SAN)$(
 module_src = $(sort $(filter-out $(OPTIONAL),$(wildcard src/$(1)/*.c)) $(wildcard $($(1)-y)))
 objects    = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
-common-src := $(foreach m,base sys json config crypto net event link guard control,$(call module_src,$(m)))
+common-src := $(foreach m,base sys json config crypto net event link guard ops play control,$(call module_src,$(m)))
 beacon-src := $(call module_src,beacon) $(SENSORS:%=src/beacon/sensors/%.c)
 hub-src    := $(foreach m,hub cmd,$(call module_src,$(m))) $(ACTIONS:%=src/hub/actions/%.c)
 lib-src    := $(filter-out %/main.c,$(common-src) $(beacon-src) $(hub-src))

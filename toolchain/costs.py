@@ -34,7 +34,7 @@ NONE = 0.15  # KiB: what alignment and the depth of a path make
 # less only by little.
 MORE, LESS = (1.0, 0.25), (0.5, 0.1)
 # What only one program has; the other rooms are of both.
-COMMON = tuple(f"src/{room}/" for room in "base sys json config crypto net event link guard control".split())
+COMMON = tuple(f"src/{room}/" for room in "base sys json config crypto net event link guard ops play control".split())
 ROOMS = {"nefia-beacon": ("src/beacon/", *COMMON), "nefia": ("src/hub/", "src/cmd/", *COMMON)}
 ENTRY = re.compile(r"^\t?(config|menuconfig|choice|endchoice|menu|endmenu|source|comment|if|endif)\b *(.*)$")
 

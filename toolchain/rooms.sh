@@ -15,14 +15,14 @@ find src include/nefia -type f ! -name Kconfig >"$files"
 # shellcheck disable=SC2016 # `$` is the end of a line
 odd=$(xargs grep -nE '(#|%:|\?\?=)[[:space:]]*(include|import|/\*|\\$)|/\*.*\*/[[:space:]]*#' <"$files" |
     grep -vE '^[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]+("[^"]*"|<[^>]*>)[[:space:]]*(/\*.*)?$' || true)
-detours=$(xargs grep -nE 'include[[:space:]]+(<(nefia|base|sys|json|config|crypto|net|event|link|guard|control|beacon|hub|cmd)/|["<]([^">]*/)?\.\.?/)' \
+detours=$(xargs grep -nE 'include[[:space:]]+(<(nefia|base|sys|json|config|crypto|net|event|link|guard|ops|play|control|beacon|hub|cmd)/|["<]([^">]*/)?\.\.?/)' \
     <"$files" | grep -vE 'include[[:space:]]+<(sys|net)/[a-z_]+\.h>' || true)
 for line in "$odd" "$detours"; do
     [ -z "$line" ] || printf '%s\n' "$line" 'rooms.sh: write #include "nefia/ROOM/NAME.h"'
 done
 
 xargs grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"' <"$files" |
-awk -F '"' -v rooms="base sys json config crypto net event link guard control beacon hub cmd" -v bad="${odd:+1}${detours:+1}" '
+awk -F '"' -v rooms="base sys json config crypto net event link guard ops play control beacon hub cmd" -v bad="${odd:+1}${detours:+1}" '
     BEGIN {
         n = split(rooms, name, " ")
         for (i = 1; i <= n; i++)

@@ -34,7 +34,13 @@ struct event_head {
     bool synced;
     uint64_t seq, boot, uptime_ms;
     uint64_t suppressed; /* on the wire only if > 0 */
+    struct slice cause;  /* on the wire only if len > 0: as struct event's */
 };
+
+/** The rules that led to an event: of an action's effects, those whose action had them, the last one at the end. A rule acts on no
+ * event that it has led to. */
+#define EVENT_CAUSES 8 /* of one event; where there were more, none acts */
+#define EVENT_CAUSE_MAX 600 /* bytes of the raw array */
 
 /** In the place of data that are too large for an event. */
 #define EVENT_CUT_DATA "{\"truncated\":true}"
@@ -65,6 +71,7 @@ struct event {
     bool has_seq;        /* seq and boot are both present and unsigned integers */
     uint64_t seq, boot;
     bool unsynced; /* "clock":"unsynced" */
+    struct slice cause; /* the raw array of strings, of at most EVENT_CAUSE_MAX bytes; empty: none */
     bool has_type; /* there is a member "type"; also if the event is refused for another one */
     struct json_doc doc;
 };

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/base/bytes.h"
+#include "nefia/base/kconfig.h"
 #include "nefia/base/text.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/event/event.h"
@@ -20,6 +21,8 @@
  *     hub     {"welcome":{"starts":[[7,41,"…"]],"window":32,"bytes":8192,…}}
  *     beacon  events, {"unsure":{}}
  *     hub     {"ack":{"line":4},"window":32}, {"refused":{"line":5,"reason":"…"},"window":32}
+ *     hub     {"command":{"id":"…","first":7,"age_ms":120,"life_ms":30000,"op":{…},"cause":[…]}}    if both have "exec"
+ *     beacon  {"result":{"id":"…","state":"done","exit":0,"ms":12,"output":"…","bytes":3}}
  *     either  {"error":{"reason":"…"}}
  *
  * The session keys are HMAC(K, label ‖ 00 ‖ SHA-256(greeting) ‖ SHA-256(hello)), one for each
@@ -33,7 +36,9 @@
 #define LINK_SPAN 256      /* width of a start's window of seq */
 #define LINK_STARTS 2      /* windows that a hub keeps for each host */
 #define LINK_HELLO_MAX 2048
-#define LINK_LINE_MAX 1024 /* longest line accepted from a hub, without its newline */
+#define LINK_COMMAND_MAX 4096 /* longest line of a command, without its newline */
+/** Longest line accepted from a hub, without its newline. */
+#define LINK_LINE_MAX (IS_ENABLED(CONFIG_REMOTE_EXEC) ? LINK_COMMAND_MAX : 1024)
 #define LINK_SENT_MAX 320  /* longest line that our hub sends, without its newline */
 #define LINK_REASON_MAX 120
 #define LINK_WINDOW_MAX 65535
@@ -72,11 +77,17 @@ struct link_unit {
     struct slice line, sig; /* sig: ptr null where lines are unsigned */
 };
 
+/** What an end can do beyond the events: only what both name is spoken. */
+enum link_feature {
+    LINK_EXEC = 1, /* "exec": commands. Only in signed sessions. */
+};
+
 struct link_hello {
     char host_id[EVENT_HOST_MAX + 1];
     uint8_t nonce[LINK_NONCE];
     uint64_t boot;
-    bool plain; /* it may also deliver without the link */
+    bool plain;        /* it may also deliver without the link */
+    unsigned features; /* enum link_feature; unknown ones are ignored */
 };
 
 /** A window that the hub keeps: of a start, up to the highest seq received. Its name tells it from
@@ -91,6 +102,40 @@ struct link_welcome {
     struct link_start starts[LINK_STARTS];
     unsigned start_count;
     unsigned window, bytes;
+    unsigned features; /* enum link_feature */
+};
+
+/** Something that a device is to do. It must begin before age_ms + life_ms have passed since the device sent this session's
+ * hello: the hub counts age_ms from when it received that, so that whatever delays the command on its way takes from its life,
+ * and nobody's wall clock matters. */
+struct link_command {
+    uint64_t id;      /* 16 hex digits on the wire; random, the same each time it is sent */
+    uint64_t first;   /* boot of the session in which it was sent first */
+    uint64_t age_ms;  /* since the hello was received */
+    uint64_t life_ms; /* 0: only asks what became of it */
+    struct slice op;  /* the raw object (nefia/ops/op.h) */
+    struct slice cause; /* the raw array of the rules that led to it (event.h); empty: none */
+};
+
+/** What became of a command. */
+enum link_outcome {
+    LINK_DONE,        /* it ran: exit, signal, timed_out, output */
+    LINK_DENIED,      /* by the device's policy: reason */
+    LINK_EXPIRED,     /* its life was over; it has not begun and never will */
+    LINK_END_UNKNOWN, /* it began, and the device stopped in the middle; or whether it began cannot be known */
+    LINK_UNSUPPORTED, /* the device cannot do that, or not like this: reason */
+    LINK_BUSY,        /* with another command: ask again later */
+};
+extern const char link_outcome_words[]; /* for word_at: "done", "denied", "expired", "unknown", "unsupported", "busy" */
+
+struct link_result {
+    uint64_t id;
+    enum link_outcome outcome;
+    uint8_t exit_code, signal; /* as struct child_result */
+    bool timed_out;
+    uint64_t duration_ms, output_total;
+    struct slice output; /* put: any bytes; read: the raw JSON string's inside, escaped (json_string decodes it) */
+    char reason[LINK_REASON_MAX + 1]; /* printable, cut */
 };
 
 enum link_kind {
@@ -100,6 +145,8 @@ enum link_kind {
     LINK_ACK,
     LINK_REFUSED,
     LINK_ERROR,
+    LINK_COMMAND, /* to a beacon that has said "exec" */
+    LINK_RESULT,  /* to a hub that has */
 };
 
 /** A message that is neither greeting, hello nor event. */
@@ -107,7 +154,11 @@ struct link_message {
     enum link_kind kind;
     uint64_t line;   /* acknowledgement, refusal */
     unsigned window; /* the same */
-    struct link_welcome welcome;
+    union {
+        struct link_welcome welcome;
+        struct link_command command;
+        struct link_result result;
+    };
     char reason[LINK_REASON_MAX + 1]; /* refusal, error: printable, cut */
 };
 
@@ -155,6 +206,10 @@ void link_hub_ack(struct link *l, uint64_t line, unsigned window, struct text *o
 void link_hub_refuse(struct link *l, uint64_t line, const char *reason, unsigned window,
                      struct text *out);
 
+/** Append a command; out needs LINK_COMMAND_MAX + MAC_HEX + 3 bytes. The session is OPEN, signed, and both ends have LINK_EXEC.
+ * Return: 0; NEFIA_ETOOBIG: the line would be too long, nothing was appended and no number used. */
+int link_hub_command(struct link *l, const struct link_command *c, struct text *out);
+
 /* ---- the beacon's end ---- */
 
 /** Take the greeting. Return: 0; NEFIA_ENOTSUP (another version), NEFIA_ESYNTAX or NEFIA_EINVAL
@@ -177,5 +232,8 @@ size_t link_beacon_end(struct link *l, char *buf, size_t len);
 /** Write {"unsure":{}} with its ending to buf. Return: the length. */
 #define LINK_UNSURE_BYTES (13 + MAC_HEX + 2)
 size_t link_beacon_unsure(struct link *l, char *buf);
+/** Write a result with its ending to buf, whose line has at most `most` bytes: of the output, what fits. buf: MAC_HEX + 2 bytes
+ * more. Return: the length. */
+size_t link_beacon_result(struct link *l, const struct link_result *r, char *buf, size_t most);
 
 #endif

@@ -1,0 +1,89 @@
+#ifndef NEFIA_OPS_OP_H
+#define NEFIA_OPS_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nefia/base/text.h"
+#include "nefia/guard/policy.h"
+#include "nefia/json/json.h"
+#include "nefia/sys/child.h"
+
+/** One thing to do, on a device or on the hub: a command from the hub, or a step of a playbook. On the wire, in the journal and in
+ * state files it is one JSON object with exactly one of these members, beside `timeout_ms` and `env`:
+ *
+ *     {"run":"logger -t nefia \"$NEFIA_TYPE\"","timeout_ms":30000,"env":{"NEFIA_TYPE":"disk.usage"}}   /bin/sh -c
+ *     {"argv":["/usr/bin/logger","x"],"timeout_ms":30000}                                    no shell
+ *     {"service":{"name":"nginx","verb":"restart"},"timeout_ms":30000}
+ *     {"file":{"path":"/etc/x.conf","content":"…"|"from":"/path","mode":"0644","backup":true},"timeout_ms":…}
+ *     {"restore":{"path":"/etc/x.conf"},"timeout_ms":…}                                      its backup takes its place again
+ *     {"wait_for":{"port":"127.0.0.1:80"|"path":"/run/x"|"service":"nginx"},"timeout_ms":…}
+ *     {"undo":{"begin":"RUN","within_ms":60000,"restart":"rollback"|"continue","ops":[[STEP,{…}],…]}}   (nefia/beacon/undo.h)
+ *     {"undo":{"commit":"RUN"}}, {"undo":{"rollback":"RUN"}}
+ *     beside any but undo: "of":["RUN",STEP]                                                 it is a step of that run
+ *
+ * Unknown members are errors: an op that is not understood whole is not done in part. */
+enum op_kind { OP_RUN, OP_ARGV, OP_SERVICE, OP_FILE, OP_RESTORE, OP_WAIT, OP_UNDO };
+enum op_verb { OP_START, OP_STOP, OP_RESTART, OP_RELOAD };
+extern const char op_verb_words[]; /* for word_at and FIELD_WORD */
+enum op_wait { OP_WAIT_PORT, OP_WAIT_PATH, OP_WAIT_SERVICE };
+enum op_undo { OP_UNDO_BEGIN, OP_UNDO_COMMIT, OP_UNDO_ROLLBACK };
+
+#define OP_ARGS 32        /* of argv */
+#define OP_ENV 40         /* variables */
+#define OP_RUN_ID 16      /* hex digits of a run of a playbook */
+#define OP_NAME_MAX 64    /* of a service: letters, digits and _@:+.- , not beginning with - or . */
+#define OP_TIMEOUT_MAX_MS 3600000u
+#define OP_TEXT_BYTES 4096 /* all strings of one op, unescaped */
+#define OP_TOKENS 192
+
+/** Decoded. Strings lie in the caller's text, NUL-terminated, or belong to who made it. */
+struct op {
+    enum op_kind kind;
+    uint32_t timeout_ms;              /* 1 to OP_TIMEOUT_MAX_MS; default 30 s */
+    const char *env[OP_ENV + 1];      /* "NAME=value", null-terminated */
+    unsigned env_count;
+    const char *run;                  /* RUN */
+    const char *argv[OP_ARGS + 1];    /* ARGV, null-terminated; argv[0] absolute */
+    enum op_verb verb;                /* SERVICE */
+    const char *service;              /* SERVICE, WAIT */
+    const char *path, *from, *content; /* FILE (from or content), RESTORE, WAIT (path) */
+    size_t content_len;
+    uint16_t mode;                    /* FILE: permission bits; 0: those of the file that it replaces, else 0644 */
+    bool backup;                      /* FILE */
+    enum op_wait wait;                /* WAIT */
+    const char *port;                 /* WAIT: "host:port" */
+    enum op_undo undo;                /* UNDO */
+    const char *undo_run;             /* UNDO: OP_RUN_ID hex digits */
+    uint32_t within_ms;               /* BEGIN */
+    bool continues;                   /* BEGIN: a restart of the device does not undo */
+    struct slice undo_ops;            /* BEGIN: the raw array */
+    const char *step_of;              /* of that run; null: of none */
+    unsigned step;                    /* its number there, 0 to 63 */
+};
+
+/** Read one from a JSON object. text: OP_TEXT_BYTES, gets the strings; tokens: of cap.
+ * Return: 0, or NEFIA_ESYNTAX, NEFIA_EINVAL, NEFIA_ETOOBIG with a sentence in why. */
+int op_read(struct op *op, struct slice json, struct text *text, struct json_token *tokens, unsigned cap, const char **why);
+/** Write it as an object, named key (null: an element, or the root). */
+void op_write(const struct op *op, struct json_writer *w, const char *key);
+/** What a policy is asked: the command as a shell would be given it (argv quoted; a service as "service NAME VERB"), in `text`, and
+ * the paths of the op, of which the caller asks one after the other. Return: how many paths (0 to 2). */
+unsigned op_subject(const struct op *op, struct text *text, const char **command, const char *paths[2]);
+
+/** What an op needs to be carried out. */
+struct op_place {
+    const struct policy_use *policy; /* null: everything is allowed */
+    const char *host, *role;         /* for the policy */
+    int helper;                      /* socket of the helper that stays root (nefia/ops/helper.h); -1: none, services are done directly */
+    const char *state_dir;           /* where backups are kept; null: beside the file */
+};
+/** May it be done here? The paths are judged as given; what they lead to is judged again when they are opened. Return: false: why says
+ * why not. */
+bool op_allowed(const struct op *op, const struct op_place *place, struct verdict *v, struct text *why);
+/** Fill spec with the child process that does it (run or argv, env, deadline). op and place must stay as they are until the child is
+ * forked: nothing is shared afterwards. Not for OP_UNDO. Return: 0, or negative with a sentence in why. */
+int op_child(const struct op *op, const struct op_place *place, struct child_spec *spec, struct text *why);
+
+#endif
