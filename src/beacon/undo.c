@@ -201,11 +201,16 @@ static bool go_on(struct undo *u)
     return false;
 }
 
-static void start_undoing(struct undo *u)
+static void enter_undoing(struct undo *u)
 {
     u->state = UNDO_UNDOING;
     u->at_step = u->order_len;
     u->at_op = u->cause_len;
+}
+
+static void start_undoing(struct undo *u)
+{
+    enter_undoing(u);
     mark_if_possible(u, UNDOING, u->reason);
     LOG_WARN("a playbook's run is undone: ", word_at(undo_reason_words, u->reason));
     if (go_on(u))
@@ -496,12 +501,12 @@ static void take_mark(struct undo *u, enum kind kind, uint64_t run, unsigned val
     if (kind == STEP)
         note_begun(u, value);
     if (kind == UNDOING && value <= UNDO_ASKED) {
-        u->state = UNDO_UNDOING;
         u->reason = (enum undo_reason)value;
-        u->at_step = u->order_len;
-        u->at_op = u->cause_len;
+        enter_undoing(u);
     }
-    if (kind == OP_ENDED && u->state == UNDO_UNDOING && seek(u))
+    if (kind == OP_ENDED && u->state == UNDO_OPEN) /* the UNDOING is damaged */
+        enter_undoing(u);
+    if (kind == OP_ENDED && seek(u))
         pass(u, value);
     if (kind == COMMITTED)
         u->state = UNDO_COMMITTED;
