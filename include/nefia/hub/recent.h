@@ -20,9 +20,10 @@ enum recent_state {
     RECENT_PENDING, /* its action is queued or running */
     RECENT_DONE,
     RECENT_FAILED, /* error says why */
+    RECENT_SILENCED, /* it did not begin: error says which silence */
 };
 
-/** "none", "pending", "done", "failed". */
+/** "none", "pending", "done", "failed", "silenced". */
 const char *recent_state_text(enum recent_state s);
 
 /** An event stored in the ring, for recent_add. */
