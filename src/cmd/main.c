@@ -70,6 +70,13 @@ static const struct cli_option events_options[] = {
          .options = audit_show_options,                                                            \
          .help = CLI_HELP("the records of the audit log, newest last"),                            \
          .run = audit_show},
+#define VERB_PLAYBOOK_LOG()                                                                          \
+    {.name = "playbook log",                                                                       \
+     .operands = "[DIRECTORY|FILE]",                                                               \
+     .most = 1,                                                                                    \
+     .options = playbook_log_options,                                                              \
+     .help = CLI_HELP("what playbooks did, step by step, newest last; from the audit log"),        \
+     .run = audit_playbooks},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -98,6 +105,7 @@ static const struct cli_verb verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };
 

@@ -38,6 +38,7 @@ enum audit_kind {
     AUDIT_ACTION_ENDED,
     AUDIT_REJECTED, /* connections */
     AUDIT_FORGOTTEN,
+    AUDIT_STEP, /* of a playbook, or its run */
     AUDIT_KINDS,
 };
 /** "begun", "rotated", … */
