@@ -32,7 +32,7 @@
 #define PLAYBOOK_REGISTERS 8
 #define PLAYBOOK_OUTPUT_MAX 1024 /* bytes of an output that are remembered */
 #define PLAYBOOK_NAME_MAX 64     /* bytes of a name: of a playbook, a step, a variable */
-#define PLAYBOOK_ENV 24          /* variables of one op */
+#define PLAYBOOK_ENV 24          /* variables of one op, named NEFIA_… (op.h); not NEFIA_CAUSE */
 #define PLAYBOOK_TERMS 8         /* comparisons in a `when` */
 #define PLAYBOOK_NODES 2048      /* values in a file */
 #define PLAYBOOK_STRINGS 32768   /* bytes of text in a file */
@@ -106,7 +106,8 @@ bool playbook_takes(const struct playbook *p, const char *host, struct matcher_w
 struct playbook_values {
     const char *host;          /* host_id of the device that it is run for; {{host}} */
     const struct event *event; /* what set it off, decoded; null: a person did */
-    const char *const *sets;   /* "NAME=VALUE", which take the place of those in `vars`; null-terminated, or null */
+    const char *const *sets;   /* "NAME=VALUE", which take the place of those in `vars` */
+    unsigned set_count;
     bool on_hub;               /* all of it on the hub, whatever the playbook says (target: hub) */
 };
 /** Can it be run with these? A name in sets must be one in `vars`, and commit_within is for devices. Return: 0, or NEFIA_EINVAL with
@@ -211,10 +212,16 @@ int playbook_plan_when(const struct playbook *p, const struct playbook_values *v
 /** All that a playbook takes while it is read and run. */
 struct playbook_memory {
     struct node nodes[PLAYBOOK_NODES];
+    char strings[PLAYBOOK_STRINGS];
+    struct config config;
+    struct config_arena arena;
     struct playbook book;
     struct playbook_run run;
-    char strings[PLAYBOOK_STRINGS];
     char text[PLAYBOOK_TEXT_BYTES];
 };
+/** Read and bind the file into m->book. report, warn and arg: as those of config_init; warn may be null: warnings are not reported.
+ * work: as config_load's, and then it may be the place of scratch. Return: 0, or negative after reports. */
+int playbook_load(struct playbook_memory *m, const char *path, void (*report)(void *, const char *), void (*warn)(void *, const char *),
+                  void *arg, void *work, size_t work_cap, struct pattern_tree *scratch);
 
 #endif
