@@ -361,7 +361,8 @@ static const struct show_section show_sections[] = {
                 "HOST    |[{host}]\n"
                 "RULE    |[{rule}][{who}]\n"
                 "RESULT  |[{verdict}][{outcome}]\n"
-                "DETAIL  |[{records} lost: ][{reason}][ \"{by}\"][ at byte {at}][{error} ][in {duration_ms} ms]"
+                "DETAIL  |[{records} lost: ][silence #{silence}][ by user {by_uid}][ of host {host_pattern}][ of type {type_pattern}][ of label {labels}]"
+                "[: {why}][{reason}][ \"{by}\"][ at byte {at}][{error} ][in {duration_ms} ms]"
                 "[, {connections} times, last {last}][{file}][{bytes} bytes][user {uid}][key {key}][{events} events]"
                 "[{oldest} is the oldest]\n"
                 "COMMAND|[{command}][{path}]\n",

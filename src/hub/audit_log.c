@@ -779,6 +779,23 @@ void audit_forgotten(struct audit_log *a, struct slice host, uint32_t uid)
     end(a);
 }
 
+void audit_silence(struct audit_log *a, enum audit_kind kind, const struct silence *s, const char *outcome, uint32_t uid)
+{
+    if (!begin(a, kind))
+        return;
+    json_put_u64(&a->record.w, "silence", s->id);
+    put_str(a, "host_pattern", silence_word(s, SILENCE_HOST));
+    put_str(a, "type_pattern", silence_word(s, SILENCE_TYPE));
+    put_str(a, "labels", silence_word(s, SILENCE_LABELS));
+    put_str(a, "rule", silence_word(s, SILENCE_RULE));
+    put_str(a, "why", silence_word(s, SILENCE_WHY));
+    json_put_u64(&a->record.w, "for_ms", s->for_ms);
+    put_str(a, "outcome", outcome);
+    if (uid != AUDIT_NOBODY)
+        json_put_u64(&a->record.w, "by_uid", uid);
+    end(a);
+}
+
 /* ---- Rejections ---- */
 
 static void put_rejected(struct audit_log *a, enum reject why, struct audit_rejected *r)
