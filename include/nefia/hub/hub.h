@@ -21,6 +21,7 @@ union hub_work {
         struct rule_type_memo types[CONFIG_RULE_TYPES];
         struct rule_host_memo seen[CONFIG_RULE_HOSTS];
         struct action_scratch action;
+        struct matcher_work matcher; /* of silences */
         char line[CONFIG_EVENT_BYTES];
         char own_line[CONFIG_EVENT_BYTES + 1];
     } run;
@@ -90,6 +91,8 @@ struct hub {
     struct journal journal;
     struct audit_log audit;
     struct timer audit_timer;
+    struct silences silences;
+    struct timer silence_timer;
     uint64_t head_ms; /* when the audit's head is due */
     uint8_t config_hash[MAC_BYTES]; /* of the file that was read last */
     bool config_hashed;
