@@ -438,11 +438,22 @@ static void try_op(struct binding *b, const struct node *n, const struct playboo
         complain(b, n, NULL, why.buf, "");
 }
 
+/** How many things to do does the map name? */
+static unsigned count_kinds(const struct binding *b, const struct node *map)
+{
+    static const char keys[] = "run\0argv\0service\0file\0restore\0wait_for\0check\0";
+    unsigned count = 0;
+
+    for (const char *key = keys; *key; key = word_at(key, 1))
+        count += node_child(b->c, map, key) != NULL;
+    return count;
+}
+
 /** Bind what is done. Return: whether there is one thing to do, without faults. */
 static bool bind_op(struct binding *b, const struct node *n, const struct op_input *in, struct playbook_op *op)
 {
     const unsigned errors = b->c->errors;
-    const int given = !!in->run + !!in->check + !!in->argv + !!in->service + !!in->file + !!in->wait_for + !!in->restore;
+    const unsigned given = count_kinds(b, n);
     const bool command = in->run || in->check || in->argv;
 
     *op = (struct playbook_op){.timeout_ms = in->timeout_ms, .line = n->line};
@@ -555,13 +566,13 @@ static void check_step_name(const struct binding *b, const struct node *n, const
 }
 
 /** What the device is to undo by itself can only be its own. */
-static void check_commit(const struct binding *b, const struct node *n, const struct playbook_step *s)
+static void check_commit(const struct binding *b, const struct node *n, const struct playbook_step *s, bool has_rollback)
 {
     if (b->p->commit_within_ms == 0)
         return;
     if (s->on_hub && s->undo_count > 0)
         complain(b, n, "rollback", "the device cannot undo by commit_within what is done on the hub", HINT("; leave it out"));
-    else if (!s->on_hub && s->undo_count == 0 && changes_something(&s->op))
+    else if (!s->on_hub && !has_rollback && s->undo_count == 0 && changes_something(&s->op))
         warn(b, n, "has no rollback: commit_within cannot undo it");
 }
 
@@ -597,7 +608,7 @@ static void bind_step(struct binding *b, const struct node *n)
         check_when(b, n, in.when);
     bind_step_op(b, n, &in, s);
     s->idempotent = config_given(b->c, n, "idempotent") ? in.idempotent : !changes_something(&s->op);
-    check_commit(b, n, s);
+    check_commit(b, n, s, in.rollback != NULL);
     b->p->step_count++;
 }
 
