@@ -213,6 +213,24 @@ static bool guard_allows(struct pipeline *p, const struct rule *rule, const stru
     return false;
 }
 
+/** Then it has a row that says by which silence. */
+static bool is_silenced(struct pipeline *p, const struct rule *rule, const struct event *e, const struct recent_mark *mark)
+{
+    char buf[RECENT_ERROR_MAX + 1];
+    struct text why;
+
+    if (!IS_ENABLED(CONFIG_HUB_SILENCES) || !p->silences || p->silences->count == 0)
+        return false;
+    const struct silence *silence = silences_hit(
+        p->silences, &(struct silence_subject){.rule = rule->name, .event = e, .device = pipeline_device(p, e->host_id)});
+    if (!silence)
+        return false;
+    text_init(&why, buf, sizeof buf);
+    silence_reason(&why, p->silences, silence);
+    recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_SILENCED, why.buf);
+    return true;
+}
+
 /** Handle one matching rule. unsure: the event may have acted before. */
 static void act(struct pipeline *p, unsigned index, const struct event *e, struct job_event *kept,
                 const struct recent_mark *mark, bool unsure)
@@ -227,6 +245,8 @@ static void act(struct pipeline *p, unsigned index, const struct event *e, struc
         recent_add(p->recent, mark, rule->name, word, RECENT_FAILED, err_text(NEFIA_ENOTSUP));
         return;
     }
+    if (is_silenced(p, rule, e, mark))
+        return;
     if (unsure && !rule->idempotent) {
         recent_add(p->recent, mark, rule->name, word, RECENT_FAILED,
                    "may have acted before: not run again");
@@ -340,6 +360,15 @@ struct host_item *pipeline_item(struct pipeline *p, struct slice host_id)
         k->item = item ? (uint16_t)(ITEM_FIRST + (item - p->devices->hosts)) : ITEM_NONE;
     }
     return k->item == ITEM_NONE ? NULL : &p->devices->hosts[k->item - ITEM_FIRST];
+}
+
+struct device pipeline_device(struct pipeline *p, struct slice host_id)
+{
+    const struct host_item *item = pipeline_item(p, host_id);
+
+    if (!item)
+        return (struct device){0};
+    return (struct device){item->role, &p->devices->labels[item->first_label], item->label_count};
 }
 
 void pipeline_know(struct pipeline *p, struct hub_settings *devices)
@@ -759,16 +788,6 @@ bool pipeline_is_written(const struct pipeline *p)
 
 /* ---- Hooks of the jobs ---- */
 
-/** What is configured of a host. */
-static struct device device_of(struct pipeline *p, struct slice host_id)
-{
-    const struct host_item *item = pipeline_item(p, host_id);
-
-    if (!item)
-        return (struct device){0};
-    return (struct device){item->role, &p->devices->labels[item->first_label], item->label_count};
-}
-
 static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
 {
     struct pipeline *p = arg;
@@ -780,7 +799,7 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     out->action = &rule->action;
     out->rule = rule->name;
     if (IS_ENABLED(CONFIG_HUB_DEVICES) && out->event)
-        out->device = device_of(p, out->event->host_id);
+        out->device = pipeline_device(p, out->event->host_id);
     return rule->action.class != NULL;
 }
 

@@ -4,6 +4,8 @@
 
 #include "nefia/base/err.h"
 #include "nefia/hub/devices.h"
+#include "nefia/hub/silence_verbs.h"
+#include "nefia/hub/playbook_driver.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 
@@ -188,6 +190,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "host_conflicts", p->conflicts);
     json_put_u64(&w, "unfinished", p->unfinished);
     json_put_u64(&w, "held", p->held + v->ingress->over_rate);
+    if (IS_ENABLED(CONFIG_HUB_SILENCES) && p->silences)
+        json_put_u64(&w, "silenced", p->silences->silenced);
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         put_verdicts(p, &w);
     put_connections(v, &w);
@@ -382,12 +386,37 @@ static int produce_forgotten(void *arg, struct control_cursor *c, struct text *o
     return 1;
 }
 
+/* ---- step ---- */
+
+static int begin_step(void *arg, struct control_cursor *c, const char *args, struct text *why)
+{
+    const struct status_view *v = arg;
+    char buf[PLAYBOOK_REPORT_TEXT];
+    struct audit_step step;
+    struct text strings;
+
+    text_init(&strings, buf, sizeof buf);
+    int err = playbook_report_read(&step, (struct slice){args, strlen(args)}, &strings, v->pipeline->tokens, CONFIG_JSON_TOKENS, why);
+    if (err < 0)
+        return err;
+    audit_step(v->pipeline->audit, &step, c->uid);
+    audit_log_commit(v->pipeline->audit); /* before the next one begins */
+    return 0;
+}
+
+#define VERB_STEP() {.name = "step", .begin = begin_step},
 #define VERB_HOSTS() {.name = "hosts", .produce = devices_produce},
+#define VERBS_SILENCES()                                                                             \
+    {.name = "silence", .begin = silence_verb_add, .produce = silence_verb_added},                 \
+    {.name = "silences", .produce = silence_verb_list},                                            \
+    {.name = "unsilence", .begin = silence_verb_remove, .produce = silence_verb_removed},
 #define VERB_NONE()
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "events", .begin = begin_events, .produce = produce_events},
     {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_STEP, VERB_NONE)()
     {0},
 };

@@ -31,9 +31,9 @@ struct file_input {
 };
 #define FILE_KEY(member) FIELD_AT(struct file_input, member)
 const struct field playbook_file_fields[] = {
-    {FIELD_REQUIRED("path", "the file that is written"), .type = FIELD_STRING, FILE_KEY(path), .min = 2, .max = 1023},
+    {FIELD_REQUIRED("path", "the file that is written"), .type = FIELD_STRING, FILE_KEY(path), .min = 2, .max = FILE_PATH_MAX - 1},
     {.name = "content", .type = FIELD_TEXT, FILE_KEY(content), .min = 0, .max = COMMAND_MAX, FIELD_NOTE("what it is to have")},
-    {.name = "from", .type = FIELD_STRING, FILE_KEY(from), .min = 2, .max = 1023, FIELD_NOTE("or the file whose content it gets")},
+    {.name = "from", .type = FIELD_STRING, FILE_KEY(from), .min = 2, .max = FILE_PATH_MAX - 1, FIELD_NOTE("or the file whose content it gets")},
     {.name = "mode", .type = FIELD_SET, FILE_KEY(mode), .set = set_mode, FIELD_NOTE("octal digits; default: those of the file that it replaces, else 0644")},
     {FIELD_DEFAULT("backup", "false"), .type = FIELD_BOOL, FILE_KEY(backup), FIELD_NOTE("keep the file that it replaces, for `restore`")},
     {.name = NULL},
@@ -55,7 +55,7 @@ struct wait_input {
 #define WAIT_KEY(which) FIELD_AT(struct wait_input, what[which])
 const struct field playbook_wait_fields[] = {
     {.name = "port", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_PORT), .min = 1, .max = 300, FIELD_NOTE("until it takes connections: address:port")},
-    {.name = "path", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_PATH), .min = 2, .max = 1023, FIELD_NOTE("until it is there")},
+    {.name = "path", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_PATH), .min = 2, .max = FILE_PATH_MAX - 1, FIELD_NOTE("until it is there")},
     {.name = "service", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_SERVICE), .min = 1, .max = 255, FIELD_NOTE("until it runs")},
     {.name = NULL},
 };
@@ -71,7 +71,7 @@ const struct field playbook_op_fields[] = {
     {.name = "argv", .type = FIELD_NODE, OP_KEY(argv), FIELD_NOTE("a program and its arguments, without a shell: a list")},
     {.name = "service", .type = FIELD_NODE, OP_KEY(service), FIELD_NOTE("a map: start, stop, restart or reload a service")},
     {.name = "file", .type = FIELD_NODE, OP_KEY(file), FIELD_NOTE("a map: write a file, atomically")},
-    {.name = "restore", .type = FIELD_STRING, OP_KEY(restore), .min = 2, .max = 1023, FIELD_NOTE("a file whose backup takes its place again")},
+    {.name = "restore", .type = FIELD_STRING, OP_KEY(restore), .min = 2, .max = FILE_PATH_MAX - 1, FIELD_NOTE("a file whose backup takes its place again")},
     {.name = "wait_for", .type = FIELD_NODE, OP_KEY(wait_for), FIELD_NOTE("a map: wait for a port, a path or a service")},
     {.name = "check", .type = FIELD_TEXT, OP_KEY(check), .min = 1, .max = COMMAND_MAX, FIELD_NOTE("a command line that changes nothing")},
     {.name = "env", .type = FIELD_NODE, OP_KEY(env), FIELD_NOTE("variables of its environment: a map")},

@@ -150,7 +150,7 @@ TEST(faults_are_reported_all_at_once)
                    "p.yaml:15: steps[12].argv[3]: {{event.hostid}} an event has no such member; it has type, source, host_id, severity, timestamp "
                    "and data.KEY\n"
                    "p.yaml:16: steps[13].when: a comparison is missing; there are ==, !=, <, >, <= and >=\n"
-                   "p.yaml:17: steps[14].restore: \"/\" is not 2..1023 bytes long\n"
+                   "p.yaml:17: steps[14].restore: \"/\" is not 2..511 bytes long\n"
                    "p.yaml:17: steps[14].retires: unknown key; did you mean retries?\n");
 }
 

@@ -41,6 +41,13 @@ struct event_head {
  * event that it has led to. */
 #define EVENT_CAUSES 8 /* of one event; where there were more, none acts */
 #define EVENT_CAUSE_MAX 600 /* bytes of the raw array */
+/** Of a raw array (empty: none): how many names it has, and whether the rule's is among them.
+ * Return: 0..EVENT_CAUSES; NEFIA_EFULL: more; NEFIA_EINVAL: that is no array of strings. */
+int event_causes(struct slice cause, const char *rule, bool *among);
+/** Append cause with one name more, as the cause of what the rule does for such an event.
+ * Return: 0; NEFIA_EFULL, NEFIA_ETOOBIG: it would be longer than an event's may be, so that the rule must not act; NEFIA_EINVAL. On
+ * error out is unchanged. */
+int event_cause_add(struct text *out, struct slice cause, const char *rule);
 
 /** In the place of data that are too large for an event. */
 #define EVENT_CUT_DATA "{\"truncated\":true}"

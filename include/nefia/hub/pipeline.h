@@ -13,6 +13,7 @@
 #include "nefia/hub/rules.h"
 #include "nefia/hub/seen.h"
 #include "nefia/hub/settings.h"
+#include "nefia/hub/silences.h"
 #include "nefia/sys/clock.h"
 
 /** Cache of recent host_ids with their ids in `seen`: lines come in runs, and a SHA-256 for each is
@@ -73,7 +74,7 @@ struct resumed {
 
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
- *     event → seen → rules → guard → jobs
+ *     event → seen → rules → silences → guard → jobs
  *     turn's end: choose jobs → write the journal and the audit → acknowledge → begin jobs
  *
  * What comes before, from the bytes to the event, is ingress.h. */
@@ -86,6 +87,7 @@ struct pipeline {
     struct seen *seen;
     struct journal *journal;
     struct audit_log *audit; /* null: none */
+    struct silences *silences; /* null: none */
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the current event */
@@ -144,6 +146,8 @@ int pipeline_decode(struct pipeline *p, const char *line, size_t len, struct eve
 const uint8_t *pipeline_host(struct pipeline *p, struct slice host_id);
 /** The host's item in `devices`, or null. */
 struct host_item *pipeline_item(struct pipeline *p, struct slice host_id);
+/** What is configured of a host; zero: nothing. */
+struct device pipeline_device(struct pipeline *p, struct slice host_id);
 /** Make these the settings with the hosts. */
 void pipeline_know(struct pipeline *p, struct hub_settings *devices);
 

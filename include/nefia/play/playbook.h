@@ -220,10 +220,16 @@ struct playbook_memory {
     struct playbook book;
     struct playbook_run run;
     char text[PLAYBOOK_TEXT_BYTES];
+    struct event event; /* after playbook_take_event */
+    char event_line[CONFIG_EVENT_BYTES];
+    struct json_token event_tokens[CONFIG_JSON_TOKENS];
+    char event_scratch[EVENT_SCRATCH];
 };
-/** Read and bind the file into m->book. report, warn and arg: as those of config_init; warn may be null: warnings are not reported.
- * work: as config_load's, and then it may be the place of scratch. Return: 0, or negative after reports. */
-int playbook_load(struct playbook_memory *m, const char *path, void (*report)(void *, const char *), void (*warn)(void *, const char *),
-                  void *arg, void *work, size_t work_cap, struct pattern_tree *scratch);
+/** Read and bind the file into m->book. report and arg: as those of config_init. warn: warnings are reported, too. work: as
+ * config_load's, and then it may be the place of scratch. Return: 0, or negative after reports. */
+int playbook_load(struct playbook_memory *m, const char *path, void (*report)(void *, const char *), void *arg, bool warn, void *work,
+                  size_t work_cap, struct pattern_tree *scratch);
+/** Copy a line, which may lie anywhere (in m, too), and decode it into m->event. Return: as event_decode; why is never null on error. */
+int playbook_take_event(struct playbook_memory *m, const char *line, size_t len, const char **why);
 
 #endif
