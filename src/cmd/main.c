@@ -1,4 +1,5 @@
 #include "nefia/cmd/audit.h"
+#include "nefia/cmd/playbook.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/cmd/silence.h"
@@ -71,6 +72,20 @@ static const struct cli_option events_options[] = {
          .options = audit_show_options,                                                            \
          .help = CLI_HELP("the records of the audit log, newest last"),                            \
          .run = audit_show},
+#define VERBS_PLAYBOOK()                                                                             \
+    {.name = "playbook check",                                                                     \
+     .operands = "FILE...",                                                                        \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .help = CLI_HELP("check playbooks: all that is wrong with them, before anything runs"),       \
+     .run = playbook_check},                                                                       \
+        {.name = "plan playbook",                                                                  \
+         .operands = "FILE [NAME=VALUE...] --target HOST",                                         \
+         .least = 1,                                                                               \
+         .most = 255,                                                                              \
+         .options = plan_playbook_options,                                                         \
+         .help = CLI_HELP("show what a playbook would do on a device, and whether the policy allows it; nothing is executed"), \
+         .run = plan_playbook},
 #define VERBS_SILENCES()                                                                             \
     {.name = "silence add",                                                                        \
      .options = silence_add_options,                                                               \
@@ -123,6 +138,7 @@ static const struct cli_verb verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERBS_PLAYBOOK, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };

@@ -9,6 +9,7 @@
 #include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/status.h"
+#include "nefia/play/playbook.h"
 
 /** The command line parses an event together with the daemon's record around it. */
 #define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
@@ -26,6 +27,7 @@ union hub_work {
         char own_line[CONFIG_EVENT_BYTES + 1];
     } run;
     struct json_token answer[HUB_TOKENS]; /* of a running hub that is asked */
+    struct playbook_memory playbook[IS_ENABLED(CONFIG_HUB_PLAYBOOKS)]; /* in a process of its own */
 };
 
 #define HUB_MAX(a, b) ((a) > (b) ? (a) : (b))
