@@ -1,6 +1,8 @@
 #include "nefia/cmd/audit.h"
+#include "nefia/cmd/playbook.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
+#include "nefia/cmd/silence.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
 
@@ -70,6 +72,43 @@ static const struct cli_option events_options[] = {
          .options = audit_show_options,                                                            \
          .help = CLI_HELP("the records of the audit log, newest last"),                            \
          .run = audit_show},
+#define VERBS_PLAYBOOK()                                                                             \
+    {.name = "playbook check",                                                                     \
+     .operands = "FILE...",                                                                        \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .help = CLI_HELP("check playbooks: all that is wrong with them, before anything runs"),       \
+     .run = playbook_check},                                                                       \
+        {.name = "plan playbook",                                                                  \
+         .operands = "FILE [NAME=VALUE...] --target HOST",                                         \
+         .least = 1,                                                                               \
+         .most = 255,                                                                              \
+         .options = plan_playbook_options,                                                         \
+         .help = CLI_HELP("show what a playbook would do on a device, and whether the policy allows it; nothing is executed"), \
+         .run = plan_playbook},
+#define VERBS_SILENCES()                                                                             \
+    {.name = "silence add",                                                                        \
+     .options = silence_add_options,                                                               \
+     .help = CLI_HELP("for a time, have events that match set off no action"),                     \
+     .run = silence_add},                                                                          \
+        {.name = "silence list",                                                                   \
+         .options = status_options,                                                                \
+         .help = CLI_HELP("the silences in force, and how many matches each has silenced"),        \
+         .run = silence_list},                                                                     \
+        {.name = "silence remove",                                                                 \
+         .operands = "ID",                                                                         \
+         .least = 1,                                                                               \
+         .most = 1,                                                                                \
+         .options = status_options,                                                                \
+         .help = CLI_HELP("end a silence now"),                                                    \
+         .run = silence_remove},
+#define VERB_PLAYBOOK_LOG()                                                                          \
+    {.name = "playbook log",                                                                       \
+     .operands = "[DIRECTORY|FILE]",                                                               \
+     .most = 1,                                                                                    \
+     .options = playbook_log_options,                                                              \
+     .help = CLI_HELP("what playbooks did, step by step, newest last; from the audit log"),        \
+     .run = audit_playbooks},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -96,8 +135,11 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERBS_PLAYBOOK, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };
 

@@ -101,7 +101,7 @@ const struct show_section reactor_status_sections[] = {
                 "EVENT PATTERN    |{event_pattern}[{event_pattern=}(all)]\n"
                 "HOST PATTERN   |{host_pattern}[{host_pattern=}(all)]\n"
                 "ACTION    |{action}\n"
-                "HITS|{hits}\n",
+                "HITS|{hits}[{restraint=yes}, {restrained} restrained][{breaker=open}, breaker open][{breaker=trying}, breaker trying]\n",
      .open = "{\"rules\":["},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, HOSTS_IN_STATUS, HOSTS_UNKNOWN)()
     {.record = "recent",
@@ -136,7 +136,7 @@ const struct show_section reactor_hosts_sections[] = {
     {.open = "}\n"},
 };
 
-static int ask(const struct cli_args *a, struct show_question q)
+int reactor_ask(const struct cli_args *a, struct show_question q)
 {
     struct hub *hub = a->arg;
 
@@ -149,33 +149,32 @@ static int ask(const struct cli_args *a, struct show_question q)
     q.token_cap = HUB_TOKENS;
     q.buf = (char *)pool_receive;
     q.cap = sizeof pool_receive;
+    q.timeout_ms = q.timeout_ms == UINT64_MAX ? 0 : ANSWER_MS;
     return q.socket ? show_answer(&q) : CLI_WRONG;
 }
 
 int reactor_status(const struct cli_args *a)
 {
-    return ask(a, (struct show_question){.sections = reactor_status_sections,
+    return reactor_ask(a, (struct show_question){.sections = reactor_status_sections,
                                          .request = "status",
-                                         .measure = "status",
-                                         .timeout_ms = ANSWER_MS});
+                                         .measure = "status"});
 }
 
 int reactor_events(const struct cli_args *a)
 {
     bool follow = cli_option(a, "--follow") != NULL;
 
-    return ask(a, (struct show_question){.sections = reactor_events_sections,
+    return reactor_ask(a, (struct show_question){.sections = reactor_events_sections,
                                          .request = follow ? "events follow" : "events",
                                          .measure = "events",
-                                         .timeout_ms = follow ? 0 : ANSWER_MS});
+                                         .timeout_ms = follow ? UINT64_MAX : 0});
 }
 
 int reactor_hosts(const struct cli_args *a)
 {
-    return ask(a, (struct show_question){.sections = reactor_hosts_sections,
+    return reactor_ask(a, (struct show_question){.sections = reactor_hosts_sections,
                                          .request = "hosts",
-                                         .measure = "hosts",
-                                         .timeout_ms = ANSWER_MS});
+                                         .measure = "hosts"});
 }
 
 int reactor_forget(const struct cli_args *a)
@@ -191,6 +190,6 @@ int reactor_forget(const struct cli_args *a)
         CLI_ERR("nefia: reactor forget: not a host_id\n");
         return CLI_WRONG;
     }
-    return ask(a, (struct show_question){
-                      .sections = sections, .request = request, .timeout_ms = ANSWER_MS});
+    return reactor_ask(a, (struct show_question){
+                      .sections = sections, .request = request});
 }

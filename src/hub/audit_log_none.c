@@ -88,7 +88,17 @@ void audit_rejected(struct audit_log *a, enum reject why, const struct addr *pee
     (void)a, (void)why, (void)peer;
 }
 
+void audit_silence(struct audit_log *a, enum audit_kind kind, const struct silence *s, const char *outcome, uint32_t uid)
+{
+    (void)a, (void)kind, (void)s, (void)outcome, (void)uid;
+}
+
 void audit_forgotten(struct audit_log *a, struct slice host, uint32_t uid)
 {
     (void)a, (void)host, (void)uid;
+}
+
+void audit_step(struct audit_log *a, const struct audit_step *s, uint32_t uid)
+{
+    (void)a, (void)s, (void)uid;
 }

@@ -16,6 +16,7 @@
 #include "nefia/sys/seccomp.h"
 #include "nefia/event/settings.h"
 #include "nefia/hub/devices.h"
+#include "nefia/hub/silence_verbs.h"
 #include "nefia/net/tcp.h"
 
 #define POOL_PROGRAM_HUB
@@ -106,6 +107,8 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, &pool_receive->scratch);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        rules_restraints(&h->rules, pool_restraints, pool_restraints + CONFIG_RESTRAINTS);
 }
 
 /* ---- The audit ---- */
@@ -205,6 +208,47 @@ static void close_audit(struct hub *h, unsigned unfinished)
     audit_log_close(&h->audit);
 }
 
+/* ---- Silences ---- */
+
+static void silences_are_due(void *arg);
+
+/** Wake when one is over. */
+static void arm_silences(struct hub *h)
+{
+    const uint64_t now = clock_ms(h->loop.clock), due = silences_due(&h->silences);
+
+    if (due == UINT64_MAX)
+        timer_stop(&h->silence_timer);
+    else
+        timer_start(&h->loop, &h->silence_timer, due > now ? due - now : 0, silences_are_due, h);
+}
+
+static void silences_are_due(void *arg)
+{
+    struct hub *h = arg;
+
+    if (silences_tick(&h->silences))
+        pipeline_turn_end(&h->pipeline);
+    arm_silences(h);
+}
+
+static void silence_added(void *arg)
+{
+    arm_silences(arg);
+}
+
+static void wire_silences(struct hub *h, union hub_work *work)
+{
+    silences_init(&h->silences, &clock_system, pool_silences, &pool_receive->scratch.tree, &work->run.matcher, &h->journal);
+    const struct journal_keeper keeper = silences_keeper(&h->silences);
+    journal_keeper(&h->journal, KEPT_SILENCES, &keeper);
+    h->silences.ended = silence_verbs_ended;
+    h->silences.arg = &h->pipeline;
+    h->pipeline.silences = &h->silences;
+    h->view.silence_added = silence_added;
+    h->view.arg = h;
+}
+
 static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s), void *fn_arg)
 {
     struct hub *h = arg;
@@ -270,6 +314,12 @@ static void wire_daemon(struct hub *h)
     h->ingress.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
     h->view = (struct status_view){
         .pipeline = &h->pipeline, .ingress = &h->ingress, .listener = &h->listener};
+    if (IS_ENABLED(CONFIG_HUB_SILENCES))
+        wire_silences(h, work);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
+        restraint_keeper_init(&h->restraint, &clock_system, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
+        h->pipeline.restraint = &h->restraint;
+    }
 }
 
 /* ---- Configuration ---- */
@@ -383,6 +433,7 @@ static uint16_t rule_now(void *arg, uint16_t rule)
 static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
+    pipeline_reloaded(&h->pipeline, rule_now, h);
     h->active = !h->active;
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         h->policy = (struct policy_use){policy_of(h->active), pool_policy_work};
@@ -657,6 +708,9 @@ static void end(struct hub *h)
     control_close(&h->control);
     mac_key_wipe(&h->ingress.key);
     hub_settings_wipe(&pool_settings[h->active]);
+    if (IS_ENABLED(CONFIG_HUB_SILENCES))
+        silences_stop(&h->silences);
+    pipeline_stop(&h->pipeline);
     close_audit(h, left);
     journal_close(&h->journal);
     if (left > 0)
@@ -725,6 +779,10 @@ int hub_run(struct hub *h)
         close(fd);
         end(h);
         return CLI_NO;
+    }
+    if (IS_ENABLED(CONFIG_HUB_SILENCES)) {
+        silences_resume(&h->silences);
+        silences_are_due(h);
     }
     follow_peers(h);
     begin_serving(h);

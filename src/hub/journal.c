@@ -25,6 +25,10 @@ enum kind {
     KIND_FORGET = 10,
     KIND_REPORT = 11,
     KIND_KEPT = 12,
+    KIND_WHEN = 13,
+    KIND_DECIDED = 14,
+    KIND_RESULT = 15,
+    KIND_RELOAD = 16,
 };
 enum {
     EVENT_HEAD = 8,
@@ -37,6 +41,10 @@ enum {
     COMMIT_BYTES = 20,
     REPORT_HEAD = 22,
     KEPT_HEAD = 3,
+    WHEN_BYTES = 25,
+    DECIDED_HEAD = 13,
+    RESULT_HEAD = 17,
+    RELOAD_BYTES = 16,
     RULE_MAX = 255,
     /* Part of the buffer used while files are read: a frame, or a rule name and an event. */
     READ_BYTES = (CONFIG_EVENT_BYTES > JOURNAL_KEPT_MAX ? CONFIG_EVENT_BYTES : JOURNAL_KEPT_MAX) + 512,
@@ -184,6 +192,46 @@ void journal_report(struct journal *s, const struct journal_report *r)
     put_be64(head + 6, r->boot);
     put_be64(head + 14, r->seq);
     put(s, KIND_REPORT, head, sizeof head, r->host.ptr, r->host.len);
+}
+
+void journal_when(struct journal *s, uint64_t event, const struct journal_time *t)
+{
+    uint8_t bytes[WHEN_BYTES];
+
+    put_be64(bytes, event);
+    put_be64(bytes + 8, t->ran_ms);
+    put_be64(bytes + 16, (uint64_t)t->unix_s);
+    bytes[24] = t->flags;
+    put(s, KIND_WHEN, bytes, sizeof bytes, NULL, 0);
+}
+
+void journal_decided(struct journal *s, uint64_t event, enum journal_decision d, uint32_t detail, const char *rule)
+{
+    uint8_t head[DECIDED_HEAD];
+
+    put_be64(head, event);
+    head[8] = (uint8_t)d;
+    put_be32(head + 9, detail);
+    put(s, KIND_DECIDED, head, sizeof head, rule, strlen(rule));
+}
+
+void journal_result(struct journal *s, uint64_t job, uint64_t ran_ms, uint8_t result, const char *rule)
+{
+    uint8_t head[RESULT_HEAD];
+
+    put_be64(head, job);
+    put_be64(head + 8, ran_ms);
+    head[16] = result;
+    put(s, KIND_RESULT, head, sizeof head, rule, strlen(rule));
+}
+
+void journal_reloaded(struct journal *s, uint64_t ran_ms, int64_t unix_s)
+{
+    uint8_t bytes[RELOAD_BYTES];
+
+    put_be64(bytes, ran_ms);
+    put_be64(bytes + 8, (uint64_t)unix_s);
+    put(s, KIND_RELOAD, bytes, sizeof bytes, NULL, 0);
 }
 
 void journal_keeper(struct journal *s, enum journal_kept kind, const struct journal_keeper *keeper)

@@ -63,6 +63,26 @@ void journal_report(struct journal *s, const struct journal_report *r)
     (void)s, (void)r;
 }
 
+void journal_when(struct journal *s, uint64_t event, const struct journal_time *t)
+{
+    (void)s, (void)event, (void)t;
+}
+
+void journal_decided(struct journal *s, uint64_t event, enum journal_decision d, uint32_t detail, const char *rule)
+{
+    (void)s, (void)event, (void)d, (void)detail, (void)rule;
+}
+
+void journal_result(struct journal *s, uint64_t job, uint64_t ran_ms, uint8_t result, const char *rule)
+{
+    (void)s, (void)job, (void)ran_ms, (void)result, (void)rule;
+}
+
+void journal_reloaded(struct journal *s, uint64_t ran_ms, int64_t unix_s)
+{
+    (void)s, (void)ran_ms, (void)unix_s;
+}
+
 void journal_keeper(struct journal *s, enum journal_kept kind, const struct journal_keeper *keeper)
 {
     (void)s, (void)kind, (void)keeper;

@@ -6,7 +6,7 @@
 
 const char *recent_state_text(enum recent_state s)
 {
-    static const char *const words[] = {"none", "pending", "done", "failed"};
+    static const char *const words[] = {"none", "pending", "done", "failed", "restrained", "silenced"};
 
     return words[s];
 }

@@ -42,6 +42,9 @@ static struct seen seen;
 static struct host host_slots[WIRED_HOSTS];
 static uint32_t host_chains[WIRED_HOSTS];
 static struct journal journal;
+static struct restraint_keeper keeper;
+static struct restraint_mark restraint_marks[CONFIG_RESTRAINT_MARKS];
+static unsigned mark_cap = CONFIG_RESTRAINT_MARKS;
 static uint8_t journal_buf[CONFIG_EVENT_BYTES + 16384];
 static unsigned changes, retries;
 static struct mac_key shared_key, no_key;
@@ -186,6 +189,9 @@ static inline void wire(void)
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
     journal_close(&journal);
     journal_init(&journal, journal_buf, sizeof journal_buf, &seen, &journal_hooks);
+    memset(restraint_marks, 0, sizeof restraint_marks);
+    restraint_keeper_init(&keeper, &fake.clock, &rules, &journal, restraint_marks, mark_cap);
+    pipeline.restraint = &keeper;
     const struct job_hooks job_hooks = pipeline_job_hooks(&pipeline);
     jobs_init(&jobs, &loop, &children, &scratch, line_buf, &job_hooks);
     jobs_store(&jobs, blocks, ARRAY_SIZE(blocks));
@@ -359,7 +365,7 @@ static inline int hear(struct peer *p)
 
     if (n <= 0)
         return NEFIA_ENOTFOUND;
-    int err = link_beacon_line(&p->link, &u, &p->got, &why);
+    int err = link_beacon_line(&p->link, &u, &p->got, link_read_command, &why);
     memmove(p->down.buf, p->down.buf + n, p->down.len - (size_t)n + 1);
     p->down.len -= (size_t)n;
     return err < 0 ? err : (int)p->got.kind;

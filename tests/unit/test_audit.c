@@ -569,6 +569,8 @@ TEST(findings_are_sentences)
     CHECK_STR(buf, "a line 3: torn (12 bytes of an incomplete line, as after a power cut; the hub removes it at its next start)");
     CHECK_STR(audit_finding_word(AUDIT_FOUND_ANEW), "begun_anew");
     CHECK_STR(audit_kind_word(AUDIT_FORGOTTEN), "forgotten");
+    CHECK_STR(audit_kind_word(AUDIT_SILENCE_ENDED), "silence_ended");
+    CHECK_STR(audit_kind_word(AUDIT_STEP), "step");
 }
 
 TEST_MAIN(a_record_is_these_bytes, a_head_reads_as_it_is_printed, facts_without_bound_fit, what_is_no_record_is_not_read,

@@ -700,6 +700,62 @@ TEST(slots_of_keepers)
     remove_files();
 }
 
+/** The frames of one kind, which the hub itself does not read. Return: how many; the last one's bytes in out. */
+static unsigned read_frames(uint8_t kind, uint8_t out[64], size_t *len)
+{
+    static uint8_t room[JOURNAL_BYTES_MIN];
+    struct frame_reader r;
+    struct frame frame;
+    unsigned count = 0;
+    const int fd = open(paths[journal.file], O_RDONLY | O_CLOEXEC);
+
+    CHECK(fd >= 0);
+    frame_reader_init(&r, fd, room, sizeof room);
+    while (frame_next(&r, &frame) > 0)
+        if (frame.kind == kind && frame.len <= 64) {
+            count++;
+            *len = frame.len;
+            memcpy(out, frame.bytes, frame.len);
+        }
+    close(fd);
+    return count;
+}
+
+TEST(what_was_decided_and_when)
+{
+    static const uint8_t when[] = {0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 1, 0,
+                                   255, 255, 255, 255, 255, 255, 255, 255, 3};
+    static const uint8_t decided[] = {0, 0, 0, 0, 0, 0, 0, 7, 3, 0, 0, 0, 4, 'r', 'u', 'l', 'e'};
+    static const uint8_t result[] = {0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 2, 0, 1, 'r'};
+    static const uint8_t reload[] = {0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 5};
+    uint8_t got[64];
+    size_t len = 0;
+
+    remove_files();
+    open_with_keeper();
+    journal_event(&journal, 7, line, make_line(7, 20));
+    journal_when(&journal, 7, &(struct journal_time){256, -1, JOURNAL_SYNCED | JOURNAL_UNSURE});
+    journal_decided(&journal, 7, JOURNAL_RESTRAINED, 4, "rule");
+    journal_job(&journal, 9, 7, "ten bytes!");
+    journal_result(&journal, 9, 512, 1, "r");
+    journal_reloaded(&journal, 768, 5);
+    CHECK_INT(journal_commit(&journal), 0);
+    CHECK_INT(read_frames(13, got, &len), 1);
+    CHECK(len == sizeof when && memcmp(got, when, len) == 0);
+    CHECK_INT(read_frames(14, got, &len), 1);
+    CHECK(len == sizeof decided && memcmp(got, decided, len) == 0);
+    CHECK_INT(read_frames(15, got, &len), 1);
+    CHECK(len == sizeof result && memcmp(got, result, len) == 0);
+    CHECK_INT(read_frames(16, got, &len), 1);
+    CHECK(len == sizeof reload && memcmp(got, reload, len) == 0);
+    journal_close(&journal);
+    open_with_keeper();
+    CHECK_INT(now.count, 1); /* the job, with its event */
+    CHECK_INT(read_frames(13, got, &len) + read_frames(14, got, &len), 0);
+    journal_close(&journal);
+    remove_files();
+}
+
 TEST(a_turn_larger_than_the_buffer)
 {
     remove_files();
@@ -1333,7 +1389,7 @@ TEST(a_start_as_older_versions_wrote_it)
 }
 
 TEST_MAIN(a_start_as_older_versions_wrote_it, stores_nothing_without_a_directory, committed_frames_are_replayed,
-          slots_of_keepers,
+          slots_of_keepers, what_was_decided_and_when,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
           files_alternate, live_data_beyond_the_bound, cut_at_every_byte,
           the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,

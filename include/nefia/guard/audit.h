@@ -38,6 +38,9 @@ enum audit_kind {
     AUDIT_ACTION_ENDED,
     AUDIT_REJECTED, /* connections */
     AUDIT_FORGOTTEN,
+    AUDIT_SILENCE_ADDED,
+    AUDIT_SILENCE_ENDED,
+    AUDIT_STEP, /* of a playbook, or its run */
     AUDIT_KINDS,
 };
 /** "begun", "rotated", … */

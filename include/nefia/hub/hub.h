@@ -9,6 +9,7 @@
 #include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/status.h"
+#include "nefia/play/playbook.h"
 
 /** The command line parses an event together with the daemon's record around it. */
 #define HUB_TOKENS (CONFIG_JSON_TOKENS + 256)
@@ -21,10 +22,12 @@ union hub_work {
         struct rule_type_memo types[CONFIG_RULE_TYPES];
         struct rule_host_memo seen[CONFIG_RULE_HOSTS];
         struct action_scratch action;
+        struct matcher_work matcher; /* of silences */
         char line[CONFIG_EVENT_BYTES];
         char own_line[CONFIG_EVENT_BYTES + 1];
     } run;
     struct json_token answer[HUB_TOKENS]; /* of a running hub that is asked */
+    struct playbook_memory playbook[IS_ENABLED(CONFIG_HUB_PLAYBOOKS)]; /* in a process of its own */
 };
 
 #define HUB_MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -90,6 +93,9 @@ struct hub {
     struct journal journal;
     struct audit_log audit;
     struct timer audit_timer;
+    struct silences silences;
+    struct restraint_keeper restraint;
+    struct timer silence_timer;
     uint64_t head_ms; /* when the audit's head is due */
     uint8_t config_hash[MAC_BYTES]; /* of the file that was read last */
     bool config_hashed;

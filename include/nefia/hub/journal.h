@@ -32,6 +32,16 @@
  *               what the hub has yet to report of a host, in place of what the slot held (count 0: nothing)
  *    12 KEPT    u8 keeper, be16 slot, bytes    what one of its keepers remembers, in place of what the slot held (no bytes: nothing)
  *
+ * For who looks back (nefia replay); the hub itself does not read them. None is in the copy at a file's beginning:
+ *
+ *    13 WHEN    be64 event, be64 ran_ms, be64 unix_s, u8 flags    of the last EVENT, which matched a rule: enum journal_when
+ *    14 DECIDED be64 event, u8 decision, be32 detail, rule name   of a rule that it matched and whose action does not begin: enum
+ *                                              journal_decision. Of the others a JOB says so, at the same place in the rules' order
+ *    15 RESULT  be64 job, be64 ran_ms, u8 result, rule name       of an action of a rule with a breaker: enum restraint_result
+ *    16 RELOAD  be64 ran_ms, be64 unix_s       rules and policy are others from here on
+ *
+ * ran_ms counts the time that a hub has run, over all starts since the journal was begun (restraint.h).
+ *
  * The file with the higher generation is valid, once it has one complete turn. Its last committed
  * turn is valid only as a whole, if each of its bytes is intact: otherwise it may never have been
  * on disk, and then was not acknowledged. Of a turn followed by others, which therefore was on disk
@@ -78,6 +88,23 @@ struct journal_hooks {
     /** Replay, in order, before the jobs: r is valid during the call. */
     void (*report)(void *arg, const struct journal_report *r);
     void *arg;
+};
+
+/** On disk: never renumber. */
+enum journal_when { JOURNAL_SYNCED = 1 /* unix_s is to be trusted */, JOURNAL_UNSURE = 2 /* it may have acted before */ };
+enum journal_decision {
+    JOURNAL_OWN_EFFECT = 1, /* the rule led to the event, or it has as many causes as there may be */
+    JOURNAL_SILENCED,       /* detail: the silence's number */
+    JOURNAL_RESTRAINED,     /* detail: enum restraint_reason */
+    JOURNAL_DENIED,         /* by the policy; detail: enum verdict_kind */
+    JOURNAL_DROPPED,        /* no room for the action */
+    JOURNAL_ACTED_BEFORE,   /* it may have, and the rule is not idempotent */
+};
+/** When an event came that matched a rule. */
+struct journal_time {
+    uint64_t ran_ms;
+    int64_t unix_s;
+    uint8_t flags;
 };
 
 /** Parts of the hub that keep slots of bytes of their own in the journal. On disk: never renumber. */
@@ -153,6 +180,11 @@ void journal_job(struct journal *s, uint64_t id, uint64_t event, const char *rul
 void journal_state(struct journal *s, uint64_t id, enum journal_job_state state, uint32_t timeout_ms);
 void journal_end(struct journal *s, uint64_t id, uint8_t state);
 void journal_report(struct journal *s, const struct journal_report *r);
+/** After journal_event, once. */
+void journal_when(struct journal *s, uint64_t event, const struct journal_time *t);
+void journal_decided(struct journal *s, uint64_t event, enum journal_decision d, uint32_t detail, const char *rule);
+void journal_result(struct journal *s, uint64_t job, uint64_t ran_ms, uint8_t result, const char *rule);
+void journal_reloaded(struct journal *s, uint64_t ran_ms, int64_t unix_s);
 /** After journal_init and before journal_open: who keeps slots of this kind. */
 void journal_keeper(struct journal *s, enum journal_kept kind, const struct journal_keeper *keeper);
 /** The slot of a keeper holds these bytes, up to JOURNAL_KEPT_MAX, from this turn on; len 0: nothing. */

@@ -20,9 +20,11 @@ enum recent_state {
     RECENT_PENDING, /* its action is queued or running */
     RECENT_DONE,
     RECENT_FAILED, /* error says why */
+    RECENT_RESTRAINED, /* it does not begin: the rule's own restraint, or the event is its own effect; error says why */
+    RECENT_SILENCED,   /* it does not begin: error says which silence */
 };
 
-/** "none", "pending", "done", "failed". */
+/** "none", "pending", "done", "failed", "restrained", "silenced". */
 const char *recent_state_text(enum recent_state s);
 
 /** An event stored in the ring, for recent_add. */

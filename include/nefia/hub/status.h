@@ -11,12 +11,15 @@
  * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent
  * forget HOST:     a string that says so, or an error
  * hosts:           {"host":{…}}…  {"others":{…}}
+ * silence {…}, silences, unsilence ID: silence_verbs.h
  */
 struct status_view {
     struct pipeline *pipeline;
     struct ingress *ingress;
     const struct listener *listener;
     const char *seccomp; /* the word for it; null: off */
+    void (*silence_added)(void *arg); /* or removed */
+    void *arg;
 };
 
 #define STATUS_RECENT 20 /* rows in `status` */
