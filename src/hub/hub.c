@@ -349,10 +349,10 @@ const struct policy_use *hub_policy(struct hub *h)
 {
     int err = config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
 
-    if (err < 0 || load_policy(h) < 0)
+    if (err < 0 || load_policy(h) < 0 || config_done(&h->config) < 0)
         return NULL;
     h->policy = (struct policy_use){policy_of(!h->active), pool_policy_work};
-    return config_done(&h->config) < 0 ? NULL : &h->policy;
+    return &h->policy;
 }
 
 const char *hub_socket(struct hub *h)
@@ -574,6 +574,8 @@ static void reload(struct hub *h)
     if (!next->enabled)
         LOG_WARN("reload: setting reactor.enabled to false requires a restart");
     commit(h);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        helper_reload(&h->helper);
     record_config(h, AUDIT_RELOADED);
     if (IS_ENABLED(CONFIG_HUB_AUDIT))
         schedule_head(h);
@@ -764,11 +766,17 @@ int hub_run(struct hub *h)
         LOG_ERROR("reactor.enabled is false in ", h->path);
         return CLI_WRONG;
     }
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS) && hub_start_helper(h) < 0) {
+        LOG_ERROR("cannot start the helper for services: ", ERRNO(errno));
+        return CLI_NO;
+    }
     int fd = listen_on(staged(h), LISTEN_WAIT_MS);
     if (fd < 0)
         return CLI_NO;
     commit(h);
     loop_on_signal(&h->loop, on_signal, h);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        helper_watch(&h->helper, &h->loop);
     if (open_and_restrict(h) < 0) {
         close(fd);
         end(h);

@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "nefia/event/event.h"
 #include "nefia/ops/op.h"
 #include "nefia/sys/loop.h"
 
@@ -25,9 +24,8 @@
 /** What the helper has. The caller's until helper_start returns; the helper keeps it in its copy of the process. */
 struct helper_setup {
     struct op_place place; /* guard, host, role; work: of HELPER_OUTPUT bytes, which a policy and reload do not use */
-    char host[EVENT_HOST_MAX + 1]; /* room for place.host, if reload changes it */
     uid_t user; /* who may ask: the daemon's, once it has given up root */
-    /** Read the policy again into place.guard. Return: false: it is as it was; reported. */
+    /** Read the policy again: place.guard, host and role. Return: false: they are as they were; reported. */
     bool (*reload)(struct helper_setup *s);
     void *arg; /* reload's */
 };
