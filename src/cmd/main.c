@@ -2,6 +2,7 @@
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/cmd/silence.h"
+#include "nefia/cmd/why.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
 
@@ -87,6 +88,14 @@ static const struct cli_option events_options[] = {
          .options = status_options,                                                                \
          .help = CLI_HELP("end a silence now"),                                                    \
          .run = silence_remove},
+#define VERBS_WHY()                                                                                  \
+    {.name = "why",                                                                                \
+     .operands = "EVENT",                                                                          \
+     .least = 1,                                                                                   \
+     .most = 1,                                                                                    \
+     .options = status_options,                                                                    \
+     .help = CLI_HELP("which rules were considered for an event, and what decided; EVENT: its ID, or HOST:BOOT:SEQ"), \
+     .run = why_event},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -113,6 +122,7 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERBS_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
