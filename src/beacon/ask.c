@@ -6,6 +6,13 @@
 
 enum { ANSWER_MS = 10 * 1000 };
 
+/** With commands from the hub: the last run of a playbook that has commit_within. */
+#define STATUS_UNDO_SHOWN()                                                                          \
+    "<>[<undo>\nPlaybook:\n  Run\t{run}: {state}][ ({reason})][{kept=no}, not kept over a restart]" \
+    "[, {begun} steps begun, {failed} not undone\n]"
+#define STATUS_UNDO_NONE() ""
+#define STATUS_UNDO KCONFIG_CHOOSE(CONFIG_REMOTE_EXEC, STATUS_UNDO_SHOWN, STATUS_UNDO_NONE)
+
 const struct show_section beacon_status_sections[] = {
     {.record = "version",
      .text = "Beacon:\n"
@@ -28,7 +35,7 @@ const struct show_section beacon_status_sections[] = {
              "<spool>"
              "  In memory\t{events} events, {bytes} of {size} bytes, {collapsed} collapsed\n"
              "[<spool_file>"
-             "  On flash\t{events} events, {today} of {daily} bytes today, {skipped} skipped\n]",
+             "  On flash\t{events} events, {today} of {daily} bytes today, {skipped} skipped\n]" STATUS_UNDO(),
      .json = SHOW_SPREAD,
      .open = ""},
     {.record = "sensor",

@@ -130,13 +130,16 @@ static enum session_result refused(struct session *s, const struct link_message 
     return SESSION_SETTLED;
 }
 
+/** What hubs say here beside acknowledgements. */
+#define MORE (IS_ENABLED(CONFIG_REMOTE_EXEC) ? link_read_command : NULL)
+
 static enum session_result take_message(struct session *s, const struct link_unit *unit,
                                         uint64_t now_ms)
 {
     enum session_result result = SESSION_IGNORED;
     struct link_message m = {.kind = LINK_UNKNOWN};
     const char *why;
-    int err = link_beacon_line(&s->link, unit, &m, &why);
+    int err = link_beacon_line(&s->link, unit, &m, MORE, &why);
 
     if (m.kind == LINK_ERROR) {
         LOG_WARN(err < 0 ? "unsigned error from the hub: " : "error from the hub: ", m.reason);

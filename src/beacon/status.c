@@ -4,6 +4,9 @@
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 
+#define POOL_PROGRAM_BEACON
+#include "nefia/base/pool.h"
+
 enum {
     TEXT_BYTES = 256,
     EMIT_TOKENS = 136, /* 64 members and the object, with room */
@@ -116,6 +119,8 @@ static void put_program(const struct beacon *b, struct json_writer *w)
     put_by_severity(w, "over_rate", p->over_rate);
     put_by_severity(w, "lost", p->spool.lost_total);
     put_memory(b, w);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        undo_put(pool_undo, w);
     json_put_u64(w, "wakeups", b->loop.wakeups);
     json_end_object(w);
 }

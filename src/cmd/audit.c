@@ -41,6 +41,15 @@ const struct cli_option audit_show_options[] = {
     {.name = NULL},
 };
 
+const struct cli_option playbook_log_options[] = {
+    {"--run", "ID", CLI_HELP("only this run")},
+    {"--host", "HOST", CLI_HELP("only what was done on this host")},
+    {"--since", "TIME", CLI_HELP("RFC 3339, or how long ago: 1h30m")},
+    {"--key", "FILE", CLI_HELP("the hub's audit key")},
+    {"--json", NULL, CLI_HELP("the records themselves, a line each")},
+    {.name = NULL},
+};
+
 /* ---- The files ---- */
 
 /** A log, opened: the oldest file has the highest index. */
@@ -365,7 +374,21 @@ static const struct show_section show_sections[] = {
                 "[: {why}][{reason}][ \"{by}\"][ at byte {at}][{error} ][in {duration_ms} ms]"
                 "[, {connections} times, last {last}][{file}][{bytes} bytes][user {uid}][key {key}][{events} events]"
                 "[{oldest} is the oldest]\n"
-                "COMMAND|[{command}][{path}]\n",
+                "COMMAND|[{command}][{path}][{playbook}][: {step}][ ({part})]\n",
+     .json = SHOW_LINES},
+    {.record = NULL},
+};
+
+static const struct show_section log_sections[] = {
+    {.record = "",
+     .columns = "TIME              |{@time}\n"
+                "RUN               |{run}\n"
+                "PLAYBOOK  |{playbook}\n"
+                "STEP      |[{step}][ ({part})]\n"
+                "HOST    |[{host}]\n"
+                "BY      |[{rule}][{who}]\n"
+                "RESULT  |{outcome}\n"
+                "DETAIL|[{error} ][in {duration_ms} ms]\n",
      .json = SHOW_LINES},
     {.record = NULL},
 };
@@ -373,9 +396,12 @@ static const struct show_section show_sections[] = {
 /** Which records are wanted. */
 struct filter {
     int64_t since, until;
-    const char *values[4]; /* as filter_members; null: any */
+    const char *values[5]; /* as filter_members; null: any */
 };
-static const char *const filter_members[4] = {"host", "rule", "verdict", "kind"};
+static const char *const filter_members[5] = {"host", "rule", "verdict", "kind", "run"};
+
+/** "nefia: audit show: ", of whatever verb it is. */
+#define VERB_SAYS(a) "nefia: ", (a)->verb->name, ": "
 
 static int parse_time(const struct cli_args *a, const char *name, int64_t *out)
 {
@@ -388,7 +414,7 @@ static int parse_time(const struct cli_args *a, const char *name, int64_t *out)
         *out = clock_unix(&clock_system) - (int64_t)(ms / 1000);
         return CLI_FINE;
     }
-    CLI_ERR("nefia: audit show: ", name, ": \"", s, "\" is not a time such as 2026-03-10T15:30:00Z, or an age such as 1h30m\n");
+    CLI_ERR(VERB_SAYS(a), name, ": \"", s, "\" is not a time such as 2026-03-10T15:30:00Z, or an age such as 1h30m\n");
     return CLI_WRONG;
 }
 
@@ -505,28 +531,26 @@ static int show_all(struct show *s, const struct source *source, const struct fi
     return err < 0 ? err : show_end(s);
 }
 
-int audit_show(const struct cli_args *a)
+/** Show the records that pass. */
+static int show_filtered(const struct cli_args *a, const struct show_section *sections, const struct filter *filter)
 {
     int error = EPIPE; /* whoever read our output has enough */
-    struct show s = {.sections = show_sections,
+    struct show s = {.sections = sections,
                      .tokens = pool_hub_work->answer,
                      .token_cap = HUB_TOKENS,
                      .form = SHOW_MEASURE,
                      .write = write_out,
                      .arg = &error};
     struct source source;
-    struct filter filter;
     uint64_t strange;
 
-    int status = parse_filter(&filter, a);
-    if (status == CLI_FINE)
-        status = open_source(&source, a);
+    int status = open_source(&source, a);
     if (status != CLI_FINE)
         return status;
-    int err = cli_option(a, "--json") ? 0 : show_all(&s, &source, &filter, &strange);
+    int err = cli_option(a, "--json") ? 0 : show_all(&s, &source, filter, &strange);
     s.form = cli_option(a, "--json") ? SHOW_JSON : SHOW_TEXT;
     if (err >= 0)
-        err = show_all(&s, &source, &filter, &strange);
+        err = show_all(&s, &source, filter, &strange);
     if (err < 0 && err != NEFIA_ECLOSED) {
         status = cannot_read(source.part ? source.file : source.dir);
     } else if (err < 0 && error != EPIPE) {
@@ -538,4 +562,23 @@ int audit_show(const struct cli_args *a)
     }
     close_source(&source);
     return status;
+}
+
+int audit_show(const struct cli_args *a)
+{
+    struct filter filter;
+    int status = parse_filter(&filter, a);
+
+    return status == CLI_FINE ? show_filtered(a, show_sections, &filter) : status;
+}
+
+int audit_playbooks(const struct cli_args *a)
+{
+    struct filter filter = {.since = INT64_MIN, .until = INT64_MAX};
+
+    filter.values[0] = cli_option(a, "--host");
+    filter.values[3] = audit_kind_word(AUDIT_STEP);
+    filter.values[4] = cli_option(a, "--run");
+    int status = parse_time(a, "--since", &filter.since);
+    return status == CLI_FINE ? show_filtered(a, log_sections, &filter) : status;
 }

@@ -96,6 +96,13 @@ static const struct cli_option events_options[] = {
      .options = status_options,                                                                    \
      .help = CLI_HELP("which rules were considered for an event, and what decided; EVENT: its ID, or HOST:BOOT:SEQ"), \
      .run = why_event},
+#define VERB_PLAYBOOK_LOG()                                                                          \
+    {.name = "playbook log",                                                                       \
+     .operands = "[DIRECTORY|FILE]",                                                               \
+     .most = 1,                                                                                    \
+     .options = playbook_log_options,                                                              \
+     .help = CLI_HELP("what playbooks did, step by step, newest last; from the audit log"),        \
+     .run = audit_playbooks},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -126,6 +133,7 @@ static const struct cli_verb verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };
 

@@ -22,7 +22,6 @@ static int parse(struct json_doc *d, struct slice cause, struct json_token token
     return (int)d->count - 1;
 }
 
-/** The text's end is not looked at: a rule's name has no NUL. */
 static bool is_name(const struct json_doc *d, unsigned token, const char *rule)
 {
     char name[EVENT_CAUSE_MAX + 1];

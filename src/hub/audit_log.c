@@ -796,6 +796,34 @@ void audit_silence(struct audit_log *a, enum audit_kind kind, const struct silen
     end(a);
 }
 
+void audit_step(struct audit_log *a, const struct audit_step *s, uint32_t uid)
+{
+    char who_buf[24];
+    struct text who;
+
+    if (!begin(a, AUDIT_STEP))
+        return;
+    put_str(a, "run", s->run);
+    put_str(a, "playbook", s->playbook);
+    put_str(a, "step", s->step);
+    put_str(a, "part", s->part);
+    audit_put_str(&a->record, "host", s->host, ERROR_MOST);
+    put_str(a, "rule", s->rule);
+    if (!s->rule) {
+        text_init(&who, who_buf, sizeof who_buf);
+        text_str(&who, "uid ");
+        text_u64(&who, uid);
+        put_str(a, "who", who.buf);
+    }
+    put_str(a, "outcome", s->outcome);
+    audit_put_str(&a->record, "error", s->error, ERROR_MOST);
+    if (s->has_result) {
+        json_put_u64(&a->record.w, "exit", s->exit);
+        json_put_u64(&a->record.w, "duration_ms", s->duration_ms);
+    }
+    end(a);
+}
+
 /* ---- Rejections ---- */
 
 static void put_rejected(struct audit_log *a, enum reject why, struct audit_rejected *r)

@@ -338,11 +338,14 @@ static int take_event(struct ingress *in, struct session *s, const struct event 
     return 0;
 }
 
+/** What devices say here beside events. */
+#define MORE (IS_ENABLED(CONFIG_HUB_COMMANDS) ? link_read_result : NULL)
+
 static int take_message(struct ingress *in, struct session *s, const struct link_unit *u)
 {
     struct link_message m;
 
-    if (link_read(&m, u->line, in->pipeline->tokens, CONFIG_JSON_TOKENS) < 0)
+    if (link_read(&m, u->line, in->pipeline->tokens, CONFIG_JSON_TOKENS, MORE) < 0)
         return refuse(s, "neither an event nor a message");
     if (m.kind == LINK_UNSURE)
         s->unsure = true;

@@ -24,6 +24,19 @@ void rules_init(struct rules *r, struct rule *rules0, struct rule *rules1,
     };
 }
 
+void rules_restraints(struct rules *r, struct restraint_settings *s0, struct restraint_settings *s1)
+{
+    r->sets[0].restraints = s0;
+    r->sets[1].restraints = s1;
+}
+
+const struct restraint_settings *rules_restraint(const struct rules *r, unsigned index)
+{
+    const struct rule_set *set = rules_active(r);
+
+    return index < set->count && set->rules[index].restraint > 0 ? &set->restraints[set->rules[index].restraint - 1] : NULL;
+}
+
 const char *rules_pattern_text(const struct rules *r, uint16_t pattern)
 {
     const char *text = pattern == RULE_ANY ? NULL : r->patterns[pattern].text[r->active];
@@ -37,7 +50,25 @@ const char *rules_pattern_text(const struct rules *r, uint16_t pattern)
 struct rule_input {
     struct rule rule;
     const char *event_pattern, *host_pattern;
-    const struct node *action;
+    const struct node *action, *after, *breaker;
+    struct restraint_settings restraint;
+};
+
+static int set_once_key(void *item, const char *value, struct text *why)
+{
+    if (!str_eq(value, "host") && (strncmp(value, "data.", 5) != 0 || value[5] == '\0')) {
+        text_str(why, "is neither host nor data.KEY");
+        return NEFIA_EINVAL;
+    }
+    *(const char **)item = value;
+    return 0;
+}
+
+static const struct field_list once_keys = {
+    .count = offsetof(struct rule_input, restraint.key_count),
+    .size = sizeof(const char *),
+    .cap = RESTRAINT_KEYS,
+    .set = set_once_key,
 };
 
 const struct field rule_fields[] = {
@@ -68,9 +99,50 @@ const struct field rule_fields[] = {
      FIELD_AT(struct rule_input, rule.idempotent),
      FIELD_NOTE(
          "may it act twice for one event? Default: true for alerts, false for commands")},
+    FIELD_IF(CONFIG_HUB_RESTRAINT, "cooldown", .type = FIELD_DURATION, FIELD_AT(struct rule_input, restraint.cooldown_ms),
+             .min = 1, .max = RESTRAINT_MOST_MS, FIELD_NOTE("how long after an action the rule does not act again"))
+    FIELD_IF(CONFIG_HUB_RESTRAINT, "max_per_hour", .type = FIELD_INT, FIELD_AT(struct rule_input, restraint.per_hour),
+             .min = 1, .max = RESTRAINT_MOST_HOURLY, FIELD_NOTE("actions in any 60 minutes"))
+    FIELD_IF(CONFIG_HUB_RESTRAINT, "once_within", .type = FIELD_DURATION, FIELD_AT(struct rule_input, restraint.once_ms),
+             .min = 1, .max = RESTRAINT_MOST_MS, FIELD_NOTE("the rule acts once in this time for the same host, or as once_per says"))
+    FIELD_IF(CONFIG_HUB_RESTRAINT, "once_per", .type = FIELD_LIST, FIELD_AT(struct rule_input, restraint.keys),
+             .list = &once_keys, FIELD_NOTE("of once_within: host, data.KEY; default: host"))
+    FIELD_IF(CONFIG_HUB_RESTRAINT, "after", .type = FIELD_NODE, FIELD_AT(struct rule_input, after),
+             FIELD_NOTE("the rule acts on the count-th event of a host within this time"))
+    FIELD_IF(CONFIG_HUB_RESTRAINT, "breaker", .type = FIELD_NODE, FIELD_AT(struct rule_input, breaker),
+             FIELD_NOTE("the rule pauses after so many failures in a row"))
     {FIELD_REQUIRED("action", "the action"),
      .type = FIELD_NODE,
      FIELD_AT(struct rule_input, action)},
+    {0},
+};
+
+#define RESTRAINT(member) FIELD_AT(struct restraint_settings, member)
+const struct field rule_after_fields[] = {
+    {FIELD_REQUIRED("count", "how many events"),
+     .type = FIELD_INT,
+     RESTRAINT(count),
+     .min = 2,
+     .max = RESTRAINT_MOST_COUNT},
+    {FIELD_REQUIRED("within", "in which time"),
+     .type = FIELD_DURATION,
+     RESTRAINT(within_ms),
+     .min = 1,
+     .max = RESTRAINT_MOST_MS},
+    {0},
+};
+const struct field rule_breaker_fields[] = {
+    {FIELD_REQUIRED("failures", "how many failures in a row"),
+     .type = FIELD_INT,
+     RESTRAINT(failures),
+     .min = 1,
+     .max = 1000},
+    {FIELD_DEFAULT("pause", "5m"),
+     .type = FIELD_DURATION,
+     RESTRAINT(pause_ms),
+     .min = 1,
+     .max = RESTRAINT_MOST_MS,
+     FIELD_NOTE("then one action is tried")},
     {0},
 };
 
@@ -81,7 +153,7 @@ struct staging {
     const struct hub_settings *settings;
     struct rule_set *set;
     unsigned generation;
-    bool slots_used_up, heap_used_up; /* reported: once for each load, not for each pattern */
+    bool slots_used_up, heap_used_up, restraints_used_up; /* reported: once for each load, not for each pattern */
 };
 
 /** Find a pattern already in the table. Return: its index, or NEFIA_ENOTFOUND
@@ -163,6 +235,53 @@ static int stage_action(struct staging *s, struct rule *rule, const struct node 
     return action_bind(&rule->action, s->c, action, path.buf, s->settings);
 }
 
+/** A map below the rule, into the same settings. */
+static void bind_part(struct staging *s, const struct node *n, const char *where, const char *key, const struct field *fields,
+                      struct restraint_settings *out)
+{
+    char path_buf[96];
+    struct text path;
+
+    text_init(&path, path_buf, sizeof path_buf);
+    config_where_key(&path, where, key);
+    if (config_is(s->c, n, path.buf, NODE_MAP))
+        config_bind(s->c, n, path.buf, fields, out);
+}
+
+/** Where the set has those settings, as index + 1; 0: no room, which was reported. */
+static uint16_t share_restraint(struct staging *s, const struct node *n, const char *where, const struct restraint_settings *f)
+{
+    struct rule_set *set = s->set;
+
+    for (unsigned i = 0; i < set->restraint_count; i++)
+        if (memcmp(&set->restraints[i], f, sizeof *f) == 0)
+            return (uint16_t)(i + 1);
+    if (!set->restraints || set->restraint_count == CONFIG_RESTRAINTS) {
+        if (!s->restraints_used_up)
+            config_error(s->c, n, where, "too many different restraints (CONFIG_RESTRAINTS=" LITERAL(CONFIG_RESTRAINTS) ")",
+                         (char *)0);
+        s->restraints_used_up = true;
+        return 0;
+    }
+    set->restraints[set->restraint_count] = *f;
+    return (uint16_t)++set->restraint_count;
+}
+
+static void stage_restraint(struct staging *s, struct rule_input *f, const struct node *n, const char *where)
+{
+    static const struct restraint_settings none;
+    struct restraint_settings *r = &f->restraint;
+
+    bind_part(s, f->after, where, "after", rule_after_fields, r);
+    bind_part(s, f->breaker, where, "breaker", rule_breaker_fields, r);
+    if (r->key_count > 0 && r->once_ms == 0)
+        config_error(s->c, node_child(s->c, n, "once_per"), where, "once_per: there is no once_within", (char *)0);
+    if (r->once_ms > 0 && r->key_count == 0)
+        r->keys[r->key_count++] = "host";
+    if (memcmp(r, &none, sizeof none) != 0)
+        f->rule.restraint = share_restraint(s, n, where, r);
+}
+
 /** Read one rule; continues after an error, so that all of them are reported.
  * Return: 0, or NEFIA_ENOTSUP (its action is not in this build). */
 static int stage_rule(struct staging *s, const struct node *n, const char *where)
@@ -176,6 +295,8 @@ static int stage_rule(struct staging *s, const struct node *n, const char *where
     int host_pattern = stage_pattern(s, node_child(s->c, n, "host_pattern"), where, "host_pattern",
                                      f.host_pattern);
     int action = stage_action(s, &f.rule, f.action, where);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        stage_restraint(s, &f, n, where);
     if (f.rule.name && name_taken(s->set, f.rule.name))
         config_error(s->c, node_child(s->c, n, "name"), where, "name: \"", f.rule.name,
                      "\" is already used by an earlier rule", (char *)0);
@@ -207,7 +328,7 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
         .r = r, .c = c, .settings = settings, .set = &r->sets[generation], .generation = generation};
     unsigned errors = c->errors, index = 0;
 
-    s.set->count = 0;
+    s.set->count = s.set->restraint_count = 0;
     list = config_is(c, list, "reactor.rules", NODE_LIST) ? list : NULL;
     for (const struct node *n = list ? node_first(c, list) : NULL; n;
          n = node_next(c, n), index++) {
@@ -280,6 +401,7 @@ void rules_commit(struct rules *r)
     for (unsigned i = 0; i < set->count; i++) {
         int before = rules_find(r, set->rules[i].name);
         set->rules[i].hits = before < 0 ? 0 : r->sets[old].rules[before].hits;
+        set->rules[i].restrained = before < 0 ? 0 : r->sets[old].rules[before].restrained;
     }
     r->active = !old;
     drop_generation(r, old);

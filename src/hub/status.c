@@ -6,6 +6,7 @@
 #include "nefia/hub/devices.h"
 #include "nefia/hub/silence_verbs.h"
 #include "nefia/hub/why.h"
+#include "nefia/hub/playbook_driver.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
 
@@ -386,6 +387,25 @@ static int produce_forgotten(void *arg, struct control_cursor *c, struct text *o
     return 1;
 }
 
+/* ---- step ---- */
+
+static int begin_step(void *arg, struct control_cursor *c, const char *args, struct text *why)
+{
+    const struct status_view *v = arg;
+    char buf[PLAYBOOK_REPORT_TEXT];
+    struct audit_step step;
+    struct text strings;
+
+    text_init(&strings, buf, sizeof buf);
+    int err = playbook_report_read(&step, (struct slice){args, strlen(args)}, &strings, v->pipeline->tokens, CONFIG_JSON_TOKENS, why);
+    if (err < 0)
+        return err;
+    audit_step(v->pipeline->audit, &step, c->uid);
+    audit_log_commit(v->pipeline->audit); /* before the next one begins */
+    return 0;
+}
+
+#define VERB_STEP() {.name = "step", .begin = begin_step},
 #define VERB_HOSTS() {.name = "hosts", .produce = devices_produce},
 #define VERBS_SILENCES()                                                                             \
     {.name = "silence", .begin = silence_verb_add, .produce = silence_verb_added},                 \
@@ -400,5 +420,6 @@ const struct control_verb status_verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERB_WHY, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_STEP, VERB_NONE)()
     {0},
 };

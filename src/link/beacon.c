@@ -22,7 +22,8 @@ int link_beacon_greeting(struct link *l, struct slice line)
     return 0;
 }
 
-static void put_hello(const struct link_hello *h, struct text *out)
+/** Return: the features named. */
+static uint8_t put_hello(const struct link_hello *h, bool is_signed, struct text *out)
 {
     char hex[LINK_NONCE_HEX + 1];
     struct json_writer w = link_begin(out);
@@ -35,10 +36,10 @@ static void put_hello(const struct link_hello *h, struct text *out)
     json_put_string(&w, "nonce", hex);
     json_put_u64(&w, "boot", h->boot);
     json_put_bool(&w, "plain", h->plain);
-    json_array(&w, "features");
-    json_end_array(&w);
+    const uint8_t features = link_put_features(&w, h->features, is_signed);
     json_end_object(&w);
     json_end_object(&w);
+    return features;
 }
 
 void link_beacon_hello(struct link *l, const struct mac_key *key, const struct link_hello *h,
@@ -46,7 +47,7 @@ void link_beacon_hello(struct link *l, const struct mac_key *key, const struct l
 {
     const size_t start = out->len;
 
-    put_hello(h, out);
+    l->features = put_hello(h, key->set, out);
     const struct slice line = {out->buf + start, out->len - start};
     if (key->set)
         link_derive(l, key, line, &l->out, &l->in);
@@ -69,6 +70,39 @@ size_t link_beacon_unsure(struct link *l, char *buf)
     return link_end(l, buf, sizeof line - 1);
 }
 
+static void put_outcome(struct json_writer *w, const struct link_result *r)
+{
+    json_put_u64(w, "exit", r->exit_code);
+    if (r->signal)
+        json_put_u64(w, "signal", r->signal);
+    if (r->timed_out)
+        json_put_bool(w, "timed_out", true);
+    json_put_u64(w, "ms", r->duration_ms);
+    json_put_u64(w, "bytes", r->output_total);
+}
+
+size_t link_beacon_result(struct link *l, const struct link_result *r, char *buf, size_t most)
+{
+    enum { ENDS = sizeof ",\"output\":\"\"}}" - 1 };
+    struct json_writer w;
+    struct text t;
+
+    text_init(&t, buf, most + 1);
+    w = link_begin(&t);
+    json_object(&w, "result");
+    link_put_id(&w, r->id);
+    json_put_string(&w, "state", word_at(link_outcome_words, r->outcome));
+    if (r->outcome == LINK_DONE)
+        put_outcome(&w, r);
+    if (r->reason[0])
+        link_put_reason(&w, r->reason);
+    if (r->output.len > 0)
+        link_put_escaped(&w, "output", r->output, most - t.len - ENDS);
+    json_end_object(&w);
+    json_end_object(&w);
+    return link_end(l, buf, t.len);
+}
+
 static int over(struct link *l, const char **why, const char *sentence, int err)
 {
     *why = sentence;
@@ -78,12 +112,12 @@ static int over(struct link *l, const char **why, const char *sentence, int err)
 
 /** Something that nobody signed: a hub that cannot welcome us says why like this. */
 static int unproved(struct link *l, const struct link_unit *u, struct link_message *m,
-                    const char **why, int err)
+                    link_more *more, const char **why, int err)
 {
     struct json_token tokens[LINK_TOKENS];
     const bool welcomed = l->lines_in > 0;
 
-    if (!welcomed && link_read(m, u->line, tokens, LINK_TOKENS) == 0 && m->kind == LINK_ERROR)
+    if (!welcomed && link_read(m, u->line, tokens, LINK_TOKENS, more) == 0 && m->kind == LINK_ERROR)
         return over(l, why, "refused by the hub (unsigned)", NEFIA_EAUTH);
     m->kind = LINK_UNKNOWN;
     return over(l, why, "message of the hub is not signed with this beacon's key", err);
@@ -95,10 +129,13 @@ static int check(struct link *l, const struct link_message *m, const char **why)
     if (l->state == LINK_HELLO && m->kind == LINK_WELCOME) {
         l->state = LINK_OPEN;
         l->settled = 1; /* the hello */
+        l->features &= (uint8_t)m->welcome.features;
         return 0;
     }
     if (m->kind == LINK_WELCOME)
         return over(l, why, "second welcome", NEFIA_EINVAL);
+    if (m->kind == LINK_COMMAND && (l->state != LINK_OPEN || !(l->features & LINK_EXEC)))
+        return over(l, why, "command, though this beacon has not agreed to any", NEFIA_EINVAL);
     if (m->kind != LINK_ACK && m->kind != LINK_REFUSED)
         return 0;
     if (l->state != LINK_OPEN)
@@ -111,15 +148,15 @@ static int check(struct link *l, const struct link_message *m, const char **why)
     return 0;
 }
 
-int link_beacon_line(struct link *l, const struct link_unit *u, struct link_message *m,
+int link_beacon_line(struct link *l, const struct link_unit *u, struct link_message *m, link_more *more,
                      const char **why)
 {
     struct json_token tokens[LINK_TOKENS];
     int err = link_verify(l, u);
 
     if (err < 0)
-        return unproved(l, u, m, why, err);
-    err = link_read(m, u->line, tokens, LINK_TOKENS);
+        return unproved(l, u, m, more, why, err);
+    err = link_read(m, u->line, tokens, LINK_TOKENS, more);
     if (err < 0)
         return over(l, why, "message of the hub is malformed", err);
     if (m->kind == LINK_ERROR) {

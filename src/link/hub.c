@@ -83,6 +83,7 @@ int link_hub_hello(struct link_hello *h, struct slice line, struct json_token *t
         return refuse(why, "hello: boot is not a number from 1 to 2^53 - 1", NEFIA_EINVAL);
     if (!read_plain(h, &d, o))
         return refuse(why, "hello: plain is neither true nor false", NEFIA_EINVAL);
+    h->features = link_read_features(&d, o);
     return 0;
 }
 
@@ -129,8 +130,7 @@ void link_hub_welcome(struct link *l, const struct link_welcome *welcome, struct
     json_end_array(&w);
     json_put_u64(&w, "window", welcome->window);
     json_put_u64(&w, "bytes", welcome->bytes);
-    json_array(&w, "features");
-    json_end_array(&w);
+    l->features = link_put_features(&w, welcome->features, l->is_signed);
     json_end_object(&w);
     link_finish(l, &w, start);
     l->state = LINK_OPEN;
@@ -161,4 +161,29 @@ void link_hub_refuse(struct link *l, uint64_t line, const char *reason, unsigned
                      struct text *out)
 {
     put_verdict(l, "refused", line, reason, window, out);
+}
+
+int link_hub_command(struct link *l, const struct link_command *c, struct text *out)
+{
+    const size_t start = out->len;
+
+    if (l->state != LINK_OPEN || !(l->features & LINK_EXEC))
+        return NEFIA_ENOTSUP;
+    struct json_writer w = link_begin(out);
+    json_object(&w, "command");
+    link_put_id(&w, c->id);
+    json_put_u64(&w, "first", c->first);
+    json_put_u64(&w, "age_ms", c->age_ms);
+    json_put_u64(&w, "life_ms", c->life_ms);
+    if (c->op.len > 0)
+        json_put_raw(&w, "op", c->op.ptr, c->op.len);
+    if (c->cause.len > 0)
+        json_put_raw(&w, "cause", c->cause.ptr, c->cause.len);
+    json_end_object(&w);
+    if (out->truncated || out->len + 1 - start > LINK_COMMAND_MAX) { /* a brace is still to come */
+        text_rewind(out, start);
+        return NEFIA_ETOOBIG;
+    }
+    link_finish(l, &w, start);
+    return 0;
 }

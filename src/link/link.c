@@ -8,6 +8,9 @@
 
 #include "link_int.h"
 
+const char link_feature_words[] = "exec\0";
+const char link_outcome_words[] = "done\0denied\0expired\0unknown\0unsupported\0busy\0";
+
 /* ---- Lines ---- */
 
 void link_init(struct link *l, bool is_signed, uint64_t deadline_ms)
@@ -139,6 +142,43 @@ void link_put_reason(struct json_writer *w, const char *reason)
     json_put_bytes(w, "reason", reason, utf8_cut(reason, len, LINK_REASON_MAX));
 }
 
+void link_put_id(struct json_writer *w, uint64_t id)
+{
+    char hex[17];
+    uint8_t bytes[8];
+    struct text t;
+
+    put_be64(bytes, id);
+    text_init(&t, hex, sizeof hex);
+    text_hex(&t, bytes, sizeof bytes);
+    json_put_bytes(w, "id", t.buf, t.len);
+}
+
+void link_put_escaped(struct json_writer *w, const char *key, struct slice s, size_t room)
+{
+    json_put_raw(w, key, "\"\"", 2);
+    if (w->out->truncated)
+        return;
+    text_rewind(w->out, w->out->len - 1);
+    (void)json_escape(w->out, s.ptr, s.len, room);
+    text_char(w->out, '"');
+}
+
+uint8_t link_put_features(struct json_writer *w, unsigned features, bool is_signed)
+{
+    uint8_t named = 0;
+
+    json_array(w, "features");
+    for (unsigned i = 0; is_signed && i < LINK_FEATURES; i++) {
+        if (!(features & 1u << i))
+            continue;
+        json_put_string(w, NULL, word_at(link_feature_words, i));
+        named |= (uint8_t)(1u << i);
+    }
+    json_end_array(w);
+    return named;
+}
+
 void link_put_error(struct link *l, const char *reason, struct text *out)
 {
     const size_t start = out->len;
@@ -190,19 +230,36 @@ int link_parse(struct json_doc *d, struct slice line, struct json_token *tokens,
     return 0;
 }
 
-static void read_reason(struct link_message *m, const struct json_doc *d, unsigned object)
+/** Into reason, printable and cut; "" where there is none. */
+static void read_reason(char reason[LINK_REASON_MAX + 1], const struct json_doc *d, unsigned object)
 {
     char raw[LINK_REASON_MAX + 1];
     int i = json_member(d, object, "reason");
     struct text t;
 
-    m->reason[0] = '\0';
+    reason[0] = '\0';
     text_init(&t, raw, sizeof raw);
     if (i < 0 || json_string(d, (unsigned)i, &t) == NEFIA_EINVAL)
         return;
     size_t len = t.len;
-    text_init(&t, m->reason, sizeof m->reason);
+    text_init(&t, reason, LINK_REASON_MAX + 1);
     text_printable(&t, raw, len);
+}
+
+unsigned link_read_features(const struct json_doc *d, unsigned object)
+{
+    const int list = json_member(d, object, "features");
+    unsigned features = 0;
+
+    if (list < 0 || json_at(d, (unsigned)list)->type != JSON_ARRAY)
+        return 0;
+    const unsigned end = json_at(d, (unsigned)list)->next;
+    for (unsigned i = (unsigned)list + 1; i < end; i = json_at(d, i)->next) {
+        const int word = json_at(d, i)->type == JSON_STRING ? word_index(link_feature_words, json_raw(d, i)) : -1;
+        if (word >= 0)
+            features |= 1u << word;
+    }
+    return features;
 }
 
 /** [boot, highest, "name"] */
@@ -250,19 +307,120 @@ static bool read_welcome(struct link_message *m, const struct json_doc *d, unsig
         return false;
     w->window = m->window;
     w->bytes = (unsigned)bytes;
+    w->features = link_read_features(d, object);
     return true;
 }
 
 /** An acknowledgement or a refusal; object is its inner one. */
 static bool read_verdict(struct link_message *m, const struct json_doc *d, unsigned object)
 {
-    read_reason(m, d, object);
+    read_reason(m->reason, d, object);
     return link_read_number(d, object, "line", UINT64_MAX, &m->line) && read_window(m, d, 0);
 }
 
-int link_read(struct link_message *m, struct slice line, struct json_token *tokens, unsigned cap)
+static bool read_id(const struct json_doc *d, unsigned object, uint64_t *id)
 {
-    static const char names[] = "unsure\0welcome\0ack\0refused\0error\0"; /* from LINK_UNSURE on */
+    uint8_t bytes[8];
+
+    if (!link_read_hex(d, object, "id", bytes, sizeof bytes))
+        return false;
+    *id = get_be64(bytes);
+    return true;
+}
+
+/** The raw value of a member of that type. Return: false: it is of another one. Absent: *s is empty. */
+static bool read_raw(const struct json_doc *d, unsigned object, const char *name, unsigned type, struct slice *s)
+{
+    const int i = json_member(d, object, name);
+
+    if (i < 0)
+        return true;
+    *s = json_raw(d, (unsigned)i);
+    return json_at(d, (unsigned)i)->type == type;
+}
+
+/** A message of the other direction. */
+static bool not_for_us(struct link_message *m)
+{
+    m->kind = LINK_UNKNOWN;
+    return true;
+}
+
+bool link_read_command(struct link_message *m, const struct json_doc *d, unsigned object)
+{
+    struct link_command *c = &m->command;
+
+    if (m->kind != LINK_COMMAND)
+        return not_for_us(m);
+    return read_id(d, object, &c->id) && link_read_number(d, object, "first", LINK_BOOT_END - 1, &c->first) &&
+           link_read_number(d, object, "age_ms", LINK_TIME_MAX, &c->age_ms) &&
+           link_read_number(d, object, "life_ms", LINK_TIME_MAX, &c->life_ms) &&
+           read_raw(d, object, "op", JSON_OBJECT, &c->op) && (c->op.len > 0 || c->life_ms == 0) &&
+           read_raw(d, object, "cause", JSON_ARRAY, &c->cause) && c->cause.len <= EVENT_CAUSE_MAX;
+}
+
+/** A number that may be absent: then it is 0. */
+static bool read_optional(const struct json_doc *d, unsigned object, const char *name, uint64_t most, uint64_t *v)
+{
+    const int i = json_member(d, object, name);
+
+    *v = 0;
+    return i < 0 || number_at(d, i, most, v);
+}
+
+bool link_read_result(struct link_message *m, const struct json_doc *d, unsigned object)
+{
+    struct link_result *r = &m->result;
+    uint64_t exit_code, signal;
+    struct slice state = {"", 0};
+
+    if (m->kind != LINK_RESULT)
+        return not_for_us(m);
+    if (!read_id(d, object, &r->id) || !read_raw(d, object, "state", JSON_STRING, &state))
+        return false;
+    const int outcome = word_index(link_outcome_words, state);
+    if (outcome < 0 || !read_optional(d, object, "exit", UINT8_MAX, &exit_code) ||
+        !read_optional(d, object, "signal", UINT8_MAX, &signal) ||
+        !read_optional(d, object, "ms", UINT64_MAX, &r->duration_ms) ||
+        !read_optional(d, object, "bytes", UINT64_MAX, &r->output_total) ||
+        !read_raw(d, object, "output", JSON_STRING, &r->output))
+        return false;
+    const int late = json_member(d, object, "timed_out");
+    r->timed_out = late >= 0 && json_at(d, (unsigned)late)->type == JSON_TRUE;
+    r->outcome = (enum link_outcome)outcome;
+    r->exit_code = (uint8_t)exit_code;
+    r->signal = (uint8_t)signal;
+    read_reason(r->reason, d, object);
+    return outcome != LINK_DONE || json_member(d, object, "exit") >= 0;
+}
+
+void link_result_output(const struct link_result *r, struct text *to)
+{
+    /* The string's inside, of which json_string wants a token. */
+    const struct json_token token = {.type = JSON_STRING, .escaped = 1, .end = (uint32_t)r->output.len};
+    const struct json_doc d = {r->output.ptr, &token, 1};
+
+    if (r->output.len > 0)
+        (void)json_string(&d, 0, to); /* what fits */
+}
+
+/** What each kind has, beside its name. */
+static bool read_kind(struct link_message *m, const struct json_doc *d, unsigned object, link_more *more)
+{
+    if (m->kind == LINK_WELCOME)
+        return read_welcome(m, d, object);
+    if (m->kind == LINK_ACK || m->kind == LINK_REFUSED)
+        return read_verdict(m, d, object);
+    if (m->kind > LINK_ERROR)
+        return more(m, d, object);
+    if (m->kind == LINK_ERROR)
+        read_reason(m->reason, d, object);
+    return true;
+}
+
+int link_read(struct link_message *m, struct slice line, struct json_token *tokens, unsigned cap, link_more *more)
+{
+    static const char names[] = "unsure\0welcome\0ack\0refused\0error\0command\0result\0"; /* from LINK_UNSURE on */
     struct json_doc d;
     int object = NEFIA_ENOTFOUND;
 
@@ -270,20 +428,15 @@ int link_read(struct link_message *m, struct slice line, struct json_token *toke
     int err = link_parse(&d, line, tokens, cap);
     if (err < 0)
         return err;
-    for (unsigned i = 0; object < 0 && i < 5; i++) {
-        object = json_member(&d, 0, word_at(names, i));
+    for (unsigned kind = LINK_UNSURE; object < 0 && kind <= (more ? LINK_RESULT : LINK_ERROR); kind++) {
+        object = json_member(&d, 0, word_at(names, kind - LINK_UNSURE));
         if (object >= 0)
-            m->kind = (enum link_kind)(LINK_UNSURE + i);
+            m->kind = (enum link_kind)kind;
     }
     if (m->kind == LINK_UNKNOWN)
         return 0;
     const unsigned o = (unsigned)object;
     if (json_at(&d, o)->type != JSON_OBJECT)
         return NEFIA_EINVAL;
-    if (m->kind == LINK_ERROR)
-        read_reason(m, &d, o);
-    bool right = m->kind == LINK_WELCOME                          ? read_welcome(m, &d, o)
-                 : m->kind == LINK_ACK || m->kind == LINK_REFUSED ? read_verdict(m, &d, o)
-                                                                  : true;
-    return right ? 0 : NEFIA_EINVAL;
+    return read_kind(m, &d, o, more) ? 0 : NEFIA_EINVAL;
 }

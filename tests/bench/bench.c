@@ -253,7 +253,7 @@ static void listen_to(struct sender *s, const struct mac_key *key)
         at += (size_t)len;
         if (s->link.state == LINK_NEW)
             say_hello(s, key, u.line);
-        else if (link_beacon_line(&s->link, &u, &m, &why) < 0 || m.kind == LINK_ERROR)
+        else if (link_beacon_line(&s->link, &u, &m, NULL, &why) < 0 || m.kind == LINK_ERROR)
             die(m.kind == LINK_ERROR ? m.reason : why);
         else if (m.kind == LINK_ACK)
             s->acked = (long)m.line - 1; /* the hello is line 1 */

@@ -98,9 +98,10 @@ class End:
 class BeaconEnd(End):
     """feed() yields what the hub said, verified; the first is its greeting, which hello() answers before the next is asked for."""
 
-    def __init__(self, key, host, boot, plain=False, nonce=None):
+    def __init__(self, key, host, boot, plain=False, nonce=None, features=()):
         super().__init__()
         self.key, self.host, self.boot, self.plain = key, host, boot, plain
+        self.features = list(features) if key else []
         self.nonce = nonce or os.urandom(16)
         self.greeting = None
         self.welcome = None
@@ -148,11 +149,15 @@ class BeaconEnd(End):
 
     def hello(self):
         line = pack({"hello": {"host_id": self.host, "nonce": self.nonce.hex(), "boot": self.boot, "plain": self.plain,
-                               "features": []}})
+                               "features": self.features}})
         if self.key:
             self.key_out = session_key(self.key, "nefia 2 up", self.greeting, line)
             self.key_in = session_key(self.key, "nefia 2 down", self.greeting, line)
         return self.put(line)
+
+    def result(self, number, state, **members):
+        """Of the command of that id. members: exit, ms, bytes, output; or reason."""
+        return self.put(pack({"result": {"id": "%016x" % number, "state": state, **members}}))
 
     def unsure(self):
         return self.put(b'{"unsure":{}}')
@@ -211,9 +216,15 @@ class HubEnd(End):
             return Line(1, line, said)
         raise LinkError("wrong signature")
 
-    def welcome(self, starts=(), window=32, most=8192):
+    def welcome(self, starts=(), window=32, most=8192, features=()):
         self.welcomed = True
-        return self.put(pack({"welcome": {"starts": [list(s) for s in starts], "window": window, "bytes": most, "features": []}}))
+        agreed = [f for f in features if self.keys and f in self.hello.get("features", [])]
+        return self.put(pack({"welcome": {"starts": [list(s) for s in starts], "window": window, "bytes": most, "features": agreed}}))
+
+    def command(self, number, first, age_ms, life_ms, op=None, cause=None):
+        """number: the id. life_ms 0: only asks."""
+        return self.put(pack({"command": {"id": "%016x" % number, "first": first, "age_ms": age_ms, "life_ms": life_ms,
+                                          **({"op": op} if op else {}), **({"cause": cause} if cause else {})}}))
 
     def ack(self, number, window=32):
         return self.put(pack({"ack": {"line": number}, "window": window}))
@@ -400,7 +411,7 @@ EVENT = '{"type":"door.open","source":"emit","host_id":"r1","timestamp":"2026-03
 
 def golden():
     """One session: (who, line, signature or b"") of each line, and the two keys."""
-    hub, beacon = HubEnd(lambda _: [KEY], HUB_NONCE), BeaconEnd(KEY, "r1", 7, nonce=BEACON_NONCE)
+    hub, beacon = HubEnd(lambda _: [KEY], HUB_NONCE), BeaconEnd(KEY, "r1", 7, nonce=BEACON_NONCE, features=["exec"])
     said = []
 
     def send(who, data):
@@ -410,7 +421,7 @@ def golden():
 
     send("hub", hub.greet())
     send("beacon", beacon.hello())
-    send("hub", hub.welcome([[6, 12, "a1a2a3a4a5a6a7a8"]]))
+    send("hub", hub.welcome([[6, 12, "a1a2a3a4a5a6a7a8"]], features=["exec"]))
     send("beacon", beacon.put((EVENT % ("warning", 1, 7)).encode()))
     send("beacon", beacon.unsure())
     send("beacon", beacon.put((EVENT % ("info", 12, 6)).encode()))
@@ -418,6 +429,9 @@ def golden():
     send("hub", hub.ack(4))
     send("hub", hub.refuse(5, "not an event"))
     send("hub", hub.ack(5))
+    send("hub", hub.command(0x0123456789abcdef, 7, 1200, 30000, {"argv": ["/bin/echo", "hi"], "timeout_ms": 30000}, ["door"]))
+    send("beacon", beacon.result(0x0123456789abcdef, "done", exit=0, ms=2, bytes=3, output="hi\n"))
+    send("hub", hub.ack(6))
     send("hub", hub.error("another session of this host"))
     return said, {"K_up": beacon.key_out, "K_down": beacon.key_in}
 
@@ -439,7 +453,7 @@ def keys_text():
 
 def header_text():
     """The same for tests/unit/test_link.c."""
-    rows = ['    {%d, "%s",\n     "%s"},' % (who == "hub", line.decode().replace('"', '\\"'), signature.decode())
+    rows = ['    {%d, "%s",\n     "%s"},' % (who == "hub", line.decode().replace("\\", "\\\\").replace('"', '\\"'), signature.decode())
             for who, line, signature in golden()[0]]
     keys = golden()[1]
     return ("/* Made by tests/fake/link2.py header, checked by tests/docs.py wire: the session in docs/wire.md. */\n"

@@ -163,7 +163,7 @@ static void take(struct beacon *b, const struct link_unit *u)
         say_hello(b, u->line);
         return;
     }
-    if (link_beacon_line(l, u, &m, &why) < 0 || m.kind == LINK_ERROR) {
+    if (link_beacon_line(l, u, &m, NULL, &why) < 0 || m.kind == LINK_ERROR) {
         wait_again(b);
         return;
     }

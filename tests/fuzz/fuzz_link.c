@@ -14,7 +14,7 @@
             __builtin_trap(); \
     } while (0)
 
-enum { LINES = 48, ROOM = LINK_HELLO_MAX + MAC_HEX + 3, INPUT = 4096 };
+enum { LINES = 48, STEPS = 400, ROOM = LINK_COMMAND_MAX + MAC_HEX + 3, INPUT = 4096 };
 
 struct kept {
     char bytes[ROOM];
@@ -23,7 +23,7 @@ struct kept {
 
 /** Hashes of what one end has sent in this session, by number. */
 struct sent {
-    uint32_t hash[LINES + 1];
+    uint32_t hash[STEPS + 1];
     uint64_t count;
 };
 
@@ -35,6 +35,7 @@ static uint64_t acknowledged; /* by the hub, in this session */
 static struct mac_key key, none;
 static bool with_key;
 static uint8_t chance;
+static uint32_t nonces; /* no two are alike */
 
 static const char event[] = "{\"type\":\"a\",\"source\":\"b\",\"host_id\":\"r1\",\"timestamp\":"
                             "\"2026-03-10T15:30:00Z\",\"severity\":\"info\",\"data\":{},\"seq\":1,\"boot\":7}";
@@ -54,8 +55,8 @@ static void note(struct sent *s, const struct kept *k)
     const char *end = memchr(k->bytes, '\n', k->len);
 
     MUST(end);
-    if (s->count < LINES)
-        s->hash[++s->count] = hash_bytes(HASH_START, k->bytes, (size_t)(end - k->bytes));
+    MUST(s->count < STEPS);
+    s->hash[++s->count] = hash_bytes(HASH_START, k->bytes, (size_t)(end - k->bytes));
 }
 
 /** An end accepted line number n. */
@@ -86,7 +87,7 @@ static void to_hub(const struct kept *k)
     if (hub.state == LINK_OVER || link_verify(&hub, &u) < 0)
         return;
     check_place(&up, hub.lines_in, u.line);
-    (void)link_read(&m, u.line, tokens, LINK_TOKENS);
+    (void)link_read(&m, u.line, tokens, LINK_TOKENS, link_read_result);
 }
 
 static void to_beacon(const struct kept *k)
@@ -94,7 +95,7 @@ static void to_beacon(const struct kept *k)
     struct link_message m;
     struct link_unit u;
     const char *why = NULL;
-    long n = link_cut(k->bytes, k->len, LINK_HELLO_MAX, with_key && beacon.state != LINK_NEW, &u);
+    long n = link_cut(k->bytes, k->len, LINK_COMMAND_MAX, with_key && beacon.state != LINK_NEW, &u);
 
     if (n <= 0 || beacon.state == LINK_OVER)
         return;
@@ -102,34 +103,37 @@ static void to_beacon(const struct kept *k)
         if (link_beacon_greeting(&beacon, u.line) < 0)
             return;
         static char out[ROOM];
-        struct link_hello h = {.host_id = "r1", .boot = 7};
+        struct link_hello h = {.host_id = "r1", .boot = 7, .features = chance & 1};
         struct text t;
-        memset(h.nonce, chance++, sizeof h.nonce);
+        nonces++;
+        memcpy(h.nonce, &nonces, sizeof nonces);
         text_init(&t, out, sizeof out);
         link_beacon_hello(&beacon, with_key ? &key : &none, &h, 0, &t);
         note(&up, keep(t.buf, t.len));
         return;
     }
-    if (link_beacon_line(&beacon, &u, &m, &why) < 0) {
+    if (link_beacon_line(&beacon, &u, &m, link_read_command, &why) < 0) {
         MUST(why && beacon.state == LINK_OVER);
         return;
     }
     check_place(&down, beacon.lines_in, u.line);
     MUST(!with_key || m.kind != LINK_ACK || m.line <= acknowledged);
+    MUST(m.kind != LINK_COMMAND || (with_key && beacon.features & LINK_EXEC));
     MUST(beacon.settled <= beacon.lines_out);
 }
 
 static void begin_session(void)
 {
     static char out[ROOM];
-    uint8_t nonce[LINK_NONCE];
+    uint8_t nonce[LINK_NONCE] = {0};
     struct text t;
 
     link_init(&hub, with_key, 0);
     link_init(&beacon, with_key, 0);
     up = down = (struct sent){0};
     acknowledged = 0;
-    memset(nonce, 0x80 | chance++, sizeof nonce);
+    nonces++;
+    memcpy(nonce, &nonces, sizeof nonces);
     text_init(&t, out, sizeof out);
     link_hub_greet(&hub, nonce, &t);
     to_beacon(keep(t.buf, t.len));
@@ -138,7 +142,8 @@ static void begin_session(void)
 static void hub_says(unsigned what)
 {
     static char out[ROOM];
-    struct link_welcome w = {.window = 32, .bytes = 8192, .start_count = what & 1};
+    const struct link_command c = {.id = what, .first = 7, .life_ms = what, .op = {"{\"run\":\"x\"}", 11}};
+    struct link_welcome w = {.window = 32, .bytes = 8192, .start_count = what & 1, .features = what >> 1 & 1};
     struct text t;
 
     if (hub.state == LINK_NEW || hub.state == LINK_OVER)
@@ -146,6 +151,8 @@ static void hub_says(unsigned what)
     text_init(&t, out, sizeof out);
     if (hub.state == LINK_HELLO)
         link_hub_welcome(&hub, &w, &t);
+    else if (what % 5 == 2 && link_hub_command(&hub, &c, &t) == 0)
+        MUST(with_key);
     else if (what % 5 == 4)
         link_put_error(&hub, "another session of this host", &t);
     else if (what % 5 == 3)
@@ -162,7 +169,10 @@ static void beacon_says(unsigned what)
 
     if (beacon.state != LINK_OPEN)
         return;
-    if (what & 1) {
+    if (what % 3 == 2) {
+        const struct link_result r = {.id = what, .outcome = what % 6, .output = {event, sizeof event - 1}};
+        len = link_beacon_result(&beacon, &r, out, LINK_BYTES_MIN);
+    } else if (what & 1) {
         len = link_beacon_unsure(&beacon, out);
     } else {
         memcpy(out, event, sizeof event - 1);
@@ -216,6 +226,35 @@ static void step(uint8_t op, uint8_t arg)
     }
 }
 
+static void inside(struct slice s, struct slice line)
+{
+    MUST(s.len == 0 || (s.ptr >= line.ptr && s.ptr + s.len <= line.ptr + line.len));
+}
+
+/** What was read is within its bounds. */
+static void check_read(const struct link_message *m, struct slice line)
+{
+    static char output[INPUT];
+    struct text t;
+
+    MUST(m->window <= LINK_WINDOW_MAX && strlen(m->reason) <= LINK_REASON_MAX);
+    if (m->kind == LINK_WELCOME)
+        MUST(m->welcome.start_count <= LINK_STARTS && m->welcome.features <= LINK_EXEC);
+    if (m->kind == LINK_COMMAND) {
+        inside(m->command.op, line);
+        inside(m->command.cause, line);
+        MUST(m->command.age_ms <= LINK_TIME_MAX && m->command.life_ms <= LINK_TIME_MAX &&
+             (m->command.op.len > 1 || m->command.life_ms == 0));
+    }
+    if (m->kind != LINK_RESULT)
+        return;
+    inside(m->result.output, line);
+    MUST(m->result.outcome <= LINK_BUSY && strlen(m->result.reason) <= LINK_REASON_MAX);
+    text_init(&t, output, line.len & 1 ? sizeof output : 8);
+    link_result_output(&m->result, &t);
+    MUST(utf8_valid(t.buf, t.len));
+}
+
 /** Bytes that nobody signed, to every reader. */
 static void read_raw(const char *bytes, size_t len)
 {
@@ -225,13 +264,12 @@ static void read_raw(const char *bytes, size_t len)
     struct link_unit u;
     const char *why = NULL;
 
-    for (long n; (n = link_cut(bytes, len, LINK_HELLO_MAX, len & 1, &u)) > 0;
+    for (long n; (n = link_cut(bytes, len, LINK_COMMAND_MAX, len & 1, &u)) > 0;
          bytes += n, len -= (size_t)n) {
         struct link l;
 
-        if (link_read(&m, u.line, tokens, LINK_TOKENS) == 0)
-            MUST(m.window <= LINK_WINDOW_MAX && m.welcome.start_count <= LINK_STARTS &&
-                 strlen(m.reason) <= LINK_REASON_MAX);
+        if (link_read(&m, u.line, tokens, LINK_TOKENS, len & 2 ? link_read_command : link_read_result) == 0)
+            check_read(&m, u.line);
         link_init(&l, false, 0);
         (void)link_beacon_greeting(&l, u.line);
         if (link_is_hello(u.line) && link_hub_hello(&h, u.line, tokens, LINK_TOKENS, &why) == 0)
@@ -247,11 +285,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         return 0;
     with_key = data[0] & 1;
     chance = data[0];
+    nonces = 0;
     kept_count = 0;
     if (!key.set)
         MUST(mac_key_set(&key, "a key of twenty bytes", 20) == 0);
     begin_session();
-    const size_t steps = size < 400 ? size : 400;
+    const size_t steps = size < STEPS ? size : STEPS;
     for (size_t i = 1; i + 1 < steps; i += 2)
         step(data[i], data[i + 1]);
     read_raw((const char *)data + 1, size - 1);

@@ -1,6 +1,6 @@
 /* Made by tests/fake/link2.py header, checked by tests/docs.py wire: the session in docs/wire.md. */
-#define GOLDEN_UP "251b9691d38822740a28b55d2cb1af3c16e200c4f723761373b1e2763d0b553d"
-#define GOLDEN_DOWN "844d4f65e110700d09327b26703752180143b3dca567f537a9fec1891f67b9d5"
+#define GOLDEN_UP "0a7f92f4d08395896051f1e6d83910e8b03edc963e989b801c59f9a9fb612280"
+#define GOLDEN_DOWN "b6beb293f1ab400b9293da12e729b27f41b3e7c0046181c8c76e3c6dce6ff2f4"
 
 static const struct {
     bool from_hub;
@@ -8,24 +8,30 @@ static const struct {
 } golden[] = {
     {1, "{\"nefia\":2,\"nonce\":\"0102030405060708090a0b0c0d0e0f10\"}",
      ""},
-    {0, "{\"hello\":{\"host_id\":\"r1\",\"nonce\":\"b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0\",\"boot\":7,\"plain\":false,\"features\":[]}}",
-     "b88ad39b13ce4f2a6a952cecd621cb1d75176fbb8ef9791b8671d1966c657bf8"},
-    {1, "{\"welcome\":{\"starts\":[[6,12,\"a1a2a3a4a5a6a7a8\"]],\"window\":32,\"bytes\":8192,\"features\":[]}}",
-     "47b153f5bc7df31e39a933295284dbeb1693037160d5984a7bf6a3674c21014a"},
+    {0, "{\"hello\":{\"host_id\":\"r1\",\"nonce\":\"b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0\",\"boot\":7,\"plain\":false,\"features\":[\"exec\"]}}",
+     "0886828b1e9e6a597830e74e70fa312192207e751526f592ad07c335c09207ad"},
+    {1, "{\"welcome\":{\"starts\":[[6,12,\"a1a2a3a4a5a6a7a8\"]],\"window\":32,\"bytes\":8192,\"features\":[\"exec\"]}}",
+     "ba2f251b5467758960fd7c166bc3e9829d0993e82ae69c433fd1298fbd9e771d"},
     {0, "{\"type\":\"door.open\",\"source\":\"emit\",\"host_id\":\"r1\",\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"warning\",\"data\":{},\"seq\":1,\"boot\":7}",
-     "1c546e41ae424e6ae9e567f7fb8e8a652cbb2ad5f6b91c91b0a3a6c7525726a4"},
+     "4ba92e889e2b9e1e016f307f0647ac7aa52f128524cc87476651cd018e2c04b8"},
     {0, "{\"unsure\":{}}",
-     "ae2d33bb663efaa133d70b1ce077d149ef4425411add1f62269df1cfcf4d171b"},
+     "21fc6e85b307c3967e974cbb971bf3350137309d61784caecddd7f5430d69bc4"},
     {0, "{\"type\":\"door.open\",\"source\":\"emit\",\"host_id\":\"r1\",\"timestamp\":\"2026-03-10T15:30:00Z\",\"severity\":\"info\",\"data\":{},\"seq\":12,\"boot\":6}",
-     "a101b03ede3f863def9dcf6e80d9ae6908a8a62c8c1bf296e1cbf9e7dc2644d5"},
+     "f374555383ae99857e0423c329bced0830079e9c012e498a4488ce1b0b223ef3"},
     {0, "{\"type\":\"door.open\",\"host_id\":\"r1\"}",
-     "d54c3be55d9bae37423e85fe25198edf55d842bc138e6668eabc3c0c5bb07719"},
+     "16edb3f7e0215636e3d6b5c381c098cf0bdfd943f486226ffb930e5e05490a47"},
     {1, "{\"ack\":{\"line\":4},\"window\":32}",
-     "ba32d77870047895e0501c7001bb52ad34a44f8d48dc07548b321c6c9ce61cf5"},
+     "0af753edfcd03f98c047ec000f1245e8414f5d378aeaacdc956f29cbfa1893c4"},
     {1, "{\"refused\":{\"line\":5,\"reason\":\"not an event\"},\"window\":32}",
-     "f52e3aab5e5e5b55b171954f4921d580ed17d2a5d3bbda674579b834a0520f88"},
+     "098e81f6d2a9023b76dc7e4000b50b57c715668bd9d4249feaa102b05892de51"},
     {1, "{\"ack\":{\"line\":5},\"window\":32}",
-     "9b04e96dd2536b972f420ffe65b81b93a9b0d4da7d81b56b0f7ea7c35e153618"},
+     "046e8b5f39e3024bfa01570425752235072255c60505bebff9d76e3e4ee81b60"},
+    {1, "{\"command\":{\"id\":\"0123456789abcdef\",\"first\":7,\"age_ms\":1200,\"life_ms\":30000,\"op\":{\"argv\":[\"/bin/echo\",\"hi\"],\"timeout_ms\":30000},\"cause\":[\"door\"]}}",
+     "05903df891d748fd271ea9a93d4c47e203781b72ca5a98ac831c0c42e8fcf08f"},
+    {0, "{\"result\":{\"id\":\"0123456789abcdef\",\"state\":\"done\",\"exit\":0,\"ms\":2,\"bytes\":3,\"output\":\"hi\\n\"}}",
+     "968d18ad2f4eecf9e3907da9e171b178106fb7e5741104c2d5dbd80bb42388b5"},
+    {1, "{\"ack\":{\"line\":6},\"window\":32}",
+     "d36d472d9e6b3dcd31cb6e38f48c236fc9ea4649be74d50584bed1196363ba37"},
     {1, "{\"error\":{\"reason\":\"another session of this host\"}}",
-     "f6c746bc780a852ee185efb605613d2286c7e438a180461f763ecd98eb4b1e02"},
+     "874f168e2440108c9c727b050554831ffcd8bdd18830527d5eca114239e81d96"},
 };

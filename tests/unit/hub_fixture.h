@@ -22,6 +22,7 @@ static struct text fixture_report;
 static struct config fixture_config;
 
 static struct rule fixture_rules[2][CONFIG_RULES];
+static struct restraint_settings fixture_restraints[2][CONFIG_RESTRAINTS];
 static struct rule_pattern fixture_patterns[8];
 static struct rule_type_memo fixture_types[8];
 static struct rule_host_memo fixture_seen[8];
@@ -52,6 +53,7 @@ static inline void fixture_init(struct rules *r)
     rules_init(r, fixture_rules[0], fixture_rules[1], fixture_patterns,
                ARRAY_SIZE(fixture_patterns), fixture_types, ARRAY_SIZE(fixture_types),
                fixture_seen, ARRAY_SIZE(fixture_seen), &fixture_scratch);
+    rules_restraints(r, fixture_restraints[0], fixture_restraints[1]);
 }
 
 /** The list of rules in `json` ({"rules":[…]}) into the other generation. Return: as rules_stage;

@@ -359,7 +359,7 @@ static inline int hear(struct peer *p)
 
     if (n <= 0)
         return NEFIA_ENOTFOUND;
-    int err = link_beacon_line(&p->link, &u, &p->got, &why);
+    int err = link_beacon_line(&p->link, &u, &p->got, link_read_command, &why);
     memmove(p->down.buf, p->down.buf + n, p->down.len - (size_t)n + 1);
     p->down.len -= (size_t)n;
     return err < 0 ? err : (int)p->got.kind;

@@ -570,6 +570,7 @@ TEST(findings_are_sentences)
     CHECK_STR(audit_finding_word(AUDIT_FOUND_ANEW), "begun_anew");
     CHECK_STR(audit_kind_word(AUDIT_FORGOTTEN), "forgotten");
     CHECK_STR(audit_kind_word(AUDIT_SILENCE_ENDED), "silence_ended");
+    CHECK_STR(audit_kind_word(AUDIT_STEP), "step");
 }
 
 TEST_MAIN(a_record_is_these_bytes, a_head_reads_as_it_is_printed, facts_without_bound_fit, what_is_no_record_is_not_read,

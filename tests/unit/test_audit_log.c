@@ -374,8 +374,14 @@ TEST(records_say_what_happened)
                                                     .command = "say \"hi\"\n", .verdict = &denied});
     audit_decision(&audit, &(struct audit_decision){.who = "uid 0", .target = "web", .path = "/etc/shadow"});
     audit_forgotten(&audit, (struct slice){"web", 3}, 1000);
+    audit_step(&audit, &(struct audit_step){.run = "0011", .playbook = "p", .step = "s", .part = "rollback", .host = "web",
+                                            .outcome = "failed", .error = "exit 3", .has_result = true, .exit = 3, .duration_ms = 12}, 0);
+    audit_step(&audit, &(struct audit_step){.run = "0011", .playbook = "p", .rule = "r", .outcome = "begun"}, 9);
     audit_stopped(&audit, 12, 3);
     audit_log_commit(&audit);
+    CHECK(log_has("\"kind\":\"step\",\"run\":\"0011\",\"playbook\":\"p\",\"step\":\"s\",\"part\":\"rollback\",\"host\":\"web\",\"who\":"
+                  "\"uid 0\",\"outcome\":\"failed\",\"error\":\"exit 3\",\"exit\":3,\"duration_ms\":12,\"prev\""));
+    CHECK(log_has("\"kind\":\"step\",\"run\":\"0011\",\"playbook\":\"p\",\"rule\":\"r\",\"outcome\":\"begun\",\"prev\""));
     CHECK(log_has("\"kind\":\"refused\",\"file\":\"/etc/nefia/nefia.yaml\",\"sha256\":\"abcd0000"));
     CHECK(log_has("\"kind\":\"reloaded\",\"file\":\"x\",\"prev\""));
     CHECK(log_has("\"kind\":\"decision\",\"rule\":\"r\",\"host\":\"web\",\"target\":\"hub\",\"action\":\"exec\",\"verdict\":"
@@ -385,7 +391,7 @@ TEST(records_say_what_happened)
     CHECK(log_has("\"kind\":\"forgotten\",\"host\":\"web\",\"uid\":1000,\"prev\""));
     CHECK(log_has("\"kind\":\"stopped\",\"events\":12,\"unfinished\":3,\"prev\""));
     CHECK_INT(verify(), 0);
-    CHECK_INT(audit.stats.records, 7);
+    CHECK_INT(audit.stats.records, 9);
 }
 
 TEST(a_long_command_is_known_by_its_hash)

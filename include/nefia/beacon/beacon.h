@@ -8,6 +8,7 @@
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
 #include "nefia/beacon/settings.h"
+#include "nefia/beacon/undo.h"
 #include "nefia/beacon/uplink.h"
 #include "nefia/sys/cli.h"
 #include "nefia/control/control.h"

@@ -7,7 +7,9 @@
  * the program's struct hub. Each returns an exit status. */
 int audit_verify(const struct cli_args *a);
 int audit_show(const struct cli_args *a);
+/** `nefia playbook log`: of the same records those of playbooks. */
+int audit_playbooks(const struct cli_args *a);
 
-extern const struct cli_option audit_verify_options[], audit_show_options[];
+extern const struct cli_option audit_verify_options[], audit_show_options[], playbook_log_options[];
 
 #endif

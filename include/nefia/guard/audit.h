@@ -40,6 +40,7 @@ enum audit_kind {
     AUDIT_FORGOTTEN,
     AUDIT_SILENCE_ADDED,
     AUDIT_SILENCE_ENDED,
+    AUDIT_STEP, /* of a playbook, or its run */
     AUDIT_KINDS,
 };
 /** "begun", "rotated", … */

@@ -127,4 +127,20 @@ void audit_forgotten(struct audit_log *a, struct slice host, uint32_t uid);
 #define AUDIT_NOBODY UINT32_MAX
 void audit_silence(struct audit_log *a, enum audit_kind kind, const struct silence *s, const char *outcome, uint32_t uid);
 
+/** What a run of a playbook reports: of itself, or of one of its steps. Null: there is none. */
+struct audit_step {
+    const char *run;      /* its id */
+    const char *playbook; /* its name */
+    const char *step;     /* null: it is about the run as a whole */
+    const char *part;     /* "rollback": of the step; null: the step itself */
+    const char *host;     /* host_id of where it was carried out */
+    const char *rule;     /* whose action it is; null: it is a person's */
+    const char *outcome, *error;
+    bool has_result;      /* exit and duration_ms count */
+    uint8_t exit;
+    uint64_t duration_ms;
+};
+/** uid: whose process reports it. */
+void audit_step(struct audit_log *a, const struct audit_step *s, uint32_t uid);
+
 #endif

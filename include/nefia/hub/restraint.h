@@ -27,10 +27,13 @@
 /** As configured. Strings belong to the configuration. 0: not given. */
 struct restraint_settings {
     uint32_t cooldown_ms, once_ms, within_ms /* after */, pause_ms /* breaker */;
-    uint16_t per_hour, count /* after */, failures /* breaker */;
-    uint16_t key_count;
+    uint32_t per_hour, count /* after */, failures /* breaker */;
+    unsigned key_count;
     const char *keys[RESTRAINT_KEYS]; /* once_per: "host", or "data.KEY" */
 };
+#define RESTRAINT_MOST_HOURLY 1000
+#define RESTRAINT_MOST_COUNT 100
+#define RESTRAINT_MOST_MS (14 * 24 * 3600000u)
 
 /** On disk: never renumber. */
 enum restraint_reason {
@@ -77,6 +80,8 @@ struct restraint {
     unsigned cap, top; /* those at and above top are free */
     /** A mark has changed, and is to be kept. May be null. */
     void (*changed)(void *arg, unsigned slot);
+    /** The settings of a rule of the active set, or null. For restraint_rebind. */
+    const struct restraint_settings *(*settings)(void *arg, uint16_t rule);
     void *arg;
 };
 
@@ -102,10 +107,12 @@ enum restraint_turn { RESTRAINT_SAME, RESTRAINT_OPENED, RESTRAINT_CLOSED };
 enum restraint_turn restraint_ended(struct restraint *r, uint16_t rule, const struct restraint_settings *s, uint64_t job,
                                     enum restraint_result result, uint64_t ran_ms, uint32_t *failures);
 
-/** A reload, with what was in force until now: forget what was over under it, then give each mark its rule's new index (rule_now; negative:
- * there is no such rule any more) and the window of its new settings (settings of the new index; null: none). O(square of the marks of a rule). */
-void restraint_rebind(struct restraint *r, int (*rule_now)(void *arg, uint16_t rule),
-                      const struct restraint_settings *(*settings)(void *arg, uint16_t rule), void *arg, uint64_t ran_ms);
+/** A reload: forget what was over under the settings until now, then give each mark its rule's new index (rule_now; RESTRAINT_NO_RULE:
+ * there is no such rule any more) and what the rule's settings say now. O(square of the marks of a rule). */
+#define RESTRAINT_NO_RULE 0xFFFF
+void restraint_rebind(struct restraint *r, uint16_t (*rule_now)(void *arg, uint16_t rule), void *arg, uint64_t ran_ms);
+/** Under these settings (null: none). Return: false: the mark means nothing any more. */
+bool restraint_fit(struct restraint_mark *m, const struct restraint_settings *s);
 
 /** The key of a host from its id (SESSION_HOST bytes). */
 uint64_t restraint_host(const uint8_t *id);
@@ -118,7 +125,7 @@ uint64_t restraint_once(const struct restraint_settings *s, const struct event *
 size_t restraint_store(const struct restraint_mark *m, const char *rule, uint8_t out[RESTRAINT_MARK_MAX]);
 /** name: in bytes. Return: 0; NEFIA_EINVAL: that is none. */
 int restraint_load(struct restraint_mark *m, const uint8_t *bytes, size_t len, struct slice *rule);
-/** Put a loaded mark back. */
+/** Put a loaded mark back, or MARK_FREE. */
 void restraint_restore(struct restraint *r, unsigned slot, const struct restraint_mark *m);
 
 #endif

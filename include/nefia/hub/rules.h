@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/hub/action.h"
+#include "nefia/hub/restraint.h"
 #include "nefia/base/bytes.h"
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
@@ -26,7 +27,9 @@ struct rule {
     uint16_t event_pattern, host_pattern; /* index in rules.patterns, or RULE_ANY */
     uint8_t least;                        /* enum severity */
     bool idempotent;                      /* running it twice is harmless */
-    uint64_t hits;                        /* since start; a reload keeps them by name */
+    uint16_t restraint;                   /* index + 1 in rule_set.restraints; 0: none */
+    uint32_t restrained;                  /* of the hits: its action was held back by restraint */
+    uint64_t hits;                        /* since start; a reload keeps both by name */
 };
 
 /** A pattern, shared by all rules that use it. Both generations of a reload share the table. */
@@ -52,6 +55,8 @@ struct rule_host_memo RULE_MEMO(EVENT_HOST_MAX);
 struct rule_set {
     struct rule *rules;
     unsigned count;
+    struct restraint_settings *restraints; /* each different one; null: the build has none */
+    unsigned restraint_count;
     uint32_t severity_bits[SEVERITY_COUNT]
                           [RULE_WORDS]; /* rules for which this severity suffices */
 };
@@ -76,6 +81,8 @@ void rules_init(struct rules *r, struct rule *rules0, struct rule *rules1,
                 struct rule_pattern *patterns, unsigned pattern_cap, struct rule_type_memo *types,
                 unsigned type_cap, struct rule_host_memo *hosts, unsigned host_cap,
                 struct pattern_scratch *scratch);
+/** Room for CONFIG_RESTRAINTS in each generation. */
+void rules_restraints(struct rules *r, struct restraint_settings *s0, struct restraint_settings *s1);
 static inline const struct rule_set *rules_active(const struct rules *r)
 {
     return &r->sets[r->active];
@@ -89,7 +96,7 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
                 const struct hub_settings *settings,
                 void (*notice)(void *arg, const char *rule, const char *action), void *arg);
 /** Activate the table of one rule; that of its action is the class's. */
-extern const struct field rule_fields[];
+extern const struct field rule_fields[], rule_after_fields[], rule_breaker_fields[];
 /** Of the other generation: how many rules have an action that this build can do. */
 unsigned rules_staged_able(const struct rules *r);
 /** Of the other generation: how many different patterns it has. */
@@ -100,6 +107,8 @@ void rules_commit(struct rules *r);
 /** Drop the inactive generation; caches are emptied too, since their memory may have been used to
  * read the configuration. */
 void rules_abort(struct rules *r);
+/** How the active rule holds itself back; null: it does not. */
+const struct restraint_settings *rules_restraint(const struct rules *r, unsigned index);
 /** Index of the active rule of that name, or NEFIA_ENOTFOUND. */
 int rules_find(const struct rules *r, const char *name);
 

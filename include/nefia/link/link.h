@@ -45,7 +45,7 @@
 #define LINK_BELOW "below the window" /* reason of a refusal: whether it has acted is unknown */
 #define LINK_BYTES_MIN 1024 /* a hub's line limit is within these */
 #define LINK_BYTES_MAX (1 << 24)
-#define LINK_TOKENS 64 /* of a message from the hub */
+#define LINK_TOKENS (IS_ENABLED(CONFIG_REMOTE_EXEC) ? 256 : 64) /* of a message from the hub */
 /** A start's number is below this: JSON numbers are exact to 53 bits in every reader. */
 #define LINK_BOOT_END (UINT64_C(1) << 53)
 
@@ -65,6 +65,7 @@ enum link_state {
 struct link {
     enum link_state state;
     bool is_signed;              /* lines come in pairs, with their signatures: there is a key */
+    uint8_t features;            /* enum link_feature: OPEN: what both ends named; beacon, HELLO: what its hello did */
     struct mac_key in, out;      /* the session's keys of both directions, from the hello on */
     uint64_t lines_in, lines_out; /* number of the last line received, and sent */
     uint64_t settled;            /* beacon: all its lines up to this one are acknowledged */
@@ -77,10 +78,12 @@ struct link_unit {
     struct slice line, sig; /* sig: ptr null where lines are unsigned */
 };
 
-/** What an end can do beyond the events: only what both name is spoken. */
+/** What an end can do beyond the events: only what both name is spoken. Bits in the order of the words. */
 enum link_feature {
-    LINK_EXEC = 1, /* "exec": commands. Only in signed sessions. */
+    LINK_EXEC = 1, /* "exec": commands. Without a key neither end names it, whatever it is asked to. */
 };
+#define LINK_FEATURES 1 /* how many there are */
+extern const char link_feature_words[];
 
 struct link_hello {
     char host_id[EVENT_HOST_MAX + 1];
@@ -113,9 +116,10 @@ struct link_command {
     uint64_t first;   /* boot of the session in which it was sent first */
     uint64_t age_ms;  /* since the hello was received */
     uint64_t life_ms; /* 0: only asks what became of it */
-    struct slice op;  /* the raw object (nefia/ops/op.h) */
-    struct slice cause; /* the raw array of the rules that led to it (event.h); empty: none */
+    struct slice op;  /* the raw object (nefia/ops/op.h); empty: none, if it only asks */
+    struct slice cause; /* the raw array of the rules that led to it (event.h), at most EVENT_CAUSE_MAX bytes; empty: none */
 };
+#define LINK_TIME_MAX UINT64_C(0xFFFFFFFF) /* of age_ms and of life_ms: 49 days */
 
 /** What became of a command. */
 enum link_outcome {
@@ -134,7 +138,7 @@ struct link_result {
     uint8_t exit_code, signal; /* as struct child_result */
     bool timed_out;
     uint64_t duration_ms, output_total;
-    struct slice output; /* put: any bytes; read: the raw JSON string's inside, escaped (json_string decodes it) */
+    struct slice output; /* put: any bytes; read: the raw JSON string's inside, escaped (link_result_output decodes it) */
     char reason[LINK_REASON_MAX + 1]; /* printable, cut */
 };
 
@@ -177,10 +181,16 @@ long link_cut(const char *s, size_t len, size_t most, bool with_signature, struc
  * Return: 0; NEFIA_EAUTH (wrong signature), NEFIA_EINVAL (not 64 lower-case hex digits): the state
  * is OVER then. */
 int link_verify(struct link *l, const struct link_unit *u);
-/** Parse a verified line that is no event. tokens: cap of them.
+/** Parse a verified line that is no event. tokens: cap of them. more: what this end can be told beyond events and their
+ * acknowledgements: link_read_command at a beacon, link_read_result at a hub; null: nothing, and these are LINK_UNKNOWN (and take
+ * no flash).
  * Return: 0; NEFIA_ESYNTAX (not JSON, or not an object); NEFIA_EINVAL (a member missing or out of
  * range). */
-int link_read(struct link_message *m, struct slice line, struct json_token *tokens, unsigned cap);
+typedef bool link_more(struct link_message *m, const struct json_doc *d, unsigned object);
+link_more link_read_command, link_read_result;
+int link_read(struct link_message *m, struct slice line, struct json_token *tokens, unsigned cap, link_more *more);
+/** Decode a result's output that was read: at most to->cap - 1 bytes of it, cut between characters. */
+void link_result_output(const struct link_result *r, struct text *to);
 /** Append {"error":…}, signed once the session has keys; the state is OVER afterwards. reason: at
  * most LINK_REASON_MAX bytes. Needs LINK_SENT_MAX + MAC_HEX + 3 bytes, as every append of the hub. */
 void link_put_error(struct link *l, const char *reason, struct text *out);
@@ -199,15 +209,16 @@ int link_hub_hello(struct link_hello *h, struct slice line, struct json_token *t
  * there is none, and nothing is verified. Two HMACs and two hashes of the hello at most.
  * Return: 0; NEFIA_EAUTH, NEFIA_EINVAL as link_verify: another key may be tried. */
 int link_hub_prove(struct link *l, const struct mac_key *key, const struct link_unit *u);
-/** Append the welcome: what it names is in the journal. State OPEN. */
+/** Append the welcome: what it names is in the journal. w->features: what the hello named too. State OPEN. */
 void link_hub_welcome(struct link *l, const struct link_welcome *w, struct text *out);
 /** Append: all lines up to this one are in the journal, or were refused before. */
 void link_hub_ack(struct link *l, uint64_t line, unsigned window, struct text *out);
 void link_hub_refuse(struct link *l, uint64_t line, const char *reason, unsigned window,
                      struct text *out);
 
-/** Append a command; out needs LINK_COMMAND_MAX + MAC_HEX + 3 bytes. The session is OPEN, signed, and both ends have LINK_EXEC.
- * Return: 0; NEFIA_ETOOBIG: the line would be too long, nothing was appended and no number used. */
+/** Append a command; out needs LINK_COMMAND_MAX + MAC_HEX + 3 bytes.
+ * Return: 0; NEFIA_ENOTSUP: the session is not OPEN with LINK_EXEC; NEFIA_ETOOBIG: the line would be too long. Then nothing was
+ * appended and no number used. */
 int link_hub_command(struct link *l, const struct link_command *c, struct text *out);
 
 /* ---- the beacon's end ---- */
@@ -220,20 +231,20 @@ int link_beacon_greeting(struct link *l, struct slice line);
  * deadline_ms. */
 void link_beacon_hello(struct link *l, const struct mac_key *key, const struct link_hello *h,
                        uint64_t deadline_ms, struct text *out);
-/** Take one line of the hub. Before the welcome, an unsigned error is read too (m->kind LINK_ERROR,
+/** Take one line of the hub. more: as link_read's. Before the welcome, an unsigned error is read too (m->kind LINK_ERROR,
  * NEFIA_EAUTH returned: nobody proved to have said it).
  * Return: 0: m is verified, in the place it was sent, and in range (an ack or refusal names a line
  * that was sent and is unsettled); else negative with a sentence: the state is OVER. */
 int link_beacon_line(struct link *l, const struct link_unit *u, struct link_message *m,
-                     const char **why);
+                     link_more *more, const char **why);
 /** End the line of len bytes in buf: newline, and signature line. buf: MAC_HEX + 2 bytes more.
  * Return: the whole length; l->lines_out is its number. */
 size_t link_beacon_end(struct link *l, char *buf, size_t len);
 /** Write {"unsure":{}} with its ending to buf. Return: the length. */
 #define LINK_UNSURE_BYTES (13 + MAC_HEX + 2)
 size_t link_beacon_unsure(struct link *l, char *buf);
-/** Write a result with its ending to buf, whose line has at most `most` bytes: of the output, what fits. buf: MAC_HEX + 2 bytes
- * more. Return: the length. */
+/** Write a result with its ending to buf, whose line has at most `most` bytes (LINK_BYTES_MIN or more): of the output, what fits.
+ * buf: MAC_HEX + 3 bytes more. Return: the length. */
 size_t link_beacon_result(struct link *l, const struct link_result *r, char *buf, size_t most);
 
 #endif

@@ -9,6 +9,7 @@
 #include "nefia/guard/policy.h"
 #include "nefia/json/json.h"
 #include "nefia/sys/child.h"
+#include "nefia/sys/file.h"
 
 /** One thing to do, on a device or on the hub: a command from the hub, or a step of a playbook. On the wire, in the journal and in
  * state files it is one JSON object with exactly one of these members, beside `timeout_ms` and `env`:
@@ -23,7 +24,9 @@
  *     {"undo":{"commit":"RUN"}}, {"undo":{"rollback":"RUN"}}
  *     beside any but undo: "of":["RUN",STEP]                                                 it is a step of that run
  *
- * Unknown members are errors: an op that is not understood whole is not done in part. */
+ * Unknown members are errors: an op that is not understood whole is not done in part. Variables of env are named NEFIA_ and then
+ * letters, digits and _: a policy judges the command, and no variable may change what that runs (PATH, LD_PRELOAD). Besides them a
+ * command has PATH. */
 enum op_kind { OP_RUN, OP_ARGV, OP_SERVICE, OP_FILE, OP_RESTORE, OP_WAIT, OP_UNDO };
 enum op_verb { OP_START, OP_STOP, OP_RESTART, OP_RELOAD };
 extern const char op_verb_words[]; /* for word_at and FIELD_WORD */
@@ -32,8 +35,11 @@ enum op_undo { OP_UNDO_BEGIN, OP_UNDO_COMMIT, OP_UNDO_ROLLBACK };
 
 #define OP_ARGS 32        /* of argv */
 #define OP_ENV 40         /* variables */
+#define OP_ENV_NAME 80    /* longest name of one */
 #define OP_RUN_ID 16      /* hex digits of a run of a playbook */
+#define OP_STEPS 64       /* of one run */
 #define OP_NAME_MAX 64    /* of a service: letters, digits and _@:+.- , not beginning with - or . */
+#define OP_TIMEOUT_MS 30000u
 #define OP_TIMEOUT_MAX_MS 3600000u
 #define OP_TEXT_BYTES 4096 /* all strings of one op, unescaped */
 #define OP_TOKENS 192
@@ -41,7 +47,7 @@ enum op_undo { OP_UNDO_BEGIN, OP_UNDO_COMMIT, OP_UNDO_ROLLBACK };
 /** Decoded. Strings lie in the caller's text, NUL-terminated, or belong to who made it. */
 struct op {
     enum op_kind kind;
-    uint32_t timeout_ms;              /* 1 to OP_TIMEOUT_MAX_MS; default 30 s */
+    uint32_t timeout_ms;              /* 1 to OP_TIMEOUT_MAX_MS; default OP_TIMEOUT_MS */
     const char *env[OP_ENV + 1];      /* "NAME=value", null-terminated */
     unsigned env_count;
     const char *run;                  /* RUN */
@@ -63,27 +69,37 @@ struct op {
     unsigned step;                    /* its number there, 0 to 63 */
 };
 
-/** Read one from a JSON object. text: OP_TEXT_BYTES, gets the strings; tokens: of cap.
- * Return: 0, or NEFIA_ESYNTAX, NEFIA_EINVAL, NEFIA_ETOOBIG with a sentence in why. */
+/** Read one from a JSON object. text: room for OP_TEXT_BYTES, gets the strings behind what it has; tokens: of cap.
+ * Return: 0, or NEFIA_ESYNTAX (no JSON), NEFIA_EINVAL, NEFIA_ETOOBIG, with a constant sentence in why. */
 int op_read(struct op *op, struct slice json, struct text *text, struct json_token *tokens, unsigned cap, const char **why);
-/** Write it as an object, named key (null: an element, or the root). */
+/** Write it as an object, named key (null: an element, or the root). What is written reads back as the same op. */
 void op_write(const struct op *op, struct json_writer *w, const char *key);
-/** What a policy is asked: the command as a shell would be given it (argv quoted; a service as "service NAME VERB"), in `text`, and
- * the paths of the op, of which the caller asks one after the other. Return: how many paths (0 to 2). */
+/** What a policy is asked: the command as a shell would be given it (argv quoted; a service as "service NAME VERB"; null: none), in
+ * `text` where it is not one of the op's strings, and the paths of the op, of which the caller asks one after the other: the file that is
+ * written, the one it is copied from, the one that is waited for. text->truncated: too long to be judged. Return: how many paths (0 to 2). */
 unsigned op_subject(const struct op *op, struct text *text, const char **command, const char *paths[2]);
 
 /** What an op needs to be carried out. */
 struct op_place {
-    const struct policy_use *policy; /* null: everything is allowed */
-    const char *host, *role;         /* for the policy */
-    int helper;                      /* socket of the helper that stays root (nefia/ops/helper.h); -1: none, services are done directly */
-    const char *state_dir;           /* where backups are kept; null: beside the file */
+    struct guard guard;      /* judge null: everything is allowed */
+    const char *host, *role; /* for the policy */
+    int helper;              /* socket of the helper that stays root (nefia/ops/helper.h); 0: none, services are done directly */
+    const char *state_dir;   /* where backups are kept; null: beside the file */
+    char *work;              /* argv, quoted, while it is judged; work_cap 0: no argv is allowed. Free again afterwards */
+    size_t work_cap;
+    /* op_child's */
+    const struct op *op;
+    const char *argv[4], *envp[OP_ENV + 2];
 };
-/** May it be done here? The paths are judged as given; what they lead to is judged again when they are opened. Return: false: why says
- * why not. */
+/** May it be done here? Paths are judged as they resolve at the moment; they are judged again, and held, when they are opened. UNDO is
+ * allowed: what it undoes is judged when it is undone. v: the first verdict that denies, else the last. Return: false: why says why not. */
 bool op_allowed(const struct op *op, const struct op_place *place, struct verdict *v, struct text *why);
+/** Of a resolved path only. v is left alone where nobody is asked. */
+bool op_path_allowed(const char *path, const struct op_place *place, struct verdict *v, struct text *why);
+/** May it be the name of a service? (OP_NAME_MAX) */
+bool op_is_service(const char *name);
 /** Fill spec with the child process that does it (run or argv, env, deadline). op and place must stay as they are until the child is
  * forked: nothing is shared afterwards. Not for OP_UNDO. Return: 0, or negative with a sentence in why. */
-int op_child(const struct op *op, const struct op_place *place, struct child_spec *spec, struct text *why);
+int op_child(const struct op *op, struct op_place *place, struct child_spec *spec, struct text *why);
 
 #endif
