@@ -333,6 +333,8 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
         return;
     }
+    if (IS_ENABLED(CONFIG_HUB_SILENCES) && p->silences)
+        silences_refresh(p->silences);
     struct job_event kept = event_for_jobs(e, ++p->journal->last_id);
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
         act(p, (unsigned)i, e, &kept, &mark, unsure);
