@@ -107,6 +107,8 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, &pool_receive->scratch);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        rules_restraints(&h->rules, pool_restraints, pool_restraints + CONFIG_RESTRAINTS);
 }
 
 /* ---- The audit ---- */
@@ -314,6 +316,10 @@ static void wire_daemon(struct hub *h)
         .pipeline = &h->pipeline, .ingress = &h->ingress, .listener = &h->listener};
     if (IS_ENABLED(CONFIG_HUB_SILENCES))
         wire_silences(h, work);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
+        restraint_keeper_init(&h->restraint, &clock_system, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
+        h->pipeline.restraint = &h->restraint;
+    }
 }
 
 /* ---- Configuration ---- */
@@ -427,6 +433,7 @@ static uint16_t rule_now(void *arg, uint16_t rule)
 static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
+    pipeline_reloaded(&h->pipeline, rule_now, h);
     h->active = !h->active;
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         h->policy = (struct policy_use){policy_of(h->active), pool_policy_work};
@@ -701,10 +708,9 @@ static void end(struct hub *h)
     control_close(&h->control);
     mac_key_wipe(&h->ingress.key);
     hub_settings_wipe(&pool_settings[h->active]);
-    if (IS_ENABLED(CONFIG_HUB_SILENCES)) {
+    if (IS_ENABLED(CONFIG_HUB_SILENCES))
         silences_stop(&h->silences);
-        journal_commit(&h->journal);
-    }
+    pipeline_stop(&h->pipeline);
     close_audit(h, left);
     journal_close(&h->journal);
     if (left > 0)

@@ -22,6 +22,21 @@ static void put_or_null(struct json_writer *w, const char *key, const char *s)
         json_put_null(w, key);
 }
 
+/** breaker: null: the rule has none. */
+static void put_restraint(const struct pipeline *p, struct json_writer *w, unsigned i)
+{
+    static const char words[] = "closed\0open\0trying\0";
+    const struct rule *r = &rules_active(p->rules)->rules[i];
+    const struct restraint_settings *s = rules_restraint(p->rules, i);
+
+    json_put_bool(w, "restraint", s || r->restrained > 0);
+    json_put_u64(w, "restrained", r->restrained);
+    if (s && s->failures > 0)
+        json_put_string(w, "breaker", word_at(words, restraint_breaker(&p->restraint->restraint, (uint16_t)i)));
+    else
+        json_put_null(w, "breaker");
+}
+
 static void put_rule(const struct status_view *v, struct text *out, unsigned i)
 {
     const struct rules *rules = v->pipeline->rules;
@@ -38,6 +53,8 @@ static void put_rule(const struct status_view *v, struct text *out, unsigned i)
     json_put_string(&w, "action", action_word(&r->action));
     json_put_bool(&w, "in_this_build", r->action.class != NULL);
     json_put_u64(&w, "hits", r->hits);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && v->pipeline->restraint)
+        put_restraint(v->pipeline, &w, i);
     json_end_object(&w);
     json_end_object(&w);
 }
@@ -111,6 +128,17 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
         json_put_u64(w, "queue_full", q->overflowed);
         json_end_object(w);
     }
+    json_end_object(w);
+}
+
+static void put_restrained(const struct pipeline *p, struct json_writer *w)
+{
+    json_object(w, "restraint");
+    json_put_u64(w, "restrained", p->restrained);
+    json_put_u64(w, "own_effects", p->own_effects);
+    json_put_u64(w, "unreported_breakers", p->untold);
+    json_put_u64(w, "marks", restraint_used(&p->restraint->restraint));
+    json_put_u64(w, "marks_most", p->restraint->restraint.cap);
     json_end_object(w);
 }
 
@@ -190,6 +218,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "unknown", p->unknown);
     json_put_u64(&w, "host_conflicts", p->conflicts);
     json_put_u64(&w, "unfinished", p->unfinished);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && p->restraint)
+        put_restrained(p, &w);
     json_put_u64(&w, "held", p->held + v->ingress->over_rate);
     if (IS_ENABLED(CONFIG_HUB_SILENCES) && p->silences)
         json_put_u64(&w, "silenced", p->silences->silenced);

@@ -92,6 +92,7 @@ struct hub {
     struct audit_log audit;
     struct timer audit_timer;
     struct silences silences;
+    struct restraint_keeper restraint;
     struct timer silence_timer;
     uint64_t head_ms; /* when the audit's head is due */
     uint8_t config_hash[MAC_BYTES]; /* of the file that was read last */
