@@ -196,6 +196,7 @@ beacon-$(CONFIG_BEACON_DRIFT) += src/beacon/sensor_drift.c
 hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c
+hub-$(CONFIG_HUB_WHY) += src/hub/why.c src/cmd/why.c
 hub-$(CONFIG_HUB_SILENCES) += src/hub/silence_verbs.c src/cmd/silence.c
 hub-$(CONFIG_HUB_PLAYBOOKS) += src/cmd/playbook_check.c
 hub-$(if $(CONFIG_HUB_AUDIT),y) += src/hub/audit_log.c src/cmd/audit.c

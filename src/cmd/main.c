@@ -3,6 +3,7 @@
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/cmd/silence.h"
+#include "nefia/cmd/why.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
 
@@ -102,6 +103,14 @@ static const struct cli_option events_options[] = {
          .options = status_options,                                                                \
          .help = CLI_HELP("end a silence now"),                                                    \
          .run = silence_remove},
+#define VERBS_WHY()                                                                                  \
+    {.name = "why",                                                                                \
+     .operands = "EVENT",                                                                          \
+     .least = 1,                                                                                   \
+     .most = 1,                                                                                    \
+     .options = status_options,                                                                    \
+     .help = CLI_HELP("which rules were considered for an event, and what decided; EVENT: its ID, or HOST:BOOT:SEQ"), \
+     .run = why_event},
 #define VERB_PLAYBOOK_LOG()                                                                          \
     {.name = "playbook log",                                                                       \
      .operands = "[DIRECTORY|FILE]",                                                               \
@@ -135,6 +144,7 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERBS_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
