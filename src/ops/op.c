@@ -601,7 +601,9 @@ int op_child(const struct op *op, struct op_place *place, struct child_spec *spe
     }
     spec->run = op_do;
     spec->run_arg = place;
-    spec->unlimited = op->kind == OP_SERVICE;
+    if (op->kind == OP_SERVICE)
+        spec->keep = place->helper;
+    spec->unlimited = op->kind == OP_SERVICE && place->helper == 0;
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "nefia/base/err.h"
 #include "nefia/net/resolve.h"
 #include "nefia/net/tcp.h"
+#include "nefia/ops/helper.h"
 #include "nefia/ops/service.h"
 #include "nefia/sys/cli.h"
 #include "nefia/sys/command.h"
@@ -137,6 +138,9 @@ static int do_wait(const struct op_place *place)
 static int do_service(const struct op_place *place)
 {
     struct command c = {.output = place->work, .output_cap = place->work_cap, .deadline_ms = place->op->timeout_ms};
+
+    if (place->helper > 0)
+        return helper_ask(place);
     const int err = service_run(place->op->service, place->op->verb, &c);
 
     if (err < 0)

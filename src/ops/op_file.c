@@ -17,7 +17,7 @@
  *     backup.NAME.PATH.NUMBER-RUN   it did not exist
  * PATH: 16 hex digits of the SHA-256 of its resolved path; NUMBER: 8 hex digits, which count up; RUN: of the playbook, or zeros. A run
  * keeps what a file was before it began: its later steps make no other backup of that file. The last BACKUPS of a file are kept. */
-enum { BACKUPS = 4, PATH_DIGITS = 16, NUMBER_DIGITS = 8, COPY_BYTES = 1024, MODE_NEW = 0644, PERMISSIONS = 0777 };
+enum { BACKUPS = 4, PATH_DIGITS = 16, NUMBER_DIGITS = 8, COPY_BYTES = 1024, NAME_ROOM = 256, MODE_NEW = 0644, PERMISSIONS = 0777 };
 static const char no_run[] = "0000000000000000";
 
 /** The file of an op, in a directory that is held. */
@@ -116,10 +116,10 @@ static int put(int dir, const char *name, const struct content *c, const char *w
 /* ---- backups ---- */
 
 struct backups {
-    int dir;                  /* where they are */
-    char prefix[FILE_PATH_MAX]; /* of their names, up to the number */
-    char found[FILE_PATH_MAX];  /* the name of the one looked for; empty: there is none */
-    char oldest[FILE_PATH_MAX];
+    int dir;               /* where they are */
+    char prefix[NAME_ROOM]; /* of their names, up to the number */
+    char found[NAME_ROOM];  /* the name of the one looked for; empty: there is none */
+    char oldest[NAME_ROOM];
     unsigned count;
     uint64_t newest; /* number */
 };
@@ -212,8 +212,10 @@ static int back_up(struct target *t, const struct op_place *place)
     text_hex(&text, number, sizeof number);
     text_char(&text, t->exists ? '.' : '-');
     text_str(&text, run ? run : no_run);
+    if (text.truncated)
+        status = op_failed(t->path.text, "its name is too long for a backup", 0);
     c.from = t->exists ? path_open(&t->path, O_RDONLY | O_NONBLOCK, 0) : -1;
-    if (t->exists && (c.from < 0 || fstat(c.from, &t->st) < 0 || !S_ISREG(t->st.st_mode)))
+    if (status == 0 && t->exists && (c.from < 0 || fstat(c.from, &t->st) < 0 || !S_ISREG(t->st.st_mode)))
         status = op_failed(t->path.text, "cannot be read for its backup", errno);
     if (status == 0)
         status = put(b.dir, b.found, &c, b.found);
