@@ -1,4 +1,5 @@
 #include "nefia/cmd/audit.h"
+#include "nefia/cmd/playbook.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/cmd/silence.h"
@@ -94,6 +95,20 @@ static const struct cli_option events_options[] = {
      .options = playbook_log_options,                                                              \
      .help = CLI_HELP("what playbooks did, step by step, newest last; from the audit log"),        \
      .run = audit_playbooks},
+#define VERBS_PLAYBOOK()                                                                             \
+    {.name = "playbook check",                                                                     \
+     .operands = "FILE...",                                                                        \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .help = CLI_HELP("check playbooks: all that is wrong with them, before anything runs"),       \
+     .run = playbook_check},                                                                       \
+        {.name = "plan playbook",                                                                  \
+         .operands = "FILE [NAME=VALUE...] --target HOST",                                         \
+         .least = 1,                                                                               \
+         .most = 255,                                                                              \
+         .options = plan_playbook_options,                                                         \
+         .help = CLI_HELP("show what a playbook would do on a device, and whether the policy allows it; nothing is executed"), \
+         .run = plan_playbook},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
