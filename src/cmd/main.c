@@ -1,5 +1,6 @@
 #include "nefia/cmd/audit.h"
 #include "nefia/cmd/playbook.h"
+#include "nefia/cmd/playbook_run.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/cmd/silence.h"
@@ -109,6 +110,14 @@ static const struct cli_option events_options[] = {
          .options = plan_playbook_options,                                                         \
          .help = CLI_HELP("show what a playbook would do on a device, and whether the policy allows it; nothing is executed"), \
          .run = plan_playbook},
+#define VERB_PLAYBOOK_RUN()                                                                          \
+    {.name = "playbook run",                                                                       \
+     .operands = "FILE [NAME=VALUE...]",                                                           \
+     .least = 1,                                                                                   \
+     .most = 33,                                                                                   \
+     .options = playbook_run_options,                                                              \
+     .help = CLI_HELP("carry out a playbook, step by step"),                                       \
+     .run = playbook_run},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -138,6 +147,7 @@ static const struct cli_verb verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_PLAYBOOK_RUN, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };
