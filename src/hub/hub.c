@@ -129,6 +129,7 @@ static void wire_playbooks(struct hub *h)
         .tokens = pool_receive->tokens,
         .line = (char *)pool_journal,
         .settings = h->ingress.settings,
+        .helper = &h->helper,
     };
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         h->playbooks.guard = (struct guard){policy_judge, &h->policy};

@@ -32,14 +32,14 @@ struct helper_setup {
 
 /** The daemon's end. Zeroed: there is none. */
 struct helper {
-    int fd; /* for op_place.helper; 0: none */
+    int fd; /* for op_place.helper: 0: there never was one; -1: it has ended */
     struct loop *loop;
     struct watch watch;
 };
 
 /** Fork it, before anything is opened or given up. Return: 0, or NEFIA_EIO (errno). */
 int helper_start(struct helper *h, struct helper_setup *s);
-/** Notice and log that it has ended: services cannot be told anything any more, and fd is 0. Takes a watch of the loop. */
+/** Notice and log that it has ended: services cannot be told anything any more. Takes a watch of the loop. */
 void helper_watch(struct helper *h, struct loop *l);
 /** The configuration has been read again. */
 void helper_reload(const struct helper *h);
