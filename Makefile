@@ -192,6 +192,7 @@ beacon-$(CONFIG_BEACON_TUNNELS) += src/beacon/sensor_tunnel.c
 beacon-$(CONFIG_BEACON_SAMPLES) += src/beacon/sensor_sample.c
 beacon-$(CONFIG_BEACON_GUARD) += src/beacon/policy.c
 beacon-$(CONFIG_REMOTE_EXEC) += src/beacon/helper.c
+beacon-$(CONFIG_REMOTE_EXEC) += src/beacon/remote_run.c
 beacon-$(CONFIG_BEACON_MANIFEST) += src/beacon/manifest.c
 beacon-$(CONFIG_BEACON_DRIFT) += src/beacon/sensor_drift.c
 hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
