@@ -252,6 +252,26 @@ static void close_audit(struct hub *h, unsigned unfinished)
     audit_log_close(&h->audit);
 }
 
+/* ---- Commands to devices ---- */
+
+static void command_ended(void *arg)
+{
+    struct hub *h = arg;
+
+    control_wake(&h->control);
+}
+
+/** Between journal_init and jobs_init. */
+static void wire_dispatch(struct hub *h, union hub_work *work)
+{
+    dispatch_init(&h->dispatch, &h->pipeline, &h->ingress, &h->loop, &work->run.action, pool_commands, CONFIG_COMMAND_PLACES,
+                  pool_command_texts, sizeof pool_command_texts, pool_command_kept, random_bytes);
+    h->dispatch.wake = command_ended;
+    h->dispatch.arg = h;
+    const struct journal_keeper keeper = dispatch_keeper(&h->dispatch);
+    journal_keeper(&h->journal, KEPT_COMMANDS, &keeper);
+}
+
 /* ---- Silences ---- */
 
 static void silences_are_due(void *arg);
@@ -347,6 +367,8 @@ static void wire_daemon(struct hub *h)
     h->ingress.arg = h;
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&h->pipeline);
     journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &journal_hooks);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        wire_dispatch(h, work);
     const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
     jobs_store(&h->jobs, pool_job_blocks, HUB_JOB_BLOCKS);
@@ -355,6 +377,8 @@ static void wire_daemon(struct hub *h)
     listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS, pool_admission,
                   CONFIG_ADMISSION, &listener_hooks);
     h->listener.random_below = random_below;
+    h->listener.longer = work->run.action.text;
+    h->listener.longer_cap = sizeof work->run.action.text;
     peers_init(&h->peers, &h->loop, pool_wireguard_nets, CONFIG_WIREGUARD_NETS, pool_receive,
                peers_changed, h);
     h->ingress.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
@@ -511,6 +535,7 @@ static void commit(struct hub *h)
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         pipeline_know(&h->pipeline, &pool_settings[h->active]);
     jobs_rebind(&h->jobs, rule_now, h);
+    dispatch_rebind(h->pipeline.dispatch);
 }
 
 /* ---- Running ---- */
@@ -848,6 +873,8 @@ int hub_run(struct hub *h)
         end(h);
         return CLI_NO;
     }
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        dispatch_resume(&h->dispatch);
     if (IS_ENABLED(CONFIG_HUB_SILENCES)) {
         silences_resume(&h->silences);
         silences_are_due(h);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/control/control.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/playbook_driver.h"
@@ -102,6 +103,7 @@ struct hub {
     struct journal journal;
     struct audit_log audit;
     struct timer audit_timer;
+    struct dispatch dispatch;
     struct silences silences;
     struct restraint_keeper restraint;
     struct timer silence_timer;
