@@ -243,7 +243,7 @@ static enum state openrc_daemon(struct emitter *e, const char *name)
     struct text t;
     enum state state = read_if(e, "/run/openrc/daemons/%/001", name, &text, NULL);
 
-    text = state == ACTIVE ? strstr(text, key) : NULL;
+    text = state == ACTIVE ? str_find(text, key) : NULL;
     if (!text)
         return state == UNSEEN ? UNSEEN : ACTIVE;
     text += sizeof key - 2;
