@@ -32,7 +32,7 @@ EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
                        r"ACLDIR|AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
-                       r"KERNEL_HEADERS|LDFLAGS|LIBC|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
+                       r"KERNEL_HEADERS|LDFLAGS|LIBC|PLAYBOOKDIR|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
 
 problems = []
 looked = 0
