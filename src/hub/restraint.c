@@ -212,12 +212,13 @@ static void begin_anew(struct restraint *r, const struct restraint_case *c)
             forget(r, m);
 }
 
-static void put(struct restraint *r, const struct restraint_mark *old, const struct restraint_mark *m, uint64_t ran_ms)
+/** Return: false: no room. */
+static bool put(struct restraint *r, const struct restraint_mark *old, const struct restraint_mark *m, uint64_t ran_ms)
 {
-    if (old)
-        renew(r, old, m);
-    else
-        remember(r, m, ran_ms);
+    if (!old)
+        return remember(r, m, ran_ms) != NULL;
+    renew(r, old, m);
+    return true;
 }
 
 void restraint_acted(struct restraint *r, const struct restraint_case *c, uint64_t job, uint64_t ran_ms)
@@ -302,9 +303,9 @@ enum restraint_turn restraint_ended(struct restraint *r, uint16_t rule, const st
     else if (m.state == BREAKER_CLOSED)
         turn = in_a_row(&m, s, result, ran_ms);
     *failures = turn == RESTRAINT_CLOSED ? old->window_ms : m.window_ms;
-    if (!old || memcmp(old, &m, sizeof m) != 0)
-        put(r, old, &m, ran_ms);
-    return turn;
+    if (old ? memcmp(old, &m, sizeof m) == 0 : m.window_ms == 0)
+        return RESTRAINT_SAME;
+    return put(r, old, &m, ran_ms) ? turn : RESTRAINT_SAME;
 }
 
 enum breaker_state restraint_breaker(const struct restraint *r, uint16_t rule)
