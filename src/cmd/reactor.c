@@ -113,7 +113,7 @@ const struct show_section reactor_status_sections[] = {
 };
 
 const struct show_section reactor_events_sections[] = {
-    {.record = "row", .columns = EVENT_COLUMNS, .json = SHOW_LINES},
+    {.record = "row", .columns = "ID  |{seq}\n" EVENT_COLUMNS, .json = SHOW_LINES},
     {.record = "missed",
      .text = "  ({missed} events came too fast to be shown)\n",
      .json = SHOW_LINES},

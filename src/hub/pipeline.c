@@ -183,6 +183,15 @@ static void note_violation(struct pipeline *p, const struct policy_case *c, cons
     v->waits |= v->told_ms == 0 || now - v->told_ms >= PIPELINE_VIOLATION_MS;
 }
 
+bool pipeline_verdict(struct pipeline *p, const struct rule *rule, const struct event *e, struct verdict *out)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD) || !p->guard.judge || !rule->action.class)
+        return false;
+    const struct policy_case c = case_of(p, rule, e);
+    *out = p->guard.judge(p->guard.arg, &c);
+    return true;
+}
+
 /** May the rule's action begin? why gets the verdict in words. */
 static bool judge(struct pipeline *p, const struct rule *rule, const struct event *e, struct text *why)
 {
@@ -453,10 +462,13 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
     const struct rule_set *set = rules_active(p->rules);
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
 
+    mark.rules = p->generation;
     if (!any) {
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
         return;
     }
+    if (IS_ENABLED(CONFIG_HUB_SILENCES) && p->silences)
+        silences_refresh(p->silences);
     struct job_event kept = event_for_jobs(e, ++p->journal->last_id);
     p->ran_ms = ran(p);
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
@@ -993,6 +1005,7 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     const struct rule *rule = &set->rules[index];
     out->action = &rule->action;
     out->rule = rule->name;
+    out->playbooks = p->playbooks;
     if (IS_ENABLED(CONFIG_HUB_DEVICES) && out->event)
         out->device = pipeline_device(p, out->event->host_id);
     return rule->action.class != NULL;
@@ -1209,7 +1222,7 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, const st
     struct text name;
 
     text_init(&name, name_buf, sizeof name_buf);
-    if (begun && !rule->idempotent) {
+    if (begun && !rule->idempotent && !(rule->action.class && rule->action.class->resumes)) {
         static const char unknown[] = "started before the restart, result unknown";
         p->unfinished++;
         recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED, unknown);
@@ -1261,8 +1274,10 @@ static void hook_job(void *arg, const struct journal_job *job, const char *line,
         return;
     }
     p->now_s = clock_unix(p->clock);
-    if (p->resumed.event.id != job->event)
+    if (p->resumed.event.id != job->event) {
         p->resumed = (struct resumed){event_for_jobs(&e, job->event), recent_put(p->recent, &e, p->now_s)};
+        p->resumed.mark.rules = p->generation;
+    }
     p->resumed.event.line = e.line.ptr;
     resume(p, &e, (unsigned)index, job);
 }

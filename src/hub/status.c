@@ -5,6 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/hub/devices.h"
 #include "nefia/hub/silence_verbs.h"
+#include "nefia/hub/why.h"
 #include "nefia/hub/playbook_driver.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
@@ -440,6 +441,7 @@ static int begin_step(void *arg, struct control_cursor *c, const char *args, str
     {.name = "silence", .begin = silence_verb_add, .produce = silence_verb_added},                 \
     {.name = "silences", .produce = silence_verb_list},                                            \
     {.name = "unsilence", .begin = silence_verb_remove, .produce = silence_verb_removed},
+#define VERB_WHY() {.name = "why", .begin = why_begin, .produce = why_produce},
 #define VERB_NONE()
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
@@ -447,6 +449,7 @@ const struct control_verb status_verbs[] = {
     {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERB_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_STEP, VERB_NONE)()
     {0},
 };

@@ -123,6 +123,7 @@ struct pipeline {
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
     struct hub_settings *devices; /* the active ones: their hosts, and when those were seen */
+    const struct playbook_room *playbooks; /* for actions; null: there are none */
     struct guard guard;
     uint16_t generation; /* of rules and policy: counts up with each that come into force */
     uint64_t verdicts[VERDICT_DENIED + 1]; /* by enum verdict_kind */
@@ -193,6 +194,8 @@ struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h
 void pipeline_unpin(struct pipeline *p, const uint8_t id[SESSION_HOST]);
 /** Clear what is known of a host. Return: false if nothing is. */
 bool pipeline_forget(struct pipeline *p, struct slice host_id);
+/** What the policy says of the rule's action for that event, now; nothing is recorded or counted. Return: false: nobody is asked. */
+bool pipeline_verdict(struct pipeline *p, const struct rule *rule, const struct event *e, struct verdict *out);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);
