@@ -125,6 +125,9 @@ const struct policy_use *hub_policy(struct hub *h);
 /** The state_dir with the audit log, "" if there is none, and audit.key_file (null: not given), as far as the file can be
  * read. Return: null: it cannot, which was reported. */
 const char *hub_audit_place(struct hub *h, const char **key_file);
+/** After hub_load: what it read is in force in h->pipeline, as far as that decides, in the time of this clock; nothing is
+ * opened, and nothing acts. For nefia replay. */
+void hub_rehearse(struct hub *h, const struct clock *clock);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */
 int hub_run(struct hub *h);
 
