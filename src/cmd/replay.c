@@ -17,7 +17,7 @@
 #include "nefia/base/pool.h"
 
 const struct cli_option replay_options[] = {
-    {"--rules", "FILE", CLI_HELP("the configuration whose rules and policy are to decide; without it that of -c")},
+    {"--rules", "FILE", CLI_HELP("the configuration whose rules and policy are to decide; without it, that of -c")},
     {"--json", NULL, CLI_HELP("one JSON object a line: each decision, then each rule, then the totals")},
     {.name = NULL},
 };
