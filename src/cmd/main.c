@@ -1,4 +1,6 @@
 #include "nefia/cmd/audit.h"
+#include "nefia/cmd/playbook.h"
+#include "nefia/cmd/playbook_run.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
 #include "nefia/cmd/replay.h"
@@ -111,6 +113,28 @@ static const struct cli_option events_options[] = {
      .options = playbook_log_options,                                                              \
      .help = CLI_HELP("what playbooks did, step by step, newest last; from the audit log"),        \
      .run = audit_playbooks},
+#define VERBS_PLAYBOOK()                                                                             \
+    {.name = "playbook check",                                                                     \
+     .operands = "FILE...",                                                                        \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .help = CLI_HELP("check playbooks: all that is wrong with them, before anything runs"),       \
+     .run = playbook_check},                                                                       \
+        {.name = "plan playbook",                                                                  \
+         .operands = "FILE [NAME=VALUE...] --target HOST",                                         \
+         .least = 1,                                                                               \
+         .most = 255,                                                                              \
+         .options = plan_playbook_options,                                                         \
+         .help = CLI_HELP("show what a playbook would do on a device, and whether the policy allows it; nothing is executed"), \
+         .run = plan_playbook},
+#define VERB_PLAYBOOK_RUN()                                                                          \
+    {.name = "playbook run",                                                                       \
+     .operands = "FILE [NAME=VALUE...]",                                                           \
+     .least = 1,                                                                                   \
+     .most = 33,                                                                                   \
+     .options = playbook_run_options,                                                              \
+     .help = CLI_HELP("carry out a playbook, step by step"),                                       \
+     .run = playbook_run},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -141,6 +165,8 @@ static const struct cli_verb verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERBS_PLAYBOOK, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_PLAYBOOK_RUN, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };

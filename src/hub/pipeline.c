@@ -1033,6 +1033,7 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     const struct rule *rule = &set->rules[index];
     out->action = &rule->action;
     out->rule = rule->name;
+    out->playbooks = p->playbooks;
     if (IS_ENABLED(CONFIG_HUB_DEVICES) && out->event)
         out->device = pipeline_device(p, out->event->host_id);
     return rule->action.class != NULL;
@@ -1249,7 +1250,7 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, const st
     struct text name;
 
     text_init(&name, name_buf, sizeof name_buf);
-    if (begun && !rule->idempotent) {
+    if (begun && !rule->idempotent && !(rule->action.class && rule->action.class->resumes)) {
         static const char unknown[] = "started before the restart, result unknown";
         p->unfinished++;
         recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED, unknown);

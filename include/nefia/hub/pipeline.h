@@ -123,6 +123,7 @@ struct pipeline {
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
     struct hub_settings *devices; /* the active ones: their hosts, and when those were seen */
+    const struct playbook_room *playbooks; /* for actions; null: there are none */
     struct guard guard;
     uint16_t generation; /* of rules and policy: counts up with each that come into force */
     uint64_t verdicts[VERDICT_DENIED + 1]; /* by enum verdict_kind */
