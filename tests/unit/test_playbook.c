@@ -252,6 +252,11 @@ TEST(templates_are_filled_in)
               "{\"run\":\"echo \\\"$NEFIA_Q\\\" {{.Names}}\",\"timeout_ms\":30000,\"env\":{\"NEFIA_Q\":\"a\\\"b\\nc\",\"NEFIA_N\":\"n=-1.5\"}}");
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.no | default \"d e\"}}', '{{event.data.none|default \"\"}}.']}"),
               "{\"argv\":[\"/x\",\"d e\",\".\"],\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.no | default vars.v}}', '{{event.data.service | default vars.v}}']}"),
+              "{\"argv\":[\"/x\",\"one\",\"nginx\"],\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.no | default host}}', '{{event.data.no | default vars.w}}']}"),
+              "p.yaml:4: steps[0].argv[1]: behind | only default and a \"text\" or vars.NAME may stand\n"
+              "p.yaml:4: steps[0].argv[2]: {{event.data.no}} no such variable; write it down in `vars`\n");
     CHECK_STR(first_op("{name: a, service: {name: '{{event.data.service}}', verb: reload}, timeout: 5s}"),
               "{\"service\":{\"name\":\"nginx\",\"verb\":\"reload\"},\"timeout_ms\":5000}");
     CHECK_STR(first_op("{name: a, file: {path: '{{vars.dir}}/f', content: 'x={{event.data.on}}', mode: 640, backup: yes}}"),
