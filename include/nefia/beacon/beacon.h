@@ -7,6 +7,7 @@
 #include "nefia/beacon/drift.h"
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
+#include "nefia/beacon/remote_run.h"
 #include "nefia/beacon/settings.h"
 #include "nefia/beacon/undo.h"
 #include "nefia/beacon/uplink.h"
@@ -31,10 +32,11 @@
                           IS_ENABLED(CONFIG_BEACON_GUARD) *                                        \
                               BEACON_MAX(sizeof(struct pattern_tree), sizeof(struct policy_work))))
 
-/** Concurrent child processes: sensor commands, those that are followed, and one that resolves the
- * hub's name. */
+/** Concurrent child processes: sensor commands, those that are followed, one that resolves the
+ * hub's name, and commands from the hub. */
 #define BEACON_COMMANDS                                                                            \
-    (CONFIG_BEACON_CHILDREN + CONFIG_BEACON_FOLLOWED + IS_ENABLED(CONFIG_BEACON_RESOLVE))
+    (CONFIG_BEACON_CHILDREN + CONFIG_BEACON_FOLLOWED + IS_ENABLED(CONFIG_BEACON_RESOLVE) +             \
+     IS_ENABLED(CONFIG_REMOTE_EXEC) * REMOTE_CHILDREN)
 /** Longest output of the latter: addresses, one per line, or a message. */
 #define BEACON_RESOLVE_BYTES 256
 /** Descriptors in the loop: the control socket and its clients, the connection to the hub, two for

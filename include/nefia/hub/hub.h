@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nefia/control/control.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/playbook_driver.h"
@@ -102,6 +103,7 @@ struct hub {
     struct journal journal;
     struct audit_log audit;
     struct timer audit_timer;
+    struct dispatch dispatch;
     struct silences silences;
     struct restraint_keeper restraint;
     struct timer silence_timer;
@@ -140,6 +142,9 @@ const struct policy_use *hub_policy(struct hub *h);
 const char *hub_audit_place(struct hub *h, const char **key_file);
 /** With CONFIG_HUB_COMMANDS, after hub_load and before anything is given up: start h->helper. Return: as helper_start. */
 int hub_start_helper(struct hub *h);
+/** After hub_load: what it read is in force in h->pipeline, as far as that decides, in the time of this clock; nothing is
+ * opened, and nothing acts. For nefia replay. */
+void hub_rehearse(struct hub *h, const struct clock *clock);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */
 int hub_run(struct hub *h);
 
