@@ -27,8 +27,8 @@ enum {
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
-     * successor; a large file whose digest is being computed; the pipes of children; what sensors wait for. */
-    DESCRIPTORS = 3 + 4 + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
+     * successor; a large file whose digest is being computed; the helper for services; the pipes of children; what sensors wait for. */
+    DESCRIPTORS = 3 + 4 + IS_ENABLED(CONFIG_REMOTE_EXEC) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_DRIFT) ? 1 : 0) +
                   (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
@@ -259,6 +259,8 @@ static void reload(struct beacon *b)
         !str_eq(file_of(beacon_settings(b)), file_of(beacon_loaded(b))))
         LOG_WARN("changing beacons.spool_file requires a restart");
     apply(b);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        helper_reload(&b->helper);
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
     b->reloads++;
@@ -450,6 +452,10 @@ int beacon_run(struct beacon *b)
                   " permitted" REMEDY("; raise the limit (ulimit -n)"));
         return CLI_NO;
     }
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && beacon_start_helper(b) < 0) {
+        LOG_ERROR("cannot start the helper for services: ", ERRNO(errno));
+        return CLI_NO;
+    }
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         random_wait(SEED_MS);
     const struct privileges_needs needs = own_needs(b, beacon_loaded(b));
@@ -472,6 +478,8 @@ int beacon_run(struct beacon *b)
         return CLI_NO;
     }
     loop_on_signal(&b->loop, on_signal, b);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        helper_watch(&b->helper, &b->loop);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
              DEC(b->pipeline.boot), ", sensors: ", DEC(sensor_runner_current(&b->sensor_runner)->count),

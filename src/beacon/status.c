@@ -279,7 +279,7 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
 }
 
 const struct control_verb beacon_verbs[] = {
-    {"status", NULL, produce_status},
-    {"emit", begin_emit, produce_emit},
-    {NULL, NULL, NULL},
+    {.name = "status", .produce = produce_status},
+    {.name = "emit", .begin = begin_emit, .produce = produce_emit},
+    {.name = NULL},
 };
