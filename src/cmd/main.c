@@ -4,6 +4,7 @@
 #include "nefia/cmd/playbook_run.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
+#include "nefia/cmd/replay.h"
 #include "nefia/cmd/silence.h"
 #include "nefia/cmd/why.h"
 #include "nefia/hub/hub.h"
@@ -106,7 +107,14 @@ static const struct cli_option events_options[] = {
      .most = 1,                                                                                    \
      .options = status_options,                                                                    \
      .help = CLI_HELP("which rules were considered for an event, and what decided; EVENT: its ID, or HOST:BOOT:SEQ"), \
-     .run = why_event},
+     .run = why_event},                                                                            \
+        {.name = "replay",                                                                         \
+         .operands = "JOURNAL|FILE",                                                               \
+         .least = 1,                                                                               \
+         .most = 1,                                                                                \
+         .options = replay_options,                                                                \
+         .help = CLI_HELP("what rules would have done with the events of a journal, or of a file; nothing is done"), \
+         .run = replay_events},
 #define VERB_PLAYBOOK_LOG()                                                                          \
     {.name = "playbook log",                                                                       \
      .operands = "[DIRECTORY|FILE]",                                                               \

@@ -301,9 +301,9 @@ static void silence_added(void *arg)
     arm_silences(arg);
 }
 
-static void wire_silences(struct hub *h, union hub_work *work)
+static void wire_silences(struct hub *h, union hub_work *work, const struct clock *clock)
 {
-    silences_init(&h->silences, &clock_system, pool_silences, &pool_receive->scratch.tree, &work->run.matcher, &h->journal);
+    silences_init(&h->silences, clock, pool_silences, &pool_receive->scratch.tree, &work->run.matcher, &h->journal);
     const struct journal_keeper keeper = silences_keeper(&h->silences);
     journal_keeper(&h->journal, KEPT_SILENCES, &keeper);
     h->silences.ended = silence_verbs_ended;
@@ -385,7 +385,7 @@ static void wire_daemon(struct hub *h)
     h->view = (struct status_view){
         .pipeline = &h->pipeline, .ingress = &h->ingress, .listener = &h->listener};
     if (IS_ENABLED(CONFIG_HUB_SILENCES))
-        wire_silences(h, work);
+        wire_silences(h, work, &clock_system);
     if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
         restraint_keeper_init(&h->restraint, &clock_system, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
         h->pipeline.restraint = &h->restraint;
@@ -512,8 +512,8 @@ static uint16_t rule_now(void *arg, uint16_t rule)
     return i < 0 ? JOB_NO_RULE : (uint16_t)i;
 }
 
-/** Activate what hub_load read. */
-static void commit(struct hub *h)
+/** What decides: rules, policy, and what is known of devices. */
+static void put_in_force(struct hub *h)
 {
     rules_commit(&h->rules);
     pipeline_reloaded(&h->pipeline, rule_now, h);
@@ -524,16 +524,22 @@ static void commit(struct hub *h)
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
+    h->pipeline.host_id = pool_settings[h->active].host_id;
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        pipeline_know(&h->pipeline, &pool_settings[h->active]);
+}
+
+/** Activate what hub_load read. */
+static void commit(struct hub *h)
+{
+    put_in_force(h);
     const struct hub_settings *s = &pool_settings[h->active];
     h->ingress.settings = s;
     h->playbooks.settings = s;
-    h->pipeline.host_id = s->host_id;
     h->listener.per_peer = s->max_connections_per_peer;
     h->listener.reserved = s->reserved_connections;
     h->ingress.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
-    if (IS_ENABLED(CONFIG_HUB_DEVICES))
-        pipeline_know(&h->pipeline, &pool_settings[h->active]);
     jobs_rebind(&h->jobs, rule_now, h);
     dispatch_rebind(h->pipeline.dispatch);
 }
@@ -839,6 +845,25 @@ static int reserve_descriptors(struct hub *h)
     LOG_WARN("open files: ", DEC(wanted), " needed, ", DEC(have), " permitted" REMEDY(" (ulimit -n)"),
              ", connections: ", DEC(h->listener.count));
     return h->listener.count > 0 ? 0 : NEFIA_EFULL;
+}
+
+void hub_rehearse(struct hub *h, const struct clock *clock)
+{
+    const struct journal_hooks none = {0};
+    union hub_work *work = pool_hub_work;
+
+    pipeline_init(&h->pipeline, clock, &h->rules, &h->recent, &h->jobs, &h->seen, &h->journal, pool_receive->tokens);
+    journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &none);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->pipeline.guard = (struct guard){policy_judge, &h->policy};
+    if (IS_ENABLED(CONFIG_HUB_SILENCES))
+        wire_silences(h, work, clock);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
+        restraint_keeper_init(&h->restraint, clock, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
+        h->pipeline.restraint = &h->restraint;
+    }
+    put_in_force(h);
+    mac_key_wipe(&h->staged_key);
 }
 
 int hub_run(struct hub *h)

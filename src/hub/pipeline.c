@@ -405,6 +405,34 @@ static void act(struct pipeline *p, const struct matched *m)
     tell_match(p, rule, m->event);
 }
 
+void pipeline_would(struct pipeline *p, unsigned index, const struct event *e, bool unsure, struct would *out)
+{
+    const struct rule *rule = &rules_active(p->rules)->rules[index];
+
+    *out = (struct would){.own = own_effect(rule, e)};
+    out->silence = out->own ? NULL : silence_of(p, rule, e, false);
+    if (out->own)
+        out->decision = JOURNAL_OWN_EFFECT;
+    else if (out->silence)
+        out->decision = JOURNAL_SILENCED;
+    else if (unsure && !rule->idempotent)
+        out->decision = JOURNAL_ACTED_BEFORE;
+    if (out->decision != 0)
+        return;
+    out->restrains = restraint_of(p, index, e, &out->held_case);
+    if (out->restrains) {
+        out->held = restraint_judge(&p->restraint->restraint, &out->held_case, p->ran_ms);
+        restraint_count(&p->restraint->restraint, &out->held_case, p->ran_ms);
+    }
+    if (out->restrains && out->held.reason != RESTRAINT_NONE) {
+        out->decision = JOURNAL_RESTRAINED;
+        return;
+    }
+    out->judged = pipeline_verdict(p, rule, e, &out->verdict);
+    if (out->judged && !verdict_begins(&out->verdict))
+        out->decision = JOURNAL_DENIED;
+}
+
 /** Of the rules that match, those before this one whose actions compete with its own. */
 static struct jobs_before actions_before(const struct pipeline *p, unsigned index)
 {

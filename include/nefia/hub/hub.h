@@ -142,6 +142,9 @@ const struct policy_use *hub_policy(struct hub *h);
 const char *hub_audit_place(struct hub *h, const char **key_file);
 /** With CONFIG_HUB_COMMANDS, after hub_load and before anything is given up: start h->helper. Return: as helper_start. */
 int hub_start_helper(struct hub *h);
+/** After hub_load: what it read is in force in h->pipeline, as far as that decides, in the time of this clock; nothing is
+ * opened, and nothing acts. For nefia replay. */
+void hub_rehearse(struct hub *h, const struct clock *clock);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */
 int hub_run(struct hub *h);
 
