@@ -101,7 +101,7 @@ const struct show_section reactor_status_sections[] = {
                 "EVENT PATTERN    |{event_pattern}[{event_pattern=}(all)]\n"
                 "HOST PATTERN   |{host_pattern}[{host_pattern=}(all)]\n"
                 "ACTION    |{action}\n"
-                "HITS|{hits}\n",
+                "HITS|{hits}[{restraint=yes}, {restrained} restrained][{breaker=open}, breaker open][{breaker=trying}, breaker trying]\n",
      .open = "{\"rules\":["},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, HOSTS_IN_STATUS, HOSTS_UNKNOWN)()
     {.record = "recent",
@@ -113,7 +113,7 @@ const struct show_section reactor_status_sections[] = {
 };
 
 const struct show_section reactor_events_sections[] = {
-    {.record = "row", .columns = EVENT_COLUMNS, .json = SHOW_LINES},
+    {.record = "row", .columns = "ID  |{seq}\n" EVENT_COLUMNS, .json = SHOW_LINES},
     {.record = "missed",
      .text = "  ({missed} events came too fast to be shown)\n",
      .json = SHOW_LINES},

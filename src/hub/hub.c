@@ -55,10 +55,35 @@ static void recent_changed(void *arg)
     control_wake(&h->control);
 }
 
+static bool job_is_left(void *arg, uint64_t id)
+{
+    const struct hub *h = arg;
+    const struct job *job = jobs_next(&h->jobs, id - 1);
+
+    return job && job->id == id;
+}
+
+/** The journal has how their jobs ended: the positions of these runs are not needed any more. At the start this also finds those
+ * that a power cut has left. */
+static void forget_playbooks(struct hub *h)
+{
+    uint64_t ended = 0;
+
+    for (unsigned i = 0; i < h->jobs.queue_count; i++)
+        if (h->jobs.queues[i].class->resumes)
+            ended += h->jobs.queues[i].done + h->jobs.queues[i].failed;
+    if (h->journal.dir_fd < 0 || ended == h->playbooks_ended)
+        return;
+    playbook_file_sweep(h->journal.dir, job_is_left, h);
+    h->playbooks_ended = ended;
+}
+
 static void all_safe(void *arg)
 {
     struct hub *h = arg;
 
+    if (IS_ENABLED(CONFIG_ACTION_PLAYBOOK))
+        forget_playbooks(h);
     listener_answer(&h->listener);
 }
 
@@ -91,6 +116,24 @@ static struct policy *policy_of(unsigned generation)
     return IS_ENABLED(CONFIG_HUB_GUARD) ? &pool_policies[generation].policy : NULL;
 }
 
+static void wire_playbooks(struct hub *h)
+{
+    if (!IS_ENABLED(CONFIG_HUB_PLAYBOOKS))
+        return;
+    h->playbooks = (struct playbook_room){
+        .memory = pool_hub_work->playbook,
+        .driver = pool_receive->run.driver,
+        .work = pool_receive,
+        .work_cap = sizeof pool_receive,
+        .tree = &pool_receive->scratch.tree,
+        .tokens = pool_receive->tokens,
+        .line = (char *)pool_journal,
+        .settings = h->ingress.settings,
+    };
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->playbooks.guard = (struct guard){policy_judge, &h->policy};
+}
+
 void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const char *message))
 {
     union hub_work *work = pool_hub_work;
@@ -107,6 +150,8 @@ void hub_wire(struct hub *h, const char *path, void (*report)(void *arg, const c
     rules_init(&h->rules, pool_rules, pool_rules + CONFIG_RULES, pool_patterns,
                CONFIG_RULE_PATTERNS, work->run.types, CONFIG_RULE_TYPES, work->run.seen,
                CONFIG_RULE_HOSTS, &pool_receive->scratch);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        rules_restraints(&h->rules, pool_restraints, pool_restraints + CONFIG_RESTRAINTS);
 }
 
 /* ---- The audit ---- */
@@ -286,6 +331,8 @@ static void wire_daemon(struct hub *h)
     h->pipeline.refused = journal_refused;
     h->pipeline.room = room_again;
     h->pipeline.own_line = work->run.own_line;
+    h->pipeline.playbooks = IS_ENABLED(CONFIG_HUB_PLAYBOOKS) ? &h->playbooks : NULL;
+    h->playbooks_ended = UINT64_MAX; /* look at the first turn */
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         h->pipeline.guard = (struct guard){policy_judge, &h->policy};
     h->pipeline.arg = h;
@@ -314,6 +361,10 @@ static void wire_daemon(struct hub *h)
         .pipeline = &h->pipeline, .ingress = &h->ingress, .listener = &h->listener};
     if (IS_ENABLED(CONFIG_HUB_SILENCES))
         wire_silences(h, work);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
+        restraint_keeper_init(&h->restraint, &clock_system, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
+        h->pipeline.restraint = &h->restraint;
+    }
 }
 
 /* ---- Configuration ---- */
@@ -347,6 +398,15 @@ const struct policy_use *hub_policy(struct hub *h)
         return NULL;
     h->policy = (struct policy_use){policy_of(!h->active), pool_policy_work};
     return config_done(&h->config) < 0 ? NULL : &h->policy;
+}
+
+const struct playbook_room *hub_playbooks(struct hub *h)
+{
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->policy = (struct policy_use){policy_of(!h->active), pool_policy_work};
+    wire_playbooks(h);
+    h->playbooks.settings = staged(h);
+    return &h->playbooks;
 }
 
 const char *hub_socket(struct hub *h)
@@ -409,6 +469,10 @@ int hub_load(struct hub *h, void (*notice)(void *arg, const char *rule, const ch
     s->hmac_key = NULL;
     hub_settings_warn(s, c, rules_staged_able(&h->rules));
     err = config_done(c);
+    /* The tree is not needed any more: playbooks are read in its place. */
+    wire_playbooks(h);
+    if (IS_ENABLED(CONFIG_HUB_PLAYBOOKS) && rules_staged_check(&h->rules, &h->playbooks, h->report, NULL) < 0)
+        err = NEFIA_EINVAL;
     if (err < 0)
         rules_abort(&h->rules);
     return err;
@@ -427,6 +491,7 @@ static uint16_t rule_now(void *arg, uint16_t rule)
 static void commit(struct hub *h)
 {
     rules_commit(&h->rules);
+    pipeline_reloaded(&h->pipeline, rule_now, h);
     h->active = !h->active;
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         h->policy = (struct policy_use){policy_of(h->active), pool_policy_work};
@@ -436,6 +501,7 @@ static void commit(struct hub *h)
     hub_settings_wipe(&pool_settings[!h->active]);
     const struct hub_settings *s = &pool_settings[h->active];
     h->ingress.settings = s;
+    h->playbooks.settings = s;
     h->pipeline.host_id = s->host_id;
     h->listener.per_peer = s->max_connections_per_peer;
     h->listener.reserved = s->reserved_connections;
@@ -701,10 +767,9 @@ static void end(struct hub *h)
     control_close(&h->control);
     mac_key_wipe(&h->ingress.key);
     hub_settings_wipe(&pool_settings[h->active]);
-    if (IS_ENABLED(CONFIG_HUB_SILENCES)) {
+    if (IS_ENABLED(CONFIG_HUB_SILENCES))
         silences_stop(&h->silences);
-        journal_commit(&h->journal);
-    }
+    pipeline_stop(&h->pipeline);
     close_audit(h, left);
     journal_close(&h->journal);
     if (left > 0)

@@ -266,11 +266,11 @@ static void end_job(struct job *job, bool done, const char *error, const struct 
     struct job_queue *q = job->queue;
     struct job ended = *job;
 
-    free_line(q->jobs, job->first_block);
     set_state(job, JOB_FREE);
     *job = (struct job){.queue = q};
     done ? q->done++ : q->failed++;
     q->jobs->hooks.settled(q->jobs->hooks.arg, &ended, done, error, r, output);
+    free_line(q->jobs, ended.first_block);
 }
 
 static void timer_fired(void *arg)

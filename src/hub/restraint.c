@@ -301,10 +301,27 @@ enum restraint_turn restraint_ended(struct restraint *r, uint16_t rule, const st
         turn = tried(&m, result, ran_ms);
     else if (m.state == BREAKER_CLOSED)
         turn = in_a_row(&m, s, result, ran_ms);
-    *failures = m.window_ms;
+    *failures = turn == RESTRAINT_CLOSED ? old->window_ms : m.window_ms;
     if (!old || memcmp(old, &m, sizeof m) != 0)
         put(r, old, &m, ran_ms);
     return turn;
+}
+
+enum breaker_state restraint_breaker(const struct restraint *r, uint16_t rule)
+{
+    for (const struct restraint_mark *m = r->marks; m < r->marks + r->top; m++)
+        if (m->kind == MARK_BREAKER && m->rule == rule)
+            return (enum breaker_state)m->state;
+    return BREAKER_CLOSED;
+}
+
+unsigned restraint_used(const struct restraint *r)
+{
+    unsigned used = 0;
+
+    for (const struct restraint_mark *m = r->marks; m < r->marks + r->top; m++)
+        used += m->kind != MARK_FREE;
+    return used;
 }
 
 /* ---- Reload ---- */

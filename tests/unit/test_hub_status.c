@@ -105,14 +105,15 @@ TEST(status_in_order)
     struct control_cursor c = {0};
 
     setup("{\"rules\":[{\"name\":\"a\",\"event_pattern\":\"disk\"," EXEC "},"
-          "{\"name\":\"longer name\",\"action\":{\"type\":\"playbook\"}}]}");
+          "{\"name\":\"longer name\"," EXEC "}]}");
+    rules.sets[rules.active].rules[1].action.class = NULL; /* as of one that this build does not have */
     for (int i = 0; i < STATUS_RECENT + 3; i++)
         happen("t", RECENT_NONE);
     REQUIRE(next("status", &c) == 1);
     CHECK(has("{\"rule\":{\"name\":\"a\",\"event_pattern\":\"disk\",\"host_pattern\":\"\","
               "\"severity\":\"info\",\"action\":\"exec\",\"in_this_build\":true,\"hits\":0}}"));
     REQUIRE(next("status", &c) == 1);
-    CHECK(has("\"action\":\"playbook\",\"in_this_build\":false"));
+    CHECK(has("\"action\":\"exec\",\"in_this_build\":false"));
     for (int i = 0; i < STATUS_RECENT; i++) {
         REQUIRE(next("status", &c) == 1);
         CHECK(has("{\"recent\":{\"seq\":"));

@@ -16,6 +16,7 @@
  * does. */
 struct action_class;
 struct hub_settings;
+struct playbook_room;
 
 #define ACTION_COMMAND_MAX 1024
 #define ACTION_ERROR_MAX 63
@@ -76,6 +77,8 @@ struct action_request {
     unsigned attempt;          /* from 1 */
     uint64_t job;              /* its id, the same over a restart of the hub */
     bool approved;             /* after ACTION_PENDING */
+    const struct playbook_room *playbooks; /* null: there is none */
+    int hub;                   /* for the child: the hub's process */
 };
 
 /** Memory in which an action prepares its child. There is only one: each child is forked before the
@@ -113,11 +116,15 @@ struct action_class {
     uint8_t running;  /* how many children at a time, up to 64 */
     bool idempotent;  /* what a rule's `idempotent` is without that key */
     bool logs_output; /* log the child's output on failure */
+    bool resumes;     /* begun before a restart of the hub, it is begun again under the same job, and goes on where it was */
     /** The fields are bound into a->own; check what a table cannot express, look up what they name, and
      * set a->lane and a->retries. No side effects: this also runs for `check`. May be null.
      * Return: as action_bind. */
     int (*bind)(struct action *a, struct config *c, const struct node *n, const char *where,
                 const struct hub_settings *s);
+    /** Read the files that it names, once all of the configuration is bound: all problems are reported. No side effects: this also
+     * runs for `check`. May be null. Return: 0 or negative. */
+    int (*check)(const struct action *a, const struct playbook_room *room, void (*report)(void *arg, const char *message), void *arg);
     /** What a policy has to judge of it, into a zeroed struct; null: nothing runs, nothing is written. */
     void (*subject)(const struct action *a, struct action_subject *out);
     /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the

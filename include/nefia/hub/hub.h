@@ -8,6 +8,7 @@
 #include "nefia/control/control.h"
 #include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
+#include "nefia/hub/playbook_driver.h"
 #include "nefia/hub/status.h"
 #include "nefia/play/playbook.h"
 
@@ -27,7 +28,7 @@ union hub_work {
         char own_line[CONFIG_EVENT_BYTES + 1];
     } run;
     struct json_token answer[HUB_TOKENS]; /* of a running hub that is asked */
-    struct playbook_memory playbook[IS_ENABLED(CONFIG_HUB_PLAYBOOKS)]; /* in a process of its own */
+    struct playbook_memory playbook[IS_ENABLED(CONFIG_HUB_PLAYBOOKS)]; /* while its file is checked; in a process that carries it out */
 };
 
 #define HUB_MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -40,6 +41,10 @@ union hub_receive {
     max_align_t aligned;
     struct pattern_scratch scratch;
     struct json_token tokens[CONFIG_JSON_TOKENS];
+    struct {
+        struct json_token tokens[CONFIG_JSON_TOKENS]; /* those above */
+        struct playbook_driver driver[IS_ENABLED(CONFIG_HUB_PLAYBOOKS)];
+    } run;
 };
 
 /** At least two events of maximum size. */
@@ -78,6 +83,8 @@ struct hub {
     unsigned active; /* index of the active settings and arena */
     struct mac_key staged_key;
     struct policy_use policy; /* the active one */
+    struct playbook_room playbooks;
+    uint64_t playbooks_ended; /* of actions, when their positions were last looked through */
     struct loop loop;
     struct children children;
     struct control_server control;
@@ -94,6 +101,7 @@ struct hub {
     struct audit_log audit;
     struct timer audit_timer;
     struct silences silences;
+    struct restraint_keeper restraint;
     struct timer silence_timer;
     uint64_t head_ms; /* when the audit's head is due */
     uint8_t config_hash[MAC_BYTES]; /* of the file that was read last */
@@ -118,6 +126,8 @@ void hub_log_notice(void *arg, const char *rule, const char *action);
 const struct hub_settings *hub_loaded(const struct hub *h);
 /** The policy read by hub_load. */
 const struct policy *hub_loaded_policy(const struct hub *h);
+/** After hub_load, for verbs that read or carry out a playbook. */
+const struct playbook_room *hub_playbooks(struct hub *h);
 /** Path of the daemon's control socket, as far as the file can be read. */
 const char *hub_socket(struct hub *h);
 /** For verbs that only ask the policy: bind it, and nothing else of the file, which stays loaded in h->config.

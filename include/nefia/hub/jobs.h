@@ -100,7 +100,7 @@ struct job_hooks {
     /** May it begin, as rule and policy are now? Called before each start; otherwise why says why not, and the job fails. May be
      * null. */
     bool (*allowed)(void *arg, struct job *job, const struct action_request *r, struct text *why);
-    /** The job has finally ended; error is "" on success. */
+    /** The job has finally ended; error is "" on success. Its event's line is still there. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);
     /** The job's state has changed in a way that is to be recorded: JOB_STARTING, before jobs_begin;

@@ -162,6 +162,16 @@ static bool put_device(struct env *e, const struct device *d)
     return whole;
 }
 
+/** What led to this command, with its rule, as the events that it leads to are to say. False: no room. */
+static bool put_cause(struct env *e, const struct action_request *r)
+{
+    char cause[EVENT_CAUSE_MAX + 1];
+    struct text t;
+
+    text_init(&t, cause, sizeof cause);
+    return event_cause_add(&t, r->event->cause, r->rule) == 0 && put_var(e, "NEFIA_", "CAUSE", t.buf, t.len);
+}
+
 static void put_environment(struct env *e, const struct action_request *r)
 {
     static const char path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -171,6 +181,7 @@ static void put_environment(struct env *e, const struct action_request *r)
 
     /* Early: what outlives the command is reported with it (survivors.c). */
     whole &= put_var(e, "NEFIA_", "RULE", r->rule, strlen(r->rule));
+    whole &= put_cause(e, r);
     whole &= put_var(e, "NEFIA_", "EVENT", ev->line.ptr, ev->line.len);
     whole &= put_var(e, "NEFIA_", "TYPE", ev->type.ptr, ev->type.len);
     whole &= put_var(e, "NEFIA_", "HOST", ev->host_id.ptr, ev->host_id.len);
