@@ -8,13 +8,14 @@
 /** Where the values of a template come from, a bit each. */
 enum { PLAY_VARS = 1, PLAY_EVENT = 2, PLAY_REGISTERS = 4 };
 
-/** Plain text up to a template, and that template: {{name}}, {{name | default "fallback"}} or {{"text"}}. */
+/** Plain text up to a template, and that template: {{name}}, {{name | default "fallback"}}, {{name | default vars.fallback}} or
+ * {{"text"}}. */
 struct play_piece {
     enum { PLAY_TEXT, PLAY_QUOTED, PLAY_NAMED } kind; /* TEXT: no template follows, the text ends */
     struct slice before;
     struct slice name; /* or the quoted text */
-    bool has_fallback;
-    struct slice fallback;
+    enum { PLAY_NO_FALLBACK, PLAY_FALLBACK_TEXT, PLAY_FALLBACK_VAR } fallback_kind;
+    struct slice fallback; /* the text, or the name with its `vars.` */
 };
 /** Cut the next piece off *at. Return: 1; 0: there is none; NEFIA_ESYNTAX with a phrase in why. */
 int play_cut(const char **at, struct play_piece *piece, const char **why);

@@ -193,6 +193,12 @@ static const char *piece_fault(struct binding *b, const struct play_piece *piece
         b->used_vars |= 1u << n.index;
     if (play_source(&n) == PLAY_REGISTERS)
         b->used_registers |= 1u << n.index;
+    if (piece->fallback_kind == PLAY_FALLBACK_VAR) {
+        const struct play_name fallback = play_name(b->p, piece->fallback, 0, &why);
+        if (fallback.kind != PLAY_VAR)
+            return why;
+        b->used_vars |= 1u << fallback.index;
+    }
     return source_fault(b, play_source(&n), allowed);
 }
 

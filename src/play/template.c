@@ -48,7 +48,9 @@ static bool is_quote(char c)
     return c == '"' || c == '\'';
 }
 
-/** `| default "text"`. Return: behind it; null: it is something else. */
+static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+
+/** `| default "text"` or `| default vars.NAME`. Return: behind it; null: it is something else. */
 static const char *cut_fallback(const char *at, struct play_piece *piece)
 {
     static const char word[] = "default";
@@ -57,8 +59,11 @@ static const char *cut_fallback(const char *at, struct play_piece *piece)
     if (strncmp(at, word, sizeof word - 1) != 0)
         return NULL;
     at = skip_blanks(at + sizeof word - 1);
-    piece->has_fallback = true;
-    return is_quote(*at) ? cut_quoted(at, &piece->fallback) : NULL;
+    piece->fallback_kind = is_quote(*at) ? PLAY_FALLBACK_TEXT : PLAY_FALLBACK_VAR;
+    if (is_quote(*at))
+        return cut_quoted(at, &piece->fallback);
+    piece->fallback = (struct slice){at, strspn(at, name_letters)};
+    return strncmp(at, "vars.", 5) == 0 ? at + piece->fallback.len : NULL;
 }
 
 int play_cut_template(const char **at, struct play_piece *piece, const char **why)
@@ -70,11 +75,11 @@ int play_cut_template(const char **at, struct play_piece *piece, const char **wh
         p = cut_quoted(p, &piece->name);
         *why = "a quotation mark has no end";
     } else {
-        const size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
+        const size_t len = strspn(p, name_letters);
         piece->kind = PLAY_NAMED;
         piece->name = (struct slice){p, len};
         p = skip_blanks(p + len);
-        *why = "behind | only default \"text\" may stand";
+        *why = "behind | only default and a \"text\" or vars.NAME may stand";
         if (*p == '|')
             p = cut_fallback(p, piece);
     }
@@ -307,7 +312,7 @@ int play_fill_piece(struct play_filler *f, const struct play_piece *piece, struc
         text_bytes(out, piece->name.ptr, piece->name.len);
         return 0;
     }
-    const struct play_name n = play_name(f->book, piece->name, f->book->register_count, &phrase);
+    struct play_name n = play_name(f->book, piece->name, f->book->register_count, &phrase);
     if (n.kind == PLAY_UNKNOWN)
         return lacks(piece, why, phrase, NEFIA_EINVAL);
     if (is_open(f, &n)) {
@@ -317,14 +322,20 @@ int play_fill_piece(struct play_filler *f, const struct play_piece *piece, struc
         text_str(out, "}}");
         return f->plan ? 0 : lacks(piece, why, "is not known yet", NEFIA_ENOTFOUND);
     }
-    int err = put_value(f, piece, &n, out, why);
-    if (err == NEFIA_ENOTFOUND && piece->has_fallback) {
-        text_rewind(why, why_len);
-        text_rewind(out, out_len);
+    const int err = put_value(f, piece, &n, out, why);
+    if (err != NEFIA_ENOTFOUND || piece->fallback_kind == PLAY_NO_FALLBACK)
+        return err;
+    text_rewind(why, why_len);
+    text_rewind(out, out_len);
+    if (piece->fallback_kind == PLAY_FALLBACK_TEXT) {
         text_bytes(out, piece->fallback.ptr, piece->fallback.len);
-        err = 0;
+        return 0;
     }
-    return err;
+    n = play_name(f->book, piece->fallback, 0, &phrase);
+    if (n.kind != PLAY_VAR)
+        return lacks(piece, why, phrase, NEFIA_EINVAL);
+    text_str(out, var_value(f, n.index));
+    return 0;
 }
 
 int play_fill(struct play_filler *f, const char *template, struct text *out, struct text *why)

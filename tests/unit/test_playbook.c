@@ -4,6 +4,18 @@
     "{\"type\":\"service.status\",\"source\":\"service-beacon\",\"host_id\":\"r1\",\"timestamp\":\"2026-03-10T15:30:00Z\"," \
     "\"severity\":\"critical\",\"data\":" data ",\"seq\":7,\"boot\":3}"
 
+static struct json_token event_tokens[CONFIG_JSON_TOKENS];
+static char event_scratch[EVENT_SCRATCH];
+static struct event event;
+
+static const struct event *decode(const char *line)
+{
+    const char *why;
+
+    CHECK_INT(event_decode(&event, line, strlen(line), event_tokens, CONFIG_JSON_TOKENS, event_scratch, &why), 0);
+    return &event;
+}
+
 static char text_buf[PLAYBOOK_TEXT_BYTES];
 static struct text text;
 static struct playbook_values values = {.host = "r1"};
@@ -252,6 +264,11 @@ TEST(templates_are_filled_in)
               "{\"run\":\"echo \\\"$NEFIA_Q\\\" {{.Names}}\",\"timeout_ms\":30000,\"env\":{\"NEFIA_Q\":\"a\\\"b\\nc\",\"NEFIA_N\":\"n=-1.5\"}}");
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.no | default \"d e\"}}', '{{event.data.none|default \"\"}}.']}"),
               "{\"argv\":[\"/x\",\"d e\",\".\"],\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.no | default vars.v}}', '{{event.data.service | default vars.v}}']}"),
+              "{\"argv\":[\"/x\",\"one\",\"nginx\"],\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.no | default host}}', '{{event.data.no | default vars.w}}']}"),
+              "p.yaml:4: steps[0].argv[1]: behind | only default and a \"text\" or vars.NAME may stand\n"
+              "p.yaml:4: steps[0].argv[2]: {{event.data.no}} no such variable; write it down in `vars`\n");
     CHECK_STR(first_op("{name: a, service: {name: '{{event.data.service}}', verb: reload}, timeout: 5s}"),
               "{\"service\":{\"name\":\"nginx\",\"verb\":\"reload\"},\"timeout_ms\":5000}");
     CHECK_STR(first_op("{name: a, file: {path: '{{vars.dir}}/f', content: 'x={{event.data.on}}', mode: 640, backup: yes}}"),

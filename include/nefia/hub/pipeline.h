@@ -89,6 +89,8 @@ struct resumed {
     struct recent_mark mark;
 };
 
+struct dispatch;
+
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
  *     event → seen → rules → own effects → silences → restraint → guard → jobs
@@ -104,6 +106,7 @@ struct pipeline {
     struct seen *seen;
     struct journal *journal;
     struct audit_log *audit; /* null: none */
+    struct dispatch *dispatch; /* of commands to devices (dispatch.h); null: there are none */
     struct silences *silences; /* null: none */
     struct restraint_keeper *restraint; /* null: none */
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
