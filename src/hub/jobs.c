@@ -386,6 +386,11 @@ static int launch(struct job *job, struct text *why)
     if (started < 0)
         return started == NEFIA_EIO || started == NEFIA_EFULL ? NEFIA_EINVAL : started;
     job->timeout_ms = (uint32_t)spec.deadline_ms;
+    if (started == ACTION_SENT && WAITS && j->hooks.send) {
+        int err = j->hooks.send(j->hooks.arg, job, &request, &j->scratch->order, why);
+        job->timeout_ms = 0; /* who carries it out says when it is too late */
+        return err < 0 ? NEFIA_EINVAL : started;
+    }
     if (started != ACTION_CHILD)
         return WAITS ? started : NEFIA_ENOTSUP;
     job->output = take_output(q);

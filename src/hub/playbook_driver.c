@@ -544,6 +544,7 @@ static int on_hub(struct playbook_driver *d)
     struct op_place place = {.guard = o->guard,
                              .host = o->hub,
                              .role = o->hub_role,
+                             .helper = o->helper,
                              .state_dir = o->state_dir && *o->state_dir ? o->state_dir : NULL,
                              .work = d->work.argv,
                              .work_cap = sizeof d->work.argv};

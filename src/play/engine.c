@@ -517,6 +517,7 @@ void playbook_resume(struct playbook_run *r)
         resume_step(r);
     } else if (r->in_flight) { /* may be done twice */
         r->in_flight = false;
-        r->attempt--;
+        if (r->again == 0)
+            r->attempt--;
     }
 }

@@ -34,16 +34,4 @@ static int load(const char *name, const char *text)
     return err < 0 ? err : done;
 }
 
-static struct json_token event_tokens[CONFIG_JSON_TOKENS];
-static char event_scratch[EVENT_SCRATCH];
-static struct event event;
-
-static const struct event *decode(const char *line)
-{
-    const char *why;
-
-    CHECK_INT(event_decode(&event, line, strlen(line), event_tokens, CONFIG_JSON_TOKENS, event_scratch, &why), 0);
-    return &event;
-}
-
 #endif

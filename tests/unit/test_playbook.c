@@ -4,6 +4,18 @@
     "{\"type\":\"service.status\",\"source\":\"service-beacon\",\"host_id\":\"r1\",\"timestamp\":\"2026-03-10T15:30:00Z\"," \
     "\"severity\":\"critical\",\"data\":" data ",\"seq\":7,\"boot\":3}"
 
+static struct json_token event_tokens[CONFIG_JSON_TOKENS];
+static char event_scratch[EVENT_SCRATCH];
+static struct event event;
+
+static const struct event *decode(const char *line)
+{
+    const char *why;
+
+    CHECK_INT(event_decode(&event, line, strlen(line), event_tokens, CONFIG_JSON_TOKENS, event_scratch, &why), 0);
+    return &event;
+}
+
 static char text_buf[PLAYBOOK_TEXT_BYTES];
 static struct text text;
 static struct playbook_values values = {.host = "r1"};

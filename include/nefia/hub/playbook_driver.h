@@ -10,6 +10,7 @@
 #include "nefia/hub/playbook_file.h"
 #include "nefia/hub/settings.h"
 #include "nefia/json/json.h"
+#include "nefia/ops/helper.h"
 #include "nefia/play/playbook.h"
 #include "nefia/sys/child.h"
 
@@ -81,6 +82,7 @@ struct playbook_order {
     const char *state_dir, *control_socket;
     const char *hub, *hub_role;     /* the hub's host_id */
     struct guard guard;             /* its policy */
+    int helper;                     /* as op_place's */
     uint64_t timeout_ms;            /* of the whole run, without its rollbacks; 0: none */
     pid_t parent;                   /* ends it without a trace when it is gone; 0: nobody */
     void (*progress)(void *arg, const struct playbook_progress *p); /* may be null */
@@ -136,6 +138,7 @@ struct playbook_room {
     char *line;                /* CONFIG_EVENT_BYTES, of an event; of a process of its own only */
     const struct hub_settings *settings;
     struct guard guard;
+    const struct helper *helper; /* of the hub's process; null: another one */
 };
 
 /** Carry out a run, or what is left of one. Takes over the process's signals. Return: PLAYBOOK_END_…; d->error then has a sentence,

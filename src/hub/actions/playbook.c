@@ -117,6 +117,7 @@ static int run(void *arg)
         .hub = s->host_id,
         .hub_role = item ? item->role : NULL,
         .guard = room->guard,
+        .helper = room->helper->fd > 0 ? CHILD_KEPT : room->helper->fd,
         .timeout_ms = a->timeout_ms,
         .parent = r.hub,
     };
@@ -136,6 +137,7 @@ static int start(const struct action_request *r, struct action_scratch *scratch,
     scratch->request.hub = getpid();
     spec->run = run;
     spec->run_arg = &scratch->request;
+    spec->keep = r->playbooks->helper->fd;
     spec->deadline_ms = (uint64_t)own(r->action)->timeout_ms + PLAYBOOK_UNDO_MS + PLAYBOOK_SPARE_MS;
     return ACTION_CHILD;
 }
