@@ -23,6 +23,7 @@ DOCUMENTS = [pathlib.Path("README.md"), *sorted(pathlib.Path("docs").glob("*.md"
 REFERENCE = pathlib.Path("docs/configuration.md")
 SENSORS = pathlib.Path("docs/sensors.md")
 POLICY = pathlib.Path("docs/policy.md")
+PLAYBOOKS = pathlib.Path("docs/playbooks.md")
 TESTED = {"c", "diff", "kconfig", "sh"}
 PLAIN = {"", "json", "text", "yaml"}
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -32,7 +33,7 @@ EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
                        r"ACLDIR|AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
-                       r"KERNEL_HEADERS|LDFLAGS|LIBC|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
+                       r"KERNEL_HEADERS|LDFLAGS|LIBC|PLAYBOOKDIR|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
 
 problems = []
 looked = 0
@@ -270,11 +271,11 @@ def fields():
     return found
 
 
-def key_rows():
+def key_rows(*documents):
     """(path of the section, its other members, key, default) as the reference has them."""
-    for heading, row in [*tables(REFERENCE), *tables(SENSORS), *tables(POLICY)]:
+    for heading, row in [row for document in documents or (REFERENCE, SENSORS, POLICY, PLAYBOOKS) for row in tables(document)]:
         path = CODE.findall(heading)
-        if heading == "The root of the file":
+        if heading in ("The root of the file", "The root of a playbook"):
             path = [""]
         if not path or len(row) != 4:
             continue
@@ -321,8 +322,10 @@ def unknown(program, path, fixed, names):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(nest(path, members), file)
         file.flush()
-        answer = subprocess.run([*program, "check", "-c", file.name], capture_output=True, text=True).stderr
+        answer = subprocess.run([*program, file.name], capture_output=True, text=True).stderr
     sentence = re.search(rf"\b{nobody}: ([^;?]*)", answer)
+    if not sentence and re.search(rf"\b{re.escape(path)}: .*\(CONFIG_", answer):
+        return []  # a section that this build does not have: tests/remote.py uses its keys
     if not sentence:
         wrong(path, "the program says nothing of a key that nobody knows", answer.strip())
         return []
@@ -331,17 +334,23 @@ def unknown(program, path, fixed, names):
 
 
 def keys(directory):
+    beacon, hub = [f"{directory}/nefia-beacon", "check", "-c"], [f"{directory}/nefia", "reactor", "check", "-c"]
+    for document in (REFERENCE, SENSORS, POLICY):
+        keys_of(document, lambda path: hub if path.startswith(("reactor", "policy")) else beacon)
+    keys_of(PLAYBOOKS, lambda path: [f"{directory}/nefia", "playbook", "check"])
+
+
+def keys_of(document, program):
     sections = {}
-    for path, fixed, key, _ in key_rows():
+    for path, fixed, key, _ in key_rows(document):
         sections.setdefault((path, tuple(fixed)), []).append(key)
     for (path, fixed), names in sections.items():
-        program = [f"{directory}/nefia", "reactor"] if path.startswith(("reactor", "policy")) else [f"{directory}/nefia-beacon"]
         given = [f.split(": ")[0] for f in fixed]
         for i in range(0, len(names), 8):
             some = [n for n in names[i:i + 8] if n not in given]
-            missing = unknown(program, path, fixed, some)
+            missing = unknown(program(path), path, fixed, some)
             for name in some:
-                check(name not in missing, REFERENCE, f"{path}.{name} is not known to the program")
+                check(name not in missing, document, f"{path}.{name} is not known to the program")
 
 
 def limits():

@@ -32,6 +32,9 @@ cat >"$dir/wanted" <<'EOF'
 ./usr/share/doc/nefia-edge/LICENSE.jsmn
 ./usr/share/doc/nefia-edge/LICENSE.musl
 ./usr/share/doc/nefia-edge/LICENSE.tre
+./usr/share/nefia/playbooks/free-disk.yaml
+./usr/share/nefia/playbooks/restart-service.yaml
+./usr/share/nefia/playbooks/restore-config.yaml
 EOF
 diff "$dir/wanted" "$dir/out" >"$log"
 result "programs, example, init scripts and licences are there, and nothing else" $?

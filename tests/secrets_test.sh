@@ -72,7 +72,7 @@ says "a webhook's secret in a file for all: the remedy" "open.yaml:6: reactor.we
 result "a webhook's secret in a file for all: not repeated" $?
 hub_config idle.yaml 666 <<YAML
   peers: [127.0.0.1]
-  rules: [{name: a, action: {type: playbook, playbook_path: /p}}]
+  rules: [{name: a, action: {type: exec, command: "true"}}]
 YAML
 expect "check: what is only odd is fine" 0 "$nefia" reactor check -c "$dir/idle.yaml"
 says "check: others can write it" 'idle.yaml: warning: other users can write.*chmod go-w' err

@@ -350,6 +350,8 @@ class Build:
             m = re.match(r" *\[ *\d+\] (\S+) +(\S+) +\S+ \S+ (\S+) \S+ +(\S*) ", line)
             if not m or "A" not in m[4]:
                 continue
+            if m[1] == ".relro_padding":  # as between any two segments
+                continue
             size = int(m[3], 16)
             if "W" not in m[4]:
                 text += size

@@ -4,6 +4,7 @@
 ## PREFIX where programs and licences go (default: /usr/local); SBINDIR, DOCDIR to say it of one
 ## SYSCONFDIR where nefia/nefia.yaml (nefia.json) and init.d are (default: /etc)
 ## INIT init scripts to install: sysv (BusyBox, Buildroot), procd (OpenWrt), none (default)
+## PLAYBOOKDIR where the playbooks that come with the hub are (default: PREFIX/share/nefia/playbooks)
 ## ACLDIR where ubusd of OpenWrt reads who may call what (default: /usr/share/acl.d), for INIT=procd
 ## INSTALL_PROGRAMS nefia-beacon, nefia or both (default)
 PREFIX     ?= /usr/local
@@ -11,6 +12,7 @@ SBINDIR    ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 DOCDIR     ?= $(PREFIX)/share/doc/nefia-edge
 ACLDIR     ?= /usr/share/acl.d
+PLAYBOOKDIR ?= $(PREFIX)/share/nefia/playbooks
 INSTALL_PROGRAMS ?= nefia-beacon nefia
 INIT       ?= none
 
@@ -43,6 +45,10 @@ CONFIG_FILE = nefia.$(if $(CONFIG_YAML),yaml,json)
 # A beacon with sensors has another one, for routers.
 EXAMPLES    = $(CONFIG_FILE) $(if $(and $(CONFIG_YAML),$(CONFIG_SENSOR_KERNEL_LOG),$(filter nefia-beacon,$(INSTALL_PROGRAMS))),router.yaml)
 
+# A hub with playbooks has some to begin with.
+SHIPPED     = $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(notdir $(wildcard rootfs-overlay/usr/share/nefia/playbooks/*.yaml)))
+PLAYBOOKS   = $(if $(CONFIG_HUB_PLAYBOOKS),$(SHIPPED))
+
 .PHONY: install uninstall
 install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DESTDIR
 	$(Q)mkdir -p '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' '$(DESTDIR)$(DOCDIR)'
@@ -57,10 +63,13 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 	done
 	$(Q)[ -z '$(ACL_FILES)' ] || mkdir -p '$(DESTDIR)$(ACLDIR)'
 	$(Q)for f in $(ACL_FILES); do install -m 644 rootfs-overlay/usr/share/acl.d/$$f '$(DESTDIR)$(ACLDIR)/'$$f || exit 1; done
+	$(Q)[ -z '$(PLAYBOOKS)' ] || mkdir -p '$(DESTDIR)$(PLAYBOOKDIR)'
+	$(Q)for f in $(PLAYBOOKS); do install -m 644 rootfs-overlay/usr/share/nefia/playbooks/$$f '$(DESTDIR)$(PLAYBOOKDIR)/'$$f || exit 1; done
 
 # Configurations and keys of its user stay.
 uninstall: ## Remove what `make install` with the same variables has put there
 	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/%.example',nefia.yaml nefia.json router.yaml) \
 	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
-	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)')
-	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia'; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done
+	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)') \
+	    $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%')
+	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' $(if $(SHIPPED),'$(DESTDIR)$(PLAYBOOKDIR)'); do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

@@ -33,7 +33,7 @@ PAGE_SIZE_mipsel := $(PAGE_SIZE_arm)
 # A static program exports nothing: without the version script MIPS keeps 12 KiB of dynamic symbols.
 ifeq ($(CONFIG_PIE),y)
 PIE_LINK := -static-pie -Wl,-static -Wl,--no-dynamic-linker -Wl,-z,text \
-            -Wl,--version-script=toolchain/exports.map -Wl,-z,relro -Wl,-z,now
+            -Wl,--version-script=toolchain/exports.map -Wl,-z,relro -Wl,-z,now -Wl,-T,toolchain/relro.ld
 else
 # At a fixed address every table of addresses is constant from the start. Nothing is left for RELRO, and no
 # page between code and data need be padded for it (tests/promises_test.sh looks).

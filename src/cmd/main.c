@@ -1,7 +1,12 @@
 #include "nefia/cmd/audit.h"
+#include "nefia/cmd/exec.h"
+#include "nefia/cmd/playbook.h"
+#include "nefia/cmd/playbook_run.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
+#include "nefia/cmd/replay.h"
 #include "nefia/cmd/silence.h"
+#include "nefia/cmd/why.h"
 #include "nefia/hub/hub.h"
 #include "nefia/sys/cli.h"
 
@@ -30,6 +35,14 @@ static const struct cli_option events_options[] = {
      .options = status_options,                                                                    \
      .help = CLI_HELP("the devices in reactor.hosts, and when they were last seen"),               \
      .run = reactor_hosts},
+#define VERB_EXEC()                                                                                 \
+    {.name = "exec",                                                                               \
+     .operands = "--target HOST -- COMMAND...",                                                    \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .options = exec_options,                                                                      \
+     .help = CLI_HELP("run a command on a device, through the running hub"),                       \
+     .run = exec_run},
 #define VERBS_POLICY()                                                                               \
     {.name = "policy test",                                                                          \
      .operands = "[COMMAND]",                                                                        \
@@ -87,6 +100,21 @@ static const struct cli_option events_options[] = {
          .options = status_options,                                                                \
          .help = CLI_HELP("end a silence now"),                                                    \
          .run = silence_remove},
+#define VERBS_WHY()                                                                                  \
+    {.name = "why",                                                                                \
+     .operands = "EVENT",                                                                          \
+     .least = 1,                                                                                   \
+     .most = 1,                                                                                    \
+     .options = status_options,                                                                    \
+     .help = CLI_HELP("which rules were considered for an event, and what decided; EVENT: its ID, or HOST:BOOT:SEQ"), \
+     .run = why_event},                                                                            \
+        {.name = "replay",                                                                         \
+         .operands = "JOURNAL|FILE",                                                               \
+         .least = 1,                                                                               \
+         .most = 1,                                                                                \
+         .options = replay_options,                                                                \
+         .help = CLI_HELP("what rules would have done with the events of a journal, or of a file; nothing is done"), \
+         .run = replay_events},
 #define VERB_PLAYBOOK_LOG()                                                                          \
     {.name = "playbook log",                                                                       \
      .operands = "[DIRECTORY|FILE]",                                                               \
@@ -94,6 +122,28 @@ static const struct cli_option events_options[] = {
      .options = playbook_log_options,                                                              \
      .help = CLI_HELP("what playbooks did, step by step, newest last; from the audit log"),        \
      .run = audit_playbooks},
+#define VERBS_PLAYBOOK()                                                                             \
+    {.name = "playbook check",                                                                     \
+     .operands = "FILE...",                                                                        \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .help = CLI_HELP("check playbooks: all that is wrong with them, before anything runs"),       \
+     .run = playbook_check},                                                                       \
+        {.name = "plan playbook",                                                                  \
+         .operands = "FILE [NAME=VALUE...] --target HOST",                                         \
+         .least = 1,                                                                               \
+         .most = 255,                                                                              \
+         .options = plan_playbook_options,                                                         \
+         .help = CLI_HELP("show what a playbook would do on a device, and whether the policy allows it; nothing is executed"), \
+         .run = plan_playbook},
+#define VERB_PLAYBOOK_RUN()                                                                          \
+    {.name = "playbook run",                                                                       \
+     .operands = "FILE [NAME=VALUE...]",                                                           \
+     .least = 1,                                                                                   \
+     .most = 33,                                                                                   \
+     .options = playbook_run_options,                                                              \
+     .help = CLI_HELP("carry out a playbook, step by step"),                                       \
+     .run = playbook_run},
 #define VERB_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -120,9 +170,13 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERBS_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, VERB_EXEC, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERBS_PLAYBOOK, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_PLAYBOOK_RUN, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERB_PLAYBOOK_LOG, VERB_NONE), VERB_NONE)()
     {.name = NULL},
 };

@@ -108,9 +108,9 @@ static int refuse_full(struct config_tree *t, unsigned line, size_t cap, const c
     text_str(&message, "the file needs more than the ");
     text_u64(&message, cap);
     text_str(&message, what);
-    text_str(&message, " of this build; raise CONFIG_");
-    text_str(&message, t->c->program);
-    text_str(&message, symbol);
+    text_str(&message, t->c->program ? " of this build; raise CONFIG_" : " that it may have");
+    text_str(&message, t->c->program ? t->c->program : "");
+    text_str(&message, t->c->program ? symbol : "");
     tree_error(t, line, buf, "");
     return NEFIA_EFULL;
 }

@@ -62,6 +62,8 @@ static void put_line(struct text *out, const struct event_head *h, const char *d
     json_put_string(&w, "clock", h->synced ? "synced" : "unsynced");
     if (h->suppressed)
         json_put_u64(&w, "suppressed", h->suppressed);
+    if (!IS_ENABLED(CONFIG_SMALL_BEACON) && h->cause.len > 0) /* a small one runs nothing that has a cause */
+        json_put_raw(&w, "cause", h->cause.ptr, h->cause.len);
     json_end_object(&w);
 }
 
@@ -133,6 +135,7 @@ enum member {
     SEQ = REQUIRED,
     BOOT,
     CLOCK,
+    CAUSE,
     MEMBERS
 };
 
@@ -156,6 +159,7 @@ static const struct {
     [SEQ] = {"seq", 3, NULL, NULL},
     [BOOT] = {"boot", 4, NULL, NULL},
     [CLOCK] = {"clock", 5, NULL, NULL},
+    [CAUSE] = {"cause", 5, NULL, "\"cause\" is not a list of names of at most " LITERAL(EVENT_CAUSE_MAX) " bytes"},
 };
 
 struct decoder {
@@ -271,6 +275,24 @@ static void take_count(struct decoder *d, unsigned m, unsigned value, uint64_t *
         d->seen &= ~(1u << m);
 }
 
+bool event_cause(const struct json_doc *d, unsigned i, struct slice *cause)
+{
+    *cause = json_raw(d, i);
+    if (json_at(d, i)->type != JSON_ARRAY || cause->len > EVENT_CAUSE_MAX)
+        return false;
+    for (unsigned at = i + 1, end = json_at(d, i)->next; at < end; at++)
+        if (json_at(d, at)->type != JSON_STRING)
+            return false;
+    return true;
+}
+
+static int take_cause(struct event *e, unsigned value)
+{
+    if (json_at(&e->doc, value)->type != JSON_ARRAY)
+        return 0;
+    return event_cause(&e->doc, value, &e->cause) ? 0 : NEFIA_EINVAL;
+}
+
 static int take_member(struct decoder *d, unsigned m, unsigned value)
 {
     struct event *e = d->out;
@@ -294,6 +316,8 @@ static int take_member(struct decoder *d, unsigned m, unsigned value)
     case BOOT:
         take_count(d, m, value, &e->boot);
         return 0;
+    case CAUSE:
+        return take_cause(e, value);
     default:
         e->unsynced = json_at(&e->doc, value)->type == JSON_STRING &&
                       slice_eq(json_raw(&e->doc, value), "unsynced");

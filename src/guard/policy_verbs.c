@@ -12,11 +12,6 @@
 
 enum { BATCH_MOST = 50, JSON_CUT = 512 };
 
-/** What reactor.hosts says of a host. */
-struct known {
-    const char *role, *address; /* or null */
-};
-
 void policy_desk_init(struct policy_desk *d, const struct cli_args *a, const struct config *c,
                       const struct policy_use *use, char *buf, size_t cap)
 {
@@ -39,17 +34,16 @@ static const char *word_of(const struct config *c, const struct node *item, cons
     return n && n->type == NODE_SCALAR && *n->value ? n->value : NULL;
 }
 
-static struct known look_up(const struct policy_desk *d, const char *host)
+struct policy_host policy_host_known(const struct config *c, const char *host)
 {
-    const struct config *c = d->config;
     const struct node *hosts = node_child(c, node_child(c, c->nodes, "reactor"), "hosts");
 
     for (const struct node *n = hosts && host ? node_first(c, hosts) : NULL; n; n = node_next(c, n)) {
         const char *id = word_of(c, n, "host_id");
         if (id && str_eq(id, host))
-            return (struct known){word_of(c, n, "role"), word_of(c, n, "addresses")};
+            return (struct policy_host){word_of(c, n, "role"), word_of(c, n, "addresses")};
     }
-    return (struct known){0};
+    return (struct policy_host){0};
 }
 
 /* ---- verdicts ---- */
@@ -60,7 +54,7 @@ static const char *capital_word(enum verdict_kind kind)
 }
 
 /** Policy: DENIED — matches deny_commands pattern: "rm -rf" */
-static void put_policy(struct text *t, const struct verdict *verdict)
+void policy_put_verdict(struct text *t, const struct verdict *verdict)
 {
     struct verdict v = *verdict;
 
@@ -148,7 +142,7 @@ static void put_answer(struct policy_desk *d, const struct policy_case *c, const
         put_line(&d->out, "Host: ", c->host);
     if (role)
         put_line(&d->out, "Role: ", role);
-    put_policy(&d->out, v);
+    policy_put_verdict(&d->out, v);
     if (v->has_at) {
         text_str(&d->out, "At: byte ");
         text_u64(&d->out, v->at);
@@ -179,7 +173,7 @@ static struct policy_case case_for(const struct policy_desk *d, const char *opti
 {
     const char *host = cli_option(d->args, option) ? cli_option(d->args, option) : d->host;
 
-    return (struct policy_case){.host = host, .role = look_up(d, host).role};
+    return (struct policy_case){.host = host, .role = policy_host_known(d->config, host).role};
 }
 
 int policy_verb_test(struct policy_desk *d)
@@ -495,7 +489,7 @@ int policy_verb_plan(struct policy_desk *d)
 {
     char *command = d->line;
     struct policy_case c = case_for(d, "--target");
-    const char *address = look_up(d, c.host).address;
+    const char *address = policy_host_known(d->config, c.host).address;
     struct text line;
 
     text_init(&line, command, POLICY_DESK_LINE);
@@ -515,7 +509,7 @@ int policy_verb_plan(struct policy_desk *d)
         text_str(&d->out, " (");
         text_str(&d->out, address ? address : "address not configured");
         text_str(&d->out, ")\n");
-        put_policy(&d->out, &v);
+        policy_put_verdict(&d->out, &v);
         text_str(&d->out, "No commands were executed.\n");
     }
     flush(d);

@@ -266,11 +266,11 @@ static void end_job(struct job *job, bool done, const char *error, const struct 
     struct job_queue *q = job->queue;
     struct job ended = *job;
 
-    free_line(q->jobs, job->first_block);
     set_state(job, JOB_FREE);
     *job = (struct job){.queue = q};
     done ? q->done++ : q->failed++;
     q->jobs->hooks.settled(q->jobs->hooks.arg, &ended, done, error, r, output);
+    free_line(q->jobs, ended.first_block);
 }
 
 static void timer_fired(void *arg)
@@ -380,6 +380,11 @@ static int launch(struct job *job, struct text *why)
     if (started < 0)
         return started == NEFIA_EIO || started == NEFIA_EFULL ? NEFIA_EINVAL : started;
     job->timeout_ms = (uint32_t)spec.deadline_ms;
+    if (started == ACTION_SENT && WAITS && j->hooks.send) {
+        int err = j->hooks.send(j->hooks.arg, job, &request, &j->scratch->order, why);
+        job->timeout_ms = 0; /* who carries it out says when it is too late */
+        return err < 0 ? NEFIA_EINVAL : started;
+    }
     if (started != ACTION_CHILD)
         return WAITS ? started : NEFIA_ENOTSUP;
     job->output = take_output(q);

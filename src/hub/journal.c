@@ -822,3 +822,108 @@ void journal_close(struct journal *s)
     s->dir = NULL;
     s->len = 0;
 }
+
+/* ---- Looking back ---- */
+
+/** A frame as a record. Return: false: it is of no interest, or none. */
+static bool record_of(const struct frame *f, struct journal_record *r)
+{
+    const uint8_t *p = f->bytes;
+    static const struct {
+        uint8_t kind, record, head; /* head: bytes before its text */
+        bool text;
+    } kinds[] = {
+        {KIND_EVENT, JOURNAL_EVENT, EVENT_HEAD, true},       {KIND_WHEN, JOURNAL_WHEN, WHEN_BYTES, false},
+        {KIND_JOB, JOURNAL_JOB, JOB_HEAD, true},             {KIND_DECIDED, JOURNAL_DECIDED, DECIDED_HEAD, true},
+        {KIND_RESULT, JOURNAL_RESULT, RESULT_HEAD, true},    {KIND_END, JOURNAL_END, END_BYTES, false},
+        {KIND_RELOAD, JOURNAL_RELOAD, RELOAD_BYTES, false},  {KIND_KEPT, JOURNAL_KEPT, KEPT_HEAD, true},
+    };
+    unsigned i = 0;
+
+    while (i < ARRAY_SIZE(kinds) && kinds[i].kind != f->kind)
+        i++;
+    if (i == ARRAY_SIZE(kinds) || f->len < kinds[i].head || (!kinds[i].text && f->len != kinds[i].head))
+        return false;
+    *r = (struct journal_record){.kind = (enum journal_record_kind)kinds[i].record,
+                                 .bytes = {(const char *)p + kinds[i].head, f->len - kinds[i].head}};
+    if (r->kind == JOURNAL_KEPT) {
+        r->code = p[0];
+        r->detail = (uint32_t)(p[1] << 8 | p[2]);
+        return true;
+    }
+    if (r->kind == JOURNAL_RELOAD)
+        r->time.ran_ms = get_be64(p);
+    else
+        r->id = get_be64(p);
+    if (r->kind == JOURNAL_WHEN)
+        r->time = (struct journal_time){get_be64(p + 8), (int64_t)get_be64(p + 16), p[24]};
+    if (r->kind == JOURNAL_JOB)
+        r->event = get_be64(p + 8);
+    if (r->kind == JOURNAL_DECIDED || r->kind == JOURNAL_END)
+        r->code = p[8];
+    if (r->kind == JOURNAL_DECIDED)
+        r->detail = get_be32(p + 9);
+    if (r->kind == JOURNAL_RESULT) {
+        r->time.ran_ms = get_be64(p + 8);
+        r->code = p[16];
+    }
+    return true;
+}
+
+static int look_into(struct journal *s, const struct source *f, int (*record)(void *arg, const struct journal_record *r), void *arg)
+{
+    struct journal_record r = {.kind = JOURNAL_BEGINS};
+    struct frame_reader reader;
+    struct frame frame;
+    int more, err = record(arg, &r);
+
+    read_from(s, &reader, f);
+    while (err >= 0 && (more = next_frame(&reader, f, &frame)) != 0) {
+        if (more < 0)
+            return more;
+        if (record_of(&frame, &r))
+            err = record(arg, &r);
+    }
+    return err < 0 ? err : 0;
+}
+
+/** Open both files of a directory, or the one that path is. */
+static int open_to_look(struct journal *s, const char *path, struct source files[2], struct text *why)
+{
+    int err = 0;
+
+    s->dir = path;
+    s->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir_fd < 0 && errno != ENOTDIR)
+        return cannot(s, "open", "", why);
+    if (s->dir_fd >= 0) {
+        for (unsigned i = 0; i < 2 && err == 0; i++)
+            err = open_source(s, &files[i], file_names[i], why);
+        return err;
+    }
+    files[0].fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (files[0].fd >= 0 && survey(s, &files[0]) == 0)
+        return 0;
+    return cannot(s, "read", "", why);
+}
+
+int journal_look(struct journal *s, const char *path, int (*record)(void *arg, const struct journal_record *r), void *arg,
+                 struct text *why)
+{
+    struct source files[2] = {{.fd = -1}, {.fd = -1}};
+    int err = open_to_look(s, path, files, why);
+
+    if (err == 0 && files[0].end == 0 && files[1].end == 0) {
+        text_str(why, path);
+        text_str(why, ": no journal of a hub");
+        err = NEFIA_EIO;
+    }
+    const unsigned first = files[1].end > 0 && (files[0].end == 0 || files[1].generation < files[0].generation);
+    for (unsigned i = 0; i < 2 && err == 0; i++)
+        if (files[i ^ first].end > 0)
+            err = look_into(s, &files[i ^ first], record, arg);
+    for (unsigned i = 0; i < 2; i++)
+        close_one(&files[i].fd);
+    journal_close(s);
+    return err;
+}

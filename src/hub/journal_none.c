@@ -109,3 +109,12 @@ void journal_close(struct journal *s)
 {
     (void)s;
 }
+
+int journal_look(struct journal *s, const char *path, int (*record)(void *arg, const struct journal_record *r), void *arg,
+                 struct text *why)
+{
+    (void)s, (void)record, (void)arg;
+    text_str(why, path);
+    text_str(why, ": this build has no journal");
+    return NEFIA_ENOTSUP;
+}

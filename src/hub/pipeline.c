@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/sys/log.h"
 
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
@@ -77,7 +78,6 @@ static int push(struct pipeline *p, unsigned index, struct job_event *e,
                 const struct recent_mark *mark, struct job_order *order)
 {
     const struct rule *rule = &rules_active(p->rules)->rules[index];
-    const bool first = !e->stored;
 
     order->action = &rule->action;
     order->rule = (uint16_t)index;
@@ -91,8 +91,6 @@ static int push(struct pipeline *p, unsigned index, struct job_event *e,
                       err == NEFIA_EFULL ? "queue full" : err_text(err));
         return err;
     }
-    if (first)
-        journal_event(p->journal, e->id, e->line, e->len);
     journal_job(p->journal, order->id, e->id, rule->name);
     return 0;
 }
@@ -124,6 +122,16 @@ static struct policy_case case_of(struct pipeline *p, const struct rule *rule, c
         c.host = p->target;
     }
     return c;
+}
+
+/** The cause of what the rule does for the event, or decides of it. */
+static void put_cause(char to[EVENT_CAUSE_MAX + 1], struct slice cause, const char *rule)
+{
+    struct text t;
+
+    text_init(&t, to, EVENT_CAUSE_MAX + 1);
+    if (event_cause_add(&t, cause, rule) < 0)
+        text_bytes(&t, cause.ptr, cause.len);
 }
 
 static void copy(char *to, size_t cap, const char *from, size_t len)
@@ -170,9 +178,19 @@ static void note_violation(struct pipeline *p, const struct policy_case *c, cons
     copy(v->target, sizeof v->target, c->host ? c->host : "", c->host ? strlen(c->host) : 0);
     copy(v->type, sizeof v->type, c->event->type.ptr, c->event->type.len);
     copy(v->command, sizeof v->command, c->command ? c->command : "", c->command ? strlen(c->command) : 0);
+    put_cause(v->cause, c->event->cause, c->rule);
     text_init(&t, v->reason, sizeof v->reason);
     verdict_reason(&t, verdict);
     v->waits |= v->told_ms == 0 || now - v->told_ms >= PIPELINE_VIOLATION_MS;
+}
+
+bool pipeline_verdict(struct pipeline *p, const struct rule *rule, const struct event *e, struct verdict *out)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD) || !p->guard.judge || !rule->action.class)
+        return false;
+    const struct policy_case c = case_of(p, rule, e);
+    *out = p->guard.judge(p->guard.arg, &c);
+    return true;
 }
 
 /** May the rule's action begin? why gets the verdict in words. */
@@ -198,7 +216,7 @@ static bool judge(struct pipeline *p, const struct rule *rule, const struct even
 }
 
 /** Otherwise it has a row that says why not. */
-static bool guard_allows(struct pipeline *p, const struct rule *rule, const struct event *e,
+static bool guard_allows(struct pipeline *p, const struct rule *rule, const struct event *e, uint64_t event,
                          const struct recent_mark *mark)
 {
     char buf[CONFIG_LOG_LINE_BYTES];
@@ -210,55 +228,209 @@ static bool guard_allows(struct pipeline *p, const struct rule *rule, const stru
     if (judge(p, rule, e, &why))
         return true;
     recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_FAILED, why.buf);
+    journal_decided(p->journal, event, JOURNAL_DENIED, 0, rule->name);
     return false;
 }
 
-/** Then it has a row that says by which silence. */
-static bool is_silenced(struct pipeline *p, const struct rule *rule, const struct event *e, const struct recent_mark *mark)
+/* ---- What holds an action back ---- */
+
+/** The rule's action would have the event's cause and the rule's name. Return: null: that may be; or why not. */
+static const char *own_effect(const struct rule *rule, const struct event *e)
 {
+    char buf[EVENT_CAUSE_MAX + 1];
+    struct text t;
+    bool among;
+
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT) || e->cause.len == 0)
+        return NULL;
+    text_init(&t, buf, sizeof buf);
+    if (event_causes(e->cause, rule->name, &among) >= 0 && among)
+        return "own effect: this rule led to the event";
+    return event_cause_add(&t, e->cause, rule->name) < 0 ? "own effect: " LITERAL(EVENT_CAUSES) " rules led to it, none acts" : NULL;
+}
+
+/** The silence that applies; counted: also that it did. Null: none. */
+static const struct silence *silence_of(struct pipeline *p, const struct rule *rule, const struct event *e, bool counted)
+{
+    if (!IS_ENABLED(CONFIG_HUB_SILENCES) || !p->silences || p->silences->count == 0)
+        return NULL;
+    const struct silence_subject subject = {.rule = rule->name, .event = e, .device = pipeline_device(p, e->host_id)};
+    return counted ? silences_hit(p->silences, &subject) : silences_find(p->silences, &subject);
+}
+
+/** Return: false: the rule does not restrain itself. */
+static bool restraint_of(struct pipeline *p, unsigned index, const struct event *e, struct restraint_case *c)
+{
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT) || !p->restraint)
+        return false;
+    const struct restraint_settings *s = rules_restraint(p->rules, index);
+    *c = (struct restraint_case){.settings = s, .rule = (uint16_t)index};
+    if (s && s->count > 0)
+        c->host = restraint_host(pipeline_host(p, e->host_id));
+    if (s && s->once_ms > 0)
+        c->once = restraint_once(s, e);
+    return s != NULL;
+}
+
+/** Would its action be held back? Nothing is counted. */
+static bool would_be_held(struct pipeline *p, unsigned index, const struct event *e)
+{
+    const struct rule *rule = &rules_active(p->rules)->rules[index];
+    struct restraint_case c;
+
+    return own_effect(rule, e) || silence_of(p, rule, e, false) ||
+           (restraint_of(p, index, e, &c) &&
+            restraint_judge(&p->restraint->restraint, &c, restraint_ran(p->restraint)).reason != RESTRAINT_NONE);
+}
+
+/** One rule that matches an event. */
+struct matched {
+    struct rule *rule;
+    unsigned index;
+    const struct event *event;
+    struct job_event *kept;
+    const struct recent_mark *mark;
+    bool unsure; /* the event may have acted before */
+};
+
+/** Its action does not begin: a row says why, and the journal. */
+static void hold(struct pipeline *p, const struct matched *m, enum recent_state state, const char *why, enum journal_decision decision,
+                 uint32_t detail)
+{
+    recent_add(p->recent, m->mark, m->rule->name, action_word(&m->rule->action), state, why);
+    journal_decided(p->journal, m->kept->id, decision, detail, m->rule->name);
+    if (state != RECENT_RESTRAINED)
+        return;
+    m->rule->restrained++;
+    p->restrained++;
+}
+
+static bool is_own_effect(struct pipeline *p, const struct matched *m)
+{
+    const char *why = own_effect(m->rule, m->event);
+
+    if (!why)
+        return false;
+    p->own_effects++;
+    hold(p, m, RECENT_RESTRAINED, why, JOURNAL_OWN_EFFECT, 0);
+    return true;
+}
+
+static bool is_silenced(struct pipeline *p, const struct matched *m)
+{
+    const struct silence *silence = silence_of(p, m->rule, m->event, true);
     char buf[RECENT_ERROR_MAX + 1];
     struct text why;
 
-    if (!IS_ENABLED(CONFIG_HUB_SILENCES) || !p->silences || p->silences->count == 0)
-        return false;
-    const struct silence *silence = silences_hit(
-        p->silences, &(struct silence_subject){.rule = rule->name, .event = e, .device = pipeline_device(p, e->host_id)});
     if (!silence)
         return false;
     text_init(&why, buf, sizeof buf);
     silence_reason(&why, p->silences, silence);
-    recent_add(p->recent, mark, rule->name, action_word(&rule->action), RECENT_SILENCED, why.buf);
+    hold(p, m, RECENT_SILENCED, why.buf, JOURNAL_SILENCED, silence->id);
     return true;
 }
 
-/** Handle one matching rule. unsure: the event may have acted before. */
-static void act(struct pipeline *p, unsigned index, const struct event *e, struct job_event *kept,
-                const struct recent_mark *mark, bool unsure)
+static bool may_have_acted(struct pipeline *p, const struct matched *m)
 {
-    struct rule *rule = &p->rules->sets[p->rules->active].rules[index];
-    const char *word = action_word(&rule->action);
+    if (!m->unsure || m->rule->idempotent)
+        return false;
+    hold(p, m, RECENT_FAILED, "may have acted before: not run again", JOURNAL_ACTED_BEFORE, 0);
+    return true;
+}
+
+/** The event counts, whatever is decided. */
+static bool is_restrained(struct pipeline *p, const struct matched *m, const struct restraint_case *c)
+{
+    const struct restraint_verdict v = restraint_judge(&p->restraint->restraint, c, p->ran_ms);
+    char buf[RECENT_ERROR_MAX + 1];
+    struct text why;
+
+    restraint_count(&p->restraint->restraint, c, p->ran_ms);
+    if (v.reason == RESTRAINT_NONE)
+        return false;
+    text_init(&why, buf, sizeof buf);
+    restraint_text(&why, &v);
+    hold(p, m, RECENT_RESTRAINED, why.buf, JOURNAL_RESTRAINED, v.reason);
+    return true;
+}
+
+static uint64_t ran(const struct pipeline *p)
+{
+    return p->restraint ? restraint_ran(p->restraint) : clock_ms(p->clock) - p->started_ms;
+}
+
+/** The event is in the journal before what is decided of it. */
+static void note_event(struct pipeline *p, const struct matched *m)
+{
+    const struct journal_time t = {
+        .ran_ms = p->ran_ms,
+        .unix_s = p->now_s,
+        .flags = (uint8_t)((clock_synced(p->clock) ? JOURNAL_SYNCED : 0) | (m->unsure ? JOURNAL_UNSURE : 0)),
+    };
+
+    if (p->noted == m->kept->id)
+        return;
+    p->noted = m->kept->id;
+    journal_event(p->journal, m->kept->id, m->kept->line, m->kept->len);
+    journal_when(p->journal, m->kept->id, &t);
+}
+
+/** Handle one matching rule. What is denied or finds no room does not count for its restraint: nothing was done. */
+static void act(struct pipeline *p, const struct matched *m)
+{
+    struct rule *rule = m->rule;
+    struct restraint_case c;
 
     rule->hits++;
     p->matched++;
     if (!rule->action.class) {
         p->unsupported++;
-        recent_add(p->recent, mark, rule->name, word, RECENT_FAILED, err_text(NEFIA_ENOTSUP));
+        recent_add(p->recent, m->mark, rule->name, action_word(&rule->action), RECENT_FAILED, err_text(NEFIA_ENOTSUP));
         return;
     }
-    if (is_silenced(p, rule, e, mark))
+    note_event(p, m);
+    if (is_own_effect(p, m) || is_silenced(p, m) || may_have_acted(p, m))
         return;
-    if (unsure && !rule->idempotent) {
-        recent_add(p->recent, mark, rule->name, word, RECENT_FAILED,
-                   "may have acted before: not run again");
+    const bool restrains = restraint_of(p, m->index, m->event, &c);
+    if ((restrains && is_restrained(p, m, &c)) || !guard_allows(p, rule, m->event, m->kept->id, m->mark))
         return;
-    }
-    if (!guard_allows(p, rule, e, mark))
-        return;
-    if (push(p, index, kept, mark, &(struct job_order){.id = ++p->journal->last_id}) < 0) {
+    const uint64_t job = ++p->journal->last_id;
+    if (push(p, m->index, m->kept, m->mark, &(struct job_order){.id = job}) < 0) {
+        journal_decided(p->journal, m->kept->id, JOURNAL_DROPPED, 0, rule->name);
         tell_overflow(p, rule);
         return;
     }
-    tell_match(p, rule, e);
+    if (restrains)
+        restraint_acted(&p->restraint->restraint, &c, job, p->ran_ms);
+    tell_match(p, rule, m->event);
+}
+
+void pipeline_would(struct pipeline *p, unsigned index, const struct event *e, bool unsure, struct would *out)
+{
+    const struct rule *rule = &rules_active(p->rules)->rules[index];
+
+    *out = (struct would){.own = own_effect(rule, e)};
+    out->silence = out->own ? NULL : silence_of(p, rule, e, false);
+    if (out->own)
+        out->decision = JOURNAL_OWN_EFFECT;
+    else if (out->silence)
+        out->decision = JOURNAL_SILENCED;
+    else if (unsure && !rule->idempotent)
+        out->decision = JOURNAL_ACTED_BEFORE;
+    if (out->decision != 0)
+        return;
+    out->restrains = restraint_of(p, index, e, &out->held_case);
+    if (out->restrains) {
+        out->held = restraint_judge(&p->restraint->restraint, &out->held_case, p->ran_ms);
+        restraint_count(&p->restraint->restraint, &out->held_case, p->ran_ms);
+    }
+    if (out->restrains && out->held.reason != RESTRAINT_NONE) {
+        out->decision = JOURNAL_RESTRAINED;
+        return;
+    }
+    out->judged = pipeline_verdict(p, rule, e, &out->verdict);
+    if (out->judged && !verdict_begins(&out->verdict))
+        out->decision = JOURNAL_DENIED;
 }
 
 /** Of the rules that match, those before this one whose actions compete with its own. */
@@ -286,8 +458,8 @@ static bool has_room(struct pipeline *p, const struct event *e)
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++) {
         const struct action *a = &set->rules[i].action;
 
-        if (a->class &&
-            !jobs_have_room(p->jobs, &kept, a, (uint16_t)i, actions_before(p, (unsigned)i)))
+        if (a->class && !jobs_have_room(p->jobs, &kept, a, (uint16_t)i, actions_before(p, (unsigned)i)) &&
+            !would_be_held(p, (unsigned)i, e))
             return false;
     }
     return true;
@@ -319,13 +491,17 @@ static void decide(struct pipeline *p, const struct event *e, bool any, bool uns
     const struct rule_set *set = rules_active(p->rules);
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
 
+    mark.rules = p->generation;
     if (!any) {
         recent_add(p->recent, &mark, NULL, NULL, RECENT_NONE, NULL);
         return;
     }
+    if (IS_ENABLED(CONFIG_HUB_SILENCES) && p->silences)
+        silences_refresh(p->silences);
     struct job_event kept = event_for_jobs(e, ++p->journal->last_id);
+    p->ran_ms = ran(p);
     for (int i = 0; (i = rules_next(p->bits, set->count, (unsigned)i)) >= 0; i++)
-        act(p, (unsigned)i, e, &kept, &mark, unsure);
+        act(p, &(struct matched){&set->rules[i], (unsigned)i, e, &kept, &mark, unsure});
 }
 
 static struct known_host *known_host(struct pipeline *p, struct slice host_id)
@@ -402,6 +578,40 @@ static void count_taken(struct pipeline *p, const struct event *e, enum window_k
     p->bytes += e->line.len;
 }
 
+/** Where one of that kind and host is counted. A flood of one kind leaves room for the others. */
+static struct pending_report *report_slot(struct pipeline *p, enum hub_report kind,
+                                          struct slice host)
+{
+    struct pending_report *of_kind = &p->reports[kind], *r = of_kind;
+    unsigned next = REPORT_KINDS;
+
+    while (r && r->count > 0 && (r->kind != kind || !slice_eq(host, r->host)))
+        r = next < PIPELINE_REPORTS ? &p->reports[next++] : NULL;
+    return r ? r : of_kind;
+}
+
+static void report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot, uint64_t seq, struct slice cause)
+{
+    struct pending_report *r = report_slot(p, kind, host);
+    struct text name;
+
+    if (r->count == 0 || cause.len > strlen(r->cause))
+        copy(r->cause, sizeof r->cause, cause.ptr, cause.len);
+    if (r->count++ > 0)
+        return;
+    r->kind = kind;
+    r->boot = boot;
+    r->seq = seq;
+    text_init(&name, r->host, sizeof r->host);
+    text_bytes(&name, host.ptr, host.len);
+}
+
+void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
+                     uint64_t seq)
+{
+    report(p, kind, host, boot, seq, (struct slice){"", 0});
+}
+
 /** It is not known whether it has acted, and it does not act now. */
 static void take_unknown(struct pipeline *p, const struct event *e, enum window_kind kind)
 {
@@ -410,7 +620,7 @@ static void take_unknown(struct pipeline *p, const struct event *e, enum window_
     struct recent_mark mark = recent_put(p->recent, e, p->now_s);
     recent_add(p->recent, &mark, NULL, NULL, RECENT_FAILED,
                "below the window: unknown whether it acted");
-    pipeline_report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq);
+    report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq, e->cause);
 }
 
 /** host: null if it is new. */
@@ -463,7 +673,7 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
         record(p, e, from, host, id);
     if (any && from->unsure && acts_once(p)) {
         p->unknown++;
-        pipeline_report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq);
+        report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq, e->cause);
     }
     decide(p, e, any, from->unsure);
     return v;
@@ -516,33 +726,6 @@ bool pipeline_forget(struct pipeline *p, struct slice host_id)
 
 /* ---- What the hub says of itself ---- */
 
-/** Where one of that kind and host is counted. A flood of one kind leaves room for the others. */
-static struct pending_report *report_slot(struct pipeline *p, enum hub_report kind,
-                                          struct slice host)
-{
-    struct pending_report *of_kind = &p->reports[kind], *r = of_kind;
-    unsigned next = REPORT_KINDS;
-
-    while (r && r->count > 0 && (r->kind != kind || !slice_eq(host, r->host)))
-        r = next < PIPELINE_REPORTS ? &p->reports[next++] : NULL;
-    return r ? r : of_kind;
-}
-
-void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
-                     uint64_t seq)
-{
-    struct pending_report *r = report_slot(p, kind, host);
-    struct text name;
-
-    if (r->count++ > 0)
-        return;
-    r->kind = kind;
-    r->boot = boot;
-    r->seq = seq;
-    text_init(&name, r->host, sizeof r->host);
-    text_bytes(&name, host.ptr, host.len);
-}
-
 /** What an authenticated sender can cause must not fill the log. */
 static void log_report(struct pipeline *p, const struct pending_report *r, const char *type)
 {
@@ -558,7 +741,7 @@ static void log_report(struct pipeline *p, const struct pending_report *r, const
 
 /** An event of the hub's own, with the rules that match it in bits. Return: 1: a rule does; 0: none; negative: it cannot
  * be, NEFIA_EAGAIN: not now, for want of room for its actions. */
-static int make_own(struct pipeline *p, const char *type, enum severity severity, struct slice data,
+static int make_own(struct pipeline *p, const char *type, enum severity severity, struct slice data, const char *cause,
                     struct event *e)
 {
     const struct event_head head = {
@@ -570,6 +753,7 @@ static int make_own(struct pipeline *p, const char *type, enum severity severity
         .synced = clock_synced(p->clock),
         .seq = p->own_seq + 1,
         .uptime_ms = clock_ms(p->clock) - p->started_ms,
+        .cause = {cause, strlen(cause)},
     };
     struct text line;
 
@@ -605,14 +789,14 @@ static bool is_wanted(const struct pipeline *p)
 bool pipeline_emit(struct pipeline *p, const char *type, enum severity severity, struct slice data)
 {
     struct event e;
-    const int any = make_own(p, type, severity, data, &e);
+    const int any = make_own(p, type, severity, data, "", &e);
 
     if (any > 0 && is_wanted(p))
         decide_own(p, &e, true);
     return any != NEFIA_EAGAIN;
 }
 
-/** Begin the data of a warning of the hub's own, in buf. */
+/** Begin the data of an event of the hub's own, in buf. */
 static void begin_data(struct json_writer *w, struct text *data, char *buf, size_t cap)
 {
     text_init(data, buf, cap);
@@ -620,14 +804,15 @@ static void begin_data(struct json_writer *w, struct text *data, char *buf, size
     json_object(w, NULL);
 }
 
-/** Emit it, also where no rule matches. Return: false if there is no room for its actions: it stays pending until one
+/** Emit such an event, also where no rule matches. Return: false if there is no room for its actions: it stays pending until one
  * has ended. */
-static bool emit_warning(struct pipeline *p, const char *type, struct json_writer *w, const struct text *data)
+static bool emit(struct pipeline *p, const char *type, enum severity severity, struct json_writer *w, const struct text *data,
+                 const char *cause)
 {
     struct event e;
 
     json_end_object(w);
-    const int any = make_own(p, type, SEVERITY_WARNING, (struct slice){data->buf, data->len}, &e);
+    const int any = make_own(p, type, severity, (struct slice){data->buf, data->len}, cause, &e);
     if (any >= 0)
         decide_own(p, &e, any);
     return any != NEFIA_EAGAIN;
@@ -645,7 +830,7 @@ static bool emit_report(struct pipeline *p, const struct pending_report *r)
     json_put_u64(&w, "boot", r->boot);
     json_put_u64(&w, "seq", r->seq);
     json_put_u64(&w, "count", r->count);
-    if (!emit_warning(p, types[r->kind], &w, &data))
+    if (!emit(p, types[r->kind], SEVERITY_WARNING, &w, &data, r->cause))
         return false;
     log_report(p, r, types[r->kind]);
     return true;
@@ -672,7 +857,7 @@ static bool emit_violation(struct pipeline *p, const struct violation *v)
     json_put_u64(&w, "event_seq", v->seq);
     json_put_u64(&w, "count", v->count);
     p->telling = true;
-    const bool emitted = emit_warning(p, "policy.violation", &w, &data);
+    const bool emitted = emit(p, "policy.violation", SEVERITY_WARNING, &w, &data, v->cause);
     p->telling = false;
     return emitted;
 }
@@ -685,6 +870,38 @@ static void emit_violations(struct pipeline *p)
         v->waits = false;
         v->count = 0;
         v->told_ms = clock_ms(p->clock);
+    }
+}
+
+/** rule.breaker_open, rule.breaker_closed */
+static bool emit_breaker(struct pipeline *p, const struct breaker_notice *b)
+{
+    char data_buf[3072]; /* what can be longest, with every character escaped */
+    struct json_writer w;
+    struct text data;
+
+    begin_data(&w, &data, data_buf, sizeof data_buf);
+    json_put_string(&w, "rule", b->rule);
+    json_put_string(&w, "action", b->action);
+    json_put_u64(&w, "failures", b->failures);
+    if (b->open) {
+        json_put_u64(&w, "pause_ms", b->pause_ms);
+        json_put_string(&w, "error", b->error);
+    }
+    json_put_string(&w, "event_type", b->type);
+    json_put_string(&w, "event_host", b->host);
+    json_put_u64(&w, "event_boot", b->boot);
+    json_put_u64(&w, "event_seq", b->seq);
+    return emit(p, b->open ? "rule.breaker_open" : "rule.breaker_closed", b->open ? SEVERITY_WARNING : SEVERITY_INFO, &w, &data,
+                b->cause);
+}
+
+/** In their order: where there is no room for the actions of one, those behind it wait, too. */
+static void emit_breakers(struct pipeline *p)
+{
+    while (p->breakers[0].waits && emit_breaker(p, &p->breakers[0])) {
+        memmove(p->breakers, p->breakers + 1, sizeof p->breakers - sizeof p->breakers[0]);
+        p->breakers[PIPELINE_BREAKERS - 1].waits = false;
     }
 }
 
@@ -763,8 +980,13 @@ void pipeline_turn_end(struct pipeline *p)
     emit_reports(p);
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         emit_violations(p);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        emit_breakers(p);
     keep_reports(p);
     jobs_choose(p->jobs);
+    (void)dispatch_turn(p->dispatch);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && p->restraint)
+        restraint_keeper_turn(p->restraint, false);
     audit_log_write(p->audit);
     bool written = write_journal(p) >= 0;
     if (written)
@@ -773,12 +995,30 @@ void pipeline_turn_end(struct pipeline *p)
     if (written && p->acknowledge)
         p->acknowledge(p->arg);
     jobs_begin(p->jobs, written);
+    const bool ordered = dispatch_turn(p->dispatch);
     if (written && journal_dirty(p->journal))
-        write_journal(p); /* those that could not begin have ended */
+        written = write_journal(p) >= 0; /* what they have ordered, and those that could not begin have ended */
+    if (written && ordered && p->acknowledge)
+        p->acknowledge(p->arg);
     audit_log_commit(p->audit);
     if (p->changes && p->changed)
         p->changed(p->arg);
     p->changes = false;
+}
+
+void pipeline_reloaded(struct pipeline *p, uint16_t (*rule_now)(void *arg, uint16_t rule), void *arg)
+{
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT) || !p->restraint)
+        return;
+    restraint_keeper_rebind(p->restraint, rule_now, arg);
+    journal_reloaded(p->journal, ran(p), clock_unix(p->clock));
+}
+
+void pipeline_stop(struct pipeline *p)
+{
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && p->restraint)
+        restraint_keeper_turn(p->restraint, true);
+    journal_commit(p->journal);
 }
 
 bool pipeline_is_written(const struct pipeline *p)
@@ -798,6 +1038,7 @@ static bool hook_rule(void *arg, uint16_t index, struct action_request *out)
     const struct rule *rule = &set->rules[index];
     out->action = &rule->action;
     out->rule = rule->name;
+    out->playbooks = p->playbooks;
     if (IS_ENABLED(CONFIG_HUB_DEVICES) && out->event)
         out->device = pipeline_device(p, out->event->host_id);
     return rule->action.class != NULL;
@@ -821,6 +1062,55 @@ static int hook_decode(void *arg, const char *line, size_t len, struct event *ou
     return pipeline_decode(arg, line, len, out, NULL);
 }
 
+/** Who sets it off, and by what, is in the event of the job. */
+static void note_breaker(struct pipeline *p, const struct job *job, bool open, uint32_t failures, uint32_t pause_ms, const char *error)
+{
+    struct breaker_notice *b = p->breakers;
+    struct event e;
+
+    while (b < p->breakers + PIPELINE_BREAKERS && b->waits)
+        b++;
+    if (b == p->breakers + PIPELINE_BREAKERS) {
+        p->untold++;
+        return;
+    }
+    *b = (struct breaker_notice){.waits = true, .open = open, .failures = failures, .pause_ms = pause_ms};
+    copy(b->rule, sizeof b->rule, job->name, strlen(job->name));
+    copy(b->action, sizeof b->action, job->queue->class->name, strlen(job->queue->class->name));
+    copy(b->error, sizeof b->error, error, strlen(error));
+    if (pipeline_decode(p, jobs_line(p->jobs, job), job->len, &e, NULL) < 0)
+        return;
+    b->boot = e.boot;
+    b->seq = e.seq;
+    copy(b->host, sizeof b->host, e.host_id.ptr, e.host_id.len);
+    copy(b->type, sizeof b->type, e.type.ptr, e.type.len);
+    put_cause(b->cause, e.cause, job->name);
+}
+
+/** For the breaker of its rule. */
+static void note_end(struct pipeline *p, const struct job *job, bool done, const char *error)
+{
+    const bool begun = job->attempt > 0 || job->state == JOB_SENT;
+    const enum restraint_result result = done ? RESTRAINT_DONE : begun ? RESTRAINT_FAILED : RESTRAINT_UNKNOWN;
+    uint32_t failures;
+
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT) || !p->restraint || job->rule == JOB_NO_RULE)
+        return;
+    const struct restraint_settings *s = rules_restraint(p->rules, job->rule);
+    if (!s || s->failures == 0)
+        return;
+    const uint64_t now = ran(p);
+    journal_result(p->journal, job->id, now, (uint8_t)result, job->name);
+    const enum restraint_turn turn = restraint_ended(&p->restraint->restraint, job->rule, s, job->id, result, now, &failures);
+    if (turn == RESTRAINT_SAME)
+        return;
+    note_breaker(p, job, turn == RESTRAINT_OPENED, failures, s->pause_ms, error);
+    if (turn == RESTRAINT_OPENED)
+        LOG_WARN("rule ", job->name, ": breaker open after ", COUNT(failures, "failure"), " in a row, the last one: ", error);
+    else
+        LOG_INFO("rule ", job->name, ": breaker closed");
+}
+
 static size_t without_newline(const char *s, size_t len)
 {
     return len > 0 && s[len - 1] == '\n' ? len - 1 : len;
@@ -838,6 +1128,7 @@ static void hook_settled(void *arg, const struct job *job, bool done, const char
 
     audit_ended(p->audit, job, p->recent, done, error, r);
     recent_settle(p->recent, job->row, state, error);
+    note_end(p, job, done, error);
     journal_end(p->journal, job->id, (uint8_t)state);
     p->overflow_reported = false;
     text_init(&said, said_buf, sizeof said_buf);
@@ -874,6 +1165,14 @@ static void hook_entered(void *arg, const struct job *job)
     journal_state(p->journal, job->id, recorded_state(job), job->timeout_ms);
 }
 
+static int hook_send(void *arg, const struct job *job, const struct action_request *r, const struct action_order *o,
+                     struct text *why)
+{
+    const struct pipeline *p = arg;
+
+    return dispatch_order(p->dispatch, job, r, o, why);
+}
+
 static void hook_ready(void *arg)
 {
     pipeline_turn_end(arg);
@@ -884,6 +1183,7 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
     return (struct job_hooks){.rule = hook_rule,
                               .allowed = hook_allowed,
                               .settled = hook_settled,
+                              .send = IS_ENABLED(CONFIG_HUB_COMMANDS) && p->dispatch ? hook_send : NULL,
                               .entered = hook_entered,
                               .ready = hook_ready,
                               .decode = hook_decode,
@@ -943,6 +1243,16 @@ static const char *event_name(struct text *t, const struct event *e)
     return t->buf;
 }
 
+/** An action of an earlier run goes no further: what the breaker has tried is not known. */
+static void note_lost(struct pipeline *p, unsigned index, uint64_t job)
+{
+    const struct restraint_settings *s = IS_ENABLED(CONFIG_HUB_RESTRAINT) && p->restraint ? rules_restraint(p->rules, index) : NULL;
+    uint32_t failures;
+
+    if (s)
+        restraint_ended(&p->restraint->restraint, (uint16_t)index, s, job, RESTRAINT_UNKNOWN, ran(p), &failures);
+}
+
 /** Handle an action that was unfinished when the hub stopped. */
 static void resume(struct pipeline *p, struct event *e, unsigned index, const struct journal_job *job)
 {
@@ -954,27 +1264,31 @@ static void resume(struct pipeline *p, struct event *e, unsigned index, const st
     struct text name;
 
     text_init(&name, name_buf, sizeof name_buf);
-    if (begun && !rule->idempotent) {
+    if (begun && !rule->idempotent && !(rule->action.class && rule->action.class->resumes)) {
         static const char unknown[] = "started before the restart, result unknown";
         p->unfinished++;
         recent_add(p->recent, &last->mark, rule->name, word, RECENT_FAILED, unknown);
         audit_abandoned(p->audit, rule->name, e, word, job->id, true, unknown);
+        note_lost(p, index, job->id);
         LOG_WARN("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
                  HINTED(" was running when the hub stopped, result unknown",
                         "; not run again (idempotent: true would)"));
         return;
     }
-    if (!guard_allows(p, rule, e, &last->mark))
+    struct job_order order = {
+        .id = job->id,
+        .state = job->state == JOURNAL_PENDING ? JOB_PENDING
+                 : job->state == JOURNAL_SENT  ? JOB_SENT
+                                               : JOB_QUEUED,
+        .approved = job->state == JOURNAL_APPROVED,
+        .timeout_ms = job->timeout_ms,
+    };
+    if (!guard_allows(p, rule, e, last->event.id, &last->mark)) {
+        note_lost(p, index, job->id);
         return;
-    push(p, index, &last->event, &last->mark,
-         &(struct job_order){
-             .id = job->id,
-             .state = job->state == JOURNAL_PENDING ? JOB_PENDING
-                      : job->state == JOURNAL_SENT  ? JOB_SENT
-                                                    : JOB_QUEUED,
-             .approved = job->state == JOURNAL_APPROVED,
-             .timeout_ms = job->timeout_ms,
-         });
+    }
+    if (push(p, index, &last->event, &last->mark, &order) < 0)
+        note_lost(p, index, job->id);
     LOG_INFO("rule ", rule->name, ": ", word, " for ", event_name(&name, e),
              begun ? " run again" : " resumed", " after the restart");
 }
@@ -992,6 +1306,8 @@ static void hook_job(void *arg, const struct journal_job *job, const char *line,
     const bool readable = pipeline_decode(p, line, len, &e, NULL) >= 0;
     if (index < 0 || !readable) {
         p->unfinished++;
+        if (index >= 0)
+            note_lost(p, (unsigned)index, job->id);
         audit_abandoned(p->audit, name, readable ? &e : NULL, NULL, job->id, job->state == JOURNAL_STARTED,
                         index < 0 ? "rule removed" : "event cannot be decoded");
         LOG_WARN("rule ", name, ": its action ",
@@ -1000,8 +1316,10 @@ static void hook_job(void *arg, const struct journal_job *job, const char *line,
         return;
     }
     p->now_s = clock_unix(p->clock);
-    if (p->resumed.event.id != job->event)
+    if (p->resumed.event.id != job->event) {
         p->resumed = (struct resumed){event_for_jobs(&e, job->event), recent_put(p->recent, &e, p->now_s)};
+        p->resumed.mark.rules = p->generation;
+    }
     p->resumed.event.line = e.line.ptr;
     resume(p, &e, (unsigned)index, job);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/sys/dir.h"
 #include "nefia/sys/log.h"
 
 #define PREFIX "playbook."
@@ -102,6 +103,48 @@ void playbook_file_remove(const struct playbook_file *f)
 {
     if (f->lock >= 0 && unlink(f->path) < 0 && errno != ENOENT)
         LOG_WARN("cannot remove ", f->path, ": ", ERRNO(errno));
+}
+
+const char *playbook_file_name(char *buf, uint64_t job)
+{
+    uint8_t bytes[sizeof job];
+    struct text t;
+
+    for (unsigned i = 0; i < sizeof job; i++)
+        bytes[i] = (uint8_t)(job >> (56 - 8 * i));
+    text_init(&t, buf, PLAYBOOK_FILE_NAME_MAX + 1);
+    text_char(&t, 'j');
+    text_hex(&t, bytes, sizeof bytes);
+    return buf;
+}
+
+/** Is it one of an action's, or its lock? */
+static bool of_job(const char *name, uint64_t *job)
+{
+    enum { DIGITS = 2 * sizeof *job };
+    const size_t prefix = sizeof PREFIX; /* with the j */
+    uint8_t bytes[sizeof *job];
+
+    if (strncmp(name, PREFIX "j", prefix) != 0 || strlen(name) < prefix + DIGITS ||
+        parse_hex(name + prefix, DIGITS, bytes, sizeof bytes) < 0)
+        return false;
+    *job = 0;
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        *job = *job << 8 | bytes[i];
+    return name[prefix + DIGITS] == '\0' || str_eq(name + prefix + DIGITS, LOCK);
+}
+
+void playbook_file_sweep(const char *dir, bool (*wanted)(void *arg, uint64_t job), void *arg)
+{
+    const char *name;
+    uint64_t job;
+    struct dir d;
+
+    if (!dir || !*dir || dir_open(&d, dir) < 0)
+        return;
+    while ((name = dir_next(&d)) != NULL)
+        if (of_job(name, &job) && !wanted(arg, job))
+            (void)unlinkat(d.fd, name, 0);
 }
 
 void playbook_file_close(struct playbook_file *f)

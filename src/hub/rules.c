@@ -384,6 +384,20 @@ unsigned rules_staged_able(const struct rules *r)
     return able;
 }
 
+int rules_staged_check(const struct rules *r, const struct playbook_room *room, void (*report)(void *arg, const char *message), void *arg)
+{
+    const struct rule_set *set = &r->sets[!r->active];
+    int err = 0;
+
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct action *a = &set->rules[i].action;
+
+        if (a->class && a->class->check && a->class->check(a, room, report, arg) < 0)
+            err = NEFIA_EINVAL;
+    }
+    return err;
+}
+
 unsigned rules_staged_patterns(const struct rules *r)
 {
     unsigned count = 0;

@@ -42,7 +42,7 @@ uint64_t silences_left_ms(const struct silences *s, const struct silence *i)
 {
     const uint64_t now = now_ms(s);
 
-    return i->ends_ms <= now ? 0 : lesser(i->ends_ms - now, wall_left_ms(s, i));
+    return i->over || i->ends_ms <= now ? 0 : lesser(i->ends_ms - now, wall_left_ms(s, i));
 }
 
 /* ---- Its words ---- */
@@ -125,6 +125,13 @@ void silences_init(struct silences *s, const struct clock *clock, struct silence
     s->since_ms = clock_ms(clock);
     for (unsigned i = 0; memory && i < CONFIG_SILENCES; i++)
         memory->slots[i].id = 0;
+}
+
+void silences_forget(struct silences *s)
+{
+    s->count = 0;
+    for (unsigned i = 0; i < CONFIG_SILENCES; i++)
+        s->memory->slots[i] = (struct silence){0};
 }
 
 static struct silence *free_slot(struct silences *s)
@@ -249,7 +256,7 @@ static void hook_copy(void *arg)
     if (s->last_id > 0)
         keep_time(s, s->count > 0 ? SILENCE_KEEP_MS : 0);
     for (unsigned i = 0; i < CONFIG_SILENCES; i++)
-        if (s->memory->slots[i].id > 0)
+        if (s->memory->slots[i].id > 0 && !s->memory->slots[i].over)
             keep(s, &s->memory->slots[i]);
 }
 
@@ -268,6 +275,7 @@ static void restore_one(struct silences *s, struct silence *i, const uint8_t *by
     i->since_s = (int64_t)get_be64(bytes + 24);
     i->until_s = (int64_t)get_be64(bytes + 32);
     i->hits = 0;
+    i->over = false;
     text_init(&why, why_buf, sizeof why_buf);
     if (compile(s, i, &why) < 0) {
         LOG_WARN("silence #", DEC(get_be32(bytes)), " of before the restart is dropped: ", why.buf);
@@ -448,6 +456,7 @@ int64_t silences_add(struct silences *s, const struct silence_request *r, uint32
     i->since_s = clock_unix(s->clock);
     i->until_s = clock_synced(s->clock) ? i->since_s + (int64_t)((r->for_ms + 999) / 1000) : 0;
     i->hits = 0;
+    i->over = false;
     s->count++;
     keep_time(s, SILENCE_KEEP_MS);
     keep(s, i);
@@ -458,8 +467,20 @@ static void end_one(struct silences *s, struct silence *i, enum silence_end why,
 {
     if (s->ended)
         s->ended(s->arg, i, why, uid);
-    journal_keep(s->journal, KEPT_SILENCES, slot_of(s, i), NULL, 0);
+    if (!i->over)
+        journal_keep(s->journal, KEPT_SILENCES, slot_of(s, i), NULL, 0);
     drop(s, i);
+}
+
+void silences_refresh(struct silences *s)
+{
+    for (unsigned i = 0; s->count > 0 && i < CONFIG_SILENCES; i++) {
+        struct silence *k = &s->memory->slots[i];
+        if (k->id == 0 || k->over || silences_left_ms(s, k) > 0)
+            continue;
+        k->over = true;
+        journal_keep(s->journal, KEPT_SILENCES, slot_of(s, k), NULL, 0);
+    }
 }
 
 int silences_remove(struct silences *s, uint32_t id, uint32_t uid)
@@ -500,9 +521,10 @@ bool silences_tick(struct silences *s)
 {
     bool any = false;
 
+    silences_refresh(s);
     for (unsigned i = 0; s->count > 0 && i < CONFIG_SILENCES; i++) {
         struct silence *k = &s->memory->slots[i];
-        if (k->id == 0 || silences_left_ms(s, k) > 0)
+        if (k->id == 0 || !k->over)
             continue;
         end_one(s, k, SILENCE_EXPIRED, 0);
         any = true;
@@ -519,7 +541,7 @@ static bool fits(const struct silences *s, const struct silence *i, const struct
 {
     const char *rule = silence_word(i, SILENCE_RULE);
 
-    return silences_left_ms(s, i) > 0 && (!*rule || str_eq(rule, q->rule)) &&
+    return !i->over && (!*rule || str_eq(rule, q->rule)) &&
            silence_labels_fit(silence_word(i, SILENCE_LABELS), &q->device) &&
            silence_pattern_fits(s, i, SILENCE_TYPE, q->event->type) && silence_pattern_fits(s, i, SILENCE_HOST, q->event->host_id);
 }

@@ -4,7 +4,9 @@
 
 #include "nefia/base/err.h"
 #include "nefia/hub/devices.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/hub/silence_verbs.h"
+#include "nefia/hub/why.h"
 #include "nefia/hub/playbook_driver.h"
 #include "nefia/sys/heap.h"
 #include "nefia/sys/log.h"
@@ -19,6 +21,21 @@ static void put_or_null(struct json_writer *w, const char *key, const char *s)
         json_put_string(w, key, s);
     else
         json_put_null(w, key);
+}
+
+/** breaker: null: the rule has none. */
+static void put_restraint(const struct pipeline *p, struct json_writer *w, unsigned i)
+{
+    static const char words[] = "closed\0open\0trying\0";
+    const struct rule *r = &rules_active(p->rules)->rules[i];
+    const struct restraint_settings *s = rules_restraint(p->rules, i);
+
+    json_put_bool(w, "restraint", s || r->restrained > 0);
+    json_put_u64(w, "restrained", r->restrained);
+    if (s && s->failures > 0)
+        json_put_string(w, "breaker", word_at(words, restraint_breaker(&p->restraint->restraint, (uint16_t)i)));
+    else
+        json_put_null(w, "breaker");
 }
 
 static void put_rule(const struct status_view *v, struct text *out, unsigned i)
@@ -37,6 +54,8 @@ static void put_rule(const struct status_view *v, struct text *out, unsigned i)
     json_put_string(&w, "action", action_word(&r->action));
     json_put_bool(&w, "in_this_build", r->action.class != NULL);
     json_put_u64(&w, "hits", r->hits);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && v->pipeline->restraint)
+        put_restraint(v->pipeline, &w, i);
     json_end_object(&w);
     json_end_object(&w);
 }
@@ -110,6 +129,17 @@ static void put_queues(const struct jobs *jobs, struct json_writer *w)
         json_put_u64(w, "queue_full", q->overflowed);
         json_end_object(w);
     }
+    json_end_object(w);
+}
+
+static void put_restrained(const struct pipeline *p, struct json_writer *w)
+{
+    json_object(w, "restraint");
+    json_put_u64(w, "restrained", p->restrained);
+    json_put_u64(w, "own_effects", p->own_effects);
+    json_put_u64(w, "unreported_breakers", p->untold);
+    json_put_u64(w, "marks", restraint_used(&p->restraint->restraint));
+    json_put_u64(w, "marks_most", p->restraint->restraint.cap);
     json_end_object(w);
 }
 
@@ -189,6 +219,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     json_put_u64(&w, "unknown", p->unknown);
     json_put_u64(&w, "host_conflicts", p->conflicts);
     json_put_u64(&w, "unfinished", p->unfinished);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && p->restraint)
+        put_restrained(p, &w);
     json_put_u64(&w, "held", p->held + v->ingress->over_rate);
     if (IS_ENABLED(CONFIG_HUB_SILENCES) && p->silences)
         json_put_u64(&w, "silenced", p->silences->silenced);
@@ -201,6 +233,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     if (IS_ENABLED(CONFIG_HUB_AUDIT) && p->audit)
         put_audit(p->audit, &w);
     put_queues(p->jobs, &w);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS) && p->dispatch)
+        dispatch_put(p->dispatch, &w);
     put_heap(&w);
     json_put_u64(&w, "remembered", p->rules->looked_up);
     json_put_u64(&w, "matched_anew", p->rules->matched);
@@ -410,13 +444,17 @@ static int begin_step(void *arg, struct control_cursor *c, const char *args, str
     {.name = "silence", .begin = silence_verb_add, .produce = silence_verb_added},                 \
     {.name = "silences", .produce = silence_verb_list},                                            \
     {.name = "unsilence", .begin = silence_verb_remove, .produce = silence_verb_removed},
+#define VERB_WHY() {.name = "why", .begin = why_begin, .produce = why_produce},
+#define VERB_EXEC() {.name = "exec", .begin = dispatch_begin, .produce = dispatch_produce, .end = dispatch_end},
 #define VERB_NONE()
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "events", .begin = begin_events, .produce = produce_events},
     {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, VERB_EXEC, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERB_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_STEP, VERB_NONE)()
     {0},
 };

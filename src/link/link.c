@@ -339,6 +339,13 @@ static bool read_raw(const struct json_doc *d, unsigned object, const char *name
     return json_at(d, (unsigned)i)->type == type;
 }
 
+static bool read_cause(const struct json_doc *d, unsigned object, struct slice *cause)
+{
+    const int i = json_member(d, object, "cause");
+
+    return i < 0 || event_cause(d, (unsigned)i, cause);
+}
+
 /** A message of the other direction. */
 static bool not_for_us(struct link_message *m)
 {
@@ -356,7 +363,7 @@ bool link_read_command(struct link_message *m, const struct json_doc *d, unsigne
            link_read_number(d, object, "age_ms", LINK_TIME_MAX, &c->age_ms) &&
            link_read_number(d, object, "life_ms", LINK_TIME_MAX, &c->life_ms) &&
            read_raw(d, object, "op", JSON_OBJECT, &c->op) && (c->op.len > 0 || c->life_ms == 0) &&
-           read_raw(d, object, "cause", JSON_ARRAY, &c->cause) && c->cause.len <= EVENT_CAUSE_MAX;
+           read_cause(d, object, &c->cause);
 }
 
 /** A number that may be absent: then it is 0. */

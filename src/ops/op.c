@@ -4,6 +4,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/sys/path.h"
+#include "ops_int.h"
 
 const char op_verb_words[] = "start\0stop\0restart\0reload\0";
 static const char restart_words[] = "rollback\0continue\0";
@@ -132,6 +133,7 @@ static const struct member {
     {"mode", OP_FILE, MODE, 0, 0},
     {"backup", OP_FILE, BACKUP, 0, 0},
     {"path", OP_RESTORE, PATH, 0, AT(path)},
+    {"run", OP_RESTORE, RUN_ID, 0, AT(undo_run)},
     {"port", OP_WAIT, STRING, OP_WAIT_PORT, AT(port)},
     {"path", OP_WAIT, PATH, OP_WAIT_PATH, AT(path)},
     {"service", OP_WAIT, SERVICE, OP_WAIT_SERVICE, AT(service)},
@@ -408,6 +410,8 @@ static void put_members(const struct op *op, struct json_writer *w)
         break;
     case OP_RESTORE:
         json_put_string(w, "path", op->path);
+        if (op->undo_run)
+            json_put_string(w, "run", op->undo_run);
         break;
     case OP_WAIT:
         json_put_string(w, op->port ? "port" : op->path ? "path" : "service", op->port ? op->port : op->path ? op->path : op->service);
@@ -591,8 +595,16 @@ int op_child(const struct op *op, struct op_place *place, struct child_spec *spe
         spec->argv = place->argv;
         return 0;
     }
-    text_str(why, "not supported");
-    return NEFIA_ENOTSUP;
+    if (op->kind == OP_UNDO) {
+        text_str(why, "not supported");
+        return NEFIA_ENOTSUP;
+    }
+    spec->run = op_do;
+    spec->run_arg = place;
+    if (op->kind == OP_SERVICE)
+        spec->keep = place->helper;
+    spec->unlimited = op->kind == OP_SERVICE && place->helper == 0;
+    return 0;
 }
 
 bool op_is_service(const char *name)

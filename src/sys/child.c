@@ -49,7 +49,15 @@ static void set_limit(int what, rlim_t limit)
     syscall(SYS_setrlimit, what, both);
 }
 
-static void close_from(int first)
+static void set_limits(const struct child_spec *spec)
+{
+    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_CPU, (rlim_t)spec->deadline_ms / 500 + 1);
+    set_limit(RLIMIT_NOFILE, OPEN_FILES);
+    prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul); /* prctl(2) takes unsigned long */
+}
+
+void descriptors_close(int first)
 {
     struct rlimit files = {.rlim_cur = MOST_FDS};
 
@@ -63,7 +71,7 @@ static void close_from(int first)
         close(fd);
 }
 
-static void default_signals(void)
+void signals_default(void)
 {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     sigset_t none;
@@ -77,7 +85,7 @@ static void default_signals(void)
 /** Set up descriptors 0, 1 and 2 from ends above them; a program has these open from its first
  * instructions on (cli_main). Takes no descriptor that is not there: the daemon may have none left.
  * Return: false if one could not be set up. */
-static bool place_descriptors(int in, int out)
+static bool place_descriptors(int in, int out, int keep)
 {
     bool placed = dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0;
 
@@ -87,7 +95,9 @@ static bool place_descriptors(int in, int out)
         close(STDIN_FILENO);
         placed &= open("/dev/null", O_RDONLY) == STDIN_FILENO;
     }
-    close_from(3);
+    if (keep > 0)
+        placed &= dup2(keep, CHILD_KEPT) >= 0;
+    descriptors_close(CHILD_KEPT + (keep > 0));
     return placed;
 }
 
@@ -108,13 +118,11 @@ static void say_why(const char *program, int why)
 static _Noreturn void become(const struct child_spec *spec, int in, int out)
 {
     setsid();
-    if (!place_descriptors(in, out))
+    if (!place_descriptors(in, out, spec->keep))
         _exit(CANNOT_EXECUTE);
-    default_signals();
-    set_limit(RLIMIT_CORE, 0);
-    set_limit(RLIMIT_CPU, (rlim_t)spec->deadline_ms / 500 + 1);
-    set_limit(RLIMIT_NOFILE, OPEN_FILES);
-    prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul); /* prctl(2) takes unsigned long */
+    signals_default();
+    if (!spec->unlimited)
+        set_limits(spec);
     if (spec->run) {
         log_to_fd(STDERR_FILENO); /* the syslog socket was closed with the other descriptors */
         _exit(spec->run(spec->run_arg) & 0xFF);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <time.h>
 
 extern __attribute__((weak, visibility("hidden"))) ElfW(Dyn) _DYNAMIC[];
 
@@ -24,8 +25,11 @@ void relro_protect(void)
     const ElfW(Phdr) *relro = find(headers, count, PT_GNU_RELRO);
     const ElfW(Phdr) *dynamic = find(headers, count, PT_DYNAMIC);
 
+    struct timespec now;
+
     if (!relro || page == 0)
         return;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* its first call keeps the address of the vDSO there */
     uintptr_t base = dynamic ? (uintptr_t)_DYNAMIC - dynamic->p_vaddr : 0; /* 0: at its fixed address */
     uintptr_t start = base + relro->p_vaddr;
     uintptr_t end = (start + relro->p_memsz) & ~(page - 1);

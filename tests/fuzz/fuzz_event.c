@@ -50,6 +50,7 @@ static void check_again(const struct event *e, const struct event_head *h)
     MUST(again.severity == h->severity && again.unix_s == h->unix_s);
     MUST(again.has_seq && again.seq == h->seq && again.boot == h->boot &&
          again.unsynced == !h->synced);
+    MUST(again.cause.len == h->cause.len && (h->cause.len == 0 || memcmp(again.cause.ptr, h->cause.ptr, h->cause.len) == 0));
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
@@ -74,8 +75,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         .synced = !e.unsynced,
         .seq = e.seq,
         .boot = e.boot,
+        .cause = e.cause,
     };
     MUST(e.severity >= 0 && e.severity < SEVERITY_COUNT);
+    MUST(e.cause.len == 0 || (lies_in(e.cause, e.line.ptr, e.line.len) && e.cause.len <= EVENT_CAUSE_MAX && e.cause.ptr[0] == '['));
+    if (e.cause.len > 0 && memchr(e.cause.ptr, '\n', e.cause.len))
+        return 0; /* not for the writer */
     check_again(&e, &h);
     return 0;
 }

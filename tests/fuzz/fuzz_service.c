@@ -25,7 +25,7 @@ static int see(void *arg, const char *line, size_t len)
     const int data = json_member(&d, 0, "data");
     MUST(data > 0 && json_at(&d, (unsigned)data)->size == 3);
     const int state = json_member(&d, (unsigned)data, "state");
-    MUST(word_index(state_words, json_raw(&d, (unsigned)state)) >= 0);
+    MUST(word_index(service_state_words, json_raw(&d, (unsigned)state)) >= 0);
     const int before = json_member(&d, (unsigned)data, "previous_state");
     MUST(slice_eq(json_raw(&d, (unsigned)before), "active") && !slice_eq(json_raw(&d, (unsigned)state), "active"));
     events++;
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     static char output[CONFIG_SCRIPT_OUTPUT_BYTES];
-    struct service s = {.common = {.name = "service_check"}, .names = {"a", "b", "c"}, .states = {ACTIVE, ACTIVE, ACTIVE}};
+    struct service s = {.common = {.name = "service_check"}, .names = {"a", "b", "c"}, .states = {SERVICE_ACTIVE, SERVICE_ACTIVE, SERVICE_ACTIVE}};
     struct emitter e = {.owner = &fix.sensor_runner, .class = &sensor_service, .common = &s.common, .output = -1};
     struct child_result r = {.exit_code = 0};
 
@@ -52,8 +52,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     (data[0] & 1 ? systemd_done : procd_done)(&s, &e, &r, output);
     MUST(events <= s.count);
     for (unsigned i = 0; i < s.count; i++) {
-        MUST(s.states[i] >= ACTIVE && s.states[i] < UNKNOWN);
-        events -= s.states[i] != ACTIVE;
+        MUST(s.states[i] >= SERVICE_ACTIVE && s.states[i] < SERVICE_UNKNOWN);
+        events -= s.states[i] != SERVICE_ACTIVE;
     }
     MUST(events == 0);
     return 0;

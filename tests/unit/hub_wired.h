@@ -42,6 +42,9 @@ static struct seen seen;
 static struct host host_slots[WIRED_HOSTS];
 static uint32_t host_chains[WIRED_HOSTS];
 static struct journal journal;
+static struct restraint_keeper keeper;
+static struct restraint_mark restraint_marks[CONFIG_RESTRAINT_MARKS];
+static unsigned mark_cap = CONFIG_RESTRAINT_MARKS;
 static uint8_t journal_buf[CONFIG_EVENT_BYTES + 16384];
 static unsigned changes, retries;
 static struct mac_key shared_key, no_key;
@@ -186,6 +189,9 @@ static inline void wire(void)
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&pipeline);
     journal_close(&journal);
     journal_init(&journal, journal_buf, sizeof journal_buf, &seen, &journal_hooks);
+    memset(restraint_marks, 0, sizeof restraint_marks);
+    restraint_keeper_init(&keeper, &fake.clock, &rules, &journal, restraint_marks, mark_cap);
+    pipeline.restraint = &keeper;
     const struct job_hooks job_hooks = pipeline_job_hooks(&pipeline);
     jobs_init(&jobs, &loop, &children, &scratch, line_buf, &job_hooks);
     jobs_store(&jobs, blocks, ARRAY_SIZE(blocks));
@@ -220,13 +226,14 @@ static inline void setup(const char *rules_json)
 {
     static bool once;
 
-    if (!once)
+    if (!once) {
         journal.fd = journal.dir_fd = journal.lock_fd = -1;
+        log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    }
     once = true;
     fixture_init(&rules);
     CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
     use_exec_class();
-    log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
     clock_fake_init(&fake, 1000, 5000);
     memset(&settings, 0, sizeof settings);
     wire();

@@ -358,6 +358,66 @@ TEST(writer_refuses_what_readers_refuse)
     CHECK_STR(buf, "kept");
 }
 
+TEST(a_cause_round_trips)
+{
+    static const char cause[] = "[\"disk full\",\"a \\\"b\\\"\"]";
+    char buf[CONFIG_EVENT_BYTES + 1];
+    struct event_head h = head_ok();
+    struct text out;
+
+    text_init(&out, buf, sizeof buf);
+    h.cause = (struct slice){cause, strlen(cause)};
+    h.suppressed = 4;
+    REQUIRE(event_encode(&out, &h, "{}", 2) > 0);
+    CHECK(strstr(buf, ",\"suppressed\":4,\"cause\":[\"disk full\",\"a \\\"b\\\"\"]}"));
+    CHECK_INT(decode(buf), 0);
+    CHECK(slice_eq(event.cause, cause));
+    h.cause.len = 0;
+    text_reset(&out);
+    REQUIRE(event_encode(&out, &h, "{}", 2) > 0);
+    CHECK(!strstr(buf, "cause"));
+    CHECK_INT(decode(buf), 0);
+    CHECK_INT(event.cause.len, 0);
+}
+
+static int decode_cause(const char *value)
+{
+    static char line[CONFIG_EVENT_BYTES];
+    struct text t;
+
+    text_init(&t, line, sizeof line);
+    text_str(&t, "{" T S H TS SEV D ",\"cause\":");
+    text_str(&t, value);
+    text_char(&t, '}');
+    return decode(line);
+}
+
+TEST(a_cause_is_a_short_list_of_names_or_none)
+{
+    char list[EVENT_CAUSE_MAX + 3];
+
+    CHECK_INT(decode_cause("[]"), 0);
+    CHECK(slice_eq(event.cause, "[]"));
+    CHECK_INT(decode_cause("[ \"a\" ,\"b\"]"), 0);
+    CHECK(slice_eq(event.cause, "[ \"a\" ,\"b\"]"));
+    CHECK_INT(decode_cause("\"of another make\""), 0); /* an unknown member */
+    CHECK_INT(event.cause.len, 0);
+    CHECK_INT(decode_cause("{\"a\":[\"b\"]}"), 0);
+    CHECK_INT(event.cause.len, 0);
+    CHECK_INT(decode_cause("[\"a\",1]"), NEFIA_EINVAL);
+    CHECK(why && strstr(why, "\"cause\" is not a list of names of at most 600 bytes"));
+    CHECK_INT(decode_cause("[[\"a\"]]"), NEFIA_EINVAL);
+    CHECK_INT(decode_cause("[{}]"), NEFIA_EINVAL);
+    memset(list, 'x', sizeof list);
+    memcpy(list, "[\"", 2);
+    memcpy(list + EVENT_CAUSE_MAX - 2, "\"]", 3);
+    CHECK_INT(decode_cause(list), 0);
+    CHECK_INT(event.cause.len, EVENT_CAUSE_MAX);
+    list[EVENT_CAUSE_MAX - 2] = 'x';
+    memcpy(list + EVENT_CAUSE_MAX - 1, "\"]", 3);
+    CHECK_INT(decode_cause(list), NEFIA_EINVAL);
+}
+
 TEST(data_that_does_not_fit_is_replaced)
 {
     static char data[2 * CONFIG_EVENT_BYTES], buf[2 * CONFIG_EVENT_BYTES];
@@ -414,7 +474,7 @@ TEST(long_text_is_cut_between_characters)
     check_put_text("a\xFF", 3, "{\"a\":\"a\",\"truncated\":true,\"b\":\"a\"}");
 }
 
-TEST_MAIN(severities, encodes_members_in_order, encoding_round_trips,
+TEST_MAIN(severities, a_cause_round_trips, a_cause_is_a_short_list_of_names_or_none, encodes_members_in_order, encoding_round_trips,
           any_order_and_unknown_members, escaped_names_are_unescaped, missing_members_are_named,
           malformed_members_are_named, json_errors_come_through, every_truncation_is_refused,
           seq_and_boot_count_only_together, names_are_bounded,

@@ -585,6 +585,7 @@ TEST(a_command_is_checked)
     CHECK_INT(read_message(COMMAND(ID, "7", "0", "1", "")), NEFIA_EINVAL);
     CHECK_INT(read_message(COMMAND(ID, "7", "0", "1", ",\"op\":[]")), NEFIA_EINVAL);
     CHECK_INT(read_message(COMMAND(ID, "7", "0", "1", ",\"op\":{},\"cause\":\"x\"")), NEFIA_EINVAL);
+    CHECK_INT(read_message(COMMAND(ID, "7", "0", "1", ",\"op\":{},\"cause\":[\"x\",1]")), NEFIA_EINVAL);
     CHECK_INT(read_message(COMMAND(ID, "7", "4294967296", "0", "")), NEFIA_EINVAL);
     CHECK_INT(read_message(COMMAND(ID, "7", "0", "4294967296", ",\"op\":{}")), NEFIA_EINVAL);
     CHECK_INT(read_message(COMMAND(ID, "7", "-1", "0", "")), NEFIA_EINVAL);

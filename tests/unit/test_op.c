@@ -5,20 +5,9 @@
 #include "check.h"
 #include "nefia/base/err.h"
 #include "nefia/ops/op.h"
+#include "op_fixture.h"
 
-#define RUN "0123456789abcdef"
-
-static struct op op;
-static char strings[OP_TEXT_BYTES], written[2 * OP_TEXT_BYTES], why_text[256], work[4096];
-static struct json_token tokens[OP_TOKENS];
-static struct text text, why;
-static const char *reason;
-
-static int read_op(const char *json)
-{
-    text_init(&text, strings, sizeof strings);
-    return op_read(&op, (struct slice){json, strlen(json)}, &text, tokens, OP_TOKENS, &reason);
-}
+static char written[2 * OP_TEXT_BYTES];
 
 static const char *write_op(void)
 {
@@ -54,6 +43,7 @@ TEST(each_kind_is_written_as_it_was_read)
     SAME("{\"file\":{\"path\":\"/etc/x\",\"content\":\"a\\u0000b\\n\"},\"timeout_ms\":30000}");
     SAME("{\"file\":{\"path\":\"/etc/x\",\"from\":\"/tmp/y\",\"mode\":\"0644\",\"backup\":true},\"timeout_ms\":30000}");
     SAME("{\"restore\":{\"path\":\"/etc/x\"},\"timeout_ms\":30000,\"of\":[\"" RUN "\",63]}");
+    SAME("{\"restore\":{\"path\":\"/etc/x\",\"run\":\"" RUN "\"},\"timeout_ms\":30000}");
     SAME("{\"wait_for\":{\"port\":\"127.0.0.1:80\"},\"timeout_ms\":30000}");
     SAME("{\"wait_for\":{\"path\":\"/run/x\"},\"timeout_ms\":30000}");
     SAME("{\"wait_for\":{\"service\":\"a@b\"},\"timeout_ms\":30000}");
@@ -274,62 +264,17 @@ TEST(what_cannot_be_judged_is_denied)
 
 /* ---- carried out ---- */
 
-static struct clock_fake fake;
-static struct loop loop;
-static struct pollfd pollfds[8];
-static struct watch *polled[8];
-static struct child slots[2];
-static struct children children;
-static char output[4096];
-static struct child_result result;
-static bool done;
-
-static void on_signal(void *arg, int signo)
-{
-    (void)arg;
-    if (signo == SIGCHLD)
-        children_reap(&children);
-}
-
-static void on_done(void *arg, const struct child_result *r)
-{
-    (void)arg;
-    result = *r;
-    done = true;
-}
-
-/** Do it to its end. */
-static void carry_out(const char *json)
-{
-    struct op_place here = {.host = "r1"};
-    struct child_spec spec;
-
-    CHECK_INT(read_op(json), 0);
-    text_init(&why, why_text, sizeof why_text);
-    REQUIRE(op_child(&op, &here, &spec, &why) == 0);
-    CHECK_INT(spec.deadline_ms, op.timeout_ms);
-    memset(output, 0, sizeof output);
-    spec.output = output;
-    spec.output_cap = sizeof output - 1;
-    clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 8);
-    loop_on_signal(&loop, on_signal, NULL);
-    children_init(&children, &loop, slots, 2);
-    done = false;
-    REQUIRE(child_start(&children, &spec, on_done, NULL) >= 0);
-    while (!done)
-        CHECK_INT(loop_turn(&loop, -1), 0);
-}
-
 TEST(commands_run)
 {
-    carry_out("{\"run\":\"echo \\\"$NEFIA_A\\\"; exit 3\",\"env\":{\"NEFIA_A\":\"$(x) 'y'\"}}");
+    struct op_place here = {.host = "r1"};
+
+    carry_out(&here, "{\"run\":\"echo \\\"$NEFIA_A\\\"; exit 3\",\"env\":{\"NEFIA_A\":\"$(x) 'y'\"}}");
     CHECK_STR(output, "$(x) 'y'\n");
     CHECK_INT(result.exit_code, 3);
-    carry_out("{\"argv\":[\"/bin/echo\",\"$HOME\",\"a  b\"]}");
+    carry_out(&here, "{\"argv\":[\"/bin/echo\",\"$HOME\",\"a  b\"]}");
     CHECK_STR(output, "$HOME a  b\n");
     CHECK_INT(result.exit_code, 0);
-    carry_out("{\"run\":\"env | sed -n 's/=.*//p' | grep -v -e '^PWD$' -e '^SHLVL$' -e '^_$' -e '^OLDPWD$' | sort\",\"env\":{\"NEFIA_B\":\"\"}}");
+    carry_out(&here, "{\"run\":\"env | sed -n 's/=.*//p' | grep -v -e '^PWD$' -e '^SHLVL$' -e '^_$' -e '^OLDPWD$' | sort\",\"env\":{\"NEFIA_B\":\"\"}}");
     CHECK_STR(output, "NEFIA_B\nPATH\n");
 }
 

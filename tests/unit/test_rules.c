@@ -112,7 +112,7 @@ TEST(full_words_of_bits)
     for (int i = 0; i < 65 && i < CONFIG_RULES; i++) {
         text_str(&t, i ? ",{\"name\":\"r" : "{\"name\":\"r");
         text_u64(&t, (uint64_t)i);
-        text_str(&t, "\",\"action\":{\"type\":\"playbook\"}}");
+        text_str(&t, "\"," EXEC "}");
     }
     text_str(&t, "]}");
     fixture_init(&rules);
@@ -203,15 +203,16 @@ TEST(actions_not_in_this_build)
     REQUIRE(fixture_load(
                 &rules,
                 "{\"rules\":[{\"name\":\"h\",\"action\":{\"type\":\"exec\",\"command\":\"true\"}},"
-                "{\"name\":\"p\",\"action\":{\"type\":\"playbook\",\"playbook\":\"x\"}},"
+                "{\"name\":\"p\",\"action\":{\"type\":\"playbook\",\"playbook_path\":\"x\"}},"
                 "{\"name\":\"a\",\"action\":{\"type\":\"alert\",\"webhook_name\":\"slack\"}},"
                 "{\"name\":\"t\",\"action\":{\"type\":\"exec\",\"command\":\"true\",\"target\":"
                 "\"hub\",\"timeout\":\"2m\"}}]}",
                 &settings) == 4);
     const struct rule *r = rules_active(&rules)->rules;
     CHECK(r[0].action.class == NULL);
-    CHECK(r[1].action.class == NULL);
+    CHECK_STR(r[1].action.class->name, "playbook");
     CHECK_STR(action_word(&r[1].action), "playbook");
+    CHECK_INT(r[1].action.lane, ACTION_LANE_RULE);
     CHECK_STR(r[2].action.class->name, "alert");
     CHECK_INT(r[2].action.lane, 0);
     CHECK_INT(r[2].action.retries, 2);

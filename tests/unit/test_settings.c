@@ -348,7 +348,7 @@ TEST(a_hub_that_does_nothing_is_a_warning)
         "{\"reactor\":{\"peers\":\"10.0.0.1\",\n\"rules\":[]}}",
         "{\"reactor\":{\"peers\":\"10.0.0.1\",\n\"rules\":null}}",
         "{\"reactor\":{\"peers\":\"10.0.0.1\",\n\"rules\":[{\"name\":\"a\",\"action\":"
-        "{\"type\":\"playbook\"}},{\"name\":\"b\",\"action\":{\"type\":\"exec\",\"command\":\"x\"}}]}}",
+        "{\"type\":\"exec\",\"command\":\"y\"}},{\"name\":\"b\",\"action\":{\"type\":\"exec\",\"command\":\"x\"}}]}}",
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
@@ -362,7 +362,7 @@ TEST(a_hub_that_does_nothing_is_a_warning)
     if (!IS_ENABLED(CONFIG_ACTION_EXEC))
         return;
     CHECK(load_hub("{\"reactor\":{\"peers\":\"10.0.0.1\",\"rules\":[{\"name\":\"a\",\"action\":{"
-                   "\"type\":\"playbook\"}},{\"name\":\"b\",\"action\":{\"type\":\"exec\","
+                   "\"type\":\"exec\",\"command\":\"y\"}},{\"name\":\"b\",\"action\":{\"type\":\"exec\","
                    "\"command\":\"x\",\"target\":\"hub\"}}]}}"));
     CHECK_STR(reports, "");
 }

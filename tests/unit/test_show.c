@@ -70,6 +70,9 @@ static int answer(const struct show_section *sections, enum show_form form,
 #define RECENT_HEADINGS                                                                            \
     "  TIME                TYPE             HOST     SEVERITY  RULE                 ACTION    "    \
     "ERROR\n"
+/* Of `events`, whose rows have the ID that `nefia why` takes. */
+#define EVENT_HEADINGS                                                                             \
+    "  ID" RECENT_HEADINGS
 
 /* The table of the design, to the byte. */
 TEST(the_table_of_the_design)
@@ -88,7 +91,7 @@ TEST(empty_tables_have_their_headings)
     CHECK_INT(ANSWER(reactor_status_sections, SHOW_TEXT, "{\"counters\":{}}"), 0);
     CHECK_STR(printed, RULE_HEADINGS "\nRecent Events:\n" RECENT_HEADINGS);
     CHECK_INT(answer(reactor_events_sections, SHOW_TEXT, (const char *const[]){NULL}), 0);
-    CHECK_STR(printed, RECENT_HEADINGS);
+    CHECK_STR(printed, EVENT_HEADINGS);
 }
 
 TEST(nothing_from_an_event_moves_the_cursor)
@@ -188,11 +191,11 @@ TEST(events_as_a_table_and_as_lines)
 {
     CHECK_INT(ANSWER(reactor_events_sections, SHOW_TEXT, ROW("row"), "{\"missed\":17}", ROW("row")),
               0);
-    CHECK_STR(printed, RECENT_HEADINGS
-              "  2026-03-10 15:30    disk.usage       web-01   critical  critical-disk-alert  "
+    CHECK_STR(printed, EVENT_HEADINGS
+              "  1   2026-03-10 15:30    disk.usage       web-01   critical  critical-disk-alert  "
               "alert     -\n"
               "  (17 events came too fast to be shown)\n"
-              "  2026-03-10 15:30    disk.usage       web-01   critical  critical-disk-alert  "
+              "  1   2026-03-10 15:30    disk.usage       web-01   critical  critical-disk-alert  "
               "alert     -\n");
     CHECK_INT(ANSWER(reactor_events_sections, SHOW_JSON,
                      "{\"row\":{\"seq\":1,\"event\":{\"type\":\"t\"}}}", "{\"missed\":17}"),
@@ -204,7 +207,7 @@ TEST(a_follower_sees_the_headings_at_once)
 {
     start(reactor_events_sections);
     CHECK_INT(say((const char *const[]){NULL}, SHOW_TEXT), 0);
-    CHECK_STR(printed, RECENT_HEADINGS);
+    CHECK_STR(printed, EVENT_HEADINGS);
 }
 
 TEST(json_of_others_moves_no_cursor)

@@ -144,6 +144,8 @@ static struct event event_of(const char *type, const char *host)
 static uint32_t silenced(const char *rule, const char *type, const char *host, const struct device *device)
 {
     const struct event e = event_of(type, host);
+
+    silences_refresh(&silences);
     const struct silence *s =
         silences_find(&silences, &(struct silence_subject){.rule = rule, .event = &e, .device = device ? *device : (struct device){0}});
 

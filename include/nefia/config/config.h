@@ -54,7 +54,7 @@ struct config_arena {
 
 struct config {
     const char *path;    /* as given, for messages */
-    const char *program; /* "BEACON" or "HUB": which Kconfig symbols a message names */
+    const char *program; /* "BEACON" or "HUB": which Kconfig symbols a message names; null: none */
     struct node *nodes;  /* nodes[0] is the root map */
     unsigned nodes_cap, nodes_len;
     struct config_arena *arena;

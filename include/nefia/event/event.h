@@ -34,13 +34,16 @@ struct event_head {
     bool synced;
     uint64_t seq, boot, uptime_ms;
     uint64_t suppressed; /* on the wire only if > 0 */
-    struct slice cause;  /* on the wire only if len > 0: as struct event's */
+    struct slice cause;  /* on the wire only if len > 0: as struct event's, without newlines */
 };
 
 /** The rules that led to an event: of an action's effects, those whose action had them, the last one at the end. A rule acts on no
- * event that it has led to. */
+ * event that it has led to. The commands of an action have the array as text in EVENT_CAUSE_VARIABLE of their environment. */
 #define EVENT_CAUSES 8 /* of one event; where there were more, none acts */
 #define EVENT_CAUSE_MAX 600 /* bytes of the raw array */
+#define EVENT_CAUSE_VARIABLE "NEFIA_CAUSE"
+/** Is value i of the document an array of strings, of at most EVENT_CAUSE_MAX bytes? Then *cause is its raw text. */
+bool event_cause(const struct json_doc *d, unsigned i, struct slice *cause);
 /** Of a raw array (empty: none): how many names it has, and whether the rule's is among them.
  * Return: 0..EVENT_CAUSES; NEFIA_EFULL: more; NEFIA_EINVAL: that is no array of strings. */
 int event_causes(struct slice cause, const char *rule, bool *among);
@@ -87,7 +90,7 @@ struct event {
  * its NUL, plus one byte so that the remaining room is never zero. */
 #define EVENT_SCRATCH (EVENT_TYPE_MAX + EVENT_SOURCE_MAX + EVENT_HOST_MAX + 2 * EVENT_STAMP_MAX + 6)
 /** Decode one line: the six members of the wire format once each, in any order; unknown ones are
- * ignored.
+ * ignored. A `cause` that is no array is an unknown member; one that event_cause refuses is an error, since rules must not act then.
  * Memory: tokens/cap are the caller's, kept by reference in out->doc; scratch has EVENT_SCRATCH
  * bytes.
  * Bounds: one parse and one pass over the root's members.

@@ -18,6 +18,15 @@ struct policy_desk {
 };
 #define POLICY_DESK_LINE (PATTERN_SUBJECT_MAX + 2) /* one byte too long is too long */
 
+/** What reactor.hosts says of a host; members are null where it says nothing. */
+struct policy_host {
+    const char *role, *address;
+};
+/** host may be null. */
+struct policy_host policy_host_known(const struct config *c, const char *host);
+/** Append `Policy: DENIED` and why, and a line break. */
+void policy_put_verdict(struct text *t, const struct verdict *v);
+
 /** buf is flushed after each answer; one takes at most 6 times the command and about 2 KiB, and is cut beyond. */
 void policy_desk_init(struct policy_desk *d, const struct cli_args *a, const struct config *c,
                       const struct policy_use *use, char *buf, size_t cap);

@@ -9,6 +9,7 @@
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
 #include "nefia/hub/device.h"
+#include "nefia/link/link.h"
 
 /** What a rule can do. An action is one file, src/hub/actions/<name>.c, one Kconfig entry, and
  * `const struct action_class action_<name>`; this is the only header of the hub that it needs. Its class
@@ -16,6 +17,7 @@
  * does. */
 struct action_class;
 struct hub_settings;
+struct playbook_room;
 
 #define ACTION_COMMAND_MAX 1024
 #define ACTION_ERROR_MAX 63
@@ -76,6 +78,14 @@ struct action_request {
     unsigned attempt;          /* from 1 */
     uint64_t job;              /* its id, the same over a restart of the hub */
     bool approved;             /* after ACTION_PENDING */
+    const struct playbook_room *playbooks; /* null: there is none */
+    int hub;                   /* for the child: the hub's process */
+};
+
+/** What ACTION_SENT wants done on the device of the event. */
+struct action_order {
+    struct slice op;   /* the raw object (nefia/ops/op.h), valid until the next attempt is prepared */
+    uint32_t life_ms;  /* within which it must begin there */
 };
 
 /** Memory in which an action prepares its child. There is only one: each child is forked before the
@@ -83,6 +93,8 @@ struct action_request {
 #define ACTION_ENV_VARS 64
 #define ACTION_ENV_BYTES (2 * CONFIG_EVENT_BYTES + ACTION_ENV_VARS * 80 + 512)
 struct action_scratch {
+    struct action_order order; /* of ACTION_SENT */
+    char op[LINK_COMMAND_MAX - EVENT_CAUSE_MAX - 160 + 1]; /* what it points to: COMMAND_OP_MAX */
     const char *argv[4];
     const char *envp[ACTION_ENV_VARS + 1];
     struct action_request request; /* for the child, in its own copy of the process */
@@ -100,7 +112,7 @@ enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 /** What start has done. The last two need `select HUB_JOBS_WAIT` in the Kconfig entry. */
 enum action_started {
     ACTION_CHILD,   /* it has filled spec: that child is begun now, and judged when it ends */
-    ACTION_SENT,    /* something was sent to a device: the job waits for the answer (jobs_answer) */
+    ACTION_SENT,    /* scratch->order is for the device of the event: the job waits for the answer (jobs_answer) */
     ACTION_PENDING, /* nothing yet: the job waits for an approval (jobs_approve), and is then started again */
 };
 
@@ -113,16 +125,20 @@ struct action_class {
     uint8_t running;  /* how many children at a time, up to 64 */
     bool idempotent;  /* what a rule's `idempotent` is without that key */
     bool logs_output; /* log the child's output on failure */
+    bool resumes;     /* begun before a restart of the hub, it is begun again under the same job, and goes on where it was */
     /** The fields are bound into a->own; check what a table cannot express, look up what they name, and
      * set a->lane and a->retries. No side effects: this also runs for `check`. May be null.
      * Return: as action_bind. */
     int (*bind)(struct action *a, struct config *c, const struct node *n, const char *where,
                 const struct hub_settings *s);
+    /** Read the files that it names, once all of the configuration is bound: all problems are reported. No side effects: this also
+     * runs for `check`. May be null. Return: 0 or negative. */
+    int (*check)(const struct action *a, const struct playbook_room *room, void (*report)(void *arg, const char *message), void *arg);
     /** What a policy has to judge of it, into a zeroed struct; null: nothing runs, nothing is written. */
     void (*subject)(const struct action *a, struct action_subject *out);
     /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the
-     * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms,
-     * after which the job fails without an answer or an approval; 0: never.
+     * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms: ACTION_SENT: how long it
+     * may run there; ACTION_PENDING: after which the job fails without an approval; 0: never.
      * Return: enum action_started, or negative with a reason in why: it can never start. */
     int (*start)(const struct action_request *r, struct action_scratch *scratch,
                  struct child_spec *spec, struct text *why);

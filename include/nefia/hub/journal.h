@@ -199,4 +199,33 @@ int journal_commit(struct journal *s);
 bool journal_dirty(const struct journal *s);
 void journal_close(struct journal *s);
 
+/* ---- Looking back (nefia replay) ---- */
+
+enum journal_record_kind {
+    JOURNAL_BEGINS, /* a file, with a copy of what was relevant then */
+    JOURNAL_EVENT,
+    JOURNAL_WHEN,
+    JOURNAL_JOB,
+    JOURNAL_DECIDED,
+    JOURNAL_RESULT,
+    JOURNAL_END,
+    JOURNAL_RELOAD,
+    JOURNAL_KEPT,
+};
+/** A frame, valid during the call. */
+struct journal_record {
+    enum journal_record_kind kind;
+    uint64_t id;              /* of the event, of JOB, RESULT and END of the job */
+    uint64_t event;           /* JOB's */
+    struct journal_time time; /* WHEN's; RESULT and RELOAD: only ran_ms */
+    uint8_t code;             /* DECIDED: enum journal_decision; RESULT: its result; END: its state; KEPT: enum journal_kept */
+    uint32_t detail;          /* DECIDED's; KEPT: the slot */
+    struct slice bytes;       /* EVENT: the line; JOB, DECIDED, RESULT: the rule's name; KEPT: what is kept */
+};
+/** Read what was committed to a journal, the older file first: path is a state_dir, or one of its files. A hub may be using them: nothing
+ * is locked or written. s: initialised, nothing open.
+ * Return: 0; negative of `record`, which ends it; NEFIA_EIO (why: a sentence). */
+int journal_look(struct journal *s, const char *path, int (*record)(void *arg, const struct journal_record *r), void *arg,
+                 struct text *why);
+
 #endif

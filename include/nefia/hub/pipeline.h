@@ -10,6 +10,7 @@
 #include "nefia/hub/jobs.h"
 #include "nefia/hub/journal.h"
 #include "nefia/hub/recent.h"
+#include "nefia/hub/restraint_keeper.h"
 #include "nefia/hub/rules.h"
 #include "nefia/hub/seen.h"
 #include "nefia/hub/settings.h"
@@ -44,6 +45,7 @@ struct pending_report {
     uint32_t kept;  /* count in the journal: one that must wait is not lost in a restart */
     uint64_t boot, seq; /* of the first */
     char host[EVENT_HOST_MAX + 1];
+    char cause[EVENT_CAUSE_MAX + 1]; /* of that whose is the longest; not in the journal */
 };
 #define PIPELINE_REPORTS 6 /* in one turn. The first REPORT_KINDS are for one kind each. */
 #define PIPELINE_REPORT_LOG_MS 1000 /* each kind is logged once in this time */
@@ -62,9 +64,24 @@ struct violation {
     char target[EVENT_HOST_MAX + 1];   /* where it would have run */
     char type[EVENT_TYPE_MAX + 1];     /* of the event */
     char command[128], reason[192];    /* cut */
+    char cause[EVENT_CAUSE_MAX + 1];   /* of that event, with the rule */
 };
 #define PIPELINE_VIOLATIONS (IS_ENABLED(CONFIG_HUB_GUARD) ? 8 : 1)
 #define PIPELINE_VIOLATION_MS 60000
+
+/** A breaker has opened or closed: rule.breaker_open or rule.breaker_closed is to say so. */
+struct breaker_notice {
+    bool waits, open;
+    uint32_t failures;
+    uint32_t pause_ms;
+    uint64_t boot, seq; /* of the event whose action did that */
+    char rule[RULE_NAME_MAX + 1], action[16];
+    char host[EVENT_HOST_MAX + 1];
+    char type[EVENT_TYPE_MAX + 1];
+    char error[RECENT_ERROR_MAX + 1];
+    char cause[EVENT_CAUSE_MAX + 1];
+};
+#define PIPELINE_BREAKERS (IS_ENABLED(CONFIG_HUB_RESTRAINT) ? 4 : 1)
 
 /** The event whose actions are resumed after a restart, one after the other. */
 struct resumed {
@@ -72,9 +89,11 @@ struct resumed {
     struct recent_mark mark;
 };
 
+struct dispatch;
+
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
- *     event → seen → rules → silences → guard → jobs
+ *     event → seen → rules → own effects → silences → restraint → guard → jobs
  *     turn's end: choose jobs → write the journal and the audit → acknowledge → begin jobs
  *
  * What comes before, from the bytes to the event, is ingress.h. */
@@ -87,7 +106,9 @@ struct pipeline {
     struct seen *seen;
     struct journal *journal;
     struct audit_log *audit; /* null: none */
+    struct dispatch *dispatch; /* of commands to devices (dispatch.h); null: there are none */
     struct silences *silences; /* null: none */
+    struct restraint_keeper *restraint; /* null: none */
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
     char scratch[EVENT_SCRATCH];
     uint32_t bits[RULE_WORDS]; /* rules that match the current event */
@@ -95,6 +116,7 @@ struct pipeline {
     struct pending_report reports[PIPELINE_REPORTS];
     unsigned next_report; /* emitted first */
     struct violation violations[PIPELINE_VIOLATIONS];
+    struct breaker_notice breakers[PIPELINE_BREAKERS];
     bool telling; /* such an event is being decided: what is denied now is no violation of its own */
     struct resumed resumed;
     uint64_t own_seq;
@@ -104,10 +126,13 @@ struct pipeline {
     bool changes;               /* in this turn */
     bool unwritten;             /* something was taken since the last commit */
     struct hub_settings *devices; /* the active ones: their hosts, and when those were seen */
+    const struct playbook_room *playbooks; /* for actions; null: there are none */
     struct guard guard;
     uint16_t generation; /* of rules and policy: counts up with each that come into force */
     uint64_t verdicts[VERDICT_DENIED + 1]; /* by enum verdict_kind */
     int64_t now_s;              /* wall time of this turn */
+    uint64_t ran_ms;            /* restraint's, of the event being decided */
+    uint64_t noted;             /* id of the last event that is in the journal */
     uint64_t now_ms;            /* and of the clock that no one sets */
     bool overflow_reported;     /* a full queue is logged once, until it has room again */
     bool unsafe;                /* the last commit failed, which was logged */
@@ -119,6 +144,9 @@ struct pipeline {
     void *arg;
     uint64_t started_ms;
     uint64_t events, bytes, matched, unsupported;
+    uint64_t restrained;   /* actions that did not begin for the rule's own restraint */
+    uint64_t own_effects;  /* of these, because the rule had led to the event */
+    uint64_t untold;       /* breakers that opened or closed with no room for the event */
     uint64_t duplicates;   /* duplicate events */
     uint64_t unknown;      /* events of which it is not known whether they have acted */
     uint64_t conflicts;    /* two devices under one name */
@@ -169,9 +197,29 @@ struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h
 void pipeline_unpin(struct pipeline *p, const uint8_t id[SESSION_HOST]);
 /** Clear what is known of a host. Return: false if nothing is. */
 bool pipeline_forget(struct pipeline *p, struct slice host_id);
+/** What the policy says of the rule's action for that event, now; nothing is recorded or counted. Return: false: nobody is asked. */
+bool pipeline_verdict(struct pipeline *p, const struct rule *rule, const struct event *e, struct verdict *out);
+/** What is to become of a rule's action for an event. */
+struct would {
+    enum journal_decision decision; /* 0: it is to begin */
+    const char *own;                /* JOURNAL_OWN_EFFECT: in words */
+    const struct silence *silence;  /* JOURNAL_SILENCED */
+    bool restrains;                 /* the rule holds itself back: by `held`, of `held_case` */
+    struct restraint_verdict held;
+    struct restraint_case held_case;
+    bool judged; /* the policy was asked */
+    struct verdict verdict;
+};
+/** The same decisions in the same order as for an event that is taken, of a rule that matches it, at p->ran_ms and p->now_s, and the
+ * event counts for the rule's restraint. Otherwise nothing is recorded, counted or begun. */
+void pipeline_would(struct pipeline *p, unsigned index, const struct event *e, bool unsure, struct would *out);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);
+/** After rules_commit: what is remembered of rules is that of the new ones. rule_now: as for jobs_rebind, which comes afterwards. */
+void pipeline_reloaded(struct pipeline *p, uint16_t (*rule_now)(void *arg, uint16_t rule), void *arg);
+/** The last turn, before the journal is closed. */
+void pipeline_stop(struct pipeline *p);
 /** Emit an event of the hub's own, if a rule with an event_pattern matches it (one that takes all events has not asked for
  * it): data is an object. Between turns. Return: false: there is no room
  * for its actions now. */

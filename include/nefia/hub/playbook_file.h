@@ -27,6 +27,10 @@ long playbook_file_load(const struct playbook_file *f, char *buf, size_t cap);
 int playbook_file_store(const struct playbook_file *f, char *buf, size_t len);
 /** The run is over: forget its position. */
 void playbook_file_remove(const struct playbook_file *f);
+/** The name of an action's: of the job of that id. buf: PLAYBOOK_FILE_NAME_MAX + 1 bytes. */
+const char *playbook_file_name(char *buf, uint64_t job);
+/** Remove those of actions of which `wanted` does not want the job. */
+void playbook_file_sweep(const char *dir, bool (*wanted)(void *arg, uint64_t job), void *arg);
 /** Let go of the lock. */
 void playbook_file_close(struct playbook_file *f);
 

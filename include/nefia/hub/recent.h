@@ -35,6 +35,7 @@ struct recent_mark {
     uint16_t type_len, host_len;
     uint8_t severity;
     bool unsynced;
+    uint16_t rules; /* the pipeline's generation when it was decided */
 };
 
 struct recent_row {

@@ -103,9 +103,13 @@ void restraint_acted(struct restraint *r, const struct restraint_case *c, uint64
 
 /** What an end has changed. */
 enum restraint_turn { RESTRAINT_SAME, RESTRAINT_OPENED, RESTRAINT_CLOSED };
-/** An action of the rule has ended. *failures: how many there were in a row, with this one. */
+/** An action of the rule has ended. *failures: how many there were in a row, with this one, or before the one that was done. */
 enum restraint_turn restraint_ended(struct restraint *r, uint16_t rule, const struct restraint_settings *s, uint64_t job,
                                     enum restraint_result result, uint64_t ran_ms, uint32_t *failures);
+
+enum breaker_state restraint_breaker(const struct restraint *r, uint16_t rule);
+/** How many marks are in use, also such as are over. */
+unsigned restraint_used(const struct restraint *r);
 
 /** A reload: forget what was over under the settings until now, then give each mark its rule's new index (rule_now; RESTRAINT_NO_RULE:
  * there is no such rule any more) and what the rule's settings say now. O(square of the marks of a rule). */

@@ -99,6 +99,9 @@ int rules_stage(struct rules *r, struct config *c, const struct node *list,
 extern const struct field rule_fields[], rule_after_fields[], rule_breaker_fields[];
 /** Of the other generation: how many rules have an action that this build can do. */
 unsigned rules_staged_able(const struct rules *r);
+/** Of the other generation: have their actions read the files that they name (action_class.check). Return: 0, or
+ * NEFIA_EINVAL after reports. */
+int rules_staged_check(const struct rules *r, const struct playbook_room *room, void (*report)(void *arg, const char *message), void *arg);
 /** Of the other generation: how many different patterns it has. */
 unsigned rules_staged_patterns(const struct rules *r);
 /** The other generation: hit counters are taken over by name, unused patterns freed,

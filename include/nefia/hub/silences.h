@@ -43,6 +43,7 @@ struct silence {
     uint64_t ends_ms;         /* by the time the hub ran, of struct silences */
     int64_t since_s, until_s; /* wall clock; until_s 0: it was not set */
     uint64_t hits;            /* matches that it silenced since the hub started */
+    bool over;                /* it silences no more, and is no longer in the journal; silences_tick is to say so */
     struct silence_request words;
     struct matcher patterns[SILENCE_TYPE + 1]; /* host, type; count 0: there is none */
     uint16_t op_at, op_count, range_at, range_count; /* its part of the programs */
@@ -89,6 +90,8 @@ void silences_init(struct silences *s, const struct clock *clock, struct silence
 struct journal_keeper silences_keeper(struct silences *s);
 /** After journal_open: those that were restored have their ends. silences_tick ends what is over. */
 void silences_resume(struct silences *s);
+/** As if there were none; nothing is recorded. */
+void silences_forget(struct silences *s);
 /** Before the journal is closed in good order: the time that the hub ran is known exactly. */
 void silences_stop(struct silences *s);
 
@@ -103,7 +106,10 @@ int silences_remove(struct silences *s, uint32_t id, uint32_t uid);
 const struct silence *silences_next(const struct silences *s, uint32_t after);
 /** How long it goes on; 0: it is over. */
 uint64_t silences_left_ms(const struct silences *s, const struct silence *i);
-/** The first one, by its id, that silences this; null: none. Nothing is counted. */
+/** Those that are over silence nothing from here on: before something is decided, so that the journal, where they end here,
+ * is what silenced and what did not. Nothing is said yet. */
+void silences_refresh(struct silences *s);
+/** The first one, by its id, that silences this; null: none. Nothing is counted, and no clock is asked. */
 const struct silence *silences_find(const struct silences *s, const struct silence_subject *q);
 /** The same, and it is counted. */
 const struct silence *silences_hit(struct silences *s, const struct silence_subject *q);

@@ -18,7 +18,8 @@
  *     {"argv":["/usr/bin/logger","x"],"timeout_ms":30000}                                    no shell
  *     {"service":{"name":"nginx","verb":"restart"},"timeout_ms":30000}
  *     {"file":{"path":"/etc/x.conf","content":"…"|"from":"/path","mode":"0644","backup":true},"timeout_ms":…}
- *     {"restore":{"path":"/etc/x.conf"},"timeout_ms":…}                                      its backup takes its place again
+ *     {"restore":{"path":"/etc/x.conf","run":"RUN"},"timeout_ms":…}      the backup that this run made (default: the newest) takes its
+ *                                                                        place again, and a file that did not exist is removed
  *     {"wait_for":{"port":"127.0.0.1:80"|"path":"/run/x"|"service":"nginx"},"timeout_ms":…}
  *     {"undo":{"begin":"RUN","within_ms":60000,"restart":"rollback"|"continue","ops":[[STEP,{…}],…]}}   (nefia/beacon/undo.h)
  *     {"undo":{"commit":"RUN"}}, {"undo":{"rollback":"RUN"}}
@@ -43,6 +44,9 @@ enum op_undo { OP_UNDO_BEGIN, OP_UNDO_COMMIT, OP_UNDO_ROLLBACK };
 #define OP_TIMEOUT_MAX_MS 3600000u
 #define OP_TEXT_BYTES 4096 /* all strings of one op, unescaped */
 #define OP_TOKENS 192
+#define OP_WORK_BYTES 8192 /* enough for any op's `work` */
+#define OP_FAILED 1   /* exit status of a service, file, restore or wait_for that failed */
+#define OP_DENIED 126 /* where it leads, or the helper's policy, does not allow it; stderr says why */
 
 /** Decoded. Strings lie in the caller's text, NUL-terminated, or belong to who made it. */
 struct op {
@@ -61,7 +65,7 @@ struct op {
     enum op_wait wait;                /* WAIT */
     const char *port;                 /* WAIT: "host:port" */
     enum op_undo undo;                /* UNDO */
-    const char *undo_run;             /* UNDO: OP_RUN_ID hex digits */
+    const char *undo_run;             /* UNDO: OP_RUN_ID hex digits; RESTORE: the same, or null: the newest backup */
     uint32_t within_ms;               /* BEGIN */
     bool continues;                   /* BEGIN: a restart of the device does not undo */
     struct slice undo_ops;            /* BEGIN: the raw array */
@@ -83,9 +87,11 @@ unsigned op_subject(const struct op *op, struct text *text, const char **command
 struct op_place {
     struct guard guard;      /* judge null: everything is allowed */
     const char *host, *role; /* for the policy */
-    int helper;              /* socket of the helper that stays root (nefia/ops/helper.h); 0: none, services are done directly */
+    int helper;              /* socket of the helper that stays root (nefia/ops/helper.h); in a child that was started with it as
+                              * child_spec.keep, CHILD_KEPT; 0: there is none, services are done directly; -1: it has ended, they are not */
     const char *state_dir;   /* where backups are kept; null: beside the file */
-    char *work;              /* argv, quoted, while it is judged; work_cap 0: no argv is allowed. Free again afterwards */
+    char *work;              /* argv, quoted, while it is judged, and what the child works in: OP_WORK_BYTES. The guard's memory is
+                              * another. What does not fit is not allowed; 0: RUN, FILE and RESTORE only */
     size_t work_cap;
     /* op_child's */
     const struct op *op;

@@ -41,7 +41,7 @@
 #define PLAYBOOK_OP_BYTES (LINK_COMMAND_MAX - EVENT_CAUSE_MAX - 160)
 #define PLAYBOOK_TEXT_BYTES (OP_TEXT_BYTES + PLAYBOOK_OP_BYTES)
 /** Longest position that is kept. */
-#define PLAYBOOK_SAVED_BYTES (PLAYBOOK_REGISTERS * (2 * PLAYBOOK_OUTPUT_MAX + 32) + 2 * PLAYBOOK_WHY_MAX + 640)
+#define PLAYBOOK_SAVED_BYTES (PLAYBOOK_REGISTERS * (2 * PLAYBOOK_OUTPUT_MAX + 32) + 2 * PLAYBOOK_WHY_MAX + 2 * EVENT_HOST_MAX + 512)
 
 enum playbook_restart { PLAYBOOK_CONTINUE, PLAYBOOK_UNDO_ALL, PLAYBOOK_STOP };
 extern const char playbook_restart_words[]; /* for word_at: "continue", "rollback", "stop" */
@@ -79,6 +79,7 @@ struct playbook_var {
 
 /** Strings and nodes belong to the configuration tree, which has to stay as it is. */
 struct playbook {
+    const struct node *nodes; /* the tree */
     const char *name;
     enum playbook_restart on_restart;
     uint32_t commit_within_ms; /* 0: without */
@@ -131,6 +132,7 @@ struct playbook_run {
     uint8_t state;     /* enum playbook_state */
     uint8_t phase;     /* private: the next, or the present, enum playbook_part */
     bool in_flight;    /* an op was handed out, and its end is not known yet */
+    bool armed;        /* the device has the rollbacks */
     uint8_t step, attempt, again, undo; /* where it is; undo: of the step's rollback */
     uint8_t failed_step; /* the one that failed first; PLAYBOOK_STEPS: none */
     uint16_t undone, not_undone; /* ops of rollbacks */
@@ -166,7 +168,7 @@ struct playbook_todo {
     const char *name;          /* of the step; of ARM, COMMIT and UNDO_ARMED "commit_within" */
     unsigned attempt, attempts; /* which of how many, from 1 */
     uint32_t delay_ms;         /* to wait before it */
-    const char *why;           /* SKIPPED, REFUSED: a sentence; else "" */
+    const char *why;           /* SKIPPED, REFUSED: a sentence, in the text; else "" */
 };
 
 enum playbook_turn {
@@ -218,10 +220,16 @@ struct playbook_memory {
     struct playbook book;
     struct playbook_run run;
     char text[PLAYBOOK_TEXT_BYTES];
+    struct event event; /* after playbook_take_event */
+    char event_line[CONFIG_EVENT_BYTES];
+    struct json_token event_tokens[CONFIG_JSON_TOKENS];
+    char event_scratch[EVENT_SCRATCH];
 };
-/** Read and bind the file into m->book. report, warn and arg: as those of config_init; warn may be null: warnings are not reported.
- * work: as config_load's, and then it may be the place of scratch. Return: 0, or negative after reports. */
-int playbook_load(struct playbook_memory *m, const char *path, void (*report)(void *, const char *), void (*warn)(void *, const char *),
-                  void *arg, void *work, size_t work_cap, struct pattern_tree *scratch);
+/** Read and bind the file into m->book. report and arg: as those of config_init. warn: warnings are reported, too. work: as
+ * config_load's, and then it may be the place of scratch. Return: 0, or negative after reports. */
+int playbook_load(struct playbook_memory *m, const char *path, void (*report)(void *, const char *), void *arg, bool warn, void *work,
+                  size_t work_cap, struct pattern_tree *scratch);
+/** Copy a line, which may lie anywhere (in m, too), and decode it into m->event. Return: as event_decode; why is never null on error. */
+int playbook_take_event(struct playbook_memory *m, const char *line, size_t len, const char **why);
 
 #endif

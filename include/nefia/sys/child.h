@@ -30,7 +30,10 @@ struct child_spec {
     char *output; /* the caller's; may be null with cap 0 */
     size_t output_cap;
     uint64_t deadline_ms; /* from the start; at least 1 */
+    int keep; /* with run: a descriptor above 2 that it keeps, as CHILD_KEPT; 0: none */
+    bool unlimited; /* with run: no rlimits and no no_new_privs, since it starts what outlives it: a service */
 };
+#define CHILD_KEPT 3
 
 struct child_result {
     int exit_code;         /* 0..255; 128 + signal if a signal ended it, as in shells */
@@ -69,6 +72,9 @@ struct children {
 /** Have so many descriptors permitted, as far as the hard limit allows. For the start, before there are
  * any. Return: how many may be open, at most `wanted`. */
 unsigned descriptors_allow(unsigned wanted);
+/** In a forked process: close this descriptor and all above it; have all signals as a program expects them. */
+void descriptors_close(int first);
+void signals_default(void);
 /** What child_start takes besides one for each child that runs: the other end, and a pair for stdin. */
 #define CHILD_START_DESCRIPTORS 3
 void children_init(struct children *c, struct loop *loop, struct child *slots, unsigned count);
