@@ -187,7 +187,7 @@ static void restore_noise(void)
     commands_copy(&table);
 }
 
-static void send(void)
+static void send_one(void)
 {
     const unsigned host = next() % HOSTS;
     const struct command *c = commands_choose(&table, keys[host], 1 + next());
@@ -212,7 +212,7 @@ static void step(void)
         break;
     case 2:
     case 3:
-        send();
+        send_one();
         break;
     case 4:
     case 5:
