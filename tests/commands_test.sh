@@ -1,7 +1,7 @@
 #!/bin/sh
 # Commands on devices, at the hub: rules with target host, nefia exec, and what becomes of them when device or hub are away, restart or
 # change their mind. The device is a script (tests/fake/device.py).
-# shellcheck disable=SC2034 # $processes names some variables
+# shellcheck disable=SC2016,SC2034 # what is in single quotes is for the device's shell; $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
