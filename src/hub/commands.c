@@ -93,17 +93,36 @@ static void put_texts(struct commands *t, struct command *c, const struct slice 
         put(t, c, &at, texts[i]);
 }
 
-/** The texts behind it move up. */
+/** Nobody's text lies there any more: those behind it move up. */
+static void close_gap(struct commands *t, uint32_t at, uint32_t room)
+{
+    memmove(t->text + at, t->text + at + room, t->text_used - at - room);
+    t->text_used -= room;
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->slots[i].state != COMMAND_FREE && t->slots[i].at > at)
+            t->slots[i].at -= room;
+}
+
 static void release(struct commands *t, struct command *c)
 {
     const uint32_t at = c->at, room = c->room;
 
-    memmove(t->text + at, t->text + at + room, t->text_used - at - room);
-    t->text_used -= room;
     *c = (struct command){0};
-    for (unsigned i = 0; i < t->count; i++)
-        if (t->slots[i].state != COMMAND_FREE && t->slots[i].at > at)
-            t->slots[i].at -= room;
+    close_gap(t, at, room);
+}
+
+/** Give it that much room, if there is so much now. */
+static void grow(struct commands *t, struct command *c, size_t room)
+{
+    const uint32_t at = c->at, before = c->room;
+
+    if (room <= before || room > t->text_size - t->text_used)
+        return;
+    memcpy(t->text + t->text_used, t->text + at, before);
+    c->at = (uint32_t)t->text_used;
+    c->room = (uint32_t)room;
+    t->text_used += room;
+    close_gap(t, at, before);
 }
 
 /* ---- The table ---- */
@@ -198,10 +217,11 @@ static void keep(struct commands *t, const struct command *c)
 {
     uint8_t *p = t->kept;
     const size_t texts = names_len(c) + c->op_len + c->cause_len;
+    const bool has_room = c->room >= room_for((enum command_owner)c->owner, names_len(c), texts - names_len(c));
 
     p[0] = KEPT_VERSION;
     p[1] = c->state;
-    p[2] = c->owner;
+    p[2] = has_room ? c->owner : COMMAND_OF_NOBODY; /* after a restart it has no more room than now */
     p[3] = (uint8_t)((c->idempotent ? KEPT_IDEMPOTENT : 0) | (clock_synced(t->clock) ? KEPT_SYNCED : 0));
     put_be64(p + 4, c->id);
     put_be64(p + 12, c->number);
@@ -575,8 +595,7 @@ void commands_join(struct commands *t, uint64_t number)
     if (!c || c->owner != COMMAND_OF_NOBODY)
         return;
     c->owner = COMMAND_OF_CLIENT;
-    if (is_open(c))
-        keep(t, c);
+    grow(t, c, room_for(COMMAND_OF_CLIENT, names_len(c), (size_t)c->op_len + c->cause_len));
 }
 
 void commands_free(struct commands *t, uint64_t number)

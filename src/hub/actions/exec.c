@@ -21,7 +21,7 @@ struct exec {
 
 enum { LIFE_MOST_S = 12 * 3600 };
 
-static int set_life(void *member, const char *value, struct text *why)
+__attribute__((unused)) static int set_life(void *member, const char *value, struct text *why)
 {
     uint64_t ms;
     uint16_t *life_s = member;
