@@ -292,6 +292,8 @@ TEST(the_daemon_notices_its_end)
     loop_init(&loop, &clock_system, pollfds, polled, 8);
     const pid_t pid = helper_pid();
     REQUIRE(pid > 1);
+    CHECK(kill(pid, SIGTERM) == 0 && kill(pid, SIGHUP) == 0); /* it ends with the daemon */
+    CHECK_INT(helper_pid(), pid);
     loop_init(&loop, &clock_system, pollfds, polled, 8);
     helper_watch(&helper, &loop);
     CHECK_INT(loop.watches, 1);
@@ -315,7 +317,7 @@ TEST(what_it_starts_has_no_restrictions)
         "grep -E 'Max (cpu time|core)' /proc/$pid/limits | tr -s ' ' | cut -d ' ' -f 1-4; kill -9 $pid; }\n";
     struct privileges user = {.name = geteuid() == 0 ? "64123" : NULL, .uid = 64123, .gid = 64124};
     const struct privileges_needs needs = {0};
-    char why_buf[256], expected[256], path[64];
+    char why_buf[256], expected[256], path[1100];
     int status = -1;
 
     struct helper_setup setup = {
