@@ -108,6 +108,7 @@ static void set_place(struct beacon *b, struct remote_scratch *s)
     s->use = (struct policy_use){&pool_device_policies[b->current].policy, (struct policy_work *)(void *)pool_work};
     s->place = (struct op_place){.guard = {policy_judge, &s->use},
                                  .host = b->pipeline.host_id,
+                                 .helper = b->helper.fd,
                                  .state_dir = beacon_settings(b)->state_dir,
                                  .work = s->work,
                                  .work_cap = sizeof s->work};
