@@ -354,7 +354,7 @@ static enum link_outcome start(void *arg, struct text *why)
 
 void beacon_remote_wire(struct beacon *b)
 {
-    const struct remote_hooks hooks = {prepare, start, b};
+    const struct remote_hooks hooks = {.prepare = prepare, .start = start, .arg = b};
 
     remote_init(&pool_remote->remote, &hooks, b->loop.clock);
     undo_init(pool_undo, &b->pipeline, wake, b);
