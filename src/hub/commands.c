@@ -250,7 +250,7 @@ void commands_restore(struct commands *t, uint16_t slot, const uint8_t *p, size_
         return;
     const size_t names = (size_t)p[52] + p[53], op = (size_t)p[54] << 8 | p[55], cause = (size_t)p[56] << 8 | p[57];
     const size_t room = room_for((enum command_owner)p[2], names, op + cause);
-    if (KEPT_HEAD + names + op + cause != len || op > COMMAND_OP_MAX || cause > EVENT_CAUSE_MAX || p[53] > COMMAND_WHO_MAX ||
+    if (p[52] == 0 || get_be64(p + 12) == 0 || KEPT_HEAD + names + op + cause != len || op > COMMAND_OP_MAX || cause > EVENT_CAUSE_MAX || p[53] > COMMAND_WHO_MAX ||
         room > t->text_size - t->text_used)
         return;
     *c = (struct command){
@@ -466,15 +466,12 @@ static void end_here(struct commands *t, struct command *c, enum link_outcome ou
 }
 
 /** The first bytes of it, between characters. */
-static struct slice decode_output(const struct commands *t, struct slice raw)
+static struct slice decode_output(const struct commands *t, const struct link_result *r)
 {
-    const struct json_token token = {.type = JSON_STRING, .escaped = 1, .end = (uint32_t)raw.len, .next = 1};
-    const struct json_doc doc = {.text = raw.ptr, .tokens = &token, .count = 1};
     struct text out;
 
     text_init(&out, (char *)t->kept, COMMAND_OUTPUT_MAX + 1);
-    if (raw.len > 0)
-        (void)json_string(&doc, 0, &out);
+    link_result_output(r, &out);
     return (struct slice){out.buf, out.len};
 }
 
@@ -513,7 +510,7 @@ bool commands_result(struct commands *t, const uint8_t host[SESSION_HOST], const
     c->timed_out = r->timed_out;
     c->duration_ms = r->duration_ms;
     c->output_total = r->output_total;
-    end(t, c, r->outcome, r, decode_output(t, r->output), r->reason);
+    end(t, c, r->outcome, r, decode_output(t, r), r->reason);
     return true;
 }
 

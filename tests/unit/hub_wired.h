@@ -14,7 +14,7 @@
 #include "nefia/sys/log.h"
 #include "tempdir.h"
 
-enum { WIRED_SESSIONS = 4, WIRED_HOSTS = 8, WIRED_DOWN = 4 * CONNECTION_OUT };
+enum { WIRED_SESSIONS = 4, WIRED_HOSTS = 8, WIRED_DOWN = 4 * CONNECTION_OUT + LINK_COMMAND_MAX };
 
 static struct clock_fake fake;
 static struct loop loop;
@@ -147,6 +147,8 @@ static void answer(struct peer *p)
             hooks.answer(hooks.arg, &p->session, &p->down);
         CHECK(p->down.len - before <= CONNECTION_OUT);
     } while (p->down.len > before);
+    if (p->session.command_due && p->session.due == SESSION_IDLE && p->session.link.state == LINK_OPEN)
+        hooks.command(hooks.arg, &p->session, &p->down);
 }
 
 static void answer_all(void *arg)
@@ -173,6 +175,10 @@ static void each_session(void *arg, void (*fn)(void *fn_arg, struct session *s),
             fn(fn_arg, &peers[i].session);
 }
 
+/** Commands to devices, for the test that has them. */
+static void (*wire_commands)(void);
+static unsigned features; /* of the hellos */
+
 static inline void wire(void)
 {
     loop_init(&loop, &fake.clock, pollfds, polled, 8);
@@ -192,6 +198,8 @@ static inline void wire(void)
     memset(restraint_marks, 0, sizeof restraint_marks);
     restraint_keeper_init(&keeper, &fake.clock, &rules, &journal, restraint_marks, mark_cap);
     pipeline.restraint = &keeper;
+    if (wire_commands)
+        wire_commands();
     const struct job_hooks job_hooks = pipeline_job_hooks(&pipeline);
     jobs_init(&jobs, &loop, &children, &scratch, line_buf, &job_hooks);
     jobs_store(&jobs, blocks, ARRAY_SIZE(blocks));
@@ -310,7 +318,7 @@ struct hello {
 
 static inline int say_hello(struct peer *p, struct hello h)
 {
-    struct link_hello hello = {.boot = h.boot, .plain = h.plain};
+    struct link_hello hello = {.boot = h.boot, .plain = h.plain, .features = features};
     struct text up;
 
     text_init(&up, hello.host_id, sizeof hello.host_id);
