@@ -191,12 +191,17 @@ beacon-$(CONFIG_BEACON_FOLLOWS) += src/beacon/sensor_follow.c src/beacon/sensor_
 beacon-$(CONFIG_BEACON_TUNNELS) += src/beacon/sensor_tunnel.c
 beacon-$(CONFIG_BEACON_SAMPLES) += src/beacon/sensor_sample.c
 beacon-$(CONFIG_BEACON_GUARD) += src/beacon/policy.c
+beacon-$(CONFIG_REMOTE_EXEC) += src/beacon/helper.c
+beacon-$(CONFIG_REMOTE_EXEC) += src/beacon/remote_run.c
 beacon-$(CONFIG_BEACON_MANIFEST) += src/beacon/manifest.c
 beacon-$(CONFIG_BEACON_DRIFT) += src/beacon/sensor_drift.c
 hub-$(CONFIG_HUB_DEVICES) += src/hub/devices.c
+hub-$(CONFIG_HUB_COMMANDS) += src/hub/helper.c
 hub-$(if $(CONFIG_HUB_STATE),y) += src/hub/journal.c
 hub-$(if $(CONFIG_HUB_STATE),,y) += src/hub/journal_none.c
-hub-$(CONFIG_HUB_WHY) += src/hub/why.c src/cmd/why.c
+hub-$(CONFIG_HUB_WHY) += src/hub/why.c src/cmd/why.c src/cmd/replay.c
+hub-$(if $(CONFIG_HUB_COMMANDS),y) += src/hub/dispatch.c src/cmd/exec.c
+hub-$(if $(CONFIG_HUB_COMMANDS),,y) += src/hub/dispatch_none.c
 hub-$(CONFIG_HUB_SILENCES) += src/hub/silence_verbs.c src/cmd/silence.c
 hub-$(CONFIG_HUB_PLAYBOOKS) += src/cmd/playbook_check.c
 hub-$(if $(CONFIG_HUB_AUDIT),y) += src/hub/audit_log.c src/cmd/audit.c
@@ -253,9 +258,9 @@ $(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.r
 %.elf: LTO = $(LTO_LINK)
 $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk $(O)/gen/sources.list
 	$(link)
-$(O)/nefia-beacon $(O)/nefia: %: %.elf
+$(O)/nefia-beacon $(O)/nefia: %: %.elf toolchain/strip.sh
 	$(call say,STRIP $@)
-	$(Q)$(STRIP_BOARD) -s -R .comment -R .mdebug.abi32 -R .ARM.attributes -R .gnu.attributes -o $@ $<
+	$(Q)$(STRIP_PROGRAM)
 
 include toolchain/install.mk
 include toolchain/tests.mk

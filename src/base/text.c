@@ -434,6 +434,16 @@ int parse_rfc3339(const char *s, size_t len, int64_t *unix_s)
     return 0;
 }
 
+const char *str_find(const char *s, const char *part)
+{
+    const size_t len = strlen(part);
+
+    for (; strncmp(s, part, len) != 0; s++)
+        if (!*s)
+            return NULL;
+    return s;
+}
+
 bool slice_eq(struct slice a, const char *b)
 {
     return strlen(b) == a.len && memcmp(a.ptr, b, a.len) == 0;
@@ -461,7 +471,7 @@ static const char *behind_key(const char *text, const char *key)
 {
     const size_t len = strlen(key);
 
-    for (const char *at = text; (at = strstr(at, key)); at++)
+    for (const char *at = text; (at = str_find(at, key)); at++)
         if (at == text || at[-1] == '\n' || at[-1] == ' ' || at[-1] == '\t')
             return at + len + strspn(at + len, " \t");
     return NULL;

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -8,9 +9,28 @@ enum { ANSWER_MS = 10 * 1000 };
 
 /** With commands from the hub: the last run of a playbook that has commit_within. */
 #define STATUS_UNDO_SHOWN()                                                                          \
-    "<>[<undo>\nPlaybook:\n  Run\t{run}: {state}][ ({reason})][{kept=no}, not kept over a restart]" \
+    "[<undo>\nPlaybook:\n  Run\t{run}: {state}][ ({reason})][{kept=no}, not kept over a restart]" \
     "[, {begun} steps begun, {failed} not undone\n]"
 #define STATUS_UNDO_NONE() ""
+/** And the commands. */
+#define STATUS_REMOTE_SHOWN()                                                                        \
+    "<>\nCommands:<remote>\n"                                                                        \
+    "  State\t{state}[ for {~running_ms}: {command}][{kept=no}, not remembered over a restart]\n"    \
+    "  Done\t{done}\n"                                                                               \
+    "  Refused\t{denied} denied, {expired} expired, {busy} busy, {unsupported} unsupported, "        \
+    "{unknown} unknown\n<>"
+#define STATUS_REMOTE KCONFIG_CHOOSE(CONFIG_REMOTE_EXEC, STATUS_REMOTE_SHOWN, STATUS_UNDO_NONE)
+#define SECTION_REMOTE_SHOWN()                                                                       \
+    {.record = "command",                                                                            \
+     .text = "\nLast commands:\n",                                                                   \
+     .columns = "ID  |{command}\n"                                                                    \
+                "STATE  |{state}[{timed_out=yes}, timed out]\n"                                       \
+                "EXIT  |[{exit}]\n"                                                                   \
+                "DURATION  |[{ms} ms]\n"                                                              \
+                "OUTPUT  |[{bytes} bytes]\n"                                                          \
+                "ACKNOWLEDGED|{acknowledged}\n",                                                      \
+     .open = "],\"commands\":["},
+#define SECTION_NONE()
 #define STATUS_UNDO KCONFIG_CHOOSE(CONFIG_REMOTE_EXEC, STATUS_UNDO_SHOWN, STATUS_UNDO_NONE)
 
 const struct show_section beacon_status_sections[] = {
@@ -35,7 +55,7 @@ const struct show_section beacon_status_sections[] = {
              "<spool>"
              "  In memory\t{events} events, {bytes} of {size} bytes, {collapsed} collapsed\n"
              "[<spool_file>"
-             "  On flash\t{events} events, {today} of {daily} bytes today, {skipped} skipped\n]" STATUS_UNDO(),
+             "  On flash\t{events} events, {today} of {daily} bytes today, {skipped} skipped\n]" STATUS_REMOTE() STATUS_UNDO(),
      .json = SHOW_SPREAD,
      .open = ""},
     {.record = "sensor",
@@ -49,6 +69,7 @@ const struct show_section beacon_status_sections[] = {
                 "EVENTS  |{events}\n"
                 "RESULT|{result}[: {reason}]\n",
      .open = ",\"sensors\":["},
+    KCONFIG_CHOOSE(CONFIG_REMOTE_EXEC, SECTION_REMOTE_SHOWN, SECTION_NONE)()
     {.open = "]}\n"},
 };
 
@@ -104,10 +125,19 @@ static int wrong_operand(const char *what, const char *word)
     return CLI_WRONG;
 }
 
+/** Of the action or command from the hub that calls us; null: of none. */
+static const char *cause_of_command(void)
+{
+    const char *cause = getenv(EVENT_CAUSE_VARIABLE);
+
+    return cause && cause[0] ? cause : NULL;
+}
+
 int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request,
                     size_t request_cap, void *work)
 {
     const char *type = args->operands[0], *severity = args->operands[1];
+    const char *cause = cause_of_command();
     struct json_writer w;
     struct text t;
 
@@ -123,6 +153,8 @@ int beacon_ask_emit(const char *socket, const struct cli_args *args, char *reque
     text_str(&t, type);
     text_char(&t, ' ');
     json_begin(&w, &t);
+    if (cause)
+        json_array(&w, NULL);
     json_object(&w, NULL);
     for (unsigned i = 2; i < args->operand_count; i++) {
         int err = put_member(&w, args->operands[i]);
@@ -132,6 +164,10 @@ int beacon_ask_emit(const char *socket, const struct cli_args *args, char *reque
             return wrong_operand("is not KEY=VALUE", args->operands[i]);
     }
     json_end_object(&w);
+    if (cause) {
+        json_put_raw(&w, NULL, cause, strlen(cause));
+        json_end_array(&w);
+    }
     if (t.truncated)
         return wrong_operand("and what follows is too long for one event", args->operands[2]);
     return ask(socket, emit_sections, request, NULL, false, work);

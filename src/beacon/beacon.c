@@ -27,8 +27,8 @@ enum {
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
-     * successor; a large file whose digest is being computed; the pipes of children; what sensors wait for. */
-    DESCRIPTORS = 3 + 4 + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
+     * successor; a large file whose digest is being computed; the helper for services; the pipes of children; what sensors wait for. */
+    DESCRIPTORS = 3 + 4 + IS_ENABLED(CONFIG_REMOTE_EXEC) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_DRIFT) ? 1 : 0) +
                   (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
@@ -56,6 +56,8 @@ static void events_delivered(void *arg, unsigned events)
     /* A hub that only refuses would refuse the report. */
     if (!IS_ENABLED(CONFIG_BEACON_ACK) || events > 0)
         beacon_pipeline_report_lost(&b->pipeline);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && uplink_drained(&b->uplink))
+        undo_settled(pool_undo);
     if (b->stopping && uplink_drained(&b->uplink))
         loop_stop(&b->loop);
 }
@@ -110,6 +112,8 @@ void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, c
     b->uplink.random_below = random_below;
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         b->uplink.delivery.random = random_bytes;
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        beacon_remote_wire(b);
     b->uplink.on_delivered = events_delivered;
     b->uplink.on_wait = uplink_waits;
     if (IS_ENABLED(CONFIG_BEACON_RESOLVE))
@@ -137,6 +141,8 @@ int beacon_load(struct beacon *b, unsigned needs)
         settings_bind_user(&s->user, c, "beacons", pool_work, sizeof pool_work);
     settings_load_key(for_run ? &b->next_key : NULL, c, "beacons", s->hmac_key_file, s->hmac_key);
     s->hmac_key = NULL;
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && for_run)
+        beacon_remote_check(b);
     if (for_run && IS_ENABLED(CONFIG_CONFIG_HINTS))
         settings_warn(c, "beacons", &s->user);
     return config_done(c);
@@ -182,6 +188,7 @@ static bool same_session(const struct beacon *b, const struct beacon_settings *s
     const struct delivery *d = &b->uplink.delivery;
 
     return same_key(&b->key, &b->next_key) &&
+           (!IS_ENABLED(CONFIG_REMOTE_EXEC) || pool_remote->remote.takes == s->remote.enabled) &&
            (!IS_ENABLED(CONFIG_BEACON_ACK) ||
             (d->host_id && str_eq(d->host_id, s->host_id) && d->require_ack == s->require_ack));
 }
@@ -209,6 +216,8 @@ static void apply(struct beacon *b)
     mac_key_wipe(&b->next_key);
     uplink_start(&b->uplink, s->reactors, s->reactor_count, &b->key, same);
     b->current = !b->current;
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        beacon_remote_apply(b);
 }
 
 static void reopen_control(struct beacon *b, const char *before)
@@ -250,6 +259,8 @@ static void reload(struct beacon *b)
         !str_eq(file_of(beacon_settings(b)), file_of(beacon_loaded(b))))
         LOG_WARN("changing beacons.spool_file requires a restart");
     apply(b);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        helper_reload(&b->helper);
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
         reopen_control(b, socket);
     b->reloads++;
@@ -364,6 +375,8 @@ static int begin_state(struct beacon *b, const struct beacon_settings *s)
         return err;
     b->pipeline.boot = take_boot(kept ? count_start(s->state_dir) : 0);
     b->pipeline.spool.own = b->pipeline.boot;
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        beacon_remote_open(b, s->state_dir);
     return 0;
 }
 
@@ -393,6 +406,8 @@ static void begin_stop(struct beacon *b)
     bool again = b->stopping;
 
     b->stopping = true;
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        pool_remote->remote.stopping = true;
     sensor_runner_stop(&b->sensor_runner);
     beacon_pipeline_report_suppressed(&b->pipeline);
     if (again || uplink_drained(&b->uplink)) {
@@ -437,6 +452,10 @@ int beacon_run(struct beacon *b)
                   " permitted" REMEDY("; raise the limit (ulimit -n)"));
         return CLI_NO;
     }
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && beacon_start_helper(b) < 0) {
+        LOG_ERROR("cannot start the helper for services: ", ERRNO(errno));
+        return CLI_NO;
+    }
     if (IS_ENABLED(CONFIG_BEACON_ACK))
         random_wait(SEED_MS);
     const struct privileges_needs needs = own_needs(b, beacon_loaded(b));
@@ -459,6 +478,8 @@ int beacon_run(struct beacon *b)
         return CLI_NO;
     }
     loop_on_signal(&b->loop, on_signal, b);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        helper_watch(&b->helper, &b->loop);
     apply(b);
     LOG_INFO("version ", cli_version(), ", host ", b->pipeline.host_id, ", boot ",
              DEC(b->pipeline.boot), ", sensors: ", DEC(sensor_runner_current(&b->sensor_runner)->count),
@@ -470,6 +491,8 @@ int beacon_run(struct beacon *b)
     uplink_stop(&b->uplink);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         spool_file_settle(b->pipeline.flash);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+        beacon_remote_close(b);
     close_control(b);
     mac_key_wipe(&b->key);
     say_stopped(b);

@@ -76,7 +76,8 @@ static unsigned in_flight(const struct delivery *d)
 bool delivery_idle(const struct delivery *d)
 {
     return (d->state == DELIVERY_UP || d->state == DELIVERY_PLAIN) &&
-           d->spool->unsent == d->spool->events;
+           d->spool->unsent == d->spool->events &&
+           (!IS_ENABLED(CONFIG_REMOTE_EXEC) || !d->session->remote || remote_idle(d->session->remote));
 }
 
 /** why null: because of error. */

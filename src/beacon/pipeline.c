@@ -162,8 +162,11 @@ int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *
         .synced = clock_synced(p->loop->clock),
         .boot = p->boot,
         .uptime_ms = clock_ms(p->loop->clock),
+        .cause = e->cause,
     };
 
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && h.cause.len == 0 && h.uptime_ms < p->cause_until_ms)
+        h.cause = p->cause;
     if (p->writer.depth > 0)
         json_end_object(&p->writer);
     if (!e->own && !p->print) {

@@ -7,7 +7,7 @@
 
 bool mount_read(struct mount *m, const char *line)
 {
-    const char *type = strstr(line, " - ");
+    const char *type = str_find(line, " - ");
 
     for (unsigned i = 0; type && i < MOUNT_WORDS; i++) {
         m->word[i] = i == MOUNT_TYPE ? type + 3 : line;

@@ -5,6 +5,9 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/log.h"
 
+/** Does this beacon take commands at all? */
+#define EXEC(session) (IS_ENABLED(CONFIG_REMOTE_EXEC) && (session)->remote)
+
 void session_init(struct session *s, struct spool *spool)
 {
     *s = (struct session){.spool = spool};
@@ -19,6 +22,8 @@ void session_begin(struct session *s, bool is_signed)
 void session_end(struct session *s)
 {
     link_wipe(&s->link);
+    if (EXEC(s))
+        remote_lost(s->remote);
     s->window = s->unsettled = 0;
 }
 
@@ -107,6 +112,8 @@ static enum session_result acknowledged(struct session *s, const struct link_mes
     struct spool_item item;
     size_t at = 0;
 
+    if (EXEC(s))
+        remote_acknowledged(s->remote, (uint32_t)m->line);
     for (unsigned i = 0; i < n && spool_walk(s->spool, &at, &item); i++)
         note_acknowledged(s, item.event.id);
     s->acknowledged = spool_delivered_first(s->spool, n);
@@ -149,6 +156,8 @@ static enum session_result take_message(struct session *s, const struct link_uni
         return over(s, why);
     if (m.kind == LINK_WELCOME)
         return welcomed(s, &m);
+    if (EXEC(s) && m.kind == LINK_COMMAND)
+        remote_take(s->remote, &m.command, s->hello_ms);
     if (m.kind == LINK_ACK || m.kind == LINK_REFUSED) {
         s->window = m.window;
         result = m.kind == LINK_ACK ? acknowledged(s, &m) : refused(s, &m);
@@ -204,12 +213,20 @@ size_t session_hello(struct session *s, const struct mac_key *key, const char *h
     struct link_hello h = {.boot = s->spool->own, .plain = plain};
     struct text t;
 
+    s->hello_ms = now_ms;
+    if (EXEC(s) && s->remote->takes)
+        h.features = LINK_EXEC;
     text_init(&t, h.host_id, sizeof h.host_id);
     text_str(&t, host_id);
     memcpy(h.nonce, s->nonce, LINK_NONCE);
     text_init(&t, line, LINK_HELLO_MAX + MAC_HEX + 3);
     link_beacon_hello(&s->link, key, &h, now_ms + LINK_WELCOME_MS, &t);
     return t.len;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /** The next event that may be sent; those longer than the hub accepts are dropped. */
@@ -227,8 +244,10 @@ static bool next_event(struct session *s, struct spool_item *item)
 size_t session_next(struct session *s, uint64_t now_ms, char *line)
 {
     struct spool_item item;
-    size_t len = 0;
+    size_t len = EXEC(s) ? remote_next(s->remote, &s->link, line, least(s->hub.bytes, CONFIG_EVENT_BYTES)) : 0;
 
+    if (len > 0)
+        return len;
     if (s->unsettled >= s->window || !next_event(s, &item))
         return 0;
     const struct link_start *start = named(s, item.event.id.boot);

@@ -10,6 +10,7 @@
 #include "nefia/event/rate.h"
 #include "nefia/event/settings.h"
 #include "nefia/guard/policy.h"
+#include "nefia/ops/op.h"
 
 enum {
     REACTOR_PORT = 9500,
@@ -129,8 +130,26 @@ const struct field beacon_fields[] = {
     FIELD_IF_DEFAULT(CONFIG_SPOOL_FILE, "spool_file_daily_kb", "1024", .type = FIELD_INT,
              MEMBER(spool_file_daily_kb), .min = 1, .max = 1 << 20,
              FIELD_NOTE("most KiB written to it per day"))
+    FIELD_IF(CONFIG_REMOTE_EXEC, "remote", .type = FIELD_NODE, MEMBER(remote_node),
+             FIELD_NOTE("commands from the hub: enabled, timeout_max"))
     {.name = "", .type = FIELD_OWNED, .names = sensor_key},
     FIELD_NOT(NEFIA_ABSENT_SENSORS, "")
+    {.name = NULL},
+};
+
+#undef MEMBER
+#define MEMBER(name) FIELD_AT(struct remote_settings, name)
+const struct field remote_fields[] = {
+    {FIELD_DEFAULT("enabled", "false"),
+     .type = FIELD_BOOL,
+     MEMBER(enabled),
+     FIELD_NOTE("take commands from the hub, as far as `policy` allows them")},
+    {FIELD_DEFAULT("timeout_max", "10m"),
+     .type = FIELD_DURATION,
+     MEMBER(timeout_max_ms),
+     .min = 1000,
+     .max = OP_TIMEOUT_MAX_MS,
+     FIELD_NOTE("one that may run for longer is refused")},
     {.name = NULL},
 };
 
@@ -145,6 +164,9 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     if (!IS_ENABLED(CONFIG_BEACON_GUARD) && IS_ENABLED(CONFIG_CONFIG_HINTS))
         policy_ignore(c, root.policy);
     config_bind(c, root.beacons, "beacons", beacon_fields, s);
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) &&
+        (!s->remote_node || config_is(c, s->remote_node, "beacons.remote", NODE_MAP)))
+        config_bind(c, s->remote_node, "beacons.remote", remote_fields, &s->remote);
     if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
         config_error(c, node_child(c, root.beacons, "require_ack"), "beacons.require_ack",
                      HINTED("must be false in this build",

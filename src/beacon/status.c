@@ -9,7 +9,8 @@
 
 enum {
     TEXT_BYTES = 256,
-    EMIT_TOKENS = 136, /* 64 members and the object, with room */
+    EMIT_TOKENS = 144, /* 64 members, the object, and a cause, with room */
+    STATUS_COMMANDS = 8,
 };
 
 /* As enum instance_result. */
@@ -119,8 +120,10 @@ static void put_program(const struct beacon *b, struct json_writer *w)
     put_by_severity(w, "over_rate", p->over_rate);
     put_by_severity(w, "lost", p->spool.lost_total);
     put_memory(b, w);
-    if (IS_ENABLED(CONFIG_REMOTE_EXEC))
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC)) {
+        remote_put(&pool_remote->remote, w);
         undo_put(pool_undo, w);
+    }
     json_put_u64(w, "wakeups", b->loop.wakeups);
     json_end_object(w);
 }
@@ -143,7 +146,18 @@ static void put_sensor(const struct beacon *b, struct json_writer *w, const stru
     json_end_object(w);
 }
 
-/** The program, then each sensor. */
+/** The commands that began last, the last one first. Return: is it one of them? */
+static bool put_command(unsigned index, struct json_writer *w)
+{
+    const struct remote *r = &pool_remote->remote;
+
+    if (index >= r->count || index >= STATUS_COMMANDS)
+        return false;
+    remote_put_id(r, index, w);
+    return true;
+}
+
+/** The program, then each sensor, then each command. */
 static int produce_status(void *arg, struct control_cursor *cursor, struct text *out)
 {
     const struct beacon *b = arg;
@@ -155,7 +169,7 @@ static int produce_status(void *arg, struct control_cursor *cursor, struct text 
         put_program(b, &w);
     else if (cursor->index - 1 < set->count)
         put_sensor(b, &w, &set->items[cursor->index - 1]);
-    else
+    else if (!IS_ENABLED(CONFIG_REMOTE_EXEC) || !put_command(cursor->index - 1 - set->count, &w))
         return 0;
     cursor->index++;
     return 1;
@@ -174,17 +188,20 @@ bool beacon_is_type(const char *s, size_t len)
     return len > 0 && len <= EVENT_TYPE_MAX;
 }
 
-/** One JSON object without the white space around it. Return: 0, or negative with a sentence. */
-static int check_data(const char *data, struct slice *object, struct text *why)
+/** One JSON object in one line, or an array of that and its cause, without the white space around them. Return: 0, or negative with a
+ * sentence. */
+static int check_data(const char *data, struct slice *object, struct slice *cause, struct text *why)
 {
     struct json_token tokens[EMIT_TOKENS];
     struct json_doc doc;
     struct json_error error;
-    int err = json_parse(&doc, data, strlen(data), tokens, EMIT_TOKENS, 2, &error);
+    int err = json_parse(&doc, data, strlen(data), tokens, EMIT_TOKENS, 3, &error);
 
     if (err == 0) {
-        *object = json_raw(&doc, 0);
-        if (json_at(&doc, 0)->type == JSON_OBJECT && !memchr(object->ptr, '\n', object->len))
+        const bool pair = json_at(&doc, 0)->type == JSON_ARRAY && json_at(&doc, 0)->size == 2;
+        *object = json_raw(&doc, pair);
+        if (json_at(&doc, pair)->type == JSON_OBJECT && !strchr(data, '\n') &&
+            (!pair || event_cause(&doc, json_at(&doc, 1)->next, cause)))
             return 0;
     }
     text_str(why, "the data is not a JSON object in one line");
@@ -195,7 +212,7 @@ static int check_data(const char *data, struct slice *object, struct text *why)
     return NEFIA_EINVAL;
 }
 
-/** `emit SEVERITY TYPE {data}`. The data is also the subject: only the very same event is a
+/** `emit SEVERITY TYPE {data}`, or `[{data},[cause]]`. The data is also the subject: only the very same event is a
  * repetition. */
 static int begin_emit(void *arg, struct control_cursor *cursor, const char *args, struct text *why)
 {
@@ -215,8 +232,8 @@ static int begin_emit(void *arg, struct control_cursor *cursor, const char *args
         text_str(why, "the type is not made of 1 to 128 letters, digits, dots, - and _");
         return NEFIA_EINVAL;
     }
-    struct slice object;
-    int err = check_data(data, &object, why);
+    struct slice object, cause = {NULL, 0};
+    int err = check_data(data, &object, &cause, why);
     if (err < 0)
         return err;
     memcpy(type, name, type_len);
@@ -225,7 +242,8 @@ static int begin_emit(void *arg, struct control_cursor *cursor, const char *args
     int verdict = beacon_pipeline_end(
         &b->pipeline,
         &(struct pipeline_event){
-            .type = type, .source = "emit", .subject = data, .severity = (enum severity)severity});
+            .type = type, .source = "emit", .subject = data, .severity = (enum severity)severity,
+            .cause = cause});
     if (verdict < 0)
         return verdict;
     cursor->step = (unsigned)verdict;
@@ -261,7 +279,7 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
 }
 
 const struct control_verb beacon_verbs[] = {
-    {"status", NULL, produce_status},
-    {"emit", begin_emit, produce_emit},
-    {NULL, NULL, NULL},
+    {.name = "status", .produce = produce_status},
+    {.name = "emit", .begin = begin_emit, .produce = produce_emit},
+    {.name = NULL},
 };

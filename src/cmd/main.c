@@ -1,8 +1,10 @@
 #include "nefia/cmd/audit.h"
+#include "nefia/cmd/exec.h"
 #include "nefia/cmd/playbook.h"
 #include "nefia/cmd/playbook_run.h"
 #include "nefia/cmd/policy.h"
 #include "nefia/cmd/reactor.h"
+#include "nefia/cmd/replay.h"
 #include "nefia/cmd/silence.h"
 #include "nefia/cmd/why.h"
 #include "nefia/hub/hub.h"
@@ -33,6 +35,14 @@ static const struct cli_option events_options[] = {
      .options = status_options,                                                                    \
      .help = CLI_HELP("the devices in reactor.hosts, and when they were last seen"),               \
      .run = reactor_hosts},
+#define VERB_EXEC()                                                                                 \
+    {.name = "exec",                                                                               \
+     .operands = "--target HOST -- COMMAND...",                                                    \
+     .least = 1,                                                                                   \
+     .most = 255,                                                                                  \
+     .options = exec_options,                                                                      \
+     .help = CLI_HELP("run a command on a device, through the running hub"),                       \
+     .run = exec_run},
 #define VERBS_POLICY()                                                                               \
     {.name = "policy test",                                                                          \
      .operands = "[COMMAND]",                                                                        \
@@ -97,7 +107,14 @@ static const struct cli_option events_options[] = {
      .most = 1,                                                                                    \
      .options = status_options,                                                                    \
      .help = CLI_HELP("which rules were considered for an event, and what decided; EVENT: its ID, or HOST:BOOT:SEQ"), \
-     .run = why_event},
+     .run = why_event},                                                                            \
+        {.name = "replay",                                                                         \
+         .operands = "JOURNAL|FILE",                                                               \
+         .least = 1,                                                                               \
+         .most = 1,                                                                                \
+         .options = replay_options,                                                                \
+         .help = CLI_HELP("what rules would have done with the events of a journal, or of a file; nothing is done"), \
+         .run = replay_events},
 #define VERB_PLAYBOOK_LOG()                                                                          \
     {.name = "playbook log",                                                                       \
      .operands = "[DIRECTORY|FILE]",                                                               \
@@ -155,6 +172,7 @@ static const struct cli_verb verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERBS_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, VERB_EXEC, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_GUARD, VERBS_POLICY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_AUDIT, VERBS_AUDIT, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERBS_PLAYBOOK, VERB_NONE)()

@@ -101,7 +101,7 @@ const struct show_section reactor_status_sections[] = {
                 "EVENT PATTERN    |{event_pattern}[{event_pattern=}(all)]\n"
                 "HOST PATTERN   |{host_pattern}[{host_pattern=}(all)]\n"
                 "ACTION    |{action}\n"
-                "HITS|{hits}[{restraint=yes}, {restrained} restrained][{breaker=open}, breaker open][{breaker=trying}, breaker trying]\n",
+                "HITS|{hits}[{restraint=true}, {restrained} restrained][{breaker=open}, breaker open][{breaker=trying}, breaker trying]\n",
      .open = "{\"rules\":["},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, HOSTS_IN_STATUS, HOSTS_UNKNOWN)()
     {.record = "recent",
@@ -120,6 +120,10 @@ const struct show_section reactor_events_sections[] = {
     {.record = NULL},
 };
 
+#define COMMANDS_COLUMN KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, COMMANDS_SHOWN, COMMANDS_NONE)()
+#define COMMANDS_SHOWN() "COMMANDS  |{commands}\n"
+#define COMMANDS_NONE() ""
+
 const struct show_section reactor_hosts_sections[] = {
     {.record = "host",
      .columns = "HOST             |{host}\n"
@@ -127,6 +131,7 @@ const struct show_section reactor_hosts_sections[] = {
                 "LABELS    |{labels}\n"
                 "DELIVERY  |{delivery}\n"
                 "CONNECTED  |{connected}[ from {address}]\n"
+                COMMANDS_COLUMN
                 "LAST SEEN|{@last_seen}[, {~silent_ms} ago]\n",
      .open = "{\"hosts\":["},
     {.record = "others",

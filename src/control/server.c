@@ -70,6 +70,8 @@ static void drop(struct control_client *c)
     loop_unwatch(c->server->loop, &c->watch);
     timer_stop(&c->timer);
     close(fd);
+    if (c->verb && c->verb->end)
+        c->verb->end(c->server->arg, &c->cursor);
     c->server = NULL;
 }
 
@@ -188,8 +190,10 @@ static void start_answer(struct control_client *c, int err)
         err = begin(c, &why);
     c->state = CONTROL_ANSWERING;
     c->len = c->sent = 0;
-    if (err < 0)
+    if (err < 0) {
+        c->verb = NULL;
         put_error(c, err, message);
+    }
     loop_watch_events(&c->watch, POLLOUT);
     give_time(c);
     answer(c);
@@ -272,6 +276,7 @@ static void admit(struct control_server *s, int fd)
     }
     c->server = s;
     c->state = CONTROL_READING;
+    c->verb = NULL;
     c->cursor = (struct control_cursor){.uid = uid};
     c->len = c->sent = 0;
     if (loop_watch(s->loop, &c->watch, fd, POLLIN, client_ready, c) < 0) {

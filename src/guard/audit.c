@@ -20,7 +20,7 @@ const char *audit_kind_word(enum audit_kind kind)
 {
     static const char words[] = "begun\0rotated\0repaired\0lost\0started\0stopped\0reloaded\0refused\0"
                                 "decision\0action_begun\0action_ended\0rejected\0forgotten\0"
-                                "silence_added\0silence_ended\0step\0";
+                                "silence_added\0silence_ended\0step\0command_ordered\0command_sent\0command_ended\0";
 
     return word_at(words, kind);
 }

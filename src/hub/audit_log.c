@@ -895,3 +895,21 @@ void audit_stopped(struct audit_log *a, uint64_t events, unsigned unfinished)
     json_put_u64(&a->record.w, "unfinished", unfinished);
     end(a);
 }
+
+void audit_command(struct audit_log *a, const struct audit_command *c)
+{
+    if (!begin(a, c->kind))
+        return;
+    audit_put(&a->record, "who", c->who, ERROR_MOST);
+    audit_put(&a->record, "host", c->host, ERROR_MOST);
+    put_str(a, "command_id", c->id);
+    if (c->job > 0)
+        json_put_u64(&a->record.w, "job", c->job);
+    put_str(a, "outcome", c->outcome);
+    put_str(a, "error", c->error);
+    if (c->result) {
+        json_put_u64(&a->record.w, "exit", c->result->exit_code);
+        json_put_u64(&a->record.w, "duration_ms", c->result->duration_ms);
+    }
+    end(a);
+}

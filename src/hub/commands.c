@@ -180,6 +180,11 @@ static struct command *head_of(const struct commands *t, const uint8_t host[SESS
     return head;
 }
 
+const struct command *commands_head(const struct commands *t, const uint8_t host[SESSION_HOST])
+{
+    return head_of(t, host);
+}
+
 /* ---- The journal ---- */
 
 static uint32_t life_left(const struct commands *t, const struct command *c)
@@ -393,16 +398,16 @@ void commands_lost(struct commands *t, const uint8_t host[SESSION_HOST])
 /* ---- Ends ---- */
 
 /** In the words of who looks at a row of the recent events. */
-static void put_error(struct text *error, const struct command *c, enum link_outcome outcome, const char *reason)
+static void put_error(struct text *error, const struct command *c, struct slice reason)
 {
     static const char others[] = "\0denied by the device\0the device was not there in time\0end unknown\0not supported by the device\0";
 
-    if (outcome != LINK_DONE) {
-        text_str(error, word_at(others, outcome));
-        if (*reason) {
-            text_str(error, ": ");
-            text_str(error, reason);
+    if (c->outcome != LINK_DONE) {
+        if (!c->here) {
+            text_str(error, word_at(others, c->outcome));
+            text_str(error, reason.len > 0 ? ": " : "");
         }
+        text_bytes(error, reason.ptr, reason.len);
     } else if (c->timed_out) {
         text_str(error, "timed out after ");
         text_duration(error, c->timeout_ms);
@@ -413,6 +418,11 @@ static void put_error(struct text *error, const struct command *c, enum link_out
         text_str(error, "exit ");
         text_u64(error, c->exit_code);
     }
+}
+
+void commands_error(const struct commands *t, const struct command *c, struct text *error)
+{
+    put_error(error, c, command_reason(t, c));
 }
 
 /** In place of op and cause; what does not fit is cut. */
@@ -428,32 +438,31 @@ static void put_result(struct commands *t, struct command *c, struct slice reaso
     put(t, c, &at, (struct slice){output.ptr, c->output_len});
 }
 
-/** said: null, or the error in place of one made from the outcome and the reason. */
 static void end(struct commands *t, struct command *c, enum link_outcome outcome, const struct link_result *r, struct slice output,
-                const char *reason, const char *said)
+                const char *reason)
 {
+    const struct slice why = {reason, strlen(reason)};
     char error_buf[COMMAND_ERROR_MAX + 1];
     struct text error;
 
-    text_init(&error, error_buf, sizeof error_buf);
-    if (said)
-        text_str(&error, said);
-    else
-        put_error(&error, c, outcome, reason);
     t->stats.ended[outcome]++;
     c->state = COMMAND_ENDED;
     c->outcome = (uint8_t)outcome;
+    text_init(&error, error_buf, sizeof error_buf);
+    put_error(&error, c, why);
     t->hooks.keep(t->hooks.arg, (uint16_t)(c - t->slots), NULL, 0);
     t->hooks.ended(t->hooks.arg, c, &(struct command_end){outcome, r, output, error.buf});
     if (c->owner == COMMAND_OF_CLIENT)
-        put_result(t, c, (struct slice){reason, strlen(reason)}, output);
+        put_result(t, c, why, output);
     else
         release(t, c);
 }
 
-static void end_here(struct commands *t, struct command *c, enum link_outcome outcome, const char *reason, const char *said)
+/** No result came. decided: by the hub, for that reason; otherwise the reason is about the device. */
+static void end_here(struct commands *t, struct command *c, enum link_outcome outcome, const char *reason, bool decided)
 {
-    end(t, c, outcome, NULL, (struct slice){"", 0}, reason, said);
+    c->here = decided;
+    end(t, c, outcome, NULL, (struct slice){"", 0}, reason);
 }
 
 /** The first bytes of it, between characters. */
@@ -504,22 +513,30 @@ bool commands_result(struct commands *t, const uint8_t host[SESSION_HOST], const
     c->timed_out = r->timed_out;
     c->duration_ms = r->duration_ms;
     c->output_total = r->output_total;
-    end(t, c, r->outcome, r, decode_output(t, r->output), r->reason, NULL);
+    end(t, c, r->outcome, r, decode_output(t, r->output), r->reason);
     return true;
 }
 
 void commands_refused(struct commands *t, const uint8_t host[SESSION_HOST], const char *reason)
 {
     for (struct command *c; (c = head_of(t, host)) != NULL;)
-        end_here(t, c, c->state == COMMAND_WAITING ? LINK_UNSUPPORTED : LINK_END_UNKNOWN, reason, NULL);
+        end_here(t, c, c->state == COMMAND_WAITING ? LINK_UNSUPPORTED : LINK_END_UNKNOWN, reason, false);
+}
+
+void commands_judged(struct commands *t, uint64_t number, uint16_t judged)
+{
+    struct command *c = slot_of(t, number);
+
+    if (c)
+        c->judged = judged;
 }
 
 void commands_end(struct commands *t, uint64_t number, enum link_outcome outcome, const char *reason)
 {
     struct command *c = slot_of(t, number);
 
-    if (c && is_open(c))
-        end_here(t, c, outcome, reason, reason);
+    if (c && c->state == COMMAND_WAITING)
+        end_here(t, c, outcome, reason, true);
 }
 
 void commands_leave(struct commands *t, uint64_t number, const char *reason)
@@ -531,7 +548,7 @@ void commands_leave(struct commands *t, uint64_t number, const char *reason)
     if (c->state == COMMAND_WAITING) {
         if (c->owner == COMMAND_OF_CLIENT)
             c->owner = COMMAND_OF_NOBODY;
-        end_here(t, c, LINK_EXPIRED, reason, reason);
+        end_here(t, c, LINK_EXPIRED, reason, true);
     } else if (c->state == COMMAND_ENDED) {
         release(t, c);
     } else if (c->owner != COMMAND_OF_NOBODY) {
@@ -578,7 +595,7 @@ uint64_t commands_tick(struct commands *t)
         struct command *c = &t->slots[i];
 
         if (is_open(c) && now >= due_ms(c))
-            end_here(t, c, c->state == COMMAND_WAITING ? LINK_EXPIRED : LINK_END_UNKNOWN, "", NULL);
+            end_here(t, c, c->state == COMMAND_WAITING ? LINK_EXPIRED : LINK_END_UNKNOWN, "", false);
         if (is_open(c) && due_ms(c) < next)
             next = due_ms(c);
         if (is_open(c) && c->retry_ms > now && c->retry_ms < next)

@@ -126,6 +126,7 @@ void devices_carry(struct hub_settings *s, const struct hub_settings *before)
 struct sessions {
     const uint8_t *id;
     unsigned count;
+    bool takes_commands;
     struct addr peer;
 };
 
@@ -136,6 +137,7 @@ static void count_session(void *arg, struct session *s)
     if (s->link.state != LINK_OPEN || (found->id && memcmp(s->host, found->id, SESSION_HOST) != 0))
         return;
     found->count++;
+    found->takes_commands |= s->takes_commands;
     found->peer = s->peer;
 }
 
@@ -193,6 +195,15 @@ static void put_last_seen(const struct pipeline *p, const struct host_item *item
     json_put_u64(w, "silent_ms", silent_ms);
 }
 
+/** Null: it is not connected, and nobody knows. */
+static void put_commands(struct json_writer *w, const struct sessions *found)
+{
+    if (found->count > 0)
+        json_put_bool(w, "commands", found->takes_commands);
+    else
+        json_put_null(w, "commands");
+}
+
 unsigned devices_put(const struct status_view *v, unsigned index, struct text *out)
 {
     struct pipeline *p = v->pipeline;
@@ -217,6 +228,8 @@ unsigned devices_put(const struct status_view *v, unsigned index, struct text *o
     json_put_bool(&w, "connected", found.count > 0);
     put_text(&w, "address", found.count > 0 ? ADDR(&found.peer) : NULL);
     put_last_seen(p, item, &w);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        put_commands(&w, &found);
     json_end_object(&w);
     json_end_object(&w);
     return DEVICE_PUT | (host ? DEVICE_REMEMBERED : 0) | (found.count > 0 ? DEVICE_CONNECTED : 0);

@@ -129,6 +129,7 @@ static void wire_playbooks(struct hub *h)
         .tokens = pool_receive->tokens,
         .line = (char *)pool_journal,
         .settings = h->ingress.settings,
+        .helper = &h->helper,
     };
     if (IS_ENABLED(CONFIG_HUB_GUARD))
         h->playbooks.guard = (struct guard){policy_judge, &h->policy};
@@ -251,6 +252,26 @@ static void close_audit(struct hub *h, unsigned unfinished)
     audit_log_close(&h->audit);
 }
 
+/* ---- Commands to devices ---- */
+
+static void command_ended(void *arg)
+{
+    struct hub *h = arg;
+
+    control_wake(&h->control);
+}
+
+/** Between journal_init and jobs_init. */
+static void wire_dispatch(struct hub *h, union hub_work *work)
+{
+    dispatch_init(&h->dispatch, &h->pipeline, &h->ingress, &h->loop, &work->run.action, pool_commands, CONFIG_COMMAND_PLACES,
+                  pool_command_texts, sizeof pool_command_texts, pool_command_kept, random_bytes);
+    h->dispatch.wake = command_ended;
+    h->dispatch.arg = h;
+    const struct journal_keeper keeper = dispatch_keeper(&h->dispatch);
+    journal_keeper(&h->journal, KEPT_COMMANDS, &keeper);
+}
+
 /* ---- Silences ---- */
 
 static void silences_are_due(void *arg);
@@ -280,9 +301,9 @@ static void silence_added(void *arg)
     arm_silences(arg);
 }
 
-static void wire_silences(struct hub *h, union hub_work *work)
+static void wire_silences(struct hub *h, union hub_work *work, const struct clock *clock)
 {
-    silences_init(&h->silences, &clock_system, pool_silences, &pool_receive->scratch.tree, &work->run.matcher, &h->journal);
+    silences_init(&h->silences, clock, pool_silences, &pool_receive->scratch.tree, &work->run.matcher, &h->journal);
     const struct journal_keeper keeper = silences_keeper(&h->silences);
     journal_keeper(&h->journal, KEPT_SILENCES, &keeper);
     h->silences.ended = silence_verbs_ended;
@@ -346,6 +367,8 @@ static void wire_daemon(struct hub *h)
     h->ingress.arg = h;
     const struct journal_hooks journal_hooks = pipeline_journal_hooks(&h->pipeline);
     journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &journal_hooks);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        wire_dispatch(h, work);
     const struct job_hooks job_hooks = pipeline_job_hooks(&h->pipeline);
     jobs_init(&h->jobs, &h->loop, &h->children, &work->run.action, work->run.line, &job_hooks);
     jobs_store(&h->jobs, pool_job_blocks, HUB_JOB_BLOCKS);
@@ -354,13 +377,15 @@ static void wire_daemon(struct hub *h)
     listener_init(&h->listener, &h->loop, pool_connections, CONFIG_CONNECTIONS, pool_admission,
                   CONFIG_ADMISSION, &listener_hooks);
     h->listener.random_below = random_below;
+    h->listener.longer = work->run.action.text;
+    h->listener.longer_cap = sizeof work->run.action.text;
     peers_init(&h->peers, &h->loop, pool_wireguard_nets, CONFIG_WIREGUARD_NETS, pool_receive,
                peers_changed, h);
     h->ingress.peers = IS_ENABLED(CONFIG_WIREGUARD_PEERS) ? &h->peers : NULL;
     h->view = (struct status_view){
         .pipeline = &h->pipeline, .ingress = &h->ingress, .listener = &h->listener};
     if (IS_ENABLED(CONFIG_HUB_SILENCES))
-        wire_silences(h, work);
+        wire_silences(h, work, &clock_system);
     if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
         restraint_keeper_init(&h->restraint, &clock_system, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
         h->pipeline.restraint = &h->restraint;
@@ -394,10 +419,10 @@ const struct policy_use *hub_policy(struct hub *h)
 {
     int err = config_load(&h->config, h->path, &h->arenas[!h->active], pool_receive, sizeof pool_receive);
 
-    if (err < 0 || load_policy(h) < 0)
+    if (err < 0 || load_policy(h) < 0 || config_done(&h->config) < 0)
         return NULL;
     h->policy = (struct policy_use){policy_of(!h->active), pool_policy_work};
-    return config_done(&h->config) < 0 ? NULL : &h->policy;
+    return &h->policy;
 }
 
 const struct playbook_room *hub_playbooks(struct hub *h)
@@ -487,8 +512,8 @@ static uint16_t rule_now(void *arg, uint16_t rule)
     return i < 0 ? JOB_NO_RULE : (uint16_t)i;
 }
 
-/** Activate what hub_load read. */
-static void commit(struct hub *h)
+/** What decides: rules, policy, and what is known of devices. */
+static void put_in_force(struct hub *h)
 {
     rules_commit(&h->rules);
     pipeline_reloaded(&h->pipeline, rule_now, h);
@@ -499,17 +524,24 @@ static void commit(struct hub *h)
     if (IS_ENABLED(CONFIG_HUB_DEVICES))
         devices_carry(&pool_settings[h->active], &pool_settings[!h->active]);
     hub_settings_wipe(&pool_settings[!h->active]);
+    h->pipeline.host_id = pool_settings[h->active].host_id;
+    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+        pipeline_know(&h->pipeline, &pool_settings[h->active]);
+}
+
+/** Activate what hub_load read. */
+static void commit(struct hub *h)
+{
+    put_in_force(h);
     const struct hub_settings *s = &pool_settings[h->active];
     h->ingress.settings = s;
     h->playbooks.settings = s;
-    h->pipeline.host_id = s->host_id;
     h->listener.per_peer = s->max_connections_per_peer;
     h->listener.reserved = s->reserved_connections;
     h->ingress.key = h->staged_key;
     mac_key_wipe(&h->staged_key);
-    if (IS_ENABLED(CONFIG_HUB_DEVICES))
-        pipeline_know(&h->pipeline, &pool_settings[h->active]);
     jobs_rebind(&h->jobs, rule_now, h);
+    dispatch_rebind(h->pipeline.dispatch);
 }
 
 /* ---- Running ---- */
@@ -633,6 +665,8 @@ static void reload(struct hub *h)
     if (!next->enabled)
         LOG_WARN("reload: setting reactor.enabled to false requires a restart");
     commit(h);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        helper_reload(&h->helper);
     record_config(h, AUDIT_RELOADED);
     if (IS_ENABLED(CONFIG_HUB_AUDIT))
         schedule_head(h);
@@ -813,6 +847,25 @@ static int reserve_descriptors(struct hub *h)
     return h->listener.count > 0 ? 0 : NEFIA_EFULL;
 }
 
+void hub_rehearse(struct hub *h, const struct clock *clock)
+{
+    const struct journal_hooks none = {0};
+    union hub_work *work = pool_hub_work;
+
+    pipeline_init(&h->pipeline, clock, &h->rules, &h->recent, &h->jobs, &h->seen, &h->journal, pool_receive->tokens);
+    journal_init(&h->journal, pool_journal, sizeof pool_journal, &h->seen, &none);
+    if (IS_ENABLED(CONFIG_HUB_GUARD))
+        h->pipeline.guard = (struct guard){policy_judge, &h->policy};
+    if (IS_ENABLED(CONFIG_HUB_SILENCES))
+        wire_silences(h, work, clock);
+    if (IS_ENABLED(CONFIG_HUB_RESTRAINT)) {
+        restraint_keeper_init(&h->restraint, clock, &h->rules, &h->journal, pool_restraint_marks, CONFIG_RESTRAINT_MARKS);
+        h->pipeline.restraint = &h->restraint;
+    }
+    put_in_force(h);
+    mac_key_wipe(&h->staged_key);
+}
+
 int hub_run(struct hub *h)
 {
     wire_daemon(h);
@@ -823,11 +876,17 @@ int hub_run(struct hub *h)
         LOG_ERROR("reactor.enabled is false in ", h->path);
         return CLI_WRONG;
     }
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS) && hub_start_helper(h) < 0) {
+        LOG_ERROR("cannot start the helper for services: ", ERRNO(errno));
+        return CLI_NO;
+    }
     int fd = listen_on(staged(h), LISTEN_WAIT_MS);
     if (fd < 0)
         return CLI_NO;
     commit(h);
     loop_on_signal(&h->loop, on_signal, h);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        helper_watch(&h->helper, &h->loop);
     if (open_and_restrict(h) < 0) {
         close(fd);
         end(h);
@@ -839,6 +898,8 @@ int hub_run(struct hub *h)
         end(h);
         return CLI_NO;
     }
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS))
+        dispatch_resume(&h->dispatch);
     if (IS_ENABLED(CONFIG_HUB_SILENCES)) {
         silences_resume(&h->silences);
         silences_are_due(h);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/sys/log.h"
 
 enum { OVER_RATE_MS = 60 * 1000 };
@@ -229,6 +230,7 @@ struct ending {
 static void end_session(struct ingress *in, struct session *s, enum reject why, const char *what)
 {
     rejected(in, &s->peer, why, what, !in->may_name(in->arg, &s->peer));
+    dispatch_lost(in->pipeline->dispatch, s);
     s->due = SESSION_ERROR;
     s->reason = what ? what : reject_sentence(why);
 }
@@ -265,6 +267,9 @@ static int take_hello(struct ingress *in, struct session *s, const struct link_u
     h.plain |= !s->link.is_signed; /* unsigned, it neither pins the host nor ends that */
     s->proven = true;
     memcpy(s->name, h.nonce, sizeof s->name);
+    s->takes_commands = IS_ENABLED(CONFIG_HUB_COMMANDS) && s->link.is_signed && (h.features & LINK_EXEC);
+    s->boot = h.boot;
+    s->hello_ms = clock_ms(in->clock);
     s->known = pipeline_hello(in->pipeline, &h).known;
     s->due = SESSION_WELCOME;
     in->each(in->arg, end_if,
@@ -274,7 +279,8 @@ static int take_hello(struct ingress *in, struct session *s, const struct link_u
 
 static void welcome(const struct ingress *in, struct session *s, struct text *out)
 {
-    struct link_welcome w = {.window = INGRESS_WINDOW, .bytes = CONFIG_EVENT_BYTES};
+    struct link_welcome w = {
+        .window = INGRESS_WINDOW, .bytes = CONFIG_EVENT_BYTES, .features = s->takes_commands ? LINK_EXEC : 0};
     const struct host *host = seen_find(in->pipeline->seen, s->host);
 
     for (unsigned i = s->known ? 0 : 1; host && i < 2; i++) {
@@ -349,6 +355,10 @@ static int take_message(struct ingress *in, struct session *s, const struct link
         return refuse(s, "neither an event nor a message");
     if (m.kind == LINK_UNSURE)
         s->unsure = true;
+    if (m.kind == LINK_RESULT) {
+        dispatch_result(in->pipeline->dispatch, s, &m.result);
+        s->due = SESSION_ACK;
+    }
     if (m.kind != LINK_ERROR)
         return 0;
     if (may_log(in))
@@ -616,9 +626,18 @@ static void turn_end(void *arg)
     pipeline_turn_end(in->pipeline);
 }
 
+static void command(void *arg, struct session *s, struct text *out)
+{
+    const struct ingress *in = arg;
+
+    dispatch_write(in->pipeline->dispatch, s, out);
+}
+
 static void closed(void *arg, struct session *s)
 {
-    (void)arg;
+    const struct ingress *in = arg;
+
+    dispatch_lost(in->pipeline->dispatch, s);
     link_wipe(&s->link);
 }
 
@@ -636,6 +655,7 @@ struct listener_hooks ingress_listener_hooks(struct ingress *in)
         .unit = take_unit,
         .turn_end = turn_end,
         .answer = answer,
+        .command = command,
         .closed = closed,
         .rejected = rejected,
         .allowed = allowed,

@@ -288,17 +288,38 @@ static void flush(struct connection *c)
     turn_at(c->listener, deadline(c));
 }
 
+/** What has no room in `out`: whole, or the connection ends. */
+static void send_longer(struct connection *c)
+{
+    struct listener *l = c->listener;
+    struct text t;
+
+    text_init(&t, l->longer, l->longer_cap);
+    l->hooks.command(l->hooks.arg, &c->session, &t);
+    if (t.len > 0 && c->stream.class->send(&c->stream, t.buf, t.len) != (int)t.len)
+        close_connection(c);
+}
+
+/** Is nothing else to be said before it? */
+static bool owes_longer(const struct connection *c)
+{
+    return c->session.command_due && c->state == CONNECTION_OPEN && c->session.link.state == LINK_OPEN &&
+           c->session.due == SESSION_IDLE && c->out_len == 0;
+}
+
 void listener_answer(struct listener *l)
 {
     for (unsigned i = 0; i < l->count; i++) {
         struct connection *c = &l->connections[i];
 
-        if (c->session.due == SESSION_IDLE || c->state == CONNECTION_FREE)
+        if ((c->session.due == SESSION_IDLE && !c->session.command_due) || c->state == CONNECTION_FREE)
             continue;
         if (c->session.due == SESSION_ERROR && takes_units(c))
             flush(c);
         else if (c->state != CONNECTION_CLOSING && c->state != CONNECTION_DISCARDING)
             answer(c);
+        if (owes_longer(c))
+            send_longer(c);
         if (can_serve(c, now_of(l)))
             turn_soon(l);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/sys/log.h"
 
 void pipeline_init(struct pipeline *p, const struct clock *clock, struct rules *rules,
@@ -402,6 +403,34 @@ static void act(struct pipeline *p, const struct matched *m)
     if (restrains)
         restraint_acted(&p->restraint->restraint, &c, job, p->ran_ms);
     tell_match(p, rule, m->event);
+}
+
+void pipeline_would(struct pipeline *p, unsigned index, const struct event *e, bool unsure, struct would *out)
+{
+    const struct rule *rule = &rules_active(p->rules)->rules[index];
+
+    *out = (struct would){.own = own_effect(rule, e)};
+    out->silence = out->own ? NULL : silence_of(p, rule, e, false);
+    if (out->own)
+        out->decision = JOURNAL_OWN_EFFECT;
+    else if (out->silence)
+        out->decision = JOURNAL_SILENCED;
+    else if (unsure && !rule->idempotent)
+        out->decision = JOURNAL_ACTED_BEFORE;
+    if (out->decision != 0)
+        return;
+    out->restrains = restraint_of(p, index, e, &out->held_case);
+    if (out->restrains) {
+        out->held = restraint_judge(&p->restraint->restraint, &out->held_case, p->ran_ms);
+        restraint_count(&p->restraint->restraint, &out->held_case, p->ran_ms);
+    }
+    if (out->restrains && out->held.reason != RESTRAINT_NONE) {
+        out->decision = JOURNAL_RESTRAINED;
+        return;
+    }
+    out->judged = pipeline_verdict(p, rule, e, &out->verdict);
+    if (out->judged && !verdict_begins(&out->verdict))
+        out->decision = JOURNAL_DENIED;
 }
 
 /** Of the rules that match, those before this one whose actions compete with its own. */
@@ -955,6 +984,7 @@ void pipeline_turn_end(struct pipeline *p)
         emit_breakers(p);
     keep_reports(p);
     jobs_choose(p->jobs);
+    (void)dispatch_turn(p->dispatch);
     if (IS_ENABLED(CONFIG_HUB_RESTRAINT) && p->restraint)
         restraint_keeper_turn(p->restraint, false);
     audit_log_write(p->audit);
@@ -965,8 +995,11 @@ void pipeline_turn_end(struct pipeline *p)
     if (written && p->acknowledge)
         p->acknowledge(p->arg);
     jobs_begin(p->jobs, written);
+    const bool ordered = dispatch_turn(p->dispatch);
     if (written && journal_dirty(p->journal))
-        write_journal(p); /* those that could not begin have ended */
+        written = write_journal(p) >= 0; /* what they have ordered, and those that could not begin have ended */
+    if (written && ordered && p->acknowledge)
+        p->acknowledge(p->arg);
     audit_log_commit(p->audit);
     if (p->changes && p->changed)
         p->changed(p->arg);
@@ -1118,6 +1151,8 @@ static enum journal_job_state recorded_state(const struct job *job)
 {
     if (job->state == JOB_PENDING)
         return JOURNAL_PENDING;
+    if (job->queue->class->resumes && job->attempt > 0)
+        return JOURNAL_STARTED;
     if (job->state == JOB_SENT)
         return JOURNAL_SENT;
     if (job->state >= JOB_STARTING || job->attempt > 0)
@@ -1132,6 +1167,14 @@ static void hook_entered(void *arg, const struct job *job)
     journal_state(p->journal, job->id, recorded_state(job), job->timeout_ms);
 }
 
+static int hook_send(void *arg, const struct job *job, const struct action_request *r, const struct action_order *o,
+                     struct text *why)
+{
+    const struct pipeline *p = arg;
+
+    return dispatch_order(p->dispatch, job, r, o, why);
+}
+
 static void hook_ready(void *arg)
 {
     pipeline_turn_end(arg);
@@ -1142,6 +1185,7 @@ struct job_hooks pipeline_job_hooks(struct pipeline *p)
     return (struct job_hooks){.rule = hook_rule,
                               .allowed = hook_allowed,
                               .settled = hook_settled,
+                              .send = IS_ENABLED(CONFIG_HUB_COMMANDS) && p->dispatch ? hook_send : NULL,
                               .entered = hook_entered,
                               .ready = hook_ready,
                               .decode = hook_decode,

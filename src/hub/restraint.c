@@ -106,7 +106,8 @@ static void forget(struct restraint *r, struct restraint_mark *m)
         r->top--;
 }
 
-/** Remember one more. Return: null: no room. */
+/** Remember one more, at this time: where it takes the place of a mark that was over, that one cannot come back when a kill of the hub
+ * takes back a little of the time. Return: null: no room. */
 static struct restraint_mark *remember(struct restraint *r, const struct restraint_mark *m, uint64_t ran_ms)
 {
     for (struct restraint_mark *at = r->marks; at < r->marks + r->cap; at++) {
@@ -212,12 +213,13 @@ static void begin_anew(struct restraint *r, const struct restraint_case *c)
             forget(r, m);
 }
 
-static void put(struct restraint *r, const struct restraint_mark *old, const struct restraint_mark *m, uint64_t ran_ms)
+/** Return: false: no room. */
+static bool put(struct restraint *r, const struct restraint_mark *old, const struct restraint_mark *m, uint64_t ran_ms)
 {
-    if (old)
-        renew(r, old, m);
-    else
-        remember(r, m, ran_ms);
+    if (!old)
+        return remember(r, m, ran_ms) != NULL;
+    renew(r, old, m);
+    return true;
 }
 
 void restraint_acted(struct restraint *r, const struct restraint_case *c, uint64_t job, uint64_t ran_ms)
@@ -246,7 +248,7 @@ void restraint_acted(struct restraint *r, const struct restraint_case *c, uint64
     }
     if (s->failures == 0)
         return;
-    m = l.oldest[MARK_BREAKER] ? *l.oldest[MARK_BREAKER] : (struct restraint_mark){.rule = c->rule, .kind = MARK_BREAKER};
+    m = l.oldest[MARK_BREAKER] ? *l.oldest[MARK_BREAKER] : (struct restraint_mark){.at_ms = ran_ms, .rule = c->rule, .kind = MARK_BREAKER};
     if (m.state == BREAKER_OPEN) {
         m.state = BREAKER_TRYING;
         m.key = job;
@@ -296,15 +298,15 @@ enum restraint_turn restraint_ended(struct restraint *r, uint16_t rule, const st
     if (s->failures == 0)
         return turn;
     const struct restraint_mark *old = look(r, &c, ran_ms).oldest[MARK_BREAKER];
-    struct restraint_mark m = old ? *old : (struct restraint_mark){.rule = rule, .kind = MARK_BREAKER};
+    struct restraint_mark m = old ? *old : (struct restraint_mark){.at_ms = ran_ms, .rule = rule, .kind = MARK_BREAKER};
     if (m.state == BREAKER_TRYING && m.key == job)
         turn = tried(&m, result, ran_ms);
     else if (m.state == BREAKER_CLOSED)
         turn = in_a_row(&m, s, result, ran_ms);
     *failures = turn == RESTRAINT_CLOSED ? old->window_ms : m.window_ms;
-    if (!old || memcmp(old, &m, sizeof m) != 0)
-        put(r, old, &m, ran_ms);
-    return turn;
+    if (old ? memcmp(old, &m, sizeof m) == 0 : m.window_ms == 0)
+        return RESTRAINT_SAME;
+    return put(r, old, &m, ran_ms) ? turn : RESTRAINT_SAME;
 }
 
 enum breaker_state restraint_breaker(const struct restraint *r, uint16_t rule)

@@ -127,6 +127,13 @@ void silences_init(struct silences *s, const struct clock *clock, struct silence
         memory->slots[i].id = 0;
 }
 
+void silences_forget(struct silences *s)
+{
+    s->count = 0;
+    for (unsigned i = 0; i < CONFIG_SILENCES; i++)
+        s->memory->slots[i] = (struct silence){0};
+}
+
 static struct silence *free_slot(struct silences *s)
 {
     for (unsigned i = 0; i < CONFIG_SILENCES; i++)

@@ -4,6 +4,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/hub/devices.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/hub/silence_verbs.h"
 #include "nefia/hub/why.h"
 #include "nefia/hub/playbook_driver.h"
@@ -232,6 +233,8 @@ static void put_counters(const struct status_view *v, struct text *out)
     if (IS_ENABLED(CONFIG_HUB_AUDIT) && p->audit)
         put_audit(p->audit, &w);
     put_queues(p->jobs, &w);
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS) && p->dispatch)
+        dispatch_put(p->dispatch, &w);
     put_heap(&w);
     json_put_u64(&w, "remembered", p->rules->looked_up);
     json_put_u64(&w, "matched_anew", p->rules->matched);
@@ -419,6 +422,7 @@ static int produce_forgotten(void *arg, struct control_cursor *c, struct text *o
 
 /* ---- step ---- */
 
+__attribute__((unused)) /* in a build without playbooks */
 static int begin_step(void *arg, struct control_cursor *c, const char *args, struct text *why)
 {
     const struct status_view *v = arg;
@@ -442,12 +446,14 @@ static int begin_step(void *arg, struct control_cursor *c, const char *args, str
     {.name = "silences", .produce = silence_verb_list},                                            \
     {.name = "unsilence", .begin = silence_verb_remove, .produce = silence_verb_removed},
 #define VERB_WHY() {.name = "why", .begin = why_begin, .produce = why_produce},
+#define VERB_EXEC() {.name = "exec", .begin = dispatch_begin, .produce = dispatch_produce, .end = dispatch_end},
 #define VERB_NONE()
 const struct control_verb status_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "events", .begin = begin_events, .produce = produce_events},
     {.name = "forget", .begin = begin_forget, .produce = produce_forgotten},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, VERB_EXEC, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERB_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_STEP, VERB_NONE)()

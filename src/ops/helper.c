@@ -172,7 +172,7 @@ static void say_ended(struct helper *h)
     LOG_ERROR("the helper for services has ended" REMEDY("; restart this program, or it cannot restart services"));
     loop_unwatch(h->loop, &h->watch);
     close(h->fd);
-    h->fd = 0;
+    h->fd = -1;
 }
 
 /** It never sends anything on this socket. */
@@ -254,13 +254,15 @@ static bool send_request(const struct op *op, int answers)
 
 int helper_ask(const struct op_place *place)
 {
-    static const char gone[] = "the helper for services does not answer";
+    static const char gone[] = "the helper for services does not answer; restart the program that it is of";
     const struct op *op = place->op;
     struct answer a;
     struct iovec parts[] = {{&a, sizeof a}, {place->work, place->work_cap}};
     struct msghdr m = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
     int ends[2];
 
+    if (place->helper < 0)
+        return op_failed(op->service, gone, 0);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return op_failed(op->service, gone, errno);
     const bool sent = send_request(op, ends[1]);

@@ -139,7 +139,7 @@ static int do_service(const struct op_place *place)
 {
     struct command c = {.output = place->work, .output_cap = place->work_cap, .deadline_ms = place->op->timeout_ms};
 
-    if (place->helper > 0)
+    if (place->helper != 0)
         return helper_ask(place);
     const int err = service_run(place->op->service, place->op->verb, &c);
 

@@ -146,7 +146,7 @@ static enum service_state openrc_daemon(struct service_look *l, const char *name
     size_t len;
     enum service_state state = read_if(l, SERVICE_OPENRC_DIR "/daemons/%/001", name, NULL, &len);
 
-    text = state == SERVICE_ACTIVE ? strstr(l->buf, key) : NULL;
+    text = state == SERVICE_ACTIVE ? str_find(l->buf, key) : NULL;
     if (!text)
         return state == SERVICE_UNSEEN ? SERVICE_UNSEEN : SERVICE_ACTIVE;
     text += sizeof key - 2;

@@ -55,10 +55,10 @@ static int produce_never(void *arg, struct control_cursor *c, struct text *out)
 }
 
 static const struct control_verb verbs[] = {
-    {"echo", begin_echo, produce_echo},
-    {"status", NULL, produce_echo},
-    {"follow", NULL, produce_never},
-    {NULL, NULL, NULL},
+    {.name = "echo", .begin = begin_echo, .produce = produce_echo},
+    {.name = "status", .produce = produce_echo},
+    {.name = "follow", .produce = produce_never},
+    {.name = NULL},
 };
 
 static void remove_socket(void)

@@ -226,13 +226,14 @@ static inline void setup(const char *rules_json)
 {
     static bool once;
 
-    if (!once)
+    if (!once) {
         journal.fd = journal.dir_fd = journal.lock_fd = -1;
+        log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    }
     once = true;
     fixture_init(&rules);
     CHECK(fixture_load(&rules, rules_json, NULL) >= 0);
     use_exec_class();
-    log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
     clock_fake_init(&fake, 1000, 5000);
     memset(&settings, 0, sizeof settings);
     wire();

@@ -1,6 +1,8 @@
 #include "check.h"
 #include "nefia/hub/action.h"
 #include "nefia/base/err.h"
+#include "nefia/hub/commands.h"
+#include "nefia/ops/op.h"
 
 extern const struct action_class action_exec; /* as in action_table.c */
 
@@ -14,12 +16,24 @@ static struct action action = {.class = &action_exec};
 
 static struct device device;
 
-/** Prepare for an event with this data. */
-static void prepare(const char *data)
+static const char *at_command = command;
+static char why_buf[64];
+static const uint32_t timeout_ms = 30000;
+
+static const struct field *field(const char *name)
+{
+    const struct field *f = action_exec.fields;
+
+    while (!str_eq(f->name, name))
+        f++;
+    return f;
+}
+
+/** Prepare for an event with this data, on the hub (1) or its device (0). Return: what start says. */
+static int start_on(uint8_t target, const char *data)
 {
     struct event event;
     struct text t, why;
-    char why_buf[64];
 
     text_init(&t, line, sizeof line);
     text_init(&why, why_buf, sizeof why_buf);
@@ -34,12 +48,15 @@ static void prepare(const char *data)
         .action = &action, .rule = "the rule", .event = &event, .device = device, .attempt = 1};
     memset(&scratch, '!', sizeof scratch);
     spec = (struct child_spec){0};
-    const struct field *f = action_exec.fields;
-    const char *const at = command;
-    while (!str_eq(f->name, "command"))
-        f++;
-    memcpy((char *)action.own + f->offset, &at, sizeof at);
-    CHECK_INT(action_exec.start(&request, &scratch, &spec, &why), ACTION_CHILD);
+    memcpy((char *)action.own + field("command")->offset, &at_command, sizeof at_command);
+    memcpy((char *)action.own + field("target")->offset, &target, sizeof target);
+    memcpy((char *)action.own + field("timeout")->offset, &timeout_ms, sizeof timeout_ms);
+    return action_exec.start(&request, &scratch, &spec, &why);
+}
+
+static void prepare(const char *data)
+{
+    CHECK_INT(start_on(1, data), ACTION_CHILD);
 }
 
 /** The value of a variable, or null. */
@@ -174,6 +191,112 @@ TEST(a_long_key_is_cut)
     CHECK_STR(value(name), "1");
 }
 
+static struct op op;
+static char op_text[2 * OP_TEXT_BYTES];
+
+/** The order, as the device reads it. Return: false: it cannot. */
+static bool ordered(const char *data)
+{
+    static struct json_token op_tokens[OP_TOKENS];
+    const char *why = NULL;
+    struct text t;
+
+    if (start_on(0, data) != ACTION_SENT)
+        return false;
+    CHECK(scratch.order.op.len <= COMMAND_OP_MAX);
+    text_init(&t, op_text, sizeof op_text);
+    CHECK_INT(op_read(&op, scratch.order.op, &t, op_tokens, OP_TOKENS, &why), 0);
+    return why == NULL;
+}
+
+static const char *op_value(const char *name)
+{
+    for (const char *const *v = op.env; *v; v++)
+        if (strncmp(*v, name, strlen(name)) == 0 && (*v)[strlen(name)] == '=')
+            return *v + strlen(name) + 1;
+    return NULL;
+}
+
+TEST(on_the_device_of_the_event)
+{
+    char member[8] = {0};
+    char text_buf[64];
+    struct text t;
+
+    if (!IS_ENABLED(CONFIG_HUB_COMMANDS))
+        return;
+    text_init(&t, text_buf, sizeof text_buf);
+    CHECK(field("life")->set(member, "0s", &t) < 0 && field("life")->set(member, "13h", &t) < 0);
+    CHECK_INT(field("life")->set((char *)action.own + field("life")->offset, "2m", &t), 0);
+    device = (struct device){0};
+    REQUIRE(ordered("{\"a\":\"x=y \\\"z\\\" \\u00e4\",\"used-percent\":92.5,\"PATH\":\"/evil\"}"));
+    CHECK_INT((long long)scratch.order.life_ms, 120000);
+    CHECK_INT(op.kind, OP_RUN);
+    CHECK_STR(op.run, command);
+    CHECK_STR(op_value("NEFIA_TYPE"), "t");
+    CHECK_STR(op_value("NEFIA_HOST"), "h");
+    CHECK_STR(op_value("NEFIA_RULE"), "the rule");
+    CHECK_STR(op_value("NEFIA_EVENT"), line);
+    CHECK_STR(op_value("NEFIA_DATA_A"), "x=y \"z\" \xc3\xa4");
+    CHECK_STR(op_value("NEFIA_DATA_USED_PERCENT"), "92.5");
+    CHECK_STR(op_value("NEFIA_DATA_PATH"), "/evil");
+    CHECK(op_value("PATH") == NULL);
+    CHECK(op_value("NEFIA_CAUSE") == NULL); /* the device knows it from the command itself */
+    CHECK(op_value("NEFIA_TRUNCATED") == NULL);
+}
+
+/** Data with a member of that many bytes, each of which takes two. */
+static const char *long_data(unsigned members, size_t bytes)
+{
+    static char buf[CONFIG_EVENT_BYTES];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    for (unsigned i = 0; i < members; i++) {
+        text_str(&t, i == 0 ? "{\"k" : ",\"k");
+        text_u64(&t, i);
+        text_str(&t, "\":\"");
+        for (size_t k = 0; k < bytes; k++)
+            text_str(&t, "\\\"");
+        text_char(&t, '"');
+    }
+    text_char(&t, '}');
+    return buf;
+}
+
+TEST(what_has_no_room_in_a_command_is_left_out)
+{
+    if (!IS_ENABLED(CONFIG_HUB_COMMANDS) || CONFIG_EVENT_BYTES < 8192)
+        return;
+    REQUIRE(ordered(long_data(1, 700)));
+    CHECK_INT((long long)strlen(op_value("NEFIA_DATA_K0")), 700);
+    CHECK(op_value("NEFIA_EVENT") == NULL);
+    CHECK_STR(op_value("NEFIA_TRUNCATED"), "1");
+    REQUIRE(ordered(long_data(2, 1500)));
+    CHECK(op_value("NEFIA_DATA_K0") == NULL || op_value("NEFIA_DATA_K1") == NULL);
+    CHECK_STR(op_value("NEFIA_TRUNCATED"), "1");
+    REQUIRE(ordered(long_data(60, 2)));
+    CHECK_STR(op_value("NEFIA_TRUNCATED"), "1");
+    CHECK(op.env_count <= OP_ENV);
+    for (size_t n = 600; n < 760; n++)
+        CHECK(ordered(long_data(2, n)));
+}
+
+TEST(a_command_of_many_quotes_is_too_long)
+{
+    static char quotes[ACTION_COMMAND_MAX + 1];
+
+    if (!IS_ENABLED(CONFIG_HUB_COMMANDS))
+        return;
+    memset(quotes, '\x01', ACTION_COMMAND_MAX);
+    at_command = quotes;
+    CHECK_INT(start_on(0, "{}"), NEFIA_ETOOBIG);
+    CHECK_STR(why_buf, "the command is too long for a device");
+    memset(quotes, '"', ACTION_COMMAND_MAX);
+    CHECK(ordered("{}"));
+    at_command = command;
+}
+
 TEST(results_are_judged)
 {
     static const struct {
@@ -198,4 +321,5 @@ TEST(results_are_judged)
 
 TEST_MAIN(the_command_is_as_configured, scalars_of_data, the_device_of_the_event,
           a_variable_is_named_after_the_key_and_not_after_its_escapes, more_variables_than_there_is_room_for,
-          the_longest_event_fits, a_long_key_is_cut, results_are_judged)
+          the_longest_event_fits, a_long_key_is_cut, on_the_device_of_the_event, what_has_no_room_in_a_command_is_left_out,
+          a_command_of_many_quotes_is_too_long, results_are_judged)

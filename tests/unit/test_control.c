@@ -104,14 +104,22 @@ static int begin_plain_error(void *arg, struct control_cursor *c, const char *ar
     return NEFIA_EFULL;
 }
 
+static unsigned ends;
+
+static void count_end(void *arg, struct control_cursor *c)
+{
+    (void)arg, (void)c;
+    ends++;
+}
+
 static const struct control_verb verbs[] = {
-    {"count", begin_count, produce_count},
-    {"follow", NULL, produce_follow},
-    {"broken", NULL, produce_broken},
-    {"long", NULL, produce_long},
-    {"emit", begin_emit, NULL},
-    {"full", begin_plain_error, NULL},
-    {NULL, NULL, NULL},
+    {.name = "count", .begin = begin_count, .produce = produce_count, .end = count_end},
+    {.name = "follow", .produce = produce_follow, .end = count_end},
+    {.name = "broken", .produce = produce_broken},
+    {.name = "long", .produce = produce_long},
+    {.name = "emit", .begin = begin_emit},
+    {.name = "full", .begin = begin_plain_error, .end = count_end},
+    {.name = NULL},
 };
 
 static void make_names(const char *file)
@@ -148,6 +156,7 @@ static int open_server(void)
 
 static void setup(void)
 {
+    ends = 0;
     make_names("/run/test.sock");
     CHECK_INT(open_server(), 0);
     CHECK_STR(why.buf, "");
@@ -338,12 +347,41 @@ TEST(follower_sleeps_until_woken)
     CHECK(!hear(fd, 8));
     CHECK_STR(heard, "{\"n\":3}\n");
     CHECK(loop.wakeups - calls <= 3);
+    CHECK_INT(ends, 0);
     close(fd);
     for (int i = 0; i < 3; i++)
         loop_turn(&loop, 0);
     CHECK_INT(loop.watches, 1);
+    CHECK_INT(ends, 1);
     control_wake(&server);
     teardown();
+}
+
+TEST(each_answer_that_began_ends_once)
+{
+    int fd;
+
+    setup();
+    fd = connect_raw();
+    say(fd, "count 2\n");
+    CHECK(hear(fd, 0));
+    close(fd);
+    CHECK_INT(ends, 1);
+    fd = connect_raw();
+    say(fd, "full\n"); /* it does not begin */
+    CHECK(hear(fd, 0));
+    close(fd);
+    fd = connect_raw();
+    say(fd, "nothing\n");
+    CHECK(hear(fd, 0));
+    close(fd);
+    CHECK_INT(ends, 1);
+    fd = connect_raw();
+    say(fd, "follow\n");
+    CHECK(!hear(fd, 1));
+    teardown(); /* the server closes */
+    CHECK_INT(ends, 2);
+    close(fd);
 }
 
 TEST(silent_client_is_dropped)
@@ -707,7 +745,7 @@ TEST(request_without_a_daemon)
     CHECK_INT(rmdir(directory), 0);
 }
 
-TEST_MAIN(answers_record_by_record, socket_has_mode_0600, errors_are_records,
+TEST_MAIN(each_answer_that_began_ends_once, answers_record_by_record, socket_has_mode_0600, errors_are_records,
           arguments_reach_the_verb_complete, request_in_pieces, half_closed_client_gets_its_response,
           request_too_long, answer_longer_than_any_buffer, follower_sleeps_until_woken,
           silent_client_is_dropped, client_that_does_not_read_is_dropped,

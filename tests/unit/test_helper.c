@@ -300,6 +300,9 @@ TEST(the_daemon_notices_its_end)
         loop_turn(&loop, 1000);
     CHECK_INT(loop.watches, 0);
     helper_reload(&helper);
+    ask("a", "start");
+    CHECK_INT(result.exit_code, OP_FAILED);
+    CHECK_STR(output, "a: the helper for services does not answer; restart the program that it is of\n");
     end();
 }
 

@@ -233,6 +233,10 @@ static void forget_devices(void)
     memset(&settings, 0, sizeof settings);
 }
 
+#define COMMANDS(value) KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, COMMANDS_SHOWN, COMMANDS_NONE)(value)
+#define COMMANDS_SHOWN(value) ",\"commands\":" value
+#define COMMANDS_NONE(value) ""
+
 TEST(hosts_with_what_is_known_of_them)
 {
     static const uint8_t name[LINK_NAME] = {1};
@@ -245,7 +249,7 @@ TEST(hosts_with_what_is_known_of_them)
     know_devices();
     REQUIRE(next("hosts", &c) == 1);
     CHECK_STR(record, "{\"host\":{\"host\":\"web-01\",\"role\":\"edge\",\"labels\":{\"site\":\"north\",\"tier\":\"1\"},"
-                      "\"delivery\":null,\"connected\":false,\"address\":null,\"last_seen\":null,\"silent_ms\":null}}");
+                      "\"delivery\":null,\"connected\":false,\"address\":null,\"last_seen\":null,\"silent_ms\":null" COMMANDS("null") "}}");
     REQUIRE(next("hosts", &c) == 1);
     CHECK(has("\"host\":\"web-02\",\"role\":null,\"labels\":{},"));
     REQUIRE(next("hosts", &c) == 1);
@@ -267,7 +271,7 @@ TEST(hosts_with_what_is_known_of_them)
     CHECK(has("\"delivery\":\"link\",\"connected\":false,"));
     REQUIRE(next("hosts", &c) == 1);
     CHECK(has("\"delivery\":\"plain\",\"connected\":true,\"address\":\"192.0.2.7:4711\","
-              "\"last_seen\":\"1970-01-01T01:23:17Z\",\"silent_ms\":2500}"));
+              "\"last_seen\":\"1970-01-01T01:23:17Z\",\"silent_ms\":2500" COMMANDS("false") "}"));
     REQUIRE(next("hosts", &c) == 1);
     CHECK_STR(record, "{\"others\":{\"known\":1,\"connected\":0}}");
     session.host[0]++;

@@ -381,6 +381,21 @@ TEST(comparisons)
     CHECK(str_eq("", "") && str_eq("ab", "ab") && !str_eq("ab", "a") && !str_eq("a", "ab"));
 }
 
+TEST(parts_are_found)
+{
+    static const char s[] = "aab, aabc";
+
+    CHECK(str_find(s, "a") == s);
+    CHECK(str_find(s, "ab") == s + 1);
+    CHECK(str_find(s, "aabc") == s + 5);
+    CHECK(str_find(s, "c") == s + 8);
+    CHECK(str_find(s, "") == s);
+    CHECK(str_find(s, "cc") == NULL);
+    CHECK(str_find(s, "aab, aabcd") == NULL);
+    CHECK(str_find("", "a") == NULL);
+    CHECK(str_find("", "") != NULL);
+}
+
 TEST(words_in_one_string)
 {
     static const char words[] = "red\0green\0blue\0";
@@ -411,5 +426,5 @@ TEST_MAIN(builds_from_pieces, result_is_a_prefix, never_cuts_a_character,
           other_number_formats, printable_replaces_terminal_controls, columns, dates,
           dates_round_trip, dates_parse, durations, durations_written, integers,
           numbers_in_texts_of_the_kernel, hex,
-          utf8_every_character, utf8_refuses, utf8_cuts, comparisons, words_in_one_string,
+          utf8_every_character, utf8_refuses, utf8_cuts, comparisons, parts_are_found, words_in_one_string,
           errors_have_texts)

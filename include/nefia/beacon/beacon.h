@@ -7,6 +7,7 @@
 #include "nefia/beacon/drift.h"
 #include "nefia/beacon/sensor_runner.h"
 #include "nefia/beacon/pipeline.h"
+#include "nefia/beacon/remote_run.h"
 #include "nefia/beacon/settings.h"
 #include "nefia/beacon/undo.h"
 #include "nefia/beacon/uplink.h"
@@ -14,6 +15,7 @@
 #include "nefia/control/control.h"
 #include "nefia/control/show.h"
 #include "nefia/guard/policy.h"
+#include "nefia/ops/helper.h"
 #include "nefia/base/kconfig.h"
 
 #define BEACON_ASK_TOKENS 192 /* of the longest record of `status` */
@@ -30,16 +32,17 @@
                           IS_ENABLED(CONFIG_BEACON_GUARD) *                                        \
                               BEACON_MAX(sizeof(struct pattern_tree), sizeof(struct policy_work))))
 
-/** Concurrent child processes: sensor commands, those that are followed, and one that resolves the
- * hub's name. */
+/** Concurrent child processes: sensor commands, those that are followed, one that resolves the
+ * hub's name, and commands from the hub. */
 #define BEACON_COMMANDS                                                                            \
-    (CONFIG_BEACON_CHILDREN + CONFIG_BEACON_FOLLOWED + IS_ENABLED(CONFIG_BEACON_RESOLVE))
+    (CONFIG_BEACON_CHILDREN + CONFIG_BEACON_FOLLOWED + IS_ENABLED(CONFIG_BEACON_RESOLVE) +             \
+     IS_ENABLED(CONFIG_REMOTE_EXEC) * REMOTE_CHILDREN)
 /** Longest output of the latter: addresses, one per line, or a message. */
 #define BEACON_RESOLVE_BYTES 256
 /** Descriptors in the loop: the control socket and its clients, the connection to the hub, two for
- * each child process, those of sensors. */
+ * each child process, those of sensors; the helper for services. */
 #define BEACON_WATCHED                                                                             \
-    (CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS + CONFIG_BEACON_SENSOR_WATCHES)
+    (CONFIG_BEACON_CONTROL_CLIENTS + 2 + 2 * BEACON_COMMANDS + CONFIG_BEACON_SENSOR_WATCHES + IS_ENABLED(CONFIG_REMOTE_EXEC))
 
 /** The whole program: one instance, in main.c, wired to the pools by beacon_wire. */
 struct beacon {
@@ -61,6 +64,7 @@ struct beacon {
     struct timer drain;
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
+    struct helper helper; /* with CONFIG_REMOTE_EXEC: for services */
     const char *seccomp; /* word for status; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };
@@ -74,6 +78,8 @@ enum { BEACON_NEEDS_HUB = 1, BEACON_NEEDS_KEY = 2 };
 int beacon_load(struct beacon *b, unsigned needs);
 /** With CONFIG_BEACON_GUARD: read the policy, for beacon_load, beside the one in force. */
 void beacon_policy_load(struct beacon *b);
+/** With CONFIG_REMOTE_EXEC, after beacon_load and before anything is given up: start b->helper. Return: as helper_start. */
+int beacon_start_helper(struct beacon *b);
 /** And the verbs that ask it, whose program's argument (a->arg) is the struct beacon. Each returns an exit status. */
 int beacon_policy_test(const struct cli_args *a);
 int beacon_policy_capabilities(const struct cli_args *a);

@@ -28,6 +28,7 @@ struct pipeline_event {
     bool change; /* end of a reported condition: exempt from deduplication */
     bool level;  /* of a condition: superseded by a newer one of the same severity */
     bool own;    /* the beacon's report about itself: exempt from dedup and rate */
+    struct slice cause; /* raw array, in one line; empty: that of the pipeline, if any */
 };
 
 #define PIPELINE_LINE_BYTES                                                                        \
@@ -48,6 +49,8 @@ struct beacon_pipeline {
     struct text data, line; /* the caller's memory; in use only between begin and end */
     char *data_buf, *line_buf;
     uint64_t seq, boot; /* seq of the last event */
+    struct slice cause; /* REMOTE_EXEC: of what is emitted before cause_until_ms; the caller's memory */
+    uint64_t cause_until_ms;
     uint64_t accepted[SEVERITY_COUNT], repeated[SEVERITY_COUNT],
         over_rate[SEVERITY_COUNT]; /* since start */
     /** An event was added to the spool. */

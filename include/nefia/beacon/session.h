@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/beacon/remote.h"
 #include "nefia/beacon/spool.h"
 #include "nefia/crypto/mac.h"
 #include "nefia/link/link.h"
@@ -40,6 +41,8 @@ struct session_highest {
 
 struct session {
     struct spool *spool;
+    struct remote *remote; /* REMOTE_EXEC: the owner's, who sets it after session_init; null: no commands */
+    uint64_t hello_ms;     /* when the hello was sent, or before */
     struct link link;
     uint8_t nonce[LINK_NONCE]; /* of this session's hello: set by the owner before it begins */
     struct link_welcome hub;
@@ -65,7 +68,7 @@ void session_closed(struct session *s, uint64_t now_ms);
  * the length. */
 size_t session_hello(struct session *s, const struct mac_key *key, const char *host_id, bool plain,
                      uint64_t now_ms, char *line);
-/** After the welcome: write the next event to line. Return: the length; 0: there is none, or none may
+/** After the welcome: write the next event, or the result of a command, to line. Return: the length; 0: there is none, or none may
  * be sent yet. */
 size_t session_next(struct session *s, uint64_t now_ms, char *line);
 /** Something of the session is due: 0: nothing. */

@@ -30,6 +30,11 @@ struct beacon_settings {
     bool require_ack;
     uint64_t dedup_window_ms;
     unsigned dedup_parts; /* enum dedup_part */
+    const struct node *remote_node; /* while it is bound */
+    struct remote_settings {
+        bool enabled;
+        uint32_t timeout_max_ms;
+    } remote; /* REMOTE_EXEC */
     char hostname[sizeof((struct utsname *)0)->nodename];
 };
 
@@ -37,7 +42,7 @@ struct beacon_settings {
 enum spool_file_events { SPOOL_FILE_ALL, SPOOL_FILE_CRITICAL };
 
 /** Of `beacons:`; the tables of the sensors are in their classes. */
-extern const struct field beacon_fields[];
+extern const struct field beacon_fields[], remote_fields[];
 
 /** Bind a loaded tree. needs_hub: is a file without beacons.reactor an error? Strings stay the
  * arena's; s->host_id may point into s, so s must be bound in place and not copied. The

@@ -43,6 +43,9 @@ struct control_verb {
      * if empty, err_text is used). A record that does not fit in out ends the response with an
      * error. */
     int (*produce)(void *arg, struct control_cursor *cursor, struct text *out);
+    /** The response is over, or its client has gone: whatever the cursor stands for is no longer needed. Once after each begin
+     * that succeeded. Null: nothing. */
+    void (*end)(void *arg, struct control_cursor *cursor);
 };
 
 struct control_server;

@@ -41,6 +41,9 @@ enum audit_kind {
     AUDIT_SILENCE_ADDED,
     AUDIT_SILENCE_ENDED,
     AUDIT_STEP, /* of a playbook, or its run */
+    AUDIT_COMMAND_ORDERED, /* for a device */
+    AUDIT_COMMAND_SENT,
+    AUDIT_COMMAND_ENDED,
     AUDIT_KINDS,
 };
 /** "begun", "rotated", … */

@@ -9,6 +9,7 @@
 #include "nefia/config/config.h"
 #include "nefia/event/event.h"
 #include "nefia/hub/device.h"
+#include "nefia/link/link.h"
 
 /** What a rule can do. An action is one file, src/hub/actions/<name>.c, one Kconfig entry, and
  * `const struct action_class action_<name>`; this is the only header of the hub that it needs. Its class
@@ -20,6 +21,7 @@ struct playbook_room;
 
 #define ACTION_COMMAND_MAX 1024
 #define ACTION_ERROR_MAX 63
+#define ACTION_KEPT 75 /* exit status of one that resumes, when the hub stops */
 
 /** `lane` of actions whose rule is their lane. */
 #define ACTION_LANE_RULE 0xFFFF
@@ -81,11 +83,19 @@ struct action_request {
     int hub;                   /* for the child: the hub's process */
 };
 
+/** What ACTION_SENT wants done on the device of the event. */
+struct action_order {
+    struct slice op;   /* the raw object (nefia/ops/op.h), valid until the next attempt is prepared */
+    uint32_t life_ms;  /* within which it must begin there */
+};
+
 /** Memory in which an action prepares its child. There is only one: each child is forked before the
  * next is prepared. */
 #define ACTION_ENV_VARS 64
 #define ACTION_ENV_BYTES (2 * CONFIG_EVENT_BYTES + ACTION_ENV_VARS * 80 + 512)
 struct action_scratch {
+    struct action_order order; /* of ACTION_SENT */
+    char op[LINK_COMMAND_MAX - EVENT_CAUSE_MAX - 160 + 1]; /* what it points to: COMMAND_OP_MAX */
     const char *argv[4];
     const char *envp[ACTION_ENV_VARS + 1];
     struct action_request request; /* for the child, in its own copy of the process */
@@ -103,7 +113,7 @@ enum action_outcome { ACTION_DONE, ACTION_FAILED, ACTION_AGAIN };
 /** What start has done. The last two need `select HUB_JOBS_WAIT` in the Kconfig entry. */
 enum action_started {
     ACTION_CHILD,   /* it has filled spec: that child is begun now, and judged when it ends */
-    ACTION_SENT,    /* something was sent to a device: the job waits for the answer (jobs_answer) */
+    ACTION_SENT,    /* scratch->order is for the device of the event: the job waits for the answer (jobs_answer) */
     ACTION_PENDING, /* nothing yet: the job waits for an approval (jobs_approve), and is then started again */
 };
 
@@ -116,7 +126,8 @@ struct action_class {
     uint8_t running;  /* how many children at a time, up to 64 */
     bool idempotent;  /* what a rule's `idempotent` is without that key */
     bool logs_output; /* log the child's output on failure */
-    bool resumes;     /* begun before a restart of the hub, it is begun again under the same job, and goes on where it was */
+    bool resumes;     /* begun before a restart of the hub, it is begun again under the same job, and goes on where it was. When the hub
+                         stops, its child gets SIGUSR1: it ends what it is about, and exits with ACTION_KEPT */
     /** The fields are bound into a->own; check what a table cannot express, look up what they name, and
      * set a->lane and a->retries. No side effects: this also runs for `check`. May be null.
      * Return: as action_bind. */
@@ -128,8 +139,8 @@ struct action_class {
     /** What a policy has to judge of it, into a zeroed struct; null: nothing runs, nothing is written. */
     void (*subject)(const struct action *a, struct action_subject *out);
     /** Begin one attempt, without blocking. ACTION_CHILD: spec is filled but for its output, with the
-     * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms,
-     * after which the job fails without an answer or an approval; 0: never.
+     * deadline; the child may read scratch->request after the fork. The others: only spec->deadline_ms: ACTION_SENT: how long it
+     * may run there; ACTION_PENDING: after which the job fails without an approval; 0: never.
      * Return: enum action_started, or negative with a reason in why: it can never start. */
     int (*start)(const struct action_request *r, struct action_scratch *scratch,
                  struct child_spec *spec, struct text *why);

@@ -143,4 +143,15 @@ struct audit_step {
 /** uid: whose process reports it. */
 void audit_step(struct audit_log *a, const struct audit_step *s, uint32_t uid);
 
+/** Of a command to a device: AUDIT_COMMAND_ORDERED, _SENT or _ENDED. */
+struct audit_command {
+    enum audit_kind kind;
+    struct slice who, host;
+    const char *id;  /* as on the wire */
+    uint64_t job;    /* that waits for it; 0: none */
+    const char *outcome, *error; /* ENDED */
+    const struct link_result *result; /* ENDED: null: none came */
+};
+void audit_command(struct audit_log *a, const struct audit_command *c);
+
 #endif

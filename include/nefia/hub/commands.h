@@ -60,6 +60,7 @@ struct command {
     uint8_t outcome;      /* ENDED: enum link_outcome */
     bool idempotent;
     bool asked;     /* SENT: in the session that is open now */
+    bool here;      /* ENDED: the hub decided so, and reason says why */
     bool timed_out; /* ENDED */
     uint8_t exit_code, signal;
     uint8_t host_len, who_len, reason_len;
@@ -127,6 +128,8 @@ const struct command *commands_get(const struct commands *t, uint64_t number);
 const struct command *commands_find(const struct commands *t, const uint8_t host[SESSION_HOST], uint64_t id);
 /** Of the one with the lowest number above `after` (0: of all), or null. */
 const struct command *commands_next(const struct commands *t, uint64_t after);
+/** The oldest of the host that has not ended, or null. */
+const struct command *commands_head(const struct commands *t, const uint8_t host[SESSION_HOST]);
 struct slice command_host(const struct commands *t, const struct command *c);
 struct slice command_who(const struct commands *t, const struct command *c);
 struct slice command_op(const struct commands *t, const struct command *c);     /* not ENDED */
@@ -139,7 +142,9 @@ struct slice command_output(const struct commands *t, const struct command *c); 
 const struct command *commands_choose(struct commands *t, const uint8_t host[SESSION_HOST], uint64_t boot);
 /** The message for it. hello_ms: when the session's hello was received. op and cause are borrowed as with commands_get. */
 void commands_message(const struct commands *t, const struct command *c, uint64_t hello_ms, struct link_command *out);
-/** It will not be sent after all: it ends as denied here, or is done with as it is said. */
+/** One that waits was judged again, and allowed. */
+void commands_judged(struct commands *t, uint64_t number, uint16_t judged);
+/** One that waits is not to be sent after all: it ends like this, and the reason is its error. */
 void commands_end(struct commands *t, uint64_t number, enum link_outcome outcome, const char *reason);
 /** A result came, in a session of that host. Return: false: it is of no command that was sent there. */
 bool commands_result(struct commands *t, const uint8_t host[SESSION_HOST], const struct link_result *r);
@@ -155,6 +160,8 @@ void commands_join(struct commands *t, uint64_t number);
 void commands_free(struct commands *t, uint64_t number);
 /** End what has expired or is given up. Return: when to call it again, UINT64_MAX: not before something else happens. */
 uint64_t commands_tick(struct commands *t);
+/** Of one that has ended, what went wrong, as command_end has it. */
+void commands_error(const struct commands *t, const struct command *c, struct text *error);
 /** How many are in that state. */
 unsigned commands_in(const struct commands *t, enum command_state state);
 

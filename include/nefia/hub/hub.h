@@ -6,10 +6,12 @@
 #include <stdint.h>
 
 #include "nefia/control/control.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/hub/ingress.h"
 #include "nefia/hub/pipeline.h"
 #include "nefia/hub/playbook_driver.h"
 #include "nefia/hub/status.h"
+#include "nefia/ops/helper.h"
 #include "nefia/play/playbook.h"
 
 /** The command line parses an event together with the daemon's record around it. */
@@ -61,15 +63,15 @@ union hub_receive {
 /* What the actions want. The pools must not be empty, even without any. */
 #define HUB_JOBS (ACTION_JOBS + 1)
 #define HUB_CHILDREN (ACTION_CHILDREN + 1)
-/** Connections and the listener, clients and their listener, two pipes for each child. */
-#define HUB_WATCHES (CONFIG_CONNECTIONS + 1 + CONFIG_CONTROL_CLIENTS + 1 + 2 * HUB_CHILDREN)
+/** Connections and the listener, clients and their listener, two pipes for each child, the helper for services. */
+#define HUB_WATCHES (CONFIG_CONNECTIONS + 1 + CONFIG_CONTROL_CLIENTS + 1 + 2 * HUB_CHILDREN + IS_ENABLED(CONFIG_HUB_COMMANDS))
 
 /** What may be open beside the connections: standard descriptors, listener, a file or the next listener
  * during a reload, a connection that is refused, syslog, WireGuard's netlink; the control socket, its
  * lock and its clients; the journal's directory, lock, file and successor; the audit's
- * directory, file and successor; the pipes of children. */
+ * directory, file and successor; the helper for services; the pipes of children. */
 #define HUB_DESCRIPTORS                                                                            \
-    (3 + 5 + 2 + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
+    (3 + 5 + 2 + IS_ENABLED(CONFIG_HUB_COMMANDS) + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
      (IS_ENABLED(CONFIG_HUB_AUDIT) ? 3 : 0) + HUB_CHILDREN + CHILD_START_DESCRIPTORS)
 
 enum hub_state { HUB_RUNNING, HUB_CLOSING, HUB_FINISHING };
@@ -83,6 +85,7 @@ struct hub {
     unsigned active; /* index of the active settings and arena */
     struct mac_key staged_key;
     struct policy_use policy; /* the active one */
+    struct helper helper; /* with CONFIG_HUB_COMMANDS: for services of this machine */
     struct playbook_room playbooks;
     uint64_t playbooks_ended; /* of actions, when their positions were last looked through */
     struct loop loop;
@@ -100,6 +103,7 @@ struct hub {
     struct journal journal;
     struct audit_log audit;
     struct timer audit_timer;
+    struct dispatch dispatch;
     struct silences silences;
     struct restraint_keeper restraint;
     struct timer silence_timer;
@@ -136,6 +140,11 @@ const struct policy_use *hub_policy(struct hub *h);
 /** The state_dir with the audit log, "" if there is none, and audit.key_file (null: not given), as far as the file can be
  * read. Return: null: it cannot, which was reported. */
 const char *hub_audit_place(struct hub *h, const char **key_file);
+/** With CONFIG_HUB_COMMANDS, after hub_load and before anything is given up: start h->helper. Return: as helper_start. */
+int hub_start_helper(struct hub *h);
+/** After hub_load: what it read is in force in h->pipeline, as far as that decides, in the time of this clock; nothing is
+ * opened, and nothing acts. For nefia replay. */
+void hub_rehearse(struct hub *h, const struct clock *clock);
 /** After hub_load: serve until SIGTERM. Return: an exit status. */
 int hub_run(struct hub *h);
 

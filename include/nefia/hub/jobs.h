@@ -32,7 +32,7 @@ enum job_state {
     JOB_PENDING,  /* waits for an approval, until at_ms (0: for ever) */
     JOB_QUEUED,
     JOB_WAITING,  /* for the next try, at at_ms */
-    JOB_SENT,     /* to a device, whose answer it waits for, until at_ms */
+    JOB_SENT,     /* to a device, whose answer it waits for; without the hook `send` until at_ms */
     JOB_STARTING, /* chosen; not begun before that is recorded */
     JOB_RUNNING,
     JOB_STATES,
@@ -100,6 +100,9 @@ struct job_hooks {
     /** May it begin, as rule and policy are now? Called before each start; otherwise why says why not, and the job fails. May be
      * null. */
     bool (*allowed)(void *arg, struct job *job, const struct action_request *r, struct text *why);
+    /** ACTION_SENT: have scratch->order carried out; its end comes through jobs_answer, from outside of this call. Return: 0, or
+     * negative with a sentence in why: the job fails. Null: nobody sends anything. */
+    int (*send)(void *arg, const struct job *job, const struct action_request *r, const struct action_order *o, struct text *why);
     /** The job has finally ended; error is "" on success. Its event's line is still there. */
     void (*settled)(void *arg, const struct job *job, bool done, const char *error,
                     const struct child_result *r, const char *output);

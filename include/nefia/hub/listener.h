@@ -115,6 +115,9 @@ struct listener_hooks {
     /** Append what is due to out (one message), and move s->due on. Called only within
      * listener_answer, but for SESSION_ERROR, which waits for nothing. */
     void (*answer)(void *arg, struct session *s, struct text *out);
+    /** s->command_due, and nothing else is to be said: append that message to the empty out, which is the listener's `longer`. Called
+     * only within listener_answer. What the socket does not take at once ends the connection. */
+    void (*command)(void *arg, struct session *s, struct text *out);
     /** The connection is gone; its keys are wiped afterwards. Once for each `opened`. */
     void (*closed)(void *arg, struct session *s);
     /** Something was rejected; `what` is a sentence or null. quiet: count, do not log (this address
@@ -138,6 +141,8 @@ struct listener {
     unsigned reserved; /* places that only known addresses may take */
     bool with_signatures;
     struct admission admission;
+    char *longer; /* memory for one long message, the caller's, used within a call; of longer_cap bytes; null: there are none */
+    size_t longer_cap;
     uint64_t (*random_below)(uint64_t n); /* for the choice of whom to evict; n: 1..count */
     struct listener_hooks hooks;
     uint64_t accepted, bytes;

@@ -89,6 +89,8 @@ struct resumed {
     struct recent_mark mark;
 };
 
+struct dispatch;
+
 /** The path of an authenticated event through the hub, and the only place that knows the order:
  *
  *     event → seen → rules → own effects → silences → restraint → guard → jobs
@@ -104,6 +106,7 @@ struct pipeline {
     struct seen *seen;
     struct journal *journal;
     struct audit_log *audit; /* null: none */
+    struct dispatch *dispatch; /* of commands to devices (dispatch.h); null: there are none */
     struct silences *silences; /* null: none */
     struct restraint_keeper *restraint; /* null: none */
     struct json_token *tokens; /* CONFIG_JSON_TOKENS; one event is decoded at a time */
@@ -196,6 +199,20 @@ void pipeline_unpin(struct pipeline *p, const uint8_t id[SESSION_HOST]);
 bool pipeline_forget(struct pipeline *p, struct slice host_id);
 /** What the policy says of the rule's action for that event, now; nothing is recorded or counted. Return: false: nobody is asked. */
 bool pipeline_verdict(struct pipeline *p, const struct rule *rule, const struct event *e, struct verdict *out);
+/** What is to become of a rule's action for an event. */
+struct would {
+    enum journal_decision decision; /* 0: it is to begin */
+    const char *own;                /* JOURNAL_OWN_EFFECT: in words */
+    const struct silence *silence;  /* JOURNAL_SILENCED */
+    bool restrains;                 /* the rule holds itself back: by `held`, of `held_case` */
+    struct restraint_verdict held;
+    struct restraint_case held_case;
+    bool judged; /* the policy was asked */
+    struct verdict verdict;
+};
+/** The same decisions in the same order as for an event that is taken, of a rule that matches it, at p->ran_ms and p->now_s, and the
+ * event counts for the rule's restraint. Otherwise nothing is recorded, counted or begun. */
+void pipeline_would(struct pipeline *p, unsigned index, const struct event *e, bool unsure, struct would *out);
 /** Report at the turn's end. */
 void pipeline_report(struct pipeline *p, enum hub_report kind, struct slice host, uint64_t boot,
                      uint64_t seq);

@@ -5,10 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/hub/action.h"
 #include "nefia/hub/audit_log.h"
 #include "nefia/hub/playbook_file.h"
 #include "nefia/hub/settings.h"
 #include "nefia/json/json.h"
+#include "nefia/ops/helper.h"
 #include "nefia/play/playbook.h"
 #include "nefia/sys/child.h"
 
@@ -50,7 +52,7 @@ enum {
     PLAYBOOK_END_DONE = 0,
     PLAYBOOK_END_FAILED = 1,  /* begun, and not done: error says why */
     PLAYBOOK_END_REFUSED = 2, /* nothing has begun */
-    PLAYBOOK_END_KEPT = 75,   /* interrupted: its position is kept, and it can be resumed */
+    PLAYBOOK_END_KEPT = ACTION_KEPT, /* interrupted: its position is kept, and it can be resumed */
 };
 
 #define PLAYBOOK_UNDO_MS 300000u  /* for rollbacks, after the time limit of a run */
@@ -80,6 +82,7 @@ struct playbook_order {
     const char *state_dir, *control_socket;
     const char *hub, *hub_role;     /* the hub's host_id */
     struct guard guard;             /* its policy */
+    int helper;                     /* as op_place's */
     uint64_t timeout_ms;            /* of the whole run, without its rollbacks; 0: none */
     pid_t parent;                   /* ends it without a trace when it is gone; 0: nobody */
     void (*progress)(void *arg, const struct playbook_progress *p); /* may be null */
@@ -105,6 +108,7 @@ struct playbook_driver {
     pid_t pid;
     bool ended, paused; /* the op's process; the delay before it */
     bool interrupted, overdue;
+    bool stopping; /* no further op begins, and the position is kept (SIGUSR1) */
     uint64_t ops;       /* carried out, or about to be: tells their ids apart */
     uint64_t print;     /* of what the run is for */
     struct playbook_file file;
@@ -134,6 +138,7 @@ struct playbook_room {
     char *line;                /* CONFIG_EVENT_BYTES, of an event; of a process of its own only */
     const struct hub_settings *settings;
     struct guard guard;
+    const struct helper *helper; /* of the hub's process; null: another one */
 };
 
 /** Carry out a run, or what is left of one. Takes over the process's signals. Return: PLAYBOOK_END_…; d->error then has a sentence,

@@ -32,6 +32,10 @@ struct session {
     bool unsure;               /* the next event may have acted */
     bool proven;               /* a verified hello, or a valid event that was new */
     bool overdue;              /* the listener's: the unit was deferred for HOLD_MOST_MS, take it now */
+    bool takes_commands;       /* the hello's features have it, and it is signed */
+    bool command_due;          /* `command` is to be sent, once that is in the journal */
+    uint64_t command;          /* number of the command whose result it owes (commands.h); 0: of none */
+    uint64_t boot, hello_ms;   /* of the hello; when that was received */
     uint32_t key;              /* tells the key that signed the hello from others */
     uint32_t tokens;           /* of max_events_per_sec */
     uint64_t tokens_ms, over_ms;

@@ -90,6 +90,8 @@ void silences_init(struct silences *s, const struct clock *clock, struct silence
 struct journal_keeper silences_keeper(struct silences *s);
 /** After journal_open: those that were restored have their ends. silences_tick ends what is over. */
 void silences_resume(struct silences *s);
+/** As if there were none; nothing is recorded. */
+void silences_forget(struct silences *s);
 /** Before the journal is closed in good order: the time that the hub ran is known exactly. */
 void silences_stop(struct silences *s);
 

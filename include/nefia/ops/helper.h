@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "nefia/event/event.h"
 #include "nefia/ops/op.h"
 #include "nefia/sys/loop.h"
 
@@ -25,23 +24,22 @@
 /** What the helper has. The caller's until helper_start returns; the helper keeps it in its copy of the process. */
 struct helper_setup {
     struct op_place place; /* guard, host, role; work: of HELPER_OUTPUT bytes, which a policy and reload do not use */
-    char host[EVENT_HOST_MAX + 1]; /* room for place.host, if reload changes it */
     uid_t user; /* who may ask: the daemon's, once it has given up root */
-    /** Read the policy again into place.guard. Return: false: it is as it was; reported. */
+    /** Read the policy again: place.guard, host and role. Return: false: they are as they were; reported. */
     bool (*reload)(struct helper_setup *s);
     void *arg; /* reload's */
 };
 
 /** The daemon's end. Zeroed: there is none. */
 struct helper {
-    int fd; /* for op_place.helper; 0: none */
+    int fd; /* for op_place.helper: 0: there never was one; -1: it has ended */
     struct loop *loop;
     struct watch watch;
 };
 
 /** Fork it, before anything is opened or given up. Return: 0, or NEFIA_EIO (errno). */
 int helper_start(struct helper *h, struct helper_setup *s);
-/** Notice and log that it has ended: services cannot be told anything any more, and fd is 0. Takes a watch of the loop. */
+/** Notice and log that it has ended: services cannot be told anything any more. Takes a watch of the loop. */
 void helper_watch(struct helper *h, struct loop *l);
 /** The configuration has been read again. */
 void helper_reload(const struct helper *h);

@@ -88,7 +88,7 @@ struct op_place {
     struct guard guard;      /* judge null: everything is allowed */
     const char *host, *role; /* for the policy */
     int helper;              /* socket of the helper that stays root (nefia/ops/helper.h); in a child that was started with it as
-                              * child_spec.keep, CHILD_KEPT; 0: none, services are done directly */
+                              * child_spec.keep, CHILD_KEPT; 0: there is none, services are done directly; -1: it has ended, they are not */
     const char *state_dir;   /* where backups are kept; null: beside the file */
     char *work;              /* argv, quoted, while it is judged, and what the child works in: OP_WORK_BYTES. The guard's memory is
                               * another. What does not fit is not allowed; 0: RUN, FILE and RESTORE only */

@@ -339,7 +339,7 @@ static int take_structure(struct answer *a, char c)
         a->down = 0;
     } else if (a->key == STATE) {
         set_state(a);
-        if (strstr(token.ptr, "Admin"))
+        if (str_find(token.ptr, "Admin"))
             a->state = SHUT_DOWN;
     } else if (a->key == UPTIME && parse_u64(token.ptr, token.len, &ms) == 0) {
         a->down = ms >> 42 ? UINT32_MAX : (uint32_t)(ms >> 10);

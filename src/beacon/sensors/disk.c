@@ -211,7 +211,7 @@ static int take_mount(void *arg, const char *line, size_t len)
         if (n < p->mounted)
             continue;
         p->mounted = (uint16_t)n;
-        p->emergency = MORE && strstr(m.word[MOUNT_SUPER], ",emergency_ro");
+        p->emergency = MORE && str_find(m.word[MOUNT_SUPER], ",emergency_ro");
     }
     return 0;
 }
@@ -222,7 +222,7 @@ static bool has_link(struct emitter *out, const char *path)
     size_t cap, at = 0;
     char *buf = emitter_buffer(out, &cap), target;
 
-    if (strstr(path, "/.") || strstr(path, "//"))
+    if (str_find(path, "/.") || str_find(path, "//"))
         return true;
     do {
         at += 1 + strcspn(path + at + 1, "/");

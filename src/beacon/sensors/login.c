@@ -276,7 +276,7 @@ static bool parse_from_end(struct attempt *a, struct slice s)
         cut_at(&a->user, "'");
     if (a->program != LUCI)
         return true;
-    const char *at = strstr(s.ptr, " for "), *end = s.ptr + s.len; /* behind the page */
+    const char *at = str_find(s.ptr, " for "), *end = s.ptr + s.len; /* behind the page */
     at = at && at + 5 < end ? at + 5 : end;
     a->user = (struct slice){at, (size_t)(end - at)};
     return true;

@@ -32,7 +32,7 @@ static void look(const struct pressure *p, struct emitter *out, const char *path
 {
     static const char key[] = "avg10=";
     const char *text = emitter_kept_file(out, path);
-    const char *second = text ? strstr(text, "\nfull ") : NULL;
+    const char *second = text ? str_find(text, "\nfull ") : NULL;
     int64_t some, full;
 
     if (!text)

@@ -78,7 +78,7 @@ static int storage_open(void *state, struct config *c, const struct node *n, con
 
     if (!path || (s->mount && s->export))
         config_error(c, n, where, "give mount or export", NULL);
-    else if (path[0] != '/' || strstr(path, "/.") || strstr(path, "//") || (path[1] && path[strlen(path) - 1] == '/'))
+    else if (path[0] != '/' || str_find(path, "/.") || str_find(path, "//") || (path[1] && path[strlen(path) - 1] == '/'))
         config_error(c, n, where, path, " is not an absolute path without /., // and a / at its end", NULL);
     if (s->mount && s->clients)
         config_error(c, n, where, "clients belongs to export", NULL);
@@ -165,7 +165,7 @@ static bool differs(struct look *l, enum problem problem, const char *word, cons
 
 static bool is_read_only(const char *options, const char *of_all)
 {
-    return strncmp(options, "ro", 2) == 0 || strncmp(of_all, "ro", 2) == 0 || strstr(of_all, ",emergency_ro");
+    return strncmp(options, "ro", 2) == 0 || strncmp(of_all, "ro", 2) == 0 || str_find(of_all, ",emergency_ro");
 }
 
 static void put_word(struct json_writer *w, const char *key, const char *word)
@@ -214,7 +214,7 @@ static dev_t device_of(const char *path)
 {
     struct stat s;
 
-    return strncmp(path, "/dev/", 5) == 0 && !strstr(path, "/.") && stat(path, &s) == 0 ? s.st_rdev : 0;
+    return strncmp(path, "/dev/", 5) == 0 && !str_find(path, "/.") && stat(path, &s) == 0 ? s.st_rdev : 0;
 }
 
 static uint32_t number(const char *word)

@@ -151,10 +151,10 @@ static void look_at_chip(struct look *l)
     text_str(&t, l->name);
     const ssize_t n = readlink(path, target, sizeof target - 1);
     target[n > 0 ? n : 0] = '\0';
-    if (strstr(target, "/virtual/") || dir_open(&files, path) < 0)
+    if (str_find(target, "/virtual/") || dir_open(&files, path) < 0)
         return;
     while ((name = dir_next(&files))) {
-        end = strstr(name, "_input");
+        end = str_find(name, "_input");
         if (strncmp(name, "temp", 4) == 0 && end && !end[6])
             look_at_input(l, name);
     }

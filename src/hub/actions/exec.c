@@ -2,9 +2,10 @@
 
 #include "nefia/hub/action.h"
 #include "nefia/base/err.h"
+#include "nefia/ops/op.h"
 
-/* exec: run a shell command on the hub. The event is passed in the environment only; no part of it
- * is ever inserted into the command. */
+/* exec: run a shell command on the hub, or on the device of the event. The event is passed in the environment only; no part of
+ * it is ever inserted into the command. */
 
 #define KEY_MAX 64 /* of NEFIA_DATA_<KEY> */
 
@@ -14,8 +15,24 @@ static const char targets[] = "host\0hub\0";
 struct exec {
     const char *command;
     uint32_t timeout_ms;
+    uint16_t life_s;
     uint8_t target;
 };
+
+enum { LIFE_MOST_S = 12 * 3600 };
+
+static int set_life(void *member, const char *value, struct text *why)
+{
+    uint64_t ms;
+    uint16_t *life_s = member;
+
+    if (parse_duration_ms(value, strlen(value), &ms) < 0 || ms < 1000 || ms > 1000 * (uint64_t)LIFE_MOST_S) {
+        text_str(why, "not a duration from 1s to 12h");
+        return NEFIA_EINVAL;
+    }
+    *life_s = (uint16_t)(ms / 1000);
+    return 0;
+}
 
 static const struct field fields[] = {
     {FIELD_REQUIRED("command", "command line for /bin/sh"),
@@ -33,6 +50,11 @@ static const struct field fields[] = {
      FIELD_AT(struct exec, timeout_ms),
      .min = 1000,
      .max = 3600000, FIELD_NOTE("time limit")},
+    FIELD_IF_DEFAULT(CONFIG_HUB_COMMANDS, "life", "5m",
+     .type = FIELD_SET,
+     FIELD_AT(struct exec, life_s),
+     .set = set_life,
+     FIELD_NOTE("`target: host`: how long the device may take to be there and free"))
     {.name = NULL},
 };
 
@@ -40,7 +62,7 @@ static int check_target(struct action *a, struct config *c, const struct node *n
                 const struct hub_settings *s)
 {
     (void)c, (void)n, (void)where, (void)s;
-    return ((const struct exec *)a->own)->target == TARGET_HUB ? 0 : NEFIA_ENOTSUP;
+    return IS_ENABLED(CONFIG_HUB_COMMANDS) || ((const struct exec *)a->own)->target == TARGET_HUB ? 0 : NEFIA_ENOTSUP;
 }
 
 /** The environment being built: NUL-terminated strings in text, one after the other. */
@@ -192,7 +214,7 @@ static void put_environment(struct env *e, const struct action_request *r)
     for (unsigned key = ev->data_token + 1; key < end; key = json_at(&ev->doc, key + 1)->next)
         whole &= put_member(e, &ev->doc, key);
     if (!whole)
-        e->scratch->envp[e->count++] = "NEFIA_TRUNCATED=1";
+        e->scratch->envp[e->count++] = "NEFIA_TRUNCATED=1"; /* the last one */
     e->scratch->envp[e->count] = NULL;
 }
 
@@ -204,22 +226,101 @@ static void subject(const struct action *a, struct action_subject *out)
     out->on_device = exec->target == TARGET_HOST;
 }
 
+/** One variable as a member, if it still fits and leaves room for NEFIA_TRUNCATED and the end. */
+static bool put_member_of_op(struct json_writer *w, const char *var)
+{
+    enum { REST = 32 };
+    const struct json_writer before = *w;
+    const size_t len = w->out->len, name_len = strcspn(var, "=");
+    char name[OP_ENV_NAME + 1];
+    struct text t;
+
+    if (name_len > OP_ENV_NAME)
+        return false;
+    text_init(&t, name, sizeof name);
+    text_bytes(&t, var, name_len);
+    json_put_string(w, name, var + name_len + 1);
+    if (!w->out->truncated && w->out->cap - w->out->len > REST)
+        return true;
+    *w = before;
+    text_rewind(w->out, len);
+    return false;
+}
+
+static bool is_variable(const char *var, const char *name)
+{
+    const size_t len = strlen(name);
+
+    return strncmp(var, name, len) == 0 && var[len] == '=';
+}
+
+/** The variables that a device is to have: all but PATH and NEFIA_CAUSE, which it makes itself; the event last. What has no room
+ * is left out. */
+static void put_variables(struct json_writer *w, const struct env *e)
+{
+    const char *line = NULL;
+    unsigned room = OP_ENV - 1; /* for NEFIA_TRUNCATED */
+    bool whole = true;
+
+    for (unsigned i = 0; i < e->count; i++) {
+        const char *var = e->scratch->envp[i];
+        const bool own = is_variable(var, "PATH") || is_variable(var, "NEFIA_CAUSE");
+
+        if (is_variable(var, "NEFIA_EVENT"))
+            line = var;
+        else if (is_variable(var, "NEFIA_TRUNCATED"))
+            whole = false;
+        else if (!own && room > 0 && put_member_of_op(w, var))
+            room--;
+        else
+            whole &= own;
+    }
+    whole &= line && room > 0 && put_member_of_op(w, line);
+    if (!whole)
+        json_put_string(w, "NEFIA_TRUNCATED", "1");
+}
+
+/** For the device of the event, which judges it again. */
+static int order(const struct exec *exec, struct env *e, struct text *why)
+{
+    struct action_scratch *scratch = e->scratch;
+    struct json_writer w;
+    struct text op;
+
+    text_init(&op, scratch->op, sizeof scratch->op);
+    json_begin(&w, &op);
+    json_object(&w, NULL);
+    json_put_string(&w, "run", exec->command);
+    json_put_u64(&w, "timeout_ms", exec->timeout_ms);
+    if (op.len > sizeof scratch->op - 64) {
+        text_str(why, "the command is too long for a device");
+        return NEFIA_ETOOBIG;
+    }
+    json_object(&w, "env");
+    put_variables(&w, e);
+    json_end_object(&w);
+    json_end_object(&w);
+    scratch->order = (struct action_order){.op = {op.buf, op.len}, .life_ms = 1000u * exec->life_s};
+    return ACTION_SENT;
+}
+
 static int start(const struct action_request *r, struct action_scratch *scratch,
                  struct child_spec *spec, struct text *why)
 {
     const struct exec *exec = (const struct exec *)r->action->own;
     struct env e = {.scratch = scratch};
 
-    (void)why;
     text_init(&e.text, scratch->text, sizeof scratch->text);
     put_environment(&e, r);
+    spec->deadline_ms = exec->timeout_ms;
+    if (IS_ENABLED(CONFIG_HUB_COMMANDS) && exec->target == TARGET_HOST)
+        return order(exec, &e, why);
     scratch->argv[0] = "/bin/sh";
     scratch->argv[1] = "-c";
     scratch->argv[2] = exec->command;
     scratch->argv[3] = NULL;
     spec->argv = scratch->argv;
     spec->envp = scratch->envp;
-    spec->deadline_ms = exec->timeout_ms;
     return ACTION_CHILD;
 }
 
