@@ -190,6 +190,8 @@ static bool put_cause(struct env *e, const struct action_request *r)
     char cause[EVENT_CAUSE_MAX + 1];
     struct text t;
 
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        return true;
     text_init(&t, cause, sizeof cause);
     return event_cause_add(&t, r->event->cause, r->rule) == 0 && put_var(e, "NEFIA_", "CAUSE", t.buf, t.len);
 }
