@@ -228,6 +228,22 @@ result "or it undoes what it has begun, where the playbook says so" $?
 lines back first waits 'undo waits' 'undo first'
 result "in reverse order" $?
 
+# ---- a hub that is stopped in the middle ----
+rm -f "$dir/slow" "$dir/go"
+emit door.stuck warning n=2
+within grep -q waits "$dir/slow"
+kill -TERM "$hub_pid"
+within grep -q 'stopping' "$dir/hub.log"
+touch "$dir/go"
+wait "$hub_pid"
+lines slow first waits
+result "a hub that is stopped lets the step end" $?
+start_hub
+within lines slow first waits last
+result "and goes on with the next one" $?
+within nothing_kept
+result "until the run is over" $?
+
 # ---- a run by hand that is interrupted ----
 rm -f "$dir/slow" "$dir/go"
 background run.log "$nefia" playbook run "$books/slow.yaml" --hub --target web -c "$dir/nefia.yaml"

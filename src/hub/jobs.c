@@ -1,5 +1,6 @@
 #include "nefia/hub/jobs.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -333,6 +334,11 @@ static void child_ended(void *arg, const struct child_result *r)
     text_init(&error, error_buf, sizeof error_buf);
     enum action_outcome outcome = q->class->judge(r, output, job->timeout_ms, &error);
     release_output(q, job);
+    if (WAITS && q->jobs->draining && q->class->resumes && r->exit_code == ACTION_KEPT && !r->signal) {
+        set_state(job, JOB_SENT); /* the next start of the hub begins it again */
+        job->at_ms = 0;
+        return;
+    }
     if (outcome == ACTION_AGAIN && may_try_again(job)) {
         uint64_t delay = action_backoff_ms(job->attempt);
         if (q->class->delay_ms)
@@ -608,5 +614,7 @@ unsigned jobs_drain(struct jobs *j)
         for (unsigned k = 0; k < j->queues[i].class->jobs; k++)
             if (j->queues[i].slots[k].state == JOB_WAITING)
                 end_job(&j->queues[i].slots[k], false, "cancelled: stopping", NULL, NULL);
+            else if (j->queues[i].class->resumes && j->queues[i].slots[k].state == JOB_RUNNING)
+                child_signal(j->children, &j->queues[i].slots[k], SIGUSR1);
     return jobs_left(j);
 }

@@ -1151,6 +1151,8 @@ static enum journal_job_state recorded_state(const struct job *job)
 {
     if (job->state == JOB_PENDING)
         return JOURNAL_PENDING;
+    if (job->queue->class->resumes && job->attempt > 0)
+        return JOURNAL_STARTED;
     if (job->state == JOB_SENT)
         return JOURNAL_SENT;
     if (job->state >= JOB_STARTING || job->attempt > 0)

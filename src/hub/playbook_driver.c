@@ -44,6 +44,8 @@ static void on_signal(void *arg, int signo)
         children_reap(&d->children);
     else if (signo == SIGTERM || signo == SIGINT)
         d->interrupted = true;
+    else if (signo == SIGUSR1)
+        d->stopping = true;
 }
 
 static void limit_passed(void *arg)
@@ -72,10 +74,10 @@ static int wait_ms(struct playbook_driver *d, uint64_t ms)
     d->paused = ms > 0;
     if (d->paused)
         timer_start(&d->loop, &d->pause, ms, pause_over, d);
-    while (d->paused && !is_stopped(d))
+    while (d->paused && !is_stopped(d) && !d->stopping)
         loop_turn(&d->loop, -1);
     timer_stop(&d->pause);
-    return is_stopped(d) ? INTERRUPTED : 0;
+    return is_stopped(d) || d->stopping ? INTERRUPTED : 0;
 }
 
 static void child_ended(void *arg, const struct child_result *r)
@@ -641,7 +643,7 @@ static bool go_on(struct playbook_driver *d, bool *undoing)
         undo_all(d, "its time limit is over");
         return true;
     }
-    if (o->rule || *undoing || o->memory->book.on_restart == PLAYBOOK_CONTINUE)
+    if (o->rule || d->stopping || *undoing || o->memory->book.on_restart == PLAYBOOK_CONTINUE)
         return false;
     *undoing = o->memory->book.on_restart == PLAYBOOK_UNDO_ALL;
     if (*undoing) {
@@ -679,7 +681,7 @@ static int leave(struct playbook_driver *d)
     if (orphan)
         return PLAYBOOK_END_KEPT; /* the hub is gone: nobody is there to record it */
     d->interrupted = d->overdue = false;
-    if (d->o->rule || d->file.lock < 0) { /* nobody would take it up again */
+    if ((d->o->rule && !d->stopping) || d->file.lock < 0) { /* nobody would take it up again */
         playbook_file_remove(&d->file);
         (void)report_run(d, OUTCOME_FAILED, d->error, false);
         return PLAYBOOK_END_FAILED;

@@ -392,6 +392,13 @@ void children_reap(struct children *c)
         survivors_reap(c);
 }
 
+void child_signal(struct children *c, const void *arg, int signo)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->slots[i].pid > 0 && c->slots[i].arg == arg && c->slots[i].done)
+            kill(c->slots[i].pid, signo);
+}
+
 void child_cancel(struct children *c, const void *arg)
 {
     for (unsigned i = 0; i < c->count; i++) {

@@ -21,6 +21,7 @@ struct playbook_room;
 
 #define ACTION_COMMAND_MAX 1024
 #define ACTION_ERROR_MAX 63
+#define ACTION_KEPT 75 /* exit status of one that resumes, when the hub stops */
 
 /** `lane` of actions whose rule is their lane. */
 #define ACTION_LANE_RULE 0xFFFF
@@ -125,7 +126,8 @@ struct action_class {
     uint8_t running;  /* how many children at a time, up to 64 */
     bool idempotent;  /* what a rule's `idempotent` is without that key */
     bool logs_output; /* log the child's output on failure */
-    bool resumes;     /* begun before a restart of the hub, it is begun again under the same job, and goes on where it was */
+    bool resumes;     /* begun before a restart of the hub, it is begun again under the same job, and goes on where it was. When the hub
+                         stops, its child gets SIGUSR1: it ends what it is about, and exits with ACTION_KEPT */
     /** The fields are bound into a->own; check what a table cannot express, look up what they name, and
      * set a->lane and a->retries. No side effects: this also runs for `check`. May be null.
      * Return: as action_bind. */

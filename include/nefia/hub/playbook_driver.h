@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nefia/hub/action.h"
 #include "nefia/hub/audit_log.h"
 #include "nefia/hub/playbook_file.h"
 #include "nefia/hub/settings.h"
@@ -51,7 +52,7 @@ enum {
     PLAYBOOK_END_DONE = 0,
     PLAYBOOK_END_FAILED = 1,  /* begun, and not done: error says why */
     PLAYBOOK_END_REFUSED = 2, /* nothing has begun */
-    PLAYBOOK_END_KEPT = 75,   /* interrupted: its position is kept, and it can be resumed */
+    PLAYBOOK_END_KEPT = ACTION_KEPT, /* interrupted: its position is kept, and it can be resumed */
 };
 
 #define PLAYBOOK_UNDO_MS 300000u  /* for rollbacks, after the time limit of a run */
@@ -107,6 +108,7 @@ struct playbook_driver {
     pid_t pid;
     bool ended, paused; /* the op's process; the delay before it */
     bool interrupted, overdue;
+    bool stopping; /* no further op begins, and the position is kept (SIGUSR1) */
     uint64_t ops;       /* carried out, or about to be: tells their ids apart */
     uint64_t print;     /* of what the run is for */
     struct playbook_file file;

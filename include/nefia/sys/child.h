@@ -89,6 +89,8 @@ int child_start(struct children *c, const struct child_spec *spec,
                 void (*done)(void *, const struct child_result *), void *arg);
 /** Call on SIGCHLD. Reaps our own children, by pid, and processes they left behind (survivors.h). */
 void children_reap(struct children *c);
+/** Send a signal to the child of this `arg`, not to its group. No-op if there is none. */
+void child_signal(struct children *c, const void *arg, int signo);
 /** Kill the child of this `arg` without calling done (its owner and the buffers may be released at
  * once); its slot is free after the next children_reap. No-op if there is none. */
 void child_cancel(struct children *c, const void *arg);

@@ -5,7 +5,6 @@
 #include "nefia/hub/action.h"
 #include "nefia/hub/playbook_driver.h"
 #include "nefia/sys/cli.h"
-#include "nefia/sys/log.h"
 
 /* playbook: carry out the steps of a file. The process that the action starts drives the run, as `nefia playbook run` does; its
  * position is kept under the job's id, by which it is found again after a restart of the hub. */
@@ -80,6 +79,7 @@ static size_t keep_line(const struct playbook_room *room, const struct event *e)
 /** In the action's process. Return: an exit status, after a sentence on stdout if it is not 0. */
 static int run(void *arg)
 {
+    loop_hold_signals();
     /* What it lies in is overwritten. */
     const struct action_request r = *(const struct action_request *)arg;
     const struct playbook_room *room = r.playbooks;
