@@ -258,9 +258,9 @@ $(O)/nefia-beacon.elf: $(call objects,$(common-src) $(beacon-src)) $(SYSROOT)/.r
 %.elf: LTO = $(LTO_LINK)
 $(O)/nefia.elf: $(call objects,$(common-src) $(hub-src)) $(SYSROOT)/.ready toolchain/link.mk $(O)/gen/sources.list
 	$(link)
-$(O)/nefia-beacon $(O)/nefia: %: %.elf
+$(O)/nefia-beacon $(O)/nefia: %: %.elf toolchain/strip.sh
 	$(call say,STRIP $@)
-	$(Q)$(STRIP_BOARD) -s -R .comment -R .mdebug.abi32 -R .ARM.attributes -R .gnu.attributes -o $@ $<
+	$(Q)$(STRIP_PROGRAM)
 
 include toolchain/install.mk
 include toolchain/tests.mk

@@ -49,8 +49,9 @@ event()
     printf '{"type":"service.status","source":"service-beacon","host_id":"r1","timestamp":"2026-03-10T15:30:00Z","severity":"critical","data":%s}\n' "$1"
 }
 event '{"service":"sshd","state":"failed"}' >"$dir/event.json"
-expect "restart-service has its service from the event" 0 "$nefia" plan playbook "$shipped/restart-service.yaml" --target r1 \
+expect "restart-service has its service and its device from the event" 0 "$nefia" plan playbook "$shipped/restart-service.yaml" \
     --event "$dir/event.json" -c "$dir/hub.yaml"
+says "which it names" '^Target: r1 (10.0.0.2)' out
 says "so" '"service":{"name":"sshd","verb":"restart"}' out
 expect "or from the command line" 0 "$nefia" plan playbook "$shipped/restart-service.yaml" service=cron --target r1 -c "$dir/hub.yaml"
 says "so" '"service":{"name":"cron","verb":"restart"}' out
@@ -127,6 +128,9 @@ says "and nothing was done" '^No commands were executed.$' out
 expect "another file is allowed, another step is not" 1 "$nefia" plan playbook "$dir/denied.yaml" file=/etc/motd --target r1 --json -c "$dir/hub.yaml"
 says "in JSON, too" '"step":2,"name":"c","part":"step","where":"host","op":{"run":"reboot".*"verdict":"denied".*"begins":false}' out
 expect "without a target there is no plan" 2 "$nefia" plan playbook "$dir/denied.yaml" -c "$dir/hub.yaml"
+expect "but there is on the hub" 0 "$nefia" plan playbook "$dir/denied.yaml" file=/x --hub -c "$dir/hub.yaml"
+says "by its name" '^Target: hub-1 ' out
+says "where it has no role" 'Policy: ALLOWED .* no rule restricts it' out
 expect "nor with a variable that it does not have" 2 "$nefia" plan playbook "$dir/denied.yaml" fiel=/x --target r1 -c "$dir/hub.yaml"
 says "which is named" '"fiel" is no variable of the playbook' err
 event '{"text":"--version"}' >"$dir/event.json"

@@ -117,7 +117,7 @@ for board in arm-virt mips-malta; do
             result "$program on $board: static-pie, full RELRO" $?
         else
             # Nothing is relocated: what is constant is in the segment that nobody can write.
-            grep -q 'Type: *EXEC' "$log" && ! grep -q 'DYNAMIC' "$log" && "${cross}readelf" -SW "out/$board/$program" |
+            grep -q 'Type: *EXEC' "$log" && ! grep -q 'DYNAMIC' "$log" && "${cross}readelf" -SW "out/$board/$program.elf" |
                 awk '{ sub(/^ *\[ *[0-9]+\] /, "") }
                      $1 == ".data.rel.ro" || $1 == ".init_array" || $1 ~ /^\.rel/ { bad = 1 } $1 == ".rodata" && $7 == "A" { seen = 1 }
                      END { exit bad || !seen }'

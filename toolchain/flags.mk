@@ -34,4 +34,4 @@ BASE_CFLAGS := $(ABI) $(OPTIMIZE) -fno-strict-aliasing $(SECTION_CFLAGS) $(UNWIN
                -isystem $(call GCC_FILE,include)
 endif
 AR_BOARD    := $(CROSS)ar
-STRIP_BOARD := $(CROSS)strip
+STRIP_PROGRAM = toolchain/strip.sh '$(CROSS)' $< $@

@@ -4,7 +4,7 @@
 
 CC_BOARD    := $(FOREIGN_CC)
 AR_BOARD    := $(FOREIGN_AR)
-STRIP_BOARD := $(FOREIGN_STRIP)
+STRIP_PROGRAM = $(FOREIGN_STRIP) -s -R .comment -R .mdebug.abi32 -R .ARM.attributes -R .gnu.attributes -o $@ $<
 # Warnings stop our own builds; a compiler that we do not know may see more than ours.
 WARN_CFLAGS := -Wall -Wextra
 LTO_CFLAGS   = $(FOREIGN_LTO)

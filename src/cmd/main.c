@@ -130,7 +130,7 @@ static const struct cli_option events_options[] = {
      .help = CLI_HELP("check playbooks: all that is wrong with them, before anything runs"),       \
      .run = playbook_check},                                                                       \
         {.name = "plan playbook",                                                                  \
-         .operands = "FILE [NAME=VALUE...] --target HOST",                                         \
+         .operands = "FILE [NAME=VALUE...]",                                                       \
          .least = 1,                                                                               \
          .most = 255,                                                                              \
          .options = plan_playbook_options,                                                         \

@@ -16,68 +16,6 @@
 
 enum { WHY_BYTES = 320 };
 
-/* ---- reading ---- */
-
-static int refuse(const struct cli_args *a, const char *what, const char *why)
-{
-    CLI_ERR(a->verb->name, ": ", what, ": ", why, "\n");
-    return CLI_WRONG;
-}
-
-/** work: room for an event, free again afterwards. */
-static int read_event(struct playbook_memory *m, const struct cli_args *a, const char *path, char *work, size_t cap)
-{
-    const bool is_stdin = str_eq(path, "-");
-    const int fd = is_stdin ? STDIN_FILENO : file_open(path, O_NOCTTY);
-    const char *why;
-
-    if (fd < 0)
-        return refuse(a, path, ERRNO(errno));
-    const long len = file_fill(fd, work, cap);
-    const int error = errno;
-    if (!is_stdin)
-        close(fd);
-    if (len < 0)
-        return refuse(a, path, ERRNO(error));
-    return playbook_take_event(m, work, (size_t)len, &why) < 0 ? refuse(a, path, why) : CLI_FINE;
-}
-
-static int check_values(const struct playbook_memory *m, const struct playbook_values *v, const struct cli_args *a,
-                        struct matcher_work *matching)
-{
-    char why_buf[WHY_BYTES];
-    struct text why;
-
-    text_init(&why, why_buf, sizeof why_buf);
-    if (playbook_values_check(&m->book, v, &why) < 0)
-        return refuse(a, a->operands[0], why.buf);
-    if (playbook_takes(&m->book, v->host, matching))
-        return CLI_FINE;
-    CLI_ERR(a->verb->name, ": ", a->operands[0], ": no pattern in its `hosts` matches ", v->host, "\n");
-    return CLI_NO;
-}
-
-int playbook_read(struct playbook_memory *m, struct playbook_values *v, const struct cli_args *a, void *work, size_t work_cap,
-                  struct pattern_tree *scratch, struct matcher_work *matching)
-{
-    const char *host = cli_option(a, "--target"), *event = cli_option(a, "--event");
-
-    *v = (struct playbook_values){.host = host, .sets = a->operands + 1, .set_count = a->operand_count - 1};
-    if (!host || !*host || strlen(host) > EVENT_HOST_MAX) {
-        CLI_ERR(a->verb->name, ": --target HOST is required\n");
-        return CLI_WRONG;
-    }
-    if (playbook_load(m, a->operands[0], cli_report_stderr, NULL, false, work, work_cap, scratch) < 0)
-        return CLI_WRONG;
-    if (event) {
-        const int status = read_event(m, a, event, work, work_cap);
-        if (status != CLI_FINE)
-            return status;
-        v->event = &m->event;
-    }
-    return check_values(m, v, a, matching);
-}
-
 /* ---- nefia playbook check ---- */
 
 static void say_fine(const char *path, const struct playbook *p)
@@ -110,7 +48,12 @@ int playbook_check(const struct cli_args *a)
 /* ---- nefia plan playbook ---- */
 
 const struct cli_option plan_playbook_options[] = {
-    PLAYBOOK_OPTIONS, {"--json", NULL, CLI_HELP("one JSON object a line, for programs")}, {.name = NULL}};
+    {"--target", "HOST", CLI_HELP("the device; otherwise that of the event")},
+    {"--hub", NULL, CLI_HELP("all steps on the hub")},
+    {"--event", "FILE", CLI_HELP("an event that sets it off: one JSON object; - is standard input")},
+    {"--json", NULL, CLI_HELP("one JSON object a line, for programs")},
+    {.name = NULL},
+};
 
 /** What a plan is made with. */
 struct planning {
@@ -119,6 +62,8 @@ struct planning {
     struct playbook_values values;
     const char *role, *address; /* of the target, or null */
     const char *hub;  /* host_id of the hub itself, or null */
+    long event_len;   /* of the line in pool_recent_bytes, which nothing else needs here; -1: none */
+    char host[EVENT_HOST_MAX + 1]; /* of that event, or "" */
     bool json;
     unsigned denied, faults;
     struct text out;
@@ -361,33 +306,96 @@ static void put_head_json(struct planning *g)
     text_char(&g->out, '\n');
 }
 
-/** The policy and what is known of the host, before the configuration's nodes are needed for the playbook. */
+static int refuse(const char *what, const char *why)
+{
+    CLI_ERR("plan playbook: ", what, ": ", why, "\n");
+    return CLI_WRONG;
+}
+
+/** Before the configuration, which takes the place of what it is decoded with. */
+static int read_event(struct planning *g, const char *path)
+{
+    const bool is_stdin = str_eq(path, "-");
+    const int fd = is_stdin ? STDIN_FILENO : file_open(path, O_NOCTTY);
+    const char *why;
+    struct text t;
+
+    if (fd < 0)
+        return refuse(path, ERRNO(errno));
+    g->event_len = file_fill(fd, pool_recent_bytes, sizeof pool_recent_bytes);
+    const int error = errno;
+    if (!is_stdin)
+        close(fd);
+    if (g->event_len < 0)
+        return refuse(path, ERRNO(error));
+    if (playbook_take_event(g->m, pool_recent_bytes, (size_t)g->event_len, &why) < 0)
+        return refuse(path, why);
+    text_init(&t, g->host, sizeof g->host);
+    text_bytes(&t, g->m->event.host_id.ptr, g->m->event.host_id.len);
+    return CLI_FINE;
+}
+
+/** The policy and what is known of the host, before the configuration's nodes give way to the playbook's. */
 static int read_policy(struct planning *g, const struct cli_args *a)
 {
     struct hub *hub = a->arg;
     struct config *c = &hub->config;
+    const char *target = cli_option(a, "--target");
 
     hub_wire(hub, a->config, cli_report_stderr);
     g->policy = IS_ENABLED(CONFIG_HUB_GUARD) ? hub_policy(hub) : NULL;
     if (IS_ENABLED(CONFIG_HUB_GUARD) ? !g->policy : !hub_socket(hub))
         return CLI_WRONG;
-    const struct policy_host known = policy_host_known(c, cli_option(a, "--target"));
     const struct node *id = node_child(c, c->nodes, "host_id");
+    g->hub = id && id->type == NODE_SCALAR && *id->value ? id->value : NULL;
+    g->values.on_hub = cli_option(a, "--hub") != NULL;
+    g->values.host = target       ? target
+                     : *g->host   ? g->host
+                     : !g->values.on_hub ? NULL
+                     : g->hub     ? g->hub
+                                  : "hub";
+    const struct policy_host known = policy_host_known(c, g->values.host);
     g->role = known.role;
     g->address = known.address;
-    g->hub = id && id->type == NODE_SCALAR ? id->value : NULL;
     return CLI_FINE;
+}
+
+static int read_playbook(struct planning *g, const struct cli_args *a)
+{
+    char why_buf[WHY_BYTES];
+    const char *path = a->operands[0], *why_event;
+    struct text why;
+
+    if (!g->values.host || !*g->values.host || strlen(g->values.host) > EVENT_HOST_MAX) {
+        CLI_ERR("plan playbook: --target HOST, --event FILE or --hub is required\n");
+        return CLI_WRONG;
+    }
+    if (playbook_load(g->m, path, cli_report_stderr, NULL, false, pool_receive, sizeof pool_receive, &pool_receive->scratch.tree) < 0)
+        return CLI_WRONG;
+    if (g->event_len >= 0 && playbook_take_event(g->m, pool_recent_bytes, (size_t)g->event_len, &why_event) == 0)
+        g->values.event = &g->m->event;
+    g->values.sets = a->operands + 1;
+    g->values.set_count = a->operand_count - 1;
+    text_init(&why, why_buf, sizeof why_buf);
+    if (playbook_values_check(&g->m->book, &g->values, &why) < 0)
+        return refuse(path, why.buf);
+    if (playbook_takes(&g->m->book, g->values.host, (struct matcher_work *)pool_receive))
+        return CLI_FINE;
+    CLI_ERR("plan playbook: ", path, ": no pattern in its `hosts` matches ", g->values.host, "\n");
+    return CLI_NO;
 }
 
 int plan_playbook(const struct cli_args *a)
 {
-    struct planning g = {.m = pool_hub_work->playbook, .json = cli_option(a, "--json") != NULL};
+    struct planning g = {.m = pool_hub_work->playbook, .json = cli_option(a, "--json") != NULL, .event_len = -1};
+    const char *event = cli_option(a, "--event");
 
     log_init("nefia", LOG_LEVEL_WARN);
-    int status = read_policy(&g, a);
+    int status = event ? read_event(&g, event) : CLI_FINE;
     if (status == CLI_FINE)
-        status = playbook_read(g.m, &g.values, a, pool_receive, sizeof pool_receive, &pool_receive->scratch.tree,
-                               (struct matcher_work *)pool_receive);
+        status = read_policy(&g, a);
+    if (status == CLI_FINE)
+        status = read_playbook(&g, a);
     if (status != CLI_FINE)
         return status;
     text_init(&g.out, pool_receive->bytes, sizeof pool_receive);

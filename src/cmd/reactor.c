@@ -101,7 +101,7 @@ const struct show_section reactor_status_sections[] = {
                 "EVENT PATTERN    |{event_pattern}[{event_pattern=}(all)]\n"
                 "HOST PATTERN   |{host_pattern}[{host_pattern=}(all)]\n"
                 "ACTION    |{action}\n"
-                "HITS|{hits}[{restraint=yes}, {restrained} restrained][{breaker=open}, breaker open][{breaker=trying}, breaker trying]\n",
+                "HITS|{hits}[{restraint=true}, {restrained} restrained][{breaker=open}, breaker open][{breaker=trying}, breaker trying]\n",
      .open = "{\"rules\":["},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, HOSTS_IN_STATUS, HOSTS_UNKNOWN)()
     {.record = "recent",

@@ -32,13 +32,13 @@ static void put_id(struct text *t, uint64_t id)
     text_hex(t, bytes, sizeof bytes);
 }
 
-static void audit(struct dispatch *d, enum audit_kind kind, const struct command *c, const struct command_end *e)
+static void audit(struct dispatch *d, enum audit_kind kind, const struct command *c, uint64_t under, const struct command_end *e)
 {
     char hex[ID_HEX + 1];
     struct text id;
 
     text_init(&id, hex, sizeof hex);
-    put_id(&id, c->id);
+    put_id(&id, under);
     audit_command(d->pipeline->audit, &(struct audit_command){
                                           .kind = kind,
                                           .who = command_who(&d->table, c),
@@ -51,7 +51,7 @@ static void audit(struct dispatch *d, enum audit_kind kind, const struct command
                                       });
 }
 
-/** The rule's line in the log has it, too. */
+/** That it failed is in the log already; what it said is not. */
 static void log_end(struct dispatch *d, const struct command *c, const struct command_end *e)
 {
     char host_buf[EVENT_HOST_MAX + 1], said_buf[160];
@@ -62,15 +62,15 @@ static void log_end(struct dispatch *d, const struct command *c, const struct co
     text_printable(&host, name.ptr, name.len);
     text_init(&said, said_buf, sizeof said_buf);
     text_printable(&said, e->output.ptr, e->output.len - (e->output.len > 0 && e->output.ptr[e->output.len - 1] == '\n'));
-    if (*e->error && c->owner == COMMAND_OF_JOB)
-        LOG_WARN("command on ", host.buf, " failed: ", e->error, said.len > 0 ? ": " : "", said.buf);
+    if (*e->error && c->owner == COMMAND_OF_JOB && said.len > 0)
+        LOG_WARN("command on ", host.buf, " failed: ", e->error, ": ", said.buf);
 }
 
 static void ended(void *arg, const struct command *c, const struct command_end *e)
 {
     struct dispatch *d = arg;
 
-    audit(d, AUDIT_COMMAND_ENDED, c, e);
+    audit(d, AUDIT_COMMAND_ENDED, c, c->id, e);
     log_end(d, c, e);
     if (c->owner == COMMAND_OF_JOB)
         (void)jobs_answer(d->pipeline->jobs, c->job, e->error); /* it may be gone: its rule was removed */
@@ -230,7 +230,8 @@ static int order(struct dispatch *d, const struct command_order *o, uint64_t *nu
 
     if (err < 0)
         return refuse(why, err);
-    audit(d, AUDIT_COMMAND_ORDERED, commands_get(&d->table, *number), NULL);
+    const struct command *c = commands_get(&d->table, *number);
+    audit(d, AUDIT_COMMAND_ORDERED, c, c->id, NULL);
     return 0;
 }
 
@@ -339,7 +340,7 @@ static void choose(void *arg, struct session *s)
         return;
     s->command = c->number;
     s->command_due = d->chosen = true;
-    audit(d, AUDIT_COMMAND_SENT, c, NULL);
+    audit(d, AUDIT_COMMAND_SENT, c, c->id, NULL);
 }
 
 static void due(void *arg)
@@ -369,11 +370,17 @@ void dispatch_result(struct dispatch *d, struct session *s, const struct link_re
     if (!d || !s->takes_commands)
         return;
     const struct command *c = commands_find(&d->table, s->host, r->id);
-    if (c && c->number == s->command) {
+    const uint64_t number = c ? c->number : 0;
+    if (number > 0 && number == s->command) {
         s->command = 0;
         s->command_due = false;
     }
     (void)commands_result(&d->table, s->host, r);
+    c = commands_get(&d->table, number);
+    if (!c || c->id == r->id)
+        return;
+    audit(d, AUDIT_COMMAND_ENDED, c, r->id, &(struct command_end){.outcome = r->outcome, .result = r, .error = "begun again"});
+    audit(d, AUDIT_COMMAND_ORDERED, c, c->id, NULL);
 }
 
 void dispatch_lost(struct dispatch *d, struct session *s)

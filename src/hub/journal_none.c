@@ -1,6 +1,7 @@
 /* Without CONFIG_HUB_STATE, in place of journal.c: nothing is stored. */
 #include <string.h>
 
+#include "nefia/base/err.h"
 #include "nefia/hub/journal.h"
 
 void journal_init(struct journal *s, uint8_t *buf, size_t cap, struct seen *seen,

@@ -64,6 +64,7 @@ static int set_once_key(void *item, const char *value, struct text *why)
     return 0;
 }
 
+__attribute__((unused)) /* in a build without restraint */
 static const struct field_list once_keys = {
     .count = offsetof(struct rule_input, restraint.key_count),
     .size = sizeof(const char *),

@@ -422,6 +422,7 @@ static int produce_forgotten(void *arg, struct control_cursor *c, struct text *o
 
 /* ---- step ---- */
 
+__attribute__((unused)) /* in a build without playbooks */
 static int begin_step(void *arg, struct control_cursor *c, const char *args, struct text *why)
 {
     const struct status_view *v = arg;

@@ -473,7 +473,7 @@ TEST(the_journal_says_what_was_decided)
 {
     if (!IS_ENABLED(CONFIG_HUB_STATE))
         return;
-    begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "," RULE("s", "\"breaker\":{\"failures\":1}") ",{\"name\":\"p\",\"event_pattern\":\"^t$\",\"action\":{\"type\":\"playbook\"}}]}");
+    begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "," RULE("s", "\"breaker\":{\"failures\":1}") "]}");
     fake.now_ms += 50;
     event_from("web");
     while (jobs_next(&jobs, 0))
