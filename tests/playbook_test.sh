@@ -1,11 +1,14 @@
 #!/bin/sh
-# Playbooks, as far as nothing is carried out: those of docs/playbooks.md and those that are shipped are right, what is wrong is named,
-# and a plan says what would be sent and what the policy says to it.
+# The playbooks of docs/playbooks.md and those that are shipped are right, and do on a hub what they are for; what is wrong is named, and
+# a plan says what would be sent and what the policy says to it.
+# shellcheck disable=SC2034 # $processes names a variable
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
 nefia=$PWD/out/host/nefia
 shipped=$PWD/rootfs-overlay/usr/share/nefia/playbooks
+hub_pid=
+processes=hub_pid
 
 cat >"$dir/hub.yaml" <<YAML
 host_id: hub-1
@@ -139,4 +142,57 @@ says "is refused" 'the argument "--version" would be an option' out
 echo '{"type":1}' >"$dir/event.json"
 expect "an event that is none" 2 "$nefia" plan playbook "$dir/denied.yaml" --target r1 --event "$dir/event.json" -c "$dir/hub.yaml"
 says "is named" 'event.json: ' err
+# ---- carried out, on a hub ----
+cat >"$dir/run.yaml" <<YAML
+host_id: hub-1
+reactor:
+  listen_address: 127.0.0.1
+  listen_port: $(free_port)
+  peers: [127.0.0.1]
+  state_dir: $dir/state
+  control_socket: $dir/hub.sock
+YAML
+mkdir "$dir/state"
+background hub.log "$nefia" reactor run -c "$dir/run.yaml"
+hub_pid=$!
+within "$nefia" reactor status -c "$dir/run.yaml"
+
+# program NAME SCRIPT: one of ours, in the place of what the reference calls.
+program()
+{
+    printf '#!/bin/sh\n%s\n' "$2" >"$dir/$1"
+    chmod +x "$dir/$1"
+}
+program logger "echo \"\$*\" >>$dir/logged"
+sed "s|/usr/bin/logger|$dir/logger|" "$dir/templates.yaml" >"$dir/tell.yaml"
+# shellcheck disable=SC2016 # nobody is to expand it
+event '{"text":"--x $(reboot) {{vars.log}}"}' >"$dir/event.json"
+expect "the reference's templates are run" 0 "$nefia" playbook run "$dir/tell.yaml" "log=$dir/devices" --event "$dir/event.json" -c "$dir/run.yaml"
+# shellcheck disable=SC2016 # that is the point
+[ "$(cat "$dir/logged")" = '-t nefia -- critical: --x $(reboot) {{vars.log}}' ] && [ "$(cat "$dir/devices")" = 'r1 --x $(reboot) {{vars.log}}' ]
+result "what an event says stays a text, in an argument and in a variable" $?
+
+echo 30 >"$dir/limit"
+program set-limit "[ \"\$1\" != -- ] || shift; echo \"\$1\" >$dir/limit; echo \"\$1\" >>$dir/limits"
+program line-is-good "exit 1"
+sed "s|/usr/sbin/|$dir/|; s|/etc/limit|$dir/limit|; s|delay: 10s|delay: 100ms|" "$dir/rollback.yaml" >"$dir/limit.yaml"
+expect "the reference's rollback is run" 1 "$nefia" playbook run "$dir/limit.yaml" --hub -c "$dir/run.yaml"
+[ "$(tr '\n' ' ' <"$dir/limits")" = "10 30 " ]
+result "and puts back what was there" $?
+program line-is-good "exit 0"
+expect "where nothing fails" 0 "$nefia" playbook run "$dir/limit.yaml" --hub -c "$dir/run.yaml"
+[ "$(tr '\n' ' ' <"$dir/limits")" = "10 30 10 " ]
+result "nothing is put back" $?
+
+for f in messages.1 messages.2.gz; do
+    echo x >"$dir/log/$f"
+    touch -d '3 days ago' "$dir/log/$f"
+done
+sed "s|/var/log /tmp/log|$dir/log|" "$shipped/free-disk.yaml" >"$dir/free-disk.yaml"
+expect "free-disk finds that there is room" 0 "$nefia" playbook run "$dir/free-disk.yaml" "path=$dir" enough=100 --hub -c "$dir/run.yaml"
+[ -e "$dir/log/messages.1" ]
+result "and removes nothing" $?
+expect "or that there is none" 1 "$nefia" playbook run "$dir/free-disk.yaml" "path=$dir" enough=0 --hub -c "$dir/run.yaml"
+[ ! -e "$dir/log/messages.1" ] && [ ! -e "$dir/log/messages.2.gz" ] && [ -e "$dir/log/keep.txt" ]
+result "and removes what it can, and says that it was not enough" $?
 finish

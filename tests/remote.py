@@ -384,6 +384,29 @@ def cause(rig):
     must(r.returncode == 1 and r.stderr, r)
 
 
+def ops(rig):
+    """What is no command line: files, waiting, services by the helper."""
+    rig.start()
+    s = rig.session()
+    path = rig.path("conf")
+    with open(path, "w") as f:
+        f.write("before")
+    r = s.run({"file": {"path": path, "content": "after", "mode": "0600", "backup": True}})
+    must(r["state"] == "done" and r["exit"] == 0 and rig.lines("conf") == ["after"] and os.stat(path).st_mode & 0o777 == 0o600, r)
+    r = s.run({"restore": {"path": path}})
+    must(r["exit"] == 0 and rig.lines("conf") == ["before"], r)
+    os.symlink(rig.path("x.secret"), rig.path("link"))
+    r = s.run({"file": {"path": rig.path("link"), "content": "x"}})
+    must(r["state"] == "denied" or r["exit"] != 0, r)
+    must(not os.path.exists(rig.path("x.secret")), "what the path leads to is judged")
+    r = s.run({"wait_for": {"path": path}, "timeout_ms": 20000})
+    must(r["exit"] == 0, r)
+    r = s.run({"wait_for": {"path": rig.path("never")}, "timeout_ms": 300})
+    must(r["exit"] != 0 and (r.get("timed_out") or r["output"]), r)
+    r = s.run({"service": {"name": "no-such-service-here", "verb": "restart"}})
+    must(r["state"] == "done" and r["exit"] != 0 and r["output"], r)
+
+
 RUN = "00000000000000%02x"
 
 

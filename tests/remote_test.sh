@@ -20,6 +20,7 @@ device "what was cut in the middle is unknown" power
 device "what cannot be remembered does not begin" unkept
 device "no key, or not enabled: no commands" off
 device "what a command leads to has its cause" cause
+device "operations that are no commands" ops
 device "a playbook's run that is not committed is undone" undo
 
 finish

@@ -108,6 +108,7 @@ static void set_place(struct beacon *b, struct remote_scratch *s)
     s->use = (struct policy_use){&pool_device_policies[b->current].policy, (struct policy_work *)(void *)pool_work};
     s->place = (struct op_place){.guard = {policy_judge, &s->use},
                                  .host = b->pipeline.host_id,
+                                 .helper = b->helper.fd,
                                  .state_dir = beacon_settings(b)->state_dir,
                                  .work = s->work,
                                  .work_cap = sizeof s->work};
@@ -353,7 +354,7 @@ static enum link_outcome start(void *arg, struct text *why)
 
 void beacon_remote_wire(struct beacon *b)
 {
-    const struct remote_hooks hooks = {prepare, start, b};
+    const struct remote_hooks hooks = {.prepare = prepare, .start = start, .arg = b};
 
     remote_init(&pool_remote->remote, &hooks, b->loop.clock);
     undo_init(pool_undo, &b->pipeline, wake, b);

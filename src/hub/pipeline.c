@@ -125,11 +125,13 @@ static struct policy_case case_of(struct pipeline *p, const struct rule *rule, c
 }
 
 /** The cause of what the rule does for the event, or decides of it. */
-static void put_cause(char to[EVENT_CAUSE_MAX + 1], struct slice cause, const char *rule)
+static void put_cause(char to[PIPELINE_CAUSE], struct slice cause, const char *rule)
 {
     struct text t;
 
-    text_init(&t, to, EVENT_CAUSE_MAX + 1);
+    text_init(&t, to, PIPELINE_CAUSE);
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        return;
     if (event_cause_add(&t, cause, rule) < 0)
         text_bytes(&t, cause.ptr, cause.len);
 }

@@ -152,11 +152,16 @@ static bool serve_one(struct serving *s)
 
 static _Noreturn void serve(int fd, struct helper_setup *setup)
 {
+    /* It ends with the daemon, whatever a script sends to all that are called like it: one of the scripts may be restarting the daemon.
+     * SIGPIPE is of a log that nobody reads. */
+    static const uint8_t ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
     struct serving s = {.setup = setup, .fd = fd};
 
     setsid();
+    (void)!chdir("/");
     signals_default();
-    signal(SIGPIPE, SIG_IGN); /* of a log that nobody reads */
+    for (size_t i = 0; i < sizeof ignored; i++)
+        signal(ignored[i], SIG_IGN);
     prctl(PR_SET_NAME, (unsigned long)"nefia-services", 0ul, 0ul, 0ul);
     prctl(PR_SET_DUMPABLE, 0ul, 0ul, 0ul, 0ul); /* the daemon's keys are in its memory */
     while (serve_one(&s))

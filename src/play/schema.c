@@ -543,7 +543,7 @@ static void default_rollback(struct binding *b, const struct node *n, struct pla
     step->undo_count++;
 }
 
-static int8_t add_register(struct binding *b, const struct node *n, const char *name)
+static int16_t add_register(struct binding *b, const struct node *n, const char *name)
 {
     struct playbook *p = b->p;
 
@@ -561,7 +561,7 @@ static int8_t add_register(struct binding *b, const struct node *n, const char *
         return -1;
     }
     p->registers[p->register_count] = name;
-    return (int8_t)p->register_count++;
+    return (int16_t)p->register_count++;
 }
 
 static void check_step_name(const struct binding *b, const struct node *n, const char *name)

@@ -174,6 +174,30 @@ static void send_raw(const void *bytes, size_t len, const int *fds, size_t count
     CHECK(sendmsg(helper.fd, &m, MSG_NOSIGNAL) == (ssize_t)len);
 }
 
+/** Does the kernel say so when it brings more descriptors than there is room for? An emulator need not. */
+static bool tells_of_cut_descriptors(void)
+{
+    int ends[2];
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } room;
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = CMSG_LEN(sizeof(int))};
+    const int saved = helper.fd;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return false;
+    helper.fd = ends[0];
+    send_raw(&byte, 1, (const int[]){ends[0], ends[1]}, 2);
+    helper.fd = saved;
+    const bool told = recvmsg(ends[1], &m, MSG_CMSG_CLOEXEC) == 1 && (m.msg_flags & MSG_CTRUNC);
+    close(ends[0]);
+    close(ends[1]);
+    return told;
+}
+
 /** It is dropped: the helper lets go of the descriptor, without a byte. */
 static void ignored(const struct request *r, size_t len, int type, unsigned copies)
 {
@@ -203,8 +227,10 @@ TEST(nothing_else_can_be_asked)
     ignored((const void *)longer, sizeof longer, SOCK_SEQPACKET, 1);
     ignored(&good, sizeof good - 1, SOCK_SEQPACKET, 1);
     ignored(&good, 1, SOCK_SEQPACKET, 1);
-    ignored(&good, sizeof good, SOCK_SEQPACKET, 2);
-    ignored(&good, sizeof good, SOCK_SEQPACKET, 4);
+    if (tells_of_cut_descriptors()) {
+        ignored(&good, sizeof good, SOCK_SEQPACKET, 2);
+        ignored(&good, sizeof good, SOCK_SEQPACKET, 4);
+    }
     ignored(&good, sizeof good, SOCK_SEQPACKET, 0);
     ignored(&good, sizeof good, SOCK_STREAM, 1);
     r.kind = 2; /* a reload has no answer */
@@ -292,6 +318,8 @@ TEST(the_daemon_notices_its_end)
     loop_init(&loop, &clock_system, pollfds, polled, 8);
     const pid_t pid = helper_pid();
     REQUIRE(pid > 1);
+    CHECK(kill(pid, SIGTERM) == 0 && kill(pid, SIGHUP) == 0); /* it ends with the daemon */
+    CHECK_INT(helper_pid(), pid);
     loop_init(&loop, &clock_system, pollfds, polled, 8);
     helper_watch(&helper, &loop);
     CHECK_INT(loop.watches, 1);
@@ -315,7 +343,7 @@ TEST(what_it_starts_has_no_restrictions)
         "grep -E 'Max (cpu time|core)' /proc/$pid/limits | tr -s ' ' | cut -d ' ' -f 1-4; kill -9 $pid; }\n";
     struct privileges user = {.name = geteuid() == 0 ? "64123" : NULL, .uid = 64123, .gid = 64124};
     const struct privileges_needs needs = {0};
-    char why_buf[256], expected[256], path[64];
+    char why_buf[256], expected[256], path[1100];
     int status = -1;
 
     struct helper_setup setup = {

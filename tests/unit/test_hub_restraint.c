@@ -6,6 +6,8 @@
 /* Where restraint stands in the pipeline: what counts and what does not, what is said, what outlives the hub. The actions are
  * sent to a device that answers when the test says so. */
 
+#define ABLE (IS_ENABLED(CONFIG_HUB_RESTRAINT) && IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+
 static const uint8_t NAME[LINK_NAME] = "a name";
 static uint64_t seq;
 
@@ -104,6 +106,8 @@ static void is_held(const struct recent_row *r, const char *why)
 
 TEST(a_row_says_why_and_the_rule_counts)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "]}");
     CHECK_INT(event_from("web")->state, RECENT_PENDING);
     fake.now_ms += 60000;
@@ -133,6 +137,8 @@ static struct verdict judge(void *arg, const struct policy_case *c)
 
 TEST(what_was_not_done_does_not_count)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\",\"after\":{\"count\":2,\"within\":\"1h\"}") "]}");
     if (IS_ENABLED(CONFIG_HUB_GUARD)) {
         pipeline.guard = (struct guard){judge, NULL};
@@ -158,6 +164,8 @@ TEST(what_was_not_done_does_not_count)
 /** An event is not deferred for want of room for actions that would not begin. */
 TEST(what_is_held_back_needs_no_room)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "," RULE("s", "\"after\":{\"count\":9,\"within\":\"1h\"}") "]}");
     CHECK_INT(event_from("web")->state, RECENT_PENDING);
     jobs.queues[0].states[JOB_FREE] = 0;
@@ -170,6 +178,8 @@ TEST(what_is_held_back_needs_no_room)
 
 TEST(once_per_data)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" RULE("r", "\"once_within\":\"1d\",\"once_per\":[\"data.path\",\"host\"]") "]}");
     CHECK_INT(event_with("web", "", "{\"path\":\"/\"}")->state, RECENT_PENDING);
     CHECK_INT(event_with("web", "", "{\"path\":\"/home\"}")->state, RECENT_PENDING);
@@ -184,6 +194,8 @@ TEST(once_per_data)
 
 TEST(a_rule_acts_on_nothing_that_it_led_to)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"1ms\"") "," RULE("s", "\"after\":{\"count\":2,\"within\":\"1h\"}") "]}");
     const struct recent_row *r = event_with("web", "[\"x\",\"r\"]", "{}");
     is_held(r, "own effect: this rule led to the event");
@@ -206,6 +218,8 @@ TEST(a_rule_acts_on_nothing_that_it_led_to)
 /** What the hub says of a decision carries the cause on. */
 TEST(a_violation_has_a_cause)
 {
+    if (!ABLE)
+        return;
     if (!IS_ENABLED(CONFIG_HUB_GUARD))
         return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"1ms\"") ",{\"name\":\"x\",\"event_pattern\":\"violation\"," EXEC "},"
@@ -228,6 +242,8 @@ TEST(a_violation_has_a_cause)
 
 TEST(a_report_has_the_cause_of_its_event)
 {
+    if (!ABLE)
+        return;
     const struct event_source from = {.kind = WINDOW_LINK, .name = NAME, .unsure = true};
     struct event e;
 
@@ -250,6 +266,8 @@ TEST(a_report_has_the_cause_of_its_event)
 
 TEST(a_breaker_says_so)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" BREAKER ",{\"name\":\"tell\",\"event_pattern\":\"^rule\\\\.breaker_\"," EXEC "},{\"name\":\"x\",\"event_pattern\":\"breaker_open\"," EXEC "}]}");
     event_from("web");
     answer_job("exit 1");
@@ -285,6 +303,8 @@ TEST(a_breaker_says_so)
 /** More of them than are remembered until they are told. */
 TEST(many_breakers_are_bounded)
 {
+    if (!ABLE)
+        return;
     static char json[FIXTURE_TEXT];
     struct text t;
     const unsigned many = PIPELINE_BREAKERS + 2;
@@ -316,6 +336,8 @@ TEST(many_breakers_are_bounded)
 
 TEST(it_outlives_the_hub)
 {
+    if (!ABLE)
+        return;
     if (!IS_ENABLED(CONFIG_HUB_STATE))
         return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "," RULE("o", "\"once_within\":\"1h\"") ","
@@ -342,6 +364,8 @@ TEST(it_outlives_the_hub)
 
 TEST(what_was_tried_outlives_the_hub)
 {
+    if (!ABLE)
+        return;
     if (!IS_ENABLED(CONFIG_HUB_STATE))
         return;
     begin("{\"rules\":[" BREAKER "]}");
@@ -393,6 +417,8 @@ static void reload(const char *json)
 
 TEST(a_reload_keeps_it_by_name)
 {
+    if (!ABLE)
+        return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "," RULE("s", "\"cooldown\":\"10m\"") "]}");
     event_from("web");
     event_from("web");
@@ -471,6 +497,8 @@ static const char *frames_say(void)
 
 TEST(the_journal_says_what_was_decided)
 {
+    if (!ABLE)
+        return;
     if (!IS_ENABLED(CONFIG_HUB_STATE))
         return;
     begin("{\"rules\":[" RULE("r", "\"cooldown\":\"10m\"") "," RULE("s", "\"breaker\":{\"failures\":1}") "]}");

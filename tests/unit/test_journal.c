@@ -756,6 +756,88 @@ TEST(what_was_decided_and_when)
     remove_files();
 }
 
+static struct looked {
+    unsigned kinds[JOURNAL_KEPT + 1];
+    bool fine;
+    unsigned stop_at; /* 0: at the end */
+} looked;
+
+static int on_record(void *arg, const struct journal_record *r)
+{
+    static const char rule[] = "rule";
+    (void)arg;
+
+    looked.kinds[r->kind]++;
+    if (r->kind == JOURNAL_WHEN)
+        looked.fine &= r->id == 7 && r->time.ran_ms == 256 && r->time.unix_s == -1 && r->time.flags == JOURNAL_SYNCED;
+    if (r->kind == JOURNAL_DECIDED)
+        looked.fine &= r->id == 7 && r->code == JOURNAL_RESTRAINED && r->detail == 4 && slice_eq(r->bytes, rule);
+    if (r->kind == JOURNAL_JOB)
+        looked.fine &= r->id == 9 && r->event == 7 && slice_eq(r->bytes, rule);
+    if (r->kind == JOURNAL_RESULT)
+        looked.fine &= r->id == 9 && r->time.ran_ms == 512 && r->code == 1 && slice_eq(r->bytes, rule);
+    if (r->kind == JOURNAL_END)
+        looked.fine &= r->id == 9 && r->code == 2;
+    if (r->kind == JOURNAL_RELOAD)
+        looked.fine &= r->time.ran_ms == 768;
+    if (r->kind == JOURNAL_KEPT)
+        looked.fine &= r->code == KEPT_SILENCES && r->detail == 2 && r->bytes.len == 100;
+    if (r->kind == JOURNAL_EVENT)
+        looked.fine &= r->id == 7 && r->bytes.len == 20;
+    return looked.stop_at > 0 && --looked.stop_at == 0 ? NEFIA_ECLOSED : 0;
+}
+
+/** With a journal of its own, as another process has it. */
+static int look(const char *path, unsigned stop_at)
+{
+    static uint8_t room[JOURNAL_BYTES_MIN];
+    static struct journal other;
+    const struct journal_hooks none = {0};
+    struct text why;
+
+    looked = (struct looked){.fine = true, .stop_at = stop_at};
+    text_init(&why, why_text, sizeof why_text);
+    journal_init(&other, room, sizeof room, &seen, &none);
+    int err = journal_look(&other, path, on_record, NULL, &why);
+    CHECK(other.fd < 0 && other.dir_fd < 0 && other.lock_fd < 0);
+    return err;
+}
+
+/** While the hub goes on. */
+TEST(looking_back)
+{
+    make_paths();
+    remove_files();
+    CHECK_INT(look(dir, 0), NEFIA_EIO);
+    CHECK(strstr(why_text, "no journal") != NULL);
+    CHECK_INT(look("/nonexistent", 0), NEFIA_EIO);
+    open_with_keeper();
+    journal_event(&journal, 7, line, make_line(7, 20));
+    journal_when(&journal, 7, &(struct journal_time){256, -1, JOURNAL_SYNCED});
+    journal_decided(&journal, 7, JOURNAL_RESTRAINED, 4, "rule");
+    journal_job(&journal, 9, 7, "rule");
+    journal_result(&journal, 9, 512, 1, "rule");
+    journal_end(&journal, 9, 2);
+    journal_reloaded(&journal, 768, 5);
+    fill_slot(2, 3, 100);
+    CHECK_INT(journal_commit(&journal), 0);
+    journal_event(&journal, 99, line, 20); /* not committed */
+    CHECK_INT(look(dir, 0), 0);
+    CHECK(looked.fine);
+    for (unsigned i = 0; i <= JOURNAL_KEPT; i++)
+        CHECK_INT(looked.kinds[i], 1);
+    CHECK_INT(look(paths[journal.file], 0), 0);
+    CHECK(looked.fine && looked.kinds[JOURNAL_WHEN] == 1);
+    CHECK_INT(look(dir, 3), NEFIA_ECLOSED);
+    CHECK_INT(looked.kinds[JOURNAL_DECIDED], 0);
+    journal_close(&journal);
+    open_with_keeper(); /* the older file first, then the copy in the newer one */
+    CHECK_INT(look(dir, 0), 0);
+    CHECK(looked.fine && looked.kinds[JOURNAL_BEGINS] == 2 && looked.kinds[JOURNAL_WHEN] == 1 && looked.kinds[JOURNAL_KEPT] == 2);
+    journal_close(&journal);
+    remove_files();
+}
+
 TEST(a_turn_larger_than_the_buffer)
 {
     remove_files();
@@ -1389,7 +1471,7 @@ TEST(a_start_as_older_versions_wrote_it)
 }
 
 TEST_MAIN(a_start_as_older_versions_wrote_it, stores_nothing_without_a_directory, committed_frames_are_replayed,
-          slots_of_keepers, what_was_decided_and_when,
+          slots_of_keepers, what_was_decided_and_when, looking_back,
           a_turn_larger_than_the_buffer, more_jobs_than_the_buffer_remembers,
           files_alternate, live_data_beyond_the_bound, cut_at_every_byte,
           the_older_file_cut_at_every_byte, damaged_at_every_byte, damaged_in_two_places,

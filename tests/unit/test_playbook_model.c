@@ -247,7 +247,7 @@ static enum going do_step(unsigned i)
 {
     const struct plan_step *s = &plan.step[i];
     unsigned unknown = 0;
-    bool wanted, looked = false;
+    bool wanted = false, looked = false;
     int value;
     char label[24];
     struct text t;

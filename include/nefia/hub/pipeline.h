@@ -37,6 +37,9 @@ enum hub_report {
     REPORT_KINDS,
 };
 
+/** A cause that is kept for an event of the hub's own. Without HUB_RESTRAINT nobody asks for it. */
+#define PIPELINE_CAUSE (IS_ENABLED(CONFIG_HUB_RESTRAINT) ? EVENT_CAUSE_MAX + 1 : 1)
+
 /** Those of one kind and host that came in one turn; of further hosts, when there is no room for them,
  * too. */
 struct pending_report {
@@ -45,7 +48,7 @@ struct pending_report {
     uint32_t kept;  /* count in the journal: one that must wait is not lost in a restart */
     uint64_t boot, seq; /* of the first */
     char host[EVENT_HOST_MAX + 1];
-    char cause[EVENT_CAUSE_MAX + 1]; /* of that whose is the longest; not in the journal */
+    char cause[PIPELINE_CAUSE]; /* of that whose is the longest; not in the journal */
 };
 #define PIPELINE_REPORTS 6 /* in one turn. The first REPORT_KINDS are for one kind each. */
 #define PIPELINE_REPORT_LOG_MS 1000 /* each kind is logged once in this time */
@@ -64,7 +67,7 @@ struct violation {
     char target[EVENT_HOST_MAX + 1];   /* where it would have run */
     char type[EVENT_TYPE_MAX + 1];     /* of the event */
     char command[128], reason[192];    /* cut */
-    char cause[EVENT_CAUSE_MAX + 1];   /* of that event, with the rule */
+    char cause[PIPELINE_CAUSE];   /* of that event, with the rule */
 };
 #define PIPELINE_VIOLATIONS (IS_ENABLED(CONFIG_HUB_GUARD) ? 8 : 1)
 #define PIPELINE_VIOLATION_MS 60000
@@ -79,7 +82,7 @@ struct breaker_notice {
     char host[EVENT_HOST_MAX + 1];
     char type[EVENT_TYPE_MAX + 1];
     char error[RECENT_ERROR_MAX + 1];
-    char cause[EVENT_CAUSE_MAX + 1];
+    char cause[PIPELINE_CAUSE];
 };
 #define PIPELINE_BREAKERS (IS_ENABLED(CONFIG_HUB_RESTRAINT) ? 4 : 1)
 

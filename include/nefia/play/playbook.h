@@ -67,7 +67,7 @@ struct playbook_step {
     struct playbook_op op;
     uint32_t delay_ms; /* before it, and before each further attempt */
     uint8_t retries;   /* further attempts */
-    int8_t reg;        /* register that gets its exit status and output; -1: none */
+    int16_t reg;       /* register that gets its exit status and output; -1: none */
     uint8_t undo_first, undo_count; /* its rollback, in playbook.undos */
     bool idempotent, ignore_errors;
     bool on_hub;       /* where it is carried out, unless playbook_values say the hub */

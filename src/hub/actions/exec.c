@@ -21,7 +21,8 @@ struct exec {
 
 enum { LIFE_MOST_S = 12 * 3600 };
 
-__attribute__((unused)) static int set_life(void *member, const char *value, struct text *why)
+__attribute__((unused)) /* in a build without commands to devices */
+static int set_life(void *member, const char *value, struct text *why)
 {
     uint64_t ms;
     uint16_t *life_s = member;
@@ -190,6 +191,8 @@ static bool put_cause(struct env *e, const struct action_request *r)
     char cause[EVENT_CAUSE_MAX + 1];
     struct text t;
 
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        return true;
     text_init(&t, cause, sizeof cause);
     return event_cause_add(&t, r->event->cause, r->rule) == 0 && put_var(e, "NEFIA_", "CAUSE", t.buf, t.len);
 }
