@@ -359,7 +359,7 @@ def off(rig):
 
 
 def cause(rig):
-    """What a command leads to carries its cause, until 10 s after its end."""
+    """What a command leads to carries its cause: what it emits itself, and until 10 s after its end what is about something it names."""
     rig.start()
     s = rig.session()
     emit = f"{rig.program} emit -c {rig.path('nefia.yaml')}"
@@ -367,14 +367,17 @@ def cause(rig):
     r = s.run({"run": f"{emit} by.itself info"}, cause=["disk"])
     must(r["exit"] == 0, r)
     must(s.event("by.itself")["cause"] == ["disk"], s.seen)
-    rig.ask("emit", "soon.after", "info")
+    s.run({"run": "true", "env": {"NEFIA_X": '{"n":"1"}'}}, cause=["disk"])
+    rig.ask("emit", "soon.after", "info", "n=1")
     must(s.event("soon.after")["cause"] == ["disk"], s.seen)
-    s.run({"run": "true"}, cause=["disk", "other \"rule\""])
-    rig.ask("emit", "after.both", "info")
+    rig.ask("emit", "of.others", "critical", "n=2")
+    must("cause" not in s.event("of.others"), s.seen)
+    s.run({"run": "true", "env": {"NEFIA_X": '{"n":"3"}'}}, cause=["disk", "other \"rule\""])
+    rig.ask("emit", "after.both", "info", "n=3")
     must(s.event("after.both")["cause"] == ["disk", "other \"rule\""], s.seen)
     s.run({"run": "true"})
     time.sleep(10.2)
-    rig.ask("emit", "long.after", "info")
+    rig.ask("emit", "long.after", "info", "n=1")
     must("cause" not in s.event("long.after"), s.seen)
     subprocess.run([rig.program, "emit", "-c", rig.path("nefia.yaml"), "of.hub", "info", "k=v"], check=True,
                    env={**os.environ, "NEFIA_CAUSE": '["a rule"]'}, capture_output=True)

@@ -150,6 +150,18 @@ bool beacon_pipeline_repeats(struct beacon_pipeline *p, const struct pipeline_ev
     return true;
 }
 
+/** Is it an effect of commands, as far as can be told: soon after them, and about something that they had to do with? */
+static bool is_effect(const struct beacon_pipeline *p, const struct event_head *h)
+{
+    const char *word = h->subject ? h->subject : h->type;
+    const uint32_t hash = hash_bytes(HASH_START, word, strlen(word));
+    unsigned i = 0;
+
+    while (i < p->about_count && p->about[i] != hash)
+        i++;
+    return i < p->about_count && h->uptime_ms < p->cause_until_ms;
+}
+
 int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *e)
 {
     struct event_head h = {
@@ -165,7 +177,7 @@ int beacon_pipeline_end(struct beacon_pipeline *p, const struct pipeline_event *
         .cause = e->cause,
     };
 
-    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && h.cause.len == 0 && h.uptime_ms < p->cause_until_ms)
+    if (IS_ENABLED(CONFIG_REMOTE_EXEC) && h.cause.len == 0 && is_effect(p, &h))
         h.cause = p->cause;
     if (p->writer.depth > 0)
         json_end_object(&p->writer);

@@ -58,14 +58,53 @@ static bool add_name(struct remote_run *run, struct slice name)
     return true;
 }
 
-/** What is emitted from now on has this cause. What an earlier command led to may still come: its names stay, if there is room. */
-static void begin_cause(struct beacon *b, struct slice cause)
+static void note_word(struct remote_run *run, const char *s, size_t len)
+{
+    run->about[run->about_next++ % REMOTE_ABOUT] = hash_bytes(HASH_START, s, len);
+}
+
+/** Each word of a command line, as far as quoting does not matter. */
+static void note_words(struct remote_run *run, const char *s)
+{
+    static const char between[] = " \t\n;&|<>(){}\"'`$=,";
+
+    for (size_t len; *s; s += len + (s[len] != '\0')) {
+        len = strcspn(s, between);
+        if (len > 0)
+            note_word(run, s, len);
+    }
+}
+
+/** What it has to do with: what it names, and what the event was about that set it off. */
+static void note_op(struct remote_run *run, const struct op *op)
+{
+    const char *const named[] = {op->service, op->path};
+
+    if (op->run)
+        note_words(run, op->run);
+    for (unsigned i = 0; op->argv[i]; i++)
+        note_word(run, op->argv[i], strlen(op->argv[i]));
+    for (unsigned i = 0; i < ARRAY_SIZE(named); i++)
+        if (named[i])
+            note_word(run, named[i], strlen(named[i]));
+    for (unsigned i = 0; i < op->env_count; i++) {
+        const char *value = strchr(op->env[i], '=') + 1;
+        note_word(run, value, strlen(value));
+    }
+}
+
+/** What is emitted from now on has this cause, if it is about what the op has to do with. What an earlier command led to may still come:
+ * its names stay, if there is room. */
+static void begin_cause(struct beacon *b, struct slice cause, const struct op *op)
 {
     struct beacon_pipeline *p = &b->pipeline;
     struct remote_run *run = pool_remote;
     bool room = clock_ms(b->loop.clock) < p->cause_until_ms && run->cause_len > 0;
     struct slice name;
 
+    if (!room)
+        memset(run->about, 0, sizeof run->about);
+    note_op(run, op);
     if (cause.len > sizeof run->cause)
         cause.len = 0;
     for (size_t at = 0; room && (name = name_at(cause, at)).len > 0; at = (size_t)(name.ptr + name.len - cause.ptr))
@@ -76,6 +115,8 @@ static void begin_cause(struct beacon *b, struct slice cause)
     }
     p->cause = (struct slice){run->cause, run->cause_len};
     p->cause_until_ms = UINT64_MAX;
+    p->about = run->about;
+    p->about_count = REMOTE_ABOUT;
 }
 
 static void end_cause(struct beacon *b)
@@ -225,6 +266,7 @@ static bool run_undo_op(struct beacon *b, struct slice json, struct text *why)
     text_init(&s->text, s->strings, sizeof s->strings);
     if (read_op(s, &s->op, json, why) < 0 || !is_allowed(b, s, &s->op, why))
         return false;
+    begin_cause(b, undo_cause(pool_undo), &s->op);
     (void)put_cause(s, undo_cause(pool_undo));
     return start_child(b, s, pool_remote->undo_output, REMOTE_UNDO_OUTPUT, undo_ended, why);
 }
@@ -236,7 +278,6 @@ static void undo_on(struct beacon *b)
     struct slice op;
     struct text why;
 
-    begin_cause(b, undo_cause(pool_undo));
     while ((op = undo_next(pool_undo)).len > 0) {
         text_init(&why, buf, sizeof buf);
         if (run_undo_op(b, op, &why))
@@ -307,7 +348,7 @@ static enum link_outcome do_undo(struct beacon *b, struct text *why)
         err = undo_rollback(pool_undo, op->undo_run, why);
     if (err < 0)
         return err == NEFIA_EAUTH ? LINK_DENIED : LINK_UNSUPPORTED;
-    begin_cause(b, pool_remote->cause_of_next);
+    begin_cause(b, pool_remote->cause_of_next, op);
     if (op->undo == OP_UNDO_ROLLBACK && undo_next(pool_undo).len > 0)
         pool_remote->waits_for_undo = true;
     else
@@ -341,7 +382,7 @@ static enum link_outcome start(void *arg, struct text *why)
         return do_undo(b, why);
     if (op->step_of && undo_step_begins(pool_undo, op->step_of, op->step, why) < 0)
         return LINK_UNSUPPORTED;
-    begin_cause(b, pool_remote->cause_of_next);
+    begin_cause(b, pool_remote->cause_of_next, op);
     if (start_child(b, s, pool_remote->remote.output, REMOTE_OUTPUT, ended, why))
         return LINK_DONE;
     if (op->step_of)

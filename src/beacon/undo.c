@@ -170,7 +170,8 @@ static void report(struct undo *u)
     const struct pipeline_event e = {.type = "playbook.rolled_back",
                                      .source = "beacon",
                                      .severity = u->failed || u->error[0] ? SEVERITY_CRITICAL : SEVERITY_WARNING,
-                                     .own = true};
+                                     .own = true,
+                                     .cause = undo_cause(u)};
     struct json_writer *w = beacon_pipeline_begin(u->pipeline);
 
     put_run(u, w);

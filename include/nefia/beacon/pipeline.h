@@ -28,7 +28,7 @@ struct pipeline_event {
     bool change; /* end of a reported condition: exempt from deduplication */
     bool level;  /* of a condition: superseded by a newer one of the same severity */
     bool own;    /* the beacon's report about itself: exempt from dedup and rate */
-    struct slice cause; /* raw array, in one line; empty: that of the pipeline, if any */
+    struct slice cause; /* raw array, in one line; empty: that of the pipeline, if the event is about what it is about */
 };
 
 #define PIPELINE_LINE_BYTES                                                                        \
@@ -49,8 +49,12 @@ struct beacon_pipeline {
     struct text data, line; /* the caller's memory; in use only between begin and end */
     char *data_buf, *line_buf;
     uint64_t seq, boot; /* seq of the last event */
-    struct slice cause; /* REMOTE_EXEC: of what is emitted before cause_until_ms; the caller's memory */
+    /* REMOTE_EXEC: the cause of what is emitted before cause_until_ms about one of these words, of which the hashes (hash_bytes) are
+     * given: the event's subject, or, if it has none, its type. The caller's memory. */
+    struct slice cause;
     uint64_t cause_until_ms;
+    const uint32_t *about;
+    unsigned about_count;
     uint64_t accepted[SEVERITY_COUNT], repeated[SEVERITY_COUNT],
         over_rate[SEVERITY_COUNT]; /* since start */
     /** An event was added to the spool. */

@@ -18,12 +18,16 @@ struct beacon;
 #define REMOTE_CHILDREN 2 /* a command, and what undoes a run meanwhile */
 #define REMOTE_UNDO_OUTPUT 128
 
+/** Words of a command, of which its effects may be: their hashes. */
+#define REMOTE_ABOUT 64
 struct remote_run {
     struct remote remote;
     struct slice cause_of_next; /* from prepare to start */
     bool waits_for_undo; /* the command that runs is a rollback */
     size_t cause_len;
     char cause[EVENT_CAUSE_MAX];
+    unsigned about_next;
+    uint32_t about[REMOTE_ABOUT]; /* the oldest are overwritten */
     char undo_output[REMOTE_UNDO_OUTPUT + 1];
 };
 
