@@ -381,9 +381,11 @@ void commands_message(const struct commands *t, const struct command *c, uint64_
         .first = c->first,
         .age_ms = clock_ms(t->clock) - hello_ms,
         .life_ms = life_left(t, c),
-        .op = command_op(t, c),
-        .cause = command_cause(t, c),
     };
+    if (out->life_ms == 0)
+        return; /* only a question, for which nobody has looked at the op */
+    out->op = command_op(t, c);
+    out->cause = command_cause(t, c);
 }
 
 void commands_lost(struct commands *t, const uint8_t host[SESSION_HOST])

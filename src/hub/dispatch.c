@@ -10,7 +10,7 @@
 _Static_assert(ACTION_ENV_BYTES >= DISPATCH_WORK && ACTION_ENV_BYTES > OP_TEXT_BYTES + 1024,
                "an op that is judged, and a message, have room in the scratch");
 
-enum { ID_HEX = 16 };
+enum { ID_HEX = 16, JUDGED_TOKENS = OP_TOKENS < CONFIG_JSON_TOKENS ? OP_TOKENS : CONFIG_JSON_TOKENS };
 
 static const char WITHDRAWN[] = "withdrawn: who ordered it has gone";
 
@@ -157,7 +157,8 @@ static bool judge_one(struct dispatch *d, struct wish *w, struct slice json, str
     struct text text;
 
     text_init(&text, d->scratch->text, sizeof d->scratch->text);
-    if (op_read(op, json, &text, d->pipeline->tokens, CONFIG_JSON_TOKENS, &sentence) < 0) {
+    /* No more than a device reads: a message that it cannot read ends its session, each time it is sent. */
+    if (op_read(op, json, &text, d->pipeline->tokens, JUDGED_TOKENS, &sentence) < 0) {
         text_str(why, sentence);
         return false;
     }
@@ -516,6 +517,7 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
     static const char words[] = "host\0op\0life_ms\0id\0idempotent\0cause\0rule\0";
     const enum json_type type = (enum json_type)json_at(doc, key + 1)->type;
     struct slice rule;
+    bool among;
     int64_t n;
     int err = 0;
 
@@ -536,7 +538,7 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
         return type == JSON_TRUE || type == JSON_FALSE ? 0 : NEFIA_EINVAL;
     case 5:
         a->order.cause = json_raw(doc, key + 1);
-        return type == JSON_ARRAY && a->order.cause.len <= EVENT_CAUSE_MAX ? 0 : NEFIA_EINVAL;
+        return type == JSON_ARRAY && a->order.cause.len <= EVENT_CAUSE_MAX && event_causes(a->order.cause, "", &among) >= 0 ? 0 : NEFIA_EINVAL;
     case 6:
         err = take_name(doc, key + 1, names, &rule);
         a->wish.rule = rule.ptr;

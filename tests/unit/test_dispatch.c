@@ -346,6 +346,10 @@ TEST(wrong_requests)
         {"{\"host\":\"web\",\"op\":{},\"id\":\"12\"}", "exec: unknown or wrong member id"},
         {"{\"host\":\"web\",\"op\":{},\"id\":\"0000000000000000\"}", "exec: unknown or wrong member id"},
         {"{\"host\":\"web\",\"op\":{},\"frob\":1}", "exec: unknown or wrong member frob"},
+        {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[1]}", "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[[\"r\"]]}", "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}",
+         "exec: unknown or wrong member cause"},
         {"{\"host\":\"nobody\",\"op\":{\"run\":\"x\"},\"life_ms\":1}", "no device of that name is known"},
         {"{\"host\":\"web\",\"op\":{\"frob\":\"x\"},\"life_ms\":1}", "unknown member of an operation"},
     };
@@ -358,6 +362,26 @@ TEST(wrong_requests)
         CHECK_INT(cursor.exit, DISPATCH_FAILED);
     }
     CHECK(commands_next(&dispatch.table, 0) == NULL);
+}
+
+/** A device would end its session over it, and again over each time that it is sent. */
+TEST(nothing_is_sent_that_no_device_could_read)
+{
+    char request[CONFIG_CONTROL_LINE_BYTES];
+    size_t len = 0;
+
+    begin("{}");
+    struct peer *p = welcomed(0, (struct hello){.boot = 7});
+    len += (size_t)snprintf(request, sizeof request, "{\"host\":\"web\",\"life_ms\":1000,\"op\":{\"undo\":{\"begin\":\"0123456789abcdef\",\"within_ms\":1,\"ops\":[");
+    for (unsigned i = 0; i < 50; i++)
+        len += (size_t)snprintf(request + len, sizeof request - len, "%s[%u,{\"run\":\"x\"}]", i ? "," : "", i);
+    snprintf(request + len, sizeof request - len, "]}}}");
+    CHECK(ask(request) < 0);
+    CHECK_STR(why_buf, "the operation has too many members");
+    /* Of what is only asked for nobody has read the op. */
+    CHECK_INT(ask("{\"host\":\"web\",\"op\":{\"a\":[[[[[[[[[[[[[[]]]]]]]]]]]]]]},\"life_ms\":0,\"id\":\"00000000000000ab\"}"), 0);
+    REQUIRE(hear_more(p) == LINK_COMMAND);
+    CHECK_INT((long long)p->got.command.op.len, 0);
 }
 
 TEST(the_policy_is_asked_for_every_part_of_an_op)
@@ -420,7 +444,7 @@ TEST(who_goes_and_who_comes_back)
     CHECK_INT((long long)p->got.command.life_ms, 0);
 }
 
-TEST_MAIN(a_rule_has_a_command_carried_out_on_the_device_of_the_event, the_next_one_follows_in_the_turn_of_the_result,
+TEST_MAIN(nothing_is_sent_that_no_device_could_read, a_rule_has_a_command_carried_out_on_the_device_of_the_event, the_next_one_follows_in_the_turn_of_the_result,
           a_result_is_acknowledged_once_it_is_in_the_journal, nothing_is_sent_that_is_not_in_the_journal,
           only_a_signed_session_with_the_feature_takes_commands, another_device_cannot_answer,
           a_new_session_gets_it_when_the_old_one_is_lost, the_hubs_own_events_have_no_device,
