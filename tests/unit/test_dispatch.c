@@ -247,13 +247,14 @@ TEST(what_waits_is_there_after_a_restart_unless_its_rule_is_gone)
 /** A policy of the test. */
 static bool denies;
 static unsigned asked;
-static char judged[128];
+static char judged[128], judged_rule[32];
 
 static struct verdict judge(void *arg, const struct policy_case *c)
 {
     (void)arg;
     asked++;
     snprintf(judged, sizeof judged, "%s|%s|%s", c->command ? c->command : "", c->path ? c->path : "", c->host);
+    snprintf(judged_rule, sizeof judged_rule, "%s", c->rule ? c->rule : "nobody's");
     return (struct verdict){.kind = denies ? VERDICT_DENIED : VERDICT_ALLOWED, .reason = denies ? "the test" : NULL};
 }
 
@@ -411,6 +412,29 @@ TEST(the_policy_is_asked_for_every_part_of_an_op)
     CHECK_INT(cursor.exit, DISPATCH_FAILED);
 }
 
+TEST(what_was_sent_does_not_begin_once_the_policy_denies_it)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    begin("{}");
+    pipeline.guard = (struct guard){judge, NULL};
+    denies = false;
+    struct peer *p = welcomed(0, (struct hello){.boot = 7});
+    CHECK_INT(ask("{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":9000,\"rule\":\"r9\"}"), 0);
+    REQUIRE(hear_more(p) == LINK_COMMAND);
+    CHECK(p->got.command.life_ms > 0);
+    leave(p);
+    turn();
+    pipeline.generation++;
+    denies = true;
+    judged_rule[0] = '\0';
+    p = welcomed(1, (struct hello){.boot = 7});
+    REQUIRE(hear_more(p) == LINK_COMMAND); /* it may have begun */
+    CHECK_INT((long long)p->got.command.life_ms, 0);
+    CHECK_STR(judged_rule, "r9");
+    denies = false;
+}
+
 TEST(who_goes_and_who_comes_back)
 {
     static const char by_id[] = "{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":9000,\"id\":\"00000000000000ab\"}";
@@ -444,7 +468,7 @@ TEST(who_goes_and_who_comes_back)
     CHECK_INT((long long)p->got.command.life_ms, 0);
 }
 
-TEST_MAIN(nothing_is_sent_that_no_device_could_read, a_rule_has_a_command_carried_out_on_the_device_of_the_event, the_next_one_follows_in_the_turn_of_the_result,
+TEST_MAIN(what_was_sent_does_not_begin_once_the_policy_denies_it, nothing_is_sent_that_no_device_could_read, a_rule_has_a_command_carried_out_on_the_device_of_the_event, the_next_one_follows_in_the_turn_of_the_result,
           a_result_is_acknowledged_once_it_is_in_the_journal, nothing_is_sent_that_is_not_in_the_journal,
           only_a_signed_session_with_the_feature_takes_commands, another_device_cannot_answer,
           a_new_session_gets_it_when_the_old_one_is_lost, the_hubs_own_events_have_no_device,
