@@ -154,6 +154,15 @@ expect "a signal" 137 run_exec --target r1 -- 'kill -9 $$'
 expect "a command that is not there" 127 run_exec --target r1 -- no-such-program
 expect "a time limit" 124 run_exec --target r1 --timeout 1s -- 'exec sleep 20'
 says "says so" 'r1: timed out after 1s' err
+# on_terminal ARGUMENT…: nefia exec with a terminal as its output, which is shown.
+on_terminal()
+{
+    python3 -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' "$nefia" exec -c "$dir/hub.yaml" "$@" </dev/null
+}
+# ESC; CSI as one character; a line that runs from right to left.
+expect "a device's output on a terminal" 0 on_terminal --target r1 -- "printf 'a\\033[2Jb\\302\\233Jc\\342\\200\\256d\\303\\274\\te\\n'"
+grep -q "$(printf '^a?\[2Jb?Jc?d\303\274\te')" "$dir/out"
+result "gives the terminal no orders" $?
 expect "denied by the hub" 126 run_exec --target r1 -- 'secret 1'
 says "with the pattern" 'denied.*\^secret' err
 set_mode deny
