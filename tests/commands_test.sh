@@ -136,6 +136,25 @@ within has_row act 'end unknown'
 result "an unknown end" $?
 set_mode run
 
+# Who waits leaves a place (CONFIG_CONTROL_CLIENTS) for who looks.
+waiting=
+for _ in 1 2 3; do
+    "$nefia" exec -c "$dir/hub.yaml" --target gone --wait 1h -- true 2>/dev/null &
+    waiting="$waiting $!"
+done
+within counted 'c["waiting"] == 3'
+expect "one more that would wait" 125 run_exec --target gone --wait 1h -- true
+grep -q "too many clients wait" "$dir/err"
+result "is refused, not taken for the command's status" $?
+counted 'c["waiting"] == 3'
+result "and others are still answered" $?
+for pid in $waiting; do
+    kill "$pid"
+    wait "$pid" 2>/dev/null
+done
+within counted 'c["waiting"] == 0'
+result "those that leave withdraw what was not sent" $?
+
 # ---- nefia exec ----
 expect "output and status of a command" 0 run_exec --target r1 -- 'echo "a  b"; echo c'
 [ "$(cat "$dir/out")" = "a  b

@@ -182,7 +182,7 @@ static int ask(struct hub *hub, const char *request, struct answer *a, uint64_t 
     text_init(&shown, shown_buf, sizeof shown_buf);
     text_printable(&shown, why.len > 0 ? why.buf : err_text(status), why.len > 0 ? why.len : strlen(err_text(status)));
     (void)failed("", shown.buf);
-    return status < 0 ? DISPATCH_FAILED : status;
+    return status < 0 || status == CONTROL_REFUSED ? DISPATCH_FAILED : status; /* refused: not the command's 1 */
 }
 
 int exec_run(const struct cli_args *a)
