@@ -144,7 +144,8 @@ struct slice command_output(const struct commands *t, const struct command *c); 
 /** The one to be sent in an open session of that host, whose start is boot, or null. It is SENT from now on; the caller sends it once
  * that is in the journal. */
 const struct command *commands_choose(struct commands *t, const uint8_t host[SESSION_HOST], uint64_t boot);
-/** The message for it; without op and cause, if its life is over. hello_ms: when the session's hello was received. op and cause are borrowed as with commands_get. */
+/** The message for it; without op and cause, if its life is over. hello_ms: when the session's hello was received. op and cause are borrowed as with
+ * commands_get. */
 void commands_message(const struct commands *t, const struct command *c, uint64_t hello_ms, struct link_command *out);
 /** One that has not ended was judged again. */
 void commands_judged(struct commands *t, uint64_t number, uint16_t judged);
