@@ -136,6 +136,25 @@ within has_row act 'end unknown'
 result "an unknown end" $?
 set_mode run
 
+# Who waits leaves a place (CONFIG_CONTROL_CLIENTS) for who looks.
+waiting=
+for _ in 1 2 3; do
+    "$nefia" exec -c "$dir/hub.yaml" --target gone --wait 1h -- true 2>/dev/null &
+    waiting="$waiting $!"
+done
+within counted 'c["waiting"] == 3'
+expect "one more that would wait" 125 run_exec --target gone --wait 1h -- true
+grep -q "too many clients wait" "$dir/err"
+result "is refused, not taken for the command's status" $?
+counted 'c["waiting"] == 3'
+result "and others are still answered" $?
+for pid in $waiting; do
+    kill "$pid"
+    wait "$pid" 2>/dev/null
+done
+within counted 'c["waiting"] == 0'
+result "those that leave withdraw what was not sent" $?
+
 # ---- nefia exec ----
 expect "output and status of a command" 0 run_exec --target r1 -- 'echo "a  b"; echo c'
 [ "$(cat "$dir/out")" = "a  b
@@ -154,6 +173,15 @@ expect "a signal" 137 run_exec --target r1 -- 'kill -9 $$'
 expect "a command that is not there" 127 run_exec --target r1 -- no-such-program
 expect "a time limit" 124 run_exec --target r1 --timeout 1s -- 'exec sleep 20'
 says "says so" 'r1: timed out after 1s' err
+# on_terminal ARGUMENT…: nefia exec with a terminal as its output, which is shown.
+on_terminal()
+{
+    python3 -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' "$nefia" exec -c "$dir/hub.yaml" "$@" </dev/null
+}
+# ESC; CSI as one character; a line that runs from right to left.
+expect "a device's output on a terminal" 0 on_terminal --target r1 -- "printf 'a\\033[2Jb\\302\\233Jc\\342\\200\\256d\\303\\274\\te\\n'"
+grep -q "$(printf '^a?\[2Jb?Jc?d\303\274\te')" "$dir/out"
+result "gives the terminal no orders" $?
 expect "denied by the hub" 126 run_exec --target r1 -- 'secret 1'
 says "with the pattern" 'denied.*\^secret' err
 set_mode deny

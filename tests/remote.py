@@ -445,6 +445,8 @@ def undo(rig):
     must(s.event("playbook.rolled_back")["data"]["failed"] == [1], s.seen)
     bad = s.run({"undo": {"begin": RUN % 9, "within_ms": 1000, "ops": [[0, {"run": "reboot"}]]}})
     must(bad["state"] == "denied", bad)
+    bad = s.run({"undo": {"begin": RUN % 9, "within_ms": 1000, "ops": [[0, {"run": "sleep 3000", "timeout_ms": 300001}]]}})
+    must(bad["state"] == "unsupported" and "timeout_max" in bad["reason"], bad)
     begin(4, 60000)
     step(4, 0)
     rig.kill()

@@ -44,10 +44,11 @@ static enum link_outcome outcome_of(const struct remote_id *e)
 static size_t pack(const struct remote *r, uint8_t *file)
 {
     uint8_t *p = file + FRAME_HEADER;
+    const unsigned starts = r->doubt ? 0 : r->start_count; /* in doubt there is only this one */
 
     *p++ = VERSION;
-    *p++ = (uint8_t)r->start_count;
-    for (unsigned i = 0; i < r->start_count; i++, p += 8)
+    *p++ = (uint8_t)starts;
+    for (unsigned i = 0; i < starts; i++, p += 8)
         put_be64(p, r->starts[i]);
     *p++ = (uint8_t)r->count;
     for (unsigned i = 0; i < r->count; i++, p += ID_BYTES) {
@@ -156,7 +157,7 @@ static unsigned dispensable(const struct remote *r)
 }
 
 /** Make room for one more. Once something unsettled is forgotten, an unknown id may be that one: it can have come first in no start but
- * its own and those before. */
+ * its own and those before. This one goes on: a session that is cut before each acknowledgement must not end all commands. */
 static void forget_one(struct remote *r)
 {
     const unsigned at = dispensable(r);
@@ -164,8 +165,10 @@ static void forget_one(struct remote *r)
 
     if (!(e->how & REMOTE_SETTLED)) {
         LOG_WARN("command ", HEX(e->id), " is forgotten, and its result never was acknowledged");
-        while (r->start_count > (e->earlier ? 1 : 0))
+        while (r->start_count > 1)
             drop_start(r, 0);
+        if (!e->earlier && e->until > r->doubt)
+            r->doubt = e->until;
     }
     r->count--;
     memmove(&r->ids[at], &r->ids[at + 1], (r->count - at) * sizeof r->ids[0]);
@@ -233,12 +236,25 @@ static bool is_over(const struct remote *r, const struct link_command *c, uint64
     return c->life_ms == 0 || clock_ms(r->clock) >= hello_ms + c->age_ms + c->life_ms;
 }
 
+/** When its life is over whatever session it comes in: the hello of this one was longer on its way than that of another by what there is
+ * for a welcome at most. In units of 1024 ms. */
+static uint32_t latest(const struct link_command *c, uint64_t hello_ms)
+{
+    return (uint32_t)((hello_ms + c->age_ms + c->life_ms + LINK_WELCOME_MS) >> 10) + 1;
+}
+
+/** May it be one that was forgotten? */
+static bool may_have_begun(const struct remote *r, const struct link_command *c, uint64_t hello_ms)
+{
+    return !covers(r, c->first) || (r->doubt && (is_over(r, c, hello_ms) || (uint32_t)(clock_ms(r->clock) >> 10) < r->doubt));
+}
+
 /** It is remembered from now on, as begun. Return: NEFIA_EIO (errno): it is not. */
-static int note_begun(struct remote *r, uint64_t id)
+static int note_begun(struct remote *r, uint64_t id, uint32_t until)
 {
     if (r->count == REMOTE_IDS)
         forget_one(r);
-    r->ids[r->count++] = (struct remote_id){.id = id, .how = LINK_END_UNKNOWN};
+    r->ids[r->count++] = (struct remote_id){.id = id, .until = until, .how = LINK_END_UNKNOWN};
     if (store(r) == 0)
         return 0;
     r->count--;
@@ -286,7 +302,7 @@ static void begin(struct remote *r, const struct link_command *c, uint64_t hello
         refuse(r, c, outcome, why.buf);
         return;
     }
-    if (note_begun(r, c->id) < 0) {
+    if (note_begun(r, c->id, latest(c, hello_ms)) < 0) {
         text_str(&why, "cannot write state_dir/" REMOTE_FILE ": ");
         text_str(&why, ERRNO(errno));
         refuse(r, c, LINK_UNSUPPORTED, why.buf);
@@ -302,8 +318,8 @@ void remote_take(struct remote *r, const struct link_command *c, uint64_t hello_
 
     if (e)
         recall(r, e);
-    else if (!covers(r, c->first))
-        refuse(r, c, LINK_END_UNKNOWN, "sent before a restart of the device, which remembers no commands of then");
+    else if (may_have_begun(r, c, hello_ms))
+        refuse(r, c, LINK_END_UNKNOWN, "the device does not remember the commands of then");
     else if (is_over(r, c, hello_ms))
         refuse(r, c, LINK_EXPIRED, "");
     else if (!r->takes)

@@ -155,12 +155,6 @@ static void set_place(struct beacon *b, struct remote_scratch *s)
                                  .work_cap = sizeof s->work};
 }
 
-static enum link_outcome unsupported(struct text *why, const char *sentence)
-{
-    text_str(why, sentence);
-    return LINK_UNSUPPORTED;
-}
-
 /** Into the scratch, where its texts come behind those that are there. */
 static int read_op(struct remote_scratch *s, struct op *op, struct slice json, struct text *why)
 {
@@ -170,6 +164,15 @@ static int read_op(struct remote_scratch *s, struct op *op, struct slice json, s
     if (err < 0)
         text_str(why, sentence);
     return err;
+}
+
+/** What undoes a step is no way round the longest time either. */
+static bool is_short(const struct beacon *b, const struct op *op, struct text *why)
+{
+    if (op->timeout_ms <= beacon_settings(b)->remote.timeout_max_ms)
+        return true;
+    text_str(why, "its timeout is longer than beacons.remote.timeout_max");
+    return false;
 }
 
 static bool is_allowed(struct beacon *b, struct remote_scratch *s, const struct op *op, struct text *why)
@@ -213,12 +216,12 @@ static enum link_outcome prepare(void *arg, const struct link_command *c, struct
     struct beacon *b = arg;
 
     text_init(&s->text, s->strings, sizeof s->strings);
-    if (read_op(s, &s->op, c->op, why) < 0)
+    if (read_op(s, &s->op, c->op, why) < 0 || !is_short(b, &s->op, why))
         return LINK_UNSUPPORTED;
-    if (s->op.timeout_ms > beacon_settings(b)->remote.timeout_max_ms)
-        return unsupported(why, "its timeout is longer than beacons.remote.timeout_max");
-    if (!put_cause(s, c->cause))
-        return unsupported(why, "its environment has no room for " EVENT_CAUSE_VARIABLE);
+    if (!put_cause(s, c->cause)) {
+        text_str(why, "its environment has no room for " EVENT_CAUSE_VARIABLE);
+        return LINK_UNSUPPORTED;
+    }
     put_what(s, what);
     if (!is_allowed(b, s, &s->op, why))
         return LINK_DENIED;
@@ -328,6 +331,8 @@ static int judge_undo_op(void *arg, struct slice json, struct text *why)
         text_str(why, "an undo undoes nothing");
         err = NEFIA_EINVAL;
     }
+    if (err == 0 && !is_short(arg, &op, why))
+        err = NEFIA_EINVAL;
     if (err == 0 && !is_allowed(arg, s, &op, why))
         err = NEFIA_EAUTH;
     text_rewind(&s->text, before);

@@ -86,12 +86,22 @@ struct answer {
     uint64_t printed;    /* bytes of output */
 };
 
-/** Nothing that a device says moves the cursor. */
-static void make_harmless(char *s, size_t len)
+/** Nothing that a device says moves the cursor, or hides or reorders what there is: but for lines and tabs, as text_printable. The hub cuts
+ * pieces between characters. Return: the new length, no more than before. */
+static size_t make_harmless(char *s, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if (((unsigned char)s[i] < 0x20 && s[i] != '\n' && s[i] != '\t') || s[i] == 0x7F)
-            s[i] = '?';
+    size_t to = 0, skip;
+    uint32_t cp;
+
+    for (size_t at = 0; at < len; at += skip) {
+        const size_t n = utf8_harmless(s + at, len - at, &cp, &skip);
+        memmove(s + to, s + at, n);
+        to += n;
+        at += n;
+        if (skip > 0)
+            s[to++] = cp == '\n' || cp == '\t' ? (char)cp : '?';
+    }
+    return to;
 }
 
 static int print_output(struct answer *a, const struct json_doc *doc, unsigned value)
@@ -105,9 +115,7 @@ static int print_output(struct answer *a, const struct json_doc *doc, unsigned v
     a->printed += t.len;
     if (a->json)
         return cli_write(STDOUT_FILENO, raw.ptr, raw.len);
-    if (a->harmless)
-        make_harmless(piece, t.len);
-    return cli_write(STDOUT_FILENO, piece, t.len);
+    return cli_write(STDOUT_FILENO, piece, a->harmless ? make_harmless(piece, t.len) : t.len);
 }
 
 static int begin_json(struct answer *a)
@@ -174,7 +182,7 @@ static int ask(struct hub *hub, const char *request, struct answer *a, uint64_t 
     text_init(&shown, shown_buf, sizeof shown_buf);
     text_printable(&shown, why.len > 0 ? why.buf : err_text(status), why.len > 0 ? why.len : strlen(err_text(status)));
     (void)failed("", shown.buf);
-    return status < 0 ? DISPATCH_FAILED : status;
+    return status < 0 || status == CONTROL_REFUSED ? DISPATCH_FAILED : status; /* refused: not the command's 1 */
 }
 
 int exec_run(const struct cli_args *a)

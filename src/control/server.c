@@ -41,7 +41,7 @@ static void put_last(struct control_client *c, const char *error)
     else
         json_put_bool(&w, "end", true);
     if (error && c->cursor.exit == 0)
-        c->cursor.exit = 1;
+        c->cursor.exit = CONTROL_REFUSED;
     json_put_u64(&w, "exit", c->cursor.exit);
     json_end_object(&w);
     text_char(&t, '\n');
@@ -154,6 +154,17 @@ static const struct control_verb *find_verb(const struct control_verb *v, const 
     return NULL;
 }
 
+/** Would nobody else be heard while this one waits? A verb with an end waits for as long as it takes. */
+static bool takes_last_place(const struct control_client *c)
+{
+    const struct control_server *s = c->server;
+    unsigned others = 0;
+
+    for (unsigned i = 0; i < s->count; i++)
+        others += s->clients[i].server && s->clients[i].state == CONTROL_WAITING;
+    return s->count > 1 && others + 1 >= s->count;
+}
+
 /** Find the verb of the request in buf, which ends in a NUL, and have it begin. */
 static int begin(struct control_client *c, struct text *why)
 {
@@ -167,6 +178,10 @@ static int begin(struct control_client *c, struct text *why)
         text_printable(why, c->buf, strlen(c->buf));
         text_char(why, '`');
         return NEFIA_ENOTFOUND;
+    }
+    if (c->verb->end && takes_last_place(c)) {
+        text_str(why, CONTROL_FULL "wait; one place is kept for others");
+        return NEFIA_EFULL;
     }
     if (c->verb->begin)
         return c->verb->begin(c->server->arg, &c->cursor, args, why);
@@ -271,7 +286,7 @@ static void admit(struct control_server *s, int fd)
         return;
     }
     if (!c) {
-        refuse(fd, "{\"error\":\"too many clients connected\",\"exit\":1}\n");
+        refuse(fd, "{\"error\":\"" CONTROL_FULL "connected\",\"exit\":1}\n");
         return;
     }
     c->server = s;

@@ -6,7 +6,7 @@
 #include "nefia/hub/seen.h"
 
 /* On disk: a slot that a later version wrote is not understood, and its command is given up. */
-enum { KEPT_VERSION = 1, KEPT_IDEMPOTENT = 1, KEPT_SYNCED = 2, KEPT_HEAD = 58 };
+enum { KEPT_VERSION = 1, KEPT_IDEMPOTENT = 1, KEPT_SYNCED = 2, KEPT_OF_RULE = 4, KEPT_HEAD = 58 };
 enum { NEVER_A_BOOT = 1 }; /* as `first` of what was sent in a session that nobody remembers */
 
 _Static_assert(KEPT_HEAD + EVENT_HOST_MAX + COMMAND_WHO_MAX + COMMAND_OP_MAX + EVENT_CAUSE_MAX <= JOURNAL_KEPT_MAX,
@@ -222,7 +222,7 @@ static void keep(struct commands *t, const struct command *c)
     p[0] = KEPT_VERSION;
     p[1] = c->state;
     p[2] = has_room ? c->owner : COMMAND_OF_NOBODY; /* after a restart it has no more room than now */
-    p[3] = (uint8_t)((c->idempotent ? KEPT_IDEMPOTENT : 0) | (clock_synced(t->clock) ? KEPT_SYNCED : 0));
+    p[3] = (uint8_t)((c->idempotent ? KEPT_IDEMPOTENT : 0) | (clock_synced(t->clock) ? KEPT_SYNCED : 0) | (c->of_rule ? KEPT_OF_RULE : 0));
     put_be64(p + 4, c->id);
     put_be64(p + 12, c->number);
     put_be64(p + 20, c->job);
@@ -291,6 +291,7 @@ void commands_restore(struct commands *t, uint16_t slot, const uint8_t *p, size_
         .state = p[1],
         .owner = p[2],
         .idempotent = (p[3] & KEPT_IDEMPOTENT) != 0,
+        .of_rule = (p[3] & KEPT_OF_RULE) || p[2] == COMMAND_OF_JOB,
         .id = get_be64(p + 4),
         .number = get_be64(p + 12),
         .job = get_be64(p + 20),
@@ -363,6 +364,7 @@ int commands_order(struct commands *t, const struct command_order *o, uint64_t *
         .until_ms = now + o->life_ms,
         .timeout_ms = o->timeout_ms,
         .judged = o->judged,
+        .of_rule = o->of_rule,
         .host_len = (uint8_t)o->host.len,
         .who_len = (uint8_t)who.len,
         .op_len = (uint16_t)o->op.len,
@@ -415,9 +417,11 @@ void commands_message(const struct commands *t, const struct command *c, uint64_
         .first = c->first,
         .age_ms = clock_ms(t->clock) - hello_ms,
         .life_ms = life_left(t, c),
-        .op = command_op(t, c),
-        .cause = command_cause(t, c),
     };
+    if (out->life_ms == 0)
+        return; /* only a question, for which nobody has looked at the op */
+    out->op = command_op(t, c);
+    out->cause = command_cause(t, c);
 }
 
 void commands_lost(struct commands *t, const uint8_t host[SESSION_HOST])
@@ -521,6 +525,10 @@ static bool begin_again(struct commands *t, struct command *c)
     c->state = COMMAND_WAITING;
     c->first = 0;
     c->asked = false;
+    /* A device that says so each time must not keep the journal and the audit busy. */
+    c->retry_ms = clock_ms(t->clock) + ((uint64_t)COMMAND_BUSY_MS << c->again);
+    if (c->again < COMMAND_AGAIN_DOUBLES)
+        c->again++;
     keep(t, c);
     return true;
 }
@@ -566,8 +574,12 @@ void commands_end(struct commands *t, uint64_t number, enum link_outcome outcome
 {
     struct command *c = slot_of(t, number);
 
-    if (c && c->state == COMMAND_WAITING)
+    if (c && c->state == COMMAND_WAITING) {
         end_here(t, c, outcome, reason, true);
+    } else if (c && c->state == COMMAND_SENT && life_left(t, c) > 0) {
+        c->until_ms = clock_ms(t->clock);
+        keep(t, c);
+    }
 }
 
 void commands_leave(struct commands *t, uint64_t number, const char *reason)

@@ -10,7 +10,7 @@
 _Static_assert(ACTION_ENV_BYTES >= DISPATCH_WORK && ACTION_ENV_BYTES > OP_TEXT_BYTES + 1024,
                "an op that is judged, and a message, have room in the scratch");
 
-enum { ID_HEX = 16 };
+enum { ID_HEX = 16, JUDGED_TOKENS = OP_TOKENS < CONFIG_JSON_TOKENS ? OP_TOKENS : CONFIG_JSON_TOKENS };
 
 static const char WITHDRAWN[] = "withdrawn: who ordered it has gone";
 
@@ -157,7 +157,8 @@ static bool judge_one(struct dispatch *d, struct wish *w, struct slice json, str
     struct text text;
 
     text_init(&text, d->scratch->text, sizeof d->scratch->text);
-    if (op_read(op, json, &text, d->pipeline->tokens, CONFIG_JSON_TOKENS, &sentence) < 0) {
+    /* No more than a device reads: a message that it cannot read ends its session, each time it is sent. */
+    if (op_read(op, json, &text, d->pipeline->tokens, JUDGED_TOKENS, &sentence) < 0) {
         text_str(why, sentence);
         return false;
     }
@@ -261,6 +262,7 @@ int dispatch_order(struct dispatch *d, const struct job *job, const struct actio
                      .timeout_ms = job->timeout_ms,
                      .idempotent = rules_active(p->rules)->rules[job->rule].idempotent,
                      .who = r->rule,
+                     .of_rule = true,
                      .judged = p->generation,
                  },
                  &number, why);
@@ -280,12 +282,11 @@ static const struct job *job_of(const struct dispatch *d, const struct command *
 static bool is_allowed(struct dispatch *d, const struct command *c, struct text *why)
 {
     const struct slice name = command_who(&d->table, c);
-    const bool of_rule = c->owner == COMMAND_OF_JOB;
     const struct job *job = job_of(d, c);
     char who_buf[COMMAND_WHO_MAX + 1];
     struct text who;
 
-    if (of_rule && (!job || job->rule == JOB_NO_RULE)) {
+    if (c->owner == COMMAND_OF_JOB && (!job || job->rule == JOB_NO_RULE)) {
         text_str(why, "rule removed");
         return false;
     }
@@ -294,28 +295,28 @@ static bool is_allowed(struct dispatch *d, const struct command *c, struct text 
     return judge(d,
                  &(struct wish){.host = command_host(&d->table, c),
                                 .op = command_op(&d->table, c),
-                                .rule = of_rule ? who.buf : NULL,
-                                .who = of_rule ? NULL : who.buf,
+                                .rule = c->of_rule ? who.buf : NULL,
+                                .who = c->of_rule ? NULL : who.buf,
                                 .again = true},
                  why);
 }
 
-/** Return: false: it has ended. */
+/** May it begin? One that was sent in an earlier session may not have come there, and would begin now. Return: false: it has ended. */
 static bool still_allowed(struct dispatch *d, const struct command *c)
 {
     char why_buf[COMMAND_ERROR_MAX + 1];
     struct text why;
 
-    if (c->state != COMMAND_WAITING || c->judged == d->pipeline->generation)
+    if (c->asked || c->judged == d->pipeline->generation)
         return true;
+    const bool waits = c->state == COMMAND_WAITING;
     const uint64_t number = c->number;
     text_init(&why, why_buf, sizeof why_buf);
-    if (is_allowed(d, c, &why)) {
-        commands_judged(&d->table, number, d->pipeline->generation);
-        return true;
-    }
-    commands_end(&d->table, number, LINK_DENIED, why.buf);
-    return false;
+    const bool allowed = is_allowed(d, c, &why);
+    commands_judged(&d->table, number, d->pipeline->generation);
+    if (!allowed)
+        commands_end(&d->table, number, LINK_DENIED, why.buf);
+    return allowed || !waits;
 }
 
 /** What the session is to be sent, if anything. */
@@ -335,12 +336,14 @@ static void choose(void *arg, struct session *s)
     }
     while ((c = commands_head(&d->table, s->host)) != NULL && !still_allowed(d, c))
         ;
+    const bool first = c && c->state == COMMAND_WAITING;
     c = commands_choose(&d->table, s->host, s->boot);
     if (!c)
         return;
     s->command = c->number;
     s->command_due = d->chosen = true;
-    audit(d, AUDIT_COMMAND_SENT, c, c->id, NULL);
+    if (first || c->retry_ms == 0) /* a device that stays busy fills no audit */
+        audit(d, AUDIT_COMMAND_SENT, c, c->id, NULL);
 }
 
 static void due(void *arg)
@@ -516,6 +519,7 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
     static const char words[] = "host\0op\0life_ms\0id\0idempotent\0cause\0rule\0";
     const enum json_type type = (enum json_type)json_at(doc, key + 1)->type;
     struct slice rule;
+    bool among;
     int64_t n;
     int err = 0;
 
@@ -536,7 +540,7 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
         return type == JSON_TRUE || type == JSON_FALSE ? 0 : NEFIA_EINVAL;
     case 5:
         a->order.cause = json_raw(doc, key + 1);
-        return type == JSON_ARRAY && a->order.cause.len <= EVENT_CAUSE_MAX ? 0 : NEFIA_EINVAL;
+        return type == JSON_ARRAY && a->order.cause.len <= EVENT_CAUSE_MAX && event_causes(a->order.cause, "", &among) >= 0 ? 0 : NEFIA_EINVAL;
     case 6:
         err = take_name(doc, key + 1, names, &rule);
         a->wish.rule = rule.ptr;
@@ -613,6 +617,7 @@ int dispatch_begin(void *arg, struct control_cursor *cursor, const char *args, s
         a.wish.op = a.order.op;
         a.wish.who = a.who;
         a.order.who = a.wish.rule ? a.wish.rule : a.who;
+        a.order.of_rule = a.wish.rule != NULL;
         err = take_order(d, &a, &number, why);
     }
     cursor->seq = number;

@@ -411,7 +411,8 @@ static int print_record(void *arg, const char *json, size_t len)
     return cli_write(STDOUT_FILENO, json, len) < 0 || cli_write(STDOUT_FILENO, "\n", 1) < 0 ? NEFIA_EIO : 0;
 }
 
-/** In the op's process: have the hub do it, and print what became of it. A hub that starts anew is asked again. */
+/** In the op's process: have the hub do it, and print what became of it. A hub that starts anew, or has no place for one more client, is
+ * asked again. */
 static int ask_hub(void *arg)
 {
     struct playbook_driver *d = arg;
@@ -423,7 +424,8 @@ static int ask_hub(void *arg)
     for (;;) {
         d->answer_len = 0;
         err = control_request(d->o->control_socket, d->request, d->answer, sizeof d->answer, print_record, d, 0, &why);
-        if (err >= 0 || err == NEFIA_EIO || d->answer_len > 0)
+        const bool full = err == CONTROL_REFUSED && strncmp(why_buf, CONTROL_FULL, sizeof CONTROL_FULL - 1) == 0;
+        if ((err >= 0 && !full) || err == NEFIA_EIO || d->answer_len > 0)
             break;
         poll(NULL, 0, AGAIN_MS);
     }

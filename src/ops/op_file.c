@@ -16,7 +16,8 @@
  *     backup.NAME.PATH.NUMBER.RUN   as the file was: its content, mode and, where that can be set, owner
  *     backup.NAME.PATH.NUMBER-RUN   it did not exist
  * PATH: 16 hex digits of the SHA-256 of its resolved path; NUMBER: 8 hex digits, which count up; RUN: of the playbook, or zeros. A run
- * keeps what a file was before it began: its later steps make no other backup of that file. The last BACKUPS of a file are kept. */
+ * keeps what a file was before it began: its later steps make no other backup of that file. The last BACKUPS
+ * of runs, and as many others, are kept of a file: what a run is undone by is not lost to what else changes the file meanwhile. */
 enum { BACKUPS = 4, PATH_DIGITS = 16, NUMBER_DIGITS = 8, COPY_BYTES = 1024, NAME_ROOM = 256, MODE_NEW = 0644, PERMISSIONS = 0777 };
 static const char no_run[] = "0000000000000000";
 
@@ -158,7 +159,12 @@ static bool number_of(const struct backups *b, const char *name, uint64_t *numbe
     return true;
 }
 
-/** Look for the newest; of that run, if one is given. */
+static bool is_of_run(const char *name)
+{
+    return !str_eq(name + strlen(name) - OP_RUN_ID, no_run);
+}
+
+/** Look for the newest; of that run, if one is given. Counted, and the oldest, are those of runs, or the others, as that run is. */
 static void backups_find(struct backups *b, const char *run)
 {
     struct dir d = {.fd = openat(b->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -171,9 +177,10 @@ static void backups_find(struct backups *b, const char *run)
     while ((name = dir_next(&d))) {
         if (!number_of(b, name, &number))
             continue;
-        b->count++;
+        const bool same = is_of_run(name) == (run && is_of_run(run));
+        b->count += same;
         b->newest = number > b->newest ? number : b->newest;
-        if (number < least) {
+        if (same && number < least) {
             least = number;
             strcpy(b->oldest, name);
         }

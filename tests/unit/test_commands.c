@@ -248,6 +248,8 @@ TEST(an_unknown_end_is_begun_again_only_if_idempotent)
     CHECK(answer("web", id, (struct link_result){.outcome = LINK_END_UNKNOWN}));
     CHECK_INT(told_count, 0);
     CHECK(commands_get(&table, number)->id != id);
+    CHECK(commands_choose(&table, key("web"), 8) == NULL);
+    fake.now_ms += COMMAND_BUSY_MS;
     REQUIRE(commands_choose(&table, key("web"), 8));
     CHECK_INT((long long)commands_get(&table, number)->first, 8);
     fake.now_ms += 5000;
@@ -257,6 +259,52 @@ TEST(an_unknown_end_is_begun_again_only_if_idempotent)
     order("web", COMMAND_OF_JOB, 5000);
     CHECK(answer("web", commands_choose(&table, key("web"), 8)->id, (struct link_result){.outcome = LINK_END_UNKNOWN}));
     CHECK_INT(told_count, 2);
+}
+
+/** Each time is a frame of the journal and three records of the audit. */
+TEST(a_device_that_says_unknown_each_time_makes_little_work)
+{
+    struct command_order o = {.owner = COMMAND_OF_JOB, .host = str("web"), .op = str("{}"), .cause = str(""), .life_ms = 3600000,
+                              .timeout_ms = 1000, .idempotent = true, .who = "r"};
+    uint64_t number;
+    unsigned times = 0;
+
+    setup();
+    CHECK_INT(commands_order(&table, &o, &number), 0);
+    while (told_count == 0) {
+        const struct command *c = commands_choose(&table, key("web"), 7);
+        if (c) {
+            times++;
+            CHECK(answer("web", c->id, (struct link_result){.outcome = LINK_END_UNKNOWN}));
+            CHECK(commands_choose(&table, key("web"), 7) == NULL);
+        }
+        const uint64_t next = commands_tick(&table);
+        if (told_count == 0) {
+            REQUIRE(next > fake.now_ms);
+            fake.now_ms = next;
+        }
+    }
+    CHECK(times < 80);
+    CHECK(times > 50);
+}
+
+TEST(what_is_not_to_begin_any_more_is_only_asked_for)
+{
+    struct link_command m;
+
+    setup();
+    const uint64_t a = order("web", COMMAND_OF_JOB, 60000);
+    REQUIRE(commands_choose(&table, key("web"), 7));
+    commit();
+    commands_lost(&table, key("web"));
+    commands_end(&table, a, LINK_DENIED, "denied");
+    CHECK_INT(told_count, 0);
+    REQUIRE(commands_choose(&table, key("web"), 7));
+    commands_message(&table, commands_get(&table, a), 1000, &m);
+    CHECK_INT((long long)m.life_ms, 0);
+    CHECK_INT((long long)m.op.len, 0);
+    CHECK(answer("web", commands_get(&table, a)->id, (struct link_result){.outcome = LINK_EXPIRED}));
+    CHECK_INT(told_count, 1);
 }
 
 TEST(the_error_says_what_happened)
@@ -899,7 +947,7 @@ TEST(random_histories)
     CHECK(again > 0);
 }
 
-TEST_MAIN(goes_to_its_device_once_it_is_there, no_answer_before_it_was_sent, one_at_a_time_in_order,
+TEST_MAIN(a_device_that_says_unknown_each_time_makes_little_work, what_is_not_to_begin_any_more_is_only_asked_for, goes_to_its_device_once_it_is_there, no_answer_before_it_was_sent, one_at_a_time_in_order,
           what_is_late_expires_but_is_asked_for_if_it_was_sent, a_busy_device_is_asked_again,
           an_unknown_end_is_begun_again_only_if_idempotent, the_error_says_what_happened, a_client_reads_reason_and_output,
           long_output_is_cut_between_characters, whoever_leaves, a_session_without_commands, a_host_and_the_rules_have_their_share,

@@ -457,6 +457,32 @@ TEST(excess_client_gets_an_error)
     teardown();
 }
 
+TEST(who_waits_leaves_a_place_for_others)
+{
+    int fds[CLIENTS];
+
+    setup();
+    for (int i = 0; i < CLIENTS - 1; i++) {
+        fds[i] = connect_raw();
+        say(fds[i], "follow\n");
+        CHECK(!hear(fds[i], 1));
+    }
+    ends = 0;
+    ask_raw("follow\n");
+    CHECK_STR(heard, "{\"error\":\"too many clients wait; one place is kept for others\",\"exit\":1}\n");
+    CHECK_INT(ends, 0);
+    ask_raw("emit x\n");
+    CHECK(strstr(heard, "\"end\":true") != NULL);
+    close(fds[0]);
+    loop_turn(&loop, 0);
+    fds[0] = connect_raw();
+    say(fds[0], "follow\n");
+    CHECK(!hear(fds[0], 1));
+    for (int i = 0; i < CLIENTS - 1; i++)
+        close(fds[i]);
+    teardown();
+}
+
 TEST(stale_socket_is_replaced)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -749,7 +775,7 @@ TEST_MAIN(each_answer_that_began_ends_once, answers_record_by_record, socket_has
           arguments_reach_the_verb_complete, request_in_pieces, half_closed_client_gets_its_response,
           request_too_long, answer_longer_than_any_buffer, follower_sleeps_until_woken,
           silent_client_is_dropped, client_that_does_not_read_is_dropped,
-          client_that_leaves_is_forgotten, excess_client_gets_an_error, stale_socket_is_replaced,
+          client_that_leaves_is_forgotten, excess_client_gets_an_error, who_waits_leaves_a_place_for_others, stale_socket_is_replaced,
           running_daemon_is_left_alone,
           socket_in_use_is_left_alone, starting_daemon_is_left_alone, other_files_are_left_alone, other_users_are_refused, bad_paths,
           loop_without_room, request_gets_records_and_status, request_times_out,

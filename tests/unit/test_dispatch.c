@@ -247,13 +247,14 @@ TEST(what_waits_is_there_after_a_restart_unless_its_rule_is_gone)
 /** A policy of the test. */
 static bool denies;
 static unsigned asked;
-static char judged[128];
+static char judged[128], judged_rule[32];
 
 static struct verdict judge(void *arg, const struct policy_case *c)
 {
     (void)arg;
     asked++;
     snprintf(judged, sizeof judged, "%s|%s|%s", c->command ? c->command : "", c->path ? c->path : "", c->host);
+    snprintf(judged_rule, sizeof judged_rule, "%s", c->rule ? c->rule : "nobody's");
     return (struct verdict){.kind = denies ? VERDICT_DENIED : VERDICT_ALLOWED, .reason = denies ? "the test" : NULL};
 }
 
@@ -346,6 +347,10 @@ TEST(wrong_requests)
         {"{\"host\":\"web\",\"op\":{},\"id\":\"12\"}", "exec: unknown or wrong member id"},
         {"{\"host\":\"web\",\"op\":{},\"id\":\"0000000000000000\"}", "exec: unknown or wrong member id"},
         {"{\"host\":\"web\",\"op\":{},\"frob\":1}", "exec: unknown or wrong member frob"},
+        {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[1]}", "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[[\"r\"]]}", "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}",
+         "exec: unknown or wrong member cause"},
         {"{\"host\":\"nobody\",\"op\":{\"run\":\"x\"},\"life_ms\":1}", "no device of that name is known"},
         {"{\"host\":\"web\",\"op\":{\"frob\":\"x\"},\"life_ms\":1}", "unknown member of an operation"},
     };
@@ -358,6 +363,26 @@ TEST(wrong_requests)
         CHECK_INT(cursor.exit, DISPATCH_FAILED);
     }
     CHECK(commands_next(&dispatch.table, 0) == NULL);
+}
+
+/** A device would end its session over it, and again over each time that it is sent. */
+TEST(nothing_is_sent_that_no_device_could_read)
+{
+    char request[CONFIG_CONTROL_LINE_BYTES];
+    size_t len = 0;
+
+    begin("{}");
+    struct peer *p = welcomed(0, (struct hello){.boot = 7});
+    len += (size_t)snprintf(request, sizeof request, "{\"host\":\"web\",\"life_ms\":1000,\"op\":{\"undo\":{\"begin\":\"0123456789abcdef\",\"within_ms\":1,\"ops\":[");
+    for (unsigned i = 0; i < 50; i++)
+        len += (size_t)snprintf(request + len, sizeof request - len, "%s[%u,{\"run\":\"x\"}]", i ? "," : "", i);
+    snprintf(request + len, sizeof request - len, "]}}}");
+    CHECK(ask(request) < 0);
+    CHECK_STR(why_buf, "the operation has too many members");
+    /* Of what is only asked for nobody has read the op. */
+    CHECK_INT(ask("{\"host\":\"web\",\"op\":{\"a\":[[[[[[[[[[[[[[]]]]]]]]]]]]]]},\"life_ms\":0,\"id\":\"00000000000000ab\"}"), 0);
+    REQUIRE(hear_more(p) == LINK_COMMAND);
+    CHECK_INT((long long)p->got.command.op.len, 0);
 }
 
 TEST(the_policy_is_asked_for_every_part_of_an_op)
@@ -385,6 +410,29 @@ TEST(the_policy_is_asked_for_every_part_of_an_op)
     CHECK_STR(judged, "service n stop||web");
     CHECK(ask("{\"host\":\"web\",\"life_ms\":1000,\"op\":{\"undo\":{\"begin\":\"0123456789abcdef\",\"within_ms\":1000,\"ops\":[7]}}}") < 0);
     CHECK_INT(cursor.exit, DISPATCH_FAILED);
+}
+
+TEST(what_was_sent_does_not_begin_once_the_policy_denies_it)
+{
+    if (!IS_ENABLED(CONFIG_HUB_GUARD))
+        return;
+    begin("{}");
+    pipeline.guard = (struct guard){judge, NULL};
+    denies = false;
+    struct peer *p = welcomed(0, (struct hello){.boot = 7});
+    CHECK_INT(ask("{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":9000,\"rule\":\"r9\"}"), 0);
+    REQUIRE(hear_more(p) == LINK_COMMAND);
+    CHECK(p->got.command.life_ms > 0);
+    leave(p);
+    turn();
+    pipeline.generation++;
+    denies = true;
+    judged_rule[0] = '\0';
+    p = welcomed(1, (struct hello){.boot = 7});
+    REQUIRE(hear_more(p) == LINK_COMMAND); /* it may have begun */
+    CHECK_INT((long long)p->got.command.life_ms, 0);
+    CHECK_STR(judged_rule, "r9");
+    denies = false;
 }
 
 TEST(who_goes_and_who_comes_back)
@@ -420,7 +468,7 @@ TEST(who_goes_and_who_comes_back)
     CHECK_INT((long long)p->got.command.life_ms, 0);
 }
 
-TEST_MAIN(a_rule_has_a_command_carried_out_on_the_device_of_the_event, the_next_one_follows_in_the_turn_of_the_result,
+TEST_MAIN(what_was_sent_does_not_begin_once_the_policy_denies_it, nothing_is_sent_that_no_device_could_read, a_rule_has_a_command_carried_out_on_the_device_of_the_event, the_next_one_follows_in_the_turn_of_the_result,
           a_result_is_acknowledged_once_it_is_in_the_journal, nothing_is_sent_that_is_not_in_the_journal,
           only_a_signed_session_with_the_feature_takes_commands, another_device_cannot_answer,
           a_new_session_gets_it_when_the_old_one_is_lost, the_hubs_own_events_have_no_device,

@@ -289,6 +289,20 @@ TEST(the_last_backups_are_kept)
     end();
 }
 
+/** Else its rollback would find none, and say that it has changed nothing. */
+TEST(what_else_changes_the_file_takes_no_backup_from_a_run)
+{
+    begin();
+    put_file("a", "before", 0644);
+    CHECK_INT(write_as("a", "by the run", BACKUP, RUN), 0);
+    for (unsigned i = 0; i < 9; i++)
+        CHECK_INT(write_as("a", "by hand", BACKUP, NULL), 0);
+    CHECK_INT(files("state"), 5);
+    CHECK_INT(do_op("restore", "a", ",\"run\":\"" RUN "\"", NULL), 0);
+    CHECK_STR(content("a"), "before");
+    end();
+}
+
 TEST(backups_stand_beside_the_file_without_a_state_dir)
 {
     begin();
@@ -372,5 +386,5 @@ TEST(a_port_is_waited_for)
 
 TEST_MAIN(a_file_is_written_with_a_mode, its_owner_is_kept, a_file_is_copied, what_is_no_file_is_left_alone,
           links_lead_where_the_policy_looks, a_backup_is_restored, a_file_that_was_not_there_is_removed, a_run_gets_back_what_was_before_it,
-          the_last_backups_are_kept, backups_stand_beside_the_file_without_a_state_dir, what_a_power_cut_left_is_replaced,
+          the_last_backups_are_kept, what_else_changes_the_file_takes_no_backup_from_a_run, backups_stand_beside_the_file_without_a_state_dir, what_a_power_cut_left_is_replaced,
           a_path_is_waited_for, a_port_is_waited_for)

@@ -419,6 +419,36 @@ TEST(once_something_unsettled_is_forgotten_what_is_not_known_may_have_begun)
     CHECK_INT(started, REMOTE_IDS + 1);
 }
 
+/** Sessions that are cut before the acknowledgement, over months, must not end all commands until a restart. */
+TEST(what_is_forgotten_is_in_doubt_only_while_it_could_begin)
+{
+    tempdir_make(dir);
+    begin(dir);
+    for (unsigned i = 0; i <= REMOTE_IDS; i++) {
+        take(i);
+        end(0, "");
+    }
+    const uint64_t over = fake.now_ms + 60000;
+    fake.now_ms = over + LINK_WELCOME_MS - 1; /* another session's hello may have been late by that */
+    take(0);
+    CHECK_INT(said(0), LINK_END_UNKNOWN);
+    fake.now_ms = over + LINK_WELCOME_MS + 2048;
+    take_as(0, OWN, over - HELLO_MS, 0);
+    CHECK_INT(said(0), LINK_END_UNKNOWN); /* not expired: it ran */
+    take_as(0, OWN, 0, over - HELLO_MS);
+    CHECK_INT(said(0), LINK_END_UNKNOWN);
+    CHECK_INT(started, REMOTE_IDS + 1);
+    for (unsigned i = 0; i < 3 * REMOTE_IDS; i++)
+        whole(5000 + i);
+    CHECK_INT(started, 4 * REMOTE_IDS + 1);
+    begin_start(OWN + 1, dir); /* of which that start is none that is covered */
+    take_as(0, OWN, 4000, 60000);
+    CHECK_INT(said(0), LINK_END_UNKNOWN);
+    take_as(9000, OWN + 1, 4000, 60000);
+    CHECK_INT(started, 4 * REMOTE_IDS + 2);
+    tempdir_remove(dir);
+}
+
 TEST(unsettled_ones_of_earlier_starts_do_not_block_this_one)
 {
     tempdir_make(dir);
@@ -591,6 +621,7 @@ TEST_MAIN(a_command_runs_and_its_result_is_said_once, one_that_ends_before_it_ha
           with_state_dir_another_start_knows_what_became_of_each, only_so_many_starts_are_covered,
           what_is_acknowledged_is_forgotten_first,
           once_something_unsettled_is_forgotten_what_is_not_known_may_have_begun,
+          what_is_forgotten_is_in_doubt_only_while_it_could_begin,
           unsettled_ones_of_earlier_starts_do_not_block_this_one, a_file_cut_at_any_byte_covers_nothing,
           a_file_damaged_at_any_byte_covers_nothing, a_full_memory_is_kept, what_cannot_be_kept_does_not_begin,
           status_shows_what_runs_and_what_ran)

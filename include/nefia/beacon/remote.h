@@ -28,7 +28,8 @@
  * Remembered are the last 64 ids that began, with their outcome, and the output of the last one until the next begins. Those whose
  * result the hub has acknowledged are forgotten first. A command that is not known has not begun, if it was sent first to a start
  * that the memory covers: this one, and with state_dir those before it, as long as its file has been whole and nothing unsettled was
- * forgotten. The file is replaced whole before a command begins and after it has ended. */
+ * forgotten. Once that has happened to one of this start, what is not known may be that one until its life is over for all hubs; then
+ * only what could still begin has not. The file is replaced whole before a command begins and after it has ended. */
 #define REMOTE_IDS 64
 #define REMOTE_STARTS 16 /* that are covered, this one included */
 #define REMOTE_OUTPUT 4096
@@ -43,6 +44,7 @@ enum remote_how { REMOTE_TIMED_OUT = 0x10, REMOTE_SETTLED = 0x20, REMOTE_OUTCOME
 struct remote_id {
     uint64_t id;
     uint32_t ms, bytes; /* how long it ran, and what it printed; UINT32_MAX: more */
+    uint32_t until;     /* of this start: later (in 1024 ms) no hub takes it for one that may begin */
     uint8_t how;        /* enum link_outcome, until it has ended LINK_END_UNKNOWN; enum remote_how. On disk: never renumber */
     uint8_t exit_code, signal;
     bool earlier;       /* it began before this start of the beacon */
@@ -77,6 +79,7 @@ struct remote {
     unsigned start_count;
     struct remote_id ids[REMOTE_IDS]; /* the last one began last */
     unsigned count;
+    uint32_t doubt; /* until then (in 1024 ms) what is not known may be one of this start that was forgotten unsettled; 0: none was */
     uint32_t ended[LINK_BUSY + 1]; /* answers, by enum link_outcome; done: commands that ran */
 
     /* The last one that began. */

@@ -29,6 +29,10 @@ struct control_cursor {
     uint32_t uid; /* of who asks, from the beginning */
 };
 
+/** Exit status of a request that the server did not give to a verb; what a verb refuses has its cursor's, if that is not 0. */
+#define CONTROL_REFUSED 1
+#define CONTROL_FULL "too many clients " /* its sentence begins so where that will pass */
+
 struct control_verb {
     const char *name; /* null ends a table */
     /** Parses the rest of the line (NUL-terminated, without the newline and the preceding space;
@@ -44,7 +48,8 @@ struct control_verb {
      * error. */
     int (*produce)(void *arg, struct control_cursor *cursor, struct text *out);
     /** The response is over, or its client has gone: whatever the cursor stands for is no longer needed. Once after each begin
-     * that succeeded. Null: nothing. */
+     * that succeeded. Null: nothing. A verb that has one may wait for long: where clients that wait have all places but one, it does
+     * not begin (CONTROL_REFUSED). */
     void (*end)(void *arg, struct control_cursor *cursor);
 };
 

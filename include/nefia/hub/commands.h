@@ -36,7 +36,8 @@ enum command_owner {
 /** Longest op: with its cause and everything else it fits the line. */
 #define COMMAND_OP_MAX (LINK_COMMAND_MAX - EVENT_CAUSE_MAX - 160)
 #define COMMAND_LIFE_MAX_MS 86400000u
-#define COMMAND_BUSY_MS 2000u      /* until a device that was busy is asked again */
+#define COMMAND_BUSY_MS 2000u      /* until a device that was busy is asked again, or one whose end is unknown is begun again */
+#define COMMAND_AGAIN_DOUBLES 5    /* so often that doubles, for one that is begun again and again */
 #define COMMAND_LOST_MS 86400000u  /* after its life and time-out: a result is no longer expected */
 #define COMMAND_ERROR_MAX 63       /* as ACTION_ERROR_MAX */
 
@@ -52,6 +53,7 @@ struct command_order {
     uint32_t timeout_ms; /* of the op: how long it may run there */
     bool idempotent;     /* where its end is unknown it is begun again, under a new id, while its life lasts */
     const char *who;     /* for the audit: a rule's name, or "uid 0" */
+    bool of_rule;        /* who is a rule, and the policy is asked so */
     uint16_t judged;     /* the owner's: with what it was allowed */
 };
 
@@ -62,6 +64,8 @@ struct command {
     bool asked;     /* SENT: in the session that is open now */
     bool here;      /* ENDED: the hub decided so, and reason says why */
     bool timed_out; /* ENDED */
+    bool of_rule;   /* as in its order */
+    uint8_t again;  /* how often it was begun again */
     uint8_t exit_code, signal;
     uint8_t host_len, who_len, reason_len;
     uint16_t op_len, cause_len, output_len; /* output: ENDED, in place of op and cause */
@@ -140,11 +144,13 @@ struct slice command_output(const struct commands *t, const struct command *c); 
 /** The one to be sent in an open session of that host, whose start is boot, or null. It is SENT from now on; the caller sends it once
  * that is in the journal. */
 const struct command *commands_choose(struct commands *t, const uint8_t host[SESSION_HOST], uint64_t boot);
-/** The message for it. hello_ms: when the session's hello was received. op and cause are borrowed as with commands_get. */
+/** The message for it; without op and cause, if its life is over. hello_ms: when the session's hello was received. op and cause are borrowed as with
+ * commands_get. */
 void commands_message(const struct commands *t, const struct command *c, uint64_t hello_ms, struct link_command *out);
-/** One that waits was judged again, and allowed. */
+/** One that has not ended was judged again. */
 void commands_judged(struct commands *t, uint64_t number, uint16_t judged);
-/** One that waits is not to be sent after all: it ends like this, and the reason is its error. */
+/** One that has not ended is not to begin any more. One that waits ends like this, and the reason is its error; of one that was sent, and
+ * may have begun, it is only asked what became of it. */
 void commands_end(struct commands *t, uint64_t number, enum link_outcome outcome, const char *reason);
 /** A result came, in a session of that host. Return: false: it is of no command that was sent there. */
 bool commands_result(struct commands *t, const uint8_t host[SESSION_HOST], const struct link_result *r);
