@@ -300,12 +300,16 @@ TEST(a_variable_may_be_set_for_one_run)
 
 TEST(what_an_event_says_is_never_more_than_a_value)
 {
-    values.event = decode(EVENT("{\"template\":\"{{vars.v}}\",\"option\":\"-rf\",\"service\":\"../x\",\"list\":[1],\"nul\":\"a\\u0000b\"}"));
+    values.event = decode(EVENT("{\"template\":\"{{vars.v}}\",\"option\":\"-rf\",\"empty\":\"\",\"service\":\"../x\",\"list\":[1],\"nul\":\"a\\u0000b\"}"));
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.template}}']}"), "{\"argv\":[\"/x\",\"{{vars.v}}\"],\"timeout_ms\":30000}");
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.option}}']}"),
               "refused: the argument \"-rf\" would be an option; an argument \"--\" before it says that no option follows");
     CHECK_STR(first_op("{name: a, argv: [/x, '--', '{{event.data.option}}', 'o={{event.data.option}}']}"),
               "{\"argv\":[\"/x\",\"--\",\"-rf\",\"o=-rf\"],\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{\"\"}}{{event.data.empty}}{{event.data.option}}']}"),
+              "refused: the argument \"-rf\" would be an option; an argument \"--\" before it says that no option follows");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{\"-\"}}{{event.data.option}}', '{{event.data.empty}}-x']}"),
+              "{\"argv\":[\"/x\",\"--rf\",\"-x\"],\"timeout_ms\":30000}");
     CHECK_STR(first_op("{name: a, service: {name: '{{event.data.service}}', verb: stop}}"),
               "refused: the service \"../x\" is not the name of a service");
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.list}}']}"), "refused: {{event.data.list}}: is no single value");
