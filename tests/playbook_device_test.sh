@@ -185,5 +185,25 @@ lines slow first waits last
 result "with the step's own end: each was done once" $?
 logged '"playbook":"slow","step":"waits","host":"r1".*"outcome":"done"'
 result "which the log has" $?
+# The same by hand: the hub stays away for longer than it takes to ask it again.
+book away <<YAML
+steps:
+  - {name: first, run: "echo first >>$dir/away; until [ -e $dir/go2 ]; do sleep 0.05; done", timeout: 60s, rollback: [{run: "echo undo >>$dir/away"}]}
+  - {name: last, run: "echo last >>$dir/away"}
+YAML
+background run.log "$nefia" playbook run "$books/away.yaml" --target r1 -c "$dir/nefia.yaml"
+run_pid=$!
+within grep -q first "$dir/away"
+kill -KILL "$hub_pid"
+wait "$hub_pid" 2>/dev/null
+sleep 2.5
+start_hub
+touch "$dir/go2"
+wait "$run_pid"
+result "a run by hand outlives a hub that is away for a while" $?
+run_pid=
+lines away first last
+result "and what began is not taken for denied" $?
+
 expect "the audit log is whole" 0 "$nefia" audit verify -c "$dir/nefia.yaml"
 finish

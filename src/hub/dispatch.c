@@ -218,7 +218,7 @@ static bool judge(struct dispatch *d, struct wish *w, struct text *why)
 
 static int refuse(struct text *why, int err)
 {
-    text_str(why, err == NEFIA_EFULL     ? "too many commands to devices"
+    text_str(why, err == NEFIA_EFULL     ? DISPATCH_FULL
                   : err == NEFIA_ETOOBIG ? "too long for a device"
                                          : "no random numbers yet");
     return err;
