@@ -129,6 +129,14 @@ result "and for no other" $?
 expect "not for one that it is not for" 1 play "$books/some.yaml" --target r2
 says "which is said" 'do not match r2' err
 
+# What an action starts has its cause, whatever it goes through.
+# shellcheck disable=SC2016 # the device expands it
+expect "a command of nefia exec" 0 env NEFIA_CAUSE='["mend","a b"]' "$nefia" exec --target r1 -c "$dir/nefia.yaml" -- 'echo "$NEFIA_CAUSE"'
+says "has the cause of what has called it" '^\["mend","a b"\]$' out
+expect "what is no cause" 125 env NEFIA_CAUSE='[],"rule":"mend"' "$nefia" exec --target r1 -c "$dir/nefia.yaml" -- true
+says "is no part of a request" 'is not a list of names' err
+expect "nor of a playbook's" 2 env NEFIA_CAUSE='[[]]' "$nefia" playbook run "$books/mend.yaml" --target r1 -c "$dir/nefia.yaml"
+
 # ---- what is denied ----
 for who in hub device; do
     book no <<YAML

@@ -1,7 +1,6 @@
 #include "nefia/cmd/playbook_run.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -211,11 +210,16 @@ int playbook_run(const struct cli_args *a)
     struct hub *hub = a->arg;
     struct printer out = {.json = cli_option(a, "--json") != NULL, .terminal = isatty(STDOUT_FILENO)};
     char scratch[EVENT_SCRATCH], host[EVENT_HOST_MAX + 1];
-    const char *target = cli_option(a, "--target"), *cause = getenv("NEFIA_CAUSE");
+    const char *target = cli_option(a, "--target");
+    struct slice cause;
     struct event e = {.seq = 0};
     struct text t;
 
     log_init("nefia", LOG_LEVEL_WARN);
+    if (!event_cause_here(&cause)) {
+        CLI_ERR("nefia: playbook run: " EVENT_CAUSE_VARIABLE " of the environment is not a list of names", REMEDY("; unset it"), "\n");
+        return CLI_WRONG;
+    }
     hub_wire(hub, a->config, cli_report_stderr);
     if (hub_load(hub, NULL) < 0)
         return CLI_WRONG;
@@ -232,7 +236,7 @@ int playbook_run(const struct cli_args *a)
                    .sets = a->operands + 1,
                    .set_count = a->operand_count - 1,
                    .on_hub = cli_option(a, "--hub") != NULL},
-        .cause = {cause, cause ? strlen(cause) : 0},
+        .cause = cause,
         .name = cli_option(a, "--resume"),
         .must_resume = cli_option(a, "--resume") != NULL,
         .state_dir = s->state_dir,

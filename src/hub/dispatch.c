@@ -516,6 +516,7 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
     static const char words[] = "host\0op\0life_ms\0id\0idempotent\0cause\0rule\0";
     const enum json_type type = (enum json_type)json_at(doc, key + 1)->type;
     struct slice rule;
+    bool among;
     int64_t n;
     int err = 0;
 
@@ -535,8 +536,8 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
         a->order.idempotent = type == JSON_TRUE;
         return type == JSON_TRUE || type == JSON_FALSE ? 0 : NEFIA_EINVAL;
     case 5:
-        a->order.cause = json_raw(doc, key + 1);
-        return type == JSON_ARRAY && a->order.cause.len <= EVENT_CAUSE_MAX ? 0 : NEFIA_EINVAL;
+        /* A device ends the session over what is no cause, and would be sent it again in the next. */
+        return event_cause(doc, key + 1, &a->order.cause) && event_causes(a->order.cause, "", &among) >= 0 ? 0 : NEFIA_EINVAL;
     case 6:
         err = take_name(doc, key + 1, names, &rule);
         a->wish.rule = rule.ptr;

@@ -346,6 +346,8 @@ TEST(wrong_requests)
         {"{\"host\":\"web\",\"op\":{},\"id\":\"12\"}", "exec: unknown or wrong member id"},
         {"{\"host\":\"web\",\"op\":{},\"id\":\"0000000000000000\"}", "exec: unknown or wrong member id"},
         {"{\"host\":\"web\",\"op\":{},\"frob\":1}", "exec: unknown or wrong member frob"},
+        {"{\"host\":\"web\",\"op\":{},\"cause\":[[]]}", "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{},\"cause\":[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}", "exec: unknown or wrong member cause"},
         {"{\"host\":\"nobody\",\"op\":{\"run\":\"x\"},\"life_ms\":1}", "no device of that name is known"},
         {"{\"host\":\"web\",\"op\":{\"frob\":\"x\"},\"life_ms\":1}", "unknown member of an operation"},
     };
