@@ -767,7 +767,8 @@ static int begin_again(struct playbook_driver *d, size_t len)
         set_error(d, d->run->state == PLAYBOOK_DONE ? "" : d->run->why, "");
         return d->run->state == PLAYBOOK_DONE ? PLAYBOOK_END_DONE : PLAYBOOK_END_FAILED;
     }
-    if (report_run(d, OUTCOME_RESUMED, "", true) < 0)
+    /* Nobody takes a rule's up a second time: what has begun must not be left because the hub was too busy to record it. */
+    if (report_run(d, OUTCOME_RESUMED, "", !d->o->rule) < 0 && !d->o->rule)
         return PLAYBOOK_END_REFUSED;
     ask_again(d);
     playbook_resume(d->run);
@@ -800,6 +801,17 @@ static int check(struct playbook_driver *d)
     return playbook_values_check(&o->memory->book, &o->values, &why);
 }
 
+/** Of a rule's run the driver of before the hub's restart may not have ended yet. */
+static int open_file(struct playbook_driver *d, const char *name, struct text *why)
+{
+    for (unsigned tries = 0;; tries++) {
+        text_reset(why);
+        const int err = playbook_file_open(&d->file, d->o->state_dir, name, why);
+        if (err != NEFIA_EEXIST || !d->o->rule || tries == REPORT_MS / AGAIN_MS || wait_ms(d, AGAIN_MS) < 0)
+            return err;
+    }
+}
+
 static int open_and_drive(struct playbook_driver *d)
 {
     const struct playbook_order *o = d->o;
@@ -811,7 +823,7 @@ static int open_and_drive(struct playbook_driver *d)
         text_str(&why, "the kernel has no random numbers yet");
         return PLAYBOOK_END_REFUSED;
     }
-    if (playbook_file_open(&d->file, o->state_dir, o->name ? o->name : id, &why) < 0)
+    if (open_file(d, o->name ? o->name : id, &why) < 0)
         return PLAYBOOK_END_REFUSED;
     const long len = playbook_file_load(&d->file, d->position, sizeof d->position);
     int end = PLAYBOOK_END_REFUSED;
