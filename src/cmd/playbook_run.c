@@ -205,6 +205,14 @@ static int read_files(const struct playbook_room *room, const struct cli_args *a
     return CLI_WRONG;
 }
 
+/** A rule's runs have another name: only the hub takes them up again. null: none. */
+static bool is_run_id(const char *s)
+{
+    uint8_t bytes[OP_RUN_ID / 2];
+
+    return !s || parse_hex(s, strlen(s), bytes, sizeof bytes) == 0;
+}
+
 int playbook_run(const struct cli_args *a)
 {
     struct hub *hub = a->arg;
@@ -218,6 +226,10 @@ int playbook_run(const struct cli_args *a)
     log_init("nefia", LOG_LEVEL_WARN);
     if (!event_cause_here(&cause)) {
         CLI_ERR("nefia: playbook run: " EVENT_CAUSE_VARIABLE " of the environment is not a list of names", REMEDY("; unset it"), "\n");
+        return CLI_WRONG;
+    }
+    if (!is_run_id(cli_option(a, "--resume"))) {
+        CLI_ERR("nefia: playbook run: --resume takes the 16 hex digits of a run", REMEDY(", as it has printed them"), "\n");
         return CLI_WRONG;
     }
     hub_wire(hub, a->config, cli_report_stderr);
