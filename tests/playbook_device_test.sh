@@ -129,6 +129,14 @@ result "and for no other" $?
 expect "not for one that it is not for" 1 play "$books/some.yaml" --target r2
 says "which is said" 'do not match r2' err
 
+# What an action starts has its cause, whatever it goes through.
+# shellcheck disable=SC2016 # the device expands it
+expect "a command of nefia exec" 0 env NEFIA_CAUSE='["mend","a b"]' "$nefia" exec --target r1 -c "$dir/nefia.yaml" -- 'echo "$NEFIA_CAUSE"'
+says "has the cause of what has called it" '^\["mend","a b"\]$' out
+expect "what is no cause" 125 env NEFIA_CAUSE='[],"rule":"mend"' "$nefia" exec --target r1 -c "$dir/nefia.yaml" -- true
+says "is no part of a request" 'is not a list of names' err
+expect "nor of a playbook's" 2 env NEFIA_CAUSE='[[]]' "$nefia" playbook run "$books/mend.yaml" --target r1 -c "$dir/nefia.yaml"
+
 # ---- what is denied ----
 for who in hub device; do
     book no <<YAML
@@ -185,5 +193,25 @@ lines slow first waits last
 result "with the step's own end: each was done once" $?
 logged '"playbook":"slow","step":"waits","host":"r1".*"outcome":"done"'
 result "which the log has" $?
+# The same by hand: the hub stays away for longer than it takes to ask it again.
+book away <<YAML
+steps:
+  - {name: first, run: "echo first >>$dir/away; until [ -e $dir/go2 ]; do sleep 0.05; done", timeout: 60s, rollback: [{run: "echo undo >>$dir/away"}]}
+  - {name: last, run: "echo last >>$dir/away"}
+YAML
+background run.log "$nefia" playbook run "$books/away.yaml" --target r1 -c "$dir/nefia.yaml"
+run_pid=$!
+within grep -q first "$dir/away"
+kill -KILL "$hub_pid"
+wait "$hub_pid" 2>/dev/null
+sleep 2.5
+start_hub
+touch "$dir/go2"
+wait "$run_pid"
+result "a run by hand outlives a hub that is away for a while" $?
+run_pid=
+lines away first last
+result "and what began is not taken for denied" $?
+
 expect "the audit log is whole" 0 "$nefia" audit verify -c "$dir/nefia.yaml"
 finish

@@ -62,7 +62,7 @@ static bool read_operands(const struct cli_args *a, struct op *op, struct text *
     return !text->truncated;
 }
 
-static bool put_request(const struct cli_args *a, const struct op *op, uint64_t wait_ms, struct text *t)
+static bool put_request(const struct cli_args *a, const struct op *op, struct slice cause, uint64_t wait_ms, struct text *t)
 {
     struct json_writer w;
 
@@ -71,6 +71,8 @@ static bool put_request(const struct cli_args *a, const struct op *op, uint64_t 
     json_object(&w, NULL);
     json_put_string(&w, "host", cli_option(a, "--target"));
     json_put_u64(&w, "life_ms", wait_ms);
+    if (cause.len > 0)
+        json_put_raw(&w, "cause", cause.ptr, cause.len);
     op_write(op, &w, "op");
     json_end_object(&w);
     return !t->truncated;
@@ -190,6 +192,7 @@ int exec_run(const struct cli_args *a)
     char request[CONFIG_CONTROL_LINE_BYTES], line[COMMAND_OP_MAX];
     uint64_t timeout_ms = OP_TIMEOUT_MS, wait_ms = WAIT_MS;
     struct hub *hub = a->arg;
+    struct slice cause;
     struct op op = {0};
     struct text t;
 
@@ -198,12 +201,14 @@ int exec_run(const struct cli_args *a)
         return failed(HINTED("--target is missing", ": which device"), "");
     if (!duration_of(a, "--timeout", OP_TIMEOUT_MAX_MS, &timeout_ms) || !duration_of(a, "--wait", COMMAND_LIFE_MAX_MS, &wait_ms))
         return DISPATCH_FAILED;
+    if (!event_cause_here(&cause))
+        return failed(EVENT_CAUSE_VARIABLE " of the environment is not a list of names", REMEDY("; unset it"));
     op.timeout_ms = (uint32_t)timeout_ms;
     text_init(&t, line, sizeof line);
     if (!read_operands(a, &op, &t))
         return failed("too many words, or too long", "");
     text_init(&t, request, sizeof request);
-    if (!put_request(a, &op, wait_ms, &t))
+    if (!put_request(a, &op, cause, wait_ms, &t))
         return failed("the command is too long", "");
     hub_wire(hub, a->config, cli_report_stderr);
     struct answer answer = {.host = cli_option(a, "--target"),

@@ -1,7 +1,6 @@
 #include "nefia/cmd/playbook_run.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -206,16 +205,33 @@ static int read_files(const struct playbook_room *room, const struct cli_args *a
     return CLI_WRONG;
 }
 
+/** A rule's runs have another name: only the hub takes them up again. null: none. */
+static bool is_run_id(const char *s)
+{
+    uint8_t bytes[OP_RUN_ID / 2];
+
+    return !s || parse_hex(s, strlen(s), bytes, sizeof bytes) == 0;
+}
+
 int playbook_run(const struct cli_args *a)
 {
     struct hub *hub = a->arg;
     struct printer out = {.json = cli_option(a, "--json") != NULL, .terminal = isatty(STDOUT_FILENO)};
     char scratch[EVENT_SCRATCH], host[EVENT_HOST_MAX + 1];
-    const char *target = cli_option(a, "--target"), *cause = getenv("NEFIA_CAUSE");
+    const char *target = cli_option(a, "--target");
+    struct slice cause;
     struct event e = {.seq = 0};
     struct text t;
 
     log_init("nefia", LOG_LEVEL_WARN);
+    if (!event_cause_here(&cause)) {
+        CLI_ERR("nefia: playbook run: " EVENT_CAUSE_VARIABLE " of the environment is not a list of names", REMEDY("; unset it"), "\n");
+        return CLI_WRONG;
+    }
+    if (!is_run_id(cli_option(a, "--resume"))) {
+        CLI_ERR("nefia: playbook run: --resume takes the 16 hex digits of a run", REMEDY(", as it has printed them"), "\n");
+        return CLI_WRONG;
+    }
     hub_wire(hub, a->config, cli_report_stderr);
     if (hub_load(hub, NULL) < 0)
         return CLI_WRONG;
@@ -232,7 +248,7 @@ int playbook_run(const struct cli_args *a)
                    .sets = a->operands + 1,
                    .set_count = a->operand_count - 1,
                    .on_hub = cli_option(a, "--hub") != NULL},
-        .cause = {cause, cause ? strlen(cause) : 0},
+        .cause = cause,
         .name = cli_option(a, "--resume"),
         .must_resume = cli_option(a, "--resume") != NULL,
         .state_dir = s->state_dir,

@@ -1,5 +1,6 @@
 #include "nefia/event/event.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
@@ -65,4 +66,13 @@ int event_cause_add(struct text *out, struct slice cause, const char *rule)
         return 0;
     text_rewind(out, start);
     return NEFIA_ETOOBIG;
+}
+
+bool event_cause_here(struct slice *cause)
+{
+    const char *value = getenv(EVENT_CAUSE_VARIABLE);
+    bool among;
+
+    *cause = (struct slice){value ? value : "", value ? strlen(value) : 0};
+    return cause->len <= EVENT_CAUSE_MAX && event_causes(*cause, "", &among) >= 0;
 }

@@ -219,7 +219,7 @@ static bool judge(struct dispatch *d, struct wish *w, struct text *why)
 
 static int refuse(struct text *why, int err)
 {
-    text_str(why, err == NEFIA_EFULL     ? "too many commands to devices"
+    text_str(why, err == NEFIA_EFULL     ? DISPATCH_FULL
                   : err == NEFIA_ETOOBIG ? "too long for a device"
                                          : "no random numbers yet");
     return err;
@@ -539,8 +539,8 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
         a->order.idempotent = type == JSON_TRUE;
         return type == JSON_TRUE || type == JSON_FALSE ? 0 : NEFIA_EINVAL;
     case 5:
-        a->order.cause = json_raw(doc, key + 1);
-        return type == JSON_ARRAY && a->order.cause.len <= EVENT_CAUSE_MAX && event_causes(a->order.cause, "", &among) >= 0 ? 0 : NEFIA_EINVAL;
+        /* A device ends the session over what is no cause, and would be sent it again in the next. */
+        return type == JSON_ARRAY && event_cause(doc, key + 1, &a->order.cause) && event_causes(a->order.cause, "", &among) >= 0 ? 0 : NEFIA_EINVAL;
     case 6:
         err = take_name(doc, key + 1, names, &rule);
         a->wish.rule = rule.ptr;

@@ -8,6 +8,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/control/control.h"
+#include "nefia/hub/dispatch.h"
 #include "nefia/sys/cli.h"
 #include "nefia/sys/log.h"
 #include "nefia/sys/random.h"
@@ -16,6 +17,8 @@ enum {
     REPORT_MS = 10000,       /* for the hub's answer to a report */
     AGAIN_MS = 1000,         /* until a hub that was not there is asked again */
     ASK_MS = 15000,          /* what became of an op */
+    TOO_LATE = 125,          /* of the process that asks the hub: it was not there, or had no room */
+    NOT_BEGUN = 126,         /* and: it has refused it */
     CANNOT_CARRY_OUT = 127,  /* as in shells */
     INTERRUPTED = NEFIA_ECLOSED,
 };
@@ -411,27 +414,33 @@ static int print_record(void *arg, const char *json, size_t len)
     return cli_write(STDOUT_FILENO, json, len) < 0 || cli_write(STDOUT_FILENO, "\n", 1) < 0 ? NEFIA_EIO : 0;
 }
 
-/** In the op's process: have the hub do it, and print what became of it. A hub that starts anew, or has no place for one more client, is
- * asked again. */
+/** In the op's process: have the hub do it, and print what became of it. A hub that starts anew is asked again, and one that has no room
+ * while the op may still begin. Return: an exit status: TOO_LATE, NOT_BEGUN: it has surely not begun. */
 static int ask_hub(void *arg)
 {
     struct playbook_driver *d = arg;
+    bool taken = d->life_ms == 0; /* the hub may have taken it before */
     char why_buf[256];
     struct text why;
+    bool later;
     int err;
 
     text_init(&why, why_buf, sizeof why_buf);
-    for (;;) {
+    for (uint64_t waited = 0;; waited += AGAIN_MS) {
         d->answer_len = 0;
         err = control_request(d->o->control_socket, d->request, d->answer, sizeof d->answer, print_record, d, 0, &why);
-        const bool full = err == CONTROL_REFUSED && strncmp(why_buf, CONTROL_FULL, sizeof CONTROL_FULL - 1) == 0;
-        if ((err >= 0 && !full) || err == NEFIA_EIO || d->answer_len > 0)
+        const bool full = str_eq(why_buf, DISPATCH_FULL) || strncmp(why_buf, CONTROL_FULL, sizeof CONTROL_FULL - 1) == 0;
+        later = d->answer_len == 0 && (err < 0 || full);
+        taken |= err == NEFIA_ECLOSED;
+        if (!later || (!taken && waited >= d->life_ms))
             break;
         poll(NULL, 0, AGAIN_MS);
     }
     if (why.len > 0)
         (void)cli_print(STDOUT_FILENO, why_buf, (char *)0);
-    return err < 0 ? CANNOT_CARRY_OUT : 0;
+    if (taken || why.len == 0)
+        return err < 0 ? CANNOT_CARRY_OUT : 0;
+    return later ? TOO_LATE : NOT_BEGUN;
 }
 
 static void set_reason(struct playbook_driver *d, const char *s, size_t len)
@@ -483,6 +492,7 @@ static int read_answer(struct playbook_driver *d)
 {
     char *at = d->answer, *const end = d->answer + d->answer_len;
     bool read = false;
+    const int status = d->result.exit_code; /* read_result replaces it */
     size_t kept = 0;
 
     while (at < end) {
@@ -506,7 +516,8 @@ static int read_answer(struct playbook_driver *d)
     struct text t;
     text_init(&t, line, sizeof line);
     text_printable(&t, at, (size_t)(end - at));
-    return end_as(d, t.len > 0 ? LINK_DENIED : LINK_END_UNKNOWN, t.len > 0 ? line : "no answer from the hub");
+    return end_as(d, status == TOO_LATE ? LINK_EXPIRED : status == NOT_BEGUN ? LINK_DENIED : LINK_END_UNKNOWN,
+                  t.len > 0 ? line : "no answer from the hub");
 }
 
 /** Have it done on the device. life_ms 0: only find out what became of it. */
@@ -514,6 +525,7 @@ static int on_device(struct playbook_driver *d, uint64_t life_ms)
 {
     if (put_exec(d, life_ms) < 0)
         return end_as(d, LINK_UNSUPPORTED, "too long for a command");
+    d->life_ms = life_ms;
     d->spec = (struct child_spec){
         .run = ask_hub, .run_arg = d, .deadline_ms = life_ms > 0 ? life_ms + d->todo.op.timeout_ms + ASK_MS : ASK_MS};
     int err = run_child(d);
@@ -756,7 +768,8 @@ static int begin_again(struct playbook_driver *d, size_t len)
         set_error(d, d->run->state == PLAYBOOK_DONE ? "" : d->run->why, "");
         return d->run->state == PLAYBOOK_DONE ? PLAYBOOK_END_DONE : PLAYBOOK_END_FAILED;
     }
-    if (report_run(d, OUTCOME_RESUMED, "", true) < 0)
+    /* Nobody takes a rule's up a second time: what has begun must not be left because the hub was too busy to record it. */
+    if (report_run(d, OUTCOME_RESUMED, "", !d->o->rule) < 0 && !d->o->rule)
         return PLAYBOOK_END_REFUSED;
     ask_again(d);
     playbook_resume(d->run);
@@ -789,6 +802,17 @@ static int check(struct playbook_driver *d)
     return playbook_values_check(&o->memory->book, &o->values, &why);
 }
 
+/** Of a rule's run the driver of before the hub's restart may not have ended yet. */
+static int open_file(struct playbook_driver *d, const char *name, struct text *why)
+{
+    for (unsigned tries = 0;; tries++) {
+        text_reset(why);
+        const int err = playbook_file_open(&d->file, d->o->state_dir, name, why);
+        if (err != NEFIA_EEXIST || !d->o->rule || tries == REPORT_MS / AGAIN_MS || wait_ms(d, AGAIN_MS) < 0)
+            return err;
+    }
+}
+
 static int open_and_drive(struct playbook_driver *d)
 {
     const struct playbook_order *o = d->o;
@@ -800,7 +824,7 @@ static int open_and_drive(struct playbook_driver *d)
         text_str(&why, "the kernel has no random numbers yet");
         return PLAYBOOK_END_REFUSED;
     }
-    if (playbook_file_open(&d->file, o->state_dir, o->name ? o->name : id, &why) < 0)
+    if (open_file(d, o->name ? o->name : id, &why) < 0)
         return PLAYBOOK_END_REFUSED;
     const long len = playbook_file_load(&d->file, d->position, sizeof d->position);
     int end = PLAYBOOK_END_REFUSED;

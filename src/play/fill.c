@@ -111,16 +111,25 @@ static int put_file(const struct filling *g, const struct playbook_op *from)
     return err;
 }
 
-/** Does the element begin with what somebody else has said, and is that an option? */
+/** Does the element begin with what somebody else has said, and is that an option? What is empty before it does not make it ours. */
 static bool is_foreign_option(const struct filling *g, const char *template, const char *value)
 {
+    struct text begin, ignored;
     struct play_piece piece;
+    char byte[2], phrase[2];
     const char *why;
 
-    if (value[0] != '-' || play_cut(&template, &piece, &why) <= 0 || piece.kind != PLAY_NAMED || piece.before.len > 0)
+    if (value[0] != '-')
         return false;
-    const struct play_name n = play_name(g->f->book, piece.name, g->f->book->register_count, &why);
-    return (play_source(&n) & (PLAY_EVENT | PLAY_REGISTERS)) != 0;
+    text_init(&begin, byte, sizeof byte);
+    while (begin.len == 0 && play_cut(&template, &piece, &why) > 0 && piece.before.len == 0) {
+        const struct play_name n = play_name(g->f->book, piece.name, g->f->book->register_count, &why);
+        text_init(&ignored, phrase, sizeof phrase);
+        (void)play_fill_piece(g->f, &piece, &begin, &ignored);
+        if (begin.len > 0 || begin.truncated)
+            return piece.kind == PLAY_NAMED && (play_source(&n) & (PLAY_EVENT | PLAY_REGISTERS)) != 0;
+    }
+    return false;
 }
 
 static int put_argv(const struct filling *g, const struct node *list)

@@ -281,9 +281,39 @@ static bool is_below(const struct binding *b, const struct node *n, const char *
     return config_is(b->c, n, buf, type);
 }
 
+/** Is that a shell, also as the argument of busybox, env or the like? */
+static bool is_shell(const char *element)
+{
+    static const char words[] = "sh\0ash\0bash\0dash\0ksh\0mksh\0zsh\0hush\0";
+    const char *slash = strrchr(element, '/'), *name = slash ? slash + 1 : element;
+
+    return word_index(words, (struct slice){name, strlen(name)}) >= 0;
+}
+
+/** What of an argv a shell reads as a program: the first argument that is no option, behind -c. */
+struct shell_scan {
+    bool shell, program;
+};
+
+static bool is_program(struct shell_scan *scan, const char *element)
+{
+    const bool option = element[0] == '-' || element[0] == '+';
+
+    if (scan->program && !option) {
+        *scan = (struct shell_scan){.shell = false};
+        return true;
+    }
+    if (scan->shell && option)
+        scan->program |= element[1] != '-' && strchr(element, 'c') != NULL;
+    else
+        scan->shell = is_shell(element);
+    return false;
+}
+
 /** A list of 1 to OP_ARGS texts. Return: it, or null after a report. */
 static const struct node *bind_argv(struct binding *b, const struct node *n)
 {
+    struct shell_scan scan = {.shell = false};
     unsigned index = 0;
     bool fine = true;
 
@@ -299,7 +329,10 @@ static const struct node *bind_argv(struct binding *b, const struct node *n)
         struct text t;
         text_init(&t, key, sizeof key);
         config_where_item(&t, "argv", index);
-        check_text(b, i, key, i->value, index == 0 ? PLAY_VARS : PLAY_ALL);
+        if (is_program(&scan, i->value))
+            check_shell(b, i, key, i->value);
+        else
+            check_text(b, i, key, i->value, index == 0 ? PLAY_VARS : PLAY_ALL);
     }
     if (index > OP_ARGS || index == 0)
         complain(b, n, "argv", "is not a list of 1 to " LITERAL(OP_ARGS) " texts", "");

@@ -351,6 +351,8 @@ TEST(wrong_requests)
         {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[[\"r\"]]}", "exec: unknown or wrong member cause"},
         {"{\"host\":\"web\",\"op\":{\"run\":\"x\"},\"life_ms\":1,\"cause\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}",
          "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{},\"cause\":[[]]}", "exec: unknown or wrong member cause"},
+        {"{\"host\":\"web\",\"op\":{},\"cause\":[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}", "exec: unknown or wrong member cause"},
         {"{\"host\":\"nobody\",\"op\":{\"run\":\"x\"},\"life_ms\":1}", "no device of that name is known"},
         {"{\"host\":\"web\",\"op\":{\"frob\":\"x\"},\"life_ms\":1}", "unknown member of an operation"},
     };

@@ -138,7 +138,9 @@ TEST(faults_are_reported_all_at_once)
                    "  - {name: k, run: x, env: {PATH: /tmp}}\n"
                    "  - {name: l, argv: [/bin/x, '{{later.exit}}', '{{vars.no}}', '{{event.hostid}}']}\n"
                    "  - {name: m, run: x, register: later, when: '{{later.exit}} = 1'}\n"
-                   "  - {name: n, restore: /, retires: 3}\n",
+                   "  - {name: n, restore: /, retires: 3}\n"
+                   "  - {name: o, argv: [/bin/busybox, ash, -ec, 'x {{event.data.x}}']}\n"
+                   "  - {name: p, argv: [/bin/sh, -c, 'x \"$1\"', sh, '{{event.data.x}}']}\n",
                    "p.yaml:3: steps[0].run: no template may stand in a command line, whose text a shell would make of it; give it as `env: "
                    "{NEFIA_X: \"{{\xE2\x80\xA6}}\"}` and write \"$NEFIA_X\", or use argv\n"
                    "p.yaml:4: steps[1].name: is that of an earlier step\n"
@@ -163,7 +165,9 @@ TEST(faults_are_reported_all_at_once)
                    "and data.KEY\n"
                    "p.yaml:16: steps[13].when: a comparison is missing; there are ==, !=, <, >, <= and >=\n"
                    "p.yaml:17: steps[14].restore: \"/\" is not 2..511 bytes long\n"
-                   "p.yaml:17: steps[14].retires: unknown key; did you mean retries?\n");
+                   "p.yaml:17: steps[14].retires: unknown key; did you mean retries?\n"
+                   "p.yaml:18: steps[15].argv[3]: no template may stand in a command line, whose text a shell would make of it; give it as `env: "
+                   "{NEFIA_X: \"{{\xE2\x80\xA6}}\"}` and write \"$NEFIA_X\", or use argv\n");
 }
 
 TEST(what_is_outside_of_its_bounds_is_reported)
@@ -300,12 +304,16 @@ TEST(a_variable_may_be_set_for_one_run)
 
 TEST(what_an_event_says_is_never_more_than_a_value)
 {
-    values.event = decode(EVENT("{\"template\":\"{{vars.v}}\",\"option\":\"-rf\",\"service\":\"../x\",\"list\":[1],\"nul\":\"a\\u0000b\"}"));
+    values.event = decode(EVENT("{\"template\":\"{{vars.v}}\",\"option\":\"-rf\",\"empty\":\"\",\"service\":\"../x\",\"list\":[1],\"nul\":\"a\\u0000b\"}"));
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.template}}']}"), "{\"argv\":[\"/x\",\"{{vars.v}}\"],\"timeout_ms\":30000}");
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.option}}']}"),
               "refused: the argument \"-rf\" would be an option; an argument \"--\" before it says that no option follows");
     CHECK_STR(first_op("{name: a, argv: [/x, '--', '{{event.data.option}}', 'o={{event.data.option}}']}"),
               "{\"argv\":[\"/x\",\"--\",\"-rf\",\"o=-rf\"],\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{\"\"}}{{event.data.empty}}{{event.data.option}}']}"),
+              "refused: the argument \"-rf\" would be an option; an argument \"--\" before it says that no option follows");
+    CHECK_STR(first_op("{name: a, argv: [/x, '{{\"-\"}}{{event.data.option}}', '{{event.data.empty}}-x']}"),
+              "{\"argv\":[\"/x\",\"--rf\",\"-x\"],\"timeout_ms\":30000}");
     CHECK_STR(first_op("{name: a, service: {name: '{{event.data.service}}', verb: stop}}"),
               "refused: the service \"../x\" is not the name of a service");
     CHECK_STR(first_op("{name: a, argv: [/x, '{{event.data.list}}']}"), "refused: {{event.data.list}}: is no single value");

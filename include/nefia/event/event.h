@@ -47,6 +47,9 @@ bool event_cause(const struct json_doc *d, unsigned i, struct slice *cause);
 /** Of a raw array (empty: none): how many names it has, and whether the rule's is among them.
  * Return: 0..EVENT_CAUSES; NEFIA_EFULL: more; NEFIA_EINVAL: that is no array of strings. */
 int event_causes(struct slice cause, const char *rule, bool *among);
+/** That of the action that has begun this program, from EVENT_CAUSE_VARIABLE of its environment; empty where there is none. Return: false:
+ * what is there is no cause. */
+bool event_cause_here(struct slice *cause);
 /** Append cause with one name more, as the cause of what the rule does for such an event.
  * Return: 0; NEFIA_EFULL, NEFIA_ETOOBIG: it would be longer than an event's may be, so that the rule must not act; NEFIA_EINVAL. On
  * error out is unchanged. */

@@ -24,6 +24,7 @@
 
 #define DISPATCH_FAILED 125
 #define DISPATCH_DENIED 126
+#define DISPATCH_FULL "too many commands to devices" /* the sentence where there is no room for it now */
 #define DISPATCH_TIMED_OUT 124
 #define DISPATCH_PIECE 1024 /* most bytes of a record of output, before they are escaped */
 

@@ -119,6 +119,7 @@ struct playbook_driver {
     size_t answer_len;
     struct json_token tokens[PLAYBOOK_SAVED_TOKENS + 32];
     char request[CONFIG_CONTROL_LINE_BYTES];
+    uint64_t life_ms; /* of the op that it asks for */
     char answer[PLAYBOOK_ANSWER_BYTES];
     char position[PLAYBOOK_FILE_BYTES];
     union {
