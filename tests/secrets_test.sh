@@ -72,11 +72,11 @@ says "a webhook's secret in a file for all: the remedy" "open.yaml:6: reactor.we
 result "a webhook's secret in a file for all: not repeated" $?
 hub_config idle.yaml 666 <<YAML
   peers: [127.0.0.1]
-  rules: [{name: a, action: {type: exec, command: "true"}}]
+  rules: []
 YAML
 expect "check: what is only odd is fine" 0 "$nefia" reactor check -c "$dir/idle.yaml"
 says "check: others can write it" 'idle.yaml: warning: other users can write.*chmod go-w' err
-says "check: its rules do nothing" 'idle.yaml:6: warning: reactor.rules: no rule has an action' err
+says "check: its rules do nothing" 'idle.yaml:6: warning: reactor.rules: there is no rule' err
 background hub.log "$nefia" reactor run -c "$dir/idle.yaml"
 hub_pid=$!
 within grep -q 'listening on' "$dir/hub.log"
@@ -84,7 +84,7 @@ kill "$hub_pid" && wait "$hub_pid"
 result "run: what is only odd starts" $?
 hub_pid=
 says "run: others can write it" '^nefia: warning: .*other users can write' hub.log
-says "run: its rules do nothing" '^nefia: warning: .*no rule has an action' hub.log
+says "run: its rules do nothing" '^nefia: warning: .*there is no rule' hub.log
 ! grep -q 'error: ' "$dir/hub.log"
 result "run: neither is an error" $?
 
