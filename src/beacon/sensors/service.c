@@ -218,7 +218,8 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
     static const char openrc[] = SERVICE_OPENRC_DIR;
 
     (void)now_ms;
-    if (s->found == SERVICE_AUTO)
+    /* Init scripts are what is left: another one may only be starting. */
+    if (s->found == SERVICE_AUTO || s->found == SERVICE_SYSV)
         s->found = s->backend == SERVICE_AUTO ? (int)service_backend() : s->backend;
     if (s->found == SERVICE_SYSTEMD)
         return ask_systemd(s, out);
