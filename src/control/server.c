@@ -271,7 +271,7 @@ static void admit(struct control_server *s, int fd)
         return;
     }
     if (!c) {
-        refuse(fd, "{\"error\":\"too many clients connected\",\"exit\":1}\n");
+        refuse(fd, "{\"error\":\"" CONTROL_FULL "\",\"exit\":1}\n");
         return;
     }
     c->server = s;
