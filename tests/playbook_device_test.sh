@@ -12,6 +12,7 @@ beacon=$PWD/out/host-guarded/nefia-beacon
 hub_pid=
 beacon_pid=
 run_pid=
+followers=
 processes='run_pid beacon_pid hub_pid'
 key=0123456789abcdef0123456789abcdef
 port=$(free_port)
@@ -179,6 +180,31 @@ start_beacon
 wait "$run_pid"
 result "a device that was away gets its steps when it is back" $?
 run_pid=
+
+# ---- a hub that is asked by as many as it takes ----
+book busy <<YAML
+steps:
+  - {name: first, run: "touch $dir/busy; until [ -e $dir/taken ]; do sleep 0.05; done", timeout: 60s}
+  - {name: last, run: "echo last >>$dir/busy"}
+YAML
+background run.log "$nefia" playbook run "$books/busy.yaml" --target r1 -c "$dir/nefia.yaml"
+run_pid=$!
+within [ -e "$dir/busy" ]
+for n in 1 2 3 4; do
+    background "follow$n.log" "$nefia" reactor events --follow -c "$dir/nefia.yaml"
+    followers="$followers $!"
+done
+within sh -c "! '$nefia' reactor status -c '$dir/nefia.yaml' >/dev/null 2>&1"
+touch "$dir/taken"
+# The step's report has to wait: it has nowhere to go.
+sleep 0.5
+# shellcheck disable=SC2086 # several
+kill $followers
+wait "$run_pid"
+result "a playbook waits until the hub takes one more client" $?
+run_pid=
+lines busy last
+result "and nothing of it is taken for denied" $?
 
 # ---- a hub that is killed while a step runs ----
 emit door.stuck warning

@@ -235,7 +235,8 @@ rm -f "$dir/slow" "$dir/go"
 emit door.stuck warning n=2
 within grep -q waits "$dir/slow"
 kill -TERM "$hub_pid"
-within grep -q 'stopping' "$dir/hub.log"
+# First it waits for the senders; then it no longer listens, and tells the playbook.
+within sh -c "! grep -q ':$(printf %04X "$port") 00000000:0000 0A' /proc/net/tcp"
 touch "$dir/go"
 wait "$hub_pid"
 lines slow first waits

@@ -135,6 +135,11 @@ static int run_child(struct playbook_driver *d)
 
 /* ---- Reports ---- */
 
+static bool is_full(const struct text *why)
+{
+    return strncmp(why->buf, CONTROL_FULL, sizeof CONTROL_FULL - 1) == 0;
+}
+
 /** Have the hub record it. Return: 0, or negative with a sentence in d->error. */
 static int record(struct playbook_driver *d, const struct audit_step *s, bool insist)
 {
@@ -145,10 +150,13 @@ static int record(struct playbook_driver *d, const struct audit_step *s, bool in
     text_init(&why, why_buf, sizeof why_buf);
     text_init(&line, d->request, sizeof d->request);
     playbook_report_put(&line, s);
-    /* A hub that starts anew is back soon. */
-    for (unsigned tries = 0; (err = control_request(d->o->control_socket, line.buf, d->answer, sizeof d->answer, NULL, NULL, REPORT_MS,
-                                                    &why)) < 0 && !insist && tries < REPORT_MS / AGAIN_MS && !is_stopped(d); tries++)
+    /* A hub that starts anew is back soon, and one that has as many clients as it takes is free again. */
+    for (unsigned tries = 0;; tries++) {
+        err = control_request(d->o->control_socket, line.buf, d->answer, sizeof d->answer, NULL, NULL, REPORT_MS, &why);
+        if (!(is_full(&why) || (err < 0 && !insist)) || tries == REPORT_MS / AGAIN_MS || is_stopped(d))
+            break;
         (void)wait_ms(d, AGAIN_MS);
+    }
     if (err == 0)
         return 0;
     set_error(d, "not recorded by the hub: ", why_buf);
@@ -429,8 +437,7 @@ static int ask_hub(void *arg)
     for (uint64_t waited = 0;; waited += AGAIN_MS) {
         d->answer_len = 0;
         err = control_request(d->o->control_socket, d->request, d->answer, sizeof d->answer, print_record, d, 0, &why);
-        const bool full = str_eq(why_buf, DISPATCH_FULL) || strncmp(why_buf, CONTROL_FULL, sizeof CONTROL_FULL - 1) == 0;
-        later = d->answer_len == 0 && (err < 0 || full);
+        later = d->answer_len == 0 && (err < 0 || is_full(&why) || str_eq(why_buf, DISPATCH_FULL));
         taken |= err == NEFIA_ECLOSED;
         if (!later || (!taken && waited >= d->life_ms))
             break;

@@ -107,6 +107,7 @@ void control_wake(struct control_server *s);
  * closed. */
 void control_close(struct control_server *s);
 
+
 /** For command line tools: send a request and wait for the whole response; blocks.
  * line: the request, one line of less than CONFIG_CONTROL_LINE_BYTES, without newline.
  * on_record (may be null) is called with each record (NUL-terminated, without newline, valid during
