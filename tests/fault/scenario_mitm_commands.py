@@ -2,9 +2,9 @@
 """Commands through a man in the middle (mitm.py): a hub, and beacons that take commands (board/profiles/guarded.config), all with the same
 key. Rules of which some are idempotent, with short lives and long ones, are set off by the beacons' events; people have commands carried
 out with `nefia exec`. He drops, cuts, doubles, swaps, delays and replays lines, also those of other sessions and other devices; hub and
-beacons are killed, and beacons stopped for a while. At the end he lets everything pass, and the account is exact: each order ended once;
-what was done ran once; what expired or was denied never did; nothing ran after its life, on another device, out of its order, or
-without one.
+beacons (the last one has no state_dir) are killed, and beacons stopped for a while. At the end he lets everything pass, and the account
+is exact: each order ended once; what was done ran once; what expired or was denied never did; nothing ran after its life, on another
+device, out of its order, or without one.
 
 A command that runs appends a line to the file `ran` of its working directory, which is its device's: which it is, and when its process
 was made, by the kernel's clock. When a command's life ends is known from the man in the middle: he sees when it passes, and how much
@@ -45,14 +45,14 @@ SLACK = 0.3  # seconds between the check of a life and the process, on a quiet m
 
 
 class Device(Daemon):
-    """A beacon that takes commands, in a working directory of its own."""
+    """A beacon that takes commands, in a working directory of its own. kept: it remembers them over a restart."""
 
-    def __init__(self, rig, name, port):
+    def __init__(self, rig, name, port, kept):
         self.host, self.said = name, 0
         self.home = rig.path(name + ".home")
         os.mkdir(self.home)
         config = {"reactor": "127.0.0.1:%d" % port, "hmac_key": KEY, "control_socket": rig.path(name + ".sock"),
-                  "state_dir": rig.path(name + ".state"), "max_events_per_min": 120, "dedup_window": 0, "remote": {"enabled": True}}
+                  "state_dir": rig.path(name + ".state") if kept else "", "max_events_per_min": 120, "dedup_window": 0, "remote": {"enabled": True}}
         super().__init__(rig, name, "beacon-guarded", ["run"],
                          {"host_id": name, "beacons": config, "policy": {"deny_commands": ["forbidden"]}})
 
@@ -237,8 +237,8 @@ def account(rig, hub, witness, devices, people, kills, slack):
     amiss = [(job, ends) for job, ends in actions.items() if len(set(ends)) != 1]
     amiss += [(o.job, n) for n, o in ordered.items() if o.job and n in outcomes and o.job not in actions]
     rig.check("the account: the action that waits for a command ends once", not amiss, amiss[:5])
-    rig.say("actions: " + str(dict(collections.Counter(e for ends in actions.values() for e in set(ends)))))
-    rig.say("%d were ordered when the hub was killed, and nobody knows of them" % len(forgotten))
+    rig.say("actions of rules: " + ", ".join("%d %s" % (n, what) for what, n in
+                                             sorted(collections.Counter(e for ends in actions.values() for e in set(ends)).items())))
 
     unordered = [r for r in runs if r[1] not in ids]
     rig.check("the account: nothing ran that was not ordered", not unordered, unordered[:5])
@@ -298,7 +298,8 @@ def run(rig, commands, beacons, mutant):
     rules = [{"name": name, "event_pattern": "^load\\.%s$" % name, "idempotent": again,
               "action": {"type": "exec", "target": "host", "command": command, "life": life}} for name, (life, again, command) in RULES.items()]
     hub = Hub(rig, rules=rules)
-    devices = [Device(rig, "r%d" % i, man.way("r%d" % i, (hub.address, hub.port)).port) for i in range(beacons)]
+    devices = [Device(rig, "r%d" % i, man.way("r%d" % i, (hub.address, hub.port)).port, i < beacons - 1)
+               for i in range(beacons)]
     people, troubles = People(rig, hub, devices), Troubles(rig, hub, devices, witness)
     hub.start()
     rig.check("the hub starts", hub.ready())
