@@ -3,6 +3,7 @@
 # restarts it there. Commands are refused by the hub's policy, and where that lets them pass by the device's own. A playbook takes
 # the router off the network: it undoes that by itself, and the hub hears of it. The last line is the verdict.
 set -eu
+# shellcheck disable=SC2016 # the machines expand it
 
 cd "$(dirname "$0")/.."
 . qemu/machines.sh
@@ -57,8 +58,8 @@ make_hub() {
     dir=$(machine_dir hub)
     cp out/arm-virt/nefia "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
-    mkdir -p "$dir/etc/nefia/playbooks"
-    cp rootfs-overlay/etc/nefia/playbooks/*.yaml "$dir/etc/nefia/playbooks/"
+    mkdir -p "$dir/usr/share/nefia/playbooks"
+    cp rootfs-overlay/usr/share/nefia/playbooks/*.yaml "$dir/usr/share/nefia/playbooks/"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
 host_id: hub
 reactor:
@@ -71,7 +72,7 @@ reactor:
     - name: service-recovery
       event_pattern: 'service\\.status'
       severity: warning
-      action: {type: playbook, playbook_path: /etc/nefia/playbooks/restart-service.yaml}
+      action: {type: playbook, playbook_path: /usr/share/nefia/playbooks/restart-service.yaml}
     - name: shut-down
       event_pattern: 'test\\.shut'
       action: {type: exec, command: poweroff}
@@ -85,7 +86,7 @@ policy:
   mode: enforce
   deny_commands: ['^poweroff( |\$)']
 YAML
-    cat >"$dir/etc/nefia/playbooks/cut-off.yaml" <<'YAML'
+    cat >"$dir/usr/share/nefia/playbooks/cut-off.yaml" <<'YAML'
 name: change-the-address
 commit_within: 15s
 steps:
@@ -151,7 +152,7 @@ a_service_is_restarted() {
 refused_twice() {
     mark
     on router 'nefia-beacon emit test.shut warning'
-    check "the hub refuses what its policy denies" on hub 'await sh -c "nefia reactor status | grep -q \"shut-down .*DENIED\""'
+    check "the hub refuses what its policy denies" on hub 'await sh -c "nefia reactor status | grep -q \"shut-down .*denied\""'
     on router 'nefia-beacon emit test.again warning'
     check "the device refuses what only its own policy denies" on hub 'await sh -c "nefia reactor status | grep -q \"start-again .*denied\""'
     on hub 'nefia exec --target router -- reboot' && status=0 || status=$?
@@ -162,7 +163,7 @@ refused_twice() {
 
 undone_when_cut_off() {
     mark
-    on hub 'nefia playbook run --target router /etc/nefia/playbooks/cut-off.yaml' && status=0 || status=$?
+    on hub 'nefia playbook run --target router /usr/share/nefia/playbooks/cut-off.yaml' && status=0 || status=$?
     check "a playbook that cuts the router off fails" [ "$status" -eq 1 ]
     check "the router undoes it by itself" on router 'await grep -q undone /mnt/disk/proof'
     check "  and has its address again" on router 'ip addr show dev eth0 | grep -q 10.99.0.2'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Commands on devices, at the hub: rules with target host, nefia exec, and what becomes of them when device or hub are away, restart or
 # change their mind. The device is a script (tests/fake/device.py).
-# shellcheck disable=SC2034 # $processes names some variables
+# shellcheck disable=SC2016,SC2034 # what is in single quotes is for the device's shell; $processes names some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -217,10 +217,10 @@ set_mode cut
 expect "cut in the middle: the end is unknown" 125 run_exec --target r1 -- true
 says "says so" 'r1: end unknown' err
 emit twice
-within sh -c "[ \$(wc -l <'$dir/twice') = 1 ]"
+within sh -c "[ \$(wc -l <'$dir/twice') -ge 1 ]"
 set_mode run
-within has_row twice -
-[ "$(wc -l <"$dir/twice")" = 2 ]
+# One more time at least: the second attempt may have been cut, too, before the mode was changed.
+within has_row twice - && [ "$(wc -l <"$dir/twice")" -ge 2 ]
 result "begun again only where the rule is idempotent" $?
 
 # ---- restarts of the hub ----

@@ -307,9 +307,9 @@ sed 's|host_id: turns,|host_id: turns, role: gateway, labels: {site: north, rack
 reload_hub devices
 expect "reactor hosts" 0 "$nefia" reactor hosts -c "$dir/hub.yaml"
 says "a device that is connected, as seen before the reload" \
-    '^  turns  *gateway  *site=north, rack=12  *link  *yes from 127\.0\.0\.1:[0-9]*  *20..-..-.. ..:.., [0-9a-z]* ago$' out
-says "one that was" '^  only  *-  *-  *link  *no  *20..-..-.. ..:.., [0-9a-z]* ago$' out
-says "one that was never seen" '^  silent  *-  *-  *-  *no  *-$' out
+    '^  turns  *gateway  *site=north, rack=12  *link  *yes from 127\.0\.0\.1:[0-9]*  *no  *20..-..-.. ..:.., [0-9a-z]* ago$' out
+says "one that was" '^  only  *-  *-  *link  *no  *-  *20..-..-.. ..:.., [0-9a-z]* ago$' out
+says "one that was never seen" '^  silent  *-  *-  *-  *no  *-  *-$' out
 says "and how many have no item" '^without an item in reactor.hosts: 0 known, 0 connected$' out
 "$nefia" reactor hosts --json -c "$dir/hub.yaml" >"$dir/hosts.json"
 "$nefia" reactor status --json -c "$dir/hub.yaml" >"$dir/status.json"

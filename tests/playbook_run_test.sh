@@ -275,4 +275,39 @@ expect "the audit log is whole" 0 "$nefia" audit verify -c "$dir/nefia.yaml"
 kill_hub -TERM
 expect "without a hub that records it" 1 play "$books/mend.yaml" --hub --target web
 says "nothing begins" 'not recorded by the hub: cannot reach' err
+
+# ---- as an unprivileged daemon, under its filter of system calls ----
+if [ "$(id -u)" = 0 ]; then
+    user=64123 group=64124
+    chmod 755 "$dir"
+    chmod -R a+rX "$books"
+    mkdir "$dir/theirs"
+    chown $user:$group "$dir/theirs"
+    sed -e "s|^  state_dir: .*|  state_dir: $dir/theirs/state\n  user: \"$user:$group\"|" -e "s|hub.sock|theirs/hub.sock|" "$dir/nefia.yaml" >"$dir/user.yaml"
+    chown 0:$group "$dir/user.yaml"
+    chmod 640 "$dir/user.yaml"
+    book mend <<YAML
+steps:
+  - {name: who, run: "grep -E '^(Uid|NoNewPrivs|Seccomp):' /proc/self/status >$dir/theirs/who", rollback: [{run: "echo undone >>$dir/theirs/who"}]}
+  - {name: write, file: {path: "$dir/theirs/file", content: "{{event.data.n}}", mode: "0600"}}
+  - {name: fails, run: "exit 3"}
+YAML
+    chmod a+r "$books/mend.yaml"
+    background hub.log "$nefia" reactor run -c "$dir/user.yaml"
+    hub_pid=$!
+    within "$nefia" reactor status -c "$dir/user.yaml"
+    emit door.open warning n=9
+    theirs()
+    {
+        "$nefia" playbook log --json -c "$dir/user.yaml" | grep -q '"playbook":"mend","host":"web","rule":"mend","outcome":"rolled_back"'
+    }
+    within theirs
+    result "an unprivileged hub carries a playbook out, and undoes it" $?
+    grep -q "^Uid:.$user" "$dir/theirs/who" && grep -q '^NoNewPrivs:.1' "$dir/theirs/who" && grep -q '^Seccomp:.2' "$dir/theirs/who" &&
+        grep -q undone "$dir/theirs/who"
+    result "as its own user, under its filter" $?
+    [ "$(cat "$dir/theirs/file")" = 9 ] && [ "$(stat -c %u:%a "$dir/theirs/file")" = $user:600 ]
+    result "and it writes files as that user" $?
+    kill_hub -TERM
+fi
 finish

@@ -285,7 +285,7 @@ def power(rig):
     """The device dies in the middle of a command, or with its state lost."""
     rig.start()
     s = rig.session()
-    op = rig.append("ran", "x", "sleep 100")
+    op = rig.append("ran", "x", "sleep 30")
     number = s.command(op)
     while not rig.lines("ran"):
         time.sleep(0.05)
@@ -427,7 +427,7 @@ def undo(rig):
     begin(1, 60000)
     step(1, 0)
     must(s.run({"undo": {"commit": RUN % 1}})["state"] == "done", "commit")
-    begin(2, 1500)
+    begin(2, 6000)
     step(2, 0)
     step(2, 1)
     e = s.event("playbook.rolled_back")

@@ -187,7 +187,7 @@ int exec_run(const struct cli_args *a)
 
     log_init("nefia", LOG_LEVEL_WARN);
     if (!cli_option(a, "--target"))
-        return failed("--target is missing", REMEDY(": which device"));
+        return failed(HINTED("--target is missing", ": which device"), "");
     if (!duration_of(a, "--timeout", OP_TIMEOUT_MAX_MS, &timeout_ms) || !duration_of(a, "--wait", COMMAND_LIFE_MAX_MS, &wait_ms))
         return DISPATCH_FAILED;
     op.timeout_ms = (uint32_t)timeout_ms;

@@ -93,17 +93,36 @@ static void put_texts(struct commands *t, struct command *c, const struct slice 
         put(t, c, &at, texts[i]);
 }
 
-/** The texts behind it move up. */
+/** Nobody's text lies there any more: those behind it move up. */
+static void close_gap(struct commands *t, uint32_t at, uint32_t room)
+{
+    memmove(t->text + at, t->text + at + room, t->text_used - at - room);
+    t->text_used -= room;
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->slots[i].state != COMMAND_FREE && t->slots[i].at > at)
+            t->slots[i].at -= room;
+}
+
 static void release(struct commands *t, struct command *c)
 {
     const uint32_t at = c->at, room = c->room;
 
-    memmove(t->text + at, t->text + at + room, t->text_used - at - room);
-    t->text_used -= room;
     *c = (struct command){0};
-    for (unsigned i = 0; i < t->count; i++)
-        if (t->slots[i].state != COMMAND_FREE && t->slots[i].at > at)
-            t->slots[i].at -= room;
+    close_gap(t, at, room);
+}
+
+/** Give it that much room, if there is so much now. */
+static void grow(struct commands *t, struct command *c, size_t room)
+{
+    const uint32_t at = c->at, before = c->room;
+
+    if (room <= before || room > t->text_size - t->text_used)
+        return;
+    memcpy(t->text + t->text_used, t->text + at, before);
+    c->at = (uint32_t)t->text_used;
+    c->room = (uint32_t)room;
+    t->text_used += room;
+    close_gap(t, at, before);
 }
 
 /* ---- The table ---- */
@@ -198,10 +217,11 @@ static void keep(struct commands *t, const struct command *c)
 {
     uint8_t *p = t->kept;
     const size_t texts = names_len(c) + c->op_len + c->cause_len;
+    const bool has_room = c->room >= room_for((enum command_owner)c->owner, names_len(c), texts - names_len(c));
 
     p[0] = KEPT_VERSION;
     p[1] = c->state;
-    p[2] = c->owner;
+    p[2] = has_room ? c->owner : COMMAND_OF_NOBODY; /* after a restart it has no more room than now */
     p[3] = (uint8_t)((c->idempotent ? KEPT_IDEMPOTENT : 0) | (clock_synced(t->clock) ? KEPT_SYNCED : 0));
     put_be64(p + 4, c->id);
     put_be64(p + 12, c->number);
@@ -239,19 +259,33 @@ static uint32_t life_after(const struct commands *t, const uint8_t *p)
     return left > gone_ms ? left - (uint32_t)gone_ms : 0;
 }
 
+/** Lengths of a slot's texts: host, who, op, cause. Return: is it one that this version wrote, whole? */
+static bool read_lengths(const uint8_t *p, size_t len, size_t lengths[4])
+{
+    if (len < KEPT_HEAD || p[0] != KEPT_VERSION || (p[1] != COMMAND_WAITING && p[1] != COMMAND_SENT) || p[2] > COMMAND_OF_NOBODY)
+        return false;
+    lengths[0] = p[52];
+    lengths[1] = p[53];
+    lengths[2] = (size_t)p[54] << 8 | p[55];
+    lengths[3] = (size_t)p[56] << 8 | p[57];
+    return lengths[0] > 0 && lengths[1] <= COMMAND_WHO_MAX && lengths[2] <= COMMAND_OP_MAX && lengths[3] <= EVENT_CAUSE_MAX &&
+           get_be64(p + 12) > 0 && KEPT_HEAD + lengths[0] + lengths[1] + lengths[2] + lengths[3] == len;
+}
+
 void commands_restore(struct commands *t, uint16_t slot, const uint8_t *p, size_t len)
 {
+    size_t lengths[4];
+
     if (slot >= t->count)
         return;
     struct command *c = &t->slots[slot];
     if (c->state != COMMAND_FREE)
         release(t, c);
-    if (len < KEPT_HEAD || p[0] != KEPT_VERSION || (p[1] != COMMAND_WAITING && p[1] != COMMAND_SENT) || p[2] > COMMAND_OF_NOBODY)
+    if (!read_lengths(p, len, lengths))
         return;
-    const size_t names = (size_t)p[52] + p[53], op = (size_t)p[54] << 8 | p[55], cause = (size_t)p[56] << 8 | p[57];
-    const size_t room = room_for((enum command_owner)p[2], names, op + cause);
-    if (p[52] == 0 || get_be64(p + 12) == 0 || KEPT_HEAD + names + op + cause != len || op > COMMAND_OP_MAX || cause > EVENT_CAUSE_MAX || p[53] > COMMAND_WHO_MAX ||
-        room > t->text_size - t->text_used)
+    const size_t texts = lengths[2] + lengths[3];
+    const size_t room = room_for((enum command_owner)p[2], lengths[0] + lengths[1], texts);
+    if (room > t->text_size - t->text_used)
         return;
     *c = (struct command){
         .state = p[1],
@@ -265,11 +299,11 @@ void commands_restore(struct commands *t, uint16_t slot, const uint8_t *p, size_
         .timeout_ms = get_be32(p + 48),
         .host_len = p[52],
         .who_len = p[53],
-        .op_len = (uint16_t)op,
-        .cause_len = (uint16_t)cause,
+        .op_len = (uint16_t)lengths[2],
+        .cause_len = (uint16_t)lengths[3],
         .room = (uint32_t)room,
     };
-    const struct slice all = {(const char *)p + KEPT_HEAD, names + op + cause}, none = {"", 0};
+    const struct slice all = {(const char *)p + KEPT_HEAD, lengths[0] + lengths[1] + texts}, none = {"", 0};
     put_texts(t, c, (const struct slice[4]){all, none, none, none});
     host_id_of(c->host, command_host(t, c));
     if (c->number > t->last)
@@ -561,8 +595,7 @@ void commands_join(struct commands *t, uint64_t number)
     if (!c || c->owner != COMMAND_OF_NOBODY)
         return;
     c->owner = COMMAND_OF_CLIENT;
-    if (is_open(c))
-        keep(t, c);
+    grow(t, c, room_for(COMMAND_OF_CLIENT, names_len(c), (size_t)c->op_len + c->cause_len));
 }
 
 void commands_free(struct commands *t, uint64_t number)

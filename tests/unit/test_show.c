@@ -144,20 +144,26 @@ TEST(widths_come_from_the_content)
 #define NO_HOSTS
 #endif
 
+#if IS_ENABLED(CONFIG_HUB_COMMANDS)
+#define COMMANDS(column) column
+#else
+#define COMMANDS(column) ""
+#endif
+
 TEST(the_table_of_the_devices)
 {
     CHECK_INT(ANSWER(reactor_hosts_sections, SHOW_TEXT,
                      "{\"host\":{\"host\":\"web-01\",\"role\":\"edge\",\"labels\":{\"site\":\"north\",\"tier\":\"1\"},"
                      "\"delivery\":\"link\",\"connected\":true,\"address\":\"10.0.0.1:4711\","
-                     "\"last_seen\":\"2026-03-10T15:30:59Z\",\"silent_ms\":61500}}",
+                     "\"commands\":true,\"last_seen\":\"2026-03-10T15:30:59Z\",\"silent_ms\":61500}}",
                      "{\"host\":{\"host\":\"web-02\",\"role\":null,\"labels\":{},\"delivery\":null,"
                      "\"connected\":false,\"address\":null,\"last_seen\":null,\"silent_ms\":null}}",
                      "{\"others\":{\"known\":3,\"connected\":1}}"),
               0);
-    CHECK_STR(printed, "  HOST             ROLE      LABELS              DELIVERY  CONNECTED               LAST SEEN\n"
-                       "  web-01           edge      site=north, tier=1  link      yes from 10.0.0.1:4711  "
+    CHECK_STR(printed, "  HOST             ROLE      LABELS              DELIVERY  CONNECTED               " COMMANDS("COMMANDS  ") "LAST SEEN\n"
+                       "  web-01           edge      site=north, tier=1  link      yes from 10.0.0.1:4711  " COMMANDS("yes       ")
                        "2026-03-10 15:30, 1m1s ago\n"
-                       "  web-02           -         -                   -         no                      -\n"
+                       "  web-02           -         -                   -         no                      " COMMANDS("-         ") "-\n"
                        "\nwithout an item in reactor.hosts: 3 known, 1 connected\n");
     CHECK_INT(ANSWER(reactor_hosts_sections, SHOW_JSON, "{\"others\":{\"known\":3,\"connected\":1}}"), 0);
     CHECK_STR(printed, "{\"hosts\":[],\"others\":{\"known\":3,\"connected\":1}}\n");

@@ -154,7 +154,7 @@ void commands_lost(struct commands *t, const uint8_t host[SESSION_HOST]);
 void commands_refused(struct commands *t, const uint8_t host[SESSION_HOST], const char *reason);
 /** Its owner has gone: one that was not sent ends as expired for that reason, one that was ends by itself. */
 void commands_leave(struct commands *t, uint64_t number, const char *reason);
-/** Somebody waits for it again. */
+/** A client waits for it. Of its output there is what has room. */
 void commands_join(struct commands *t, uint64_t number);
 /** The client has what it needs of one that has ended. */
 void commands_free(struct commands *t, uint64_t number);

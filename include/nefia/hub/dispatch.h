@@ -14,7 +14,8 @@
  *               other that its end is unknown.
  *          and "idempotent":true, "cause":["RULE",…], "rule":"RULE" (for whom the policy is asked, and the audit says it is)
  *     → {"output":"…"}        any number; together the first COMMAND_OUTPUT_MAX bytes
- *     → {"result":{"host":"r1","id":"…","outcome":"done","exit":0,"signal":0,"timed_out":false,"ms":12,"bytes":3,"reason":"…","error":"…"}}
+ *     → {"result":{"host":"r1","id":"…","outcome":"done","exit":0,"signal":0,"timed_out":false,"ms":12,"bytes":3,"reason":"…",
+ *                  "error":"…"}}
  *
  * outcome is one of link_outcome_words. error: empty if it was done with exit status 0, else a sentence. The answer comes when the
  * result is there; a client that goes before withdraws what was not sent yet, and what was sent ends by itself, into the audit.

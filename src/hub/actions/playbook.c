@@ -76,6 +76,35 @@ static size_t keep_line(const struct playbook_room *room, const struct event *e)
     return e->line.len;
 }
 
+/** Carry the playbook out, which has been read. Return: PLAYBOOK_END_… */
+static int drive(const struct action_request *r, const struct event *e, const struct text *cause)
+{
+    const struct playbook_room *room = r->playbooks;
+    const struct hub_settings *s = room->settings;
+    const struct host_item *item = hub_settings_host(s, (struct slice){s->host_id, strlen(s->host_id)});
+    char host[EVENT_HOST_MAX + 1], name[PLAYBOOK_FILE_NAME_MAX + 1];
+    struct text t;
+
+    text_init(&t, host, sizeof host);
+    text_bytes(&t, e->host_id.ptr, e->host_id.len);
+    return playbook_drive(room->driver, &(struct playbook_order){
+                                            .memory = room->memory,
+                                            .path = own(r->action)->path,
+                                            .values = {.host = host, .event = e, .on_hub = own(r->action)->target == TARGET_HUB},
+                                            .rule = r->rule,
+                                            .cause = {cause->buf, cause->len},
+                                            .name = playbook_file_name(name, r->job),
+                                            .state_dir = s->state_dir,
+                                            .control_socket = s->control_socket,
+                                            .hub = s->host_id,
+                                            .hub_role = item ? item->role : NULL,
+                                            .guard = room->guard,
+                                            .helper = room->helper->fd > 0 ? CHILD_KEPT : room->helper->fd,
+                                            .timeout_ms = own(r->action)->timeout_ms,
+                                            .parent = r->hub,
+                                        });
+}
+
 /** In the action's process. Return: an exit status, after a sentence on stdout if it is not 0. */
 static int run(void *arg)
 {
@@ -83,45 +112,24 @@ static int run(void *arg)
     /* What it lies in is overwritten. */
     const struct action_request r = *(const struct action_request *)arg;
     const struct playbook_room *room = r.playbooks;
-    const struct playbook_action *a = own(r.action);
-    const struct hub_settings *s = room->settings;
-    const struct host_item *item = hub_settings_host(s, (struct slice){s->host_id, strlen(s->host_id)});
-    char host[EVENT_HOST_MAX + 1], cause_buf[EVENT_CAUSE_MAX + 1], name[PLAYBOOK_FILE_NAME_MAX + 1], scratch[EVENT_SCRATCH];
+    char cause_buf[EVENT_CAUSE_MAX + 1], scratch[EVENT_SCRATCH];
     bool printed = false;
-    struct text t, cause;
+    struct text cause;
     struct event e;
 
-    text_init(&t, host, sizeof host);
-    text_bytes(&t, r.event->host_id.ptr, r.event->host_id.len);
     text_init(&cause, cause_buf, sizeof cause_buf);
     if (event_cause_add(&cause, r.event->cause, r.rule) < 0) {
         CLI_OUT("too many rules led to the event");
         return PLAYBOOK_END_REFUSED;
     }
     const size_t len = keep_line(room, r.event);
-    if (playbook_load(room->memory, a->path, print_report, &printed, false, room->work, room->work_cap, room->tree) < 0)
+    if (playbook_load(room->memory, own(r.action)->path, print_report, &printed, false, room->work, room->work_cap, room->tree) < 0)
         return PLAYBOOK_END_REFUSED;
     if (event_decode(&e, room->line, len, room->tokens, CONFIG_JSON_TOKENS, scratch, NULL) < 0) {
         CLI_OUT("event cannot be decoded");
         return PLAYBOOK_END_REFUSED;
     }
-    const struct playbook_order order = {
-        .memory = room->memory,
-        .path = a->path,
-        .values = {.host = host, .event = &e, .on_hub = a->target == TARGET_HUB},
-        .rule = r.rule,
-        .cause = {cause.buf, cause.len},
-        .name = playbook_file_name(name, r.job),
-        .state_dir = s->state_dir,
-        .control_socket = s->control_socket,
-        .hub = s->host_id,
-        .hub_role = item ? item->role : NULL,
-        .guard = room->guard,
-        .helper = room->helper->fd > 0 ? CHILD_KEPT : room->helper->fd,
-        .timeout_ms = a->timeout_ms,
-        .parent = r.hub,
-    };
-    const int end = playbook_drive(room->driver, &order);
+    const int end = drive(&r, &e, &cause);
     if (end != PLAYBOOK_END_DONE)
         CLI_OUT(room->driver->error);
     return end;
