@@ -108,8 +108,10 @@ test-fault: $(OUT)/.deps/test ## Fault injection into the real programs: kills, 
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=host all fault-programs
 	$(Q)$(RUN) -v $(FAULTS)
 
-# Programs with one fault of the protocol each, as the model has them: the attacks must notice. A patch is of one file.
+# Programs with one fault of the protocol each, as the model has them: the attacks must notice. A patch is of one file. Those of
+# commands/ are of the beacon that takes commands.
 MUTANTS := $(patsubst tests/fault/mutants/%.patch,%,$(wildcard tests/fault/mutants/*.patch))
+COMMAND_MUTANTS := $(patsubst tests/fault/mutants/%.patch,%,$(wildcard tests/fault/mutants/commands/*.patch))
 # Its object takes the place of the true one, where there is that.
 mutated  = $(patsubst $(call objects,$(2)),$(O)/mutant/$(1)/mutated.o,$(call objects,$(3)))
 define mutant
@@ -122,9 +124,14 @@ $(O)/mutant/$(1)/nefia: $(call mutated,$(1),$(2),$(common-src) $(hub-src)) $(SYS
 	$$(link)
 $(O)/mutant/$(1)/nefia-beacon: $(call mutated,$(1),$(2),$(common-src) $(beacon-src)) $(SYSROOT)/.ready toolchain/link.mk
 	$$(link)
-fault-programs: $(O)/mutant/$(1)/nefia $(O)/mutant/$(1)/nefia-beacon
 endef
-$(foreach m,$(MUTANTS),$(eval $(call mutant,$(m),$(shell sed -n 's,^+++ b/,,p' tests/fault/mutants/$(m).patch))))
+fault-programs: $(MUTANTS:%=$(O)/mutant/%/nefia) $(MUTANTS:%=$(O)/mutant/%/nefia-beacon) fault-guarded
+$(foreach m,$(MUTANTS) $(COMMAND_MUTANTS),$(eval $(call mutant,$(m),$(shell sed -n 's,^+++ b/,,p' tests/fault/mutants/$(m).patch))))
+
+.PHONY: fault-guarded
+fault-guarded:
+	+$(Q)$(SUBMAKE) BOARD=host CONFIG=guarded out/host-guarded/nefia-beacon \
+	    $(COMMAND_MUTANTS:%=out/host-guarded/mutant/%/nefia-beacon)
 
 # With a wall clock that a test can move.
 fault-programs: $(O)/fault/nefia $(O)/fault/nefia-beacon

@@ -30,6 +30,8 @@ FORGED = (b'{"error":{"reason":"go away"}}', b'{"ack":{"line":9},"window":32}', 
 # What may happen to one unit (a line and its signature line), and how often in proportion.
 ACTS = {"drop": 3, "double": 3, "swap": 3, "delay": 3, "cut": 6, "cut-middle": 3, "reset": 3, "replay": 4, "replay-old": 5, "reflect": 4,
         "flip": 4, "number": 3, "forge": 4, "swallow": 5, "late": 5, "first": 2}
+# The same beyond that, where there are commands (scenario_mitm_commands.py).
+COMMAND_ACTS = {**ACTS, "hold": 12, "stranger": 8}
 # What may happen to a whole session.
 WHOLE = {"clean": 30, "acts": 56, "hub-played": 6, "sender-played": 6, "mute": 2}
 
@@ -139,6 +141,8 @@ class Session:
         flow = self.flows[direction]
         for unit in flow.units(data):
             self.recording.add(direction, unit)
+            if self.mitm.witness:
+                self.mitm.witness(self, direction, unit)
             if direction == UP and self.hub is None and self.whole == "hub-played":
                 self.next_played()
             else:
@@ -235,6 +239,19 @@ class Session:
         if units:
             self.pass_on(flow, same_place if same_place and flow.chance.random() < 0.7 else flow.chance.choice(units))
         if flow.chance.random() < 0.5:
+            self.pass_on(flow, unit)
+
+    def do_hold(self, flow, unit):
+        """The line comes when what it says may be over."""
+        self.pass_on(flow, unit, flow.chance.uniform(0.2, AFTER - 0.1))
+
+    def do_stranger(self, flow, unit):
+        """A line of a session of another host with the same key, instead of this one or before it."""
+        others = [way for way in self.mitm.ways if way is not self.way and way.recordings]
+        units = flow.chance.choice(flow.chance.choice(others).recordings).units[flow.direction] if others else []
+        if units:
+            self.pass_on(flow, flow.chance.choice(units))
+        if not units or flow.chance.random() < 0.5:
             self.pass_on(flow, unit)
 
     def do_reflect(self, flow, unit):
@@ -360,12 +377,14 @@ class Way:
 
 
 class Mitm(threading.Thread):
-    """way() before or after start(). Ways live until close(). honest: everything passes. acts: which, with their weights."""
+    """way() before or after start(). Ways live until close(). honest: everything passes. acts: which, with their weights.
+    witness(session, direction, unit): is shown what he receives, when he does."""
 
     def __init__(self, seed, acts=None):
         super().__init__(daemon=True)
         self.seed, self.acts = seed, acts or ACTS
         self.honest = False
+        self.witness = None
         self.counts = collections.Counter()
         self.refused = 0  # the hub did not take a connection
         self.ways, self.sessions = [], {}
