@@ -151,14 +151,22 @@ test-model: out/.deps/model ## Search the models of the link through (spin), and
 GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 
-.PHONY: kernel test-qemu demo bench
+.PHONY: kernel test-qemu test-power demo bench
 kernel: $(OUT)/.deps/qemu ## Fetch or build the Linux kernel that QEMU boots for BOARD
 	$(Q)qemu/kernel.sh $(BOARD)
 
 test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
 	+$(Q)for b in arm-virt aarch64-virt mips-malta mipsel-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
+	+$(Q)for b in arm-virt mips-malta; do \
+	    $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded out/$$b-guarded/nefia-beacon || exit 1; done
 	$(Q)$(RUN_QEMU) $(SYSTEMS)
+
+test-power: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Cut the power of an emulated hub or router 50 times in the middle of commands
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=guarded out/arm-virt-guarded/nefia-beacon
+	+$(Q)$(SUBMAKE) BOARD=arm-virt kernel
+	$(Q)POWER_ROUNDS=$(or $(POWER_ROUNDS),50) qemu/scenario_power.sh
 
 demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an event, a rule, an action
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
