@@ -3,7 +3,6 @@
 # restarts it there. Commands are refused by the hub's policy, and where that lets them pass by the device's own. A playbook takes
 # the router off the network: it undoes that by itself, and the hub hears of it. The last line is the verdict.
 set -eu
-# shellcheck disable=SC2016 # the machines expand it
 
 cd "$(dirname "$0")/.."
 . qemu/machines.sh
@@ -140,7 +139,7 @@ a_command() {
 a_service_is_restarted() {
     mark
     must "the service is seen as running" on router 'await sh -c "nefia-beacon status | grep -q service_check"'
-    on router 'kill -9 $(cat /run/web.pid)'
+    on router "kill -9 \$(cat /run/web.pid)"
     must "the playbook restarts the web server on the router" seen router '^web started as'
     check "it serves again" on router 'await wget -q -O - http://127.0.0.1:8081/'
     check "the playbook has ended well" on hub 'await sh -c "nefia reactor status | grep -q \"service-recovery .* playbook *-\""'
@@ -169,7 +168,7 @@ undone_when_cut_off() {
     check "  and has its address again" on router 'ip addr show dev eth0 | grep -q 10.99.0.2'
     check "the hub hears the router again" on hub 'await nefia exec --target router -- true'
     check "  and of the undoing" seen hub '^told: playbook.rolled_back from router: not heard in time'
-    check "nothing else was changed" on router 'sed -n 1p /mnt/disk/proof | grep -qx before && [ "$(wc -l </mnt/disk/proof)" -eq 2 ]'
+    check "nothing else was changed" on router "sed -n 1p /mnt/disk/proof | grep -qx before && wc -l </mnt/disk/proof | grep -qw 2"
 }
 
 machines_begin out/qemu/playbook

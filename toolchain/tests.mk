@@ -14,7 +14,7 @@ FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard test
 JOBS    := -j$(shell nproc)
 # Tests wait more than they compute. Emulated machines compute: there are two in a scenario, and a processor each.
 RUN     := toolchain/run-tests.sh -j $(shell echo $$((2 * $$(nproc))))
-RUN_QEMU := toolchain/run-tests.sh -j $(shell echo $$(($$(nproc) > 1 ? $$(nproc) / 2 : 1)))
+RUN_QEMU := toolchain/run-tests.sh -j $(shell nproc)
 SUBMAKE := $(MAKE) --no-print-directory
 EMULATE := $(QEMU_USER:%=-e %)
 
