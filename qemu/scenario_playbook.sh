@@ -1,6 +1,6 @@
 #!/bin/sh
 # Commands and playbooks on a big-endian MIPS router with the guarded beacon. Its web server is killed: the event triggers a playbook that
-# restarts it there. Commands are refused by the hub's policy, and where that lets them pass by the device's own. A playbook takes
+# restarts it there. A changed configuration is put right. Commands are refused by the hub's policy, and where that lets them pass by the device's own. A playbook takes
 # the router off the network: it undoes that by itself, and the hub hears of it. The last line is the verdict.
 set -eu
 
@@ -35,7 +35,7 @@ YAML
 #!/bin/sh
 case $1 in
 start)
-    httpd -f -p 8081 -h /www &
+    httpd -f -p 8081 -h "$(cat /etc/web.conf)" &
     echo $! >/run/web.pid
     echo "web started as $!" >/dev/console
     ;;
@@ -50,7 +50,13 @@ restart)
 esac
 exit 0
 SH2
-    chmod 755 "$dir/etc/init.d/web"
+    # This BusyBox has no cmp.
+    cat >"$dir/bin/cmp" <<'SH2'
+#!/bin/sh
+[ "$(sha256sum <"$2")" = "$(sha256sum <"$3")" ]
+SH2
+    chmod 755 "$dir/etc/init.d/web" "$dir/bin/cmp"
+    echo /www | tee "$dir/etc/web.conf" >"$dir/etc/web.good"
 }
 
 make_hub() {
@@ -160,6 +166,17 @@ refused_twice() {
     check "the router is up as before" on router 'test -e /run/web.pid'
 }
 
+a_configuration_is_restored() {
+    on router 'echo /nowhere >/etc/web.conf; /etc/init.d/web restart'
+    must "a wrong configuration breaks the service" on router 'await sh -c "! wget -q -O - http://127.0.0.1:8081/"'
+    check "the shipped playbook puts the good one in its place" on hub 'nefia playbook run --target router \
+        /usr/share/nefia/playbooks/restore-config.yaml file=/etc/web.conf good=/etc/web.good service=web'
+    check "  and the service serves again" on router 'await wget -q -O - http://127.0.0.1:8081/'
+    check "once more, there is nothing to do" on hub 'nefia playbook run --target router \
+        /usr/share/nefia/playbooks/restore-config.yaml file=/etc/web.conf good=/etc/web.good service=web'
+    check "  and nothing was done" [ -z "${answer##*skipped*}" ]
+}
+
 undone_when_cut_off() {
     mark
     on hub 'nefia playbook run --target router /usr/share/nefia/playbooks/cut-off.yaml' && status=0 || status=$?
@@ -176,6 +193,7 @@ make_machines || { bad "the programs are built"; verdict; exit 1; }
 boot
 a_command
 a_service_is_restarted
+a_configuration_is_restored
 refused_twice
 undone_when_cut_off
 verdict
