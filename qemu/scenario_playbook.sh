@@ -91,6 +91,14 @@ policy:
   mode: enforce
   deny_commands: ['^poweroff( |\$)']
 YAML
+    cat >"$dir/usr/share/nefia/playbooks/stop-and-start.yaml" <<'YAML'
+name: stop-and-start
+steps:
+  - {name: stop, service: {name: web, verb: stop}}
+  - {name: stopped, wait_for: {service: web, state: inactive}}
+  - {name: start, service: {name: web, verb: start}}
+  - {name: started, wait_for: {service: web}}
+YAML
     cat >"$dir/usr/share/nefia/playbooks/cut-off.yaml" <<'YAML'
 name: change-the-address
 commit_within: 15s
@@ -151,6 +159,9 @@ a_service_is_restarted() {
     check "the playbook has ended well" on hub 'await sh -c "nefia reactor status | grep -q \"service-recovery .* playbook *-\""'
     check "its steps are in the log" on hub 'nefia playbook log | grep -q "done"'
     on hub 'nefia playbook log' || true
+    echo "$answer" | sed 's/^/   /'
+    check "a person has it stopped and started, and each waited for" on hub \
+        'nefia playbook run --target router /usr/share/nefia/playbooks/stop-and-start.yaml'
     echo "$answer" | sed 's/^/   /'
 }
 

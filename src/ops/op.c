@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/ops/service.h"
 #include "nefia/sys/path.h"
 #include "ops_int.h"
 
@@ -115,7 +116,7 @@ static int take_mode(struct reading *r, unsigned i)
     return 0;
 }
 
-enum shape { STRING, PATH, CONTENT, SERVICE, VERB, MODE, BACKUP, RUN_ID, WITHIN, RESTART, OPS };
+enum shape { STRING, PATH, CONTENT, SERVICE, STATE, VERB, MODE, BACKUP, RUN_ID, WITHIN, RESTART, OPS };
 
 /** What the object of a kind has. */
 static const struct member {
@@ -137,6 +138,7 @@ static const struct member {
     {"port", OP_WAIT, STRING, OP_WAIT_PORT, AT(port)},
     {"path", OP_WAIT, PATH, OP_WAIT_PATH, AT(path)},
     {"service", OP_WAIT, SERVICE, OP_WAIT_SERVICE, AT(service)},
+    {"state", OP_WAIT, STATE, OP_WAIT_SERVICE, 0},
     {"begin", OP_UNDO, RUN_ID, OP_UNDO_BEGIN, AT(undo_run)},
     {"commit", OP_UNDO, RUN_ID, OP_UNDO_COMMIT, AT(undo_run)},
     {"rollback", OP_UNDO, RUN_ID, OP_UNDO_ROLLBACK, AT(undo_run)},
@@ -163,6 +165,10 @@ static int read_member(struct reading *r, const struct member *m, unsigned i)
         return n < 0 ? (int)n : 0;
     case SERVICE:
         return take_service(r, i, text);
+    case STATE:
+        n = take_word(r, i, service_state_words);
+        op->state = (uint8_t)(SERVICE_ACTIVE + n);
+        return n < 0 ? (int)n : 0;
     case VERB:
         n = take_word(r, i, op_verb_words);
         op->verb = (enum op_verb)n;
@@ -198,7 +204,7 @@ static bool is_complete(const struct op *op, unsigned given)
     case OP_RESTORE:
         return op->path;
     case OP_WAIT:
-        return !!op->port + !!op->path + !!op->service == 1;
+        return !!op->port + !!op->path + !!op->service == 1 && (!op->state || op->service);
     case OP_UNDO:
         if (op->undo != OP_UNDO_BEGIN)
             return given == 1u << op->undo;
@@ -415,6 +421,8 @@ static void put_members(const struct op *op, struct json_writer *w)
         break;
     case OP_WAIT:
         json_put_string(w, op->port ? "port" : op->path ? "path" : "service", op->port ? op->port : op->path ? op->path : op->service);
+        if (op->state)
+            json_put_string(w, "state", word_at(service_state_words, op->state - SERVICE_ACTIVE));
         break;
     case OP_UNDO:
         put_undo(op, w);

@@ -116,12 +116,12 @@ static enum service_state ask(enum service_backend b, const char *name, const st
     return service_of_object(&d, name);
 }
 
-static int wait_service(const char *name, const struct op_place *place)
+static int wait_service(const char *name, enum service_state wanted, const struct op_place *place)
 {
     const enum service_backend b = service_backend();
     struct service_look l = {.buf = place->work, .cap = place->work_cap};
 
-    while ((b == SERVICE_SYSTEMD || b == SERVICE_PROCD ? ask(b, name, place) : service_look(&l, b, name)) != SERVICE_ACTIVE)
+    while ((b == SERVICE_SYSTEMD || b == SERVICE_PROCD ? ask(b, name, place) : service_look(&l, b, name)) != wanted)
         poll(NULL, 0, STEP_MS);
     return 0;
 }
@@ -130,7 +130,9 @@ static int do_wait(const struct op_place *place)
 {
     const struct op *op = place->op;
 
-    return op->wait == OP_WAIT_PORT ? wait_port(op->port) : op->wait == OP_WAIT_PATH ? wait_path(place) : wait_service(op->service, place);
+    if (op->wait == OP_WAIT_SERVICE)
+        return wait_service(op->service, op->state ? (enum service_state)op->state : SERVICE_ACTIVE, place);
+    return op->wait == OP_WAIT_PORT ? wait_port(op->port) : wait_path(place);
 }
 
 /* ---- service ---- */

@@ -91,6 +91,7 @@ static int put_wait(const struct filling *g, const struct playbook_op *from)
     case OP_WAIT_PATH:
         return put_path(g, from->text, &g->op->path);
     case OP_WAIT_SERVICE:
+        g->op->state = from->state;
         break;
     }
     return put_service(g, from->text);

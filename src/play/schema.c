@@ -3,6 +3,7 @@
 
 #include "nefia/base/err.h"
 #include "nefia/guard/policy.h"
+#include "nefia/ops/service.h"
 #include "play_int.h"
 
 enum { WHERE_BYTES = 96, WHY_BYTES = 320, COMMAND_MAX = 3000, RETRIES_MAX = 100 };
@@ -51,12 +52,14 @@ const struct field playbook_service_fields[] = {
 
 struct wait_input {
     const char *what[OP_WAIT_SERVICE + 1]; /* as enum op_wait */
+    uint8_t state; /* as service_state_words */
 };
 #define WAIT_KEY(which) FIELD_AT(struct wait_input, what[which])
 const struct field playbook_wait_fields[] = {
     {.name = "port", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_PORT), .min = 1, .max = 300, FIELD_NOTE("until it takes connections: address:port")},
     {.name = "path", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_PATH), .min = 2, .max = FILE_PATH_MAX - 1, FIELD_NOTE("until it is there")},
-    {.name = "service", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_SERVICE), .min = 1, .max = 255, FIELD_NOTE("until it runs")},
+    {.name = "service", .type = FIELD_STRING, WAIT_KEY(OP_WAIT_SERVICE), .min = 1, .max = 255, FIELD_NOTE("until its state is this")},
+    {FIELD_DEFAULT("state", "active"), .type = FIELD_WORD, FIELD_AT(struct wait_input, state), .words = service_state_words, FIELD_NOTE("of service")},
     {.name = NULL},
 };
 
@@ -422,7 +425,7 @@ static void bind_file(struct binding *b, const struct node *n, struct playbook_o
 static void bind_wait(struct binding *b, const struct node *n, struct playbook_op *op)
 {
     static const char keys[] = "wait_for.port\0wait_for.path\0wait_for.service\0";
-    struct wait_input in = {{0}};
+    struct wait_input in = {.state = 0};
     unsigned given = 0;
 
     bind_below(b, n, "wait_for", playbook_wait_fields, &in);
@@ -437,6 +440,10 @@ static void bind_wait(struct binding *b, const struct node *n, struct playbook_o
     }
     if (n->type == NODE_MAP && given != 1)
         complain(b, n, "wait_for", given > 1 ? "says more than one thing" : "says nothing", HINT("; one of port, path and service is wanted"));
+    if (op->wait == OP_WAIT_SERVICE)
+        op->state = (uint8_t)(in.state + (in.state > 0 ? SERVICE_ACTIVE : 0));
+    else if (in.state > 0)
+        complain(b, n, "wait_for.state", "is of no service", "");
 }
 
 static void bind_kind(struct binding *b, const struct node *n, const struct op_input *in, struct playbook_op *op)

@@ -47,6 +47,7 @@ TEST(each_kind_is_written_as_it_was_read)
     SAME("{\"wait_for\":{\"port\":\"127.0.0.1:80\"},\"timeout_ms\":30000}");
     SAME("{\"wait_for\":{\"path\":\"/run/x\"},\"timeout_ms\":30000}");
     SAME("{\"wait_for\":{\"service\":\"a@b\"},\"timeout_ms\":30000}");
+    SAME("{\"wait_for\":{\"service\":\"a\",\"state\":\"inactive\"},\"timeout_ms\":30000}");
     SAME("{\"undo\":{\"begin\":\"" RUN "\",\"within_ms\":60000,\"restart\":\"continue\",\"ops\":[[0,{\"argv\":[\"/a\"]}]]},\"timeout_ms\":30000}");
     SAME("{\"undo\":{\"commit\":\"" RUN "\"},\"timeout_ms\":30000}");
     SAME("{\"undo\":{\"rollback\":\"" RUN "\"},\"timeout_ms\":30000}");
@@ -121,6 +122,8 @@ TEST(what_is_not_understood_whole_is_refused)
     REFUSED("{\"file\":{\"path\":\"/x\",\"content\":\"\",\"backup\":\"true\"}}", NEFIA_EINVAL, "backup is neither true nor false");
     REFUSED("{\"restore\":{}}", NEFIA_EINVAL, LACKS);
     REFUSED("{\"wait_for\":{\"port\":\"a:1\",\"path\":\"/x\"}}", NEFIA_EINVAL, LACKS);
+    REFUSED("{\"wait_for\":{\"path\":\"/x\",\"state\":\"active\"}}", NEFIA_EINVAL, LACKS);
+    REFUSED("{\"wait_for\":{\"service\":\"x\",\"state\":\"gone\"}}", NEFIA_EINVAL, "unknown word in the operation");
     REFUSED("{\"undo\":{\"begin\":\"" RUN "\"}}", NEFIA_EINVAL, LACKS);
     REFUSED("{\"undo\":{\"begin\":\"" RUN "\",\"commit\":\"" RUN "\",\"within_ms\":1,\"ops\":[]}}", NEFIA_EINVAL, LACKS);
     REFUSED("{\"undo\":{\"commit\":\"" RUN "\",\"within_ms\":1}}", NEFIA_EINVAL, LACKS);

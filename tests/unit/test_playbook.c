@@ -277,6 +277,9 @@ TEST(templates_are_filled_in)
               "{\"service\":{\"name\":\"nginx\",\"verb\":\"reload\"},\"timeout_ms\":5000}");
     CHECK_STR(first_op("{name: a, file: {path: '{{vars.dir}}/f', content: 'x={{event.data.on}}', mode: 640, backup: yes}}"),
               "{\"file\":{\"path\":\"/tmp/f\",\"content\":\"x=true\",\"mode\":\"0640\",\"backup\":true},\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, wait_for: {service: x}}"), "{\"wait_for\":{\"service\":\"x\"},\"timeout_ms\":30000}");
+    CHECK_STR(first_op("{name: a, wait_for: {service: x, state: failed}}"),
+              "{\"wait_for\":{\"service\":\"x\",\"state\":\"failed\"},\"timeout_ms\":30000}");
     CHECK_STR(first_op("{name: a, wait_for: {port: '{{event.data.service}}:80'}}"), "{\"wait_for\":{\"port\":\"nginx:80\"},\"timeout_ms\":30000}");
 }
 

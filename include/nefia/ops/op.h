@@ -20,7 +20,7 @@
  *     {"file":{"path":"/etc/x.conf","content":"…"|"from":"/path","mode":"0644","backup":true},"timeout_ms":…}
  *     {"restore":{"path":"/etc/x.conf","run":"RUN"},"timeout_ms":…}      the backup that this run made (default: the newest) takes its
  *                                                                        place again, and a file that did not exist is removed
- *     {"wait_for":{"port":"127.0.0.1:80"|"path":"/run/x"|"service":"nginx"},"timeout_ms":…}
+ *     {"wait_for":{"port":"127.0.0.1:80"|"path":"/run/x"|"service":"nginx","state":"active"},"timeout_ms":…}
  *     {"undo":{"begin":"RUN","within_ms":60000,"restart":"rollback"|"continue","ops":[[STEP,{…}],…]}}   (nefia/beacon/undo.h)
  *     {"undo":{"commit":"RUN"}}, {"undo":{"rollback":"RUN"}}
  *     beside any but undo: "of":["RUN",STEP]                                                 it is a step of that run
@@ -63,6 +63,7 @@ struct op {
     uint16_t mode;                    /* FILE: permission bits; 0: those of the file that it replaces, else 0644 */
     bool backup;                      /* FILE */
     enum op_wait wait;                /* WAIT */
+    uint8_t state;                    /* WAIT for a service: enum service_state; 0: ACTIVE */
     const char *port;                 /* WAIT: "host:port" */
     enum op_undo undo;                /* UNDO */
     const char *undo_run;             /* UNDO: OP_RUN_ID hex digits; RESTORE: the same, or null: the newest backup */

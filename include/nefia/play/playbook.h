@@ -51,6 +51,7 @@ struct playbook_op {
     uint8_t kind;  /* enum op_kind; never OP_UNDO */
     uint8_t verb;  /* enum op_verb */
     uint8_t wait;  /* enum op_wait */
+    uint8_t state; /* WAIT for a service: as op.state */
     bool check;    /* a RUN that changes nothing */
     bool backup;
     uint16_t mode;
