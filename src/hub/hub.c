@@ -706,6 +706,7 @@ static void begin_end(struct hub *h)
         loop_stop(&h->loop);
         return;
     }
+    jobs_interrupt(&h->jobs); /* while the senders end, which may take a while, none begins anything more */
     LOG_INFO("stopping" REMEDY(": draining connections and finishing actions"));
     h->state = HUB_CLOSING;
     h->drain_began_ms = clock_ms(h->loop.clock);

@@ -607,14 +607,21 @@ unsigned jobs_left(const struct jobs *j)
     return left;
 }
 
+void jobs_interrupt(struct jobs *j)
+{
+    for (unsigned i = 0; i < j->queue_count; i++)
+        for (unsigned k = 0; j->queues[i].class->resumes && k < j->queues[i].class->jobs; k++)
+            if (j->queues[i].slots[k].state == JOB_RUNNING)
+                child_signal(j->children, &j->queues[i].slots[k], SIGUSR1);
+}
+
 unsigned jobs_drain(struct jobs *j)
 {
     j->draining = true;
+    jobs_interrupt(j); /* those that have begun since */
     for (unsigned i = 0; i < j->queue_count; i++)
         for (unsigned k = 0; k < j->queues[i].class->jobs; k++)
             if (j->queues[i].slots[k].state == JOB_WAITING)
                 end_job(&j->queues[i].slots[k], false, "cancelled: stopping", NULL, NULL);
-            else if (j->queues[i].class->resumes && j->queues[i].slots[k].state == JOB_RUNNING)
-                child_signal(j->children, &j->queues[i].slots[k], SIGUSR1);
     return jobs_left(j);
 }

@@ -196,6 +196,8 @@ int jobs_answer(struct jobs *j, uint64_t id, const char *error);
 void jobs_rebind(struct jobs *j, uint16_t (*rule_now)(void *arg, uint16_t rule), void *arg);
 /** On SIGTERM: cancel jobs waiting for a retry; queued ones still run. Return: as jobs_left. */
 unsigned jobs_drain(struct jobs *j);
+/** At once on SIGTERM: actions that can be resumed end what they are about, and go on after the restart. */
+void jobs_interrupt(struct jobs *j);
 /** Jobs that will end by themselves: not those that wait for somebody. */
 unsigned jobs_left(const struct jobs *j);
 
