@@ -375,6 +375,11 @@ def cause(rig):
     s.run({"run": "true", "env": {"NEFIA_X": '{"n":"3"}'}}, cause=["disk", "other \"rule\""])
     rig.ask("emit", "after.both", "info", "n=3")
     must(s.event("after.both")["cause"] == ["disk", "other \"rule\""], s.seen)
+    for n in range(8):  # more than an event has room for: those of the last command stay
+        s.run({"run": "true", "env": {"NEFIA_X": '{"n":"4"}'}}, cause=["rule %d" % n])
+    rig.ask("emit", "after.many", "info", "n=4")
+    got = s.event("after.many")["cause"]
+    must(len(got) < 8 and got[-1] == "rule 7", got)
     s.run({"run": "true"})
     time.sleep(10.2)
     rig.ask("emit", "long.after", "info", "n=1")

@@ -47,8 +47,9 @@ static bool add_name(struct remote_run *run, struct slice name)
 
     if (has_name((struct slice){run->cause, run->cause_len}, name))
         return true;
-    if (run->cause_len + name.len + !first > sizeof run->cause)
-        return false;
+    if (run->causes == EVENT_CAUSES - 1 || run->cause_len + name.len + !first > sizeof run->cause)
+        return false; /* on an event with EVENT_CAUSES no rule acts */
+    run->causes++;
     char *at = run->cause + run->cause_len - 1;
     if (!first)
         *at++ = ',';
@@ -112,6 +113,9 @@ static void begin_cause(struct beacon *b, struct slice cause, const struct op *o
     if (!room) {
         memcpy(run->cause, cause.ptr ? cause.ptr : "", cause.len);
         run->cause_len = cause.len;
+        run->causes = 0;
+        for (size_t at = 0; (name = name_at(cause, at)).len > 0; at = (size_t)(name.ptr + name.len - cause.ptr))
+            run->causes++;
     }
     p->cause = (struct slice){run->cause, run->cause_len};
     p->cause_until_ms = UINT64_MAX;

@@ -25,6 +25,7 @@ struct remote_run {
     struct slice cause_of_next; /* from prepare to start */
     bool waits_for_undo; /* the command that runs is a rollback */
     size_t cause_len;
+    unsigned causes; /* names in cause */
     char cause[EVENT_CAUSE_MAX];
     unsigned about_next;
     uint32_t about[REMOTE_ABOUT]; /* the oldest are overwritten */
