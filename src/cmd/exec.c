@@ -202,7 +202,7 @@ int exec_run(const struct cli_args *a)
     if (!duration_of(a, "--timeout", OP_TIMEOUT_MAX_MS, &timeout_ms) || !duration_of(a, "--wait", COMMAND_LIFE_MAX_MS, &wait_ms))
         return DISPATCH_FAILED;
     if (!event_cause_here(&cause))
-        return failed(EVENT_CAUSE_VARIABLE " of the environment is not a list of names", REMEDY("; unset it"));
+        return failed(HINTED(EVENT_CAUSE_VARIABLE " of the environment is not a list of names", "; unset it"), "");
     op.timeout_ms = (uint32_t)timeout_ms;
     text_init(&t, line, sizeof line);
     if (!read_operands(a, &op, &t))

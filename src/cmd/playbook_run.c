@@ -185,7 +185,7 @@ static int run_on_all(const struct playbook_room *room, struct playbook_order *o
     }
     if (found > 0)
         return status;
-    CLI_ERR("nefia: playbook run: no device in reactor.hosts is one of the playbook's `hosts`", REMEDY("; name one with --target"), "\n");
+    CLI_ERR(HINTED("nefia: playbook run: no device in reactor.hosts is one of the playbook's `hosts`", "; name one with --target"), "\n");
     return CLI_WRONG;
 }
 
@@ -225,11 +225,11 @@ int playbook_run(const struct cli_args *a)
 
     log_init("nefia", LOG_LEVEL_WARN);
     if (!event_cause_here(&cause)) {
-        CLI_ERR("nefia: playbook run: " EVENT_CAUSE_VARIABLE " of the environment is not a list of names", REMEDY("; unset it"), "\n");
+        CLI_ERR(HINTED("nefia: playbook run: " EVENT_CAUSE_VARIABLE " of the environment is not a list of names", "; unset it"), "\n");
         return CLI_WRONG;
     }
     if (!is_run_id(cli_option(a, "--resume"))) {
-        CLI_ERR("nefia: playbook run: --resume takes the 16 hex digits of a run", REMEDY(", as it has printed them"), "\n");
+        CLI_ERR(HINTED("nefia: playbook run: --resume takes the 16 hex digits of a run", ", as it has printed them"), "\n");
         return CLI_WRONG;
     }
     hub_wire(hub, a->config, cli_report_stderr);
