@@ -15,7 +15,7 @@ bench=out/bench/bench
 mkdir -p out/bench/include
 cp $out/sysroot/include/bearssl*.h $out/sysroot/include/jsmn.h out/bench/include/
 cc -O2 -D_GNU_SOURCE -Iinclude -isystem out/bench/include -include $out/gen/autoconf.h -o $bench -Isrc tests/bench/bench.c src/link/*.c src/json/*.c \
-    src/crypto/mac.c src/base/*.c src/sys/file.c $out/sysroot/lib/libbearssl.a
+    src/crypto/mac.c src/event/event.c src/base/*.c src/sys/file.c $out/sysroot/lib/libbearssl.a
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 openssl rand -hex 32 >"$dir/key"

@@ -27,7 +27,7 @@ with Rig("fleet") as rig:
             os.symlink(os.path.abspath(os.path.join(sysroot, "include", name)), os.path.join(include, name))
     subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-Iinclude", "-isystem", include, "-include", "out/host/gen/autoconf.h",
                     "-o", fleet, "-Isrc", "tests/fault/fleet.c", "src/crypto/mac.c", "src/sys/file.c",
-                    *glob.glob("src/base/*.c"), *glob.glob("src/json/*.c"), *glob.glob("src/link/*.c"), sysroot + "/lib/libbearssl.a"], check=True)
+                    *glob.glob("src/base/*.c"), *glob.glob("src/json/*.c"), *glob.glob("src/link/*.c"), "src/event/event.c", sysroot + "/lib/libbearssl.a"], check=True)
     with open(os.open(rig.path("key"), os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
         f.write(KEY)
 
