@@ -86,7 +86,10 @@ class Witness:
         if direction != mitm.DOWN or not unit.startswith(b'{"command":') or session.hub is None:
             return
         said = json.loads(unit.partition(b"\n")[0])["command"]
-        number, env = said["id"], said["op"].get("env", {})
+        number = said["id"]
+        if "op" not in said:  # a question, about what he has seen or lost himself
+            return
+        env = said["op"].get("env", {})
         person = re.search(r"person/[^/ ]+/\d+", said["op"]["run"])
         order = person[0] if person else "/".join(env["NEFIA_" + key] for key in ("RULE", "HOST", "DATA_N"))
         self.last[session.way.label] = (time.monotonic(), order)
