@@ -181,6 +181,45 @@ wait "$run_pid"
 result "a device that was away gets its steps when it is back" $?
 run_pid=
 
+# ---- a device that restarts in the middle ----
+book again <<YAML
+on_restart: continue
+steps:
+  - {name: waits, run: "echo step >>$dir/again; until [ -e $dir/again.go ]; do sleep 0.05; done", timeout: 60s, idempotent: true}
+  - {name: last, run: "echo last >>$dir/again"}
+YAML
+book undone <<YAML
+commit_within: 60s
+on_restart: rollback
+steps:
+  - {name: change, run: "echo changed >$dir/undone", rollback: [{run: "echo restored >$dir/undone"}]}
+  - {name: waits, run: "touch $dir/undone.begun; until [ -e $dir/undone.go ]; do sleep 0.05; done", timeout: 60s}
+YAML
+# restarts BOOK FILE: the device is killed when the playbook has made that file, and starts again.
+restarts()
+{
+    background run.log "$nefia" playbook run "$books/$1.yaml" --target r1 -c "$dir/nefia.yaml"
+    run_pid=$!
+    within [ -e "$dir/$2" ]
+    kill -KILL "$beacon_pid"
+    wait "$beacon_pid" 2>/dev/null
+    start_beacon
+}
+restarts again again
+within sh -c "[ \$(wc -l <'$dir/again') -eq 2 ]"
+touch "$dir/again.go"
+wait "$run_pid"
+result "a playbook goes on with a step that may be begun again, on a device that has restarted" $?
+lines again step step last
+result "and with what follows" $?
+restarts undone undone.begun
+within lines undone restored
+result "or the device undoes it when it has restarted" $?
+! wait "$run_pid"
+result "and the playbook has failed" $?
+touch "$dir/undone.go"
+run_pid=
+
 # ---- a hub that is asked by as many as it takes ----
 book busy <<YAML
 steps:
@@ -199,7 +238,7 @@ touch "$dir/taken"
 # The step's report has to wait: it has nowhere to go.
 sleep 0.5
 # shellcheck disable=SC2086 # several
-kill $followers
+kill $followers 2>/dev/null
 wait "$run_pid"
 result "a playbook waits until the hub takes one more client" $?
 run_pid=
