@@ -180,11 +180,11 @@ refused_twice() {
 a_configuration_is_restored() {
     on router 'echo /nowhere >/etc/web.conf; /etc/init.d/web restart'
     must "a wrong configuration breaks the service" on router 'await sh -c "! wget -q -O - http://127.0.0.1:8081/"'
-    check "the shipped playbook puts the good one in its place" on hub 'nefia playbook run --target router \
-        /usr/share/nefia/playbooks/restore-config.yaml file=/etc/web.conf good=/etc/web.good service=web'
+    check "the shipped playbook puts the good one in its place" on hub \
+        'nefia playbook run --target router /usr/share/nefia/playbooks/restore-config.yaml file=/etc/web.conf good=/etc/web.good service=web'
     check "  and the service serves again" on router 'await wget -q -O - http://127.0.0.1:8081/'
-    check "once more, there is nothing to do" on hub 'nefia playbook run --target router \
-        /usr/share/nefia/playbooks/restore-config.yaml file=/etc/web.conf good=/etc/web.good service=web'
+    check "once more, there is nothing to do" on hub \
+        'nefia playbook run --target router /usr/share/nefia/playbooks/restore-config.yaml file=/etc/web.conf good=/etc/web.good service=web'
     check "  and nothing was done" [ -z "${answer##*skipped*}" ]
 }
 
