@@ -100,6 +100,14 @@ void text_hex(struct text *t, const uint8_t *bytes, size_t len)
     }
 }
 
+void text_hex64(struct text *t, uint64_t v)
+{
+    uint8_t bytes[8];
+
+    put_be64(bytes, v);
+    text_hex(t, bytes, sizeof bytes);
+}
+
 void text_tenths(struct text *t, int64_t tenths)
 {
     uint64_t v = magnitude(tenths);

@@ -18,13 +18,11 @@ struct hex {
 
 static struct hex hex_of(uint64_t id)
 {
-    uint8_t bytes[8];
     struct hex h;
     struct text t;
 
-    put_be64(bytes, id);
     text_init(&t, h.text, sizeof h.text);
-    text_hex(&t, bytes, sizeof bytes);
+    text_hex64(&t, id);
     return h; /* cppcheck-suppress uninitvar ; filled through t */
 }
 #define HEX(id) (hex_of(id).text)

@@ -216,18 +216,12 @@ enum tunnel_state tunnel_state(const struct tunnel_watch *s, struct tunnel_watch
 
 static void put_watched(struct json_writer *w, const struct tunnel_watch *s, const struct tunnel_watched *p)
 {
-    char buf[24];
-    struct text t;
-
     tunnel_put_peer(w, &p->peer);
     if (!p->seen)
         return;
     json_put_u64(w, "silent_s", (s->now_ms - p->changed_ms) / S_MS);
-    if (!p->handshake)
-        return;
-    text_init(&t, buf, sizeof buf);
-    text_rfc3339(&t, p->handshake);
-    json_put_string(w, "last_handshake", buf);
+    if (p->handshake)
+        json_put_time(w, "last_handshake", p->handshake);
 }
 
 struct json_writer *tunnel_judge_watched(const struct tunnel_watch *s, struct emitter *e, char subject[TUNNEL_SUBJECT],

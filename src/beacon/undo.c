@@ -146,14 +146,7 @@ static void put_steps(const struct undo *u, struct json_writer *w, const char *k
 
 static void put_run(const struct undo *u, struct json_writer *w)
 {
-    char hex[OP_RUN_ID + 1];
-    uint8_t run[RUN_BYTES];
-    struct text t;
-
-    put_be64(run, u->run);
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, run, sizeof run);
-    json_put_string(w, "run", hex);
+    json_put_hex64(w, "run", u->run);
 }
 
 static uint64_t steps_with_ops(const struct undo *u)

@@ -108,16 +108,6 @@ static void print_difference(struct rehearsal *r, const struct replay_said *s)
     CLI_OUT(t.buf, "\n");
 }
 
-static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
-{
-    char buf[32];
-    struct text t;
-
-    text_init(&t, buf, sizeof buf);
-    text_rfc3339(&t, unix_s);
-    json_put_bytes(w, key, t.buf, t.len);
-}
-
 static void print_decision(const struct rehearsal *r, const struct replay_said *s)
 {
     char buf[EVENT_TYPE_MAX * 6 + EVENT_HOST_MAX * 6 + LINE_BYTES], said_buf[CONFIG_LOG_LINE_BYTES];
@@ -129,7 +119,7 @@ static void print_decision(const struct rehearsal *r, const struct replay_said *
     json_begin(&w, &t);
     json_object(&w, NULL);
     json_put_u64(&w, "event", r->replay.number);
-    put_time(&w, "time", s->unix_s);
+    json_put_time(&w, "time", s->unix_s);
     json_put_bytes(&w, "type", s->event->type.ptr, s->event->type.len);
     json_put_bytes(&w, "host", s->event->host_id.ptr, s->event->host_id.len);
     if (s->event->has_seq) {

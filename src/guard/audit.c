@@ -29,16 +29,11 @@ const char *audit_kind_word(enum audit_kind kind)
 
 void audit_begin(struct audit_record *r, char *buf, uint64_t n, enum audit_kind kind, int64_t unix_s, bool unsynced)
 {
-    char time_buf[TIME + 1];
-    struct text time;
-
-    text_init(&time, time_buf, sizeof time_buf);
-    text_rfc3339(&time, unix_s);
     text_init(&r->text, buf, AUDIT_LINE_MAX + 1 - TAIL);
     json_begin(&r->w, &r->text);
     json_object(&r->w, NULL);
     json_put_u64(&r->w, "n", n + 1);
-    json_put_bytes(&r->w, "time", time.buf, time.len);
+    json_put_time(&r->w, "time", unix_s);
     json_put_string(&r->w, "kind", audit_kind_word(kind));
     if (unsynced)
         json_put_string(&r->w, "clock", "unsynced");

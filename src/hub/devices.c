@@ -180,18 +180,13 @@ static const char *delivery(const struct host_item *item, const struct host *hos
 static void put_last_seen(const struct pipeline *p, const struct host_item *item,
                           struct json_writer *w)
 {
-    char buf[32];
-    struct text t;
-
     if (item->seen_ms == 0) {
         json_put_null(w, "last_seen");
         json_put_null(w, "silent_ms");
         return;
     }
     const uint64_t silent_ms = clock_ms(p->clock) - item->seen_ms;
-    text_init(&t, buf, sizeof buf);
-    text_rfc3339(&t, clock_unix(p->clock) - (int64_t)((silent_ms + 999) / 1000));
-    json_put_bytes(w, "last_seen", t.buf, t.len);
+    json_put_time(w, "last_seen", clock_unix(p->clock) - (int64_t)((silent_ms + 999) / 1000));
     json_put_u64(w, "silent_ms", silent_ms);
 }
 

@@ -24,21 +24,13 @@ static void keep(void *arg, uint16_t slot, const void *bytes, size_t len)
     d->pipeline->unwritten = true;
 }
 
-static void put_id(struct text *t, uint64_t id)
-{
-    uint8_t bytes[8];
-
-    put_be64(bytes, id);
-    text_hex(t, bytes, sizeof bytes);
-}
-
 static void audit(struct dispatch *d, enum audit_kind kind, const struct command *c, uint64_t under, const struct command_end *e)
 {
     char hex[ID_HEX + 1];
     struct text id;
 
     text_init(&id, hex, sizeof hex);
-    put_id(&id, under);
+    text_hex64(&id, under);
     audit_command(d->pipeline->audit, &(struct audit_command){
                                           .kind = kind,
                                           .who = command_who(&d->table, c),
@@ -638,19 +630,17 @@ static uint8_t exit_of(const struct command *c)
 static void put_result(const struct dispatch *d, const struct command *c, struct text *out)
 {
     const struct slice host = command_host(&d->table, c), reason = command_reason(&d->table, c);
-    char hex[ID_HEX + 1], error_buf[COMMAND_ERROR_MAX + 1];
+    char error_buf[COMMAND_ERROR_MAX + 1];
     struct json_writer w;
-    struct text id, error;
+    struct text error;
 
-    text_init(&id, hex, sizeof hex);
-    put_id(&id, c->id);
     text_init(&error, error_buf, sizeof error_buf);
     commands_error(&d->table, c, &error);
     json_begin(&w, out);
     json_object(&w, NULL);
     json_object(&w, "result");
     json_put_bytes(&w, "host", host.ptr, host.len);
-    json_put_string(&w, "id", hex);
+    json_put_hex64(&w, "id", c->id);
     json_put_string(&w, "outcome", word_at(link_outcome_words, c->outcome));
     json_put_u64(&w, "exit", c->exit_code);
     json_put_u64(&w, "signal", c->signal);

@@ -385,22 +385,15 @@ static uint64_t command_id(const struct playbook_driver *d)
 static int put_exec(struct playbook_driver *d, uint64_t life_ms)
 {
     const struct playbook_order *o = d->o;
-    const uint64_t id = command_id(d);
-    char hex_buf[2 * sizeof id + 1];
-    uint8_t bytes[sizeof id];
     struct json_writer w;
-    struct text t, hex;
+    struct text t;
 
-    for (unsigned i = 0; i < sizeof id; i++)
-        bytes[i] = (uint8_t)(id >> (56 - 8 * i));
-    text_init(&hex, hex_buf, sizeof hex_buf);
-    text_hex(&hex, bytes, sizeof bytes);
     text_init(&t, d->request, sizeof d->request);
     text_str(&t, "exec ");
     json_begin(&w, &t);
     json_object(&w, NULL);
     json_put_string(&w, "host", o->values.host);
-    json_put_string(&w, "id", hex_buf);
+    json_put_hex64(&w, "id", command_id(d));
     json_put_u64(&w, "life_ms", life_ms);
     if (o->cause.len > 0)
         json_put_raw(&w, "cause", o->cause.ptr, o->cause.len);

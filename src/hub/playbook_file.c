@@ -107,14 +107,11 @@ void playbook_file_remove(const struct playbook_file *f)
 
 const char *playbook_file_name(char *buf, uint64_t job)
 {
-    uint8_t bytes[sizeof job];
     struct text t;
 
-    for (unsigned i = 0; i < sizeof job; i++)
-        bytes[i] = (uint8_t)(job >> (56 - 8 * i));
     text_init(&t, buf, PLAYBOOK_FILE_NAME_MAX + 1);
     text_char(&t, 'j');
-    text_hex(&t, bytes, sizeof bytes);
+    text_hex64(&t, job);
     return buf;
 }
 

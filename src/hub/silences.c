@@ -581,16 +581,6 @@ void silence_reason(struct text *t, const struct silences *s, const struct silen
     text_str(t, " more");
 }
 
-static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
-{
-    char buf[32];
-    struct text t;
-
-    text_init(&t, buf, sizeof buf);
-    text_rfc3339(&t, unix_s);
-    json_put_bytes(w, key, t.buf, t.len);
-}
-
 void silence_put(struct json_writer *w, const struct silences *s, const struct silence *i)
 {
     json_put_u64(w, "id", i->id);
@@ -598,9 +588,9 @@ void silence_put(struct json_writer *w, const struct silences *s, const struct s
         if (*silence_word(i, (enum silence_word)word))
             json_put_string(w, word_at(silence_words, word), silence_word(i, (enum silence_word)word));
     json_put_u64(w, "uid", i->uid);
-    put_time(w, "since", i->since_s);
+    json_put_time(w, "since", i->since_s);
     if (i->until_s > 0)
-        put_time(w, "until", i->until_s);
+        json_put_time(w, "until", i->until_s);
     else
         json_put_null(w, "until");
     json_put_u64(w, "left_ms", (silences_left_ms(s, i) + 999) / 1000 * 1000);

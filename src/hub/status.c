@@ -60,16 +60,6 @@ static void put_rule(const struct status_view *v, struct text *out, unsigned i)
     json_end_object(&w);
 }
 
-static void put_time(struct json_writer *w, const char *key, int64_t unix_s)
-{
-    char buf[32];
-    struct text t;
-
-    text_init(&t, buf, sizeof buf);
-    text_rfc3339(&t, unix_s);
-    json_put_bytes(w, key, t.buf, t.len);
-}
-
 /** What a row says of its event's line. */
 enum row_event { WITHOUT_EVENT, WITH_EVENT, EVENT_TOO_LONG };
 
@@ -83,8 +73,8 @@ static void put_row(const struct recent_view *v, struct text *out, const char *k
     json_object(&w, NULL);
     json_object(&w, key);
     json_put_u64(&w, "seq", r->seq);
-    put_time(&w, "time", recent_time(r));
-    put_time(&w, "received", r->event.received_s);
+    json_put_time(&w, "time", recent_time(r));
+    json_put_time(&w, "received", r->event.received_s);
     json_put_bytes(&w, "type", v->type.ptr, v->type.len);
     json_put_bytes(&w, "host", v->host.ptr, v->host.len);
     json_put_string(&w, "severity", severity_text((enum severity)r->event.severity));

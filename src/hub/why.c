@@ -81,17 +81,13 @@ int why_begin(void *arg, struct control_cursor *c, const char *args, struct text
 
 static void put_event(const struct pipeline *p, const struct recent_view *row, const struct event *e, struct text *out, bool whole)
 {
-    char time_buf[32];
     struct json_writer w;
-    struct text time;
 
-    text_init(&time, time_buf, sizeof time_buf);
-    text_rfc3339(&time, recent_time(row->row));
     json_begin(&w, out);
     json_object(&w, NULL);
     json_object(&w, "event");
     json_put_u64(&w, "id", row->row->seq);
-    json_put_bytes(&w, "time", time.buf, time.len);
+    json_put_time(&w, "time", recent_time(row->row));
     json_put_bytes(&w, "type", row->type.ptr, row->type.len);
     json_put_bytes(&w, "host", row->host.ptr, row->host.len);
     json_put_string(&w, "severity", severity_text((enum severity)row->row->event.severity));

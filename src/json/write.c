@@ -179,6 +179,34 @@ void json_put_bool(struct json_writer *w, const char *key, bool v)
     json_put_raw(w, key, v ? "true" : "false", v ? 4 : 5);
 }
 
+void json_put_time(struct json_writer *w, const char *key, int64_t unix_s)
+{
+    char buf[32];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_rfc3339(&t, unix_s);
+    json_put_bytes(w, key, t.buf, t.len);
+}
+
+void json_put_hex(struct json_writer *w, const char *key, const uint8_t *bytes, size_t len)
+{
+    char buf[2 * 32 + 1];
+    struct text t;
+
+    text_init(&t, buf, sizeof buf);
+    text_hex(&t, bytes, len);
+    json_put_bytes(w, key, t.buf, t.len);
+}
+
+void json_put_hex64(struct json_writer *w, const char *key, uint64_t v)
+{
+    uint8_t bytes[8];
+
+    put_be64(bytes, v);
+    json_put_hex(w, key, bytes, sizeof bytes);
+}
+
 void json_put_null(struct json_writer *w, const char *key)
 {
     json_put_raw(w, key, "null", 4);

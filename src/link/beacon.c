@@ -25,15 +25,11 @@ int link_beacon_greeting(struct link *l, struct slice line)
 /** Return: the features named. */
 static uint8_t put_hello(const struct link_hello *h, bool is_signed, struct text *out)
 {
-    char hex[LINK_NONCE_HEX + 1];
     struct json_writer w = link_begin(out);
-    struct text t;
 
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, h->nonce, LINK_NONCE);
     json_object(&w, "hello");
     json_put_string(&w, "host_id", h->host_id);
-    json_put_string(&w, "nonce", hex);
+    json_put_hex(&w, "nonce", h->nonce, LINK_NONCE);
     json_put_u64(&w, "boot", h->boot);
     json_put_bool(&w, "plain", h->plain);
     const uint8_t features = link_put_features(&w, h->features, is_signed);

@@ -6,15 +6,11 @@
 
 void link_hub_greet(struct link *l, const uint8_t nonce[LINK_NONCE], struct text *out)
 {
-    char hex[LINK_NONCE_HEX + 1];
     const size_t start = out->len;
     struct json_writer w = link_begin(out);
-    struct text t;
 
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, nonce, LINK_NONCE);
     json_put_u64(&w, "nefia", LINK_VERSION);
-    json_put_string(&w, "nonce", hex);
+    json_put_hex(&w, "nonce", nonce, LINK_NONCE);
     json_end_object(&w);
     link_greeted(l, (struct slice){out->buf + start, out->len - start});
     text_char(out, '\n'); /* no number: it is before the session */
@@ -106,15 +102,10 @@ int link_hub_prove(struct link *l, const struct mac_key *key, const struct link_
 
 static void put_start(struct json_writer *w, const struct link_start *start)
 {
-    char hex[LINK_NAME_HEX + 1];
-    struct text t;
-
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, start->name, LINK_NAME);
     json_array(w, NULL);
     json_put_u64(w, NULL, start->boot);
     json_put_u64(w, NULL, start->highest);
-    json_put_string(w, NULL, hex);
+    json_put_hex(w, NULL, start->name, LINK_NAME);
     json_end_array(w);
 }
 

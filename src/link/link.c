@@ -144,14 +144,7 @@ void link_put_reason(struct json_writer *w, const char *reason)
 
 void link_put_id(struct json_writer *w, uint64_t id)
 {
-    char hex[17];
-    uint8_t bytes[8];
-    struct text t;
-
-    put_be64(bytes, id);
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, bytes, sizeof bytes);
-    json_put_bytes(w, "id", t.buf, t.len);
+    json_put_hex64(w, "id", id);
 }
 
 void link_put_escaped(struct json_writer *w, const char *key, struct slice s, size_t room)

@@ -6,22 +6,10 @@
 
 _Static_assert(PLAYBOOK_OP_BYTES <= OP_TEXT_BYTES, "the engine's scratch is one part of the text or the other");
 
-static void put_bits(struct json_writer *w, const char *key, uint64_t bits)
-{
-    char hex[17];
-    uint8_t bytes[8];
-    struct text t;
-
-    put_be64(bytes, bits);
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, bytes, sizeof bytes);
-    json_put_string(w, key, hex);
-}
-
 void playbook_save(const struct playbook_run *r, struct json_writer *w, const char *key)
 {
     json_object(w, key);
-    put_bits(w, "print", r->book->print);
+    json_put_hex64(w, "print", r->book->print);
     json_put_string(w, "host", r->values->host);
     json_put_bool(w, "on_hub", r->values->on_hub);
     json_put_string(w, "id", r->id);
@@ -36,8 +24,8 @@ void playbook_save(const struct playbook_run *r, struct json_writer *w, const ch
     json_put_u64(w, "failed_step", r->failed_step);
     json_put_u64(w, "undone", r->undone);
     json_put_u64(w, "not_undone", r->not_undone);
-    put_bits(w, "begun", r->begun);
-    put_bits(w, "skipped", r->skipped);
+    json_put_hex64(w, "begun", r->begun);
+    json_put_hex64(w, "skipped", r->skipped);
     json_put_string(w, "why", r->why);
     json_array(w, "registers");
     for (unsigned i = 0; i < r->book->register_count; i++) {

@@ -420,6 +420,9 @@ TEST(writes_every_kind_of_value)
     json_put_u64(&w, "u", UINT64_MAX);
     json_put_bool(&w, "t", true);
     json_put_bool(&w, "f", false);
+    json_put_time(&w, "at", 1773156600);
+    json_put_hex(&w, "h", (const uint8_t *)"\x0f\xa0", 2);
+    json_put_hex64(&w, "id", 0xfe);
     json_put_null(&w, "n");
     json_array(&w, "a");
     json_array(&w, NULL);
@@ -435,7 +438,7 @@ TEST(writes_every_kind_of_value)
     CHECK_STR(
         out_buf,
         "{\"s\":\"x\\\"\\\\/\\n\\u0001\x7F\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
-        "\"t\":true,\"f\":false,\"n\":null,\"a\":[[],{},1,[2,3]],\"k\\n\":\"\"}");
+        "\"t\":true,\"f\":false,\"at\":\"2026-03-10T15:30:00Z\",\"h\":\"0fa0\",\"id\":\"00000000000000fe\",\"n\":null,\"a\":[[],{},1,[2,3]],\"k\\n\":\"\"}");
 }
 
 TEST(writes_any_bytes_as_valid_json)

@@ -32,6 +32,8 @@ void text_i64(struct text *t, int64_t v);
 /** Decimal, padded on the left with zeros to at least `width` (<= 20) digits. */
 void text_u64_pad(struct text *t, uint64_t v, unsigned width);
 void text_hex(struct text *t, const uint8_t *bytes, size_t len);
+/** 16 digits. */
+void text_hex64(struct text *t, uint64_t v);
 /** Tenths as a number with one decimal: 925 -> "92.5". */
 void text_tenths(struct text *t, int64_t tenths);
 /** Bytes made safe for a terminal or a log: control characters (utf8_is_control), hidden ones

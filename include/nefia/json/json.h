@@ -109,6 +109,12 @@ void json_put_bytes(struct json_writer *w, const char *key, const char *s, size_
 void json_put_i64(struct json_writer *w, const char *key, int64_t v);
 void json_put_u64(struct json_writer *w, const char *key, uint64_t v);
 void json_put_bool(struct json_writer *w, const char *key, bool v);
+/** As text: RFC 3339, UTC. */
+void json_put_time(struct json_writer *w, const char *key, int64_t unix_s);
+/** As text of lower-case hex digits. bytes: at most 32. */
+void json_put_hex(struct json_writer *w, const char *key, const uint8_t *bytes, size_t len);
+/** A number as 16 of them: an id, or bits, which is beyond what every reader takes exactly. */
+void json_put_hex64(struct json_writer *w, const char *key, uint64_t v);
 void json_put_null(struct json_writer *w, const char *key);
 /** A value that is JSON already. */
 void json_put_raw(struct json_writer *w, const char *key, const char *json, size_t len);

@@ -268,19 +268,15 @@ struct judged {
 
 static int64_t put(void *arg, struct json_writer *w)
 {
-    char hex[2 * br_sha256_SIZE + 1];
     struct judged *j = arg;
     struct found *f = &j->found;
-    struct text t;
 
     if (!j->decoded)
         decode(j->out, j->path, f);
     j->decoded = true;
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, f->fingerprint, br_sha256_SIZE);
     json_put_string(w, "path", j->path);
     json_put_bytes(w, "subject", f->subject, f->subject_len);
-    json_put_string(w, "fingerprint", hex);
+    json_put_hex(w, "fingerprint", f->fingerprint, br_sha256_SIZE);
     return f->certificates ? f->ends : j->end_s; /* it may be another one since a moment ago */
 }
 

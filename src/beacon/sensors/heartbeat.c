@@ -89,14 +89,8 @@ static int add_module(void *arg, const char *line, size_t len)
 static void put_change(struct json_writer *w, const char *key, const uint8_t now[DIGEST],
                        const uint8_t accepted[DIGEST])
 {
-    char hex[2 * DIGEST + 1];
-    struct text t;
-
-    if (memcmp(now, accepted, DIGEST) == 0)
-        return;
-    text_init(&t, hex, sizeof hex);
-    text_hex(&t, now, DIGEST);
-    json_put_string(w, key, hex);
+    if (memcmp(now, accepted, DIGEST) != 0)
+        json_put_hex(w, key, now, DIGEST);
 }
 
 static void put_state(struct emitter *out, struct json_writer *w, uint64_t now_ms)
