@@ -281,6 +281,14 @@ def cut(rig):
     must(row["command"] == "%016x" % number and row["state"] == "done" and row["exit"] == 0, row)
 
 
+def runs(pid):
+    try:
+        with open("/proc/%s/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def power(rig):
     """The device dies in the middle of a command, or with its state lost."""
     rig.start()
@@ -309,6 +317,14 @@ def power(rig):
     must(s.run(op, first=boot)["state"] == "unknown", "what is not known may have begun")
     must(s.run({"run": "true"})["state"] == "done", "new ones begin")
     must(rig.lines("ran") == ["x"], rig.lines("ran"))
+    s.command({"run": f"echo $$ >{rig.path('left')}; exec sleep 1000", "timeout_ms": 1000})
+    while not rig.lines("left"):
+        time.sleep(0.01)
+    rig.stop()
+    end = time.monotonic() + ANSWER
+    while runs(rig.lines("left")[0]) and time.monotonic() < end:
+        time.sleep(0.05)
+    must(not runs(rig.lines("left")[0]), "a command that is left alone has its deadline all the same")
 
 
 def unkept(rig):

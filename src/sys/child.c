@@ -17,6 +17,7 @@
 
 enum {
     GRACE_MS = 2000,  /* between SIGTERM and SIGKILL */
+    ALARM_S = 1 + 2 * GRACE_MS / 1000, /* beyond the deadline */
     OPEN_FILES = 256, /* RLIMIT_NOFILE of a child */
     MOST_FDS = 4096,  /* closed one by one if the kernel lacks close_range */
     READ_BYTES = 2048,
@@ -127,6 +128,8 @@ static _Noreturn void become(const struct child_spec *spec, int in, int out)
         log_to_fd(STDERR_FILENO); /* the syslog socket was closed with the other descriptors */
         _exit(spec->run(spec->run_arg) & 0xFF);
     }
+    /* A daemon that is gone by then cannot end it. */
+    alarm((unsigned)(spec->deadline_ms / 1000) + ALARM_S);
     /* execve's arrays lack const for historical reasons; it does not modify them. */
     execve(spec->argv[0], (char *const *)(uintptr_t)spec->argv,
            (char *const *)(uintptr_t)spec->envp);

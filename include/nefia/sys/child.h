@@ -15,9 +15,9 @@
  * which the first `output_cap` bytes are kept and the rest is read, counted and discarded; rlimits
  * (no core files; CPU seconds twice the deadline; open files); no_new_privs, default signal
  * dispositions, no inherited descriptors. At the deadline the group gets SIGTERM, 2 s later
- * SIGKILL. When the leader exits, the group is killed and the pipe is closed once drained, so that
- * neither a background process nor a daemon that left the session can block the caller. Each
- * running child uses up to two watches of the loop. */
+ * SIGKILL; a program whose daemon has gone gets SIGALRM a few seconds after the deadline. When the leader exits, the group is
+ * killed and the pipe is closed once drained, so that neither a background process nor a daemon that left the session can block the
+ * caller. Each running child uses up to two watches of the loop. */
 struct child_spec {
     const char *const *argv; /* argv[0] absolute, or null when `run` is given */
     const char *const *envp;
