@@ -79,7 +79,7 @@ function read_file(file,    line, word, in_help)
         } else if (word == "help") {
             in_help = 1
         } else if (place_of(word)) {
-            attributes[nodes, place_of(word)] = attributes[nodes, place_of(word)] word " " line "\n"
+            attributes[nodes, place_of(word)] = attributes[nodes, place_of(word)] word (line == "" ? "" : " " line) "\n"
         } else if (word != "mainmenu") {
             fail(file ": " word " is not known here")
         }
