@@ -203,6 +203,7 @@ hub-$(CONFIG_HUB_WHY) += src/hub/why.c src/cmd/why.c src/cmd/replay.c
 hub-$(if $(CONFIG_HUB_COMMANDS),y) += src/hub/dispatch.c src/cmd/exec.c
 hub-$(if $(CONFIG_HUB_COMMANDS),,y) += src/hub/dispatch_none.c
 hub-$(CONFIG_HUB_SILENCES) += src/hub/silence_verbs.c src/cmd/silence.c
+hub-$(CONFIG_HUB_IMPORT) += src/hub/import.c src/cmd/import.c
 hub-$(CONFIG_HUB_PLAYBOOKS) += src/cmd/playbook_check.c
 hub-$(if $(CONFIG_HUB_AUDIT),y) += src/hub/audit_log.c src/cmd/audit.c
 hub-$(if $(CONFIG_HUB_AUDIT),,y) += src/hub/audit_log_none.c
