@@ -183,6 +183,7 @@ config-$(CONFIG_YAML) += src/config/yaml.c
 json-$(CONFIG_JSON_FAST) += src/json/fast.c
 beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/session.c
+beacon-$(CONFIG_SPOOL_EXPORT) += src/beacon/spool_export.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
 beacon-$(CONFIG_BEACON_WATCHES) += src/beacon/sensor_watch.c
