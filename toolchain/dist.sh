@@ -107,6 +107,6 @@ third_party "$@"
 configurations
 LC_ALL=C "$tar" --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --hard-dereference --mode=u+rwX,go+rX,go-w \
     --mtime="@$SOURCE_DATE_EPOCH" -C "$work" -cf "$work/$name.tar" "$name"
-XZ_DEFAULTS='' XZ_OPT='' xz -T1 -8 "$work/$name.tar"
+XZ_DEFAULTS='' XZ_OPT='' xz -T1 -6 "$work/$name.tar"
 mv "$work/$name.tar.xz" "$out/$name.tar.xz"
 (cd "$out" && sha256sum "$name.tar.xz")
