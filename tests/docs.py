@@ -32,7 +32,7 @@ CELL = re.compile(r"(?<!\\)\|")
 EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
-                       r"ACLDIR|AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
+                       r"ACLDIR|AR|BOARD|BR2_CONFIG|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|DOCS|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|KCONFIG_CONFIG|"
                        r"KERNEL_HEADERS|LDFLAGS|LIBC|PLAYBOOKDIR|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
 
 problems = []

@@ -64,7 +64,7 @@ result "make uninstall takes all but the configuration" $?
 
 # ---- other places ----
 rm -rf "$root"
-make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
+make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd DOCS=y INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
 files | grep -v /share/ >"$dir/out"
 printf '%s\n' ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.example ./opt/n/etc/nefia/router.yaml.example \
     ./opt/n/sbin/nefia-beacon |
@@ -75,7 +75,9 @@ result "PREFIX, SYSCONFDIR and INSTALL_PROGRAMS say what goes where" $?
 python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); sys.exit(a != {"user": "nefia", "access": {"service": {"methods": ["list"]}}})' \
     "$root/usr/share/acl.d/nefia-beacon.json"
 result "INIT=procd: ubusd lets the beacon's user list services, and nothing else" $?
-make uninstall DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
+[ "$(find "$root/opt/n/share/doc" -name '*.md' | wc -l)" -eq "$(find README.md docs -name '*.md' | wc -l)" ]
+result "DOCS=y: the documentation, too" $?
+make uninstall DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd DOCS=y INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
 [ -z "$(files)" ]
 result "make uninstall takes that, too" $?
 rm -rf "$root"

@@ -17,6 +17,7 @@ packages()
 {
     case $1 in
     build) echo make gcc libc6-dev kconfig-frontends-nox dpkg-dev patch xz-utils ;;
+    dist) echo git tar xz-utils ;;
     cross-arm) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
     cross-armel) echo gcc-arm-linux-gnueabi libc6-dev-armel-cross ;;
     cross-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
@@ -31,7 +32,7 @@ packages()
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
-    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu; do
+    check) for p in build dist cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu; do
                packages $p
            done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;

@@ -4,6 +4,7 @@
 ## PREFIX where programs and licences go (default: /usr/local); SBINDIR, DOCDIR to say it of one
 ## SYSCONFDIR where nefia/nefia.yaml (nefia.json) and init.d are (default: /etc)
 ## INIT init scripts to install: sysv (BusyBox, Buildroot), procd (OpenWrt), none (default)
+## DOCS y: install README.md and docs/ into DOCDIR, too (default: licences alone; a device has little room)
 ## PLAYBOOKDIR where the playbooks that come with the hub are (default: PREFIX/share/nefia/playbooks)
 ## ACLDIR where ubusd of OpenWrt reads who may call what (default: /usr/share/acl.d), for INIT=procd
 ## INSTALL_PROGRAMS nefia-beacon, nefia or both (default)
@@ -14,6 +15,7 @@ DOCDIR     ?= $(PREFIX)/share/doc/nefia-edge
 ACLDIR     ?= /usr/share/acl.d
 PLAYBOOKDIR ?= $(PREFIX)/share/nefia/playbooks
 INSTALL_PROGRAMS ?= nefia-beacon nefia
+DOCS       ?= n
 INIT       ?= none
 
 init-sysv  := S95nefia-beacon S96nefia-reactor
@@ -49,6 +51,9 @@ EXAMPLES    = $(CONFIG_FILE) $(if $(and $(CONFIG_YAML),$(CONFIG_SENSOR_KERNEL_LO
 SHIPPED     = $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(notdir $(wildcard rootfs-overlay/usr/share/nefia/playbooks/*.yaml)))
 PLAYBOOKS   = $(if $(CONFIG_HUB_PLAYBOOKS),$(SHIPPED))
 
+# Links in them are relative.
+DOC_FILES   = $(if $(filter y,$(DOCS)),README.md $(wildcard docs/*.md))
+
 .PHONY: install uninstall
 install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DESTDIR
 	$(Q)mkdir -p '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' '$(DESTDIR)$(DOCDIR)'
@@ -56,6 +61,8 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 	$(Q)for f in $(EXAMPLES); do install -m 644 rootfs-overlay/etc/nefia/$$f '$(DESTDIR)$(SYSCONFDIR)/nefia/'$$f.example || exit 1; done
 	$(Q)install -m 644 LICENSE '$(DESTDIR)$(DOCDIR)/LICENSE'
 	$(Q)$(foreach l,$(LICENCES),install -m 644 $(SOURCES)/$(l)/$(licence-$(l)) '$(DESTDIR)$(DOCDIR)/LICENSE.$(l)' &&) true
+	$(Q)[ '$(DOCS)' != y ] || mkdir -p '$(DESTDIR)$(DOCDIR)/docs'
+	$(Q)for f in $(DOC_FILES); do install -m 644 $$f '$(DESTDIR)$(DOCDIR)/'$$f || exit 1; done
 	$(Q)[ -z '$(strip $(INIT_FILES))' ] || mkdir -p '$(DESTDIR)$(SYSCONFDIR)/init.d'
 	$(Q)for f in $(INIT_FILES); do \
 	    sed 's|^PROG=.*/|PROG=$(SBINDIR)/|; s|^CONF=/etc/.*|CONF=$(SYSCONFDIR)/nefia/$(CONFIG_FILE)|' rootfs-overlay/etc/init.d/$$f \
@@ -71,5 +78,5 @@ uninstall: ## Remove what `make install` with the same variables has put there
 	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/%.example',nefia.yaml nefia.json router.yaml) \
 	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
 	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)') \
-	    $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%')
-	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' $(if $(SHIPPED),'$(DESTDIR)$(PLAYBOOKDIR)'); do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done
+	    $(DOC_FILES:%='$(DESTDIR)$(DOCDIR)/%') $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%')
+	$(Q)for d in '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' $(if $(SHIPPED),'$(DESTDIR)$(PLAYBOOKDIR)'); do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

@@ -141,6 +141,12 @@ $(O)/fault/nefia $(O)/fault/nefia-beacon: $(O)/obj/tests/fault/clock.o $(SYSROOT
 	@mkdir -p $(@D)
 	$(link)
 
+# ---- the source archive ------------------------------------------------------------------------------
+.PHONY: test-dist
+test-dist: $(OUT)/.deps/dist $(OUT)/.deps/test ## Build every board from the source archive, without network, dpkg, apt-get and kconfig-conf
+	+$(Q)$(SUBMAKE) $(JOBS) boards
+	$(Q)DIST_BOARDS='$(BOARDS)' tests/dist_test.sh
+
 # ---- the protocol ------------------------------------------------------------------------------------
 # Spin searches models of the link through; what is in tests/model/ does not depend on what is built.
 .PHONY: test-model
