@@ -19,7 +19,7 @@ override undefine ARCH
 override undefine CROSS
 
 BOARD   ?= $(if $(FOREIGN_CC),foreign,host)
-BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta
+BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta riscv64-virt i386-q35 ppc-e500
 
 ## BOARD the device to build for; its defconfig and toolchain
 ## O directory for all that one build makes, libraries and sources too, instead of out/BOARD and out/sources

@@ -23,6 +23,9 @@ packages()
     cross-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
     cross-mips) echo gcc-mips-linux-gnu libc6-dev-mips-cross ;;
     cross-mipsel) echo gcc-mipsel-linux-gnu libc6-dev-mipsel-cross ;;
+    cross-riscv64) echo gcc-riscv64-linux-gnu libc6-dev-riscv64-cross ;;
+    cross-i386) echo gcc-i686-linux-gnu libc6-dev-i386-cross ;;
+    cross-ppc) echo gcc-powerpc-linux-gnu libc6-dev-powerpc-cross ;;
     emulate) echo qemu-user ;;
     test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools \
                openssh-client dropbear-bin busybox dash ;;
@@ -30,9 +33,11 @@ packages()
     model) echo spin gcc libc6-dev util-linux ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
-    qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
+    qemu) echo qemu-system-arm qemu-system-mips qemu-system-x86 cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
-    check) for p in build dist cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu; do
+    qemu-slow) echo qemu-system-misc qemu-system-ppc ;;
+    check) for p in build dist cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel cross-riscv64 cross-i386 cross-ppc \
+                      emulate test re2 model qemu; do
                packages $p
            done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;

@@ -16,12 +16,13 @@ programs()
     build) if [ -d "$dist" ]; then echo "$compiler"; else echo "$conf" "$compiler" tar xz patch sha256sum; fi ;;
     dist) echo git tar xz ;;
     cross-*) echo "$compiler" ;;
-    emulate) echo qemu-arm qemu-aarch64 qemu-mips qemu-mipsel ;;
+    emulate) echo qemu-arm qemu-aarch64 qemu-mips qemu-mipsel qemu-riscv64 qemu-i386 qemu-ppc ;;
     test) echo openssl socat strace ip ps curl flock python3 ;;
     model) echo spin gcc flock ;;
     fuzz) echo clang ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
-    qemu) echo qemu-system-arm qemu-system-aarch64 qemu-system-mips qemu-system-mipsel cpio gzip bzip2 bc flex bison mke2fs openssl ;;
+    qemu) echo qemu-system-arm qemu-system-aarch64 qemu-system-mips qemu-system-mipsel qemu-system-i386 cpio gzip bzip2 bc flex bison mke2fs openssl ;;
+    qemu-slow) echo qemu-system-riscv64 qemu-system-ppc ;;
     *) echo "need.sh: no such purpose: $1" >&2; exit 2 ;;
     esac
 }
