@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "nefia/beacon/beacon.h"
+#include "nefia/beacon/spool_export.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 
@@ -278,8 +279,12 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
     return 1;
 }
 
+#define VERB_SPOOL() {.name = "spool", .produce = spool_export_produce},
+#define VERB_NONE()
+
 const struct control_verb beacon_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "emit", .begin = begin_emit, .produce = produce_emit},
+    KCONFIG_CHOOSE(CONFIG_SPOOL_EXPORT, VERB_SPOOL, VERB_NONE)()
     {.name = NULL},
 };
