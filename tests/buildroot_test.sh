@@ -65,6 +65,8 @@ config BR2_EXTERNAL_NEFIA_PATH
 	option env="BR2_EXTERNAL_NEFIA_PATH"
 config BR2_TOOLCHAIN_USES_MUSL
 	bool "musl"
+config BR2_TOOLCHAIN_USES_GLIBC
+	bool "glibc"
 config BR2_INIT_BUSYBOX
 	bool "BusyBox"
 config BR2_INIT_SYSTEMD
@@ -84,7 +86,7 @@ configure BR2_TOOLCHAIN_USES_MUSL=y BR2_PACKAGE_NEFIA_EDGE=y && grep -qx BR2_PAC
     grep -qx BR2_PACKAGE_NEFIA_EDGE_SENSOR_DISK=y "$dir/.config" && ! grep NEFIA_EDGE_ACTION_EXEC "$dir/.config" >>"$log"
 result "the menu: a beacon, without a question about the hub" $?
 configure BR2_PACKAGE_NEFIA_EDGE=y && ! grep NEFIA_EDGE=y "$dir/.config" >>"$log"
-result "the menu: without musl there is no such package" $?
+result "the menu: with another C library than musl or glibc there is no such package" $?
 
 # ---- what its commands do ----
 # As Buildroot's own: it takes the configuration's name from BR2_CONFIG alone, and its symbols have no CONFIG_ before them.

@@ -41,6 +41,7 @@ endef
 
 NEFIA_EDGE_MAKE_OPTS = \
 	DEPS=none \
+	$(if $(BR2_TOOLCHAIN_USES_GLIBC),LIBC=any) \
 	CC="$(TARGET_CC)" \
 	AR="$(TARGET_AR)" \
 	CROSS_COMPILE="$(TARGET_CROSS)" \
