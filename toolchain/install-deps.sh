@@ -31,7 +31,8 @@ packages()
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
-    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu; do
+    image) echo squashfs-tools fdisk e2fsprogs cpio gzip qemu-user ;;
+    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu image; do
                packages $p
            done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;
