@@ -49,7 +49,7 @@ $(info CC=$(CC) of the environment is not used; `make CC=…` builds with it)
 endif
 
 # These look at, or make, other builds than one.
-SEVERAL := boards randconfig distclean check test-dist test-san test-cross test-qemu test-power test-fault fuzz demo bench kernel budget costs sensors lint
+SEVERAL := boards randconfig distclean check test-dist test-san test-cross test-qemu test-image test-power test-fault fuzz demo bench kernel budget costs sensors lint
 
 # OUT has what builds share. A build whose directory is given shares nothing, and the tree may be read-only.
 O_GIVEN := $(filter command override,$(origin O))
@@ -67,7 +67,7 @@ OUT     := $(if $(O_GIVEN),$(O),out)
 SOURCES := $(OUT)/sources
 
 NO_CONFIG := help boards clean dist test-dist distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
-             test-san test-cross test-model test-qemu test-power demo bench fuzz kernel budget costs sensors sources uninstall format
+             test-san test-cross test-model test-qemu test-image test-power demo bench fuzz kernel budget costs sensors sources uninstall format
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
 CONFIGURED := y
