@@ -488,15 +488,23 @@ static void replay(struct spool_file *f, const struct frame *frame)
         event_left(f, &e);
 }
 
-static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
+/** Load what is live into the spool. Return: as frame_next. */
+static int load(struct spool_file *f, struct frame_reader *r, uint8_t *buf, size_t cap)
 {
-    struct frame_reader r;
     struct frame frame;
     int more;
 
-    frame_reader_init(&r, f->fd, buf, cap);
-    while ((more = frame_next(&r, &frame)) > 0)
+    frame_reader_init(r, f->fd, buf, cap);
+    while ((more = frame_next(r, &frame)) > 0)
         replay(f, &frame);
+    return more;
+}
+
+static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
+{
+    struct frame_reader r;
+    int more = load(f, &r, buf, cap);
+
     f->replaced.seq = 0; /* its successor is there */
     f->damaged = r.damaged + r.torn;
     if (r.damaged) {
@@ -542,4 +550,19 @@ int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *c
         (void)replace(f);
     spool_file_settle(f);
     return 0;
+}
+
+int spool_file_look(struct spool_file *f, struct spool *s, const char *path, uint8_t *buf, size_t cap)
+{
+    struct frame_reader r;
+
+    *f = (struct spool_file){.spool = s, .fd = file_open_regular(path, 0)};
+    if (f->fd < 0)
+        return f->fd;
+    s->left = event_left;
+    s->left_arg = f;
+    const int err = load(f, &r, buf, cap);
+    close(f->fd);
+    s->left = NULL;
+    return err;
 }
