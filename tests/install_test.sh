@@ -139,7 +139,7 @@ result "SOURCES_DIR: sources come from a directory" $?
 
 rm -rf "$tree/out/sources" "$dir"/given/tre_*
 if in_tree DEPS=none SOURCES_DIR="$dir/given" sources; then false; else
-    grep -q "$dir/given has no tre_" "$log"
+    grep -q "$dir/given has no tre-.* or tre_" "$log"
 fi
 result "SOURCES_DIR: what it does not have is named" $?
 

@@ -31,7 +31,7 @@ ACL_FILES   = $(if $(filter procd,$(INIT)),$(if $(filter nefia-beacon,$(INSTALL_
 licence-musl    := COPYRIGHT
 licence-bearssl := LICENSE.txt
 licence-tre     := LICENSE
-licence-jsmn    := usr/share/doc/libjsmn-dev/copyright
+licence-jsmn    := LICENSE
 LICENCES         = $(foreach l,$(LIB_SOURCES),$(if $(licence-$(l)),$(l)))
 
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)

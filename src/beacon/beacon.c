@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "nefia/beacon/sensor_table.h"
+#include "nefia/beacon/spool_export.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 #include "nefia/base/wipe.h"
@@ -329,6 +330,8 @@ static int open_file(struct beacon *b, const struct beacon_settings *s)
                               FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES);
     if (err == NEFIA_EEXIST)
         return in_use(s->spool_file, "spool_file");
+    if (IS_ENABLED(CONFIG_SPOOL_EXPORT) && err == 0)
+        spool_export_recall(&b->pipeline.spool, s->spool_file);
     if (err < 0)
         LOG_ERROR("cannot open ", s->spool_file, ": ", ERRNO(errno),
                   "; events will not survive a restart (beacons.spool_file)");

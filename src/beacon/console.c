@@ -118,13 +118,14 @@ static int events_in_file(struct beacon *b)
                      .token_cap = BEACON_ASK_TOKENS,
                      .form = SHOW_MEASURE,
                      .write = write_out};
+    bool held;
 
     if (!path || !path[0]) {
         CLI_OUT("What waits in its memory cannot be seen, and no spool_file is configured.\n");
         return CLI_NO;
     }
     const int err = spool_file_look(pool_spool_file, &b->pipeline.spool, path, (uint8_t *)pool_work,
-                                    FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES);
+                                    FRAME_HEADER + SPOOL_FILE_HEAD + CONFIG_EVENT_BYTES, &held);
     if (err < 0) {
         CLI_OUT(path, ": ", ERRNO(errno), "\n");
         return CLI_NO;
@@ -147,24 +148,26 @@ static int events_command(const struct console_command_args *a)
 
 /* ---- the log, read from its ring ---- */
 
-/** Print lines from *next on; those that were overwritten meanwhile are counted. Return: false: nobody reads. */
+/** Print lines from *next on; those that are overwritten meanwhile are counted. Return: false: nobody reads. */
 static bool put_log(int fd, uint64_t *next)
 {
     char line[LOG_TEXT];
     struct text t;
+    int err = 0;
 
-    for (const uint64_t last = log_ring_last(fd); *next <= last; ++*next) {
-        uint64_t first = log_ring_last(fd);
-        first = first < LOG_RING_LINES ? 1 : first - LOG_RING_LINES + 1;
-        if (first > *next && cli_print(STDOUT_FILENO, "[", DEC(first - *next), " lines dropped: the line is too slow]\n", (char *)0) < 0)
-            return false;
-        if (first > *next)
-            *next = first;
+    for (uint64_t last; err >= 0 && *next <= (last = log_ring_last(fd));) {
         text_init(&t, line, sizeof line);
-        if (log_ring_read(fd, *next, &t) > 0 && cli_write(STDOUT_FILENO, t.buf, t.len) < 0)
-            return false;
+        if (last - *next >= LOG_RING_LINES) {
+            text_char(&t, '[');
+            text_u64(&t, last - *next - LOG_RING_LINES + 1);
+            text_str(&t, " lines dropped: the line is too slow]\n");
+            *next = last - LOG_RING_LINES + 1;
+        } else {
+            (void)log_ring_read(fd, (*next)++, &t);
+        }
+        err = cli_write(STDOUT_FILENO, t.buf, t.len);
     }
-    return true;
+    return err >= 0;
 }
 
 static int open_log(const struct console_command_args *a)
@@ -254,6 +257,7 @@ struct console_command {
 };
 
 #define POLICY_COMMAND() {"policy\0     test COMMAND | capabilities: what may be done here\n", "policy", NULL},
+#define SPOOL_COMMAND() {"spool\0      export: the events as text, for nefia import on the hub\n", "spool", NULL},
 #define NO_COMMAND()
 
 static const struct console_command commands[] = {
@@ -267,6 +271,7 @@ static const struct console_command commands[] = {
     {"log\0        [LINES]: the last lines\n", NULL, log_command},
     {"watch\0      events and log lines as they come, until a key\n", NULL, watch_command},
     {"emit\0       TYPE SEVERITY [KEY=VALUE...]: send an event\n", "emit", NULL},
+    KCONFIG_CHOOSE(CONFIG_SPOOL_EXPORT, SPOOL_COMMAND, NO_COMMAND)()
     KCONFIG_CHOOSE(CONFIG_BEACON_GUARD, POLICY_COMMAND, NO_COMMAND)()
     {"version\0    of this program\n", "--version", NULL},
     {"exit\0       end this session, as ^D\n", NULL, NULL},

@@ -4,72 +4,62 @@
 #include "nefia/base/err.h"
 #include "nefia/beacon/beacon.h"
 
-enum { DATA_SHOWN = 160, SECOND_BYTES = 20 /* "2026-03-10T15:30:00Z" */ };
+enum { DATA_SHOWN = 160 };
 
 /* ---- events: those in the spool ---- */
 
-/** What follows `key` in a line: the first one, or the last. Keys are quoted, and quotes within strings are escaped: before `data`, and
- * behind it, none but the event's own can be found. Return: ptr null if there is none. */
-static struct slice behind(const struct spool_event *e, const char *key, bool last)
+/** What stands behind `key` and before `end`: behind the first one, or the last. Keys are quoted, and quotes within strings are escaped:
+ * before `data`, and behind it, none but the event's own can be found. Return: empty if there is none. */
+static struct slice between(const struct spool_event *e, const char *key, bool last, const char *end)
 {
-    const size_t len = strlen(key);
-    struct slice found = {NULL, 0};
+    const size_t len = strlen(key), end_len = strlen(end);
+    size_t from = 0, to = 0;
 
-    for (size_t at = 0; at + len <= e->len && (last || !found.ptr); at++)
+    for (size_t at = 0; at + len <= e->len && (last || !from); at++)
         if (memcmp(e->line + at, key, len) == 0)
-            found = (struct slice){e->line + at + len, e->len - at - len};
-    return found;
+            from = at + len;
+    for (size_t at = from; from && at + end_len <= e->len && !to; at++)
+        if (memcmp(e->line + at, end, end_len) == 0)
+            to = at;
+    return (struct slice){e->line + from, to ? to - from : 0};
 }
 
-static void put_string_until(struct json_writer *w, const char *key, struct slice s, char end)
-{
-    const char *stop = s.ptr ? memchr(s.ptr, end, s.len) : NULL;
-
-    if (stop)
-        json_put_bytes(w, key, s.ptr, (size_t)(stop - s.ptr));
-}
-
-/** By the clock that never jumps, of this start; of an earlier one by wall time, where both ends had that.
+/** By the clock that never jumps, of this start; of an earlier one by wall time.
  * Return: milliseconds; UINT64_MAX: not known. */
-static uint64_t age_ms(const struct beacon *b, const struct spool_event *e)
+static uint64_t age_ms(const struct beacon *b, const struct spool_event *e, struct slice stamp)
 {
-    const struct slice uptime = behind(e, "\"uptime_ms\":", true), stamp = behind(e, "\"timestamp\":\"", false);
+    const struct slice uptime = between(e, "\"uptime_ms\":", true, ",");
+    const uint64_t now_ms = clock_ms(b->loop.clock);
     const int64_t now_s = clock_unix(b->loop.clock);
-    uint64_t ms = 0;
-    int64_t at_s;
-    size_t digits = 0;
+    uint64_t ms;
+    int64_t s;
 
-    while (digits < uptime.len && uptime.ptr[digits] >= '0' && uptime.ptr[digits] <= '9')
-        digits++;
-    if (e->id.boot == b->pipeline.boot && digits > 0 && parse_u64(uptime.ptr, digits, &ms) == 0 && ms <= clock_ms(b->loop.clock))
-        return clock_ms(b->loop.clock) - ms;
-    if (behind(e, "\"clock\":\"synced\"", true).ptr && clock_synced(b->loop.clock) && stamp.len > SECOND_BYTES &&
-        parse_rfc3339(stamp.ptr, SECOND_BYTES, &at_s) == 0 && at_s <= now_s)
-        return (uint64_t)(now_s - at_s) * 1000;
-    return UINT64_MAX;
+    if (e->id.boot == b->pipeline.boot && parse_u64(uptime.ptr, uptime.len, &ms) == 0 && ms <= now_ms)
+        return now_ms - ms;
+    return parse_rfc3339(stamp.ptr, stamp.len, &s) == 0 && s <= now_s ? (uint64_t)(now_s - s) * 1000 : UINT64_MAX;
+}
+
+static void put_slice(struct json_writer *w, const char *key, struct slice s)
+{
+    json_put_bytes(w, key, s.ptr, utf8_cut(s.ptr, s.len, DATA_SHOWN));
 }
 
 static void put_event(const struct beacon *b, const struct spool_item *item, struct json_writer *w)
 {
     const struct spool_event *e = &item->event;
-    struct slice data = behind(e, "\"data\":", false);
-    const struct slice rest = behind(e, ",\"seq\":", true);
-    const uint64_t age = age_ms(b, e);
+    const struct slice stamp = between(e, "\"timestamp\":\"", false, "\"");
+    const uint64_t age = age_ms(b, e, stamp);
 
     json_object(w, NULL);
     json_put_string(w, "severity", severity_text(e->severity));
-    put_string_until(w, "type", behind(e, "\"type\":\"", false), '"');
-    put_string_until(w, "time", behind(e, "\"timestamp\":\"", false), '"');
+    put_slice(w, "type", between(e, "\"type\":\"", false, "\""));
+    put_slice(w, "time", stamp);
     if (age != UINT64_MAX)
         json_put_u64(w, "age_ms", age);
-    json_put_u64(w, "boot", e->id.boot);
     json_put_u64(w, "seq", e->id.seq);
     json_put_string(w, "state", item->at < b->pipeline.spool.sent ? "sent" : "waiting");
     json_put_bool(w, "flash", e->kept);
-    if (data.ptr && rest.ptr > data.ptr)
-        data.len = (size_t)(rest.ptr - data.ptr) - (sizeof ",\"seq\":" - 1);
-    if (data.ptr)
-        json_put_bytes(w, "data", data.ptr, utf8_cut(data.ptr, data.len, DATA_SHOWN));
+    put_slice(w, "data", between(e, "\"data\":", false, ",\"seq\":"));
     json_end_object(w);
 }
 

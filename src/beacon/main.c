@@ -1,5 +1,6 @@
 #include "nefia/beacon/beacon.h"
 #include "nefia/beacon/console.h"
+#include "nefia/beacon/spool_export.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
@@ -118,6 +119,29 @@ static int console(const struct cli_args *a)
 }
 #endif
 
+#ifdef CONFIG_SPOOL_EXPORT
+static bool write_out(void *arg, const char *s, size_t len)
+{
+    (void)arg;
+    return cli_write(STDOUT_FILENO, s, len) == 0;
+}
+
+static void say(void *arg, const char *sentence)
+{
+    (void)arg;
+    CLI_ERR(program_name, ": ", sentence, "\n");
+}
+
+static int export_spool(const struct cli_args *a)
+{
+    log_init(program_name, LOG_LEVEL_WARN);
+    /* A file with errors still tells the key, and where the daemon is that runs with its last good version. */
+    if (load(a, cli_report_stderr, BEACON_NEEDS_KEY) < 0 && !beacon.next_key.set)
+        return CLI_WRONG;
+    return spool_export(&beacon, &(struct spool_export_sink){.write = write_out, .say = say});
+}
+#endif
+
 /** For the verbs of the control socket only; takes no flash without it. */
 #define CONTROL(x) (IS_ENABLED(CONFIG_BEACON_CONTROL) ? (x) : NULL)
 
@@ -170,6 +194,11 @@ static const struct cli_verb verbs[] = {
 #endif
     KCONFIG_CHOOSE(CONFIG_BEACON_GUARD, VERBS_POLICY, VERBS_NONE)()
     KCONFIG_CHOOSE(CONFIG_BEACON_CONSOLE, VERBS_CONSOLE, VERBS_NONE)()
+#ifdef CONFIG_SPOOL_EXPORT
+    {.name = "spool export",
+     .help = CLI_HELP("print the events that wait for the hub as signed text, for `nefia import`"),
+     .run = export_spool},
+#endif
     /* The verbs of the control socket come last: without it the table ends here. */
     {.name = CONTROL("status"),
      .options = CONTROL(status_options),

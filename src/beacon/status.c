@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "nefia/beacon/beacon.h"
+#include "nefia/beacon/spool_export.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
 
@@ -284,6 +285,9 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
     return 1;
 }
 
+#define VERB_SPOOL() {.name = "spool", .produce = spool_export_produce},
+#define VERB_NONE()
+
 const struct control_verb beacon_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "emit", .begin = begin_emit, .produce = produce_emit},
@@ -292,5 +296,6 @@ const struct control_verb beacon_verbs[] = {
     {.name = "try", .produce = beacon_try_produce},
     {.name = "reload", .begin = beacon_reload_begin, .produce = beacon_reload_produce},
 #endif
+    KCONFIG_CHOOSE(CONFIG_SPOOL_EXPORT, VERB_SPOOL, VERB_NONE)()
     {.name = NULL},
 };
