@@ -194,6 +194,7 @@ beacon-$(CONFIG_SPOOL_FILE) += src/beacon/spool_file.c
 beacon-$(CONFIG_BEACON_ACK) += src/beacon/session.c
 beacon-$(CONFIG_SPOOL_EXPORT) += src/beacon/spool_export.c
 beacon-$(CONFIG_BEACON_CONTROL) += src/beacon/ask.c src/beacon/status.c
+beacon-$(CONFIG_BEACON_CONSOLE) += $(filter-out %_edit.c,$(wildcard src/beacon/console*.c))
 beacon-$(CONFIG_BEACON_RESOLVE) += src/beacon/resolve.c
 beacon-$(CONFIG_BEACON_WATCHES) += src/beacon/sensor_watch.c
 beacon-$(CONFIG_BEACON_INOTIFY) += src/beacon/sensor_inotify.c
