@@ -19,7 +19,7 @@ nowhere=$(free_port)
 reach=$nowhere
 key=0123456789abcdef0123456789abcdef
 
-# config [KEY [STATE_DIR]]: of a hub with these. Each event of drill.* is written down when it acts; a rule that is not idempotent does it.
+# config [KEY [STATE_DIR]], cut_off the same: of a hub with these. Each event of drill.* is written down when it acts; a rule that is not idempotent does it.
 config()
 {
     cat >"$dir/nefia.yaml" <<YAML
@@ -49,7 +49,7 @@ YAML
 plug()
 {
     reach=$port
-    config "$@"
+    config
     [ -z "$beacon_pid" ] || kill -HUP "$beacon_pid"
 }
 cut_off()
