@@ -484,14 +484,15 @@ def messages():
 
 
 def wire():
-    """The session of docs/wire.md, as tests/fake/link2.py computes it and tests/unit/test_link.c checks it."""
+    """The session of docs/wire.md, as tests/fake/link2.py computes it and tests/unit/test_link.c checks it; and the export."""
     sys.path.append("tests/fake")
     import link2
-    for name, text in (("session", link2.session_text()), ("session-keys", link2.keys_text())):
+    for name, text in (("session", link2.session_text()), ("session-keys", link2.keys_text()), ("export", link2.export_text())):
         block = block_of(name)
         check(block.text == text, block, "not what `tests/fake/link2.py` computes")
-    golden = pathlib.Path("tests/golden/link.h")
-    check(golden.read_text() == link2.header_text(), golden, "not what `tests/fake/link2.py header` prints")
+    for name, made, text in (("link.h", "header", link2.header_text()), ("export.h", "export-header", link2.export_header())):
+        golden = pathlib.Path("tests/golden") / name
+        check(golden.read_text() == text, golden, f"not what `tests/fake/link2.py {made}` prints")
 
 
 def bench():
