@@ -9,7 +9,7 @@ board_facts() {
     board=$1
     append="console=ttyS0"
     # The order is resolved from the modules' own dependencies; built-in ones are skipped.
-    modules="virtio_mmio virtio_net virtio_blk crc32c_generic libcrc32c ext4"
+    modules="virtio_mmio virtio_net virtio_blk crc32c_generic libcrc32c ext4 squashfs overlay"
     # What is there as well, for the scenario that needs it: modules that nobody loads, programs of a Debian package.
     extra='' tools_package='' tools=''
     nic=virtio-net-device
@@ -37,7 +37,7 @@ board_facts() {
         ;;
     mipsel-malta | mips-malta)
         nic=pcnet,romfile= disk_device=ide-hd disk=sda
-        modules="pcnet32 ata_piix crc32c_generic libcrc32c ext4"
+        modules="pcnet32 ata_piix crc32c_generic libcrc32c ext4 squashfs overlay"
         debian=mipsel flavour=4kc-malta
         qemu="qemu-system-mipsel -M malta -vga none -cpu 24Kc"
         [ "$board" = mipsel-malta ] || {

@@ -87,13 +87,58 @@ mv "$dir/lock.new" "$dir/lock"
 if fetch; then false; else [ ! -e "$dir/out/sources/thing" ]; fi
 result "patches that cannot be unpacked: no unpatched tree is left" $?
 
+# A mirror of Debian, without apt; and a machine whose sha256sum has another name.
+make_mirror()
+{
+    mirrored=$dir/mirror/pool/main/libt/libthing
+    mkdir -p "$mirrored" "$dir/other"
+    cp "$dir/good.tar.gz" "$mirrored/libthing_1.0.orig.tar.gz"
+    echo "thing 1.0 $sum deb-src:libthing=1.0-1/libthing_1.0.orig.tar.gz" >"$dir/lock"
+    for program in $(busybox --list) curl tar; do
+        ln -sf "$(command -v "$program" || command -v busybox)" "$dir/other/$program"
+    done
+    rm -f "$dir/other/sha256sum"
+    cat >"$dir/other/shasum" <<'SH'
+#!/bin/sh
+[ "$1" = -a ] && [ "$2" = 256 ] && exec busybox sha256sum "$3"
+SH
+    ln -sf "$(command -v busybox)" "$dir/other/busybox"
+    chmod +x "$dir/other/shasum"
+}
+
+# without_apt PATH: fetch where PATH is all there is.
+without_apt()
+{
+    rm -rf "$dir/out"
+    PATH=$1 DEBIAN_MIRROR=file://$dir/mirror/ toolchain/fetch.sh -l "$dir/lock" -o "$dir/out" -n thing >"$dir/stdout" 2>"$dir/stderr"
+}
+
+make_mirror
+without_apt "$PATH" && [ -e "$dir/out/sources/thing/thing.c" ]
+result "DEBIAN_MIRROR: a mirror serves what apt otherwise gets" $?
+without_apt "$dir/other" && [ -e "$dir/out/sources/thing/thing.c" ]
+result "and a machine without sha256sum and flock verifies it, too" $?
+printf 'X' | dd of="$mirrored/libthing_1.0.orig.tar.gz" bs=1 seek=60 conv=notrunc 2>/dev/null
+if without_apt "$dir/other"; then false; else [ "$(wc -l <"$dir/stderr")" -eq 1 ] && grep -q 'SHA-256' "$dir/stderr" && nothing_kept; fi
+result "a mirror that serves something else is refused" $?
+rm "$mirrored/libthing_1.0.orig.tar.gz"
+if without_apt "$PATH"; then false; else grep -q 'DEBIAN_MIRROR=' "$dir/stderr" && nothing_kept; fi
+result "what no place has is asked for" $?
+
+# In a source archive the sources are there already.
+mkdir -p "$dir/archive/toolchain" "$dir/archive/dist/sources/thing"
+cp toolchain/fetch.sh toolchain/sources.lock "$dir/archive/toolchain"
+echo 'int thing;' >"$dir/archive/dist/sources/thing/thing.c"
+"$dir/archive/toolchain/fetch.sh" -o "$dir/out3" thing >"$dir/stdout" 2>"$dir/stderr" && cmp -s "$dir/archive/dist/sources/thing/thing.c" "$dir/out3/sources/thing/thing.c"
+result "the sources of a source archive are taken from it" $?
+
 # The fault has to reach whoever runs make: no stamp, no half-built board.
 awk '$1 == "jsmn" { $3 = "0000000000000000000000000000000000000000000000000000000000000000" } 1' \
     toolchain/sources.lock >"$dir/lock"
 if toolchain/fetch.sh -l "$dir/lock" -o "$dir/out2" jsmn 2>"$dir/stderr"; then false; else
     [ "$(wc -l <"$dir/stderr")" -eq 1 ] && [ ! -e "$dir/out2/sources/jsmn" ]
 fi
-result "a wrong sum in the lock: a package from Debian is refused as well" $?
+result "a wrong sum in the lock: a source from Debian is refused as well" $?
 
 # Another program holds apt's lock at first, then the lists are too old: a fake apt-get, of whose calls there is a list.
 mkdir "$dir/bin"

@@ -10,7 +10,8 @@
 #   config.sh sync OUT BOARD VERSION
 #                              bring OUT/.config up to date with the Kconfig files, and write
 #                              OUT/gen/{auto.conf,autoconf.h,sensors.inc,actions.inc}
-# The environment's KCONFIG_CONF is the Kconfig program, or kconfig-conf.
+# The environment's KCONFIG_CONF is the Kconfig program, or kconfig-conf. Without one, a source archive of `make dist` builds the
+# configurations that came with it (dist/configs), as they are.
 set -eu
 
 out=$2
@@ -29,18 +30,57 @@ from_here()
 }
 
 # in_out PROGRAM ARGUMENT…: a Kconfig program leaves temporary files where it runs, which is not in the tree. Files that the
-# ARGUMENTS name are those of OUT.
+# ARGUMENTS name are those of OUT. The environment may be that of a surrounding build, whose configuration is not ours to read or to
+# write: a kernel's program looks for it in KCONFIG_CONFIG, Buildroot's in BR2_CONFIG, and CONFIG_ is what symbols begin with in files.
 in_out()
 {
     program=$(from_here "$1")
     shift
-    (cd "$out" && srctree=$tree KCONFIG_CONFIG=.config "$program" "$@" Kconfig)
+    (
+        cd "$out"
+        unset KCONFIG_ALLCONFIG KCONFIG_DEFCONFIG_LIST KCONFIG_NOSILENTUPDATE KCONFIG_OVERWRITECONFIG
+        srctree=$tree CONFIG_=CONFIG_ KCONFIG_CONFIG=.config BR2_CONFIG=.config KCONFIG_AUTOCONFIG=kconfig/auto.conf \
+            KCONFIG_AUTOHEADER=kconfig/autoconf.h KCONFIG_TRISTATE=kconfig/tristate.conf KCONFIG_RUSTCCFG=kconfig/rustc_cfg \
+            "$program" "$@" Kconfig
+    )
 }
 
 conf=${KCONFIG_CONF:-kconfig-conf}
+ready_made=$(dirname "$0")/../dist/configs
+
+# as_it_came: there is no Kconfig program, but there are configurations that need none.
+as_it_came()
+{
+    [ -d "$ready_made" ] && ! command -v "$(from_here "$conf")" >/dev/null 2>&1
+}
+
+# The user wants what only a Kconfig program can do.
+needs_conf()
+{
+    echo "config: $*: that needs a Kconfig program, and there is no $conf: install kconfig-frontends, or name that of a kernel or of" \
+        "Buildroot (scripts/kconfig/conf) with KCONFIG_CONF=" >&2
+    exit 1
+}
+
+# take DEFCONFIG [FRAGMENT]: the configuration that Kconfig made of these files, which are of the tree.
+take()
+{
+    case $* in
+    'board/'*'/defconfig board/'*.config) name=$(basename "${1%/*}")-$(basename "$2" .config) ;;
+    'board/'*/defconfig) name=$(basename "${1%/*}") ;;
+    *) needs_conf "a configuration of $*" ;;
+    esac
+    [ -e "$ready_made/$name.config" ] || needs_conf "a configuration of $*"
+    echo "config: there is no Kconfig program: the configuration $name is taken as it came; for another one, KCONFIG_CONF= names a program"
+    mkdir -p "$out"
+    cp "$ready_made/$name.config" "$config"
+}
 
 kconfig()
 {
+    if as_it_came; then
+        needs_conf "$config"
+    fi
     mkdir -p "$out"
     in_out "$conf" "$@" </dev/null >"$out/kconfig.log" 2>&1 || {
         echo "config: $conf $* failed:" >&2
@@ -49,7 +89,15 @@ kconfig()
     }
     sed -n "/warning:/s|^\.config|$config|p" "$out/kconfig.log" >&2
     sed -n '/warning:/{/^\.config/!p;}' "$out/kconfig.log" >&2
-    rm -f "$out/..config.tmp" "$config.old"
+    rm -rf "$out/..config.tmp" "$config.old" "$out/kconfig"
+}
+
+# defaults: symbols that the configuration does not have get their defaults; one that came with the tree has all.
+defaults()
+{
+    if edited || ! as_it_came; then
+        kconfig --olddefconfig
+    fi
 }
 
 edited()
@@ -89,9 +137,13 @@ seed()
     random) kconfig --randconfig ;;
     *)
         mkdir -p "$out"
-        report_unknown "$@"
-        last_of_each "$@" >"$seeded.files"
-        kconfig --defconfig=.config.seeded.files
+        if as_it_came; then
+            take "$@"
+        else
+            report_unknown "$@"
+            last_of_each "$@" >"$seeded.files"
+            kconfig --defconfig=.config.seeded.files
+        fi
         ;;
     esac
     cp "$config" "$seeded"
@@ -235,12 +287,12 @@ sync()
     if edited; then
         was_edited=yes
         report_unknown "$config"
-    elif [ -e "$seeded.from" ] && [ "$(cat "$seeded.from")" != random ]; then
+    elif [ -e "$seeded.from" ] && [ "$(cat "$seeded.from")" != random ] && ! as_it_came; then
         # A default that changed in a Kconfig file reaches a configuration nobody touched.
         # shellcheck disable=SC2046 # a list of files
         seed $(cat "$seeded.from")
     fi
-    kconfig --olddefconfig
+    defaults
     if [ $was_edited = no ]; then
         cp "$config" "$seeded"
     fi
@@ -275,7 +327,7 @@ seed) shift 2; seed "$@" ;;
 menu) menu "$3" ;;
 old)
     report_unknown "$config"
-    kconfig --olddefconfig
+    defaults
     ;;
 save)
     kconfig --savedefconfig=.config.least

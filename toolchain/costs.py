@@ -285,6 +285,8 @@ def main():
                 print(f"costs: {path}: the help of {symbol} {complaint}; measured: {text_of(costs)[7:]} "
                       "(`make costs` writes it)", file=sys.stderr)
             passed, failed = passed + (not complaint), failed + bool(complaint)
+    if args.write:
+        subprocess.run(["toolchain/menus.sh"], check=True)  # the same texts in the menus of other build systems
     if args.check:
         say(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -5,22 +5,25 @@
 #
 # Leaves OUT/sources/NAME (a directory) for each NAME, or prints one line that says what is wrong,
 # exits 1 and leaves nothing of that name behind.  Debian's archive is reached through a private apt
-# state in OUT/apt: no root, nothing of the machine's own state is changed.
+# state in OUT/apt: no root, nothing of the machine's own state is changed.  DEBIAN_MIRROR=URL of the
+# environment is a mirror of that archive that needs no apt.  A source archive of `make dist` has the
+# sources in dist/sources, verified and patched: they are copied, unless -d names others.
 #   -d DIR   the files are in DIR, under the names that the lock gives them: no network is used
-#   -n       Debian's archive is not used, only what is there and what upstream serves
+#   -n       apt is not used, only what is there, what upstream serves, and DEBIAN_MIRROR
 set -eu
 umask 022
 
 lock=$(dirname "$0")/sources.lock
 out=out
 given=
-archive_of_debian=yes
+apt=yes
+included=$(dirname "$0")/../dist/sources
 while getopts l:o:d:n opt; do
     case $opt in
     l) lock=$OPTARG ;;
     o) out=$OPTARG ;;
     d) given=$OPTARG ;;
-    n) archive_of_debian=no ;;
+    n) apt=no ;;
     *) echo "usage: fetch.sh [-l LOCK] [-o OUT] [-d DIR] [-n] NAME…" >&2; exit 2 ;;
     esac
 done
@@ -41,7 +44,11 @@ die()
 
 sha256_of()
 {
-    sha256sum "$1" | cut -d ' ' -f 1
+    if command -v sha256sum >/dev/null 2>&1; then
+        sha256sum "$1"
+    else
+        shasum -a 256 "$1"
+    fi | cut -d ' ' -f 1
 }
 
 # The machine's own entries for this Debian release, in both formats of apt's sources, as lines
@@ -100,23 +107,31 @@ apt_get()
     (cd "$dir" && APT_CONFIG=$out/apt/apt.conf apt-get -qq "$@" </dev/null) >>"$out/apt/log" 2>&1
 }
 
-# from_debian VERB PACKAGE=VERSION PATTERN FILE: a list that has grown old is renewed once.
+# from_debian PACKAGE=VERSION NAME FILE: from the user's mirror, or by apt, whose list is renewed once when it has grown old.
 from_debian()
 {
-    apt_ready || return 1
+    if [ -n "${DEBIAN_MIRROR:-}" ]; then
+        from_url "${DEBIAN_MIRROR%/}/pool/main/$(pool_of "${1%%=*}")/$2" "$3" && return 0
+    fi
+    [ $apt = yes ] && apt_ready || return 1
     mkdir -p "$tmp/apt"
-    case $1 in
-    source) set -- "$2" "$3" "$4" source --download-only --only-source ;;
-    download) set -- "$2" "$3" "$4" download ;;
+    pkg_file=$tmp/apt/$2 file=$3
+    case $2 in
+    *.orig.tar.*) part=--tar-only ;;
+    *) part=--diff-only ;;
     esac
-    pkg=$1 pattern=$2 file=$3
-    shift 3
-    apt_get "$tmp/apt" "$@" "$pkg" ||
-        { apt_ready again && apt_get "$tmp/apt" "$@" "$pkg"; } || return 1
-    for got in "$tmp/apt"/$pattern; do
-        [ -f "$got" ] && mv "$got" "$file" && return 0
-    done
-    return 1
+    set -- source --download-only --only-source $part "$1"
+    apt_get "$tmp/apt" "$@" || { apt_ready again && apt_get "$tmp/apt" "$@"; } || return 1
+    mv "$pkg_file" "$file"
+}
+
+# Where Debian's archive keeps a source package: p/package, libp/libpackage.
+pool_of()
+{
+    case $1 in
+    lib?*) echo "$1" | sed 's/^\(lib.\).*/\1\/&/' ;;
+    *) echo "$1" | sed 's/^\(.\).*/\1\/&/' ;;
+    esac
 }
 
 # However slow it comes; two minutes without a byte are too much.
@@ -129,56 +144,33 @@ from_url()
     fi
 }
 
-# from_given NAME FILE: a binary package of Debian may have its architecture in its name.
-from_given()
-{
-    for got in "$given/$1" "$given/${1%.deb}"_*.deb; do
-        [ -f "$got" ] && cp "$got" "$2" && return 0
-    done
-    return 1
-}
-
 # Get one place's file into $tmp/download; fails when the place cannot be reached.
 download()
 {
     rm -f "$tmp/download"
     if [ -n "$given" ]; then
-        from_given "$(file_of "$1")" "$tmp/download"
+        cp "$given/$(basename "$1")" "$tmp/download" 2>/dev/null
         return
     fi
-    case $archive_of_debian:$1 in
-    no:deb:* | no:deb-src:*) return 1 ;;
-    esac
     case $1 in
     deb-src:*)
         spec=${1#deb-src:}
-        from_debian source "${spec%%/*}" "${spec#*/}" "$tmp/download" ;;
-    deb:*)
-        spec=${1#deb:}
-        from_debian download "$spec" "${spec%%=*}_*.deb" "$tmp/download" ;;
+        from_debian "${spec%%/*}" "${spec#*/}" "$tmp/download" ;;
     file:*) cp "${1#file:}" "$tmp/download" 2>/dev/null ;;
     *) from_url "$1" "$tmp/download" ;;
-    esac
-}
-
-file_of()
-{
-    case $1 in
-    deb:*) echo "$1" | sed 's/^deb://; s/=/_/; s/$/.deb/' ;;
-    *) basename "$1" ;;
     esac
 }
 
 # Why a source could not be had, and what to do about it; $tmp/places are where it is served.
 not_had()
 {
-    wanted=$(while read -r _ _ _ where; do file_of "$where"; done <"$tmp/places" | sort -u | tr '\n' ' ')
+    wanted=$(while read -r _ _ _ where; do basename "$where"; done <"$tmp/places" | sort -u | tr '\n' ' ')
     wanted=$(echo "${wanted% }" | sed 's/ / or /g')
     if [ -n "$given" ]; then
         echo "$given has no $wanted"
-    elif [ $archive_of_debian = no ]; then
-        echo "put $wanted into $sources, or name a directory that has it with SOURCES_DIR=" \
-            "(\`make sources\` on a Debian machine fetches all of them)"
+    elif [ $apt = no ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "cannot be fetched from upstream: put $wanted into $sources, name a directory that has it with SOURCES_DIR=, or a" \
+            "mirror of Debian with DEBIAN_MIRROR=; the archive that \`make dist\` makes has all sources"
     else
         echo "cannot be fetched from any place in $lock"
     fi
@@ -191,7 +183,7 @@ obtain()
     archive=
     grep "^${name}[[:space:]]" "$lock" >"$tmp/places" || die "$name: not in $lock"
     while read -r _ _ sum where; do
-        file=$(file_of "$where")
+        file=$(basename "$where")
         [ -f "$sources/$file" ] || continue
         archive=$sources/$file
         break
@@ -199,7 +191,7 @@ obtain()
     if [ -z "$archive" ]; then
         while read -r _ _ sum where; do
             download "$where" || continue
-            file=$(file_of "$where")
+            file=$(basename "$where")
             archive=$tmp/download
             break
         done <"$tmp/places"
@@ -214,22 +206,10 @@ obtain()
     archive=$sources/$file
 }
 
-# Without Debian's own program: a package is an ar archive with a tar archive in it.
-unpack_deb()
-{
-    if command -v dpkg-deb >/dev/null 2>&1; then
-        dpkg-deb -x "$1" "$2"
-        return
-    fi
-    member=$(ar t "$1" | grep '^data\.tar') || return 1
-    ar p "$1" "$member" >"$tmp/$member" && tar -xf "$tmp/$member" -C "$2"
-}
-
 unpack()
 {
     mkdir -p "$2"
     case $1 in
-    *.deb) unpack_deb "$1" "$2" ;;
     *.debian.tar.*) tar -xf "$1" -C "$2" ;;
     *) tar -xf "$1" -C "$2" --strip-components=1 ;;
     esac || die "$(basename "$1"): cannot be unpacked"
@@ -239,6 +219,12 @@ fetch_one()
 {
     rm -rf "$tmp"
     mkdir -p "$tmp"
+    if [ -z "$given" ] && [ -d "$included/$1" ]; then
+        cp -R "$included/$1" "$tmp/tree"
+        chmod -R u+w "$tmp/tree"
+        take "$1"
+        return
+    fi
     obtain "$1"
     unpack "$archive" "$tmp/tree"
     if grep -q "^${1}-patches[[:space:]]" "$lock"; then
@@ -247,18 +233,25 @@ fetch_one()
         grep -v '^#' "$tmp/patches/debian/patches/series" >"$tmp/series"
         while read -r patch _; do
             [ -n "$patch" ] || continue
-            patch -s -p1 -d "$tmp/tree" <"$tmp/patches/debian/patches/$patch" ||
+            (cd "$tmp/tree" && patch -p1 <"$tmp/patches/debian/patches/$patch") >"$tmp/log" 2>&1 ||
                 die "$1: $patch does not apply"
         done <"$tmp/series"
     fi
+    take "$1"
+}
+
+take()
+{
     rm -rf "${sources:?}/$1"
     mv "$tmp/tree" "$sources/$1"
     rm -rf "$tmp"
 }
 
-# Makes that run side by side share the apt state and the sources.
+# Makes that run side by side share the apt state and the sources. Where there is no flock, there is no apt either.
 exec 9>"$out/sources/.lock"
-flock 9
+if command -v flock >/dev/null 2>&1; then
+    flock 9
+fi
 for name in "$@"; do
     fetch_one "$name"
 done

@@ -17,6 +17,7 @@ packages()
 {
     case $1 in
     build) echo make gcc libc6-dev kconfig-frontends-nox dpkg-dev patch xz-utils ;;
+    dist) echo git tar xz-utils ;;
     cross-arm) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
     cross-armel) echo gcc-arm-linux-gnueabi libc6-dev-armel-cross ;;
     cross-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
@@ -34,9 +35,10 @@ packages()
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
     qemu) echo qemu-system-arm qemu-system-mips qemu-system-x86 cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
+    image) echo squashfs-tools fdisk e2fsprogs cpio gzip qemu-user ;;
     qemu-slow) echo qemu-system-misc qemu-system-ppc ;;
-    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel cross-riscv64 cross-i386 cross-ppc \
-                      emulate test re2 model qemu; do
+    check) for p in build dist cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel cross-riscv64 cross-i386 cross-ppc \
+                      emulate test re2 model qemu image; do
                packages $p
            done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;

@@ -103,18 +103,18 @@ $(SYSROOT)/include/yaml.h: | $(MUSL_STAMP)
 
 $(SYSROOT)/include/jsmn.h: | $(MUSL_STAMP)
 	@mkdir -p $(@D)
-	$(Q)cp $(SOURCES)/jsmn/usr/include/jsmn.h $@
+	$(Q)cp $(SOURCES)/jsmn/jsmn.h $@
 
 # The kernel's own headers (netlink, ioctls), from the compiler's package.
 $(SYSROOT)/include/linux/version.h: | $(MUSL_STAMP)
 	$(Q)for h in asm/types.h asm-generic/types.h linux/version.h; do \
 	    dir=$$(echo "#include <$$h>" | $(CROSS)gcc $(ABI) -M -xc - | tr ' ' '\n' | \
 	        grep "/$$h\$$" | head -n 1) && \
-	    cp -rL "$${dir%/*}" $(SYSROOT)/include/ || exit 1; done
+	    cp -RL "$${dir%/*}" $(SYSROOT)/include/ || exit 1; done
 
 # Those that a foreign compiler does not find by itself, from where they are.
 $(SYSROOT)/include/.kernel:
 	@mkdir -p $(@D)
-	$(Q)cp -rL $(FOREIGN_HEADERS)/linux $(FOREIGN_HEADERS)/asm-generic $(@D)/
-	$(Q)cp -rL $(firstword $(wildcard $(addsuffix /asm,$(FOREIGN_HEADERS) $(FOREIGN_HEADERS)/$(FOREIGN_MACHINE)))) $(@D)/
+	$(Q)cp -RL $(FOREIGN_HEADERS)/linux $(FOREIGN_HEADERS)/asm-generic $(@D)/
+	$(Q)cp -RL $(firstword $(wildcard $(addsuffix /asm,$(FOREIGN_HEADERS) $(FOREIGN_HEADERS)/$(FOREIGN_MACHINE)))) $(@D)/
 	@touch $@

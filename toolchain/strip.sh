@@ -13,19 +13,23 @@ number()
 # zero OFFSET COUNT: bytes of the header.
 zero()
 {
-    dd if=/dev/zero of="$output" bs=1 seek="$1" count="$2" conv=notrunc 2>/dev/null
+    dd if=/dev/zero of="$whole" bs=1 seek="$1" count="$2" conv=notrunc 2>/dev/null
 }
 
-"${cross}strip" -s -o "$output" "$program"
+whole=$output.whole
+trap 'rm -f "$whole"' EXIT
+trap 'exit 1' HUP INT TERM
+"${cross}strip" -s -o "$whole" "$program"
 end=0
-for segment in $("${cross}readelf" -lW "$output" | awk '$1 ~ /^[A-Z_]+$/ && $2 ~ /^0x/ { print $2 "+" $5 }'); do
+for segment in $("${cross}readelf" -lW "$whole" | awk '$1 ~ /^[A-Z_]+$/ && $2 ~ /^0x/ { print $2 "+" $5 }'); do
     last=$(number "$segment")
     [ "$last" -le "$end" ] || end=$last
 done
 # elf(5): e_shoff; e_shnum and e_shstrndx.
-case $("${cross}readelf" -h "$output") in
+case $("${cross}readelf" -h "$whole") in
 *'Class:'*ELF32*) zero 32 4 && zero 48 4 ;;
 *'Class:'*ELF64*) zero 40 8 && zero 60 4 ;;
 *) exit 1 ;;
 esac
-truncate -s "$end" "$output"
+dd if="$whole" of="$output" bs="$end" count=1 2>/dev/null
+chmod 755 "$output"

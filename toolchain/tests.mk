@@ -165,6 +165,12 @@ $(O)/fault/nefia $(O)/fault/nefia-beacon: $(O)/obj/tests/fault/clock.o $(SYSROOT
 	@mkdir -p $(@D)
 	$(link)
 
+# ---- the source archive ------------------------------------------------------------------------------
+.PHONY: test-dist
+test-dist: $(OUT)/.deps/dist $(OUT)/.deps/test ## Build every board from the source archive, without network, dpkg, apt-get and kconfig-conf
+	+$(Q)$(SUBMAKE) $(JOBS) boards
+	$(Q)DIST_BOARDS='$(BOARDS)' tests/dist_test.sh
+
 # ---- the protocol ------------------------------------------------------------------------------------
 # Spin searches models of the link through; what is in tests/model/ does not depend on what is built.
 .PHONY: test-model
@@ -175,9 +181,21 @@ test-model: out/.deps/model ## Search the models of the link through (spin), and
 GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 
-.PHONY: kernel test-qemu test-power demo bench
+.PHONY: kernel image run-image test-qemu test-power demo bench
 kernel: $(OUT)/.deps/qemu $(if $(filter $(SLOW_MACHINES),$(BOARD)),$(OUT)/.deps/qemu-slow) ## Fetch or build the Linux kernel that QEMU boots for BOARD
 	$(Q)qemu/kernel.sh $(BOARD)
+
+# A product's image of BOARD, with the programs of CONFIG.
+image: all $(OUT)/.deps/qemu $(OUT)/.deps/image ## Make a disk image of BOARD for QEMU: read-only root, writable overlay
+	$(Q)qemu/kernel.sh $(BOARD)
+	+$(Q)$(SUBMAKE) BOARD=$(BOARD) CONFIG='$(CONFIG)' $(O)/image/disk.img
+$(O)/image/disk.img: $(O)/nefia-beacon $(O)/nefia $(wildcard out/kernel/$(BOARD)/complete) \
+                     qemu/image.sh qemu/board.sh $(shell find qemu/image -type f)
+	$(call say,IMAGE $(O)/image)
+	$(Q)qemu/image.sh $(BOARD) $(O)
+
+run-image: image ## Boot the image of BOARD, with its serial console on this terminal
+	$(Q)qemu/run_image.sh $(BOARD) $(O)
 
 test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
 	+$(Q)for b in $(BOOTED); do \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nefia/base/err.h"
+#include "nefia/link/export.h"
 
 _Static_assert(CONFIG_SPOOL_KB * 1024 / 5 * 4 >= CONFIG_EVENT_BYTES + SPOOL_HEADER,
                "CONFIG_SPOOL_KB cannot hold one event of maximum size: raise it, or lower CONFIG_EVENT_BYTES");
@@ -255,6 +256,18 @@ void spool_written(struct spool *s, size_t at, const uint8_t *name)
     set_name(s, at, now);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && s->written && get_be32(s->mem + at) & KEPT)
         s->written(s->left_arg, record_id(s, at).boot, now == SEVERAL ? NULL : name);
+}
+
+uint64_t spool_exported(struct spool *s, const struct spool_item *item, const uint8_t *name)
+{
+    static const uint8_t nobodys[LINK_NAME] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+    const unsigned before = record_name(s, item->at);
+
+    if (before == NEVER)
+        spool_written(s, item->at, name ? name : nobodys);
+    if (before == NEVER || (before != SEVERAL && memcmp(s->names[before - 1], nobodys, LINK_NAME) == 0))
+        return EXPORT_NEW;
+    return before == SEVERAL ? EXPORT_UNSURE : get_be64(s->names[before - 1]);
 }
 
 bool spool_sure(const struct spool *s, const struct spool_item *item, const uint8_t *name)

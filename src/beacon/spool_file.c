@@ -473,9 +473,10 @@ static void replay(struct spool_file *f, const struct frame *frame)
         .kept = true,
     };
     if (is_gone) {
+        const bool before = f->replaying;
         f->replaying = true;
         spool_remove(f->spool, e.id);
-        f->replaying = false;
+        f->replaying = before;
         return;
     }
     e.key = get_be64(frame->bytes + 16);
@@ -506,20 +507,38 @@ static int read_file(struct spool_file *f, uint8_t *buf, size_t cap)
     }
     apply_notes(f);
     f->size = f->today = (uint32_t)(r.end + r.torn) + f->events * SPOOL_FILE_GONE;
-    /* Write pending GONE frames before the hub sees another start: it remembers only two. */
-    if (more == 0 && f->size > 0)
-        more = fdatasync(f->fd);
     return more < 0 ? NEFIA_EIO : 0;
+}
+
+/** The spool tells f what leaves. */
+static void join(struct spool_file *f, struct spool *s, const struct clock *clock)
+{
+    *f = (struct spool_file){
+        .spool = s, .clock = clock, .fd = -1, .least = f->least, .cap = f->cap, .daily = f->daily};
+    s->left = event_left;
+    s->left_arg = f;
+}
+
+int spool_file_look(struct spool_file *f, struct spool *s, const char *path, uint8_t *buf, size_t cap, bool *held)
+{
+    join(f, s, NULL);
+    f->replaying = true; /* nothing is written of what leaves */
+    f->fd = file_open_regular(path, 0);
+    if (f->fd < 0)
+        return f->fd;
+    if (held)
+        *held = file_lock(f->fd) == NEFIA_EEXIST;
+    const int err = read_file(f, buf, cap);
+    close(f->fd);
+    f->fd = -1;
+    return err;
 }
 
 int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
                     const char *path, uint8_t *buf, size_t cap)
 {
-    *f = (struct spool_file){
-        .spool = s, .clock = clock, .fd = -1, .least = f->least, .cap = f->cap, .daily = f->daily};
+    join(f, s, clock);
     f->day_ends_ms = clock_ms(clock) + DAY_MS;
-    s->left = event_left;
-    s->left_arg = f;
     if (file_join(f->path, "", path) < 0)
         return NEFIA_ETOOBIG;
     const int fd = file_open_locked(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK);
@@ -527,6 +546,9 @@ int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *c
         return fd;
     f->fd = fd;
     int err = read_file(f, buf, cap);
+    /* Write pending GONE frames before the hub sees another start: it remembers only two. */
+    if (err == 0 && f->size > 0 && fdatasync(f->fd) < 0)
+        err = NEFIA_EIO;
     if (err < 0) {
         close(f->fd);
         f->fd = -1;

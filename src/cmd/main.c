@@ -1,5 +1,6 @@
 #include "nefia/cmd/audit.h"
 #include "nefia/cmd/exec.h"
+#include "nefia/cmd/import.h"
 #include "nefia/cmd/playbook.h"
 #include "nefia/cmd/playbook_run.h"
 #include "nefia/cmd/policy.h"
@@ -100,6 +101,13 @@ static const struct cli_option events_options[] = {
          .options = status_options,                                                                \
          .help = CLI_HELP("end a silence now"),                                                    \
          .run = silence_remove},
+#define VERB_IMPORT()                                                                                \
+    {.name = "import",                                                                             \
+     .operands = "[FILE...]",                                                                      \
+     .most = 255,                                                                                  \
+     .options = status_options,                                                                    \
+     .help = CLI_HELP("hand over the events that a device printed with `nefia-beacon spool export`; without FILE, from standard input"), \
+     .run = import_run},
 #define VERBS_WHY()                                                                                  \
     {.name = "why",                                                                                \
      .operands = "EVENT",                                                                          \
@@ -170,6 +178,7 @@ static const struct cli_verb verbs[] = {
      .help = CLI_HELP("forget what was received from a host, and that it speaks the link"),
      .run = reactor_forget},
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_IMPORT, VERB_IMPORT, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERBS_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, VERB_EXEC, VERB_NONE)()

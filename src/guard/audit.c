@@ -7,7 +7,9 @@
 
 /* What a line ends in: `,"prev":"` hex `","mac":"` hex `"}` */
 static const char PREV[] = ",\"prev\":\"", MAC[] = "\",\"mac\":\"", END[] = "\"}";
+static const char COMMIT[] = ",\"commit\":true"; /* the last fact of a commit's first record */
 enum {
+    COMMIT_LEN = sizeof COMMIT - 1,
     PREV_LEN = sizeof PREV - 1,
     MAC_LEN = sizeof MAC - 1,
     END_LEN = sizeof END - 1,
@@ -29,6 +31,7 @@ const char *audit_kind_word(enum audit_kind kind)
 
 void audit_begin(struct audit_record *r, char *buf, uint64_t n, enum audit_kind kind, int64_t unix_s, bool unsynced)
 {
+    r->commit = false;
     text_init(&r->text, buf, AUDIT_LINE_MAX + 1 - TAIL);
     json_begin(&r->w, &r->text);
     json_object(&r->w, NULL);
@@ -38,6 +41,12 @@ void audit_begin(struct audit_record *r, char *buf, uint64_t n, enum audit_kind 
     if (unsynced)
         json_put_string(&r->w, "clock", "unsynced");
     r->facts = r->text.len;
+}
+
+void audit_mark_commit(struct audit_record *r)
+{
+    r->text.cap -= COMMIT_LEN;
+    r->commit = true;
 }
 
 /** Append KEY_bytes and KEY_sha256 of a text that was cut. */
@@ -86,6 +95,8 @@ size_t audit_end(struct audit_record *r, struct audit_head *head, const struct m
         json_put_bool(&r->w, "cut", true);
     }
     t->cap = AUDIT_LINE_MAX + 1;
+    if (r->commit)
+        text_str(t, COMMIT);
     text_str(t, PREV);
     text_hex(t, head->hash, sizeof head->hash);
     text_char(t, '"');
@@ -395,9 +406,26 @@ static void note_oldest(struct audit_verifier *v, const struct audit_line *l)
         v->oldest = oldest;
 }
 
+/** All before a commit was on disk: what is damaged there was damaged later. */
+static void note_commit(struct audit_verifier *v, const struct audit_line *l)
+{
+    const struct slice f = l->facts;
+
+    if (f.len >= COMMIT_LEN && memcmp(f.ptr + f.len - COMMIT_LEN, COMMIT, COMMIT_LEN) == 0)
+        v->damage.found = false;
+}
+
+/** Behind a record only: of a log with another key, nothing was being written. */
+static void note_damage(struct audit_verifier *v)
+{
+    if (!v->damage.found && v->records > 0)
+        v->damage = (struct audit_damage){true, v->bytes, v->jump.head.n > 0 ? v->jump.head : v->last};
+}
+
 static void take_record(struct audit_verifier *v, const struct audit_line *l)
 {
     v->records++;
+    note_commit(v, l);
     if (v->want.n == l->n && !v->want_seen) {
         v->want_seen = true;
         if (memcmp(v->want.hash, l->hash, MAC_BYTES) != 0)
@@ -426,10 +454,12 @@ static void take_line(struct audit_verifier *v)
 
     v->lines++;
     v->at.line++;
-    if (v->overlong || audit_read(&l, v->key, v->buf, v->len) < 0)
+    if (v->overlong || audit_read(&l, v->key, v->buf, v->len) < 0) {
         note_bad(v);
-    else
+        note_damage(v);
+    } else {
         take_record(v, &l);
+    }
     v->len = 0;
     v->overlong = false;
 }
@@ -439,6 +469,8 @@ void audit_verify_file(struct audit_verifier *v)
     if (v->len > 0)
         take_line(v); /* only the last file may end in an incomplete line */
     v->torn = 0;
+    v->bytes = 0;
+    v->damage.found = false;
     v->at.file++;
     v->at.line = 0;
 }
@@ -456,6 +488,7 @@ void audit_verify_feed(struct audit_verifier *v, const char *bytes, size_t len)
         v->torn += n;
         if (newline) {
             take_line(v);
+            v->bytes += v->torn + 1;
             v->torn = 0;
         }
         bytes += n + (newline != NULL);

@@ -68,6 +68,8 @@ static void put_files(struct audit_log *a)
 static void begin_record(struct audit_log *a, enum audit_kind kind)
 {
     audit_begin(&a->record, a->buf + a->len, a->head.n, kind, clock_unix(a->clock), !clock_synced(a->clock));
+    if (a->head.n == a->committed.n)
+        audit_mark_commit(&a->record);
 }
 
 static void end_record(struct audit_log *a)
@@ -465,22 +467,43 @@ static void name_finding(void *arg, const struct audit_finding *f)
         LOG_ERROR("audit: ", t.buf);
 }
 
-/** Read one file to its end. Return: 0, or NEFIA_EIO. */
-static int scan(struct audit_log *a, int fd, char *name)
+/** Read a file from its beginning, at most `most` bytes of it. Return: 0, or NEFIA_EIO. */
+static int read_part(struct audit_log *a, int fd, uint64_t most)
 {
     union audit_work *work = a->work;
     struct audit_verifier *v = &work->scan.verifier;
-    long n;
+    uint64_t at = 0;
+    long n = 0;
 
-    audit_verify_init(v, &a->key, name_finding, name);
     v->part = true;
     audit_verify_file(v);
-    while ((n = file_fill(fd, work->scan.chunk, sizeof work->scan.chunk)) > 0) {
-        a->size += (uint64_t)n;
-        audit_verify_feed(v, work->scan.chunk, (size_t)n);
+    while (at < most && (n = file_fill_at(fd, at, work->scan.chunk, sizeof work->scan.chunk)) > 0) {
+        const size_t taken = most - at < (uint64_t)n ? (size_t)(most - at) : (size_t)n;
+
+        at += taken;
+        audit_verify_feed(v, work->scan.chunk, taken);
     }
     audit_verify_end(v);
     return n < 0 ? NEFIA_EIO : 0;
+}
+
+/** Read one file to its end, and again if there is something to be reported: what the last commit lost to a power cut is not.
+ * torn: bytes that are to be removed at its end. Return: 0, or NEFIA_EIO. */
+static int scan(struct audit_log *a, int fd, char *name, uint64_t *torn)
+{
+    struct audit_verifier *v = &a->work->scan.verifier;
+
+    audit_verify_init(v, &a->key, NULL, NULL);
+    int err = read_part(a, fd, UINT64_MAX);
+    const uint64_t size = v->bytes + v->torn, whole = v->damage.found ? v->damage.at : v->bytes;
+
+    *torn = size - whole;
+    a->size += size;
+    a->head = v->damage.found ? v->damage.before : v->last;
+    if (err < 0 || v->findings == 0)
+        return err;
+    audit_verify_init(v, &a->key, name_finding, name);
+    return read_part(a, fd, whole);
 }
 
 /** Where each file begins, as the first record of this one has it. Overwrites the buffer. */
@@ -517,10 +540,9 @@ static void load_firsts(struct audit_log *a, int fd)
 /** Find the last record, in the newest file that has one. Return: 0, or NEFIA_EIO (errno; *name is the file's). */
 static int find_last(struct audit_log *a, char name[NAME_MOST], uint64_t *torn)
 {
-    const struct audit_verifier *v = &a->work->scan.verifier;
-
     for (unsigned i = 0; i < AUDIT_FILES_MAX && a->head.n == 0; i++) {
         const uint64_t size = a->size;
+        uint64_t damaged = 0;
         int fd = open_part(a, i);
 
         file_name(name, i);
@@ -528,10 +550,9 @@ static int find_last(struct audit_log *a, char name[NAME_MOST], uint64_t *torn)
             continue;
         if (fd < 0)
             return NEFIA_EIO;
-        int err = scan(a, fd, name);
-        a->head = v->last;
+        int err = scan(a, fd, name, &damaged);
         if (i == 0)
-            *torn = v->torn;
+            *torn = damaged;
         else
             a->size = size; /* only the current one's counts */
         if (err == 0 && a->head.n > 0)
@@ -598,7 +619,7 @@ static int open_log(struct audit_log *a, const char *dir, const struct audit_set
     if (open_current(a, torn) < 0)
         return cannot(dir, "open", AUDIT_FILE, why);
     if (torn > 0)
-        LOG_WARN(AUDIT_FILE ": ", COUNT(torn, "byte"), " of an incomplete last line removed");
+        LOG_WARN(AUDIT_FILE ": ", COUNT(torn, "byte"), " removed that were not all on disk when the power was cut");
     put_first(a, s->key_file ? "given" : a->fresh_key ? "new" : "kept", torn);
     audit_log_commit(a);
     return 0;

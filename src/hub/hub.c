@@ -84,6 +84,8 @@ static void all_safe(void *arg)
 
     if (IS_ENABLED(CONFIG_ACTION_PLAYBOOK))
         forget_playbooks(h);
+    if (IS_ENABLED(CONFIG_HUB_IMPORT))
+        control_wake(&h->control);
     listener_answer(&h->listener);
 }
 

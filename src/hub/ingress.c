@@ -168,10 +168,7 @@ bool ingress_signed(const struct ingress *in)
     return in->key.set || hub_settings_keyed(in->settings);
 }
 
-/** The keys that may sign for a host: its own, or else the shared one. item may be null.
- * Return: how many. */
-static unsigned keys_of(const struct ingress *in, const struct host_item *item,
-                        const struct mac_key *keys[2])
+unsigned ingress_keys(const struct ingress *in, const struct host_item *item, const struct mac_key *keys[2])
 {
     unsigned n = 0;
 
@@ -205,7 +202,7 @@ static int prove(const struct ingress *in, struct session *s, const struct host_
                  const struct link_unit *u)
 {
     const struct mac_key *keys[2];
-    const unsigned n = keys_of(in, item, keys);
+    const unsigned n = ingress_keys(in, item, keys);
     int err = NEFIA_EAUTH;
 
     if (!ingress_signed(in))
@@ -396,9 +393,7 @@ static int take_line(struct ingress *in, struct session *s, const struct link_un
 
 /* ---- Plain events ---- */
 
-/** The value of the first "host_id" in the raw line; empty if there is none without escapes. It is
- * only a hint at the key: the decoded event is judged. */
-static struct slice find_host(struct slice line)
+struct slice ingress_find_host(struct slice line)
 {
     static const char name[] = "\"host_id\"";
     const struct slice none = {"", 0};
@@ -421,7 +416,7 @@ static struct slice find_host(struct slice line)
 /** The item of the host that a plain line seems to be of, or null. */
 static const struct host_item *hinted_item(const struct ingress *in, struct slice line)
 {
-    return in->settings->host_count > 0 ? hub_settings_host(in->settings, find_host(line)) : NULL;
+    return in->settings->host_count > 0 ? hub_settings_host(in->settings, ingress_find_host(line)) : NULL;
 }
 
 /** A plain line over its raw bytes. Return: 0 or an error of mac_verify_hex. */
@@ -429,7 +424,7 @@ static int verify_plain(const struct ingress *in, const struct host_item *item,
                         const struct link_unit *u)
 {
     const struct mac_key *keys[2];
-    const unsigned n = keys_of(in, item, keys);
+    const unsigned n = ingress_keys(in, item, keys);
     int err = NEFIA_EAUTH;
 
     for (unsigned i = 0; i < n && err == NEFIA_EAUTH; i++)
@@ -526,7 +521,7 @@ static bool still_keyed(const struct ingress *in, const struct session *s,
                         const struct host_item *item)
 {
     const struct mac_key *keys[2];
-    const unsigned n = keys_of(in, item, keys);
+    const unsigned n = ingress_keys(in, item, keys);
 
     for (unsigned i = 0; i < n; i++)
         if (key_mark(keys[i]) == s->key)

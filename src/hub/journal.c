@@ -454,7 +454,7 @@ static void replay_host(struct seen *h, const struct frame *frame)
     if (frame->kind == KIND_HOST)
         seen_restore(h, p, frame->len);
     else if (frame->kind == KIND_SEEN && frame->len == SEEN_BYTES)
-        seen_take(h, seen_get(h, p), *byte == WINDOW_LINK ? WINDOW_LINK : WINDOW_PLAIN, name,
+        seen_take(h, seen_get(h, p), *byte == WINDOW_LINK || *byte == WINDOW_IMPORT ? (enum window_kind)*byte : WINDOW_PLAIN, name,
                   get_be64(numbers), get_be64(numbers + 8));
     else if (frame->kind == KIND_HELLO && frame->len == HELLO_BYTES)
         seen_hello(h, seen_get(h, p), get_be64(numbers), name, *byte);

@@ -573,7 +573,7 @@ static void count_taken(struct pipeline *p, const struct event *e, enum window_k
 {
     if (!p->changes)
         p->now_s = clock_unix(p->clock);
-    if (IS_ENABLED(CONFIG_HUB_DEVICES))
+    if (IS_ENABLED(CONFIG_HUB_DEVICES) && kind != WINDOW_IMPORT) /* the device itself said nothing */
         note_seen(p, e->host_id, kind);
     p->changes = p->unwritten = true;
     p->events++;
@@ -670,14 +670,16 @@ int pipeline_take(struct pipeline *p, const struct event *e, const struct event_
         p->held++;
         return NEFIA_EAGAIN;
     }
+    /* Of what is imported, that cannot be remembered, either. */
+    const bool unsure = from->unsure || (from->kind == WINDOW_IMPORT && v == SEEN_UNREMEMBERED);
     count_taken(p, e, from->kind);
     if (v == SEEN_NEW)
         record(p, e, from, host, id);
-    if (any && from->unsure && acts_once(p)) {
+    if (any && unsure && acts_once(p)) {
         p->unknown++;
         report(p, REPORT_UNKNOWN, e->host_id, e->boot, e->seq, e->cause);
     }
-    decide(p, e, any, from->unsure);
+    decide(p, e, any, unsure);
     return v;
 }
 

@@ -158,7 +158,7 @@ static void swap(struct host *host)
     host->windows[0] = other;
 }
 
-/** A plain sender's window becomes one of the link; what it has received stays received. */
+/** Another window becomes one of the link; what it has received stays received. */
 static void take_over(struct window *w, const uint8_t name[LINK_NAME])
 {
     w->kind = WINDOW_LINK;
@@ -176,11 +176,11 @@ struct hello_found seen_hello(struct seen *h, struct host *host, uint64_t boot,
     found.known = i >= 0 && host->windows[i].kind == WINDOW_LINK;
     found.returning = i == 1 && found.known && host->windows[1].by_hello && first->by_hello;
     /* The other window is that of the hello before; the older one of plain senders gives way. */
-    if (i == 1 || (i < 0 && first->kind == WINDOW_LINK))
+    if (i == 1 || (i < 0 && first->kind == WINDOW_LINK && host->windows[1].kind != WINDOW_IMPORT))
         swap(host);
     if (i < 0)
         *first = new_window(WINDOW_LINK, boot, name);
-    if (first->kind == WINDOW_PLAIN)
+    if (first->kind != WINDOW_LINK)
         take_over(first, name);
     first->by_hello = true;
     if (!plain)
@@ -214,8 +214,9 @@ enum seen_verdict seen_judge(const struct host *host, enum window_kind kind, uin
 
     if (i >= 0)
         return judge(&host->windows[i], seq);
-    const bool taken =
-        host->windows[0].kind == WINDOW_LINK && host->windows[1].kind == WINDOW_LINK;
+    if (kind == WINDOW_IMPORT)
+        return host->windows[1].kind == WINDOW_IMPORT ? SEEN_UNREMEMBERED : SEEN_NEW;
+    const bool taken = host->windows[0].kind >= WINDOW_LINK && host->windows[1].kind >= WINDOW_LINK;
     return kind == WINDOW_PLAIN && taken ? SEEN_UNREMEMBERED : SEEN_NEW;
 }
 
@@ -225,10 +226,10 @@ static struct window *add_window(struct host *host, enum window_kind kind,
 {
     struct window *w = &host->windows[1];
 
-    if (kind == WINDOW_PLAIN && w->kind != WINDOW_FREE && host->windows[0].kind != WINDOW_LINK) {
+    if (kind != WINDOW_LINK && w->kind != WINDOW_FREE && host->windows[0].kind != WINDOW_LINK) {
         if (w->kind == WINDOW_PLAIN)
             swap(host);
-        w = &host->windows[w->kind == WINDOW_LINK ? 0 : 1];
+        w = &host->windows[kind == WINDOW_PLAIN && w->kind >= WINDOW_LINK ? 0 : 1];
     }
     *w = new_window(kind, boot, name);
     return w;
@@ -264,7 +265,7 @@ void seen_take(struct seen *h, struct host *host, enum window_kind kind,
     struct window *w = i >= 0 ? &host->windows[i] : add_window(host, kind, name, boot);
 
     touch(h, host);
-    if (kind == WINDOW_LINK && w->kind == WINDOW_PLAIN)
+    if (kind == WINDOW_LINK && w->kind != WINDOW_LINK)
         take_over(w, name);
     if (seq > w->highest)
         raise(w, seq);
@@ -288,7 +289,7 @@ static uint8_t *put_window(uint8_t *p, const struct window *w)
 
 static const uint8_t *get_window(const uint8_t *p, struct window *w)
 {
-    *w = (struct window){.kind = p[0] > WINDOW_LINK ? WINDOW_FREE : p[0], .by_hello = p[1]};
+    *w = (struct window){.kind = p[0] > WINDOW_IMPORT ? WINDOW_FREE : p[0], .by_hello = p[1]};
     w->boot = get_be64(p + 2);
     w->highest = get_be64(p + 10);
     memcpy(w->name, p + 18, LINK_NAME);

@@ -5,6 +5,7 @@
 #include "nefia/base/err.h"
 #include "nefia/hub/devices.h"
 #include "nefia/hub/dispatch.h"
+#include "nefia/hub/import.h"
 #include "nefia/hub/silence_verbs.h"
 #include "nefia/hub/why.h"
 #include "nefia/hub/playbook_driver.h"
@@ -435,6 +436,7 @@ static int begin_step(void *arg, struct control_cursor *c, const char *args, str
     {.name = "silence", .begin = silence_verb_add, .produce = silence_verb_added},                 \
     {.name = "silences", .produce = silence_verb_list},                                            \
     {.name = "unsilence", .begin = silence_verb_remove, .produce = silence_verb_removed},
+#define VERB_IMPORT() {.name = "import", .begin = import_begin, .produce = import_produce},
 #define VERB_WHY() {.name = "why", .begin = why_begin, .produce = why_produce},
 #define VERB_EXEC() {.name = "exec", .begin = dispatch_begin, .produce = dispatch_produce, .end = dispatch_end},
 #define VERB_NONE()
@@ -445,6 +447,7 @@ const struct control_verb status_verbs[] = {
     KCONFIG_CHOOSE(CONFIG_HUB_DEVICES, VERB_HOSTS, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_COMMANDS, VERB_EXEC, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_SILENCES, VERBS_SILENCES, VERB_NONE)()
+    KCONFIG_CHOOSE(CONFIG_HUB_IMPORT, VERB_IMPORT, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_WHY, VERB_WHY, VERB_NONE)()
     KCONFIG_CHOOSE(CONFIG_HUB_PLAYBOOKS, VERB_STEP, VERB_NONE)()
     {0},

@@ -176,7 +176,7 @@ TEST(a_head_reads_as_it_is_printed)
 /** Whatever the facts, the line fits and can be read. */
 TEST(facts_without_bound_fit)
 {
-    static char buf[AUDIT_LINE_MAX + 1], text[AUDIT_LINE_MAX * 2];
+    static char buf[AUDIT_LINE_MAX + 1], text[8192];
     struct audit_record r;
     struct audit_line l;
     struct slice rest;
@@ -186,6 +186,7 @@ TEST(facts_without_bound_fit)
         head = (struct audit_head){.n = UINT64_MAX - 1};
         memset(text, '\1', sizeof text); /* six bytes each */
         audit_begin(&r, buf, head.n, AUDIT_ACTION_ENDED, 0, true);
+        audit_mark_commit(&r);
         audit_put(&r, "long", (struct slice){text, sizeof text}, n);
         size_t len = audit_end(&r, &head, &key);
         CHECK(len <= AUDIT_LINE_MAX && strlen(buf) == len);

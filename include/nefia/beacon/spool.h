@@ -103,6 +103,9 @@ bool spool_sure(const struct spool *s, const struct spool_item *item, const uint
 void spool_doubt(struct spool *s, uint64_t boot);
 /** The event at `at` is, or was, written under this name (null: several, or unknown). */
 void spool_written(struct spool *s, size_t at, const uint8_t *name);
+/** The event is exported (spool_export.h): it is written, if it never was, under this name; null: under one that no window has.
+ * Return: the mark of its line (nefia/link/export.h), which says what was before. */
+uint64_t spool_exported(struct spool *s, const struct spool_item *item, const uint8_t *name);
 /** The oldest event in flight. Return: 1, or 0 if there is none. */
 int spool_sent(const struct spool *s, struct spool_item *out);
 /** Number of events in flight in lines up to this one. */

@@ -23,7 +23,7 @@
 struct control_cursor {
     unsigned step;
     uint32_t index;
-    uint64_t seq;
+    uint64_t boot, seq;
     bool flag;
     uint8_t exit; /* for the last line; default 0, after an error 1 */
     uint32_t uid; /* of who asks, from the beginning */

@@ -16,7 +16,7 @@
  * n counts from 1; prev is the SHA-256 of the line before (without its newline; zeros for n 1); mac is the
  * HMAC-SHA256 of all bytes before `,"mac":`. Both stand at a fixed distance from the end, so that nothing is
  * parsed before it is authenticated, and what then is parsed is what a hub wrote. */
-#define AUDIT_LINE_MAX 4096 /* of a line, without its newline */
+#define AUDIT_LINE_MAX 4112 /* of a line, without its newline */
 
 /** The last record of a chain, by which another one is chained to it; n 0: there is none. */
 struct audit_head {
@@ -56,11 +56,14 @@ struct audit_record {
     struct json_writer w;
     struct text text;
     size_t facts; /* where they begin */
+    bool commit;  /* it is the first one of a commit */
 };
 
 /** Begin the record that follows n. buf: AUDIT_LINE_MAX + 1 bytes, the caller's until audit_end. unsynced: the
  * clock is not set, which the record says. */
 void audit_begin(struct audit_record *r, char *buf, uint64_t n, enum audit_kind kind, int64_t unix_s, bool unsynced);
+/** Directly after audit_begin: what stands before this record was on disk when it was written. */
+void audit_mark_commit(struct audit_record *r);
 /** A fact that is text; null or empty: left out. At most `most` bytes of it, as escaped, are kept; of one that
  * is longer KEY_bytes and KEY_sha256 tell what it was. */
 void audit_put(struct audit_record *r, const char *key, struct slice s, size_t most);
@@ -134,6 +137,14 @@ struct audit_verifier {
     uint64_t before;        /* records before the first one that was read: they may have been rotated away */
     struct audit_place at;  /* of the line being read */
     uint64_t torn;          /* bytes of an incomplete last line */
+    uint64_t bytes;         /* of the file, in complete lines */
+    /** The first line that is not signed in the last commit of the file: of what a power cut found on its way to the disk any
+     * part may be there. */
+    struct audit_damage {
+        bool found;
+        uint64_t at;              /* byte of the file */
+        struct audit_head before; /* the last record before it */
+    } damage;
 
     struct audit_place bad[AUDIT_PENDING]; /* lines that are not signed, since the last record */
     uint64_t bad_count, bad_n; /* bad_n: what the first of them says that it is; 0: nothing */

@@ -18,7 +18,8 @@
  * Records are collected for a turn and written, and synced, at its end, before actions begin. What cannot be written is
  * counted and reported by a record once that works again; actions go on. A file that has reached its size becomes audit.log.1; the
  * new one begins with a record that says which record must still be there, and where each kept file begins, so that none of
- * them can go unnoticed. A complete line is never removed: after a power cut, only the incomplete one at the end is. */
+ * them can go unnoticed. At the start only what a power cut left is removed: an incomplete line at the end, and of the last commit
+ * what stands behind a line that is not whole. */
 #define AUDIT_FILE "audit.log"
 #define AUDIT_KEY "audit.key"
 #define AUDIT_FILES_MAX 16 /* one more than may be kept: while it is rotated there is one more */

@@ -44,6 +44,12 @@ void ingress_init(struct ingress *in, const struct clock *clock, struct pipeline
 struct listener_hooks ingress_listener_hooks(struct ingress *in);
 /** Must lines be followed by a signature? */
 bool ingress_signed(const struct ingress *in);
+/** The keys that may sign for a host: its own, or else the shared one. item: that of reactor.hosts, or null.
+ * Return: how many. */
+unsigned ingress_keys(const struct ingress *in, const struct host_item *item, const struct mac_key *keys[2]);
+/** The value of the first "host_id" in the raw line; empty if there is none without escapes. It is only a hint at the key: the
+ * decoded event is judged. */
+struct slice ingress_find_host(struct slice line);
 /** After a reload: end the sessions whose key was removed or changed, or whose host may not speak from
  * their address any more. */
 void ingress_recheck(struct ingress *in);

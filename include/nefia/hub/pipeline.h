@@ -192,7 +192,7 @@ struct event_source {
 };
 /** Take an event that is authenticated: record it, match it, queue its actions.
  * Return: enum seen_verdict (SEEN_BELOW: nothing acts, and it is reported as unknown; SEEN_UNREMEMBERED also
- * for one without boot and seq; SEEN_PINNED: nothing was done); NEFIA_EAGAIN: no room for its actions, nothing was done. */
+ * for one without boot and seq; of an import it was taken as unsure; SEEN_PINNED: nothing was done); NEFIA_EAGAIN: no room for its actions, nothing was done. */
 int pipeline_take(struct pipeline *p, const struct event *e, const struct event_source *from);
 /** A verified hello: record it. */
 struct hello_found pipeline_hello(struct pipeline *p, const struct link_hello *h);

@@ -14,14 +14,20 @@
  * What lies below is unknown: whether it was received is not remembered.
  *
  * Of a host that speaks the link, windows[0] is the start of its last hello, and windows[1] one other:
- * an earlier start whose events it still has. Windows of plain senders never displace those.
+ * an earlier start whose events it still has. Windows of plain senders never displace those; a start that is imported takes the
+ * place of windows[1], and keeps it until the device itself delivers events of that start, or of another earlier one.
  *
  * A host is identified by the first 16 bytes of the SHA-256 of its host_id. If the table is full the
  * least recently seen one is evicted, which is counted; ones that are pinned to the link are spared
  * while there are others among the oldest. */
 #define HOST_WORDS (LINK_SPAN / 32)
 
-enum window_kind { WINDOW_FREE, WINDOW_PLAIN, WINDOW_LINK };
+enum window_kind {
+    WINDOW_FREE,
+    WINDOW_PLAIN,
+    WINDOW_LINK,
+    WINDOW_IMPORT, /* of a start that only an import has brought. Neither a hello nor a second such start displaces it. */
+};
 
 struct window {
     uint64_t boot, highest;
@@ -72,7 +78,7 @@ enum seen_verdict {
     SEEN_NEW,
     SEEN_DUPLICATE,
     SEEN_BELOW,        /* below the window: unknown */
-    SEEN_UNREMEMBERED, /* plain: new as far as known, and there is no window for its start */
+    SEEN_UNREMEMBERED, /* plain, import: new as far as known, and there is no window for its start */
     SEEN_PINNED,       /* pipeline_take: plain, and its host is pinned to the link */
 };
 /** Has it been received? Changes nothing. */
@@ -80,7 +86,7 @@ enum seen_verdict seen_judge(const struct host *host, enum window_kind kind, uin
                              uint64_t seq);
 /** Record an event that seen_judge found NEW; the host becomes the most recently seen. A start
  * without a window gets one: of the link windows[1], with that name; of a plain sender one that the
- * link does not use. Replaying the same calls rebuilds the same table. */
+ * link does not use; of an import windows[1]. Replaying the same calls rebuilds the same table. */
 void seen_take(struct seen *h, struct host *host, enum window_kind kind,
                const uint8_t name[LINK_NAME], uint64_t boot, uint64_t seq);
 

@@ -11,7 +11,7 @@
  * events [follow]: {"row":{…}}…  and {"missed":N} if rows were replaced before they were sent
  * forget HOST:     a string that says so, or an error
  * hosts:           {"host":{…}}…  {"others":{…}}
- * silence {…}, silences, unsilence ID: silence_verbs.h; why EVENT: why.h
+ * silence {…}, silences, unsilence ID: silence_verbs.h; why EVENT: why.h; import …: import.h
  */
 struct status_view {
     struct pipeline *pipeline;
