@@ -350,4 +350,141 @@ uci set nefia.beacon.dedup_window=never
 service nefia-beacon start
 [ ! -e "$root/procd/nefia-beacon" ] && grep -q 'not started: .* no earlier configuration' "$root/logread"
 result "a wrong file at the first start: not started, and the log says why" $?
+
+# ---- the package ----
+package=board/openwrt/nefia
+top=$PWD
+
+# openwrt_make ARGUMENT…: the package's Makefile, in a double of OpenWrt's tree whose .config is $dir/openwrt/.config.
+openwrt_make()
+{
+    make -s -C "$package" TOPDIR="$dir/openwrt" PKG_BUILD_DIR="$top" "$@"
+}
+mkdir -p "$dir/openwrt/include"
+cp "$fake/rules.mk" "$dir/openwrt/rules.mk"
+: >"$dir/openwrt/include/package.mk"
+
+version=$(sed -n 's/^VERSION := //p' Makefile)
+openwrt_make info-nefia-beacon info-nefia-hub >"$dir/out" 2>"$dir/err"
+cat >"$dir/wanted" <<METADATA
+Package: nefia-beacon
+Version: $version-1
+License: ISC
+Section: utils
+Category: Utilities
+Title: Monitors this device and sends signed events
+Depends: @USE_MUSL +jshn +jsonfilter
+Require-User: nefia=905:nefia=905
+Alternatives: 200:/usr/libexec/rpcd/nefia:/usr/lib/nefia/rpcd-beacon
+Conffiles: /etc/config/nefia /etc/nefia/
+Symbols: $(grep -c '^config NEFIA_' $package/Config.in)
+Package: nefia-hub
+Version: $version-1
+License: ISC
+Section: utils
+Category: Utilities
+Title: Receives events of beacons, decides and acts
+Depends: @USE_MUSL +jshn +jsonfilter
+Require-User: nefia=905:nefia=905
+Alternatives: 100:/usr/libexec/rpcd/nefia:/usr/lib/nefia/rpcd-hub
+Conffiles: /etc/config/nefia /etc/nefia/
+Symbols: $(grep -c '^config NEFIA_' $package/Config.in)
+METADATA
+diff "$dir/wanted" "$dir/out" >"$log"
+result "one Makefile has both packages, of this version, with user, conffiles and all symbols of the menu" $?
+
+printf '%s\n' CONFIG_TARGET_ath79=y CONFIG_PACKAGE_nefia-beacon=y CONFIG_NEFIA_YAML=y '# CONFIG_NEFIA_HELP is not set' CONFIG_NEFIA_SPOOL_KB=16 \
+    '# CONFIG_PIE is not set' >"$dir/openwrt/.config"
+mkdir "$dir/build"
+make -s -C "$package" TOPDIR="$dir/openwrt" PKG_BUILD_DIR="$dir/build" ARCH=mips configure-nefia-beacon >"$dir/out" 2>"$dir/err" &&
+    printf '%s\n' CONFIG_YAML=y '# CONFIG_HELP is not set' CONFIG_SPOOL_KB=16 '# CONFIG_PIE is not set' | diff - "$dir/build/openwrt.config" >"$log"
+result "the menu's choices become our configuration; on MIPS without PIE" $?
+make -s -C "$package" TOPDIR="$dir/openwrt" PKG_BUILD_DIR="$dir/build" ARCH=arm configure-nefia-beacon >"$dir/out" 2>"$dir/err" &&
+    printf '%s\n' CONFIG_YAML=y '# CONFIG_HELP is not set' CONFIG_SPOOL_KB=16 | diff - "$dir/build/openwrt.config" >"$log"
+result "elsewhere PIE is the menu's" $?
+
+# contents PACKAGE: what it installs, a line each.
+contents()
+{
+    rm -rf "${dir:?}/$1"
+    openwrt_make DESTINATION="$dir/$1" NEFIA_FLAGS= "install-$1" >"$dir/out" 2>"$dir/err" || return 1
+    (cd "$dir/$1" && find . -type f | sort)
+}
+contents nefia-beacon >"$dir/list-beacon"
+diff "$fake/nefia-beacon.list" "$dir/list-beacon" >"$log"
+result "nefia-beacon has what its list says" $?
+contents nefia-hub >"$dir/list-hub"
+diff "$fake/nefia-hub.list" "$dir/list-hub" >"$log"
+result "nefia-hub has what its list says" $?
+sort "$dir/list-beacon" "$dir/list-hub" | uniq -d >"$log"
+[ ! -s "$log" ]
+result "no file is in both" $?
+for p in nefia-beacon nefia-hub; do
+    PATH=$dir/$p/usr/sbin:$PATH $package/test.sh $p "$version" >"$dir/out" 2>&1
+    result "test.sh of $p: its program says the version" $?
+    ! PATH=$dir/$p/usr/sbin:$PATH $package/test.sh $p 99.9 >"$dir/out" 2>&1
+    result "test.sh of $p: another version fails" $?
+done
+
+# ---- the reference ----
+# The first column of a table of docs/openwrt.md, below a heading.
+column()
+{
+    awk -v heading="$1" '/^#/ { on = ($0 == heading) } on && /^\| `/ { print $2 }' docs/openwrt.md | tr -d '`' | sort
+}
+# Words of a variable of uci.sh.
+words_of()
+{
+    sed -n "s/^$1='\(.*\)'\$/\1/p" rootfs-overlay/usr/lib/nefia/uci.sh | tr ' ' '\n' | sort
+}
+
+column '### Options of the service' >"$dir/out"
+words_of NEFIA_OWN | diff - "$dir/out" >"$log"
+result "docs/openwrt.md has every option that is the service's own" $?
+column '### Sections' | grep -v '^SENSOR$' >"$dir/out"
+{ words_of NEFIA_BEACON_TYPES; words_of NEFIA_HUB_TYPES; words_of NEFIA_POLICY_TYPES; } | sort >"$dir/wanted"
+diff "$dir/wanted" "$dir/out" >"$log"
+result "and every type of section" $?
+# Those that the configuration reference calls truth values, and lists of items.
+# shellcheck disable=SC2016 # the backquotes are the document's
+grep -rhE '^\| `[a-z_]+` \|[^|]*\|( truth value| `true`, `false`| `true` or `false`) \|' docs/configuration.md docs/sensors.md |
+    sed 's/^| `\([a-z_]*\)`.*/\1/' | sort -u >"$dir/wanted"
+words_of NEFIA_TRUTHS | diff "$dir/wanted" - >"$log"
+result "the truth values of the reference are those that may be 1 and 0" $?
+# shellcheck disable=SC2016
+sed -n 's/^### `beacons\.\([a-z_]*\)\[\]`$/\1/p' docs/sensors.md | sed 's/^scripts$/script/' | sort >"$dir/wanted"
+words_of NEFIA_LISTS | diff "$dir/wanted" - >"$log"
+result "the sensors of which there may be several are those of the reference" $?
+# shellcheck disable=SC2016
+sed -n '/^### `reactor.rules\[\].action`/,/^### `reactor.webhooks/s/^| `\([a-z_]*\)` .*/\1/p' docs/configuration.md | grep -vx type | sort -u >"$dir/wanted"
+words_of NEFIA_ACTION | diff "$dir/wanted" - >"$log"
+result "the keys of actions are those of the reference" $?
+! grep -nE '^[[:space:]]*(option|list|config|package)(\(\)|[[:space:]]*\(\))' rootfs-overlay/usr/lib/nefia/uci.sh rootfs-overlay/etc/init.d/nefia-* >"$log"
+result "no function is called option, list, config or package" $?
+if command -v shellcheck >/dev/null; then
+    shellcheck -x rootfs-overlay/etc/init.d/nefia-* rootfs-overlay/etc/uci-defaults/* rootfs-overlay/usr/lib/nefia/uci.sh rootfs-overlay/usr/libexec/rpcd/nefia \
+        $package/test.sh "$fake"/*.sh "$fake/rc.common" "$fake/logger" >"$log" 2>&1
+    result "shellcheck finds nothing" $?
+else
+    echo "skip: shellcheck is not here"
+fi
+
+# ---- in a tree of OpenWrt's ----
+if [ -z "${OPENWRT-}" ]; then
+    echo "skip: OPENWRT=DIR: the scan of metadata and the package's build in an OpenWrt tree"
+    finish
+fi
+cp -R "$package" "$OPENWRT/package/nefia" && cp "out/dist/nefia-edge-$version.tar.xz" "$OPENWRT/package/nefia/"
+result "the package is in the tree" $?
+make -C "$OPENWRT" defconfig >"$log" 2>&1 && grep -q '^Package: nefia-beacon$' "$OPENWRT/tmp/.packageinfo" && grep -q '^Package: nefia-hub$' "$OPENWRT/tmp/.packageinfo"
+result "the scan of metadata shows both packages" $?
+printf '%s\n' CONFIG_PACKAGE_nefia-beacon=m CONFIG_PACKAGE_nefia-hub=m >>"$OPENWRT/.config"
+make -C "$OPENWRT" defconfig >"$log" 2>&1 && make -C "$OPENWRT" "-j$(nproc)" package/nefia/compile V=s >"$log" 2>&1
+result "the packages build" $?
+for p in nefia-beacon nefia-hub; do
+    built=$(find "$OPENWRT"/build_dir/target-*/nefia-edge-"$version"/.pkgdir/$p -maxdepth 0 2>"$log")
+    (cd "$built" && find . -type f | sort) | diff "$fake/$p.list" - >>"$log"
+    result "the built $p has what its list says" $?
+done
+rm -rf "$OPENWRT/package/nefia"
 finish
