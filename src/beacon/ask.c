@@ -5,7 +5,7 @@
 #include "nefia/beacon/beacon.h"
 #include "nefia/sys/cli.h"
 
-enum { ANSWER_MS = 10 * 1000 };
+enum { ANSWER_MS = 5 * 1000 };
 
 /** With commands from the hub: the last run of a playbook that has commit_within. */
 #define STATUS_UNDO_SHOWN()                                                                          \
@@ -73,12 +73,10 @@ const struct show_section beacon_status_sections[] = {
     {.open = "]}\n"},
 };
 
-/** The answer to `emit` is a sentence. */
-static const struct show_section emit_sections[] = {{.record = "", .text = "{}\n"}, {.text = NULL}};
+const struct show_section beacon_sentence_sections[] = {{.record = "", .text = "{}\n"}, {.text = NULL}};
 
-/** measure: as show_question's. */
-static int ask(const char *socket, const struct show_section *sections, const char *request,
-               const char *measure, bool json, void *work)
+int beacon_ask(const char *socket, const struct show_section *sections, const char *request, const char *measure, bool json,
+               void *work)
 {
     const size_t tokens = BEACON_ASK_TOKENS * sizeof(struct json_token);
     const struct show_question q = {.sections = sections,
@@ -100,7 +98,7 @@ int beacon_ask_status(const char *socket, bool json, void *work)
 {
     static const char status[] = "status";
 
-    return ask(socket, beacon_status_sections, status, status, json, work);
+    return beacon_ask(socket, beacon_status_sections, status, status, json, work);
 }
 
 static int put_member(struct json_writer *w, const char *pair)
@@ -170,5 +168,5 @@ int beacon_ask_emit(const char *socket, const struct cli_args *args, char *reque
     }
     if (t.truncated)
         return wrong_operand("and what follows is too long for one event", args->operands[2]);
-    return ask(socket, emit_sections, request, NULL, false, work);
+    return beacon_ask(socket, beacon_sentence_sections, request, NULL, false, work);
 }

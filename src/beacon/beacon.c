@@ -14,6 +14,7 @@
 #include "nefia/sys/file.h"
 #include "nefia/base/kconfig.h"
 #include "nefia/sys/log.h"
+#include "nefia/sys/log_ring.h"
 #include "nefia/sys/random.h"
 #include "nefia/sys/seccomp.h"
 #include "nefia/event/settings.h"
@@ -28,8 +29,8 @@ enum {
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
     /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
-     * successor; a large file whose digest is being computed; the helper for services; the pipes of children; what sensors wait for. */
-    DESCRIPTORS = 3 + 4 + IS_ENABLED(CONFIG_REMOTE_EXEC) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
+     * successor; a large file whose digest is being computed; the helper for services; the log for the console; the pipes of children; what sensors wait for. */
+    DESCRIPTORS = 3 + 4 + IS_ENABLED(CONFIG_REMOTE_EXEC) + IS_ENABLED(CONFIG_BEACON_CONSOLE) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_DRIFT) ? 1 : 0) +
                   (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
@@ -158,6 +159,16 @@ static void open_control(struct beacon *b, const struct beacon_settings *s, stru
                             CONFIG_BEACON_CONTROL_CLIENTS, beacon_verbs, b, why);
 }
 
+/** What the log says is kept beside the control socket, where that is in RAM. */
+static void keep_log(const struct beacon_settings *s)
+{
+    const bool other = IS_ENABLED(CONFIG_PRIVILEGES) && s->user.name;
+
+    if (IS_ENABLED(CONFIG_BEACON_CONSOLE) &&
+        log_ring_open(s->control_socket, other ? s->user.uid : (uint32_t)-1, other ? s->user.gid : (uint32_t)-1) == NEFIA_EIO)
+        LOG_WARN("cannot keep the log for the console beside ", s->control_socket, ": ", ERRNO(errno));
+}
+
 static void close_control(struct beacon *b)
 {
     if (IS_ENABLED(CONFIG_BEACON_CONTROL))
@@ -235,6 +246,7 @@ static void reopen_control(struct beacon *b, const char *before)
     open_control(b, beacon_settings(b), &why, &err);
     if (err < 0)
         LOG_ERROR("no control socket: ", why.buf);
+    keep_log(beacon_settings(b));
 }
 
 static const char *file_of(const struct beacon_settings *s)
@@ -242,7 +254,7 @@ static const char *file_of(const struct beacon_settings *s)
     return s->spool_file ? s->spool_file : "";
 }
 
-static void reload(struct beacon *b)
+void beacon_reload(struct beacon *b)
 {
     const char *socket = beacon_settings(b)->control_socket;
 
@@ -428,7 +440,7 @@ static void on_signal(void *arg, int signo)
     if (signo == SIGCHLD && BEACON_COMMANDS > 0)
         children_reap(&b->children);
     else if (signo == SIGHUP && !b->stopping)
-        reload(b);
+        beacon_reload(b);
     else if (signo == SIGTERM || signo == SIGINT)
         begin_stop(b);
 }
@@ -469,6 +481,7 @@ int beacon_run(struct beacon *b)
         LOG_ERROR(why.buf, " (beacons.control_socket)");
         return CLI_NO;
     }
+    keep_log(beacon_loaded(b));
     if (IS_ENABLED(CONFIG_BEACON_SENSOR_EARLY))
         sensor_runner_start_early(&b->sensor_runner);
     if (restrict_self(b, &needs, &why) < 0) {

@@ -1,4 +1,5 @@
 #include "nefia/beacon/beacon.h"
+#include "nefia/beacon/console.h"
 #include "nefia/beacon/spool_export.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
@@ -109,6 +110,15 @@ static int emit(const struct cli_args *a)
                 : CLI_WRONG;
 }
 
+#ifdef CONFIG_BEACON_CONSOLE
+static const struct cli_program program;
+
+static int console(const struct cli_args *a)
+{
+    return console_run(&beacon, a, &program);
+}
+#endif
+
 #ifdef CONFIG_SPOOL_EXPORT
 static bool write_out(void *arg, const char *s, size_t len)
 {
@@ -150,6 +160,15 @@ static const struct cli_option status_options[] = {
      .options = beacon_policy_capabilities_options,                                              \
      .help = CLI_HELP("show what may be done on this device"),                                   \
      .run = beacon_policy_capabilities},
+#define VERBS_CONSOLE()                                                                              \
+    {.name = "console",                                                                          \
+     .operands = "[TTY]",                                                                        \
+     .most = 1,                                                                                  \
+     .options = console_options,                                                                 \
+     .help = CLI_HELP("diagnose this device, here or over a serial line"),                       \
+     .more = CLI_HELP("Without TTY: on standard input, or on beacons.console.tty where that is no terminal, or that line.\n" \
+             "TTY is opened at 115200 8N1 and, unless key_required is false, asks for an answer that only the key gives.\n"), \
+     .run = console},
 #define VERBS_NONE()
 
 static const struct cli_verb verbs[] = {
@@ -174,6 +193,7 @@ static const struct cli_verb verbs[] = {
      .run = manifest},
 #endif
     KCONFIG_CHOOSE(CONFIG_BEACON_GUARD, VERBS_POLICY, VERBS_NONE)()
+    KCONFIG_CHOOSE(CONFIG_BEACON_CONSOLE, VERBS_CONSOLE, VERBS_NONE)()
 #ifdef CONFIG_SPOOL_EXPORT
     {.name = "spool export",
      .help = CLI_HELP("print the events that wait for the hub as signed text, for `nefia import`"),
@@ -204,16 +224,16 @@ static void print_sensors(void)
     CLI_OUT("\n");
 }
 
+static const struct cli_program program = {
+    .name = program_name,
+    .summary = CLI_HELP("monitors this device and sends signed events to a hub"),
+    .features = NEFIA_BEACON_FEATURES,
+    .more_features = print_sensors,
+    .config = CONFIG_DEFAULT_FILE,
+    .verbs = verbs,
+};
+
 int main(int argc, char **argv)
 {
-    static const struct cli_program program = {
-        .name = program_name,
-        .summary = CLI_HELP("monitors this device and sends signed events to a hub"),
-        .features = NEFIA_BEACON_FEATURES,
-        .more_features = print_sensors,
-        .config = CONFIG_DEFAULT_FILE,
-        .verbs = verbs,
-    };
-
     return cli_main(&program, argc, argv, &beacon);
 }

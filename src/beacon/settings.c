@@ -132,6 +132,8 @@ const struct field beacon_fields[] = {
              FIELD_NOTE("most KiB written to it per day"))
     FIELD_IF(CONFIG_REMOTE_EXEC, "remote", .type = FIELD_NODE, MEMBER(remote_node),
              FIELD_NOTE("commands from the hub: enabled, timeout_max"))
+    FIELD_IF(CONFIG_BEACON_CONSOLE, "console", .type = FIELD_NODE, MEMBER(console_node),
+             FIELD_NOTE("a bare serial line: tty, key_required, idle_timeout"))
     {.name = "", .type = FIELD_OWNED, .names = sensor_key},
     FIELD_NOT(NEFIA_ABSENT_SENSORS, "")
     {.name = NULL},
@@ -153,6 +155,23 @@ const struct field remote_fields[] = {
     {.name = NULL},
 };
 
+#undef MEMBER
+#define MEMBER(name) FIELD_AT(struct console_settings, name)
+const struct field console_fields[] = {
+    {.name = "tty", .type = FIELD_STRING, MEMBER(tty), FIELD_NOTE("the line that `console` opens, such as /dev/ttyS1")},
+    {FIELD_DEFAULT("key_required", "true"),
+     .type = FIELD_BOOL,
+     MEMBER(key_required),
+     FIELD_NOTE("ask there for an answer that only the key gives")},
+    {FIELD_DEFAULT("idle_timeout", "10m"),
+     .type = FIELD_DURATION,
+     MEMBER(idle_ms),
+     .min = 1000,
+     .max = 86400000,
+     FIELD_NOTE("a session without a key press for so long ends")},
+    {.name = NULL},
+};
+
 int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub)
 {
     unsigned errors = c->errors;
@@ -167,6 +186,10 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     if (IS_ENABLED(CONFIG_REMOTE_EXEC) &&
         (!s->remote_node || config_is(c, s->remote_node, "beacons.remote", NODE_MAP)))
         config_bind(c, s->remote_node, "beacons.remote", remote_fields, &s->remote);
+    s->console.key_required = true; /* also where the section is none */
+    if (IS_ENABLED(CONFIG_BEACON_CONSOLE) &&
+        (!s->console_node || config_is(c, s->console_node, "beacons.console", NODE_MAP)))
+        config_bind(c, s->console_node, "beacons.console", console_fields, &s->console);
     if (needs_hub && !config_given(c, root.beacons, "reactor"))
         config_warn(c, root.beacons, "beacons.reactor",
                     HINTED("not configured: no hub",

@@ -53,6 +53,12 @@ static void put_uplink(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "delivered", u->delivered);
     json_put_u64(w, "connects", u->connects);
     json_put_u64(w, "failures", u->failures);
+#ifdef CONFIG_BEACON_CONSOLE
+    if (u->failure[0]) {
+        json_put_string(w, "failure", u->failure);
+        json_put_u64(w, "failure_ms_ago", now_ms(b) - u->failure_ms);
+    }
+#endif
     json_put_string(w, "delivery", delivery_way_text(d->state));
     json_put_bool(w, "signed", d->key && d->key->set);
     if (IS_ENABLED(CONFIG_BEACON_ACK)) {
@@ -285,6 +291,11 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
 const struct control_verb beacon_verbs[] = {
     {.name = "status", .produce = produce_status},
     {.name = "emit", .begin = begin_emit, .produce = produce_emit},
+#ifdef CONFIG_BEACON_CONSOLE
+    {.name = "events", .produce = beacon_events_produce},
+    {.name = "try", .produce = beacon_try_produce},
+    {.name = "reload", .begin = beacon_reload_begin, .produce = beacon_reload_produce},
+#endif
     KCONFIG_CHOOSE(CONFIG_SPOOL_EXPORT, VERB_SPOOL, VERB_NONE)()
     {.name = NULL},
 };

@@ -1,6 +1,7 @@
 #include "nefia/beacon/uplink.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "nefia/base/err.h"
 #include "nefia/base/kconfig.h"
@@ -109,6 +110,24 @@ static void wait_over(struct uplink *u)
     try_hub(u);
 }
 
+/* ---- Failures ---- */
+
+/** One that has a place to stand in: for `status`. */
+static void note_failure(struct uplink *u, const char *what, const char *why)
+{
+#ifdef CONFIG_BEACON_CONSOLE
+    struct text t;
+
+    text_init(&t, u->failure, sizeof u->failure);
+    text_str(&t, what);
+    text_printable(&t, why, strlen(why));
+    u->failure_ms = now_ms(u);
+#endif
+    (void)what;
+    (void)why;
+    u->failures++;
+}
+
 /* ---- An established connection ---- */
 
 static void lost(struct uplink *u)
@@ -119,8 +138,8 @@ static void lost(struct uplink *u)
 
     LOG_WARN("connection to ", ADDR(&u->peer), " ended: ", d->why ? d->why : ERRNO(d->error),
              "; events queued: ", DEC(d->spool->events));
+    note_failure(u, "connection ended: ", d->why ? d->why : ERRNO(d->error));
     drop_connection(u);
-    u->failures++;
     /* Not twice in a row to a hub that accepted nothing. */
     if (ACK)
         u->next_hub = u->delivered == u->delivered_before && !idle ? u->hub + 1 : 0;
@@ -191,7 +210,6 @@ void uplink_kick(struct uplink *u)
 
 static void try_next(struct uplink *u)
 {
-    u->failures++;
     drop_connection(u);
     if (++u->hub < u->hub_count) {
         try_hub(u);
@@ -204,12 +222,14 @@ static void try_next(struct uplink *u)
 static void not_connected(struct uplink *u, const char *why)
 {
     LOG_INFO("cannot connect to ", ADDR(&u->peer), ": ", why);
+    note_failure(u, "cannot connect: ", why);
     try_next(u);
 }
 
 static void not_resolved(struct uplink *u, const char *why)
 {
     LOG_INFO("cannot resolve ", u->hubs[u->hub].name, ": ", why);
+    note_failure(u, "cannot resolve its name: ", why);
     try_next(u);
 }
 

@@ -24,6 +24,7 @@ struct log {
     enum log_level last_level;
     unsigned repeats, reported; /* of the last line; reported so far */
     unsigned lost;          /* lines that could not be written */
+    void (*keep)(const char *line, size_t len); /* BEACON_CONSOLE; null: nobody */
 };
 static char log_lines[2][CONFIG_LOG_LINE_BYTES + 1];
 static struct log one_log;
@@ -59,6 +60,17 @@ void log_to_fd(int fd)
 
     l->fd = fd;
     l->syslog = false;
+}
+
+void log_keep(void (*keep)(const char *line, size_t len))
+{
+    the_log()->keep = keep;
+}
+
+static void keep(const struct log *l, const char *line, size_t len)
+{
+    if (IS_ENABLED(CONFIG_BEACON_CONSOLE) && l->keep)
+        l->keep(line, len - 1);
 }
 
 /** One write, so that lines of several processes do not mix. A reader that did not take the last
@@ -149,6 +161,8 @@ static bool put_note(struct log *l, enum log_level level, const char *before, un
     text_str(&t, before);
     text_u64(&t, n);
     text_str(&t, after);
+    if (l->lost == 0) /* else that is what it says, and again until somebody reads */
+        keep(l, note, t.len);
     return put_any(l, level, note, t.len);
 }
 
@@ -163,6 +177,7 @@ static void put_lost(struct log *l)
 
 static void put(struct log *l, enum log_level level, const char *line, size_t len)
 {
+    keep(l, line, len);
     put_lost(l);
     if (!put_any(l, level, line, len))
         l->lost++;

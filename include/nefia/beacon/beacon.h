@@ -65,6 +65,9 @@ struct beacon {
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
     struct helper helper; /* with CONFIG_REMOTE_EXEC: for services */
+#ifdef CONFIG_BEACON_CONSOLE
+    struct timer reload_timer;
+#endif
     const char *seccomp; /* word for status; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };
@@ -105,6 +108,13 @@ int beacon_resolve(void *arg, const char *name);
 
 /** Verbs of the control socket; arg is the struct beacon. */
 extern const struct control_verb beacon_verbs[];
+/** Of these, what the console asks for (console_verbs.c). */
+int beacon_events_produce(void *arg, struct control_cursor *cursor, struct text *out);
+int beacon_try_produce(void *arg, struct control_cursor *cursor, struct text *out);
+int beacon_reload_begin(void *arg, struct control_cursor *cursor, const char *args, struct text *why);
+int beacon_reload_produce(void *arg, struct control_cursor *cursor, struct text *out);
+/** As SIGHUP does. Not from a verb's handler: the control socket may be opened anew. */
+void beacon_reload(struct beacon *b);
 /** Is it the type of an event: 1 to EVENT_TYPE_MAX letters, digits, dots, - and _? */
 bool beacon_is_type(const char *s, size_t len);
 
@@ -113,6 +123,11 @@ extern const struct show_section beacon_status_sections[];
 /** The command line's side of these verbs: ask the daemon at that socket and print what it answers.
  * work: BEACON_ASK_BYTES, aligned as max_align_t. Return: an exit status. */
 int beacon_ask_status(const char *socket, bool json, void *work);
+/** Any other request. measure: as show_question's. */
+int beacon_ask(const char *socket, const struct show_section *sections, const char *request, const char *measure, bool json,
+               void *work);
+/** The answer is a sentence. */
+extern const struct show_section beacon_sentence_sections[];
 /** operands: TYPE SEVERITY [KEY=VALUE...]. request: room for the request line. */
 int beacon_ask_emit(const char *socket, const struct cli_args *args, char *request,
                     size_t request_cap, void *work);

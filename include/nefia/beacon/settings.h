@@ -11,6 +11,7 @@
 #include "nefia/crypto/mac.h"
 #include "nefia/sys/privileges.h"
 
+#define CONSOLE_IDLE_MS (10 * 60 * 1000)
 #define BEACON_CONTROL_SOCKET "/run/nefia/beacon.sock"
 
 /** Settings other than the sensors': `host_id` and the plain members of `beacons:`.
@@ -35,6 +36,12 @@ struct beacon_settings {
         bool enabled;
         uint32_t timeout_max_ms;
     } remote; /* REMOTE_EXEC */
+    const struct node *console_node; /* while it is bound */
+    struct console_settings {
+        const char *tty; /* null: none */
+        bool key_required;
+        uint32_t idle_ms;
+    } console; /* BEACON_CONSOLE */
     char hostname[sizeof((struct utsname *)0)->nodename];
 };
 
@@ -42,7 +49,7 @@ struct beacon_settings {
 enum spool_file_events { SPOOL_FILE_ALL, SPOOL_FILE_CRITICAL };
 
 /** Of `beacons:`; the tables of the sensors are in their classes. */
-extern const struct field beacon_fields[], remote_fields[];
+extern const struct field beacon_fields[], remote_fields[], console_fields[];
 
 /** Bind a loaded tree. needs_hub: for `run`; a file without beacons.reactor is warned of, and what a hub would need
  * is not asked for. Strings stay the arena's; s->host_id may point into s, so s must be bound in place and not copied. The

@@ -33,6 +33,8 @@ enum uplink_state {
     UPLINK_BACKOFF,
 };
 
+#define UPLINK_FAILURE 96
+
 /** A hub's address. */
 struct uplink_hub {
     struct addr addr;
@@ -67,6 +69,10 @@ struct uplink {
     uint64_t return_ms; /* from one such retry to the next */
     uint64_t delivered, delivered_before; /* before: this connection */
     uint32_t connects, failures;
+#ifdef CONFIG_BEACON_CONSOLE
+    char failure[UPLINK_FAILURE]; /* the last one in words, cut; "": there was none */
+    uint64_t failure_ms;          /* and when that was */
+#endif
 };
 
 /** Memory: loop must persist; of the others: as delivery_init. */

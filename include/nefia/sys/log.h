@@ -21,6 +21,9 @@ void log_init(const char *program, enum log_level least);
 void log_to_syslog(void);
 /** For tests: log to this descriptor. */
 void log_to_fd(int fd);
+/** With BEACON_CONSOLE (log_ring.h): each line, without its newline, goes there as well, whether or not a reader takes it. Null: no
+ * longer. */
+void log_keep(void (*keep)(const char *line, size_t len));
 /** Report pending repetitions; call before the process ends. */
 void log_flush(void);
 /** Parts are strings, terminated by a null pointer; use the macros. Never fails; waits only briefly

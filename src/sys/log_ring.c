@@ -1,0 +1,133 @@
+#include "nefia/sys/log_ring.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/clock.h"
+#include "nefia/sys/file.h"
+#include "nefia/sys/log.h"
+
+enum { TEXT_MOST = LOG_RING_SLOT - LOG_RING_HEAD - 1 };
+/* statfs(2); <linux/magic.h> */
+#define TMPFS 0x01021994u
+#define RAMFS 0x858458f6u
+
+/** With the log, which is at file scope, too (log.h). */
+static struct {
+    int fd; /* 0: none */
+    uint64_t last;
+} ring;
+
+static int path_of(char path[FILE_PATH_MAX], const char *socket)
+{
+    struct text t;
+
+    text_init(&t, path, FILE_PATH_MAX);
+    text_str(&t, socket);
+    text_str(&t, LOG_RING_SUFFIX);
+    return t.truncated ? NEFIA_ETOOBIG : 0;
+}
+
+/** Is the directory of this path in RAM? */
+static bool in_ram(char *path)
+{
+    struct statfs fs;
+    char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return false;
+    *slash = '\0';
+    const bool known = statfs(slash == path ? "/" : path, &fs) == 0;
+    *slash = '/';
+    return known && ((uint32_t)fs.f_type == TMPFS || (uint32_t)fs.f_type == RAMFS);
+}
+
+int log_ring_open(const char *socket, uint32_t uid, uint32_t gid)
+{
+    char path[FILE_PATH_MAX];
+
+    log_keep(NULL);
+    if (ring.fd > 0)
+        close(ring.fd);
+    ring.fd = 0;
+    if (!socket || !socket[0])
+        return 0;
+    if (path_of(path, socket) < 0)
+        return NEFIA_ETOOBIG;
+    if (!in_ram(path))
+        return NEFIA_ENOTSUP;
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return NEFIA_EIO;
+    if (uid != (uint32_t)-1)
+        (void)!fchown(fd, uid, gid);
+    ring.fd = fd;
+    ring.last = log_ring_last(fd);
+    log_keep(log_ring_put);
+    return 0;
+}
+
+void log_ring_put(const char *line, size_t len)
+{
+    uint8_t slot[LOG_RING_SLOT];
+
+    if (ring.fd <= 0)
+        return;
+    len = utf8_cut(line, len, TEXT_MOST);
+    put_be64(slot, ++ring.last);
+    put_be64(slot + 8, (uint64_t)clock_unix(&clock_system));
+    memcpy(slot + LOG_RING_HEAD, line, len);
+    slot[LOG_RING_HEAD + len] = '\0';
+    (void)!pwrite(ring.fd, slot, LOG_RING_HEAD + len + 1,
+                  (off_t)(ring.last % LOG_RING_LINES * LOG_RING_SLOT));
+}
+
+int log_ring_look(const char *socket)
+{
+    char path[FILE_PATH_MAX];
+
+    return path_of(path, socket) < 0 ? NEFIA_ETOOBIG : file_open_regular(path, O_NOFOLLOW);
+}
+
+/** Return: the number of the line in this slot; 0: none. */
+static uint64_t number_in(int fd, uint64_t slot, uint8_t *to, size_t len)
+{
+    const long n = file_fill_at(fd, slot * LOG_RING_SLOT, to, len);
+
+    if (n <= LOG_RING_HEAD - 8)
+        return 0;
+    const uint64_t number = get_be64(to);
+    return number % LOG_RING_LINES == slot ? number : 0;
+}
+
+uint64_t log_ring_last(int fd)
+{
+    uint8_t head[LOG_RING_HEAD];
+    uint64_t last = 0;
+
+    for (uint64_t slot = 0; slot < LOG_RING_LINES; slot++) {
+        const uint64_t n = number_in(fd, slot, head, sizeof head);
+        if (n > last)
+            last = n;
+    }
+    return last;
+}
+
+int log_ring_read(int fd, uint64_t n, struct text *out)
+{
+    uint8_t slot[LOG_RING_SLOT] = {0};
+
+    if (n == 0 || number_in(fd, n % LOG_RING_LINES, slot, sizeof slot) != n)
+        return 0;
+    const char *line = (const char *)slot + LOG_RING_HEAD;
+    text_rfc3339(out, (int64_t)get_be64(slot + 8));
+    text_char(out, ' ');
+    text_printable(out, line, strnlen(line, TEXT_MOST));
+    text_char(out, '\n');
+    return 1;
+}
