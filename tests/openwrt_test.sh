@@ -474,7 +474,7 @@ if [ -z "${OPENWRT-}" ]; then
     echo "skip: OPENWRT=DIR: the scan of metadata and the package's build in an OpenWrt tree"
     finish
 fi
-cp -R "$package" "$OPENWRT/package/nefia" && cp "out/dist/nefia-edge-$version.tar.xz" "$OPENWRT/package/nefia/"
+cp -R "$package" "$OPENWRT/package/nefia" && cp "out/nefia-edge-$version.tar.xz" "$OPENWRT/package/nefia/"
 result "the package is in the tree" $?
 make -C "$OPENWRT" defconfig >"$log" 2>&1 && grep -q '^Package: nefia-beacon$' "$OPENWRT/tmp/.packageinfo" && grep -q '^Package: nefia-hub$' "$OPENWRT/tmp/.packageinfo"
 result "the scan of metadata shows both packages" $?

@@ -13,7 +13,7 @@ NEFIA_USER=nefia
 # Options of the sections `beacon` and `hub` that are for these scripts, not for the programs.
 NEFIA_OWN='enabled flash unsigned config_file interface host_id'
 # Truth values, which UCI writes as 1 and 0.
-NEFIA_TRUTHS='enabled require_ack require_nonce journal_sync sync plain idempotent packages always default_route writable'
+NEFIA_TRUTHS='enabled require_ack require_nonce journal_sync sync plain idempotent packages always default_route writable key_required'
 # Sections that are not sensors.
 NEFIA_BEACON_TYPES='beacon remote watched_file kernel_log_pattern'
 NEFIA_HUB_TYPES='hub audit host rule webhook'
