@@ -71,7 +71,7 @@ COMMANDS = {
     "help": "this list", "version": "big|mips", "status": "Connection", "sensors": "disk_usage: ", "events": "beacon.started",
     "link": "Failures|connecting", "link try": "trying now|not waiting", "net": "(?s)eth0: up.*10.99.0.2/24.*FAILS",
     "config check": "OK", "config reload": "reloaded", "log 5": "Z ", "policy capabilities": "Commands",
-    "emit test.cable critical by=cable": "accepted",
+    "spool export": "beacon.started", "emit test.cable critical by=cable": "accepted",
 }
 
 

@@ -6,6 +6,11 @@ cd "$(dirname "$0")/.." || exit 1
 make BOARD=host CONFIG=guarded out/host-guarded/nefia-beacon >"$dir/host.log" 2>&1
 result "a beacon with a console builds" $?
 
+printf '0123456789abcdef0123\n' >"$dir/key"
+chmod 600 "$dir/key"
+python3 tests/docs.py block console | sed "s|/etc/nefia/hmac.key|$dir/key|" >"$dir/nefia.yaml"
+expect "the configuration of docs/console.md is accepted" 0 "${BEACON:-out/host-guarded/nefia-beacon}" check -c "$dir/nefia.yaml"
+
 # console NAME CASE: a case of tests/console.py.
 console()
 {
@@ -22,6 +27,7 @@ console "the line of the configuration is opened, by one console at a time" conf
 console "an idle session ends" idle
 console "a line that hangs up ends it, whatever it does" hang_up
 console "a reader of 960 bytes a second keeps nobody waiting" slow
+console "what a line is too slow for is dropped and counted" dropped
 console "a minute of noise opens nothing and costs nothing" garbage
 
 finish

@@ -331,7 +331,6 @@ static _Noreturn void become(struct console *c, const struct console_command *co
     if (c->own)
         (void)dup2(STDOUT_FILENO, STDERR_FILENO);
     log_to_fd(STDERR_FILENO);
-    mac_key_wipe(&c->key);
     _exit(command->verb ? run_verb(&c->command, command->verb) : command->run(&c->command));
 }
 
@@ -446,6 +445,7 @@ static enum ending session(struct console *c)
     bool left = false;
     int why;
 
+    mac_key_wipe(&c->key); /* it was for the challenge */
     CLI_OUT("nefia-beacon ", cli_version(), " on ", beacon_loaded(c->command.beacon)->host_id ? beacon_loaded(c->command.beacon)->host_id : "?",
             "; `help` lists the commands\n");
     begin_edit(c, c->terminal ? "nefia> " : "", !c->terminal);
@@ -618,7 +618,6 @@ int console_run(struct beacon *b, const struct cli_args *a, const struct cli_pro
         console_tty_raw(false);
         why = c.own ? own_session(&c, s) : session(&c);
         report_end(&c, why);
-        mac_key_wipe(&c.key);
         if (c.own && why != HUNG_UP)
             s = load(&c);
     } while (c.own && why != HUNG_UP);
