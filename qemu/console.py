@@ -90,7 +90,7 @@ def opened(line):
 def killed(line):
     line.command("status", "cannot reach the daemon")
     line.command("log", "test.cable")
-    line.command("events", "(?s)these are in .*critical.*test.cable")
+    line.command("events", "(?s)on flash, in .*critical.*test.cable")
     line.send(b"exit\r")
     line.expect("challenge")
     return "with the daemon dead the log and the events on flash are there"

@@ -17,6 +17,7 @@ console()
     expect "$1" 0 python3 tests/console.py "${BEACON:-out/host-guarded/nefia-beacon}" "$2"
 }
 console "every command works on a dumb terminal" commands
+console "net goes the whole way to a hub that is there" hub
 console "lines are edited and come back without escape sequences" editing
 console "^C ends a command and not the session" interrupt
 console "without a terminal there is neither prompt nor echo" piped
