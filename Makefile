@@ -3,6 +3,9 @@
 VERSION := 0.1.0
 .DEFAULT_GOAL := all
 
+ifneq ($(filter 3.% 4.0 4.1,$(MAKE_VERSION)),)
+$(error this is make $(MAKE_VERSION); GNU make 4.2 or newer is needed (gmake on some systems))
+endif
 ifneq ($(word 2,$(CURDIR)),)
 $(error $(CURDIR): this path has a space, which neither make nor the build of the C library can handle; move the tree)
 endif
@@ -16,7 +19,7 @@ override undefine ARCH
 override undefine CROSS
 
 BOARD   ?= $(if $(FOREIGN_CC),foreign,host)
-BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta
+BOARDS  := host arm-virt armel-virt aarch64-virt mips-malta mipsel-malta riscv64-virt i386-q35 ppc-e500
 
 ## BOARD the device to build for; its defconfig and toolchain
 ## O directory for all that one build makes, libraries and sources too, instead of out/BOARD and out/sources
@@ -46,7 +49,7 @@ $(info CC=$(CC) of the environment is not used; `make CC=…` builds with it)
 endif
 
 # These look at, or make, other builds than one.
-SEVERAL := boards randconfig distclean check test-san test-cross test-qemu test-power test-fault fuzz demo bench kernel budget costs sensors lint
+SEVERAL := boards randconfig distclean check test-dist test-san test-cross test-qemu test-image test-power test-fault fuzz demo bench kernel budget costs sensors lint
 
 # OUT has what builds share. A build whose directory is given shares nothing, and the tree may be read-only.
 O_GIVEN := $(filter command override,$(origin O))
@@ -63,8 +66,8 @@ O       := out/$(BOARD)$(addprefix -,$(patsubst %.config,%,$(notdir $(CONFIG))))
 OUT     := $(if $(O_GIVEN),$(O),out)
 SOURCES := $(OUT)/sources
 
-NO_CONFIG := help boards clean distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
-             test-san test-cross test-model test-qemu test-power demo bench fuzz kernel budget costs sensors sources uninstall format
+NO_CONFIG := help boards clean dist test-dist distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
+             test-san test-cross test-model test-qemu test-image test-power demo bench fuzz kernel budget costs sensors sources uninstall format
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
 CONFIGURED := y
@@ -93,10 +96,10 @@ all: $(O)/nefia-beacon $(O)/nefia ## Build both programs for BOARD (default: hos
 .PHONY: help
 help: ## Show this list
 	@echo 'usage: make [BOARD=name] [target]    boards: $(BOARDS)'
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@tab=$$(printf '\t'); sed -n "s/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1$$tab\2/p" $(MAKEFILE_LIST) | expand -t 16
 	@echo
 	@echo 'variables:'
-	@sed -n 's/^## \([A-Z_]*\)  *\(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@tab=$$(printf '\t'); sed -n "s/^## \([A-Z_]*\)  *\(.*\)$$/\1$$tab\2/p" $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: boards
 boards: ## Build both programs for every board
@@ -163,8 +166,14 @@ $(SOURCES)/%.ready: toolchain/sources.lock | $(OUT)/.deps/build
 	@touch $@
 
 ## SOURCES_DIR a directory with the archives that toolchain/sources.lock names; no network is used
-.PHONY: sources
-sources: $(patsubst %,$(SOURCES)/%.ready,bearssl tre libyaml jsmn musl) ## Fetch the third-party sources into out/sources
+## DEBIAN_MIRROR a mirror of Debian for those that come from there, on a machine without apt
+THIRD_PARTY := bearssl jsmn libyaml musl tre
+.PHONY: sources dist
+sources: $(THIRD_PARTY:%=$(SOURCES)/%.ready) ## Fetch the third-party sources into out/sources
+
+## DIRTY 1: `make dist` packs a tree that differs from its commit
+dist: sources | $(OUT)/.deps/dist ## Pack a source archive that builds without network: out/nefia-edge-VERSION.tar.xz
+	$(Q)DIRTY='$(DIRTY)' toolchain/dist.sh $(VERSION) $(OUT) $(THIRD_PARTY)
 
 $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk $(filter toolchain/mips32.mk,$(MAKEFILE_LIST)) \
                    toolchain/tre-ascii.h $(FOREIGN_PROBE) \
@@ -172,7 +181,7 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk $(f
 	$(call say,LIBS $(@D))
 	$(Q)rm -rf $(@D) $(LIB_BUILD)
 	@mkdir -p $(@D)
-	+$(Q)flock $(@D:%=%/..)/.libs.lock $(MAKE) --no-print-directory -f toolchain/libs.mk BUILD=$(LIB_BUILD) \
+	+$(Q)$(if $(shell command -v flock),flock $(@D:%=%/..)/.libs.lock) $(MAKE) --no-print-directory -f toolchain/libs.mk BUILD=$(LIB_BUILD) \
 	    SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) CONFIG_PIE=$(CONFIG_PIE) V=$(V) \
 	    $(if $(FOREIGN_CC),FOREIGN_CFLAGS='$(FOREIGN_CFLAGS)' FOREIGN_PROBE=$(FOREIGN_PROBE))
 	@touch $@

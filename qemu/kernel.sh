@@ -4,8 +4,8 @@
 #   qemu/kernel.sh BOARD    → out/kernel/BOARD/{image,busybox,version,modules/NN-NAME.ko}
 #                           and, where qemu/board.sh names them, extra/NN-NAME.ko and tools/{sbin,lib}
 #
-# Both are Debian's binaries of that architecture, unpacked, not installed.  Big-endian MIPS has
-# none: its kernel is built from Debian's linux-source, its BusyBox from source with our musl.
+# Both are Debian's binaries of that architecture, unpacked, not installed.  Debian 12 has none for big-endian MIPS, RISC-V and
+# 32-bit PowerPC: their kernels are built from its linux-source with qemu/BOARD.config, their BusyBox from source with our musl.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -72,20 +72,21 @@ from_debian() {
 
 # The sources land in out/linux; only the image and the user headers are kept of the build.
 kernel_from_source() {
-    [ -e out/mips-malta/sysroot-fixed/lib/libc.a ] || die "musl comes first: make BOARD=mips-malta"
+    [ -e "$sysroot/lib/libc.a" ] || die "musl comes first: make BOARD=$board"
     linux=$PWD/out/linux
     rm -rf "$linux"
     qemu/debian.sh mipsel "$linux" linux-source-6.1
     tar -C "$linux" --strip-components=1 --exclude='*/asic_reg' \
         -xf "$linux/usr/src/linux-source-6.1.tar.xz"
     rm -rf "$linux/usr/src"
-    linux_make="make -s -C $linux ARCH=mips CROSS_COMPILE=mips-linux-gnu-"
+    linux_make="make -s -C $linux ARCH=$linux_arch CROSS_COMPILE=$cross"
     $linux_make allnoconfig KCONFIG_ALLCONFIG="$PWD/qemu/$board.config"
     grep '^CONFIG\|^# CONFIG.*not set' "qemu/$board.config" | while IFS= read -r line; do
         grep -qxF "$line" "$linux/.config" || die "this kernel has no $line"
     done
-    $linux_make -j2 vmlinux headers
-    mips-linux-gnu-strip -o "$tmp/image" "$linux/vmlinux"
+    $linux_make -j2 "${linux_image##*/}" headers
+    cp "$linux/$linux_image" "$tmp/image"
+    [ "$linux_image" != vmlinux ] || "${cross}strip" "$tmp/image"
     cp -r "$linux/usr/include" "$tmp/include"
     $linux_make kernelrelease >"$tmp/version"
     rm -rf "$linux"
@@ -95,7 +96,7 @@ kernel_from_source() {
 if [ -n "$debian" ]; then
     inputs="$flavour $modules${extra:+ / $extra}${tools:+ / $tools}"
 else
-    inputs=$(cat qemu/mips-malta.config qemu/busybox.config qemu/busybox.sh qemu/nofloat.c | cksum)
+    inputs=$(cat "qemu/$board.config" qemu/busybox.config qemu/busybox.sh qemu/nofloat.c | cksum)
 fi
 up_to_date() { [ "$(cat "$out/complete" 2>/dev/null)" = "$inputs" ]; }
 
@@ -111,7 +112,7 @@ if [ -n "$debian" ]; then
 else
     kernel_from_source >"out/kernel/$board.log" 2>&1 &  # in the background `set -e` holds inside
     wait $! || { tail -n 20 "out/kernel/$board.log" >&2; die "the kernel did not build"; }
-    qemu/busybox.sh "$tmp/include" "$tmp/busybox"
+    qemu/busybox.sh "$board" "$tmp/include" "$tmp/busybox"
 fi
 echo "$inputs" >"$tmp/complete"
 rm -rf "$out"

@@ -4,6 +4,8 @@
 #
 #   machines_begin DIR              empty run directory; everything ends with this shell
 #   machine_dir NAME                make and print the directory that becomes its file system
+#   machine_image NAME OUT          it boots from the image of that build (qemu/image.sh); what machine_dir has is put over it
+#   by_hand NAME                    its init scripts start neither beacon nor hub: the scenario does
 #   machine_start BOARD NAME ADDRESS FD [DISK]    FD: a descriptor of this shell, 7 to 9
 #   power_cut NAME                  it is gone at once, with all its disk has not been told yet
 #   power_on NAME                   the same machine again, with the same disk
@@ -57,6 +59,30 @@ machine_dir() {
     echo "$run/$1"
 }
 
+# A person logs in at the serial console; the profile is what answers `on`.
+machine_image() {
+    dir=$(machine_dir "$1")
+    if [ ! -e "$2/image/disk.img" ] || [ "$(find "$2/nefia-beacon" "$2/nefia" -newer "$2/image/disk.img")" ]; then
+        echo "$2/image is not there, or older than the programs: make BOARD=… image" >&2
+        return 1
+    fi
+    echo "$2/image" >"$run/$1.image"
+    mkdir -p "$dir/root" "$dir/usr/lib"
+    cp qemu/init "$dir/usr/lib/console"
+    echo 'exec /bin/sh /usr/lib/console' >"$dir/root/.profile"
+    echo "$1" >"$dir/etc/hostname"
+}
+
+by_hand() {
+    mkdir -p "$run/$1/etc/init.d"
+    : >"$run/$1/etc/init.d/S95nefia-beacon"
+    : >"$run/$1/etc/init.d/S96nefia-reactor"
+}
+
+log_in() {
+    seen_line "$run/$1.log" "$2" "^[a-z0-9-]* login: *\$" "$3" && eval "echo root >&\"\$$1_fd\""
+}
+
 machine_start() {
     case $2 in hub) peer=router ;; *) peer=hub ;; esac
     echo "$run/$peer.net" >"$run/$2.peer"
@@ -65,14 +91,17 @@ machine_start() {
     # Open for reading too: a machine that is gone must not stop the writer.
     eval "exec $4<>\"$run/$2.in\""
     eval "$2_fd=$4 $2_board=$1 $2_address=$3 $2_disk=${5:-}"
+    [ ! -e "$run/$2.image" ] || printf 'ADDRESS=%s/24\nGATEWAY=\n' "$3" >"$run/$2/etc/network.conf"
     power_on "$2"
 }
 
 power_on() {
     eval "set -- $1 \$$1_board \$$1_address \$$1_disk"
+    from=$(($(wc -l <"$run/$1.log") + 1))
     qemu/boot.sh "$2" "$1" "$3" "$run" ${4:+"$4"} >>"$run/$1.log" 2>&1 6>&- &
     machine_pids="$! $machine_pids"
     eval "$1_pid=$!"
+    [ ! -e "$run/$1.image" ] || log_in "$1" "$from" "$!" 6>&- &
 }
 
 power_cut() {

@@ -1,4 +1,4 @@
-/* The MIPS userland has no floating point: Debian's libgcc cannot be used (it is built for an FPU),
+/* A userland without an FPU has no floating point: Debian's libgcc cannot be used (it is built for one),
  * and nothing that BusyBox is asked to do here needs it.  musl's printf and strtod refer to these
  * helpers of a soft-float compiler; whoever calls one ends at once. */
 #define ABSENT(name) \

@@ -29,6 +29,16 @@ make_machine() {
     printf '[Manager]\nDefaultStandardOutput=null\n' >"$dir/etc/systemd/system.conf"
     unit default.target 'Wants=console.service steady.service'
     unit console.service '[Service]' 'ExecStart=/init' 'KillMode=process'
+    # Ours, as they are installed; what else a system has is not there.
+    cp rootfs-overlay/usr/lib/systemd/system/nefia-*.service "$dir/etc/systemd/system/"
+    for name in nefia-beacon nefia-reactor; do
+        mkdir -p "$dir/etc/systemd/system/$name.service.d"
+        printf '[Unit]\nDefaultDependencies=no\n' >"$dir/etc/systemd/system/$name.service.d/alone.conf"
+    done
+    mkdir -p "$dir/usr/sbin"
+    ln -s /bin/nefia-beacon /bin/nefia "$dir/usr/sbin/"
+    echo 'nefia:x:990:990::/:/bin/false' >"$dir/etc/passwd"
+    printf 'nefia:x:990:\nsystemd-journal:x:991:\n' >"$dir/etc/group"
     unit steady.service '[Service]' 'ExecStart=/bin/sleep 1000000'
     unit again.service '[Service]' 'ExecStart=/bin/sleep 1000000' 'Restart=always' 'RestartSec=1000000'
     # Each of its steps takes as long as its file is not there.
@@ -68,6 +78,8 @@ reactor:
         target: hub
         command: 'echo "event: $NEFIA_DATA_SERVICE $NEFIA_DATA_PREVIOUS_STATE to $NEFIA_DATA_STATE, $NEFIA_SEVERITY" >/dev/console'
 YAML
+    sed 's,^reactor:,  scripts: [{name: rights, command: cp /proc/self/status /run/nefia/rights, interval: 1s}]\n&,' \
+        "$dir/etc/nefia/nefia.yaml" >"$dir/etc/nefia/units.yaml"
 }
 
 boot() {
@@ -131,4 +143,42 @@ becomes supervised inactive active info 'echo u >/etc/service/supervised/supervi
 becomes supervised active failed critical 'signal KILL runsv; kill -KILL "$(cat /etc/service/supervised/supervise/pid)"'
 on router 'signal TERM beacon'
 check "SIGTERM ends the beacon with status 0" seen router '^beacon: exit status 0'
+on router 'signal TERM reactor'
+check "SIGTERM ends the reactor with status 0" seen router '^reactor: exit status 0'
+
+# ---- our own units ----
+# shows UNIT PROPERTY: its value, in $answer.
+shows() { on router "systemctl show -p $2 --value $1"; }
+
+# is UNIT PROPERTY VALUE
+is() { shows "$1" "$2" && [ "$answer" = "$3" ]; }
+
+# as_nefia UNIT: so runs its process.
+as_nefia() { on router "grep ^Uid: /proc/\$(systemctl show -p MainPID --value $1)/status" && [ "${answer#*990}" != "$answer" ]; }
+
+on router 'cp /etc/nefia/units.yaml /etc/nefia/nefia.yaml'
+for unit in nefia-reactor nefia-beacon; do
+    must "$unit starts" on router "systemctl start $unit"
+    shows $unit MainPID
+    pid=$answer
+    check "$unit runs as the user nefia" as_nefia $unit
+    check "$unit reloads" on router "systemctl reload $unit"
+    check "$unit: that is the same process" is $unit MainPID "$pid"
+    on router 'echo "nonsense: true" >>/etc/nefia/nefia.yaml'
+    if on router "systemctl reload $unit"; then bad "$unit loads a wrong configuration"; else ok "$unit does not load a wrong configuration"; fi
+    check "$unit goes on with the right one" is $unit MainPID "$pid"
+    on router "systemctl restart $unit" || true
+    check "$unit fails with a wrong configuration" on router "await systemctl is-failed $unit"
+    check "$unit is not started with it again and again" is $unit NRestarts 0
+    on router "cp /etc/nefia/units.yaml /etc/nefia/nefia.yaml; systemctl start $unit"
+    on router "systemctl kill -s KILL $unit"
+    check "$unit is started again when it was killed" on router "await sh -c '[ \$(systemctl show -p NRestarts --value $unit) = 1 ]'"
+    check "$unit runs again" on router "await systemctl is-active $unit"
+done
+check "root asks the beacon of the unit, which is connected" on router "await sh -c 'nefia-beacon status --json | grep -q state...up'"
+check "what that beacon runs has no capability" on router "await grep -q ^CapEff:.0*\$ /run/nefia/rights && grep -q ^CapAmb:.0*\$ /run/nefia/rights"
+for unit in nefia-beacon nefia-reactor; do
+    check "$unit stops" on router "systemctl stop $unit"
+    check "$unit has ended well" is $unit Result success
+done
 verdict

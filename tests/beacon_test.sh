@@ -66,9 +66,39 @@ YAML
     echo 'beacons: {reactor: "fd00::1:9500"}' >"$dir/open.yaml"
     expect "an IPv6 address without brackets" 2 "$beacon" check -c "$dir/open.yaml"
     says "an IPv6 address without brackets: the form" 'beacons.reactor: fd00::1:9500: .*in brackets' err
-    expect "no hub" 2 "$beacon" check -c "$dir/bad.yaml"
-    says "no hub: the remedy" 'beacons.reactor: missing' err
+    expect "no hub: a warning" 0 "$beacon" check -c "$dir/bad.yaml"
+    says "no hub: the remedy" 'bad.yaml:1: warning: beacons.reactor: not configured: no hub; .*such as "10.99.0.1:9500"' err
     expect "the example is fine" 0 "$beacon" once -c rootfs-overlay/etc/nefia/nefia.yaml
+}
+
+# A beacon that has no hub yet runs, keeps its events, and delivers them once a reload brings one.
+unconfigured() {
+    config unconfigured ''
+    cp "$dir/nefia.yaml" "$dir/with_hub.yaml"
+    sed '/reactor:/d' "$dir/with_hub.yaml" >"$dir/nefia.yaml"
+    start_beacon
+    result "a beacon without a hub runs" $?
+    [ "$(grep -c 'beacons.reactor: not configured: no hub' "$dir/run.log")" -eq 1 ]
+    result "no hub: one line of its log says what to do" $?
+    expect "no hub: emit is accepted" 0 "$beacon" emit no.hub warning -c "$dir/nefia.yaml"
+    expect "no hub: status answers" 0 "$beacon" status -c "$dir/nefia.yaml"
+    says "no hub: status says so" 'not configured: no hub' out
+    start_link_hub
+    cp "$dir/with_hub.yaml" "$dir/nefia.yaml"
+    kill -HUP "$beacon_pid"
+    within grep -q '"type":"no.hub"' "$dir/hub.log"
+    result "a reload brings a hub, and what was kept arrives" $?
+    "$beacon" status --json -c "$dir/nefia.yaml" | grep -q '"delivered":[1-9]' && kill -0 "$beacon_pid"
+    result "it is the same process" $?
+    sed '/reactor:/d' "$dir/with_hub.yaml" >"$dir/nefia.yaml"
+    kill -HUP "$beacon_pid"
+    within sh -c "'$beacon' status -c '$dir/nefia.yaml' | grep -q 'not configured: no hub'"
+    result "another one takes it away, and the beacon stays" $?
+    "$beacon" emit late.event info -c "$dir/nefia.yaml" >/dev/null
+    stop_beacon
+    result "no hub: it stops with status 0" $?
+    says "no hub: it says what was not delivered" 'stopped; undelivered events: [1-9]' run.log
+    stop_hub
 }
 
 once() {
@@ -209,6 +239,7 @@ rate() {
 
 command_line
 mistakes
+unconfigured
 once
 signed
 reload

@@ -32,8 +32,9 @@ CELL = re.compile(r"(?<!\\)\|")
 EXAMPLES = {"src/beacon/sensors/uptime.c", "src/beacon/sensors/battery.c", "src/hub/actions/append.c"}
 # Words in capitals that are no symbol of Kconfig.
 VARIABLES = re.compile(r"(CAP|NEFIA|FAULT|FUZZ)_[A-Z<>_]+|PATH|POST|LICENSE|K|Z|"
-                       r"ACLDIR|AR|BOARD|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|INIT|INSTALL_PROGRAMS|KCONFIG_CONF|"
-                       r"KERNEL_HEADERS|LDFLAGS|LIBC|PLAYBOOKDIR|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|SYSROOT_LIBS")
+                       r"ACLDIR|AR|BOARD|BR2_CONFIG|CC|CFLAGS|CONFIG|CPPFLAGS|CROSS_COMPILE|DEPS|DESTDIR|DOCDIR|DOCS|INIT|INSTALL_PROGRAMS|"
+                       r"KCONFIG_CONF|KCONFIG_CONFIG|KERNEL_HEADERS|LDFLAGS|LIBC|PLAYBOOKDIR|PREFIX|SBINDIR|SOURCES_DIR|STRIP|SYSCONFDIR|"
+                       r"SYSROOT_LIBS|UNITDIR|CONF|PATIENCE")
 
 problems = []
 looked = 0
@@ -215,11 +216,20 @@ def kconfig_symbols():
     return set(re.findall(r"^\s*(?:menu)?config (\w+)", "\n".join(texts), re.M))
 
 
+def buildroot_symbols():
+    package = pathlib.Path("board/buildroot/package/nefia-edge")
+    return {"BR2_EXTERNAL", "BR2_GLOBAL_PATCH_DIR"} | set(re.findall(r"^config (\w+)", "".join(
+        (package / name).read_text() for name in ("Config.in", "Config.features.in")), re.M))
+
+
 def symbols():
     known = kconfig_symbols()
     for document in DOCUMENTS:
         for code in codes(document):
             if not re.fullmatch(r"(CONFIG_)?[A-Z][A-Z0-9_]*", code) or VARIABLES.fullmatch(code):
+                continue
+            if code.startswith("BR2_"):
+                check(code in buildroot_symbols(), document, "no option of Buildroot", code)
                 continue
             check(code in known or code.removeprefix("CONFIG_") in known or code == "CONFIG_", document, "no such symbol of Kconfig", code)
 
@@ -474,14 +484,15 @@ def messages():
 
 
 def wire():
-    """The session of docs/wire.md, as tests/fake/link2.py computes it and tests/unit/test_link.c checks it."""
+    """The session of docs/wire.md, as tests/fake/link2.py computes it and tests/unit/test_link.c checks it; and the export."""
     sys.path.append("tests/fake")
     import link2
-    for name, text in (("session", link2.session_text()), ("session-keys", link2.keys_text())):
+    for name, text in (("session", link2.session_text()), ("session-keys", link2.keys_text()), ("export", link2.export_text())):
         block = block_of(name)
         check(block.text == text, block, "not what `tests/fake/link2.py` computes")
-    golden = pathlib.Path("tests/golden/link.h")
-    check(golden.read_text() == link2.header_text(), golden, "not what `tests/fake/link2.py header` prints")
+    for name, made, text in (("link.h", "header", link2.header_text()), ("export.h", "export-header", link2.export_header())):
+        golden = pathlib.Path("tests/golden") / name
+        check(golden.read_text() == text, golden, f"not what `tests/fake/link2.py {made}` prints")
 
 
 def bench():

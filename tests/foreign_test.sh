@@ -2,6 +2,7 @@
 # Toolchains that are not ours: musl-gcc of this machine, one that behaves as an SDK's for ARM does, and glibc's, which is refused.
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
+. tests/sdk.sh
 
 log=$dir/build.log
 out=out/foreign-test
@@ -86,31 +87,7 @@ fi
 # ---- an SDK's cross compiler: its own sysroot, its own start-up code, a prefix, and the libraries from its packages ----
 sdk=$PWD/$out/sdk
 sysroot=$PWD/out/arm-virt/sysroot
-if [ -e "$sysroot/lib/libc.a" ] && command -v arm-linux-gnueabihf-gcc >/dev/null; then
-    mkdir -p "$sdk"
-    for tool in ar strip nm objdump readelf; do
-        ln -sf "$(command -v arm-linux-gnueabihf-$tool)" "$sdk/arm-sdk-linux-musleabihf-$tool"
-    done
-    cat >"$sdk/arm-sdk-linux-musleabihf-gcc" <<EOF
-#!/bin/sh
-# gcc as an SDK configures it: musl's headers, start-up code and library without being asked.
-start="$sysroot/lib/crt1.o $sysroot/lib/crti.o"
-mode=-static
-for word in "\$@"; do
-    case \$word in
-    -dumpmachine) echo arm-sdk-linux-musleabihf; exit 0 ;;
-    -c | -E | -S) link=no ;;
-    -static-pie) start="$sysroot/lib/rcrt1.o $sysroot/lib/crti.o"; mode='-static-pie -Wl,-static -Wl,--no-dynamic-linker' ;;
-    -static | -no-pie) mode='-static -no-pie' ;;
-    esac
-done
-set -- -march=armv7-a+fp -mthumb -mfloat-abi=hard -nostdinc -isystem $sysroot/include \
-    -isystem "\$(arm-linux-gnueabihf-gcc -print-file-name=include)" "\$@"
-[ "\${link:-}" = no ] && exec arm-linux-gnueabihf-gcc "\$@"
-exec arm-linux-gnueabihf-gcc -nostdlib \$mode -L$sysroot/lib \$start "\$@" -Wl,--start-group -lc -lgcc -Wl,--end-group \
-    $sysroot/lib/crtn.o
-EOF
-    chmod +x "$sdk/arm-sdk-linux-musleabihf-gcc"
+if sdk "$sdk" "$sysroot"; then
     PATH=$sdk:$PATH
     build CROSS_COMPILE=arm-sdk-linux-musleabihf- SYSROOT_LIBS="$sysroot" O=$out/arm all check-linked
     result "an SDK's compiler builds both programs with the libraries of its packages" $?

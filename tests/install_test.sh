@@ -50,7 +50,7 @@ for l in musl bearssl tre jsmn; do
     grep -qi 'copyright' "$root/usr/share/doc/nefia-edge/LICENSE.$l" && grep -q "LICENSE.$l" LICENSE
     result "the licence of $l is there and named" $?
 done
-grep -qx 'PROG=/usr/sbin/nefia-beacon' "$root/etc/init.d/S95nefia-beacon" &&
+grep -qx 'PROG="/usr/sbin/nefia-beacon"' "$root/etc/init.d/S95nefia-beacon" &&
     sh -n "$root/etc/init.d/S95nefia-beacon" && [ -x "$root/etc/init.d/S95nefia-beacon" ]
 result "an init script starts the program where it is" $?
 
@@ -64,7 +64,7 @@ result "make uninstall takes all but the configuration" $?
 
 # ---- other places ----
 rm -rf "$root"
-make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
+make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd DOCS=y INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
 files | grep -v /share/ >"$dir/out"
 printf '%s\n' ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.example ./opt/n/etc/nefia/router.yaml.example \
     ./opt/n/sbin/nefia-beacon |
@@ -75,7 +75,9 @@ result "PREFIX, SYSCONFDIR and INSTALL_PROGRAMS say what goes where" $?
 python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); sys.exit(a != {"user": "nefia", "access": {"service": {"methods": ["list"]}}})' \
     "$root/usr/share/acl.d/nefia-beacon.json"
 result "INIT=procd: ubusd lets the beacon's user list services, and nothing else" $?
-make uninstall DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
+[ "$(find "$root/opt/n/share/doc" -name '*.md' | wc -l)" -eq "$(find README.md docs -name '*.md' | wc -l)" ]
+result "DOCS=y: the documentation, too" $?
+make uninstall DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd DOCS=y INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
 [ -z "$(files)" ]
 result "make uninstall takes that, too" $?
 rm -rf "$root"
@@ -83,7 +85,17 @@ make install DESTDIR="$root" INIT=procd INSTALL_PROGRAMS=nefia >"$log" 2>&1
 [ ! -e "$root/usr/share/acl.d" ]
 result "the hub needs no such permission" $?
 
-if make install DESTDIR="$root" INIT=nonsense >"$log" 2>&1; then false; else grep -q 'sysv and procd' "$log"; fi
+rm -rf "$root"
+make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/etc INIT=systemd >"$log" 2>&1
+unit=$root/opt/n/lib/systemd/system/nefia-reactor.service
+grep -qx 'ExecStart=/opt/n/sbin/nefia reactor run --syslog -c /opt/etc/nefia/nefia.yaml' "$unit" && [ "$(stat -c %a "$unit")" = 644 ] &&
+    [ -e "${unit%reactor*}beacon.service" ] && [ ! -e "$root/opt/etc/init.d" ]
+result "INIT=systemd: units start the programs where they are" $?
+make uninstall DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/etc INIT=systemd >"$log" 2>&1
+[ -z "$(files)" ]
+result "and make uninstall takes them" $?
+
+if make install DESTDIR="$root" INIT=nonsense >"$log" 2>&1; then false; else grep -q 'sysv, systemd and procd' "$log"; fi
 result "an init that is not known is named" $?
 
 if [ -e out/mips-malta/nefia ]; then

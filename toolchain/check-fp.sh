@@ -1,6 +1,6 @@
 #!/bin/sh
-# Does a program use a floating-point unit?  Routers' MIPS kernels emulate none: one such instruction
-# and the process dies.
+# Does a program use a floating-point unit?  The kernels of routers without one (MIPS, PowerPC e500) emulate none: one such
+# instruction and the process dies.
 #
 #   check-fp.sh CROSS_PREFIX PROGRAM…      prints each instruction found; exit 1 if there is one
 set -eu
@@ -22,13 +22,13 @@ for program in "$@"; do
     # prints their bytes as text, which may read like the name of an instruction.
     "${cross}readelf" -sW "$program" | awk '$4 == "OBJECT" { print "<" $8 ">:" }' >"$data"
     # Coprocessor 1 by name: arithmetic (add.s, c.eq.d, cvt.*), loads and stores (lwc1, sdc1, swxc1),
-    # moves (mtc1, ctc1, mfhc1), branches (bc1t), conditional moves (movf, movt); and by register ($f0).
+    # moves (mtc1, ctc1, mfhc1), branches (bc1t), conditional moves (movf, movt); and by register ($f0; PowerPC: f0).
     if awk -v program="$program" '
         FNR == NR { is_data[$0]; next }
         /^[0-9a-f]+ <.*>:$/ { name = $2; next }
         /^ +[0-9a-f]+:/ && !(name in is_data) {
             if ($2 ~ /\.(s|d|ps|w|l|pu|pl|ob|qh)$/ || $2 ~ /c1x?$/ || $2 ~ /^bc1/ ||
-                $2 ~ /^mov[ft]$/ || $0 ~ /\$f[0-9]/) {
+                $2 ~ /^mov[ft]$/ || $0 ~ /\$f[0-9]/ || $0 ~ /[ \t,]f[0-9]+(,|$)/) {
                 sub(/^ +/, "")
                 print program ": " name " " $0
                 bad = 1

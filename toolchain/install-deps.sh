@@ -17,11 +17,15 @@ packages()
 {
     case $1 in
     build) echo make gcc libc6-dev kconfig-frontends-nox dpkg-dev patch xz-utils ;;
+    dist) echo git tar xz-utils ;;
     cross-arm) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
     cross-armel) echo gcc-arm-linux-gnueabi libc6-dev-armel-cross ;;
     cross-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
     cross-mips) echo gcc-mips-linux-gnu libc6-dev-mips-cross ;;
     cross-mipsel) echo gcc-mipsel-linux-gnu libc6-dev-mipsel-cross ;;
+    cross-riscv64) echo gcc-riscv64-linux-gnu libc6-dev-riscv64-cross ;;
+    cross-i386) echo gcc-i686-linux-gnu libc6-dev-i386-cross ;;
+    cross-ppc) echo gcc-powerpc-linux-gnu libc6-dev-powerpc-cross ;;
     emulate) echo qemu-user ;;
     test) echo openssl socat strace iproute2 procps curl util-linux python3 musl-tools \
                openssh-client dropbear-bin busybox dash ;;
@@ -29,9 +33,12 @@ packages()
     model) echo spin gcc libc6-dev util-linux ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck ;;
-    qemu) echo qemu-system-arm qemu-system-mips cpio gzip bzip2 bc flex bison e2fsprogs \
+    qemu) echo qemu-system-arm qemu-system-mips qemu-system-x86 cpio gzip bzip2 bc flex bison e2fsprogs \
                openssl ;;
-    check) for p in build cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel emulate test re2 model qemu; do
+    image) echo squashfs-tools fdisk e2fsprogs cpio gzip qemu-user ;;
+    qemu-slow) echo qemu-system-misc qemu-system-ppc ;;
+    check) for p in build dist cross-arm cross-armel cross-aarch64 cross-mips cross-mipsel cross-riscv64 cross-i386 cross-ppc \
+                      emulate test re2 model qemu image; do
                packages $p
            done ;;
     *) echo "install-deps.sh: no such purpose: $1" >&2; exit 2 ;;

@@ -3,7 +3,9 @@
 ## DESTDIR directory that stands for the device's root (default: empty)
 ## PREFIX where programs and licences go (default: /usr/local); SBINDIR, DOCDIR to say it of one
 ## SYSCONFDIR where nefia/nefia.yaml (nefia.json) and init.d are (default: /etc)
-## INIT init scripts to install: sysv (BusyBox, Buildroot), procd (OpenWrt), none (default)
+## INIT init scripts to install: sysv (BusyBox, Buildroot), systemd (units), procd (OpenWrt), none (default)
+## DOCS y: install README.md and docs/ into DOCDIR, too (default: licences alone; a device has little room)
+## UNITDIR where systemd's units go (default: PREFIX/lib/systemd/system), for INIT=systemd
 ## PLAYBOOKDIR where the playbooks that come with the hub are (default: PREFIX/share/nefia/playbooks)
 ## ACLDIR where ubusd of OpenWrt reads who may call what (default: /usr/share/acl.d), for INIT=procd
 ## INSTALL_PROGRAMS nefia-beacon, nefia or both (default)
@@ -12,16 +14,23 @@ SBINDIR    ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 DOCDIR     ?= $(PREFIX)/share/doc/nefia-edge
 ACLDIR     ?= /usr/share/acl.d
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 PLAYBOOKDIR ?= $(PREFIX)/share/nefia/playbooks
 INSTALL_PROGRAMS ?= nefia-beacon nefia
+DOCS       ?= n
 INIT       ?= none
 
 init-sysv  := S95nefia-beacon S96nefia-reactor
+init-systemd := nefia-beacon.service nefia-reactor.service
 init-procd := nefia-beacon nefia-reactor
 init-none  :=
 # Those of the programs that are installed.
-INIT_FILES  = $(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),$(filter %beacon,$(init-$(INIT)))) \
-              $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(filter %reactor,$(init-$(INIT))))
+INIT_FILES  = $(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),$(filter %beacon %beacon.service,$(init-$(INIT)))) \
+              $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(filter %reactor %reactor.service,$(init-$(INIT))))
+# Units are no programs, and elsewhere.
+INIT_FROM   = rootfs-overlay/$(if $(filter systemd,$(INIT)),usr/lib/systemd/system,etc/init.d)
+INIT_DIR    = $(if $(filter systemd,$(INIT)),$(UNITDIR),$(SYSCONFDIR)/init.d)
+INIT_MODE   = $(if $(filter systemd,$(INIT)),644,755)
 
 # A beacon that does not run as root asks procd for the state of services.
 ACL_FILES   = $(if $(filter procd,$(INIT)),$(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),nefia-beacon.json))
@@ -36,7 +45,7 @@ LICENCES         = $(foreach l,$(LIB_SOURCES),$(if $(licence-$(l)),$(l)))
 
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
 ifndef init-$(INIT)
-$(if $(filter none,$(INIT)),,$(error INIT=$(INIT): there are init scripts for sysv and procd; INIT=none installs none))
+$(if $(filter none,$(INIT)),,$(error INIT=$(INIT): there are init scripts for sysv, systemd and procd; INIT=none installs none))
 endif
 endif
 
@@ -49,6 +58,9 @@ EXAMPLES    = $(CONFIG_FILE) $(if $(and $(CONFIG_YAML),$(CONFIG_SENSOR_KERNEL_LO
 SHIPPED     = $(if $(filter nefia,$(INSTALL_PROGRAMS)),$(notdir $(wildcard rootfs-overlay/usr/share/nefia/playbooks/*.yaml)))
 PLAYBOOKS   = $(if $(CONFIG_HUB_PLAYBOOKS),$(SHIPPED))
 
+# Links in them are relative.
+DOC_FILES   = $(if $(filter y,$(DOCS)),README.md $(wildcard docs/*.md))
+
 .PHONY: install uninstall
 install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DESTDIR
 	$(Q)mkdir -p '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' '$(DESTDIR)$(DOCDIR)'
@@ -56,10 +68,12 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 	$(Q)for f in $(EXAMPLES); do install -m 644 rootfs-overlay/etc/nefia/$$f '$(DESTDIR)$(SYSCONFDIR)/nefia/'$$f.example || exit 1; done
 	$(Q)install -m 644 LICENSE '$(DESTDIR)$(DOCDIR)/LICENSE'
 	$(Q)$(foreach l,$(LICENCES),install -m 644 $(SOURCES)/$(l)/$(licence-$(l)) '$(DESTDIR)$(DOCDIR)/LICENSE.$(l)' &&) true
-	$(Q)[ -z '$(strip $(INIT_FILES))' ] || mkdir -p '$(DESTDIR)$(SYSCONFDIR)/init.d'
+	$(Q)[ '$(DOCS)' != y ] || mkdir -p '$(DESTDIR)$(DOCDIR)/docs'
+	$(Q)for f in $(DOC_FILES); do install -m 644 $$f '$(DESTDIR)$(DOCDIR)/'$$f || exit 1; done
+	$(Q)[ -z '$(strip $(INIT_FILES))' ] || mkdir -p '$(DESTDIR)$(INIT_DIR)'
 	$(Q)for f in $(INIT_FILES); do \
-	    sed 's|^PROG=.*/|PROG=$(SBINDIR)/|; s|^CONF=/etc/.*|CONF=$(SYSCONFDIR)/nefia/$(CONFIG_FILE)|' rootfs-overlay/etc/init.d/$$f \
-	        >'$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f && chmod 755 '$(DESTDIR)$(SYSCONFDIR)/init.d/'$$f || exit 1; \
+	    sed 's|/usr/sbin/nefia|$(SBINDIR)/nefia|g; s|/etc/nefia/nefia.yaml|$(SYSCONFDIR)/nefia/$(CONFIG_FILE)|g$(if $(CONFIG_SYSLOG),,; s| --syslog||)' \
+	        $(INIT_FROM)/$$f >'$(DESTDIR)$(INIT_DIR)/'$$f && chmod $(INIT_MODE) '$(DESTDIR)$(INIT_DIR)/'$$f || exit 1; \
 	done
 	$(Q)[ -z '$(ACL_FILES)' ] || mkdir -p '$(DESTDIR)$(ACLDIR)'
 	$(Q)for f in $(ACL_FILES); do install -m 644 rootfs-overlay/usr/share/acl.d/$$f '$(DESTDIR)$(ACLDIR)/'$$f || exit 1; done
@@ -69,7 +83,7 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 # Configurations and keys of its user stay.
 uninstall: ## Remove what `make install` with the same variables has put there
 	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/%.example',nefia.yaml nefia.json router.yaml) \
-	    $(INIT_FILES:%='$(DESTDIR)$(SYSCONFDIR)/init.d/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
+	    $(INIT_FILES:%='$(DESTDIR)$(INIT_DIR)/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
 	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)') \
-	    $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%')
-	$(Q)for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' $(if $(SHIPPED),'$(DESTDIR)$(PLAYBOOKDIR)'); do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done
+	    $(DOC_FILES:%='$(DESTDIR)$(DOCDIR)/%') $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%')
+	$(Q)for d in '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' $(if $(SHIPPED),'$(DESTDIR)$(PLAYBOOKDIR)'); do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

@@ -28,6 +28,7 @@ PAGE_SIZE_arm    := -Wl,-z,max-page-size=4096
 PAGE_SIZE_armel  := $(PAGE_SIZE_arm)
 PAGE_SIZE_mips   := $(PAGE_SIZE_arm)
 PAGE_SIZE_mipsel := $(PAGE_SIZE_arm)
+PAGE_SIZE_ppc    := $(PAGE_SIZE_arm)
 
 # Debian's gcc knows static-pie for some targets only: the linker is told itself.
 # A static program exports nothing: without the version script MIPS keeps 12 KiB of dynamic symbols.

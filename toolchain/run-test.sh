@@ -1,7 +1,7 @@
 #!/bin/sh
 # One program for run-tests.sh, which says what it is:
 #
-#   run-test.sh DIR SECONDS ALL EMULATOR PROGRAM     ALL: its output is shown in any case; EMULATOR: or empty
+#   run-test.sh DIR SECONDS ALL EMULATOR PROGRAM     ALL: its output is shown in any case; EMULATOR: with options, or empty
 #
 # The SECONDS are those of patience.sh.  Adds a line `P F` to DIR/counts, and prints what is to be shown in one piece.
 set -u
@@ -25,7 +25,8 @@ trap 'for p in $running $watching; do kill "$p" 2>/dev/null; done' EXIT
 trap 'exit 1' HUP INT TERM
 
 # timeout(1) is here for what it does with a signal: it passes it on to the program and all that this started.
-timeout -k 5 12h ${emulator:+"$emulator"} "$program" "$@" >"$log" 2>&1 </dev/null &
+# shellcheck disable=SC2086 # an emulator may have options
+timeout -k 5 12h $emulator "$program" "$@" >"$log" 2>&1 </dev/null &
 running=$!
 {
     patience_begin "$limit"

@@ -10,13 +10,18 @@ FAKES   := $(wildcard tests/fake/*.c)
 SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/shell_test.sh tests/noheap_test.sh,$(wildcard tests/*_test.sh))
 FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
 SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(wildcard qemu/scenario_*.sh))
+# Kernels built from source take minutes. One of them, mips-malta's, is in every run; the others are where they are asked for.
+## MACHINES all: test-qemu boots the boards whose kernel takes minutes to build, too
+SLOW_MACHINES := riscv64-virt ppc-e500
+SYSTEMS := $(if $(filter all,$(MACHINES)),$(SYSTEMS),$(filter-out qemu/scenario_riscv64.sh qemu/scenario_ppc.sh,$(SYSTEMS)))
+BOOTED  := arm-virt aarch64-virt mips-malta mipsel-malta i386-q35 $(if $(filter all,$(MACHINES)),$(SLOW_MACHINES))
 FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 JOBS    := -j$(shell nproc)
 # Tests wait more than they compute. Emulated machines compute: there are two in a scenario, and a processor each.
 RUN     := toolchain/run-tests.sh -j $(shell echo $$((2 * $$(nproc))))
 RUN_QEMU := toolchain/run-tests.sh -j $(shell nproc)
 SUBMAKE := $(MAKE) --no-print-directory
-EMULATE := $(QEMU_USER:%=-e %)
+EMULATE := $(if $(QEMU_USER),-e '$(QEMU_USER)')
 
 TEST_FLAGS := -Itests/unit -Itests/fake
 $(foreach f,$(wildcard tests/unit/*.c tests/fake/*.c tests/fuzz/*.c),\
@@ -141,6 +146,12 @@ $(O)/fault/nefia $(O)/fault/nefia-beacon: $(O)/obj/tests/fault/clock.o $(SYSROOT
 	@mkdir -p $(@D)
 	$(link)
 
+# ---- the source archive ------------------------------------------------------------------------------
+.PHONY: test-dist
+test-dist: $(OUT)/.deps/dist $(OUT)/.deps/test ## Build every board from the source archive, without network, dpkg, apt-get and kconfig-conf
+	+$(Q)$(SUBMAKE) $(JOBS) boards
+	$(Q)DIST_BOARDS='$(BOARDS)' tests/dist_test.sh
+
 # ---- the protocol ------------------------------------------------------------------------------------
 # Spin searches models of the link through; what is in tests/model/ does not depend on what is built.
 .PHONY: test-model
@@ -151,12 +162,24 @@ test-model: out/.deps/model ## Search the models of the link through (spin), and
 GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 
-.PHONY: kernel test-qemu test-power demo bench
-kernel: $(OUT)/.deps/qemu ## Fetch or build the Linux kernel that QEMU boots for BOARD
+.PHONY: kernel image run-image test-qemu test-power demo bench
+kernel: $(OUT)/.deps/qemu $(if $(filter $(SLOW_MACHINES),$(BOARD)),$(OUT)/.deps/qemu-slow) ## Fetch or build the Linux kernel that QEMU boots for BOARD
 	$(Q)qemu/kernel.sh $(BOARD)
 
+# A product's image of BOARD, with the programs of CONFIG.
+image: all $(OUT)/.deps/qemu $(OUT)/.deps/image ## Make a disk image of BOARD for QEMU: read-only root, writable overlay
+	$(Q)qemu/kernel.sh $(BOARD)
+	+$(Q)$(SUBMAKE) BOARD=$(BOARD) CONFIG='$(CONFIG)' $(O)/image/disk.img
+$(O)/image/disk.img: $(O)/nefia-beacon $(O)/nefia $(wildcard out/kernel/$(BOARD)/complete) \
+                     qemu/image.sh qemu/board.sh $(shell find qemu/image -type f)
+	$(call say,IMAGE $(O)/image)
+	$(Q)qemu/image.sh $(BOARD) $(O)
+
+run-image: image ## Boot the image of BOARD, with its serial console on this terminal
+	$(Q)qemu/run_image.sh $(BOARD) $(O)
+
 test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
-	+$(Q)for b in arm-virt aarch64-virt mips-malta mipsel-malta; do \
+	+$(Q)for b in $(BOOTED); do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	+$(Q)for b in arm-virt mips-malta; do \
 	    $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded out/$$b-guarded/nefia-beacon || exit 1; done
@@ -185,7 +208,7 @@ PROGRAMS = $(O)/nefia-beacon.elf $(O)/nefia.elf
 .PHONY: check-linked budget costs sensors
 check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and floating point
 	$(Q)toolchain/sum.sh 'toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)' \
-	    $(if $(filter mips%,$(ARCH)),'toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS)')
+	    $(if $(filter mips% ppc,$(ARCH)),'toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS)')
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD

@@ -425,7 +425,7 @@ static void begin_stop(struct beacon *b)
         pool_remote->remote.stopping = true;
     sensor_runner_stop(&b->sensor_runner);
     beacon_pipeline_report_suppressed(&b->pipeline);
-    if (again || uplink_drained(&b->uplink)) {
+    if (again || b->uplink.hub_count == 0 || uplink_drained(&b->uplink)) {
         loop_stop(&b->loop);
         return;
     }

@@ -190,14 +190,15 @@ int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs
     if (IS_ENABLED(CONFIG_BEACON_CONSOLE) &&
         (!s->console_node || config_is(c, s->console_node, "beacons.console", NODE_MAP)))
         config_bind(c, s->console_node, "beacons.console", console_fields, &s->console);
-    if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
+    if (needs_hub && !config_given(c, root.beacons, "reactor"))
+        config_warn(c, root.beacons, "beacons.reactor",
+                    HINTED("not configured: no hub",
+                           "; events are kept until it has an address, such as \"10.99.0.1:9500\""),
+                    NULL);
+    else if (needs_hub && s->require_ack && !IS_ENABLED(CONFIG_BEACON_ACK))
         config_error(c, node_child(c, root.beacons, "require_ack"), "beacons.require_ack",
                      HINTED("must be false in this build",
                             ": it cannot wait for acknowledgements (CONFIG_BEACON_ACK)"),
-                     NULL);
-    if (needs_hub && !config_given(c, root.beacons, "reactor"))
-        config_error(c, root.beacons, "beacons.reactor",
-                     HINTED("missing", ": the address of the hub, such as \"10.99.0.1:9500\""),
                      NULL);
     return c->errors == errors ? 0 : NEFIA_EINVAL;
 }

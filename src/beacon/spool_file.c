@@ -526,7 +526,8 @@ int spool_file_look(struct spool_file *f, struct spool *s, const char *path, uin
     f->fd = file_open_regular(path, 0);
     if (f->fd < 0)
         return f->fd;
-    *held = file_lock(f->fd) == NEFIA_EEXIST;
+    if (held)
+        *held = file_lock(f->fd) == NEFIA_EEXIST;
     const int err = read_file(f, buf, cap);
     close(f->fd);
     f->fd = -1;

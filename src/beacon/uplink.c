@@ -35,7 +35,7 @@ void uplink_init(struct uplink *u, struct loop *loop, struct spool *spool, struc
 
 const char *uplink_state_text(const struct uplink *u)
 {
-    static const char words[] = "idle\0resolving\0connecting\0connected\0waiting\0";
+    static const char words[] = "not configured: no hub\0resolving\0connecting\0connected\0waiting\0";
 
     return u->state == UPLINK_CONNECTED ? delivery_state_text(u->delivery.state)
                                         : word_at(words, u->state);

@@ -228,7 +228,6 @@ static int switch_user(const struct privileges *p, uint64_t keep)
         syscall(ID_CALL(setresuid), p->uid, p->uid, p->uid) < 0)
         return NEFIA_EIO;
     control(PR_SET_KEEPCAPS, 0);
-    control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
     return set_capabilities(&(struct capabilities){.effective = keep, .permitted = keep});
 }
 
@@ -292,6 +291,8 @@ int privileges_drop(const struct privileges *p, const struct privileges_needs *n
     /* The filter of system calls refuses to set the clock, but cannot tell reading its state from that. */
     if (IS_ENABLED(CONFIG_SECCOMP) && IS_ENABLED(CONFIG_BEACON_CLOCK_STATE))
         give_up(CAP_SYS_TIME);
+    /* A unit's AmbientCapabilities= are for the daemon, not for what it runs. */
+    control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
     control(PR_SET_NO_NEW_PRIVS, 1);
     control(PR_SET_DUMPABLE, 0); /* reset by the change of user */
     return err;

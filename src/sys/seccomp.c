@@ -22,6 +22,12 @@
 #define ARCH AUDIT_ARCH_MIPS
 #elif defined __mips__
 #define ARCH AUDIT_ARCH_MIPSEL
+#elif defined __riscv && __riscv_xlen == 64
+#define ARCH AUDIT_ARCH_RISCV64
+#elif defined __i386__
+#define ARCH AUDIT_ARCH_I386
+#elif defined __powerpc__ && !defined __powerpc64__
+#define ARCH AUDIT_ARCH_PPC
 #else
 #error "seccomp.c: say here what <linux/audit.h> calls this processor"
 #endif

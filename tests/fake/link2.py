@@ -389,6 +389,27 @@ class Delivery:
         return out
 
 
+# ---- events as text ----
+
+NEVER, UNSURE = 0, (1 << 64) - 1  # marks; others are the name of a window
+
+
+def export_key(key, host):
+    return mac(key, b"nefia export 1\0" + host.encode())
+
+
+def export_unit(key, mark, line):
+    """A line and its signature line; key: export_key's, or None."""
+    return [line.decode(), "#nefia-export %016x %s" % (mark, line_mac(key, mark, line).decode() if key else "-")]
+
+
+def export(key, host, time, events):
+    """The lines of a text. events: (mark, line) of each."""
+    key = key and export_key(key, host)
+    last = pack({"exported": len(events), "host_id": host, "time": time})
+    return sum((export_unit(key, *event) for event in events + [(NEVER, last)]), ["#nefia-export begin 1 %s %s" % (time, host)])
+
+
 # ---- faults on purpose ----
 
 def mutate(what):
@@ -451,6 +472,34 @@ def keys_text():
     return "".join("%-18s %s\n" % (name, value.hex()) for name, value in rows.items())
 
 
+EXPORT_TIME = "2026-03-10T15:31:00Z"
+
+
+def golden_export():
+    return export(KEY, "r1", EXPORT_TIME, [(NEVER, (EVENT % ("warning", 1, 7)).encode()),
+                                           (0xa1a2a3a4a5a6a7a8, (EVENT % ("info", 12, 6)).encode())])
+
+
+def export_text():
+    return "\n".join(golden_export()) + "\n"
+
+
+def quoted(line):
+    return line.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def export_header():
+    """The same for tests/unit/test_export.c."""
+    first, *rest = golden_export()
+    rows = ['    {UINT64_C(0x%s), "%s",\n     "%s"},' % (signature.split()[1], quoted(line), signature)
+            for line, signature in zip(rest[::2], rest[1::2])]
+    return ("/* Made by tests/fake/link2.py export-header, checked by tests/docs.py wire: the export in docs/wire.md. */\n"
+            "#define GOLDEN_EXPORT_KEY \"%s\"\n#define GOLDEN_EXPORT_HOST \"r1\"\n#define GOLDEN_EXPORT_TIME \"%s\"\n"
+            "#define GOLDEN_EXPORT_FIRST \"%s\"\n\n"
+            "static const struct {\n    uint64_t mark;\n    const char *line, *signature;\n} golden_export[] = {\n%s\n};\n"
+            % (KEY.decode(), EXPORT_TIME, quoted(first), "\n".join(rows)))
+
+
 def header_text():
     """The same for tests/unit/test_link.c."""
     rows = ['    {%d, "%s",\n     "%s"},' % (who == "hub", line.decode().replace("\\", "\\\\").replace('"', '\\"'), signature.decode())
@@ -463,4 +512,5 @@ def header_text():
 
 
 if __name__ == "__main__":
-    sys.stdout.write({"session": session_text, "keys": keys_text, "header": header_text}[sys.argv[1]]())
+    sys.stdout.write({"session": session_text, "keys": keys_text, "header": header_text,
+                      "export": export_text, "export-header": export_header}[sys.argv[1]]())

@@ -469,6 +469,35 @@ TEST(tenths)
     CHECK(bind_one("-.5", FIELD_TENTHS, 0, 0, &v) < 0);
 }
 
+/* What writes JSON from shell variables has texts alone, and a double is not what was meant: jshn makes 80.1 into
+ * 80.099999999999994. */
+TEST(numbers_may_be_texts)
+{
+    static const struct {
+        const char *json;
+        int64_t tenths; /* -1: refused */
+    } cases[] = {
+        {"{\"v\":80.1}", 801},
+        {"{\"v\":\"80.1\"}", 801},
+        {"{\"v\":\"80\"}", 800},
+        {"{\"v\":80.099999999999994}", -1},
+        {"{\"v\":\"80.099999999999994\"}", -1},
+        {"{\"v\":\"80,1\"}", -1},
+        {"{\"v\":\"80.1 \"}", -1},
+    };
+    static const struct field fields[] = {{.name = "v", .type = FIELD_TENTHS, .max = 1000}, {0}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int64_t v = 0;
+        CHECK(load_text("t.json", cases[i].json) == 0);
+        CHECK_INT(config_bind(&config, config.nodes, "", fields, &v) == 0, cases[i].tenths >= 0);
+        if (cases[i].tenths >= 0)
+            CHECK_INT(v, cases[i].tenths);
+        else
+            CHECK(strstr(reports, "is not a number with at most one decimal, such as 92.5") != NULL);
+    }
+}
+
 TEST(integers_and_bools_and_words)
 {
     int64_t v;
@@ -613,7 +642,7 @@ TEST(a_file_that_is_still_being_written_is_warned_of)
 TEST_MAIN(reports_what_the_golden_files_say, yaml_and_json_bind_equally,
           the_example_in_json_is_part_of_the_one_in_yaml, binds_values,
           what_is_not_given_has_its_default, a_refused_value_leaves_the_default,
-          secrets_are_never_repeated, tenths, integers_and_bools_and_words,
+          secrets_are_never_repeated, tenths, numbers_may_be_texts, integers_and_bools_and_words,
           a_file_that_does_not_fit_names_what_to_raise, a_file_that_is_not_there_says_why,
           a_byte_order_mark_is_passed_over, texts_that_repeat_are_kept_once, every_prefix_is_survived,
           a_file_that_is_still_being_written_is_warned_of)

@@ -489,7 +489,7 @@ TEST(malformed_bytes_are_refused)
     CHECK_INT(seen_restore(&seen, bytes, HOST_BYTES + 1), NEFIA_EINVAL);
     CHECK_INT(seen_restore(&seen, bytes, 0), NEFIA_EINVAL);
     CHECK_WINDOW(0, WINDOW_LINK, 1, 0, N1);
-    bytes[SESSION_HOST + 1] = 3; /* no such kind */
+    bytes[SESSION_HOST + 1] = WINDOW_IMPORT + 1; /* no such kind */
     CHECK_INT(seen_restore(&seen, bytes, HOST_BYTES), 0);
     CHECK_INT(a->windows[0].kind, WINDOW_FREE);
 }
@@ -716,7 +716,102 @@ TEST(agrees_with_the_model)
     CHECK(same_tables());
 }
 
-TEST_MAIN(accepts_each_once, accepts_out_of_order_within_the_span, moves_by_every_distance,
+/* ---- Imports ---- */
+
+static enum seen_verdict take_import(uint64_t boot, uint64_t seq)
+{
+    return take_as(a, WINDOW_IMPORT, NONE, boot, seq);
+}
+
+TEST(an_import_goes_into_the_window_of_its_start)
+{
+    begin();
+    hello(7, N1);
+    CHECK_INT(take(7, 1), SEEN_NEW);
+    CHECK_INT(take_import(7, 1), SEEN_DUPLICATE);
+    CHECK_INT(take_import(7, 2), SEEN_NEW);
+    CHECK_INT(take(7, 2), SEEN_DUPLICATE);
+    CHECK_WINDOW(0, WINDOW_LINK, 7, 2, N1);
+    CHECK_INT(a->windows[1].kind, WINDOW_FREE);
+}
+
+TEST(an_import_of_another_start_keeps_that_of_the_hello)
+{
+    begin();
+    hello(6, N1);
+    hello(7, N2);
+    CHECK_INT(take_import(8, 1), SEEN_NEW);
+    CHECK_INT(take_import(8, 1), SEEN_DUPLICATE);
+    CHECK_WINDOW(0, WINDOW_LINK, 7, 0, N2);
+    CHECK_WINDOW(1, WINDOW_IMPORT, 8, 1, NONE);
+    /* There is room for one such start only: of others it cannot be remembered that they were imported. */
+    CHECK_INT(take_import(9, 1), SEEN_UNREMEMBERED);
+    CHECK_INT(take_import(6, 1), SEEN_UNREMEMBERED);
+    CHECK_INT(take_import(8, 1), SEEN_DUPLICATE);
+}
+
+TEST(a_hello_does_not_displace_an_import)
+{
+    begin();
+    hello(6, N1);
+    CHECK_INT(take_import(7, 1), SEEN_NEW);
+    struct hello_found f = hello(8, N2);
+    CHECK(!f.known && !f.returning);
+    CHECK_WINDOW(0, WINDOW_LINK, 8, 0, N2);
+    CHECK_INT(take_import(7, 1), SEEN_DUPLICATE);
+    CHECK_INT(take(7, 1), SEEN_DUPLICATE); /* as the device delivers it */
+    f = hello(7, N3);                      /* the start itself: the window is one of the link now */
+    CHECK(!f.known);
+    CHECK_WINDOW(0, WINDOW_LINK, 7, 1, N3);
+    CHECK_WINDOW(1, WINDOW_LINK, 8, 0, N2);
+    CHECK_INT(take(7, 1), SEEN_DUPLICATE);
+}
+
+TEST(an_event_takes_over_the_import_of_its_start)
+{
+    begin();
+    hello(6, N1);
+    CHECK_INT(take_import(5, 1), SEEN_NEW);
+    CHECK_INT(take_as(a, WINDOW_LINK, N2, 5, 2), SEEN_NEW);
+    CHECK_WINDOW(1, WINDOW_LINK, 5, 2, N2);
+    CHECK_INT(take(5, 1), SEEN_DUPLICATE);
+    CHECK_INT(take_import(4, 1), SEEN_NEW); /* it has the place of that */
+    CHECK_WINDOW(1, WINDOW_IMPORT, 4, 1, NONE);
+}
+
+TEST(an_import_of_a_host_that_is_new_or_plain)
+{
+    begin();
+    CHECK_INT(take_import(5, 1), SEEN_NEW);
+    CHECK_INT(take_plain(6, 1), SEEN_NEW);
+    CHECK_INT(take_plain(7, 1), SEEN_NEW);
+    CHECK_INT(take_import(5, 1), SEEN_DUPLICATE);
+    begin();
+    CHECK_INT(take_plain(6, 1), SEEN_NEW);
+    CHECK_INT(take_plain(7, 1), SEEN_NEW);
+    CHECK_INT(take_import(5, 1), SEEN_NEW);
+    CHECK_INT(take_plain(7, 1), SEEN_DUPLICATE); /* the newer one */
+    CHECK_INT(take_import(5, 1), SEEN_DUPLICATE);
+}
+
+TEST(imports_round_trip_through_bytes)
+{
+    uint8_t bytes[HOST_BYTES];
+
+    begin();
+    hello(6, N1);
+    CHECK_INT(take_import(5, 9), SEEN_NEW);
+    host_store(a, bytes);
+    begin_with(COUNT);
+    CHECK_INT(seen_restore(&seen, bytes, sizeof bytes), 0);
+    a = host_named("a");
+    CHECK_WINDOW(1, WINDOW_IMPORT, 5, 9, NONE);
+    CHECK_INT(take_import(5, 9), SEEN_DUPLICATE);
+}
+
+TEST_MAIN(an_import_goes_into_the_window_of_its_start, an_import_of_another_start_keeps_that_of_the_hello,
+          a_hello_does_not_displace_an_import, an_event_takes_over_the_import_of_its_start,
+          an_import_of_a_host_that_is_new_or_plain, imports_round_trip_through_bytes, accepts_each_once, accepts_out_of_order_within_the_span, moves_by_every_distance,
           the_ends_of_the_numbers, a_hello_makes_the_first_window, a_hello_keeps_one_other_window,
           a_window_made_anew_has_another_name, an_event_never_displaces_the_start_of_the_hello,
           a_start_that_comes_back_is_reported, a_start_known_by_its_events_only_is_not_reported,

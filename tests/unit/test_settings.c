@@ -340,6 +340,19 @@ TEST(a_file_of_another_user_is_a_warning)
     drop_pair();
 }
 
+/* ---- a beacon without a hub ---- */
+
+TEST(a_beacon_without_a_hub_is_a_warning)
+{
+    begin();
+    const char json[] = "{\"beacons\":\n{\"memory\":{}}}";
+    CHECK(config_load_text(&config, "t.json", json, strlen(json), &arena, work, sizeof work) == 0);
+    CHECK_INT(beacon_settings_bind(&beacon, &config, true), 0);
+    says("t.json:1: warning: beacons.reactor: not configured: no hub");
+    CHECK_INT(beacon.reactor_count, 0);
+    CHECK(config_done(&config) == 0);
+}
+
 /* ---- rules that do nothing ---- */
 
 TEST(a_hub_that_does_nothing_is_a_warning)
@@ -902,7 +915,7 @@ TEST(the_reference_has_the_keys_and_defaults_of_the_tables)
 TEST_MAIN(a_field_is_secret_exactly_where_its_key_is, a_secret_shares_no_storage,
           nothing_shares_storage_with_a_secret, nothing_is_left_of_secrets,
           a_secret_in_a_file_for_all_is_refused, a_file_that_others_can_write_is_a_warning,
-          a_file_of_another_user_is_a_warning, a_hub_that_does_nothing_is_a_warning,
+          a_file_of_another_user_is_a_warning, a_beacon_without_a_hub_is_a_warning, a_hub_that_does_nothing_is_a_warning,
           control_characters_are_refused, a_policy_that_is_not_enforced,
           what_is_not_in_this_build_says_so,
           the_hub_binds_straight, hosts_have_keys_addresses_and_exceptions,

@@ -51,8 +51,8 @@ enum spool_file_events { SPOOL_FILE_ALL, SPOOL_FILE_CRITICAL };
 /** Of `beacons:`; the tables of the sensors are in their classes. */
 extern const struct field beacon_fields[], remote_fields[], console_fields[];
 
-/** Bind a loaded tree. needs_hub: is a file without beacons.reactor an error? Strings stay the
- * arena's; s->host_id may point into s, so s must be bound in place and not copied. The
+/** Bind a loaded tree. needs_hub: for `run`; a file without beacons.reactor is warned of, and what a hub would need
+ * is not asked for. Strings stay the arena's; s->host_id may point into s, so s must be bound in place and not copied. The
  * sensors are bound by sensor_runner_load.
  * Return: 0, or NEFIA_EINVAL after reports. */
 int beacon_settings_bind(struct beacon_settings *s, struct config *c, bool needs_hub);

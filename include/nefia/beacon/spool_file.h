@@ -94,7 +94,7 @@ struct spool_file {
 int spool_file_open(struct spool_file *f, struct spool *s, const struct clock *clock,
                     const char *path, uint8_t *buf, size_t cap);
 /** Only load the file's live events into the empty spool, of a process that is not the beacon: nothing is written, and the file stays as
- * it is. held: another process has it at this moment.
+ * it is. held (null: nobody asks): another process has it at this moment.
  * Return: 0; NEFIA_EIO, NEFIA_EINVAL (errno). */
 int spool_file_look(struct spool_file *f, struct spool *s, const char *path, uint8_t *buf, size_t cap, bool *held);
 /** Call after each push into the spool: write the event if it is severe enough; it is on disk
