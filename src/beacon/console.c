@@ -324,14 +324,14 @@ static const struct console_command *find(const char *name)
 }
 
 /** In the command's own process. */
-static _Noreturn void become(struct console *c, const struct console_command *command)
+static _Noreturn void become(const struct console *c, const struct console_command *command, const struct console_command_args *a)
 {
     signals_default();
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (c->own)
         (void)dup2(STDOUT_FILENO, STDERR_FILENO);
     log_to_fd(STDERR_FILENO);
-    _exit(command->verb ? run_verb(&c->command, command->verb) : command->run(&c->command));
+    _exit(command->verb ? run_verb(a, command->verb) : command->run(a));
 }
 
 /** Return: false: the line hung up. */
@@ -349,7 +349,7 @@ static bool wait_for(const struct console *c, pid_t pid, int ended)
 }
 
 /** Return: false: the line hung up. */
-static bool run(struct console *c, const struct console_command *command)
+static bool run(const struct console *c, const struct console_command *command, const struct console_command_args *a)
 {
     int ends[2];
 
@@ -360,7 +360,7 @@ static bool run(struct console *c, const struct console_command *command)
     console_tty_raw(true);
     const pid_t pid = _Fork();
     if (pid == 0)
-        become(c, command);
+        become(c, command, a);
     close(ends[1]);
     if (pid < 0)
         CLI_OUT("fork: ", ERRNO(errno), "\n");
@@ -414,7 +414,7 @@ static int read_line(struct console *c, uint64_t ms)
 }
 
 /** Return: false: the line hung up, or (left is set) the session is over. */
-static bool obey(struct console *c, bool *left)
+static bool obey(const struct console *c, bool *left)
 {
     char line[CONSOLE_LINE + 1];
     const char *words[WORDS];
@@ -428,10 +428,11 @@ static bool obey(struct console *c, bool *left)
         CLI_OUT("unknown command; `help` lists them\n");
         return true;
     }
+    struct console_command_args a = c->command;
+    a.operands = words + 1;
+    a.operand_count = n - 1;
     *left = !command->run && !command->verb;
-    c->command.operands = words + 1;
-    c->command.operand_count = n - 1;
-    return !*left && run(c, command);
+    return !*left && run(c, command, &a);
 }
 
 static void begin_edit(struct console *c, const char *prompt, bool blind)
