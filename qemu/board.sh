@@ -20,7 +20,7 @@ board_facts() {
     disk_fs=ext4
     case $board in
     arm-virt | armel-virt)
-        image=yes
+        [ "$board" = armel-virt ] || image=yes
         # ARMv5 code runs on the ARMv7 kernel: Debian's armel kernels know no virt machine.
         debian=armhf flavour=armmp
         modules="$modules wireguard"
@@ -31,7 +31,6 @@ board_facts() {
         disk=vda
         ;;
     aarch64-virt)
-        image=yes
         debian=arm64 flavour=arm64
         qemu="qemu-system-aarch64 -M virt -cpu cortex-a53"
         append="console=ttyAMA0"

@@ -199,9 +199,8 @@ test-power: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Cut the power of an emulated 
 	$(Q)POWER_ROUNDS=$(or $(POWER_ROUNDS),50) qemu/scenario_power.sh
 
 demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an event, a rule, an action
-	+$(Q)for b in arm-virt $(DEMO_BOARD); do \
-	    $(SUBMAKE) $(JOBS) BOARD=$$b $(if $(filter $(DEMO_BOARD),$(IMAGES)),image,all kernel) || exit 1; done
-	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt image
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all && $(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
+	+$(Q)for b in $(sort arm-virt $(filter $(IMAGES),$(DEMO_BOARD))); do $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
 bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, decisions, idle load, start-up
