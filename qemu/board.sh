@@ -8,6 +8,8 @@
 board_facts() {
     board=$1
     append="console=ttyS0"
+    # Whether its kernel and BusyBox have what an image needs (qemu/image.sh).
+    image=''
     # The order is resolved from the modules' own dependencies; built-in ones are skipped.
     modules="virtio_mmio virtio_net virtio_blk crc32c_generic libcrc32c ext4 squashfs overlay"
     # What is there as well, for the scenario that needs it: modules that nobody loads, programs of a Debian package.
@@ -18,6 +20,7 @@ board_facts() {
     disk_fs=ext4
     case $board in
     arm-virt | armel-virt)
+        [ "$board" = armel-virt ] || image=yes
         # ARMv5 code runs on the ARMv7 kernel: Debian's armel kernels know no virt machine.
         debian=armhf flavour=armmp
         modules="$modules wireguard"
@@ -36,12 +39,13 @@ board_facts() {
         disk=vda
         ;;
     mipsel-malta | mips-malta)
+        image=yes
         nic=pcnet,romfile= disk_device=ide-hd disk=sda
         modules="pcnet32 ata_piix crc32c_generic libcrc32c ext4 squashfs overlay"
         debian=mipsel flavour=4kc-malta
         qemu="qemu-system-mipsel -M malta -vga none -cpu 24Kc"
         [ "$board" = mipsel-malta ] || {
-            debian='' modules='' disk_fs=ext2 qemu="qemu-system-mips -M malta -vga none -cpu 24Kc"
+            debian='' modules='' disk_fs=ext2 image='' qemu="qemu-system-mips -M malta -vga none -cpu 24Kc"
             linux_arch=mips linux_image=vmlinux
             cross=mips-linux-gnu- abi="-EB -march=24kc -msoft-float" sysroot=out/mips-malta/sysroot-fixed
         }

@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 [ $# -eq 2 ] || { echo "usage: image.sh BOARD OUT" >&2; exit 2; }
 . qemu/board.sh
 board_facts "$1"
+[ "$image" ] || { echo "image.sh: there is no image of the board $board" >&2; exit 2; }
 out=$2
 kernel=out/kernel/$board
 image=$out/image
@@ -62,7 +63,7 @@ make_disk() {
     truncate -s "$((1024 + root_kib + overlay_kib))K" "$tmp/disk.img"
     sfdisk -q "$tmp/disk.img" <<PARTITIONS
 label: dos
-label-id: 0x6e656669
+label-id: 0x6966656e
 start=2048, size=$((root_kib * 2)), type=83
 start=$(((1024 + root_kib) * 2)), size=$((overlay_kib * 2)), type=83
 PARTITIONS

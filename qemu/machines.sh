@@ -5,7 +5,8 @@
 #   machines_begin DIR              empty run directory; everything ends with this shell
 #   machine_dir NAME                make and print the directory that becomes its file system
 #   machine_image NAME OUT          it boots from the image of that build (qemu/image.sh); what machine_dir has is put over it
-#   by_hand NAME                    its init scripts start neither beacon nor hub: the scenario does
+#   by_hand NAME BOARD PROGRAM      the same with out/BOARD, but neither beacon nor hub is started: the scenario does that; a board
+#                                   without an image is given the program alone
 #   machine_start BOARD NAME ADDRESS FD [DISK]    FD: a descriptor of this shell, 7 to 9
 #   power_cut NAME                  it is gone at once, with all its disk has not been told yet
 #   power_on NAME                   the same machine again, with the same disk
@@ -73,10 +74,19 @@ machine_image() {
     echo "$1" >"$dir/etc/hostname"
 }
 
+# In a shell of its own: the facts have common names.
+# shellcheck disable=SC2016
+has_image() { sh -c '. qemu/board.sh; board_facts "$1"; [ "$image" ]' sh "$1"; }
+
 by_hand() {
-    mkdir -p "$run/$1/etc/init.d"
-    : >"$run/$1/etc/init.d/S95nefia-beacon"
-    : >"$run/$1/etc/init.d/S96nefia-reactor"
+    if has_image "$2"; then
+        machine_image "$1" "out/$2" || return 1
+        mkdir -p "$run/$1/etc/init.d"
+        : >"$run/$1/etc/init.d/S95nefia-beacon"
+        : >"$run/$1/etc/init.d/S96nefia-reactor"
+    else
+        cp "out/$2/$3" "$(machine_dir "$1")/bin/"
+    fi
 }
 
 log_in() {
@@ -187,6 +197,7 @@ verdict() {
     machines_end
     if [ "$failed" -gt 0 ]; then
         for name in hub router; do
+            [ -e "$run/$name.log" ] || continue
             tr -d '\r' <"$run/$name.log" | grep -avE '^[0-9]+[|=]' | tail -n 40 | cut -c 1-200 | sed "s/^/[$name] /"
         done
     fi

@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# A router with a beacon and a hub with a reactor, as demo.sh and scenario.sh use them.
+# A router with a beacon and a hub with a reactor, as demo.sh and scenario.sh use them. What the programs say
+# is on the console.
 # Usage: . qemu/machines.sh; . qemu/nefia.sh
 
 secret=webhook-secret
@@ -11,8 +12,8 @@ make_disk() {
 }
 
 make_router() {
+    by_hand router "$board" nefia-beacon || return 1
     dir=$(machine_dir router)
-    cp "out/$board/nefia-beacon" "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
 host_id: router
@@ -33,8 +34,8 @@ YAML
 
 # The webhook's receiver prints what it got; whoever reads the console checks the signature.
 make_hub() {
+    by_hand hub arm-virt nefia || return 1
     dir=$(machine_dir hub)
-    cp out/arm-virt/nefia "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
 host_id: hub
@@ -77,14 +78,10 @@ SH
 }
 
 make_machines() {
-    for program in "out/$board/nefia-beacon" out/arm-virt/nefia; do
-        [ -x "$program" ] || { echo "no $program: make BOARD=… first" >&2; return 1; }
-    done
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' >"$run/hmac.key"
     chmod 600 "$run/hmac.key"
     make_disk
-    make_router
-    make_hub
+    make_router && make_hub
 }
 
 # Does the signature of the last webhook hold?  Judged on this side, by openssl.  The next one's may be there already.

@@ -181,7 +181,7 @@ test-model: out/.deps/model ## Search the models of the link through (spin), and
 GIVEN_BOARD := $(if $(filter command environment,$(origin BOARD)),$(BOARD))
 DEMO_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 
-.PHONY: kernel image run-image test-qemu test-power demo bench
+.PHONY: kernel image run-image test-qemu test-image test-power demo bench
 kernel: $(OUT)/.deps/qemu $(if $(filter $(SLOW_MACHINES),$(BOARD)),$(OUT)/.deps/qemu-slow) ## Fetch or build the Linux kernel that QEMU boots for BOARD
 	$(Q)qemu/kernel.sh $(BOARD)
 
@@ -197,8 +197,15 @@ $(O)/image/disk.img: $(O)/nefia-beacon $(O)/nefia $(wildcard out/kernel/$(BOARD)
 run-image: image ## Boot the image of BOARD, with its serial console on this terminal
 	$(Q)qemu/run_image.sh $(BOARD) $(O)
 
+# The boards that a system test boots from an image.
+IMAGES := arm-virt mipsel-malta
+test-image: $(OUT)/.deps/test ## Boot each image, use it for 10 minutes, cut its power
+	+$(Q)for b in $(IMAGES); do $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
+	$(Q)for b in $(IMAGES); do IMAGE_MINUTES=$(or $(IMAGE_MINUTES),10) qemu/life.sh $$b || exit 1; done
+
 test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
-	+$(Q)for b in $(BOOTED); do \
+	+$(Q)for b in $(IMAGES); do $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
+	+$(Q)for b in $(filter-out $(IMAGES),$(BOOTED)); do \
 	    $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	+$(Q)for b in arm-virt mips-malta; do \
 	    $(call LOCK,$$b-guarded) $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded out/$$b-guarded/nefia-beacon || exit 1; done
@@ -211,10 +218,8 @@ test-power: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Cut the power of an emulated 
 	$(Q)POWER_ROUNDS=$(or $(POWER_ROUNDS),50) qemu/scenario_power.sh
 
 demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an event, a rule, an action
-	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
-	+$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all
-	+$(Q)$(SUBMAKE) BOARD=arm-virt kernel
-	+$(Q)$(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=$(DEMO_BOARD) all && $(SUBMAKE) BOARD=$(DEMO_BOARD) kernel
+	+$(Q)for b in $(sort arm-virt $(filter $(IMAGES),$(DEMO_BOARD))); do $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	$(Q)qemu/demo.sh $(DEMO_BOARD)
 
 bench: $(OUT)/.deps/test ## Benchmark throughput, reaction time, decisions, idle load, start-up
