@@ -1000,6 +1000,7 @@ void pipeline_turn_end(struct pipeline *p)
         p->acknowledge(p->arg);
     jobs_begin(p->jobs, written);
     const bool ordered = dispatch_turn(p->dispatch);
+    audit_log_write(p->audit);
     if (written && journal_dirty(p->journal))
         written = write_journal(p) >= 0; /* what they have ordered, and those that could not begin have ended */
     if (written && ordered && p->acknowledge)
