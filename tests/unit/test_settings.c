@@ -96,13 +96,13 @@ struct table {
 
 static void each_field(void (*visit)(const struct field *f))
 {
-    struct table tables[18 + SENSOR_COUNT + ACTION_CLASSES] = {
+    struct table tables[19 + SENSOR_COUNT + ACTION_CLASSES] = {
         {settings_root_fields, 0}, {beacon_fields, 0}, {reactor_fields, 0},
         {rule_fields, 0}, {sensor_common_fields, 0},
         {action_common_fields, 0}, {hub_audit_fields, 0}, {remote_fields, 0}, {console_fields, 0},
         {rule_after_fields, 0}, {rule_breaker_fields, 0},
     };
-    unsigned n = 10;
+    unsigned n = 11;
 
     for (unsigned i = 0; sensor_table[i]; i++)
         if (sensor_table[i]->fields)
