@@ -387,6 +387,30 @@ def configured(beacon):
         must(r.returncode == 1 and "in use by another console" in r.stderr, r)
 
 
+def same_line(beacon):
+    """The line of the configuration asks by whatever name standard input has it, as init's /dev/console."""
+    place = Place(beacon)
+    master, slave = os.openpty()
+    place.configure(f"  console: {{tty: {os.ttyname(slave)}}}")
+
+    def on_dev_tty():
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        tty = os.open("/dev/tty", os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(tty, fd)
+
+    process = subprocess.Popen([beacon, "console", "-c", place.config], preexec_fn=on_dev_tty, pass_fds=(slave,))
+    seen = ""
+    while "challenge" not in seen and "commands" not in seen:
+        must(select.select([master], [], [], ANSWER)[0], "nothing comes:", seen)
+        seen += os.read(master, 4096).decode()
+    process.kill()
+    process.wait()
+    place.close()
+    must("challenge" in seen, seen)
+
+
 def idle(beacon):
     """A session that nobody uses ends, and the line asks again."""
     with at(beacon, running=False, bare=True, lines="  console: {idle_timeout: 1s}") as (_, c):

@@ -25,6 +25,7 @@ console "it works while the daemon is stuck, and when it is dead" without_daemon
 console "a bare line opens with the right answer only" key
 console "it needs a key unless the configuration says otherwise" unlocked
 console "the line of the configuration is opened, by one console at a time" configured
+console "that line asks for the answer by whatever name it is opened" same_line
 console "an idle session ends" idle
 console "a line that hangs up ends it, whatever it does" hang_up
 console "a reader of 960 bytes a second keeps nobody waiting" slow

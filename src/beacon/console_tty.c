@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -86,8 +87,13 @@ void console_tty_raw(bool signals)
 bool console_tty_is(const char *path)
 {
     struct stat ours, its;
+    uint32_t real; /* as the kernel packs it; of /dev/console and /dev/tty the device behind the name */
 
-    return fstat(STDIN_FILENO, &ours) == 0 && stat(path, &its) == 0 && S_ISCHR(ours.st_mode) && ours.st_rdev == its.st_rdev;
+    if (fstat(STDIN_FILENO, &ours) < 0 || stat(path, &its) < 0 || !S_ISCHR(ours.st_mode))
+        return false;
+    if (syscall(SYS_ioctl, STDIN_FILENO, TIOCGDEV, &real) < 0)
+        return ours.st_rdev == its.st_rdev;
+    return (real >> 8 & 0xFFF) == major(its.st_rdev) && ((real & 0xFF) | (real >> 12 & 0xFFF00)) == minor(its.st_rdev);
 }
 
 void console_answer(const struct mac_key *k, const char nonce[CONSOLE_NONCE_HEX], char hex[MAC_HEX])

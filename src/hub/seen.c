@@ -248,13 +248,13 @@ static void clear(struct window *w, uint64_t from, uint64_t to)
     }
 }
 
-/** Raise the highest seq; what was skipped has not been received. */
+/** Raise the highest seq, whose bit the caller sets; what was skipped has not been received. */
 static void raise(struct window *w, uint64_t seq)
 {
     if (seq - w->highest >= LINK_SPAN)
         memset(w->bits, 0, sizeof w->bits);
     else
-        clear(w, w->highest + 1, seq + 1);
+        clear(w, w->highest + 1, seq);
     w->highest = seq;
 }
 

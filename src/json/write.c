@@ -6,7 +6,13 @@ enum { MOST_DEEP = 31 }; /* need_comma has a bit for each depth, the root's incl
 
 static bool is_plain(unsigned char c)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+/** The controls U+0080 to U+009F in UTF-8. Terminals obey them as they obey ESC, and events are printed as they are. */
+static bool is_upper_control(const char *s, size_t len)
+{
+    return len > 1 && (unsigned char)s[0] == 0xC2 && (s[1] & 0xE0) == 0x80;
 }
 
 /** How many bytes at s stand for themselves in a JSON string. */
@@ -20,7 +26,7 @@ static size_t plain_run(const char *s, size_t len)
             i++;
             continue;
         }
-        int n = c < 0x80 ? -1 : utf8_decode(s + i, len - i, NULL);
+        int n = c < 0x80 || is_upper_control(s + i, len - i) ? -1 : utf8_decode(s + i, len - i, NULL);
         if (n < 0)
             break;
         i += (size_t)n;
@@ -28,20 +34,21 @@ static size_t plain_run(const char *s, size_t len)
     return i;
 }
 
-/** The escape for one byte that does not stand for itself. Return: its length. */
-static size_t escape_byte(unsigned char c, char out[6])
+/** The escape for what does not stand for itself: a control, a byte that needs one, or one that is not UTF-8. Return: its length. */
+static size_t escape(const char *s, bool upper_control, char out[6])
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* byte, letter */
     static const char digits[] = "0123456789abcdef";
+    const unsigned char c = (unsigned char)s[upper_control];
 
-    if (c >= 0x80) {
+    if (c >= 0x80 && !upper_control) {
         memcpy(out, "\xEF\xBF\xBD", 3); /* U+FFFD: not UTF-8 */
         return 3;
     }
     out[0] = '\\';
-    for (const char *s = shorts; *s; s += 2) {
-        if ((unsigned char)*s == c) {
-            out[1] = s[1];
+    for (const char *at = shorts; *at; at += 2) {
+        if ((unsigned char)*at == c) {
+            out[1] = at[1];
             return 2;
         }
     }
@@ -66,13 +73,14 @@ size_t json_escape(struct text *t, const char *s, size_t len, size_t room)
                 break;
             continue;
         }
-        char escape[6];
-        size_t n = escape_byte((unsigned char)s[i], escape);
+        const bool upper = is_upper_control(s + i, len - i);
+        char buf[6];
+        size_t n = escape(s + i, upper, buf);
         if (n > room)
             break;
-        text_bytes(t, escape, n);
+        text_bytes(t, buf, n);
         room -= n;
-        i++;
+        i += 1 + upper;
     }
     return i;
 }

@@ -110,7 +110,8 @@ static uint64_t number_in(int fd, uint64_t slot, uint8_t *to, size_t len)
     if (n <= LOG_RING_HEAD - 8)
         return 0;
     const uint64_t number = get_be64(to);
-    return number % LOG_RING_LINES == slot ? number : 0;
+    /* Behind the last one there has to be another. */
+    return number % LOG_RING_LINES == slot && number < UINT64_MAX ? number : 0;
 }
 
 uint64_t log_ring_last(int fd)

@@ -415,7 +415,7 @@ TEST(writes_every_kind_of_value)
     text_init(&t, out_buf, sizeof out_buf);
     json_begin(&w, &t);
     json_object(&w, NULL);
-    json_put_string(&w, "s", "x\"\\/\n\x01\x7F");
+    json_put_string(&w, "s", "x\"\\/\n\x01\x7F\xC2\x80\xC2\x9B" "1\xC2\xA0\xC2");
     json_put_i64(&w, "i", INT64_MIN);
     json_put_u64(&w, "u", UINT64_MAX);
     json_put_bool(&w, "t", true);
@@ -437,7 +437,7 @@ TEST(writes_every_kind_of_value)
     CHECK(!t.truncated);
     CHECK_STR(
         out_buf,
-        "{\"s\":\"x\\\"\\\\/\\n\\u0001\x7F\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
+        "{\"s\":\"x\\\"\\\\/\\n\\u0001\\u007f\\u0080\\u009b1\xC2\xA0\xEF\xBF\xBD\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
         "\"t\":true,\"f\":false,\"at\":\"2026-03-10T15:30:00Z\",\"h\":\"0fa0\",\"id\":\"00000000000000fe\",\"n\":null,\"a\":[[],{},1,[2,3]],\"k\\n\":\"\"}");
 }
 

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -126,6 +127,22 @@ TEST(rubbish_is_no_line)
     teardown();
 }
 
+/** A reader counts up to the last number: behind it there has to be another. */
+TEST(there_is_a_number_behind_the_last)
+{
+    const uint8_t most[LOG_RING_SLOT] = {255, 255, 255, 255, 255, 255, 255, 255};
+
+    if (!setup())
+        return;
+    put("one");
+    const int fd = open(name, O_RDWR);
+    CHECK_INT(pwrite(fd, most, sizeof most, (LOG_RING_LINES - 1) * LOG_RING_SLOT), sizeof most);
+    CHECK_INT(log_ring_last(fd), 1);
+    CHECK_STR(line(fd, UINT64_MAX), "none");
+    close(fd);
+    teardown();
+}
+
 TEST(never_on_flash)
 {
     CHECK_INT(log_ring_open("/proc/b.sock", (uint32_t)-1, 0), NEFIA_ENOTSUP);
@@ -134,4 +151,4 @@ TEST(never_on_flash)
 }
 
 TEST_MAIN(lines_come_back_by_number, the_last_ones_stay_and_numbers_go_on, a_long_line_is_cut,
-          rubbish_is_no_line, never_on_flash)
+          rubbish_is_no_line, there_is_a_number_behind_the_last, never_on_flash)

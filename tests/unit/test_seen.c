@@ -138,6 +138,10 @@ TEST(the_ends_of_the_numbers)
     CHECK_INT(take(5, UINT64_MAX - LINK_SPAN), SEEN_BELOW);
     CHECK_INT(take(0, UINT64_MAX), SEEN_NEW);
     CHECK_INT(take(0, UINT64_MAX - 1), SEEN_NEW);
+    CHECK_INT(take(1, UINT64_MAX - 10 - LINK_SPAN + 1), SEEN_NEW);
+    CHECK_INT(take(1, UINT64_MAX - 10), SEEN_NEW);
+    CHECK_INT(take(1, UINT64_MAX), SEEN_NEW);
+    CHECK_INT(take(1, UINT64_MAX - 9), SEEN_NEW); /* where the first one was */
     CHECK_INT(take(UINT64_MAX, 0), SEEN_NEW);
     CHECK_INT(take(UINT64_MAX, UINT64_MAX), SEEN_NEW);
     CHECK_INT(take(5, UINT64_MAX), SEEN_DUPLICATE); /* the hello's start is never displaced */

@@ -45,7 +45,7 @@ bool console_tty_save(struct termios *t);
 void console_tty_restore(struct termios *t);
 /** Forget what has come and was not read. */
 void console_tty_drop_input(void);
-/** Is standard input that device? */
+/** Is standard input that device, also by another name (/dev/console, /dev/tty)? */
 bool console_tty_is(const char *path);
 
 #define CONSOLE_NONCE_HEX 32

@@ -120,7 +120,7 @@ void json_put_null(struct json_writer *w, const char *key);
 void json_put_raw(struct json_writer *w, const char *key, const char *json, size_t len);
 /** Append the escaped form of a string without its quotes: at most `room` bytes of output, cut
  * between characters and never inside an escape. Control characters become \b \f \n \r \t or
- * \u00XX; DEL, `/` and all other characters stay.
+ * \u00XX, those from U+007F to U+009F too: terminals obey these; `/` and all other characters stay.
  * Return: bytes of s that were taken; fewer than len when room ran out. */
 size_t json_escape(struct text *t, const char *s, size_t len, size_t room);
 
