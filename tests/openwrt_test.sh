@@ -257,6 +257,12 @@ grep -q '^send_signal nefia-beacon \* HUP$' "$calls" && [ "$(pid_of nefia-beacon
 result "an interface that comes up has it tried at once" $?
 
 # ---- ubus ----
+# As in OpenWrt's BusyBox: tr without classes, which are letters then.
+cat >"$root/bin/tr" <<'TR'
+#!/bin/sh
+case $* in *'[:'*) exec sed 's/[^][:print]/ /g' ;; *) exec /usr/bin/tr "$@" ;; esac
+TR
+chmod +x "$root/bin/tr"
 rpcd()
 {
     ash "$root/usr/libexec/rpcd/nefia" "$@"
