@@ -35,7 +35,6 @@ make_root() {
     for directory in bin sbin usr/bin dev proc sys run tmp var root mnt rom overlay; do
         mkdir -p "$root/$directory"
     done
-    chmod 700 "$root/root"
     cp "$kernel/busybox" "$root/bin/busybox"
     for applet in $(applets); do
         [ "$applet" = busybox ] || ln -s /bin/busybox "$root/bin/$applet"
@@ -43,6 +42,9 @@ make_root() {
     ln -s /bin/busybox "$root/sbin/init"
     sed -i "s/^CONSOLE/$console/; s/CONSOLE/$console/" "$root/etc/inittab"
     cp -R "$tmp/install/." "$root/"
+    # Whatever umask the tree, BusyBox and the programs were made with.
+    chmod -R u+rwX,go+rX,go-w "$root"
+    chmod 700 "$root/root"
     # A hub is what one of many devices is.
     chmod 644 "$root/etc/init.d/S96nefia-reactor"
 }

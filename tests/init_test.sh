@@ -35,6 +35,9 @@ fi
     rootfs-overlay/usr/lib/systemd/system/nefia-beacon.service >"$log"
 result "the beacon's unit gives it neither mounts nor a /proc of its own" $?
 
+grep -q '^Wants=network-online.target' "$units/nefia-reactor.service" && grep -q '^After=network-online.target' "$units/nefia-reactor.service"
+result "the hub's unit waits for the addresses that it may have to listen on" $?
+
 sed '1,/^# ---- from here on/d' rootfs-overlay/etc/init.d/S95nefia-beacon >"$dir/beacon.rest"
 sed '1,/^# ---- from here on/d' rootfs-overlay/etc/init.d/S96nefia-reactor | diff "$dir/beacon.rest" - >"$log" && [ -s "$dir/beacon.rest" ]
 result "but for their beginning, both scripts are the same" $?

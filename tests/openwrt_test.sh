@@ -120,7 +120,38 @@ PYTHON
 for file in "$fake"/uci.d/*; do
     case_of "$file"
 done
+
+# ---- names that a shell would take for more ----
+# uci lets no such name of a section through; what it would let through is not run either.
+# shellcheck disable=SC2016 # it is the other shell that must not expand it
+ash -c '. "$1"; CONFIG_SECTION="x;touch $2;"; nefia_remember command' ash "$root/usr/lib/nefia/beacon.sh" "$dir/injected" 2>"$dir/err"
+[ ! -e "$dir/injected" ]
+result "the name of a section is never run" $?
+for type in remote policy; do
+    printf "config beacon 'beacon'\nconfig %s\n\toption a 1\nconfig %s\n\toption b 2\n" $type $type >"$root/etc/config/nefia"
+    if convert beacon >"$dir/case.json" 2>"$dir/err"; then false; else grep -q "config $type: there are 2 of it" "$dir/err"; fi
+    result "two sections $type: none of them is dropped silently" $?
+done
+
 # ---- a first boot ----
+# first_boot: as often as a device is powered on.
+first_boot()
+{
+    status=0
+    for script in "$root"/etc/uci-defaults/*; do
+        ash "$script" >"$dir/out" 2>"$dir/err" || status=1
+    done
+    return $status
+}
+rm -f "$root/etc/config/nefia" "$key"
+printf '#!/bin/sh\nexit 1\n' >"$root/bin/head"
+chmod +x "$root/bin/head"
+if first_boot; then false; else [ ! -s "$key" ]; fi
+result "without random bytes there is no key, and the next boot tries again" $?
+rm -f "$root/bin/head"
+: >"$key"
+first_boot && grep -Eqx '[0-9a-f]{64}' "$key"
+result "an empty key, as a power cut leaves it, is made anew" $?
 rm -f "$root/etc/config/nefia" "$key"
 for script in "$root"/etc/uci-defaults/*; do
     ash "$script" >"$dir/out" 2>"$dir/err"
@@ -146,6 +177,22 @@ for program in beacon hub; do
     [ $program = hub ] || binary=nefia-beacon
     expect "check accepts what the first boot made for the $program" 0 "$root/usr/sbin/$binary" "$@" check -c "$dir/case.json"
 done
+
+# ---- a build without `user` ----
+if [ "$(id -u)" -eq 0 ]; then
+    echo "$(id -un nobody):x:$(id -u nobody):$(id -g nobody)::/:/bin/false" >>"$root/etc/passwd"
+    # shellcheck disable=SC2016 # for the other shell
+    ash -c '. "$1/lib/functions.sh"; . "$1/usr/share/libubox/jshn.sh"; . "$1/usr/lib/nefia/beacon.sh"
+        nefia_init beacon "$1/usr/sbin/nefia-beacon"; NEFIA_FEATURES=beacon-control; NEFIA_USER=nobody; nefia_prepare' ash "$root" 2>"$dir/err"
+    for directory in run/nefia lib/nefia/beacon; do
+        [ "$(stat -c %U "$root/var/$directory")" = nobody ]
+        result "what procd starts as its user may write in /var/$directory" $?
+    done
+    rm -rf "$root/var/run/nefia" "$root/var/lib/nefia" "$root/var/etc/nefia" "$root/etc/nefia/state"
+    sed -i '/^nobody:/d' "$root/etc/passwd"
+else
+    echo "skip: directories of another user (root)"
+fi
 
 # ---- the beacon's service ----
 calls=$root/calls
@@ -257,6 +304,12 @@ grep -q '^send_signal nefia-beacon \* HUP$' "$calls" && [ "$(pid_of nefia-beacon
 result "an interface that comes up has it tried at once" $?
 
 # ---- ubus ----
+# As in OpenWrt's BusyBox: tr without classes, which are letters then.
+cat >"$root/bin/tr" <<'TR'
+#!/bin/sh
+case $* in *'[:'*) exec sed 's/[^][:print]/ /g' ;; *) exec /usr/bin/tr "$@" ;; esac
+TR
+chmod +x "$root/bin/tr"
 rpcd()
 {
     ash "$root/usr/libexec/rpcd/nefia" "$@"
@@ -333,6 +386,24 @@ within "$root/usr/sbin/nefia-beacon" status -c "$root/etc/nefia/own.yaml"
 result "config_file is used as it is" $?
 gone "$pid" && [ "$(pid_of nefia-beacon)" != "$pid" ]
 result "which takes another command line: a restart" $?
+uci set nefia.beacon.host_id=elsewhere
+own=$(pid_of nefia-beacon)
+echo 'wrong: true' >"$root/etc/nefia/wrong.yaml"
+for file in "$root/etc/nefia/wrong.yaml" "$root/etc/nefia/none.yaml"; do
+    uci set "nefia.beacon.config_file=$file"
+    service nefia-beacon reload
+    ! gone "$own" && [ "$(pid_of nefia-beacon)" = "$own" ] && "$root/usr/sbin/nefia-beacon" status --json -c "$root/etc/nefia/own.yaml" | grep -q own-file
+    result "another config_file, ${file##*/}, does not end what runs" $?
+done
+uci set nefia.beacon.config_file=
+uci set nefia.beacon.dedup_window=often
+service nefia-beacon reload
+! gone "$own" && [ "$(pid_of nefia-beacon)" = "$own" ]
+result "nor do wrong sections in its place" $?
+service nefia-beacon start
+! gone "$own" && [ "$(pid_of nefia-beacon)" = "$own" ]
+result "nor a start" $?
+uci set nefia.beacon.dedup_window=5m
 uci set nefia.beacon.enabled=0
 own=$(pid_of nefia-beacon)
 service nefia-beacon reload

@@ -56,6 +56,10 @@ nefia_remember()
 		return
 		;;
 	esac
+	# The section's name goes through eval; config_cb has reported a wrong one.
+	case $CONFIG_SECTION in
+	*[!A-Za-z0-9_]*) return ;;
+	esac
 	eval "known=\$nefia_options_$CONFIG_SECTION"
 	# shellcheck disable=SC2154 # set by the eval above
 	nefia_has "$1" "$known" || eval "nefia_options_$CONFIG_SECTION=\"\$known \$1\""
@@ -261,8 +265,17 @@ nefia_host_id()
 	[ -z "$value" ] || json_add_string host_id "$value"
 }
 
+# nefia_only TYPE: a second section of a type of which there is one would replace the first, unseen.
+nefia_only()
+{
+	nefia_sections=0
+	config_foreach nefia_count "$1"
+	[ "$nefia_sections" -le 1 ] || nefia_wrong "config $1: there are $nefia_sections of it"
+}
+
 nefia_policy()
 {
+	nefia_only policy
 	nefia_sections=0
 	config_foreach nefia_count policy
 	config_foreach nefia_count role
@@ -309,6 +322,7 @@ nefia_beacon()
 	json_add_object beacons
 	nefia_members beacon "$NEFIA_OWN"
 	nefia_common beacon
+	nefia_only remote
 	config_foreach nefia_remote remote
 	nefia_seen=
 	config_foreach nefia_sensor
@@ -363,6 +377,7 @@ nefia_hub()
 	json_add_object reactor
 	nefia_members hub "$NEFIA_OWN"
 	nefia_common hub
+	nefia_only audit
 	config_foreach nefia_audit audit
 	nefia_array hosts host nefia_host
 	nefia_array rules rule nefia_rule
@@ -433,38 +448,46 @@ nefia_where()
 	NEFIA_TEMPORARY=/var/etc/nefia/$NEFIA_PROGRAM.new.json
 }
 
-# nefia_prepare: bring the configuration that the program reads up to date. An erroneous one leaves the old one in its place. Return:
-# false if there is none to start with.
+# nefia_prepare: bring the configuration that the program reads up to date. Return: false if it has errors, which are in the log. The old
+# one is in its place then.
 nefia_prepare()
 {
-	local old
+	local old wrong=
 
 	nefia_where
 	if [ "$NEFIA_CONF" != "/var/etc/nefia/$NEFIA_PROGRAM.json" ]; then
 		nefia_check "$NEFIA_CONF"
-		[ -e "$NEFIA_CONF" ]
 		return
 	fi
 	mkdir -p /var/etc/nefia /var/lib/nefia
 	[ ! -d /etc/nefia ] || mkdir -p /etc/nefia/state
-	nefia_own_user || mkdir -p /var/run/nefia
+	nefia_own_user || nefia_directories
 	old=$(umask)
 	umask 077
 	if ! nefia_json >"$NEFIA_TEMPORARY" 2>"$NEFIA_TEMPORARY.log"; then
 		nefia_log_lines "$(cat "$NEFIA_TEMPORARY.log")"
-		rm -f "$NEFIA_TEMPORARY"
+		wrong=1
 	elif ! nefia_readable "$NEFIA_TEMPORARY" || ! nefia_check "$NEFIA_TEMPORARY"; then
-		rm -f "$NEFIA_TEMPORARY"
-	elif cmp -s "$NEFIA_TEMPORARY" "$NEFIA_CONF"; then
-		rm -f "$NEFIA_TEMPORARY"
-	else
+		wrong=1
+	elif ! cmp -s "$NEFIA_TEMPORARY" "$NEFIA_CONF"; then
 		mv "$NEFIA_TEMPORARY" "$NEFIA_CONF"
 	fi
-	rm -f "$NEFIA_TEMPORARY.log"
+	rm -f "$NEFIA_TEMPORARY" "$NEFIA_TEMPORARY.log"
 	umask "$old"
-	[ -e "$NEFIA_CONF" ] && return
-	nefia_log err "not started: $NEFIA_UCI has errors, and there is no earlier configuration"
-	return 1
+	[ -z "$wrong" ]
+}
+
+# nefia_directories: a program that procd starts as its user cannot make them. What is in them stays as it is.
+nefia_directories()
+{
+	local directory
+
+	mkdir -p /var/run/nefia
+	for directory in "/var/lib/nefia/$NEFIA_PROGRAM" "/etc/nefia/state/$NEFIA_PROGRAM"; do
+		[ ! -d "${directory%/*}" ] || mkdir -p "$directory"
+	done
+	! grep -q "^$NEFIA_USER:" /etc/passwd ||
+		chown "$NEFIA_USER" /var/run/nefia "/var/lib/nefia/$NEFIA_PROGRAM" "/etc/nefia/state/$NEFIA_PROGRAM" 2>/dev/null
 }
 
 # nefia_readable FILE: for the group of the program's user, who reads it again at a reload; it may hold a secret.
@@ -496,8 +519,24 @@ nefia_begin()
 		rm -f "$1"
 		return 1
 	fi
-	nefia_prepare || return 1
-	echo "$NEFIA_CONF" >"$1"
+	if nefia_prepare; then
+		echo "$NEFIA_CONF" >"$1"
+		return
+	fi
+	# What it was started with stays in force.
+	NEFIA_CONF=$(cat "$1" 2>/dev/null)
+	[ -e "$NEFIA_CONF" ] && return
+	nefia_log err "not started: the configuration has errors, and there is no earlier configuration"
+	return 1
+}
+
+# nefia_moves FILE: is the program to run with another file than the one that it was started with, whose name is in FILE? Not with one
+# that has errors.
+nefia_moves()
+{
+	nefia_is_enabled && [ -e "$1" ] || return 1
+	nefia_where
+	[ "$(cat "$1")" != "$NEFIA_CONF" ] && nefia_prepare
 }
 
 # nefia_each_interface FUNCTION: of those that the section names.
@@ -509,17 +548,29 @@ nefia_each_interface()
 
 # ---- for uci-defaults: the first boot, or the installation. What is there stays as it is. ----
 
-# nefia_make_key: of 256 bits. /dev/random, since a device that boots for the first time may not have its generator seeded yet.
+# nefia_random: print 64 hexadecimal digits. /dev/random, since a device that boots for the first time may not have its generator seeded
+# yet. Without any random bytes they would be those of nothing, which everybody knows.
+nefia_random()
+{
+	local digits
+
+	digits=$(head -c 64 /dev/random | sha256sum | cut -c 1-64)
+	[ "${#digits}" -eq 64 ] && [ "$digits" != "$(sha256sum </dev/null | cut -c 1-64)" ] && echo "$digits"
+}
+
+# nefia_make_key: of 256 bits. It is on flash before it has its name, and an empty file is what a power cut has left: no key.
 nefia_make_key()
 {
-	local old
+	local old made
 
-	[ ! -e "$NEFIA_KEY" ] || return 0
+	[ ! -s "$NEFIA_KEY" ] || return 0
 	old=$(umask)
 	mkdir -p "${NEFIA_KEY%/*}"
 	umask 077
-	head -c 64 /dev/random | sha256sum | cut -c 1-64 >"$NEFIA_KEY.new" && nefia_readable "$NEFIA_KEY.new" && mv "$NEFIA_KEY.new" "$NEFIA_KEY"
+	nefia_random >"$NEFIA_KEY.new" && nefia_readable "$NEFIA_KEY.new" && sync && mv "$NEFIA_KEY.new" "$NEFIA_KEY"
+	made=$?
 	umask "$old"
+	return "$made"
 }
 
 # nefia_new_host_id: print the hostname and three bytes of a hardware address: every new device is called OpenWrt.
@@ -538,17 +589,16 @@ nefia_new_host_id()
 	echo "${name:-OpenWrt}-${address#??????}"
 }
 
-# nefia_defaults SECTION: a key, and in /etc/config/nefia the section, which starts nothing.
+# nefia_defaults SECTION: a key, and in /etc/config/nefia the section, which starts nothing. Return: false if that is to be tried again at
+# the next boot.
 nefia_defaults()
 {
-	nefia_make_key
+	nefia_make_key || return 1
 	[ -e "$NEFIA_UCI" ] || : >"$NEFIA_UCI"
 	[ -z "$(uci -q get "nefia.$1")" ] || return 0
-	uci -q batch <<-UCI
-		set nefia.$1=$1
-		set nefia.$1.enabled=0
-		set nefia.$1.host_id=$(nefia_new_host_id)
-	UCI
+	uci -q set "nefia.$1=$1"
+	uci -q set "nefia.$1.enabled=0"
+	uci -q set "nefia.$1.host_id=$(nefia_new_host_id)"
 	[ "$1" != beacon ] || nefia_default_sensors
 	uci commit nefia
 }
