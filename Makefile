@@ -67,11 +67,19 @@ OUT     := $(if $(O_GIVEN),$(O),out)
 SOURCES := $(OUT)/sources
 
 NO_CONFIG := help boards clean dist test-dist distclean menuconfig defconfig olddefconfig savedefconfig randconfig deps check \
-             test-san test-cross test-model test-qemu test-image test-power demo bench fuzz kernel budget costs sensors sources uninstall format
+             test-san test-cross test-model test-qemu test-image test-power demo bench fuzz kernel budget costs sensors sources uninstall format promised/%
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(O)/gen/auto.conf
 CONFIGURED := y
 endif
+
+# Tests link without link-time optimization. Objects that serve programs alone are quicker to make (flags.mk); a build directory that
+# tests once were built in keeps objects for both.
+ifneq ($(filter lib objects test test-board tests test-unit test-patterns fuzzers fault-programs fault-guarded \
+         $(foreach d,test unit replay fuzz differential mutant fault,$(O)/$(d)/%) %.o %.a,$(MAKECMDGOALS)),)
+WITH_TESTS := $(shell mkdir -p $(O)/gen && { [ -e $(O)/gen/fat ] || : >$(O)/gen/fat; })y
+endif
+SLIM := $(if $(or $(WITH_TESTS),$(wildcard $(O)/gen/fat)),,$(CONFIG_LTO))
 
 # The libraries of a board serve all of its configurations, unless O= is given; those of programs at a fixed address are others.
 SYSROOT := $(or $(if $(O_GIVEN),$(O)),out/$(BOARD)$(SAN:%=-%))/sysroot$(if $(SAN)$(CONFIG_PIE),,-fixed)
@@ -240,7 +248,7 @@ CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN_CFLAGS) $(BASE_CFLAGS) $(DENSE_CFLAGS) -
           -include $(O)/gen/autoconf.h
 # The compiler calls malloc's file on its own.
 CFLAGS_src/sys/malloc += $(if $(LTO_CFLAGS),-fno-lto)
-CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk $(FOREIGN_PROBE)
+CC_DEPENDS := $(O)/gen/autoconf.h $(SYSROOT)/.ready toolchain/link.mk $(FOREIGN_PROBE) $(if $(SLIM),,$(wildcard $(O)/gen/fat))
 
 $(O)/obj/%.o: %.c $(CC_DEPENDS)
 	@mkdir -p $(@D)

@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 board_facts "$1"
 include=$2 file=$3
 sysroot=$PWD/$sysroot
-build=$PWD/out/busybox
-log=$PWD/out/busybox.log
+build=$PWD/out/busybox-$board
+log=$PWD/out/busybox-$board.log
 
 die() { echo "busybox.sh: $*" >&2; exit 1; }
 

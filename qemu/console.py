@@ -71,7 +71,7 @@ COMMANDS = {
     "help": "this list", "version": "big|mips", "status": "Connection", "sensors": "disk_usage: ", "events": "beacon.started",
     "link": "Failures|connecting", "link try": "trying now|not waiting", "net": "(?s)eth0: up.*10.99.0.2/24.*FAILS",
     "config check": "OK", "config reload": "reloaded", "log 5": "Z ", "policy capabilities": "Commands",
-    "emit test.cable critical by=cable": "accepted",
+    "spool export": "beacon.started", "emit test.cable critical by=cable": "accepted",
 }
 
 
@@ -90,7 +90,7 @@ def opened(line):
 def killed(line):
     line.command("status", "cannot reach the daemon")
     line.command("log", "test.cable")
-    line.command("events", "(?s)these are in .*critical.*test.cable")
+    line.command("events", "(?s)on flash, in .*critical.*test.cable")
     line.send(b"exit\r")
     line.expect("challenge")
     return "with the daemon dead the log and the events on flash are there"

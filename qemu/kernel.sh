@@ -70,10 +70,10 @@ from_debian() {
     rm -rf "$tree"
 }
 
-# The sources land in out/linux; only the image and the user headers are kept of the build.
+# The sources land in out/linux-BOARD; only the image and the user headers are kept of the build.
 kernel_from_source() {
     [ -e "$sysroot/lib/libc.a" ] || die "musl comes first: make BOARD=$board"
-    linux=$PWD/out/linux
+    linux=$PWD/out/linux-$board
     rm -rf "$linux"
     qemu/debian.sh mipsel "$linux" linux-source-6.1
     tar -C "$linux" --strip-components=1 --exclude='*/asic_reg' \
@@ -101,7 +101,7 @@ fi
 up_to_date() { [ "$(cat "$out/complete" 2>/dev/null)" = "$inputs" ]; }
 
 up_to_date && exit 0
-exec 9>"out/kernel/.lock"
+exec 9>"out/kernel/.lock.$board"
 flock 9
 up_to_date && exit 0
 rm -rf "$tmp"

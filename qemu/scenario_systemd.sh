@@ -78,8 +78,6 @@ reactor:
         target: hub
         command: 'echo "event: $NEFIA_DATA_SERVICE $NEFIA_DATA_PREVIOUS_STATE to $NEFIA_DATA_STATE, $NEFIA_SEVERITY" >/dev/console'
 YAML
-    sed 's,^reactor:,  scripts: [{name: rights, command: cp /proc/self/status /run/nefia/rights, interval: 1s}]\n&,' \
-        "$dir/etc/nefia/nefia.yaml" >"$dir/etc/nefia/units.yaml"
 }
 
 boot() {
@@ -156,27 +154,26 @@ is() { shows "$1" "$2" && [ "$answer" = "$3" ]; }
 # as_nefia UNIT: so runs its process.
 as_nefia() { on router "grep ^Uid: /proc/\$(systemctl show -p MainPID --value $1)/status" && [ "${answer#*990}" != "$answer" ]; }
 
-on router 'cp /etc/nefia/units.yaml /etc/nefia/nefia.yaml'
+on router 'cp /etc/nefia/nefia.yaml /run/good.yaml'
 for unit in nefia-reactor nefia-beacon; do
     must "$unit starts" on router "systemctl start $unit"
     shows $unit MainPID
-    pid=$answer
+    process=$answer
     check "$unit runs as the user nefia" as_nefia $unit
     check "$unit reloads" on router "systemctl reload $unit"
-    check "$unit: that is the same process" is $unit MainPID "$pid"
+    check "$unit: that is the same process" is $unit MainPID "$process"
     on router 'echo "nonsense: true" >>/etc/nefia/nefia.yaml'
     if on router "systemctl reload $unit"; then bad "$unit loads a wrong configuration"; else ok "$unit does not load a wrong configuration"; fi
-    check "$unit goes on with the right one" is $unit MainPID "$pid"
+    check "$unit goes on with the right one" is $unit MainPID "$process"
     on router "systemctl restart $unit" || true
     check "$unit fails with a wrong configuration" on router "await systemctl is-failed $unit"
     check "$unit is not started with it again and again" is $unit NRestarts 0
-    on router "cp /etc/nefia/units.yaml /etc/nefia/nefia.yaml; systemctl start $unit"
+    on router "cp /run/good.yaml /etc/nefia/nefia.yaml; systemctl start $unit"
     on router "systemctl kill -s KILL $unit"
     check "$unit is started again when it was killed" on router "await sh -c '[ \$(systemctl show -p NRestarts --value $unit) = 1 ]'"
     check "$unit runs again" on router "await systemctl is-active $unit"
 done
 check "root asks the beacon of the unit, which is connected" on router "await sh -c 'nefia-beacon status --json | grep -q state...up'"
-check "what that beacon runs has no capability" on router "await grep -q ^CapEff:.0*\$ /run/nefia/rights && grep -q ^CapAmb:.0*\$ /run/nefia/rights"
 for unit in nefia-beacon nefia-reactor; do
     check "$unit stops" on router "systemctl stop $unit"
     check "$unit has ended well" is $unit Result success

@@ -66,10 +66,11 @@ result "make uninstall takes all but the configuration" $?
 rm -rf "$root"
 make install DESTDIR="$root" PREFIX=/opt/n SYSCONFDIR=/opt/n/etc INIT=procd DOCS=y INSTALL_PROGRAMS=nefia-beacon >"$log" 2>&1
 files | grep -v /share/ >"$dir/out"
-printf '%s\n' ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.example ./opt/n/etc/nefia/router.yaml.example \
-    ./opt/n/sbin/nefia-beacon |
+printf '%s\n' ./etc/uci-defaults/90-nefia-beacon ./lib/upgrade/keep.d/nefia-beacon \
+    ./opt/n/etc/init.d/nefia-beacon ./opt/n/etc/nefia/nefia.yaml.example ./opt/n/etc/nefia/router.yaml.example \
+    ./opt/n/sbin/nefia-beacon ./usr/lib/nefia/beacon.sh ./usr/libexec/rpcd/nefia |
     diff - "$dir/out" >>"$log" && grep -qx 'PROG=/opt/n/sbin/nefia-beacon' "$root/opt/n/etc/init.d/nefia-beacon" &&
-    grep -qx 'CONF=/opt/n/etc/nefia/nefia.yaml' "$root/opt/n/etc/init.d/nefia-beacon"
+    grep -q ' /opt/n/sbin/nefia-beacon$' "$root/etc/uci-defaults/90-nefia-beacon"
 result "PREFIX, SYSCONFDIR and INSTALL_PROGRAMS say what goes where" $?
 
 python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); sys.exit(a != {"user": "nefia", "access": {"service": {"methods": ["list"]}}})' \

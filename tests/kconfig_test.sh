@@ -102,12 +102,12 @@ result "profile-minimal-hub: state_dir, which it cannot keep, is refused" $?
 ! out/host-profile-minimal/nefia-beacon check -c rootfs-overlay/etc/nefia/nefia.yaml >"$log" 2>&1 &&
     grep -q 'nefia.yaml:1: not JSON: .*; this build reads JSON only: convert the file' "$log"
 result "a YAML file is answered with what to do" $?
-make BOARD=host CONFIG="$dir/profile-minimal.config" INIT=procd DESTDIR="$dir/root" install >"$log" 2>&1 &&
+make BOARD=host CONFIG="$dir/profile-minimal.config" INIT=sysv DESTDIR="$dir/root" install >"$log" 2>&1 &&
     cmp rootfs-overlay/etc/nefia/nefia.json "$dir/root/etc/nefia/nefia.json.example" >>"$log" 2>&1 &&
     [ ! -e "$dir/root/etc/nefia/nefia.yaml.example" ] &&
-    [ "$(grep -x 'CONF=.*' "$dir/root/etc/init.d/nefia-beacon")" = CONF=/etc/nefia/nefia.json ]
+    grep -q '/etc/nefia/nefia\.json' "$dir/root/etc/init.d/S95nefia-beacon" && ! grep '/etc/nefia/nefia\.yaml' "$dir/root/etc/init.d/S95nefia-beacon" >>"$log"
 result "such a build installs the example in JSON, and starts with such a file" $?
-make BOARD=host CONFIG="$dir/profile-minimal.config" INIT=procd DESTDIR="$dir/root" uninstall >"$log" 2>&1 &&
+make BOARD=host CONFIG="$dir/profile-minimal.config" INIT=sysv DESTDIR="$dir/root" uninstall >"$log" 2>&1 &&
     [ -z "$(find "$dir/root" -type f)" ]
 result "and removes it again" $?
 

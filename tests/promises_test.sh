@@ -54,6 +54,15 @@ toolchain/sum.sh 'echo first; echo 2 passed, 0 failed' 'echo 3 passed, 0 failed'
     [ "$(cat "$dir/sum")" = "first
 5 passed, 0 failed" ]
 result "what all parts of a check count is added up" $?
+toolchain/sum.sh -j 'sleep 1; echo first; echo 2 passed, 0 failed' 'echo second; echo 3 passed, 0 failed' >"$dir/sum" 2>"$log" &&
+    [ "$(tr '\n' ' ' <"$dir/sum")" = "first second 5 passed, 0 failed " ]
+result "parts that run side by side are shown in their order" $?
+# Each of the two waits for the other.
+toolchain/check.sh -d "$dir/check" 'before=echo 1 passed, 0 failed' \
+    -- "left=[ -e $dir/check/before.log ] && mkfifo $dir/meet; echo met >$dir/meet; echo 2 passed, 0 failed" \
+    -- "right=until [ -p $dir/meet ]; do sleep 0.1; done; read -r word <$dir/meet; echo 3 passed, 0 failed" 'after=exit 3' >"$dir/sum" 2>"$log"
+[ $? -eq 1 ] && [ "$(tail -n 1 "$dir/sum")" = "6 passed, 1 failed" ]
+result "tiers run side by side, and are all counted" $?
 if toolchain/sum.sh 'echo 2 passed, 1 failed; exit 1' 'exit 3' 'echo 4 passed, 0 failed' >"$dir/sum" 2>"$log"; then false; else
     [ "$(cat "$dir/sum")" = '6 passed, 2 failed' ]
 fi

@@ -28,7 +28,7 @@ documented()
 # Without tests, what these blocks say would be nobody's word.
 documented "every block is run, checked, or says why not" \
     fences once pair door send audit sensor-kconfig sensor-c sensor-yaml battery-kconfig battery-c battery-yaml action-kconfig action-c action-yaml \
-    policy-fleet policy-readonly silence why replay play-first play-templates play-rollback
+    console policy-fleet policy-readonly silence why replay play-first play-templates play-rollback
 
 # ---- configurations ----
 umask 077

@@ -101,7 +101,7 @@ class Board:
     def __init__(self, name, facts):
         self.name, self.facts = name, facts
         self.base, self.dir = pathlib.Path("out") / name, pathlib.Path("out") / (name + "-cost")
-        make(f"BOARD={name}", "all")
+        make(f"BOARD={name}", "lib", "all")  # objects for both kinds of linking
         self.config = (self.base / ".config").read_text()
 
     def measure_base(self):

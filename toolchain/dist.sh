@@ -5,7 +5,7 @@
 #   dist.sh VERSION OUT NAME…    OUT/sources has the archives of the third-party NAMES; OUT gets nefia-edge-VERSION.tar.xz
 #
 # The same commit gives the same bytes, wherever and whenever: sorted names, fixed owner and modes, the times of the commit
-# (SOURCE_DATE_EPOCH of the environment instead), one thread of xz. Another version of xz may give others.
+# (SOURCE_DATE_EPOCH of the environment instead), one thread of xz. Other versions of xz and of the Kconfig program may give others.
 # DIRTY=1 of the environment packs a tree that differs from its commit, as it is. KCONFIG_CONF is the Kconfig program.
 set -eu
 umask 022

@@ -7,7 +7,7 @@ AR_BOARD    := $(FOREIGN_AR)
 STRIP_PROGRAM = $(FOREIGN_STRIP) -s -R .comment -R .mdebug.abi32 -R .ARM.attributes -R .gnu.attributes -o $@ $<
 # Warnings stop our own builds; a compiler that we do not know may see more than ours.
 WARN_CFLAGS := -Wall -Wextra
-LTO_CFLAGS   = $(FOREIGN_LTO)
+LTO_CFLAGS   = $(if $(SLIM),$(patsubst -ffat-%,-fno-fat-%,$(FOREIGN_LTO)),$(FOREIGN_LTO))
 # What the user says of the CPU and of optimization comes last.
 BASE_CFLAGS  = $(OPTIMIZE) $(FOREIGN_FLAGS) $(LTO_CFLAGS) $(FOREIGN_PIE_CFLAGS) -isystem $(SYSROOT)/include \
                $(FOREIGN_LIBS:%=-isystem %/include) $(FOREIGN_CFLAGS)

@@ -35,6 +35,14 @@ INIT_MODE   = $(if $(filter systemd,$(INIT)),644,755)
 # A beacon that does not run as root asks procd for the state of services.
 ACL_FILES   = $(if $(filter procd,$(INIT)),$(if $(filter nefia-beacon,$(INSTALL_PROGRAMS)),nefia-beacon.json))
 
+# What else makes a program part of OpenWrt, where that looks for it: a file of the overlay, and behind a colon its place if that is another
+# one (two packages cannot have one file).
+openwrt-nefia-beacon := usr/lib/nefia/uci.sh:usr/lib/nefia/beacon.sh etc/uci-defaults/90-nefia-beacon lib/upgrade/keep.d/nefia-beacon \
+                        usr/libexec/rpcd/nefia usr/share/rpcd/acl.d/nefia-beacon.json
+openwrt-nefia        := usr/lib/nefia/uci.sh:usr/lib/nefia/hub.sh etc/uci-defaults/90-nefia-hub lib/upgrade/keep.d/nefia-hub \
+                        usr/libexec/rpcd/nefia usr/share/rpcd/acl.d/nefia-hub.json
+OPENWRT_FILES = $(if $(filter procd,$(INIT)),$(foreach p,$(INSTALL_PROGRAMS),$(openwrt-$(p))))
+
 # The licences of what is linked in, from the sources that were built; their texts are not ours to keep in the tree. A foreign
 # toolchain's own C library and packages bring theirs.
 licence-musl    := COPYRIGHT
@@ -77,6 +85,10 @@ install: $(INSTALL_PROGRAMS:%=$(O)/%) ## Install the programs of BOARD under DES
 	done
 	$(Q)[ -z '$(ACL_FILES)' ] || mkdir -p '$(DESTDIR)$(ACLDIR)'
 	$(Q)for f in $(ACL_FILES); do install -m 644 rootfs-overlay/usr/share/acl.d/$$f '$(DESTDIR)$(ACLDIR)/'$$f || exit 1; done
+	$(Q)for f in $(OPENWRT_FILES); do \
+	    from=rootfs-overlay/$${f%%:*} to='$(DESTDIR)/'$${f#*:} mode=644; [ ! -x $$from ] || mode=755; \
+	    mkdir -p "$${to%/*}" && sed 's|/usr/sbin/nefia|$(SBINDIR)/nefia|g' $$from >"$$to" && chmod $$mode "$$to" || exit 1; \
+	done
 	$(Q)[ -z '$(PLAYBOOKS)' ] || mkdir -p '$(DESTDIR)$(PLAYBOOKDIR)'
 	$(Q)for f in $(PLAYBOOKS); do install -m 644 rootfs-overlay/usr/share/nefia/playbooks/$$f '$(DESTDIR)$(PLAYBOOKDIR)/'$$f || exit 1; done
 
@@ -85,5 +97,5 @@ uninstall: ## Remove what `make install` with the same variables has put there
 	$(Q)rm -f $(INSTALL_PROGRAMS:%='$(DESTDIR)$(SBINDIR)/%') $(patsubst %,'$(DESTDIR)$(SYSCONFDIR)/nefia/%.example',nefia.yaml nefia.json router.yaml) \
 	    $(INIT_FILES:%='$(DESTDIR)$(INIT_DIR)/%') $(ACL_FILES:%='$(DESTDIR)$(ACLDIR)/%') \
 	    '$(DESTDIR)$(DOCDIR)/LICENSE' $(foreach l,musl bearssl tre jsmn,'$(DESTDIR)$(DOCDIR)/LICENSE.$(l)') \
-	    $(DOC_FILES:%='$(DESTDIR)$(DOCDIR)/%') $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%')
+	    $(DOC_FILES:%='$(DESTDIR)$(DOCDIR)/%') $(SHIPPED:%='$(DESTDIR)$(PLAYBOOKDIR)/%') $(foreach f,$(OPENWRT_FILES),'$(DESTDIR)/$(lastword $(subst :, ,$(f)))')
 	$(Q)for d in '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/nefia' $(if $(SHIPPED),'$(DESTDIR)$(PLAYBOOKDIR)'); do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

@@ -22,6 +22,8 @@ RUN     := toolchain/run-tests.sh -j $(shell echo $$((2 * $$(nproc))))
 RUN_QEMU := toolchain/run-tests.sh -j $(shell nproc)
 SUBMAKE := $(MAKE) --no-print-directory
 EMULATE := $(if $(QEMU_USER),-e '$(QEMU_USER)')
+# Tiers that run side by side build the same programs: one at a time in a build directory.
+LOCK     = mkdir -p out && flock -o out/.lock.$(1)
 
 TEST_FLAGS := -Itests/unit -Itests/fake
 $(foreach f,$(wildcard tests/unit/*.c tests/fake/*.c tests/fuzz/*.c),\
@@ -63,9 +65,26 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(FAKES:%.c=$(O)/obj/%.o) $(O)/partial.a
 test-san: ## Run the unit tests under ASan and UBSan
 	+$(Q)$(SUBMAKE) SAN=san BOARD=host test
 
+# Every test runs on the host (64 bits) and on two unlike 32-bit boards: little-endian with an FPU, big-endian with strict alignment
+# and without. What is left for the others is what a compiler, an ABI or a kernel's numbers may get wrong: those tests.
+FULL_BOARDS := arm-virt mips-malta
+ABI_TESTS   := $(addprefix test_,text json json_rfc8259 yaml config bind settings mac heap frames loop child file path clock cli \
+                 log addr netlink tcp event cause dedup rate condition link delivery uplink spool spool_file journal seen audit_log \
+                 pattern matcher tre_ascii policy account seccomp privileges helper op op_file undo beacon_pipeline hub_pipeline \
+                 wireguard sensor_interface sensor_disk sensor_conntrack sensor_clock sensor_kernel_log sensor_files sensor_login)
+ABI_FUZZERS := $(addprefix fuzz_,json event wire link config pattern frames interface wireguard login process)
+## CROSS all: test-cross runs every test on every board, not on two of them
+some = $(if $(or $(filter all,$(CROSS)),$(filter $(BOARD),$(FULL_BOARDS))),$(2),$(filter $(1),$(2)))
+CROSS_TESTS = $(patsubst %,$(O)/test/%,$(call some,$(ABI_TESTS),$(TESTS))) \
+              $(patsubst %,$(O)/replay/%,$(call some,$(ABI_FUZZERS),$(FUZZERS)))
+
+.PHONY: test-board
+test-board: $(CROSS_TESTS)
+	$(Q)$(RUN) $(EMULATE) $(CROSS_TESTS)
+
 test-cross: $(OUT)/.deps/emulate ## Run the unit tests of every board under qemu-user
 	+$(Q)toolchain/check.sh -d out/check-cross \
-	    $(foreach b,$(filter-out host,$(BOARDS)),"$(b)=$(SUBMAKE) $(JOBS) BOARD=$(b) all test")
+	    $(foreach b,$(filter-out host,$(BOARDS)),"$(b)=$(call LOCK,$(b)) $(SUBMAKE) $(JOBS) BOARD=$(b) all test-board")
 
 # ---- fuzzers ---------------------------------------------------------------------------------------
 # Built twice: with a plain main that replays the kept corpus (part of `make test`), and with
@@ -185,11 +204,11 @@ test-image: $(OUT)/.deps/test ## Boot each image, use it for 10 minutes, cut its
 	$(Q)for b in $(IMAGES); do IMAGE_MINUTES=$(or $(IMAGE_MINUTES),10) qemu/life.sh $$b || exit 1; done
 
 test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run every qemu/scenario_*.sh
-	+$(Q)for b in $(IMAGES); do $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
+	+$(Q)for b in $(IMAGES); do $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	+$(Q)for b in $(filter-out $(IMAGES),$(BOOTED)); do \
-	    $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
+	    $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	+$(Q)for b in arm-virt mips-malta; do \
-	    $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded out/$$b-guarded/nefia-beacon || exit 1; done
+	    $(call LOCK,$$b-guarded) $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded out/$$b-guarded/nefia-beacon || exit 1; done
 	$(Q)$(RUN_QEMU) $(SYSTEMS)
 
 test-power: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Cut the power of an emulated hub or router 50 times in the middle of commands
@@ -217,13 +236,14 @@ check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and f
 
 BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
-	+$(Q)awk 'NF && $$1 !~ /^#/ { print $$1, $$2 == "-" ? "" : $$2, $$3 }' toolchain/promises.txt | \
-	    while read -r board profile program; do \
-	        if [ -z "$$program" ]; then program=$$profile; profile=; fi; \
-	        $(SUBMAKE) $(JOBS) BOARD=$$board CONFIG=$$profile "out/$$board$${profile:+-$$profile}/$$program" || exit 1; \
-	    done
-	$(Q)toolchain/sum.sh 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' 'python3 toolchain/costs.py --check --some 3' \
-	    'python3 toolchain/costs.py --alone --some 2 $(BOARDS)'
+	+$(Q)$(SUBMAKE) $(JOBS) $$(awk 'NF && $$1 !~ /^#/ { print "promised/" $$1 "/" $$2 "/" $$3 }' toolchain/promises.txt)
+	$(Q)toolchain/sum.sh -j 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' "toolchain/sum.sh \
+	    'python3 toolchain/costs.py --check --some 3' 'python3 toolchain/costs.py --alone --some 2 $(BOARDS)'"
+
+# BOARD/PROFILE/PROGRAM, as in promises.txt: a link needs one processor, so several builds go on at once.
+promised/%:
+	+$(Q)set -- $(subst /, ,$*) && build=$$1$$([ $$2 = - ] || echo -$$2) && \
+	    $(call LOCK,$$build) $(SUBMAKE) BOARD=$$1 CONFIG="$$([ $$2 = - ] || echo $$2)" out/$$build/$$3
 
 costs: $(OUT)/.deps/build ## Measure what each feature costs and write it into its help
 	$(Q)python3 toolchain/costs.py --write
@@ -232,16 +252,20 @@ sensors: $(OUT)/.deps/build ## Build a beacon with no sensor and with each senso
 	$(Q)python3 toolchain/costs.py --alone $(BOARDS)
 
 # ---- everything ----------------------------------------------------------------------------------------
+# The first list computes, the second waits much. What the scripts look at was built before: by the unit tests, and by the tiers of
+# their list (the guarded beacon, the programs of the emulated boards).
 .PHONY: check
 check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
-	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \
+	    -- \
 	    "cross=$(SUBMAKE) test-cross" \
+	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget" \
-	    "scripts=$(RUN) $(SCRIPTS)" \
 	    "patterns=$(SUBMAKE) BOARD=host test-patterns" \
 	    "model=$(SUBMAKE) test-model" \
+	    -- \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
-	    "qemu=$(SUBMAKE) test-qemu"
+	    "qemu=$(SUBMAKE) test-qemu" \
+	    "scripts=$(RUN) $(SCRIPTS)"

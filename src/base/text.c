@@ -457,6 +457,20 @@ bool slice_eq(struct slice a, const char *b)
     return strlen(b) == a.len && memcmp(a.ptr, b, a.len) == 0;
 }
 
+bool char_is_word(uint32_t c)
+{
+    return c - '0' < 10 || (c | 0x20) - 'a' < 26 || c == '_';
+}
+
+size_t text_word_span(const char *s, const char *also)
+{
+    size_t n = 0;
+
+    while (s[n] && (char_is_word((unsigned char)s[n]) || strchr(also, s[n])))
+        n++;
+    return n;
+}
+
 const char *word_at(const char *words, unsigned i)
 {
     while (i-- > 0)

@@ -121,7 +121,7 @@ static int events_in_file(struct beacon *b)
     bool held;
 
     if (!path || !path[0]) {
-        CLI_OUT("What waits in its memory cannot be seen, and no spool_file is configured.\n");
+        CLI_OUT("What waits in memory cannot be seen, and there is no spool_file.\n");
         return CLI_NO;
     }
     const int err = spool_file_look(pool_spool_file, &b->pipeline.spool, path, (uint8_t *)pool_work,
@@ -130,7 +130,7 @@ static int events_in_file(struct beacon *b)
         CLI_OUT(path, ": ", ERRNO(errno), "\n");
         return CLI_NO;
     }
-    CLI_OUT("What waits in its memory cannot be seen; these are in ", path, ":\n");
+    CLI_OUT("What waits in memory cannot be seen; on flash, in ", path, ":\n");
     show_events(b, &s);
     s.form = SHOW_TEXT;
     show_events(b, &s);
@@ -175,7 +175,7 @@ static int open_log(const struct console_command_args *a)
     const int fd = log_ring_look(a->socket);
 
     if (fd < 0)
-        CLI_OUT("no log beside ", a->socket, ": ", ERRNO(errno), "\nThe daemon keeps one while it runs, where that directory is in RAM (tmpfs).\n");
+        CLI_OUT("no log beside ", a->socket, ": ", ERRNO(errno), "; it is kept in RAM (tmpfs) only\n");
     return fd;
 }
 
@@ -324,15 +324,14 @@ static const struct console_command *find(const char *name)
 }
 
 /** In the command's own process. */
-static _Noreturn void become(struct console *c, const struct console_command *command)
+static _Noreturn void become(const struct console *c, const struct console_command *command, const struct console_command_args *a)
 {
     signals_default();
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (c->own)
         (void)dup2(STDOUT_FILENO, STDERR_FILENO);
     log_to_fd(STDERR_FILENO);
-    mac_key_wipe(&c->key);
-    _exit(command->verb ? run_verb(&c->command, command->verb) : command->run(&c->command));
+    _exit(command->verb ? run_verb(a, command->verb) : command->run(a));
 }
 
 /** Return: false: the line hung up. */
@@ -350,7 +349,7 @@ static bool wait_for(const struct console *c, pid_t pid, int ended)
 }
 
 /** Return: false: the line hung up. */
-static bool run(struct console *c, const struct console_command *command)
+static bool run(const struct console *c, const struct console_command *command, const struct console_command_args *a)
 {
     int ends[2];
 
@@ -361,7 +360,7 @@ static bool run(struct console *c, const struct console_command *command)
     console_tty_raw(true);
     const pid_t pid = _Fork();
     if (pid == 0)
-        become(c, command);
+        become(c, command, a);
     close(ends[1]);
     if (pid < 0)
         CLI_OUT("fork: ", ERRNO(errno), "\n");
@@ -393,7 +392,7 @@ static int next_byte(struct console *c, uint64_t ms)
     return c->input[c->input_at++];
 }
 
-/** Read a line. prompt: false: it goes on after another one's echo. Return: 0; negative: -1 - why. */
+/** Read a line into c->edit. Return: 0; negative: -1 - why. */
 static int read_line(struct console *c, uint64_t ms)
 {
     char echo[CONSOLE_ECHO];
@@ -415,7 +414,7 @@ static int read_line(struct console *c, uint64_t ms)
 }
 
 /** Return: false: the line hung up, or (left is set) the session is over. */
-static bool obey(struct console *c, bool *left)
+static bool obey(const struct console *c, bool *left)
 {
     char line[CONSOLE_LINE + 1];
     const char *words[WORDS];
@@ -429,10 +428,11 @@ static bool obey(struct console *c, bool *left)
         CLI_OUT("unknown command; `help` lists them\n");
         return true;
     }
+    struct console_command_args a = c->command;
+    a.operands = words + 1;
+    a.operand_count = n - 1;
     *left = !command->run && !command->verb;
-    c->command.operands = words + 1;
-    c->command.operand_count = n - 1;
-    return !*left && run(c, command);
+    return !*left && run(c, command, &a);
 }
 
 static void begin_edit(struct console *c, const char *prompt, bool blind)
@@ -446,6 +446,7 @@ static enum ending session(struct console *c)
     bool left = false;
     int why;
 
+    mac_key_wipe(&c->key); /* it was for the challenge */
     CLI_OUT("nefia-beacon ", cli_version(), " on ", beacon_loaded(c->command.beacon)->host_id ? beacon_loaded(c->command.beacon)->host_id : "?",
             "; `help` lists the commands\n");
     begin_edit(c, c->terminal ? "nefia> " : "", !c->terminal);
@@ -509,14 +510,12 @@ static int admit(struct console *c)
         pause_for(c, console_delay_ms(c->wrong));
     }
     c->wrong = 0;
-    LOG_INFO("console: session begins");
     return result;
 }
 
 /* ---- the program ---- */
 
 const struct cli_option console_options[] = {
-    {"--answer", "NONCE", CLI_HELP("print the answer to a challenge, with this device's key, and end")},
     CLI_LOG_OPTIONS,
     {.name = NULL}};
 
@@ -536,7 +535,7 @@ static const struct console_settings *load(struct console *c)
     mac_key_wipe(&b->next_key);
     beacon_wire(b, c->command.config, ignore_report);
     s = &b->settings[!b->current];
-    s->console = (struct console_settings){.key_required = true, .idle_ms = CONSOLE_IDLE_MS};
+    *s = (struct beacon_settings){.console = {.key_required = true, .idle_ms = CONSOLE_IDLE_MS}};
     if (beacon_load(b, BEACON_NEEDS_KEY) < 0)
         CLI_OUT(c->command.config, " is missing or has errors: `config check` says which\n");
     c->key = b->next_key;
@@ -561,34 +560,26 @@ static void ignore_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static int print_answer(const struct console *c, const char *nonce)
-{
-    char hex[MAC_HEX + 1] = "";
-    uint8_t bytes[CONSOLE_NONCE_HEX / 2];
-
-    if (strlen(nonce) != CONSOLE_NONCE_HEX || parse_hex(nonce, CONSOLE_NONCE_HEX, bytes, sizeof bytes) < 0 || !c->key.set) {
-        CLI_ERR("nefia-beacon: console: ", c->key.set ? "a challenge has 32 hex digits\n" : "no key can be read (beacons.hmac_key_file)\n");
-        return CLI_WRONG;
-    }
-    console_answer(&c->key, nonce, hex);
-    CLI_OUT(hex, "\n");
-    return CLI_FINE;
-}
-
 /** A session on the line that we opened, after the challenge. */
 static enum ending own_session(struct console *c, const struct console_settings *s)
 {
     if (s->key_required && !c->key.set) {
-        LOG_ERROR("console: no key is configured to ask for" REMEDY("; set beacons.hmac_key_file, or console: {key_required: false}"));
-        CLI_OUT("\nnefia console: no key is configured to ask for (beacons.hmac_key_file)\n");
+        static const char why[] = "console: no key to ask for: set beacons.hmac_key_file, or console: {key_required: false}";
+        LOG_ERROR(why);
+        CLI_OUT("\n", why, "\n");
         pause_for(c, REFUSED_MS);
         return HUNG_UP;
     }
-    return s->key_required && admit(c) < 0 ? HUNG_UP : session(c);
+    if (s->key_required && admit(c) < 0)
+        return HUNG_UP;
+    LOG_INFO("console: session begins");
+    return session(c);
 }
 
 static void report_end(const struct console *c, enum ending why)
 {
+    if (!c->own && why == HUNG_UP)
+        log_to_syslog(); /* standard error is that line */
     if (c->own || why == HUNG_UP)
         LOG_INFO("console: session ended: ", why == HUNG_UP ? "the line hung up" : why == IDLE ? "idle" : "left");
     if (why == IDLE)
@@ -600,15 +591,12 @@ int console_run(struct beacon *b, const struct cli_args *a, const struct cli_pro
     struct console c = {.command = {.beacon = b, .program = program, .config = a->config}, .terminal = isatty(STDIN_FILENO)};
     struct termios before;
     const bool restore = console_tty_save(&before);
-    const char *nonce = cli_option(a, "--answer");
     enum ending why;
 
     if (cli_log(a, program->name) != CLI_FINE)
         return CLI_WRONG;
     const struct console_settings *s = load(&c);
     ignore_signals();
-    if (nonce)
-        return print_answer(&c, nonce);
     const char *tty = a->operand_count ? a->operands[0] : s->tty && (!c.terminal || console_tty_is(s->tty)) ? s->tty : NULL;
     c.own = tty;
     if (tty && console_tty_open(tty) != 0)
@@ -618,7 +606,6 @@ int console_run(struct beacon *b, const struct cli_args *a, const struct cli_pro
         console_tty_raw(false);
         why = c.own ? own_session(&c, s) : session(&c);
         report_end(&c, why);
-        mac_key_wipe(&c.key);
         if (c.own && why != HUNG_UP)
             s = load(&c);
     } while (c.own && why != HUNG_UP);

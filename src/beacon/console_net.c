@@ -217,7 +217,7 @@ static bool reaches(const struct addr *to)
     const int fd = tcp_connect_start(to, CONNECT_MS);
     const int ready = fd < 0 ? -1 : wait_for(fd, POLLOUT, CONNECT_MS);
     const bool connected = ready > 0 && tcp_connect_result(fd) == 0;
-    const bool fine = step("TCP       ", connected ? NULL : ready == 0 ? "no answer within 5s" : ERRNO(errno), "connected") && greets(fd);
+    const bool fine = step("connect   ", connected ? NULL : ready == 0 ? "no answer within 5s" : ERRNO(errno), "connected") && greets(fd);
 
     if (fd >= 0)
         close(fd);

@@ -166,8 +166,7 @@ static const struct cli_option status_options[] = {
      .most = 1,                                                                                  \
      .options = console_options,                                                                 \
      .help = CLI_HELP("diagnose this device, here or over a serial line"),                       \
-     .more = CLI_HELP("Without TTY: on standard input, or on beacons.console.tty where that is no terminal, or that line.\n" \
-             "TTY is opened at 115200 8N1 and, unless key_required is false, asks for an answer that only the key gives.\n"), \
+     .more = CLI_HELP("TTY (115200 8N1), and beacons.console.tty where standard input is no terminal, asks for the key's answer.\n"), \
      .run = console},
 #define VERBS_NONE()
 

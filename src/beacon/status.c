@@ -4,6 +4,7 @@
 #include "nefia/beacon/spool_export.h"
 #include "nefia/sys/cli.h"
 #include "nefia/base/err.h"
+#include "nefia/base/text.h"
 
 #define POOL_PROGRAM_BEACON
 #include "nefia/base/pool.h"
@@ -187,9 +188,7 @@ static int produce_status(void *arg, struct control_cursor *cursor, struct text 
 bool beacon_is_type(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        bool letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-                      (s[i] >= '0' && s[i] <= '9');
-        if (!letter && s[i] != '.' && s[i] != '_' && s[i] != '-')
+        if (!char_is_word((unsigned char)s[i]) && s[i] != '.' && s[i] != '-')
             return false;
     }
     return len > 0 && len <= EVENT_TYPE_MAX;

@@ -47,7 +47,7 @@ static enum side side_of(uint32_t c)
 {
     if (c == '\n')
         return NEWLINE;
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ? WORD : OTHER;
+    return char_is_word(c) ? WORD : OTHER;
 }
 
 /** The places behind a character of the range that is taken at one of `places`. Surrogates are in no text. */

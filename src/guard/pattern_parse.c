@@ -605,7 +605,7 @@ static int push_group(struct parser *p, size_t at, uint8_t restore)
 
 static bool is_name_char(char c)
 {
-    return is_digit(c) || c == '_' || is_letter((unsigned char)c);
+    return char_is_word((unsigned char)c);
 }
 
 /** `(?P<name>` or `(?<name>`; prefix is the part before the name; the name is not used. */

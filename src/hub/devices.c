@@ -17,20 +17,9 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/** Length of the leading bytes that a word may have. */
-static size_t word_span(const char *s)
-{
-    size_t n = 0;
-
-    while (is_lower(s[n]) || is_digit(s[n]) || (s[n] >= 'A' && s[n] <= 'Z') ||
-           (s[n] && strchr("._-", s[n])))
-        n++;
-    return n;
-}
-
 static bool is_word(const char *s)
 {
-    const size_t n = word_span(s);
+    const size_t n = text_word_span(s, ".-");
 
     return n > 0 && n <= HOST_WORD_MAX && s[n] == '\0';
 }

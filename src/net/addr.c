@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/base/text.h"
 #include "nefia/base/kconfig.h"
 
 enum {
@@ -242,8 +243,7 @@ static int split(struct slice all, uint16_t default_port, struct place *p, struc
 
 static bool is_label_char(char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' ||
-           c == '_';
+    return char_is_word((unsigned char)c) || c == '-';
 }
 
 static bool is_number(struct slice s)

@@ -263,16 +263,21 @@ static int read_argv(struct reading *r, unsigned array)
     return err;
 }
 
+bool op_is_variable(struct slice name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", prefix[] = "NEFIA_";
+
+    return name.len >= sizeof prefix && name.len <= OP_ENV_NAME && memcmp(name.ptr, prefix, sizeof prefix - 1) == 0 &&
+           strspn(name.ptr, allowed) == name.len;
+}
+
 /** One variable: "NAME=value". */
 static int read_variable(struct reading *r, unsigned key)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", prefix[] = "NEFIA_";
     const struct slice name = json_raw(&r->doc, key);
     const char *value;
 
-    /* The next byte of name is a quote. */
-    if (name.len > OP_ENV_NAME || name.len < sizeof prefix || memcmp(name.ptr, prefix, sizeof prefix - 1) != 0 ||
-        strspn(name.ptr, allowed) != name.len)
+    if (!op_is_variable(name))
         return wrong(r, "env has a name that is not NEFIA_ and capital letters, digits and _");
     if (r->op->env_count == OP_ENV)
         return wrong(r, "env has more than " LITERAL(OP_ENV) " variables");
@@ -482,9 +487,7 @@ void op_write(const struct op *op, struct json_writer *w, const char *key)
 /** As a shell reads one word. What is plain stays as it is, so that patterns match what people write. */
 static void put_word(struct text *t, const char *word)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-
-    if (*word && word[strspn(word, plain)] == '\0') {
+    if (*word && word[text_word_span(word, "@%+=:,./-")] == '\0') {
         text_str(t, word);
         return;
     }
@@ -617,7 +620,5 @@ int op_child(const struct op *op, struct op_place *place, struct child_spec *spe
 
 bool op_is_service(const char *name)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@:+.-";
-
-    return *name && name[strspn(name, allowed)] == '\0' && *name != '-' && *name != '.' && strlen(name) <= OP_NAME_MAX;
+    return *name && name[text_word_span(name, "@:+.-")] == '\0' && *name != '-' && *name != '.' && strlen(name) <= OP_NAME_MAX;
 }

@@ -342,14 +342,10 @@ static const struct node *bind_argv(struct binding *b, const struct node *n)
     return fine && index > 0 && index <= OP_ARGS ? n : NULL;
 }
 
-/** NEFIA_ and capital letters, digits and _ (op.h); NEFIA_CAUSE is the program's own. */
+/** NEFIA_CAUSE is the program's own. */
 static bool is_variable(const char *name)
 {
-    static const char prefix[] = "NEFIA_";
-    const size_t len = strlen(name);
-
-    return strncmp(name, prefix, sizeof prefix - 1) == 0 && len > sizeof prefix - 1 && len <= OP_ENV_NAME &&
-           name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0' && !str_eq(name, "NEFIA_CAUSE");
+    return op_is_variable((struct slice){name, strlen(name)}) && !str_eq(name, "NEFIA_CAUSE");
 }
 
 static const struct node *bind_env(struct binding *b, const struct node *n)

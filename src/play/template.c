@@ -48,7 +48,7 @@ static bool is_quote(char c)
     return c == '"' || c == '\'';
 }
 
-static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+static const char name_letters[] = "-."; /* beside those of words */
 
 /** `| default "text"` or `| default vars.NAME`. Return: behind it; null: it is something else. */
 static const char *cut_fallback(const char *at, struct play_piece *piece)
@@ -62,7 +62,7 @@ static const char *cut_fallback(const char *at, struct play_piece *piece)
     piece->fallback_kind = is_quote(*at) ? PLAY_FALLBACK_TEXT : PLAY_FALLBACK_VAR;
     if (is_quote(*at))
         return cut_quoted(at, &piece->fallback);
-    piece->fallback = (struct slice){at, strspn(at, name_letters)};
+    piece->fallback = (struct slice){at, text_word_span(at, name_letters)};
     return strncmp(at, "vars.", 5) == 0 ? at + piece->fallback.len : NULL;
 }
 
@@ -75,7 +75,7 @@ int play_cut_template(const char **at, struct play_piece *piece, const char **wh
         p = cut_quoted(p, &piece->name);
         *why = "a quotation mark has no end";
     } else {
-        const size_t len = strspn(p, name_letters);
+        const size_t len = text_word_span(p, name_letters);
         piece->kind = PLAY_NAMED;
         piece->name = (struct slice){p, len};
         p = skip_blanks(p + len);

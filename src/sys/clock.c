@@ -61,11 +61,13 @@ bool clock_synced(const struct clock *c)
 }
 
 /* The kernel's structs of <linux/timex.h>, which cannot be included beside <time.h>: adjtimex(2) has words of
- * the processor, clock_adjtime64(2) of 64 bits. Not adjtimex(3), which converts one into the other. */
+ * the processor, clock_adjtime64(2) of 64 bits, which the kernel pads to 8 bytes on i386, too. Not adjtimex(3), which converts one into
+ * the other. */
 #define TIMEX(word)                                                                                \
     {                                                                                              \
         uint32_t modes;                                                                            \
-        word offset, frequency, max_error, estimated_error;                                        \
+        _Alignas(sizeof(word)) word offset;                                                        \
+        word frequency, max_error, estimated_error;                                                \
         int32_t status;                                                                            \
         word others[26]; /* no fewer than there are */                                             \
     }

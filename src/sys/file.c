@@ -291,7 +291,7 @@ static bool is_state_name(const char *name)
 
     if (len < 1 || len > STATE_NAME_MAX)
         return false;
-    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len;
+    return text_word_span(name, "-") == len;
 }
 
 int state_load_u64(const char *dir, const char *name, uint64_t *v)

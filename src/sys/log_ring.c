@@ -1,5 +1,6 @@
 #include "nefia/sys/log_ring.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,6 +51,7 @@ static bool in_ram(char *path)
 int log_ring_open(const char *socket, uint32_t uid, uint32_t gid)
 {
     char path[FILE_PATH_MAX];
+    struct stat st;
 
     log_keep(NULL);
     if (ring.fd > 0)
@@ -64,6 +66,12 @@ int log_ring_open(const char *socket, uint32_t uid, uint32_t gid)
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return NEFIA_EIO;
+    /* In a directory of that user's something else may have the name. */
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+        close(fd);
+        errno = EINVAL;
+        return NEFIA_EIO;
+    }
     if (uid != (uint32_t)-1)
         (void)!fchown(fd, uid, gid);
     ring.fd = fd;

@@ -47,7 +47,8 @@ static uint32_t read_all(const char *s, size_t len, size_t piece, size_t cap)
                 hash = hash_bytes(hash, reader.unit.line.ptr, reader.unit.line.len);
             }
             const char kind = (char)item;
-            hash = hash_bytes(hash, &kind, 1);
+            if (item != EXPORT_NOTHING)
+                hash = hash_bytes(hash, &kind, 1);
         }
     }
     MUST(room[cap] == 'Z');

@@ -7,26 +7,31 @@
 #include "nefia/base/err.h"
 #include "nefia/sys/log_ring.h"
 
-static char dir[] = "/dev/shm/nefia-ring-XXXXXX", path[64], got[LOG_RING_SLOT + 64];
+static char dir[32], path[48], name[64], got[LOG_RING_SLOT + 64];
+
+static void join(char *to, size_t cap, const char *a, const char *b)
+{
+    struct text t;
+
+    text_init(&t, to, cap);
+    text_str(&t, a);
+    text_str(&t, b);
+}
 
 /** Where there is no memory to be had as a file, nothing can be tried. */
 static bool setup(void)
 {
-    strcpy(dir + sizeof dir - 7, "XXXXXX");
+    join(dir, sizeof dir, "/dev/shm/nefia-ring-", "XXXXXX");
     if (!mkdtemp(dir))
         return false;
-    strcpy(path, dir);
-    strcat(path, "/b.sock");
+    join(path, sizeof path, dir, "/b.sock");
+    join(name, sizeof name, path, LOG_RING_SUFFIX);
     return log_ring_open(path, (uint32_t)-1, 0) == 0;
 }
 
 static void teardown(void)
 {
-    char name[80];
-
     log_ring_open(NULL, 0, 0);
-    strcpy(name, path);
-    strcat(name, LOG_RING_SUFFIX);
     unlink(name);
     rmdir(dir);
 }
@@ -112,9 +117,6 @@ TEST(rubbish_is_no_line)
         return;
     put("one");
     const int fd = log_ring_look(path);
-    char name[80];
-    strcpy(name, path);
-    strcat(name, LOG_RING_SUFFIX);
     CHECK_INT(truncate(name, LOG_RING_SLOT + 12), 0);
     CHECK_STR(line(fd, 1), "");
     CHECK_INT(truncate(name, LOG_RING_SLOT + 7), 0);

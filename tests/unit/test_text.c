@@ -406,6 +406,13 @@ TEST(words_in_one_string)
     CHECK_INT(word_index(words, (struct slice){"blue", 4}), 2);
     CHECK_INT(word_index(words, (struct slice){"gree", 4}), NEFIA_EINVAL);
     CHECK_INT(word_index(words, (struct slice){"", 0}), NEFIA_EINVAL);
+    for (unsigned c = 0; c < 300; c++)
+        CHECK_INT(char_is_word(c), c > 0 && c < 128 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_", (int)c) != NULL);
+    CHECK(!char_is_word(0x10041));
+    CHECK_INT(text_word_span("", "-"), 0);
+    CHECK_INT(text_word_span("web-01.local", "-"), 6);
+    CHECK_INT(text_word_span("a_Z9@b", "@"), 6);
+    CHECK_INT(text_word_span("na\xC3\xAFve", "-"), 2);
     CHECK_STR(err_text(NEFIA_ECLOSED), "closed by peer");
     CHECK_STR(err_text(NEFIA_ECLOSED - 1), "unknown error");
     CHECK_STR(err_text(1), "no error");

@@ -115,6 +115,11 @@ bool slice_eq(struct slice a, const char *b);
 /** Where part stands in s for the first time, or null: strstr(3), whose searching in linear time takes 0.7 KiB. For short parts. */
 const char *str_find(const char *s, const char *part);
 
+/** A letter or digit of ASCII, or `_`. */
+bool char_is_word(uint32_t c);
+/** How many characters of s, from its beginning, are those or in `also`. */
+size_t text_word_span(const char *s, const char *also);
+
 /** Word i of a word list: NUL-terminated words in one string, with one more NUL at the end:
  * "red\0green\0". In a position-independent program an array of pointers would cost twelve bytes
  * more per word. i must be in range. */

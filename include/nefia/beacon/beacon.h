@@ -65,9 +65,7 @@ struct beacon {
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
     struct helper helper; /* with CONFIG_REMOTE_EXEC: for services */
-#ifdef CONFIG_BEACON_CONSOLE
-    struct timer reload_timer;
-#endif
+    struct timer reload_timer; /* with CONFIG_BEACON_CONSOLE */
     const char *seccomp; /* word for status; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };

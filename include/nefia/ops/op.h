@@ -105,6 +105,9 @@ bool op_allowed(const struct op *op, const struct op_place *place, struct verdic
 bool op_path_allowed(const char *path, const struct op_place *place, struct verdict *v, struct text *why);
 /** May it be the name of a service? (OP_NAME_MAX) */
 bool op_is_service(const char *name);
+/** May it be the name of a variable of an operation? NEFIA_ and at least one capital letter, digit or _, of at most OP_ENV_NAME bytes. The
+ * byte behind it is readable, and none of those. */
+bool op_is_variable(struct slice name);
 /** Fill spec with the child process that does it (run or argv, env, deadline). op and place must stay as they are until the child is
  * forked: nothing is shared afterwards. Not for OP_UNDO. Return: 0, or negative with a sentence in why. */
 int op_child(const struct op *op, struct op_place *place, struct child_spec *spec, struct text *why);

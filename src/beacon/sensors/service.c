@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "nefia/base/err.h"
+#include "nefia/base/text.h"
 #include "nefia/beacon/sensor.h"
 #include "nefia/json/json.h"
 #include "nefia/ops/service.h"
@@ -24,11 +25,9 @@ struct service {
 /** Names become arguments and parts of paths. */
 static int set_name(void *item, const char *value, struct text *why)
 {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@:+\\-.";
     size_t len = strlen(value);
 
-    if (strspn(value, allowed) == len && len <= NAME_MAX_BYTES && value[0] != '-' &&
+    if (text_word_span(value, "@:+\\-.") == len && len <= NAME_MAX_BYTES && value[0] != '-' &&
         value[0] != '.') {
         memcpy(item, &value, sizeof value);
         return 0;
