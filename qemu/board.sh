@@ -45,7 +45,7 @@ board_facts() {
         debian=mipsel flavour=4kc-malta
         qemu="qemu-system-mipsel -M malta -vga none -cpu 24Kc"
         [ "$board" = mipsel-malta ] || {
-            debian='' modules='' disk_fs=ext2 image='' qemu="qemu-system-mips -M malta -vga none -cpu 24Kc"
+            debian='' modules='' disk_fs=ext2 qemu="qemu-system-mips -M malta -vga none -cpu 24Kc"
             linux_arch=mips linux_image=vmlinux
             cross=mips-linux-gnu- abi="-EB -march=24kc -msoft-float" sysroot=out/mips-malta/sysroot-fixed
         }

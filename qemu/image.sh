@@ -2,21 +2,21 @@
 # Make the image of a board, as a product has it: a disk with a read-only root (squashfs) and a partition for what is changed
 # (ext4, put over it as an overlay), and the small initial file system that puts them together.
 #
-#   qemu/image.sh BOARD OUT     OUT: the directory of the build (out/BOARD, out/BOARD-CONFIG), whose programs go in
-#       → OUT/image/{disk.img,initrd.gz,complete}; the kernel is out/kernel/BOARD/image
+#   qemu/image.sh BOARD OUT [IMAGE]     OUT: the directory of the build (out/BOARD, out/BOARD-CONFIG), whose programs go in
+#       → IMAGE/{disk.img,initrd.gz}, OUT/image without it; the kernel is out/kernel/BOARD/image
 #
 # The root: BusyBox, what qemu/image/root has, and what `make install` puts on a device. The same input gives the same bytes.
 set -eu
 
 cd "$(dirname "$0")/.."
-[ $# -eq 2 ] || { echo "usage: image.sh BOARD OUT" >&2; exit 2; }
+[ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: image.sh BOARD OUT [IMAGE]" >&2; exit 2; }
 . qemu/board.sh
 board_facts "$1"
 [ "$image" ] || { echo "image.sh: there is no image of the board $board" >&2; exit 2; }
 out=$2
 kernel=out/kernel/$board
-image=$out/image
-tmp=$out/.image.tmp
+image=${3:-$out/image}
+tmp=$image.tmp
 root=$tmp/root
 console=${append#console=}
 emulator=${qemu%% *}

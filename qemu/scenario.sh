@@ -95,7 +95,7 @@ reactor_restarts() {
     check "none of 24 events is lost over a restart of the reactor" all_ticks 1 24
     [ "$(count router '^ticker: refused')" -eq 0 ] || bad "the beacon refused events"
     twice=$(($(count hub '^tick ') - 24))
-    echo "   delivered twice: $twice"
+    echo "   done twice: $twice; run again since the stop came upon them: $(count hub 'run again after the restart')"
 }
 
 # link_is_cut NAME FROM TO: at the router the kernel says so; at the hub the router hears nothing.
@@ -104,7 +104,7 @@ link_is_cut() {
     on "$1" 'ip link set eth0 down'
     emit_ticks "$2" "$3"
     must "all events are emitted" seen router '^ticker: done'
-    check "nothing arrives over a link cut at the $1" [ "$(count hub '^tick ')" -eq 0 ]
+    check "nothing arrives over a link cut at the $1" [ "$(count hub "^tick ($(seq -s '|' "$2" "$3"))\$")" -eq 0 ]
     on "$1" 'ip link set eth0 up'
     check "no event is lost over a link cut at the $1" all_ticks "$2" "$3"
 }
@@ -153,10 +153,12 @@ memory_and_faults() {
 machines_begin "out/qemu/$board"
 events_per_min=120
 dedup_window=0s
-# What it had seen is known after its restart: an event that was on its way when it stopped then acts, instead of being unknown.
+# What it had seen is known after its restart: an event that was on its way when it stopped then acts, instead of being unknown. On
+# a slow machine some actions run longer than a stop waits for them: what they did is not known, and they are run again.
 reactor_state=/run/reactor-state
 more_rules="    - name: tick
       event_pattern: 'test\\.tick'
+      idempotent: true
       action: {type: exec, command: 'echo \"tick \$NEFIA_DATA_N\" >/dev/console', target: hub}"
 make_machines || { bad "the programs are built"; verdict; exit 1; }
 boot

@@ -27,8 +27,8 @@ from_image() { PATH=$PATH:/sbin:/usr/sbin debugfs -R "cat $1" "$run/hub.disk" 2>
 # The action: a line on the disk, made sure of, and one on the console, which is outside of the machine.  It takes its time, so
 # that some wait when the power goes.
 make_hub() {
+    by_hand hub arm-virt nefia || return 1
     dir=$(machine_dir hub)
-    cp out/arm-virt/nefia "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
 reactor:
@@ -53,8 +53,8 @@ SH
 
 # load PHASE COUNT: so many events of each beacon, of all severities, and what became of them.
 make_router() {
+    by_hand router arm-virt nefia-beacon || return 1
     dir=$(machine_dir router)
-    cp out/arm-virt/nefia-beacon "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     for b in $beacons; do
         cat >"$dir/etc/nefia/$b.yaml" <<YAML
@@ -87,17 +87,13 @@ SH
 }
 
 make_machines() {
-    for program in nefia-beacon nefia; do
-        [ -x "out/arm-virt/$program" ] || { echo "no out/arm-virt/$program: make BOARD=arm-virt" >&2; return 1; }
-    done
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' >"$run/hmac.key"
     chmod 600 "$run/hmac.key"
     flash=
     ! grep -q '^CONFIG_SPOOL_FILE=y' out/arm-virt/.config || flash=1
     make_image "$run/hub.disk"
     make_image "$run/router.disk"
-    make_hub
-    make_router
+    make_hub && make_router
 }
 
 start_hub() {

@@ -198,7 +198,7 @@ run-image: image ## Boot the image of BOARD, with its serial console on this ter
 	$(Q)qemu/run_image.sh $(BOARD) $(O)
 
 # The boards that a system test boots from an image.
-IMAGES := arm-virt mipsel-malta
+IMAGES := arm-virt mips-malta mipsel-malta
 test-image: $(OUT)/.deps/test ## Boot each image, use it for 10 minutes, cut its power
 	+$(Q)for b in $(IMAGES); do $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	$(Q)for b in $(IMAGES); do IMAGE_MINUTES=$(or $(IMAGE_MINUTES),10) qemu/life.sh $$b || exit 1; done
