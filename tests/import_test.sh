@@ -231,6 +231,14 @@ edit text mangled "x = x[1:]"
 import mangled
 [ $? -eq 1 ] && grep -q 'beginning is missing' "$dir/err"
 result "a missing beginning is noticed" $?
+edit text mangled "x = x[:3] + x"
+import mangled
+[ $? -eq 1 ] && grep -q 'before its last line' "$dir/err" && ! grep -q 'are missing' "$dir/err"
+result "a text that was begun twice is complete the second time" $?
+edit text mangled "x = x[:3] + x[1:]"
+import mangled
+[ $? -eq 1 ] && grep -q 'several are mixed' "$dir/err"
+result "more lines than the text should have are noticed" $?
 printf 'nothing\nof the kind\n' >"$dir/none"
 import none
 [ $? -eq 1 ] && grep -q 'no export in the text' "$dir/err"

@@ -113,7 +113,9 @@ static void end_text(struct import *m, bool ended)
         return;
     if (!whole) {
         m->incomplete++;
-        if (ended && m->open)
+        if (ended && m->open && m->units > m->events)
+            say(m, "the text has more lines than events: several are mixed", "");
+        else if (ended && m->open)
             say(m, "the text is not complete: of so many events lines are missing: ", DEC(m->events - m->units));
         else
             say(m, ended ? "the text's beginning is missing" : "the text ends before its last line: events may be missing", "");
