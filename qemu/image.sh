@@ -99,6 +99,7 @@ make_disk
 make_initrd
 rm -rf "$image"
 mkdir "$image"
+cat "$tmp/install/usr/sbin/nefia-beacon" "$tmp/install/usr/sbin/nefia" | cksum >"$image/programs"
 mv "$tmp/disk.img" "$tmp/initrd.gz" "$image/"
 echo "$image: $(wc -c <"$tmp/root.squashfs") bytes of squashfs, $(wc -c <"$image/initrd.gz") of initial file system"
 rm -rf "$tmp"

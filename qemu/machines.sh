@@ -63,8 +63,8 @@ machine_dir() {
 # A person logs in at the serial console; the profile is what answers `on`.
 machine_image() {
     dir=$(machine_dir "$1")
-    if [ ! -e "$2/image/disk.img" ] || [ "$(find "$2/nefia-beacon" "$2/nefia" -newer "$2/image/disk.img")" ]; then
-        echo "$2/image is not there, or older than the programs: make BOARD=… image" >&2
+    if [ "$(cat "$2/nefia-beacon" "$2/nefia" | cksum)" != "$(cat "$2/image/programs" 2>/dev/null)" ]; then
+        echo "$2/image is not there, or has other programs: make BOARD=… image" >&2
         return 1
     fi
     echo "$2/image" >"$run/$1.image"

@@ -13,8 +13,8 @@ SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,
 # Of these boards the check builds the programs, and looks at them and at their sizes; their unit tests and machines take the time that it
 # has not: two of the kernels are built from source.
 MORE_BOARDS := riscv64-virt i386-q35 ppc-e500
-## MACHINES all: test-qemu boots riscv64-virt, i386-q35 and ppc-e500, too
-SYSTEMS := $(if $(filter all,$(MACHINES)),$(SYSTEMS),$(filter-out qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh,$(SYSTEMS)))
+## MACHINES all: test-qemu boots riscv64-virt, i386-q35 and ppc-e500, too, and takes the images through a product's life
+SYSTEMS := $(if $(filter all,$(MACHINES)),$(SYSTEMS),$(filter-out qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh qemu/scenario_image_%.sh,$(SYSTEMS)))
 BOOTED  := arm-virt aarch64-virt mips-malta mipsel-malta $(if $(filter all,$(MACHINES)),$(MORE_BOARDS))
 FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 JOBS    := -j$(shell nproc)
@@ -254,9 +254,11 @@ sensors: $(OUT)/.deps/build ## Build a beacon with no sensor and with each senso
 
 # ---- everything ----------------------------------------------------------------------------------------
 # The first list computes, the second waits much. What the scripts look at was built before: by the unit tests, and by the tiers of
-# their list (the guarded beacon, the programs of the emulated boards).
+# their list (the guarded beacon, the programs of the emulated boards). Objects serve the unit tests from the beginning, so that no program
+# is linked again while a machine of the other list boots with it.
 .PHONY: check
 check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
+	$(Q)for b in $(filter-out $(MORE_BOARDS),$(BOARDS)); do mkdir -p out/$$b/gen && { [ -e out/$$b/gen/fat ] || : >out/$$b/gen/fat; } || exit 1; done
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    -- \
