@@ -158,6 +158,13 @@ static void swap(struct host *host)
     host->windows[0] = other;
 }
 
+/** What an import used may be imported again. */
+static void replace(struct host *host, struct window *w, struct window by)
+{
+    host->import_lost |= w->imported;
+    *w = by;
+}
+
 /** Another window becomes one of the link; what it has received stays received. */
 static void take_over(struct window *w, const uint8_t name[LINK_NAME])
 {
@@ -179,7 +186,7 @@ struct hello_found seen_hello(struct seen *h, struct host *host, uint64_t boot,
     if (i == 1 || (i < 0 && first->kind == WINDOW_LINK && host->windows[1].kind != WINDOW_IMPORT))
         swap(host);
     if (i < 0)
-        *first = new_window(WINDOW_LINK, boot, name);
+        replace(host, first, new_window(WINDOW_LINK, boot, name));
     if (first->kind != WINDOW_LINK)
         take_over(first, name);
     first->by_hello = true;
@@ -215,7 +222,7 @@ enum seen_verdict seen_judge(const struct host *host, enum window_kind kind, uin
     if (i >= 0)
         return judge(&host->windows[i], seq);
     if (kind == WINDOW_IMPORT)
-        return host->windows[1].kind == WINDOW_IMPORT ? SEEN_UNREMEMBERED : SEEN_NEW;
+        return host->import_lost || host->windows[1].kind == WINDOW_IMPORT ? SEEN_UNREMEMBERED : SEEN_NEW;
     const bool taken = host->windows[0].kind >= WINDOW_LINK && host->windows[1].kind >= WINDOW_LINK;
     return kind == WINDOW_PLAIN && taken ? SEEN_UNREMEMBERED : SEEN_NEW;
 }
@@ -231,7 +238,7 @@ static struct window *add_window(struct host *host, enum window_kind kind,
             swap(host);
         w = &host->windows[kind == WINDOW_PLAIN && w->kind >= WINDOW_LINK ? 0 : 1];
     }
-    *w = new_window(kind, boot, name);
+    replace(host, w, new_window(kind, boot, name));
     return w;
 }
 
@@ -267,6 +274,7 @@ void seen_take(struct seen *h, struct host *host, enum window_kind kind,
     touch(h, host);
     if (kind == WINDOW_LINK && w->kind != WINDOW_LINK)
         take_over(w, name);
+    w->imported |= kind == WINDOW_IMPORT;
     if (seq > w->highest)
         raise(w, seq);
     w->bits[seq / 32 % HOST_WORDS] |= UINT32_C(1) << seq % 32;
@@ -277,7 +285,7 @@ void seen_take(struct seen *h, struct host *host, enum window_kind kind,
 static uint8_t *put_window(uint8_t *p, const struct window *w)
 {
     *p++ = w->kind;
-    *p++ = w->by_hello;
+    *p++ = (uint8_t)(w->by_hello | w->imported << 1);
     put_be64(p, w->boot);
     put_be64(p + 8, w->highest);
     memcpy(p + 16, w->name, LINK_NAME);
@@ -289,7 +297,7 @@ static uint8_t *put_window(uint8_t *p, const struct window *w)
 
 static const uint8_t *get_window(const uint8_t *p, struct window *w)
 {
-    *w = (struct window){.kind = p[0] > WINDOW_IMPORT ? WINDOW_FREE : p[0], .by_hello = p[1]};
+    *w = (struct window){.kind = p[0] > WINDOW_IMPORT ? WINDOW_FREE : p[0], .by_hello = p[1] & 1, .imported = p[1] >> 1 & 1};
     w->boot = get_be64(p + 2);
     w->highest = get_be64(p + 10);
     memcpy(w->name, p + 18, LINK_NAME);
@@ -302,7 +310,7 @@ static const uint8_t *get_window(const uint8_t *p, struct window *w)
 void host_store(const struct host *host, uint8_t out[HOST_BYTES])
 {
     memcpy(out, host->id, SESSION_HOST);
-    out[SESSION_HOST] = host->pinned;
+    out[SESSION_HOST] = (uint8_t)(host->pinned | host->import_lost << 1);
     put_window(put_window(out + SESSION_HOST + 1, &host->windows[0]), &host->windows[1]);
 }
 
@@ -312,7 +320,8 @@ int seen_restore(struct seen *h, const uint8_t *bytes, size_t len)
         return NEFIA_EINVAL;
     struct host *host = seen_get(h, bytes);
     touch(h, host);
-    host->pinned = bytes[SESSION_HOST];
+    host->pinned = bytes[SESSION_HOST] & 1;
+    host->import_lost = bytes[SESSION_HOST] >> 1 & 1;
     get_window(get_window(bytes + SESSION_HOST + 1, &host->windows[0]), &host->windows[1]);
     return 0;
 }

@@ -771,6 +771,37 @@ TEST(a_hello_does_not_displace_an_import)
     CHECK_INT(take(7, 1), SEEN_DUPLICATE);
 }
 
+/** Whichever way the window of an imported start goes, what is imported again is never taken for new. */
+TEST(an_import_that_is_forgotten_is_unsure)
+{
+    uint8_t bytes[HOST_BYTES];
+
+    begin();
+    hello(7, N1);
+    CHECK_INT(take_import(5, 1), SEEN_NEW);
+    CHECK_INT(take(5, 1), SEEN_DUPLICATE);
+    CHECK_INT(take(5, 2), SEEN_NEW); /* it is the link's now */
+    CHECK_INT(take(6, 1), SEEN_NEW); /* and goes */
+    CHECK_INT(take_import(5, 1), SEEN_UNREMEMBERED);
+    host_store(a, bytes);
+    begin();
+    CHECK_INT(seen_restore(&seen, bytes, sizeof bytes), 0);
+    CHECK_INT(take_import(5, 1), SEEN_UNREMEMBERED); /* nor after a restart of the hub */
+
+    begin(); /* by a hello, of a start that was the link's before the import */
+    hello(7, N1);
+    CHECK_INT(take_import(7, 1), SEEN_NEW);
+    hello(8, N2);
+    hello(9, N3);
+    CHECK_INT(take_import(7, 1), SEEN_UNREMEMBERED);
+
+    begin(); /* without an import, a start that the hub does not know is new */
+    hello(7, N1);
+    hello(8, N2);
+    hello(9, N3);
+    CHECK_INT(take_import(7, 1), SEEN_NEW);
+}
+
 TEST(an_event_takes_over_the_import_of_its_start)
 {
     begin();
@@ -814,7 +845,8 @@ TEST(imports_round_trip_through_bytes)
 }
 
 TEST_MAIN(an_import_goes_into_the_window_of_its_start, an_import_of_another_start_keeps_that_of_the_hello,
-          a_hello_does_not_displace_an_import, an_event_takes_over_the_import_of_its_start,
+          a_hello_does_not_displace_an_import,
+          an_import_that_is_forgotten_is_unsure, an_event_takes_over_the_import_of_its_start,
           an_import_of_a_host_that_is_new_or_plain, imports_round_trip_through_bytes, accepts_each_once, accepts_out_of_order_within_the_span, moves_by_every_distance,
           the_ends_of_the_numbers, a_hello_makes_the_first_window, a_hello_keeps_one_other_window,
           a_window_made_anew_has_another_name, an_event_never_displaces_the_start_of_the_hello,

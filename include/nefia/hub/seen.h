@@ -35,12 +35,14 @@ struct window {
     uint32_t bits[HOST_WORDS]; /* seq s: bit s % 32 of bits[s / 32 % HOST_WORDS] */
     uint8_t kind;              /* enum window_kind */
     bool by_hello;             /* made, or taken over, by a hello of this start */
+    bool imported;             /* an import brought events of this start */
 };
 
 struct host {
     uint8_t id[SESSION_HOST];
     struct window windows[2];
     bool pinned;               /* its last hello said that it delivers by the link only */
+    bool import_lost;          /* a window with `imported` was replaced: what an import brings of a start without one may have been here */
     uint32_t next;             /* these three are index + 1; 0: none. The hash chain's next */
     uint32_t older, newer;     /* LRU list */
 };
