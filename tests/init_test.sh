@@ -181,6 +181,35 @@ script S96nefia-reactor reload
 within sh -c "'$dir/usr/sbin/nefia' reactor status -c '$dir/etc/nefia/nefia.yaml' | grep -q '^ *changed '"
 result "a reload brings the new rules" $?
 
+# ---- what starts a service again that has died, in the images ----
+# respawned SLEEPS: how many times it is started before respawn has slept so often.
+respawned()
+{
+    : >"$dir/starts"
+    # shellcheck disable=SC2016 # the shell that runs it expands it
+    SLEEPS=$1 busybox sh -c 'n=0
+        sleep() { n=$((n + 1)); [ "$n" -lt "$SLEEPS" ] || exit 0; }
+        logger() { :; }
+        . qemu/image/root/usr/sbin/respawn' respawn "$dir/service" "$dir/usr/sbin/nefia-test" "$dir/service.pid"
+    rm -f /run/respawn.nefia-test
+    wc -l <"$dir/starts"
+}
+
+# shellcheck disable=SC2016 # that shell expands it
+printf '#!/bin/sh\necho "$1" >>"%s/starts"\n' "$dir" >"$dir/service"
+chmod +x "$dir/service"
+true &
+wait $!
+echo $! >"$dir/service.pid"
+[ "$(respawned 20)" -gt 1 ]
+result "respawn starts a service that has died" $?
+mkdir "$dir/service.pid.lock"
+[ "$(respawned 20)" -eq 0 ]
+result "respawn: not while its script is at work" $?
+[ "$(respawned 60)" -gt 1 ]
+result "respawn: a lock that was left counts for a while" $?
+rmdir "$dir/service.pid.lock"
+
 # ---- stop waits ----
 beacon_says()
 {
