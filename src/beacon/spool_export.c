@@ -158,22 +158,14 @@ static int take_record(void *arg, const char *json, size_t len)
 
 /* ---- The file, of a daemon that does not answer ---- */
 
-static int marker_path(char path[FILE_PATH_MAX], const char *file)
-{
-    struct text t;
-
-    text_init(&t, path, FILE_PATH_MAX);
-    text_str(&t, file);
-    text_str(&t, ".exported");
-    return t.truncated ? NEFIA_ETOOBIG : 0;
-}
+#define MARKER ".exported"
 
 void spool_export_recall(struct spool *s, const char *file)
 {
     char path[FILE_PATH_MAX];
     struct spool_item item;
 
-    if (marker_path(path, file) < 0 || access(path, F_OK) < 0)
+    if (file_beside(path, file, MARKER) < 0 || access(path, F_OK) < 0)
         return;
     for (size_t at = 0; spool_walk(s, &at, &item);)
         (void)spool_exported(s, &item, NULL);
@@ -183,7 +175,7 @@ void spool_export_recall(struct spool *s, const char *file)
 static int leave_marker(const char *file)
 {
     char path[FILE_PATH_MAX];
-    const int err = marker_path(path, file);
+    const int err = file_beside(path, file, MARKER);
 
     return err < 0 ? err : file_write_atomic(path, "", 0);
 }

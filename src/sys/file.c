@@ -187,13 +187,13 @@ int file_append(int fd, const void *data, size_t len)
     return 0;
 }
 
-static int temporary_name(char out[FILE_PATH_MAX], const char *path)
+int file_beside(char out[FILE_PATH_MAX], const char *path, const char *suffix)
 {
     struct text t;
 
     text_init(&t, out, FILE_PATH_MAX);
     text_str(&t, path);
-    text_str(&t, TEMPORARY);
+    text_str(&t, suffix);
     return t.truncated ? NEFIA_ETOOBIG : 0;
 }
 
@@ -201,7 +201,7 @@ int file_replace_begin(const char *path)
 {
     char temporary[FILE_PATH_MAX];
 
-    if (temporary_name(temporary, path) < 0)
+    if (file_beside(temporary, path, TEMPORARY) < 0)
         return NEFIA_ETOOBIG;
     /* A leftover of a power cut; a symbolic link is removed, not followed. */
     if (unlink(temporary) < 0 && errno != ENOENT)
@@ -232,7 +232,7 @@ int file_replace_end(const char *path, int fd, int err)
 {
     char temporary[FILE_PATH_MAX];
 
-    (void)temporary_name(temporary, path); /* cannot fail: it fitted at the beginning */
+    (void)file_beside(temporary, path, TEMPORARY); /* cannot fail: it fitted at the beginning */
     if (!err && (fsync(fd) < 0 || rename(temporary, path) < 0))
         err = NEFIA_EIO;
     if (err) {

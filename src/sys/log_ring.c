@@ -24,16 +24,6 @@ static struct {
     uint64_t last;
 } ring;
 
-static int path_of(char path[FILE_PATH_MAX], const char *socket)
-{
-    struct text t;
-
-    text_init(&t, path, FILE_PATH_MAX);
-    text_str(&t, socket);
-    text_str(&t, LOG_RING_SUFFIX);
-    return t.truncated ? NEFIA_ETOOBIG : 0;
-}
-
 /** Is the directory of this path in RAM? */
 static bool in_ram(char *path)
 {
@@ -59,7 +49,7 @@ int log_ring_open(const char *socket, uint32_t uid, uint32_t gid)
     ring.fd = 0;
     if (!socket || !socket[0])
         return 0;
-    if (path_of(path, socket) < 0)
+    if (file_beside(path, socket, LOG_RING_SUFFIX) < 0)
         return NEFIA_ETOOBIG;
     if (!in_ram(path))
         return NEFIA_ENOTSUP;
@@ -99,7 +89,7 @@ int log_ring_look(const char *socket)
 {
     char path[FILE_PATH_MAX];
 
-    return path_of(path, socket) < 0 ? NEFIA_ETOOBIG : file_open_regular(path, O_NOFOLLOW);
+    return file_beside(path, socket, LOG_RING_SUFFIX) < 0 ? NEFIA_ETOOBIG : file_open_regular(path, O_NOFOLLOW);
 }
 
 /** Return: the number of the line in this slot; 0: none. */

@@ -13,6 +13,8 @@
 /** "dir/name" into out, separated by one slash; an empty dir gives just name. Return: 0,
  * NEFIA_ETOOBIG (out is "" then). */
 int file_join(char out[FILE_PATH_MAX], const char *dir, const char *name);
+/** The name of a file beside another: path and suffix. Return: 0; NEFIA_ETOOBIG (out has its beginning then). */
+int file_beside(char out[FILE_PATH_MAX], const char *path, const char *suffix);
 /** Open to read, close-on-exec; flags: more of open(2)'s. Return: as open(2). */
 int file_open(const char *path, int flags);
 /** The same of a regular file, without waiting for a pipe's other end: a device may have no end. Return: the descriptor;
