@@ -231,6 +231,7 @@ def commands(beacon):
         c.command("log 3", r"event [0-9]+: critical test\.console")
         c.command("emit wrong", "missing operand")
         c.command("policy capabilities", "Commands:")
+        c.command("policy test -c /etc/passwd --host", "has no -c")
         c.command("version", "features: .*beacon-console")
         c.command("nonsense", "unknown command")
         c.command("config frob", r"usage: config check\|reload")

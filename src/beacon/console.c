@@ -229,8 +229,11 @@ static int run_verb(const struct console_command_args *a, const char *verb)
     const char *words[WORDS + 5] = {a->program->name, verb};
     unsigned n = 2;
 
-    for (unsigned i = 0; i < a->operand_count; i++)
+    for (unsigned i = 0; i < a->operand_count; i++) {
+        if (strncmp(a->operands[i], "-c", 2) == 0)
+            return wrong_operand("a command of the console has no -c: its configuration is the daemon's");
         words[n++] = a->operands[i];
+    }
     words[n++] = "-c";
     words[n++] = a->config;
     return cli_main(a->program, (int)n, (char **)(uintptr_t)words, a->beacon);
