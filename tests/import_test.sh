@@ -1,7 +1,7 @@
 #!/bin/sh
 # Events leave a device that is cut off as text, come to the hub by hand, and act once: whatever a terminal and a person do to the text, however
 # often it is imported, and although the device delivers them itself later.
-# shellcheck disable=SC2034 # $processes names some variables
+# shellcheck disable=SC2034 # tests/pair_lib.sh reads some variables
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
@@ -9,9 +9,8 @@ make BOARD=host CONFIG=guarded out/host-guarded/nefia-beacon >"$dir/make.log" 2>
 result "the guarded beacon builds" $?
 beacon=$PWD/out/host-guarded/nefia-beacon
 nefia=$PWD/out/host/nefia
-beacon_pid=
-hub_pid=
-processes='beacon_pid hub_pid'
+. tests/pair_lib.sh
+hub_config=$dir/hub.yaml
 
 umask 077 # the configuration holds a key
 port=$(free_port)
@@ -56,40 +55,6 @@ cut_off()
 {
     reach=$nowhere
     config "$@"
-}
-
-start_beacon()
-{
-    "$beacon" run -c "$dir/nefia.yaml" 2>>"$dir/beacon.log" &
-    beacon_pid=$!
-    within "$beacon" status -c "$dir/nefia.yaml"
-}
-
-# kill_beacon: as a power cut ends it.
-kill_beacon()
-{
-    kill -9 "$beacon_pid"
-    wait "$beacon_pid" 2>/dev/null
-    beacon_pid=
-}
-
-stop_beacon()
-{
-    kill "$beacon_pid" && wait "$beacon_pid"
-    beacon_pid=
-}
-
-start_hub()
-{
-    "$nefia" reactor run -c "$dir/hub.yaml" 2>>"$dir/hub.log" &
-    hub_pid=$!
-    within "$nefia" reactor status -c "$dir/hub.yaml"
-}
-
-stop_hub()
-{
-    kill "$hub_pid" && wait "$hub_pid"
-    hub_pid=
 }
 
 # emit N…

@@ -6,8 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 beacon=$PWD/out/host/nefia-beacon
 nefia=$PWD/out/host/nefia
-beacon_pid=
-hub_pid=
+. tests/pair_lib.sh
 relay_pid=
 processes='beacon_pid hub_pid relay_pid'
 
@@ -36,34 +35,6 @@ reactor:
   rules:
     - {name: note, event_pattern: '^drill\.', action: {type: exec, target: hub, command: "printf '%s\\n' \"\$NEFIA_EVENT\" >>$dir/acted"}}
 YAML
-}
-
-start_beacon()
-{
-    "$beacon" run -c "$dir/nefia.yaml" 2>>"$dir/beacon.log" &
-    beacon_pid=$!
-    within "$beacon" status -c "$dir/nefia.yaml"
-}
-
-# As a power cut ends it.
-kill_beacon()
-{
-    kill -9 "$beacon_pid"
-    wait "$beacon_pid" 2>/dev/null
-    beacon_pid=
-}
-
-start_hub()
-{
-    "$nefia" reactor run -c "$dir/nefia.yaml" 2>>"$dir/hub.log" &
-    hub_pid=$!
-    within "$nefia" reactor status -c "$dir/nefia.yaml"
-}
-
-stop_hub()
-{
-    kill "$hub_pid" && wait "$hub_pid"
-    hub_pid=
 }
 
 # emit SEVERITY N: what was accepted is in $dir/accepted, "7 12" a line.
