@@ -338,7 +338,7 @@ TEST(the_daemon_notices_its_end)
 TEST(what_it_starts_has_no_restrictions)
 {
     static const char script[] =
-        "#!/bin/sh\n(setsid sh -c 'echo ready; exec sleep 3600' & echo $!) | { read -r pid; read -r ready; "
+        "#!/bin/sh\n(setsid sh -c 'echo $$; exec sleep 3600' &) | { read -r pid; "
         "grep -E '^(Uid|NoNewPrivs|Seccomp):' /proc/$pid/status; "
         "grep -E 'Max (cpu time|core)' /proc/$pid/limits | tr -s ' ' | cut -d ' ' -f 1-4; kill -9 $pid; }\n";
     struct privileges user = {.name = geteuid() == 0 ? "64123" : NULL, .uid = 64123, .gid = 64124};

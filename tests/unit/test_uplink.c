@@ -1058,7 +1058,8 @@ TEST(a_greeting_that_comes_while_a_line_is_sent)
     CHECK(delivery->line_len > 0);
     plain_hub = false;
     greet();
-    WAIT_FOR(delivery->state == DELIVERY_HELLO);
+    /* Room that came meanwhile lets the line end and the hello follow in the same turn. */
+    WAIT_FOR(delivery->state == DELIVERY_HELLO || delivery->state == DELIVERY_WELCOME);
     got_len = taken = 0;
     bool found = false;
     for (int i = 0; i < 200000 && !found; i++) {
