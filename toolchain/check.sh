@@ -8,10 +8,13 @@
 #
 # A tier ends with a line `N passed, N failed`; one that dies without it counts as one failed, one
 # that exits with an error although nothing is counted as failed does too.  What a tier could not test
-# on this machine (`skip: WHAT`) is shown.  Each tier's begin and end is a line; the last line is the sum.
+# on this machine (`skip: WHAT`) is shown.  Each tier's begin and end is a line, its end with the seconds that it took and those of
+# processors that it used; the last line is the sum.
 set -u
 # shellcheck source=toolchain/verdict.sh
 . "$(dirname "$0")/verdict.sh"
+# shellcheck source=toolchain/times.sh
+. "$(dirname "$0")/times.sh"
 
 if [ "$1" != -d ]; then
     echo "usage: check.sh -d LOGS TIER… [-- TIER…]…" >&2
@@ -20,9 +23,9 @@ fi
 logs=$2
 shift 2
 mkdir -p "$logs"
-rm -f "$logs"/counts.*
+rm -f "$logs"/counts.* "$logs"/times.*
 
-# report NAME COMMAND SECONDS: what came of a tier; $p, $f and $log are its verdict.
+# report NAME COMMAND SECONDS COMPUTED: what came of a tier; $p, $f and $log are its verdict.
 report()
 {
     if [ "$f" -gt 0 ]; then
@@ -31,7 +34,7 @@ report()
         tail -n 30 "$log"
         echo "----"
     fi
-    printf '%-18s %5d passed %3d failed %5d s\n' "$1" "$p" "$f" "$3"
+    printf '%-18s %5d passed %3d failed %5d s %6d s computed\n' "$1" "$p" "$f" "$3" "$4"
     sed -n 's/^ *skip: /    not tested here: /p' "$log"
 }
 
@@ -42,15 +45,18 @@ run()
     command=${2#*=}
     log=$logs/$name.log
     began=$(date +%s)
+    look_at_times "$logs/times.$1"
+    before=$computed
     printf '%-18s begins, its log is %s\n' "$name" "$log"
     sh -c "$command" >"$log" 2>&1 </dev/null &
     running=$!
     wait "$running"
     status=$?
     took=$(($(date +%s) - began))
+    look_at_times "$logs/times.$1"
     verdict $status "$log"
     # In one piece, whatever runs beside it.
-    said=$(report "$name" "$command" "$took")
+    said=$(report "$name" "$command" "$took" $((computed - before)))
     printf '%s\n' "$said"
     echo "$p $f" >>"$logs/counts.$1"
 }

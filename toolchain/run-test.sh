@@ -9,6 +9,8 @@ set -u
 . "$(dirname "$0")/verdict.sh"
 # shellcheck source=toolchain/patience.sh
 . "$(dirname "$0")/patience.sh"
+# shellcheck source=toolchain/times.sh
+. "$(dirname "$0")/times.sh"
 
 dir=$1 limit=$2 all=$3 emulator=$4 program=$5
 case $program in
@@ -19,6 +21,7 @@ case $program in
 *) set -- ;;
 esac
 log=$dir/$$
+began=$(date +%s)
 running=
 watching=
 trap 'for p in $running $watching; do kill "$p" 2>/dev/null; done' EXIT
@@ -38,6 +41,7 @@ watching=$!
 wait "$running"
 status=$?
 running=
+look_at_times "$log.times"
 kill "$watching"
 watching=
 verdict $status "$log"
@@ -48,6 +52,6 @@ if [ "$f" -gt 0 ]; then
     echo "FAIL $program: exit status $status, ${line:-no result}"
 else
     if [ -n "$all" ]; then sed '$d' "$log"; else grep '^ *skip: ' "$log"; fi
-    echo "ok $program: $p"
+    echo "ok $program: $p, $(($(date +%s) - began)) s, $computed s computed"
 fi
 echo "$p $f" >>"$dir/counts"
