@@ -209,6 +209,13 @@ result "respawn: not while its script is at work" $?
 [ "$(respawned 60)" -gt 1 ]
 result "respawn: a lock that was left counts for a while" $?
 rmdir "$dir/service.pid.lock"
+# shellcheck disable=SC2016 # that shell expands it
+printf '#!/bin/sh\necho "$1" >>"%s/starts"\nrm -f "%s/service.pid"\nexit "$STARTED"\n' "$dir" "$dir" >"$dir/service"
+[ "$(STARTED=1 respawned 40)" -gt 2 ]
+result "respawn: what does not start is tried again" $?
+echo $! >"$dir/service.pid"
+[ "$(STARTED=0 respawned 40)" -eq 1 ]
+result "respawn: what it has started and somebody stops at once is left alone" $?
 
 # ---- stop waits ----
 beacon_says()
