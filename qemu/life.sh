@@ -113,7 +113,7 @@ killed() {
     check "a beacon that was killed is started again" on router "await sh -c \"[ -e /run/nefia-beacon.pid ] && ! grep -qx $process /run/nefia-beacon.pid && nefia-beacon status\""
     must "the beacon has a process" beacon_process
     on router "cp /etc/nefia/wrong.yaml /etc/nefia/nefia.yaml; kill -9 $process"
-    check "with a wrong configuration that is tried less and less often" logged 'nefia-beacon is not running.*after 4 s'
+    check "with a wrong configuration that is tried less and less often" until_true on router "logread | grep -q 'nefia-beacon is not running.*after 4 s'"
     on router "echo \$(logread | sed -n 's/.*respawn: nefia-beacon is not running.* after \\([0-9]*\\) s.*/\\1/p')"
     check "  each time after twice as long" doubles
     on router 'cp /etc/nefia/good.yaml /etc/nefia/nefia.yaml'

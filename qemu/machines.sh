@@ -5,8 +5,8 @@
 #   machines_begin DIR              empty run directory; everything ends with this shell
 #   machine_dir NAME                make and print the directory that becomes its file system
 #   machine_image NAME OUT          it boots from the image of that build (qemu/image.sh); what machine_dir has is put over it
-#   by_hand NAME BOARD PROGRAM      the same with out/BOARD, but neither beacon nor hub is started: the scenario does that; a board
-#                                   without an image is given the program alone
+#   by_hand NAME BUILD PROGRAM…     the same with out/BUILD (BOARD or BOARD-CONFIG), but neither beacon nor hub is started: the scenario
+#                                   does that; a board without an image is given the programs alone
 #   machine_start BOARD NAME ADDRESS FD [DISK]    FD: a descriptor of this shell, 7 to 9
 #   power_cut NAME                  it is gone at once, with all its disk has not been told yet
 #   power_on NAME                   the same machine again, with the same disk
@@ -64,7 +64,7 @@ machine_dir() {
 machine_image() {
     dir=$(machine_dir "$1")
     if [ "$(cat "$2/nefia-beacon" "$2/nefia" | cksum)" != "$(cat "$2/image/programs" 2>/dev/null)" ]; then
-        echo "$2/image is not there, or has other programs: make BOARD=… image" >&2
+        echo "$2/image is not there, or has other programs: make BOARD=… CONFIG=… image" >&2
         return 1
     fi
     echo "$2/image" >"$run/$1.image"
@@ -76,7 +76,7 @@ machine_image() {
 
 # In a shell of its own: the facts have common names.
 # shellcheck disable=SC2016
-has_image() { sh -c '. qemu/board.sh; board_facts "$1"; [ "$image" ]' sh "$1"; }
+has_image() { sh -c '. qemu/board.sh; board_facts "$(echo "$1" | cut -d - -f 1,2)"; [ "$image" ]' sh "$1"; }
 
 by_hand() {
     if has_image "$2"; then
@@ -85,7 +85,11 @@ by_hand() {
         : >"$run/$1/etc/init.d/S95nefia-beacon"
         : >"$run/$1/etc/init.d/S96nefia-reactor"
     else
-        cp "out/$2/$3" "$(machine_dir "$1")/bin/"
+        name=$1 build=$2
+        shift 2
+        for program; do
+            cp "out/$build/$program" "$(machine_dir "$name")/bin/" || return 1
+        done
     fi
 }
 

@@ -8,14 +8,9 @@ cd "$(dirname "$0")/.."
 board=mips-malta
 
 make_machine() {
-    [ -x "out/$board-guarded/nefia-beacon" ] || {
-        bad "out/$board-guarded/nefia-beacon is there: make BOARD=$board CONFIG=guarded"
-        return 1
-    }
-    qemu/kernel.sh "$board"
+    by_hand router "$board-guarded" nefia-beacon || { bad "there is an image with the guarded beacon"; return 1; }
     dir=$(machine_dir router)
     : >"$run/hub.log" # there is no other machine
-    cp "out/$board-guarded/nefia-beacon" "$dir/bin/"
     printf '0123456789abcdef0123\n' >"$dir/etc/nefia/hmac.key"
     chmod 600 "$dir/etc/nefia/hmac.key"
     cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'

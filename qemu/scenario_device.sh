@@ -13,16 +13,12 @@ bad() { failed=$((failed + 1)); echo "FAIL $board: $*"; }
 
 # make_machine SENSORS: it is router and hub; each event that the hub accepts is a line on its console.
 make_machine() {
-    for program in nefia-beacon nefia; do
-        [ -x "out/$board/$program" ] || { bad "out/$board/$program is there: make BOARD=$board"; return 1; }
-    done
-    qemu/kernel.sh "$board"
+    by_hand router "$board" nefia-beacon nefia || { bad "there are programs of $board"; return 1; }
     dir=$(machine_dir router)
     : >"$run/hub.log" # there is no other machine
     # shellcheck disable=SC2034 # machines.sh uses it
     router_mark=1
     mkdir -p "$dir/lib/extra"
-    cp "out/$board/nefia-beacon" "out/$board/nefia" "$dir/bin/"
     cp "out/kernel/$board"/extra/*.ko "$dir/lib/extra/"
     cat >"$dir/bin/sensor-says" <<'SH'
 #!/bin/sh
@@ -147,18 +143,18 @@ holds() {
 processes_come_and_go() {
     event "memory is counted" 'process.memory warning .*"process":"nefia","memory_bytes":[1-9]'
     event "descriptors are counted" 'process.descriptors warning .*"process":"nefia","descriptors":[1-9]'
-    event "none is critical" 'process.missing critical .*"process":"sleep"'
+    event "none is critical" 'process.missing critical .*"process":"httpd"'
     # shellcheck disable=SC2016 # the machine's shell expands it
-    on router 'sleep 1000000 & echo $! >/run/first'
-    event "it is there" 'process.missing info .*recovered.*"process":"sleep"'
+    on router 'httpd -f -p 127.0.0.1:8001 & echo $! >/run/first'
+    event "it is there" 'process.missing info .*recovered.*"process":"httpd"'
     # shellcheck disable=SC2016
-    on router 'sleep 1000000 & echo $! >/run/second'
-    event "two are one too many" 'process.count warning .*"process":"sleep","count":2}'
+    on router 'httpd -f -p 127.0.0.1:8002 & echo $! >/run/second'
+    event "two are one too many" 'process.count warning .*"process":"httpd","count":2}'
     mark
     on router 'xargs kill </run/first'
     event "one is right" 'process.count info .*recovered.*"count":1}'
     on router 'xargs kill </run/second'
-    event "none is critical again" 'process.missing critical .*"process":"sleep"'
+    event "none is critical again" 'process.missing critical .*"process":"httpd"'
 }
 
 memory_ends() {
@@ -228,7 +224,7 @@ storage_drifts() {
     must "the mount" on router 'mount -t nfs4 -o addr=127.0.0.1,clientaddr=127.0.0.1,vers=4.2,timeo=20 127.0.0.1:/ /mnt/nas'
     event "it is exported" "$drift info .*recovered.*\"name\":\"share\""
     event "it is mounted" "$drift info .*recovered.*\"name\":\"nas\""
-    check "the manifest has all three" on router 'nefia-beacon manifest storage >/tmp/items && grep -q "\"mount\":\"/mnt/nas\",\"source\":\"127.0.0.1:/\",\"root\":\"/\",\"type\":\"nfs4\",\"writable\":true}" /tmp/items && grep -q "\"mount\":\"/mnt/disk\",\"source\":\"/dev/vda\",.*\"type\":\"ext4\"" /tmp/items'
+    check "the manifest has all three" on router 'nefia-beacon manifest storage >/tmp/items && grep -q "\"mount\":\"/mnt/nas\",\"source\":\"127.0.0.1:/\",\"root\":\"/\",\"type\":\"nfs4\",\"writable\":true}" /tmp/items && grep -q "\"mount\":\"/mnt/disk\",\"source\":\"'"$disk"'\",.*\"type\":\"ext4\"" /tmp/items'
     mark
     on router 'mount -o remount,ro /mnt/disk'
     event "a disk turns read-only" "$drift critical .*\"name\":\"disk\",\"path\":\"/mnt/disk\",\"problem\":\"read_only\",\"expected\":\"rw\",\"found\":\"ro\"}"
@@ -277,16 +273,19 @@ arm() {
   module_drift: {interval: 1s, manifest: /run/modules, packages: false}
   flash: {interval: 1s, erase_cycles: 100, warning_percent: 20, critical_percent: 40}
   process:
-    - {name: sleep, interval: 1s, max: 1}
+    - {name: httpd, interval: 1s, max: 1}
     - {name: nefia, interval: 1s, max_memory_kib: 1, max_descriptors: 1}
   storage_assignment_drift:
-    - {name: disk, interval: 1s, mount: /mnt/disk, source: /dev/vda, type: ext4, writable: true}
+    - {name: disk, interval: 1s, mount: /mnt/disk, source: DISK, type: ext4, writable: true}
     - {name: nas, interval: 4s, mount: /mnt/nas, source: '127.0.0.1:/', type: nfs4, stale_for: 5s}
     - {name: share, interval: 1s, export: /mnt/disk/share, clients: clients, writable: true}" || return
     cp -r "out/kernel/$board"/tools/* "$dir/"
     add_server
     machine_start "$board" router 10.99.0.2 8 "$run/disk"
     must "it boots" seen router '^machine router is up'
+    must "it has its disk" on router 'grep " /mnt/disk " /proc/mounts'
+    disk=${answer%% *}
+    must "which is to be there" on router "sed -i 's|DISK|$disk|' /etc/nefia/nefia.yaml"
     programs_start
     processes_come_and_go
     kernel_has

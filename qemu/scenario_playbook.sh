@@ -9,11 +9,10 @@ cd "$(dirname "$0")/.."
 board=mips-malta
 
 make_router() {
+    by_hand router "$board-guarded" nefia-beacon || return 1
     dir=$(machine_dir router)
-    cp "out/$board-guarded/nefia-beacon" "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
-    mkdir -p "$dir/etc/init.d" "$dir/www" "$dir/var"
-    ln -s ../run "$dir/var/run"
+    mkdir -p "$dir/etc/init.d" "$dir/www"
     echo "it works" >"$dir/www/index.html"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
 host_id: router
@@ -60,11 +59,10 @@ SH2
 }
 
 make_hub() {
+    by_hand hub arm-virt nefia || return 1
     dir=$(machine_dir hub)
-    cp out/arm-virt/nefia "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     mkdir -p "$dir/usr/share/nefia/playbooks"
-    cp rootfs-overlay/usr/share/nefia/playbooks/*.yaml "$dir/usr/share/nefia/playbooks/"
     cat >"$dir/etc/nefia/nefia.yaml" <<YAML
 host_id: hub
 reactor:
@@ -115,17 +113,13 @@ YAML
 }
 
 make_machines() {
-    for program in "$board-guarded/nefia-beacon" arm-virt/nefia; do
-        [ -x "out/$program" ] || { echo "no out/$program" >&2; return 1; }
-    done
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' >"$run/hmac.key"
     chmod 600 "$run/hmac.key"
     for name in hub router; do
         truncate -s 8M "$run/$name.disk"
         PATH=$PATH:/sbin:/usr/sbin mke2fs -q -t ext2 -b 1024 -m 0 "$run/$name.disk"
     done
-    make_router
-    make_hub
+    make_router && make_hub
 }
 
 boot() {

@@ -21,8 +21,8 @@ make_image() {
 from_image() { PATH=$PATH:/sbin:/usr/sbin debugfs -R "cat $2" "$run/$1.disk" 2>/dev/null; }
 
 make_hub() {
+    by_hand hub arm-virt nefia || return 1
     dir=$(machine_dir hub)
-    cp out/arm-virt/nefia "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
 reactor:
@@ -43,8 +43,8 @@ YAML
 
 # note N: what is on the disk was so; what is on the console is known outside of the machine, too.
 make_router() {
+    by_hand router arm-virt-guarded nefia-beacon || return 1
     dir=$(machine_dir router)
-    cp out/arm-virt-guarded/nefia-beacon "$dir/bin/"
     cp "$run/hmac.key" "$dir/etc/nefia/"
     cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
 host_id: router
@@ -72,15 +72,11 @@ SH2
 }
 
 make_machines() {
-    for program in arm-virt-guarded/nefia-beacon arm-virt/nefia; do
-        [ -x "out/$program" ] || { echo "no out/$program" >&2; return 1; }
-    done
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' >"$run/hmac.key"
     chmod 600 "$run/hmac.key"
     make_image "$run/hub.disk"
     make_image "$run/router.disk"
-    make_hub
-    make_router
+    make_hub && make_router
 }
 
 start_hub() {

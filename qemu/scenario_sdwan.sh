@@ -12,9 +12,7 @@ board=arm-virt
 # ---- what the machine has ----
 
 make_machine() {
-    for program in nefia-beacon nefia; do
-        [ -x "out/$board/$program" ] || { bad "out/$board/$program is there: make BOARD=$board"; return 1; }
-    done
+    by_hand router "$board" nefia-beacon || { bad "there is an image of $board"; return 1; }
     tools=out/kernel/wireguard-tools
     if [ ! -x "$tools/usr/bin/wg" ]; then
         rm -rf "$tools"
@@ -25,10 +23,8 @@ make_machine() {
     # shellcheck disable=SC2034 # machines.sh uses it
     router_mark=1
     mkdir -p "$dir/lib"
-    cp "out/$board/nefia-beacon" "out/$board/nefia" "$tools/usr/bin/wg" "$dir/bin/"
+    cp "$tools/usr/bin/wg" "$dir/bin/"
     cp -L "$tools"/lib/arm-linux-gnueabihf/ld-linux-armhf.so.3 "$tools"/lib/arm-linux-gnueabihf/libc.so.6 "$dir/lib/"
-    echo 'nefia:x:1200:1200::/:/bin/false' >"$dir/etc/passwd"
-    echo 'nefia:x:1200:' >"$dir/etc/group"
     cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
 host_id: router
 beacons:
@@ -126,7 +122,7 @@ without_an_interface() {
     event "an interface of another kind is none" sdwan.peer_drift_detected critical '"interface":"lo","problem":"interface_missing"'
     event "nor a holder" sdwan.vip_holder_silent critical '"problem":"interface_missing","vip":"10\.88\.0\.9"'
     on router "read -r pid </run/beacon.pid; cat /proc/\$pid/status" || true
-    for want in '^Uid:.1200.1200.1200.1200$' '^CapEff:.0*1000$' '^CapBnd:.0*1000$' '^Seccomp:.2$'; do
+    for want in '^Uid:.900.900.900.900$' '^CapEff:.0*1000$' '^CapBnd:.0*1000$' '^Seccomp:.2$'; do
         if echo "$answer" | grep -q "$want"; then ok "the beacon's status: $want"; else bad "the beacon has not $want: $answer"; fi
     done
 }

@@ -11,11 +11,10 @@ bad() { failed=$((failed + 1)); echo "FAIL $board: $*"; }
 
 # One machine is hub and router.
 make_machine() {
-    make --no-print-directory -j2 BOARD="$board" CONFIG=no-commands all >"$run.build.log" 2>&1 || return 1
+    make --no-print-directory -j2 BOARD="$board" CONFIG=no-commands image >"$run.build.log" 2>&1 || return 1
+    by_hand router "$board-no-commands" nefia-beacon || return 1
     dir=$(machine_dir router)
     machine_dir hub >/dev/null
-    cp "out/$board-no-commands/nefia" "out/$board-no-commands/nefia-beacon" "$dir/bin/"
-    echo 'nefia:x:1200:1200::/:/bin/false' >"$dir/etc/passwd"
     echo '127.0.0.1 localhost hub.lan' >"$dir/etc/hosts"
     printf '0123456789abcdef0123456789abcdef' >"$dir/etc/nefia/key"
     cat >"$dir/etc/nefia/nefia.yaml" <<'YAML'
@@ -57,7 +56,7 @@ SH
 # status_of NAME: the daemon's, as /proc has it, holds what is expected.
 restricted() {
     on router "read -r pid </run/$1.pid; cat /proc/\$pid/status" || return 1
-    for want in '^Uid:.1200.1200.1200.1200$' '^CapEff:.0*$' '^CapBnd:.0*$' '^NoNewPrivs:.1$' '^Seccomp:.2$'; do
+    for want in '^Uid:.900.900.900.900$' '^CapEff:.0*$' '^CapBnd:.0*$' '^NoNewPrivs:.1$' '^Seccomp:.2$'; do
         echo "$answer" | grep -q "$want" || return 1
     done
 }
@@ -80,7 +79,7 @@ nothing_refused() {
 }
 
 day() {
-    on router 'chown 1200:1200 /etc/nefia/key && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
+    on router 'chown nefia:nefia /etc/nefia/key && chmod 755 /etc/nefia && chmod 600 /etc/nefia/key'
     on router 'httpd -p 127.0.0.1:8080 -h /www; dd if=/dev/zero of=/run/fill bs=1k count=100 2>/dev/null'
     on router 'daemon reactor nefia reactor run'
     on router 'await nefia reactor status >/dev/null'
