@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What each program costs on each board, against what is promised.
 
-    budget.py [--details BOARD] [--promises FILE] [--stack FILE] [NAME...]
+    budget.py [--details BOARD] [--boards BOARDS] [--promises FILE] [--stack FILE] [NAME...]
 
 NAME is a build directory under out/ (a board, or board-configuration); without one all that
-something is promised of.  Flash is the stripped file, which is what is promised; beside it stands what it takes in a squashfs as
+something is promised of, of all boards or of those that are given.  Flash is the stripped file, which is what is promised; beside it stands what it takes in a squashfs as
 OpenWrt writes it.  RAM is every writable section plus the worst-case stack.  The stack comes from the compiler's own
 call graph (gcc -fcallgraph-info=su) of our code, musl and the libraries; what a compiler cannot know
 (depth of a recursion, targets of a function pointer, assembler) is stated in toolchain/stack.txt.
@@ -398,12 +398,12 @@ class Build:
                 yield name, count, kind, "".join(re.findall(r'"([^"]*)"', what))
 
 
-def read_promises(path):
-    """(build, program): the flash and RAM promised."""
+def read_promises(path, boards):
+    """(build, program): the flash and RAM promised; boards: only of these, if there are any."""
     promises = {}
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
-        if words:
+        if words and (not boards or words[0] in boards):
             board, profile, program = words[:3]
             build = board if profile == "-" else f"{board}-{profile}"
             promises[build, program] = tuple(None if w == "-" else int(w) * 1024 for w in words[3:])
@@ -446,12 +446,13 @@ def verdict(row, promises):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--details", default="")
+    parser.add_argument("--boards", default="", type=str.split)
     parser.add_argument("--promises", default="toolchain/promises.txt", type=pathlib.Path)
     parser.add_argument("--stack", default="toolchain/stack.txt", type=pathlib.Path)
     parser.add_argument("builds", nargs="*")
     args = parser.parse_args()
     facts = Facts(args.stack)
-    promises = read_promises(args.promises)
+    promises = read_promises(args.promises, args.boards)
     boards = [p.parent.name for p in pathlib.Path("board").glob("*/board.mk")]
     rows, passed, failed, complaints = [], 0, 0, []
     for name in args.builds or dict.fromkeys(build for build, _ in promises):

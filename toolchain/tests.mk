@@ -7,14 +7,21 @@ HOST_ONLY := $(if $(filter x86_64,$(ARCH)),,test_yaml_libyaml fuzz_yaml)
 TESTS   := $(filter-out $(HOST_ONLY),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 TESTS   := $(call longest_first,test_uplink test_journal test_child test_text test_control,$(TESTS))
 FAKES   := $(wildcard tests/fake/*.c)
-SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/shell_test.sh tests/noheap_test.sh,$(wildcard tests/*_test.sh))
+SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/dist_test.sh tests/kconfig_test.sh tests/init_test.sh tests/console_test.sh \
+           tests/foreign_test.sh tests/guarded_test.sh tests/shell_test.sh tests/noheap_test.sh,$(wildcard tests/*_test.sh))
 FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
-SYSTEMS := $(call longest_first,qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(wildcard qemu/scenario_*.sh))
-# Of these boards the check builds the programs, and looks at them and at their sizes; their unit tests and machines take the time that it
+# What is alike on several boards has its turn: the check, which has no time for all, takes other ones at each commit.
+turn         = $(shell toolchain/turn.sh $(1) $(2))
+# These boards are in every check.
+FULL_BOARDS := arm-virt mips-malta
+# The check takes one of them, builds its programs, and looks at them and at their sizes. Their unit tests and machines take the time that it
 # has not: two of the kernels are built from source.
 MORE_BOARDS := riscv64-virt i386-q35 ppc-e500
-## MACHINES all: test-qemu boots riscv64-virt, i386-q35 and ppc-e500, too, and takes the images through a product's life
-SYSTEMS := $(if $(filter all,$(MACHINES)),$(SYSTEMS),$(filter-out qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh qemu/scenario_image_%.sh,$(SYSTEMS)))
+## MACHINES all: test-qemu boots riscv64-virt, i386-q35 and ppc-e500, too, and takes all images through a product's life instead of one
+LIVES   := $(wildcard qemu/scenario_image_*.sh)
+SYSTEMS  = $(call longest_first,qemu/scenario_device.sh $(LIVES) qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(if $(filter all,$(MACHINES)),\
+           $(wildcard qemu/scenario_*.sh),$(filter-out qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh $(LIVES),\
+           $(wildcard qemu/scenario_*.sh)) $(call turn,1,$(LIVES))))
 BOOTED  := arm-virt aarch64-virt mips-malta mipsel-malta $(if $(filter all,$(MACHINES)),$(MORE_BOARDS))
 FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 JOBS    := -j$(shell nproc)
@@ -68,8 +75,6 @@ test-san: ## Run the unit tests under ASan and UBSan
 
 # Every test runs on the host (64 bits) and on two unlike 32-bit boards: little-endian with an FPU, big-endian with strict alignment
 # and without. What is left for the others is what a compiler, an ABI or a kernel's numbers may get wrong: those tests.
-## FULL_BOARDS boards on which test-cross runs every unit test; the others have those of the ABI
-FULL_BOARDS  := arm-virt mips-malta
 ## CROSS_BOARDS boards of test-cross (default: all)
 CROSS_BOARDS := $(filter-out host,$(BOARDS))
 ABI_TESTS   := $(addprefix test_,text json json_rfc8259 yaml config bind settings mac heap frames loop child file path clock cli \
@@ -193,7 +198,7 @@ image: all $(OUT)/.deps/qemu $(OUT)/.deps/image ## Make a disk image of BOARD fo
 	$(Q)qemu/kernel.sh $(BOARD)
 	+$(Q)$(SUBMAKE) BOARD=$(BOARD) CONFIG='$(CONFIG)' $(O)/image/disk.img
 $(O)/image/disk.img: $(O)/nefia-beacon $(O)/nefia $(wildcard out/kernel/$(BOARD)/complete) \
-                     qemu/image.sh qemu/board.sh $(shell find qemu/image -type f)
+                     qemu/image.sh qemu/board.sh $(shell find qemu/image rootfs-overlay -type f)
 	$(call say,IMAGE $(O)/image)
 	$(Q)qemu/image.sh $(BOARD) $(O)
 
@@ -211,13 +216,12 @@ test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run
 	+$(Q)for b in $(filter-out $(IMAGES),$(BOOTED)); do \
 	    $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
 	+$(Q)for b in arm-virt mips-malta; do \
-	    $(call LOCK,$$b-guarded) $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded out/$$b-guarded/nefia-beacon || exit 1; done
+	    $(call LOCK,$$b-guarded) $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded image || exit 1; done
 	$(Q)$(RUN_QEMU) $(SYSTEMS)
 
 test-power: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Cut the power of an emulated hub or router 50 times in the middle of commands
-	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt all
-	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=guarded out/arm-virt-guarded/nefia-beacon
-	+$(Q)$(SUBMAKE) BOARD=arm-virt kernel
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt image
+	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt CONFIG=guarded image
 	$(Q)POWER_ROUNDS=$(or $(POWER_ROUNDS),50) qemu/scenario_power.sh
 
 demo: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Demo on two emulated machines: an event, a rule, an action
@@ -237,11 +241,14 @@ check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and f
 	$(Q)toolchain/sum.sh 'toolchain/check-symbols.sh "$(CROSS)" $(PROGRAMS)' \
 	    $(if $(filter mips% ppc,$(ARCH)),'toolchain/check-fp.sh "$(CROSS)" $(PROGRAMS)')
 
-BUDGET_BOARD := $(or $(GIVEN_BOARD),arm-virt)
+BUDGET_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
+## BUDGET_BOARDS boards whose promises the budget looks at (default: all)
+BUDGET_BOARDS := $(BOARDS)
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
-	+$(Q)$(SUBMAKE) $(JOBS) $$(awk 'NF && $$1 !~ /^#/ { print "promised/" $$1 "/" $$2 "/" $$3 }' toolchain/promises.txt)
-	$(Q)toolchain/sum.sh -j 'python3 toolchain/budget.py --details $(BUDGET_BOARD)' "toolchain/sum.sh \
-	    'python3 toolchain/costs.py --check --some 3' 'python3 toolchain/costs.py --alone --some 2 $(filter-out $(MORE_BOARDS),$(BOARDS))'"
+	+$(Q)$(SUBMAKE) $(JOBS) $$(awk -v boards=' $(BUDGET_BOARDS) ' 'NF && $$1 !~ /^#/ && index(boards, " " $$1 " ") \
+	    { print "promised/" $$1 "/" $$2 "/" $$3 }' toolchain/promises.txt)
+	$(Q)toolchain/sum.sh -j "python3 toolchain/budget.py --details $(BUDGET_BOARD) --boards '$(BUDGET_BOARDS)'" "toolchain/sum.sh \
+	    'python3 toolchain/costs.py --check --some 3' 'python3 toolchain/costs.py --alone --some 2 $(call turn,2,$(filter-out $(MORE_BOARDS),$(BOARDS)))'"
 
 # BOARD/PROFILE/PROGRAM, as in promises.txt: a link needs one processor, so several builds go on at once.
 promised/%:
@@ -259,18 +266,20 @@ sensors: $(OUT)/.deps/build ## Build a beacon with no sensor and with each senso
 # their list (the guarded beacon, the programs of the emulated boards). Objects serve the unit tests from the beginning, so that no program
 # is linked again while a machine of the other list boots with it.
 .PHONY: check
+check: CROSS_TURN = $(FULL_BOARDS) $(call turn,1,$(filter-out host $(FULL_BOARDS) $(MORE_BOARDS),$(BOARDS)))
+check: MORE_TURN  = $(call turn,1,$(MORE_BOARDS))
 check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	$(Q)for b in $(filter-out $(MORE_BOARDS),$(BOARDS)); do mkdir -p out/$$b/gen && { [ -e out/$$b/gen/fat ] || : >out/$$b/gen/fat; } || exit 1; done
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    -- \
-	    "cross=$(SUBMAKE) test-cross CROSS_BOARDS='$(filter-out host $(MORE_BOARDS),$(BOARDS))'" \
+	    "cross=$(SUBMAKE) test-cross CROSS_BOARDS='$(CROSS_TURN)'" \
 	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \
-	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,$(BOARDS),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
-	    "budget=$(SUBMAKE) budget" \
+	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,host $(CROSS_TURN) $(MORE_TURN),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
+	    "budget=$(SUBMAKE) budget BUDGET_BOARDS='host $(CROSS_TURN) $(MORE_TURN)'" \
 	    "patterns=$(SUBMAKE) BOARD=host test-patterns" \
 	    "model=$(SUBMAKE) test-model" \
 	    -- \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu" \
-	    "scripts=$(RUN) $(SCRIPTS)"
+	    "scripts=SOME=y $(RUN) $(SCRIPTS)"
