@@ -107,10 +107,13 @@ class People:
         self.rig, self.hub, self.devices = rig, hub, devices
         self.running, self.ended, self.count = [], [], 0
 
-    def press(self):
+    def reap(self):
         for one in [p for p in self.running if p.poll() is not None]:
             self.running.remove(one)
             self.ended.append((one.order, one.returncode, one.stdout.read()))
+
+    def press(self):
+        self.reap()
         if len(self.running) < CLIENTS and self.rig.random.random() < 0.2:
             self.count += 1
             host = self.rig.random.choice(self.devices).host
@@ -318,7 +321,7 @@ def run(rig, commands, beacons, mutant):
     for device in devices:
         device.signal(signal.SIGHUP)
     rig.check("when he lets everything pass, everything ends", within(lambda: settled(hub, people)), hub.status())
-    people.press()
+    people.reap()
     rig.check("no program ended by itself", hub.alive() and all(d.alive() for d in devices))
     rig.check("the hub stops in order", hub.stop() == 0)
     counts = man.account()
