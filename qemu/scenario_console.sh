@@ -5,7 +5,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . qemu/machines.sh
-board=mips-malta
+board=${ROUTER:-mips-malta}
 
 make_machine() {
     by_hand router "$board-guarded" nefia-beacon || { bad "there is an image with the guarded beacon"; return 1; }

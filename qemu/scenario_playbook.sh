@@ -6,7 +6,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . qemu/machines.sh
-board=mips-malta
+board=${ROUTER:-mips-malta}
 
 make_router() {
     by_hand router "$board-guarded" nefia-beacon || return 1

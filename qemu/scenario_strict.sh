@@ -5,6 +5,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . qemu/machines.sh
+router=${ROUTER:-mips-malta}
 
 ok() { passed=$((passed + 1)); echo "ok $board: $*"; }
 bad() { failed=$((failed + 1)); echo "FAIL $board: $*"; }
@@ -106,7 +107,7 @@ day() {
     check "nothing was refused" nothing_refused
 }
 
-for board in arm-virt mipsel-malta; do
+for board in arm-virt "$router"; do
     machines_begin "out/qemu/strict-$board"
     if make_machine && machine_start "$board" router 10.99.0.2 8 && seen router '^machine router is up'; then
         day || bad "the machine answers: ${answer:-}"
@@ -116,7 +117,7 @@ for board in arm-virt mipsel-malta; do
     machines_end
 done
 if [ "$failed" -gt 0 ]; then
-    for board in arm-virt mipsel-malta; do
+    for board in arm-virt "$router"; do
         tr -d '\r' <"out/qemu/strict-$board/router.log" | grep -avE '^[0-9]+[|=]' | tail -n 30 | cut -c 1-200 | sed "s/^/[$board] /"
     done
 fi

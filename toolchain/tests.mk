@@ -14,15 +14,22 @@ FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
 turn         = $(shell toolchain/turn.sh $(1) $(2))
 # These boards are in every check.
 FULL_BOARDS := arm-virt mips-malta
-# The check takes one of them, builds its programs, and looks at them and at their sizes. Their unit tests and machines take the time that it
-# has not: two of the kernels are built from source.
+# The check takes one of them at times, builds its programs, and looks at them and at their sizes. Their unit tests and machines take the time
+# that it has not: two of the kernels are built from source.
 MORE_BOARDS := riscv64-virt i386-q35 ppc-e500
+## ROUTERS MIPS boards that test-qemu boots as routers (default: mips-malta mipsel-malta); it takes minutes to build the kernel of the first
+ROUTERS     := mips-malta mipsel-malta
 ## MACHINES all: test-qemu boots riscv64-virt, i386-q35 and ppc-e500, too, and takes all images through a product's life instead of one
-LIVES   := $(wildcard qemu/scenario_image_*.sh)
-SYSTEMS  = $(call longest_first,qemu/scenario_device.sh $(LIVES) qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(if $(filter all,$(MACHINES)),\
-           $(wildcard qemu/scenario_*.sh),$(filter-out qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh $(LIVES),\
-           $(wildcard qemu/scenario_*.sh)) $(call turn,1,$(LIVES))))
-BOOTED  := arm-virt aarch64-virt mips-malta mipsel-malta $(if $(filter all,$(MACHINES)),$(MORE_BOARDS))
+MACHINES ?=
+# The boards that a system test boots from an image, and the names of their scenarios.
+IMAGES  := arm-virt $(ROUTERS)
+LIVES   := $(patsubst %,qemu/scenario_image_%.sh,$(foreach b,$(IMAGES),$(firstword $(subst -, ,$(b)))))
+NO_ROUTERS = $(filter-out $(ROUTERS),mips-malta mipsel-malta)
+SYSTEMS  = $(call longest_first,qemu/scenario_device.sh $(LIVES) qemu/scenario_wireguard.sh qemu/scenario_cut.sh,\
+           $(filter-out $(patsubst %-malta,qemu/scenario_%.sh,$(NO_ROUTERS)) qemu/scenario_image_%.sh \
+               $(if $(filter all,$(MACHINES)),,qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh),$(wildcard qemu/scenario_*.sh)) \
+           $(if $(filter all,$(MACHINES)),$(LIVES),$(call turn,1,$(LIVES))))
+BOOTED   = $(IMAGES) aarch64-virt $(if $(filter all,$(MACHINES)),$(MORE_BOARDS))
 FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 JOBS    := -j$(shell nproc)
 # Tests wait more than they compute. Emulated machines compute: there are two in a scenario, and a processor each.
@@ -205,8 +212,6 @@ $(O)/image/disk.img: $(O)/nefia-beacon $(O)/nefia $(wildcard out/kernel/$(BOARD)
 run-image: image ## Boot the image of BOARD, with its serial console on this terminal
 	$(Q)qemu/run_image.sh $(BOARD) $(O)
 
-# The boards that a system test boots from an image.
-IMAGES := arm-virt mips-malta mipsel-malta
 test-image: $(OUT)/.deps/test ## Boot each image, use it for 10 minutes, cut its power
 	+$(Q)for b in $(IMAGES); do $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	$(Q)for b in $(IMAGES); do IMAGE_MINUTES=$(or $(IMAGE_MINUTES),10) qemu/life.sh $$b || exit 1; done
@@ -215,9 +220,9 @@ test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run
 	+$(Q)for b in $(IMAGES); do $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	+$(Q)for b in $(filter-out $(IMAGES),$(BOOTED)); do \
 	    $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
-	+$(Q)for b in arm-virt mips-malta; do \
+	+$(Q)for b in arm-virt $(firstword $(ROUTERS)); do \
 	    $(call LOCK,$$b-guarded) $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded image || exit 1; done
-	$(Q)$(RUN_QEMU) $(SYSTEMS)
+	$(Q)ROUTER=$(firstword $(ROUTERS)) $(RUN_QEMU) $(SYSTEMS)
 
 test-power: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Cut the power of an emulated hub or router 50 times in the middle of commands
 	+$(Q)$(SUBMAKE) $(JOBS) BOARD=arm-virt image
@@ -266,8 +271,10 @@ sensors: $(OUT)/.deps/build ## Build a beacon with no sensor and with each senso
 # their list (the guarded beacon, the programs of the emulated boards). Objects serve the unit tests from the beginning, so that no program
 # is linked again while a machine of the other list boots with it.
 .PHONY: check
-check: CROSS_TURN = $(FULL_BOARDS) $(call turn,1,$(filter-out host $(FULL_BOARDS) $(MORE_BOARDS),$(BOARDS)))
-check: MORE_TURN  = $(call turn,1,$(MORE_BOARDS))
+# Every other one of them has a big-endian router under emulation.
+check: TURN       = $(call turn,1,big-endian archive toolchains big-endian)
+check: CROSS_TURN = $(FULL_BOARDS) $(if $(filter toolchains,$(TURN)),$(call turn,1,$(filter-out host $(FULL_BOARDS) $(MORE_BOARDS),$(BOARDS))))
+check: MORE_TURN  = $(if $(filter archive,$(TURN)),$(call turn,1,$(MORE_BOARDS)))
 check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	$(Q)for b in $(filter-out $(MORE_BOARDS),$(BOARDS)); do mkdir -p out/$$b/gen && { [ -e out/$$b/gen/fat ] || : >out/$$b/gen/fat; } || exit 1; done
 	+$(Q)toolchain/check.sh -d out/check \
@@ -281,5 +288,6 @@ check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	    "model=$(SUBMAKE) test-model" \
 	    -- \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
-	    "qemu=$(SUBMAKE) test-qemu" \
-	    "scripts=SOME=y $(RUN) $(SCRIPTS)"
+	    "qemu=$(SUBMAKE) test-qemu ROUTERS=$(if $(filter big-endian,$(TURN)),mips,mipsel)-malta" \
+	    "scripts=SOME=y $(RUN) $(filter-out $(if $(filter archive,$(TURN)),,tests/dist_test.sh) \
+	        $(if $(filter toolchains,$(TURN)),,tests/foreign_test.sh),$(SCRIPTS))"
