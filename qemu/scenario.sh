@@ -30,8 +30,10 @@ kilobytes() {
     on "$1" "sed -n 's/^$3:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/\$(cat /run/$2.pid)/smaps_rollup"
 }
 
-# within NAME PROGRAM RSS ANON: resident memory is the promise of DESIGN: flash + RAM, and RAM.
+# within NAME DAEMON BOARD PROGRAM: its resident memory is no more than what is promised of that board's: flash and RAM, and RAM.
 within() {
+    # shellcheck disable=SC2046 # two numbers
+    set -- "$1" "$2" $(awk -v b="$3" -v p="$4" '$1 == b && $2 == "-" && $3 == p { print $4 + $5, $5 }' toolchain/promises.txt)
     kilobytes "$1" "$2" Rss && rss=$answer && kilobytes "$1" "$2" Anonymous && anon=$answer || return 1
     answer="resident $rss KiB, of it not from the file $anon KiB"
     echo "   $2: $answer; allowed $3 and $4"
@@ -130,8 +132,8 @@ reload_is_heard() {
 }
 
 memory_and_faults() {
-    check "the beacon's memory is within the promise" within router beacon 384 256
-    check "the reactor's memory is within the promise" within hub reactor 2432 2048
+    check "the beacon's memory is within the promise" within router beacon "$board" nefia-beacon
+    check "the reactor's memory is within the promise" within hub reactor arm-virt nefia
     check "the beacon is the process that was started" same_process router beacon "$beacon_pid"
     for name in hub router; do
         on "$name" 'dmesg' || true
