@@ -232,6 +232,7 @@ def commands(beacon):
         c.command("emit wrong", "missing operand")
         c.command("policy capabilities", "Commands:")
         c.command("policy test -c /etc/passwd --host", "has no -c")
+        c.command("policy test -- true", "(?i)allowed")
         c.command("version", "features: .*beacon-console")
         c.command("nonsense", "unknown command")
         c.command("config frob", r"usage: config check\|reload")

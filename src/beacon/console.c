@@ -227,15 +227,17 @@ static int watch_command(const struct console_command_args *a)
 static int run_verb(const struct console_command_args *a, const char *verb)
 {
     const char *words[WORDS + 5] = {a->program->name, verb};
-    unsigned n = 2;
+    unsigned n = 2, i = 0;
 
-    for (unsigned i = 0; i < a->operand_count; i++) {
-        if (strncmp(a->operands[i], "-c", 2) == 0)
+    for (; i < a->operand_count && !str_eq(a->operands[i], "--"); i++) {
+        if (str_eq(a->operands[i], "-c"))
             return wrong_operand("a command of the console has no -c: its configuration is the daemon's");
         words[n++] = a->operands[i];
     }
     words[n++] = "-c";
     words[n++] = a->config;
+    for (; i < a->operand_count; i++) /* what follows is no option */
+        words[n++] = a->operands[i];
     return cli_main(a->program, (int)n, (char **)(uintptr_t)words, a->beacon);
 }
 
