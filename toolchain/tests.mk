@@ -12,7 +12,7 @@ SCRIPTS := $(call longest_first,tests/beacon_load_test.sh tests/dist_test.sh tes
 FAULTS  := $(sort $(wildcard tests/fault/scenario_*.py))
 # What is alike on several boards has its turn: the check, which has no time for all, takes other ones at each commit.
 turn         = $(shell toolchain/turn.sh $(1) $(2))
-# These boards are in every check.
+## FULL_BOARDS boards on which test-cross runs every unit test, and which are in every check; the others have the tests of the ABI
 FULL_BOARDS := arm-virt mips-malta
 # The check takes one of them at times, builds its programs, and looks at them and at their sizes. Their unit tests and machines take the time
 # that it has not: two of the kernels are built from source.
