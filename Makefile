@@ -187,12 +187,10 @@ $(SYSROOT)/.ready: toolchain/libs.mk toolchain/flags.mk toolchain/$(ARCH).mk $(f
                    toolchain/tre-ascii.h $(FOREIGN_PROBE) \
                    $(LIB_SOURCES:%=$(SOURCES)/%.ready) | $(BUILD_DEPS)
 	$(call say,LIBS $(@D))
-	$(Q)rm -rf $(@D) $(LIB_BUILD)
-	@mkdir -p $(@D)
-	+$(Q)$(if $(shell command -v flock),flock $(@D:%=%/..)/.libs.lock) $(MAKE) --no-print-directory -f toolchain/libs.mk BUILD=$(LIB_BUILD) \
-	    SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) CONFIG_PIE=$(CONFIG_PIE) V=$(V) \
+	@mkdir -p $(dir $(@D))
+	+$(Q)$(if $(shell command -v flock),flock $(dir $(@D)).libs.lock) $(MAKE) --no-print-directory -f toolchain/libs.mk ready BUILD=$(LIB_BUILD) \
+	    SYSROOT=$(@D) SOURCES=$(SOURCES) ARCH=$(ARCH) SAN=$(SAN) CONFIG_PIE=$(CONFIG_PIE) V=$(V) NEEDS='$^' \
 	    $(if $(FOREIGN_CC),FOREIGN_CFLAGS='$(FOREIGN_CFLAGS)' FOREIGN_PROBE=$(FOREIGN_PROBE))
-	@touch $@
 
 # ---- our own code --------------------------------------------------------------------------------
 # Every file of a module is compiled, but for those that a symbol chooses.

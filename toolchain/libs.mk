@@ -1,5 +1,5 @@
 # Build musl and the libraries for one board into SYSROOT.  Called by the Makefile, with
-#   BUILD (directory)  SYSROOT  SOURCES  ARCH  CONFIG_PIE  SAN (set: glibc and sanitizers, no musl)
+#   BUILD (directory)  SYSROOT  SOURCES  ARCH  CONFIG_PIE  SAN (set: glibc and sanitizers, no musl)  NEEDS (what they are made of)
 # A foreign toolchain (ARCH=foreign) has a C library of its own, too, and perhaps some of the libraries.
 # Everything is compiled with the call-graph output that `make budget` reads.
 include toolchain/$(ARCH).mk
@@ -9,12 +9,22 @@ include toolchain/foreign_flags.mk
 endif
 
 # musl's makefile has an ARCH of its own.
+HANDED := $(MAKEOVERRIDES)
 MAKEOVERRIDES :=
 
 ifeq ($(V),)
 Q := @
 endif
 LIBS  := $(filter-out $(FOREIGN_GIVEN),bearssl tre) $(if $(filter x86_64,$(ARCH)),yaml)
+
+# Several builds of a board share them: whoever waited for the lock finds them made.
+.PHONY: ready all
+ready: $(SYSROOT)/.ready
+$(SYSROOT)/.ready: $(NEEDS)
+	$(Q)rm -rf $(SYSROOT) $(BUILD)
+	@mkdir -p $(SYSROOT)
+	+$(Q)$(MAKE) --no-print-directory -f toolchain/libs.mk all $(HANDED)
+	@touch $@
 
 all: $(LIBS:%=$(SYSROOT)/lib/lib%.a) $(if $(filter jsmn,$(FOREIGN_GIVEN)),,$(SYSROOT)/include/jsmn.h) \
      $(if $(or $(SAN),$(FOREIGN_CC)),$(if $(FOREIGN_HEADERS),$(SYSROOT)/include/.kernel),$(SYSROOT)/include/linux/version.h)
