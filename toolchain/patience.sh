@@ -6,8 +6,9 @@
 #   slowness                    print how many times slower than the reference the machine is now, in percent, 100 or more
 #
 # The seconds are those of the machine that the tables of docs/measured.md were measured on, when it does nothing else.  Every two seconds of a
-# wait a small fixed piece of work is timed, and they count for as much less as it took longer: on a slow or busy machine,
-# or one with a single core, a wait lasts as many times longer as the work that it waits for.
+# wait a small fixed piece of work is timed, and the programs that want a processor are counted: they count for as much less as the work
+# took longer, or as there are more programs than processors. On a slow or busy machine, or one with a single core, a wait lasts as many
+# times longer as the work that it waits for.
 # Where nothing more is to be expected, because one wait was in vain, the next ones are short.
 
 PATIENCE=120
@@ -30,6 +31,10 @@ slowness()
         yardstick=$((yardstick + 1))
     done
     yardstick=$((($(patience_now_ms) - yardstick_began) * 100 / YARDSTICK_MS))
+    # So short a piece may find a processor at once where longer work has to share it.
+    read -r _ _ _ yardstick_crowd _ </proc/loadavg
+    yardstick_crowd=$((${yardstick_crowd%%/*} * 100 / $(nproc)))
+    [ "$yardstick" -ge "$yardstick_crowd" ] || yardstick=$yardstick_crowd
     [ "$yardstick" -ge 100 ] || yardstick=100
     [ "$yardstick" -le "$SLOWNESS_MOST" ] || yardstick=$SLOWNESS_MOST
     echo "$yardstick"

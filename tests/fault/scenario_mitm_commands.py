@@ -112,11 +112,12 @@ class People:
             self.running.remove(one)
             self.ended.append((one.order, one.returncode, one.stdout.read()))
 
-    def press(self):
+    def press(self, standing):
+        """What a device that stands still is sent may be too late when it goes on: half of the time it is one of those."""
         self.reap()
         if len(self.running) < CLIENTS and self.rig.random.random() < 0.2:
             self.count += 1
-            host = self.rig.random.choice(self.devices).host
+            host = self.rig.random.choice(standing if standing and self.rig.random.random() < 0.5 else self.devices).host
             order = "person/%s/%d" % (host, self.count)
             command = NOTE % order + self.rig.random.choice(("", "; exit 3", "; sleep 0.1"))
             one = subprocess.Popen([self.hub.program, "exec", "-c", self.hub.config, "--json", "--wait", self.rig.random.choice(WAITS),
@@ -155,7 +156,7 @@ class Troubles:
             device.kill()
             device.start()
             device.ready()
-        elif chance.random() < 0.03:
+        elif chance.random() < 0.05:
             self.counts["beacon stood still"] += 1
             device.signal(signal.SIGSTOP)
             self.standing[device] = time.monotonic() + chance.uniform(0.5, 2.5) * self.rig.slow()
@@ -181,7 +182,7 @@ def load(rig, man, witness, devices, people, troubles, commands):
                 device.emit(rig.random.choice(list(RULES)))
             if rig.random.random() < 0.5:
                 device.signal(signal.SIGHUP)  # no waiting between two connections
-        people.press()
+        people.press(list(troubles.standing))
         troubles.press()
         if len(witness.order) != last:
             last, since = len(witness.order), time.monotonic()

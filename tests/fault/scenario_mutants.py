@@ -21,7 +21,7 @@ COMMAND_MUTANTS = {
     "anew": ("what was done ran", "the hub sends a command that it has sent before as another one"),
     "last": ("nothing ran out of the order", "the hub sends a device's last command first"),
 }
-TRIES = 6  # seeds until the one thing that shows it has happened
+TRIES = 20  # seeds until the one thing that shows it has happened, which for the rarest is in three of eight
 
 
 def shown(rig, script, mutant, finding):
