@@ -20,7 +20,7 @@ static int poll_config(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_config_drift = {
-    SENSOR_NAME("config_drift", "1m"),
+    SENSOR_NAME("config_drift", "5m"),
     .fields = &drift_fields[DRIFT_FILES],
     .state_size = sizeof(struct drift_sensor),
     .capability = CAP_DAC_READ_SEARCH,

@@ -24,7 +24,7 @@ static int poll_modules(void *state, struct emitter *out, uint64_t now_ms)
 }
 
 const struct sensor_class sensor_module_drift = {
-    SENSOR_NAME("module_drift", "1m"),
+    SENSOR_NAME("module_drift", "10m"),
     .fields = drift_fields,
     .state_size = sizeof(struct drift_sensor),
     .open = open_modules,

@@ -10,7 +10,11 @@
 #include "nefia/sys/log.h"
 
 /* service_check: what the device's service manager says of services (nefia/ops/service.h). Only a change is an event. */
-enum { NAME_MAX_BYTES = 64, DEADLINE_MS = 30000 };
+enum {
+    NAME_MAX_BYTES = 64,
+    DEADLINE_MS = 30000,
+    UNCERTAIN_LOOKS = 10, /* so long a service manager that is not there may only be starting */
+};
 
 struct service {
     struct sensor_common common;
@@ -19,6 +23,7 @@ struct service {
     const char *names[CONFIG_SERVICES];
     unsigned count;
     unsigned at;                     /* procd: which one it is asked about */
+    uint8_t looks;                   /* for the service manager */
     uint8_t states[CONFIG_SERVICES]; /* enum service_state, as last reported */
 };
 
@@ -217,9 +222,11 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
     static const char openrc[] = SERVICE_OPENRC_DIR;
 
     (void)now_ms;
-    /* Init scripts are what is left: another one may only be starting. */
-    if (s->found == SERVICE_AUTO || s->found == SERVICE_SYSV)
+    /* Init scripts are what is left when there is no other. */
+    if (s->found == SERVICE_AUTO || (s->found == SERVICE_SYSV && s->looks < UNCERTAIN_LOOKS)) {
+        s->looks++;
         s->found = s->backend == SERVICE_AUTO ? (int)service_backend() : s->backend;
+    }
     if (s->found == SERVICE_SYSTEMD)
         return ask_systemd(s, out);
     if (s->found == SERVICE_PROCD)
