@@ -25,11 +25,14 @@ MACHINES ?=
 IMAGES  := arm-virt $(ROUTERS)
 LIVES   := $(patsubst %,qemu/scenario_image_%.sh,$(foreach b,$(IMAGES),$(firstword $(subst -, ,$(b)))))
 NO_ROUTERS = $(filter-out $(ROUTERS),mips-malta mipsel-malta)
-SYSTEMS  = $(call longest_first,qemu/scenario_device.sh $(LIVES) qemu/scenario_wireguard.sh qemu/scenario_cut.sh,\
-           $(filter-out $(patsubst %-malta,qemu/scenario_%.sh,$(NO_ROUTERS)) qemu/scenario_image_%.sh \
+SYSTEMS  = $(call systems,$(filter-out $(NO_ROUTERS:%-malta=qemu/scenario_%.sh) qemu/scenario_image_%.sh \
                $(if $(filter all,$(MACHINES)),,qemu/scenario_riscv64.sh qemu/scenario_i386.sh qemu/scenario_ppc.sh),$(wildcard qemu/scenario_*.sh)) \
            $(if $(filter all,$(MACHINES)),$(LIVES),$(call turn,1,$(LIVES))))
-BOOTED   = $(IMAGES) aarch64-virt $(if $(filter all,$(MACHINES)),$(MORE_BOARDS))
+systems  = $(call longest_first,qemu/scenario_device.sh $(LIVES) qemu/scenario_wireguard.sh qemu/scenario_cut.sh,$(1))
+# The boards of the scenarios that are run, and of those with a guarded beacon.
+needs    = $(if $(filter $(1:%=qemu/scenario_%.sh),$(SYSTEMS)),$(2))
+BOOTED   = $(IMAGES) $(call needs,device systemd,aarch64-virt) $(if $(filter all,$(MACHINES)),$(MORE_BOARDS))
+GUARDED  = $(call needs,power,arm-virt) $(call needs,console playbook,$(firstword $(ROUTERS)))
 FUZZERS := $(filter-out $(HOST_ONLY),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 JOBS    := -j$(shell nproc)
 # Tests wait more than they compute. Emulated machines compute: there are two in a scenario, and a processor each.
@@ -220,7 +223,7 @@ test-qemu: $(OUT)/.deps/qemu $(OUT)/.deps/test ## Boot emulated machines and run
 	+$(Q)for b in $(IMAGES); do $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b image || exit 1; done
 	+$(Q)for b in $(filter-out $(IMAGES),$(BOOTED)); do \
 	    $(call LOCK,$$b) $(SUBMAKE) $(JOBS) BOARD=$$b all && $(SUBMAKE) BOARD=$$b kernel || exit 1; done
-	+$(Q)for b in arm-virt $(firstword $(ROUTERS)); do \
+	+$(Q)for b in $(GUARDED); do \
 	    $(call LOCK,$$b-guarded) $(SUBMAKE) $(JOBS) BOARD=$$b CONFIG=guarded image || exit 1; done
 	$(Q)ROUTER=$(firstword $(ROUTERS)) $(RUN_QEMU) $(SYSTEMS)
 
@@ -249,11 +252,14 @@ check-linked: $(PROGRAMS) ## Check BOARD's programs for allocators, printf and f
 BUDGET_BOARD  := $(or $(GIVEN_BOARD),arm-virt)
 ## BUDGET_BOARDS boards whose promises the budget looks at (default: all)
 BUDGET_BOARDS := $(BOARDS)
+## BUDGET_COSTS what else it builds: features, the costs of some of them; sensors, some of them alone (default: both)
+BUDGET_COSTS  := features sensors
 budget: ## Compare flash, RAM and worst-case stack with the promises; pools of BOARD
 	+$(Q)$(SUBMAKE) $(JOBS) $$(awk -v boards=' $(BUDGET_BOARDS) ' 'NF && $$1 !~ /^#/ && index(boards, " " $$1 " ") \
 	    { print "promised/" $$1 "/" $$2 "/" $$3 }' toolchain/promises.txt)
-	$(Q)toolchain/sum.sh -j "python3 toolchain/budget.py --details $(BUDGET_BOARD) --boards '$(BUDGET_BOARDS)'" "toolchain/sum.sh \
-	    'python3 toolchain/costs.py --check --some 3' 'python3 toolchain/costs.py --alone --some 2 $(call turn,2,$(filter-out $(MORE_BOARDS),$(BOARDS)))'"
+	$(Q)toolchain/sum.sh -j "python3 toolchain/budget.py --details $(BUDGET_BOARD) --boards '$(BUDGET_BOARDS)'" \
+	    $(if $(BUDGET_COSTS),"toolchain/sum.sh $(if $(filter features,$(BUDGET_COSTS)),'python3 toolchain/costs.py --check --some 3') \
+	        $(if $(filter sensors,$(BUDGET_COSTS)),'python3 toolchain/costs.py --alone --some 2 $(call turn,2,$(filter-out $(MORE_BOARDS),$(BOARDS)))')")
 
 # BOARD/PROFILE/PROGRAM, as in promises.txt: a link needs one processor, so several builds go on at once.
 promised/%:
@@ -271,23 +277,36 @@ sensors: $(OUT)/.deps/build ## Build a beacon with no sensor and with each senso
 # their list (the guarded beacon, the programs of the emulated boards). Objects serve the unit tests from the beginning, so that no program
 # is linked again while a machine of the other list boots with it.
 .PHONY: check
-# Every other one of them has a big-endian router under emulation.
-check: TURN       = $(call turn,1,big-endian archive toolchains big-endian)
-check: CROSS_TURN = $(FULL_BOARDS) $(if $(filter toolchains,$(TURN)),$(call turn,1,$(filter-out host $(FULL_BOARDS) $(MORE_BOARDS),$(BOARDS))))
-check: MORE_TURN  = $(if $(filter archive,$(TURN)),$(call turn,1,$(MORE_BOARDS)))
+# In every check are the host, arm-virt's machines, a router, and one of the FULL_BOARDS. The rest has one of these turns; a scenario that
+# none of them names is in all.
+TURNS := big-endian devices archive toolchains
+SYSTEMS_big-endian := mips image_mips console playbook
+SYSTEMS_devices    := mipsel device systemd wireguard
+SYSTEMS_archive    := mipsel cut sdwan image_arm
+SYSTEMS_toolchains := mipsel power strict image_mipsel
+EVERY_TURN = $(filter-out $(foreach t,$(TURNS),$(SYSTEMS_$(t))) riscv64 i386 ppc,$(patsubst qemu/scenario_%.sh,%,$(wildcard qemu/scenario_*.sh)))
+in = $(filter $(1) all,$(TURN))
+## TURN which of its turns a check has: one of big-endian, devices, archive, toolchains, or all (default: another one at each commit)
+check: TURN         = $(call turn,1,$(TURNS))
+check: ROUTERS_TURN = $(if $(call in,big-endian),mips-malta) $(if $(call in,devices archive toolchains),mipsel-malta)
+check: CROSS_TURN   = $(if $(call in,devices toolchains),arm-virt) $(if $(call in,big-endian archive),mips-malta) \
+                      $(if $(call in,toolchains),$(call turn,1,$(filter-out host $(FULL_BOARDS) $(MORE_BOARDS),$(BOARDS))))
+check: MORE_TURN    = $(if $(call in,archive),$(call turn,1,$(MORE_BOARDS)))
+check: SYSTEMS_TURN = $(call systems,$(patsubst %,qemu/scenario_%.sh,$(EVERY_TURN) $(foreach t,$(TURNS),$(if $(call in,$(t)),$(SYSTEMS_$(t))))))
+check: COSTS_TURN   = $(if $(call in,devices),features) $(if $(call in,archive),sensors)
 check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	$(Q)for b in $(filter-out $(MORE_BOARDS),$(BOARDS)); do mkdir -p out/$$b/gen && { [ -e out/$$b/gen/fat ] || : >out/$$b/gen/fat; } || exit 1; done
+	$(Q)echo "This check has the turn: $(TURN)"
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
 	    -- \
 	    "cross=$(SUBMAKE) test-cross CROSS_BOARDS='$(CROSS_TURN)'" \
 	    "sanitizers=$(SUBMAKE) $(JOBS) test-san" \
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,host $(CROSS_TURN) $(MORE_TURN),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
-	    "budget=$(SUBMAKE) budget BUDGET_BOARDS='host $(CROSS_TURN) $(MORE_TURN)'" \
+	    "budget=$(SUBMAKE) budget BUDGET_BOARDS='host $(CROSS_TURN) $(MORE_TURN)' BUDGET_COSTS='$(strip $(COSTS_TURN))'" \
 	    "patterns=$(SUBMAKE) BOARD=host test-patterns" \
-	    "model=$(SUBMAKE) test-model" \
+	    $(if $(call in,devices archive toolchains),"model=$(SUBMAKE) test-model") \
 	    -- \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
-	    "qemu=$(SUBMAKE) test-qemu ROUTERS=$(if $(filter big-endian,$(TURN)),mips,mipsel)-malta" \
-	    "scripts=SOME=y $(RUN) $(filter-out $(if $(filter archive,$(TURN)),,tests/dist_test.sh) \
-	        $(if $(filter toolchains,$(TURN)),,tests/foreign_test.sh),$(SCRIPTS))"
+	    "qemu=$(SUBMAKE) test-qemu ROUTERS='$(strip $(ROUTERS_TURN))' SYSTEMS='$(SYSTEMS_TURN)'" \
+	    "scripts=SOME=y $(RUN) $(filter-out $(if $(call in,archive),,tests/dist_test.sh) $(if $(call in,toolchains),,tests/foreign_test.sh),$(SCRIPTS))"
