@@ -305,7 +305,7 @@ check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	    "linked=toolchain/check.sh -d out/check-linked $(foreach b,host $(CROSS_TURN) $(MORE_TURN),'$(b)=$(SUBMAKE) BOARD=$(b) check-linked')" \
 	    "budget=$(SUBMAKE) budget BUDGET_BOARDS='host $(CROSS_TURN) $(MORE_TURN)' BUDGET_COSTS='$(strip $(COSTS_TURN))'" \
 	    "patterns=$(SUBMAKE) BOARD=host test-patterns" \
-	    $(if $(call in,devices archive toolchains),"model=$(SUBMAKE) test-model") \
+	    $(if $(call in,devices archive),"model=$(SUBMAKE) test-model") \
 	    -- \
 	    "fault=FAULT_ROUNDS=20 $(SUBMAKE) test-fault" \
 	    "qemu=$(SUBMAKE) test-qemu ROUTERS='$(strip $(ROUTERS_TURN))' SYSTEMS='$(SYSTEMS_TURN)'" \

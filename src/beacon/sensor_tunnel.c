@@ -57,11 +57,11 @@ int tunnel_ask(struct emitter *e, const char *interface, int (*on_peer)(void *ar
     size_t cap;
     int err = NEFIA_EIO;
 
-    /* The number lasts until the module is loaded anew: those that ask in one wake-up share it. There is none until it is. */
-    const bool absent = in->wireguard == NONE && access("/sys/module/wireguard", F_OK) < 0;
-    if (!in->wireguard || (now - in->wireguard_ms >= TOGETHER_MS && !absent))
+    /* The number lasts until the module is loaded anew: those that ask in one wake-up share it, or that there is none. */
+    const bool fresh = in->wireguard && now - in->wireguard_ms < TOGETHER_MS;
+    if (!fresh)
         in->wireguard_ms = now;
-    else
+    if (fresh || (in->wireguard == NONE && access("/sys/module/wireguard", F_OK) < 0))
         d.family = in->wireguard;
     if (d.family != NONE)
         err = wireguard_ask(&d, interface, emitter_buffer(e, &cap));
