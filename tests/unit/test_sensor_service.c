@@ -283,6 +283,33 @@ TEST(openrc_that_is_not_there_is_not_measured)
     fake_root_end();
 }
 
+/** OpenRC starts after so many looks. Return: the events of the next one. */
+static unsigned openrc_after(unsigned looks)
+{
+    begin();
+    configure(CONFIG("\"sshd\"", "auto"));
+    fake_root_put("/etc/init.d/sshd", "");
+    while (looks-- > 0)
+        CHECK_INT(look(), 0);
+    fake_root_put("/run/openrc/softlevel", "default\n");
+    fake_root_put("/run/openrc/started/sshd", "");
+    return look();
+}
+
+TEST(a_service_manager_may_start_later)
+{
+    CHECK_INT(openrc_after(9), 1);
+    fake_root_end();
+}
+
+TEST(a_service_manager_is_not_looked_for_for_ever)
+{
+    CHECK_INT(openrc_after(10), 0);
+    configure(CONFIG("\"sshd\"", "auto")); /* a reload is a beginning */
+    CHECK_INT(look(), 1);
+    fake_root_end();
+}
+
 /* ---- runit ---- */
 
 static void put_runit(int pid, char want, int term, int state)
@@ -583,7 +610,8 @@ TEST(mistakes_are_named)
 TEST_MAIN(pid_files_tell_what_runs, pid_files_may_stand_in_a_directory_and_have_more_lines,
           hostile_pid_files, a_pid_file_that_is_a_link_is_not_opened, unknown_services_are_not_measured_until_they_are_there,
           a_service_that_is_off_at_first_is_inactive, what_the_rate_held_back_is_told_later,
-          a_reload_carries_states, openrc, openrc_that_is_not_there_is_not_measured, runit,
+          a_reload_carries_states, openrc, openrc_that_is_not_there_is_not_measured, a_service_manager_may_start_later,
+          a_service_manager_is_not_looked_for_for_ever, runit,
           systemd_is_asked_once_for_all, systemd_calls_what_does_not_exist_inactive,
           systemd_that_cannot_be_asked_is_not_measured, procd_is_asked_for_each, procd_does_not_have_it,
           procd_answers_nonsense, ubus_without_permission_is_not_measured,
