@@ -1,6 +1,6 @@
 #!/bin/sh
 # What a device's sensors see of real things, on two emulated machines, one after the other: raw flash that wears out under UBI,
-# a process that is killed for want of memory, processes that come and go, what this kernel has of PSI and conntrack, its modules
+# a process that the kernel's OOM killer ends, processes that come and go, what this kernel has of PSI and conntrack, its modules
 # against a manifest, a disk and an NFS export that change, a mount whose server does not answer, starts in order and without; then
 # a kernel's panic and a watchdog that resets the machine. The last line is the verdict.
 set -eu
@@ -157,16 +157,16 @@ processes_come_and_go() {
     event "none is critical again" 'process.missing critical .*"process":"httpd"'
 }
 
-# The kernel's own killer is called for. It does the same when memory has ended, but not before a machine whose programs come from
-# a disk has read them again and again for minutes, having no room left to keep them.
-memory_ends() {
+# The OOM killer is called by SysRq f. It would also come by itself when no memory is left, but not before a machine that has its programs
+# on a disk has read them again and again for minutes, without room to keep them.
+oom_kill() {
     on router 'cat /run/beacon.pid'
     before=$answer
     # shellcheck disable=SC2016
-    must "a process is what the kernel would kill first" on router \
+    must "there is a process to kill first" on router \
         'sh -c "echo 1000 >/proc/self/oom_score_adj; exec tail -f /dev/null" & await grep -q tail /proc/$!/comm'
-    must "the kernel is asked for memory" on router 'echo f >/proc/sysrq-trigger'
-    event "the process is killed for want of memory" 'kernel.oom_kill critical .*Killed process [0-9]+ .tail'
+    must "SysRq f calls the OOM killer" on router 'echo f >/proc/sysrq-trigger'
+    event "the process is killed" 'kernel.oom_kill critical .*Killed process [0-9]+ .tail'
     check "the beacon survives it" on router "[ \$(cat /run/beacon.pid) = $before ] && nefia-beacon status"
 }
 
@@ -296,7 +296,7 @@ arm() {
     kernel_has
     flash_wears_out
     storage_drifts
-    memory_ends
+    oom_kill
     starts
 }
 

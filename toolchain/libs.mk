@@ -8,7 +8,7 @@ ifeq ($(ARCH),foreign)
 include toolchain/foreign_flags.mk
 endif
 
-# musl's makefile has an ARCH of its own.
+# musl's makefile has an ARCH of its own: what is set on the command line goes to this makefile only, by HANDED.
 HANDED := $(MAKEOVERRIDES)
 MAKEOVERRIDES :=
 

@@ -293,9 +293,10 @@ check: CROSS_TURN   = $(if $(call in,devices toolchains),arm-virt) $(if $(call i
                       $(if $(call in,toolchains),$(call turn,1,$(filter-out host $(FULL_BOARDS) $(MORE_BOARDS),$(BOARDS))))
 check: MORE_TURN    = $(if $(call in,archive),$(call turn,1,$(MORE_BOARDS)))
 check: SYSTEMS_TURN = $(call systems,$(patsubst %,qemu/scenario_%.sh,$(EVERY_TURN) $(foreach t,$(TURNS),$(if $(call in,$(t)),$(SYSTEMS_$(t))))))
-check: COSTS_TURN   = $(if $(call in,devices),features) $(if $(call in,archive),sensors)
+check: COSTS_TURN   = $(if $(call in,toolchains),features) $(if $(call in,archive),sensors)
 check: $(OUT)/.deps/check ## Run every test tier; the last line is the result
 	$(Q)for b in $(filter-out $(MORE_BOARDS),$(BOARDS)); do mkdir -p out/$$b/gen && { [ -e out/$$b/gen/fat ] || : >out/$$b/gen/fat; } || exit 1; done
+	$(if $(filter $(TURNS) all,$(TURN)),,$(error TURN=$(TURN): there are $(TURNS) and all))
 	$(Q)echo "This check has the turn: $(TURN)"
 	+$(Q)toolchain/check.sh -d out/check \
 	    "unit=$(SUBMAKE) $(JOBS) BOARD=host all test" \
