@@ -320,7 +320,9 @@ answers()
 {
     echo "${4-{\}}" | rpcd call "$3" >"$dir/out" 2>"$dir/err"
     python3 -c 'import json, sys; a = json.load(open(sys.argv[1], encoding="utf-8")); sys.exit(not ('"$2"'))' "$dir/out" 2>"$log" && [ ! -s "$dir/err" ]
-    result "$1" $?
+    status=$?
+    cat "$dir/out" "$dir/err" >>"$log"
+    result "$1" $status
 }
 
 rpcd list </dev/null | python3 -c 'import json, sys; sys.exit(sorted(json.load(sys.stdin)) != ["emit", "events", "status"])'
@@ -336,7 +338,7 @@ answers "arguments that are options are none" 'not a["accepted"]' emit '{"type":
 answers "arguments that are no JSON" 'not a["accepted"] and "JSON" in a["message"]' emit '{"type":'
 answers "no arguments" 'not a["accepted"]' emit ''
 answers "ubus call nefia events: what became of the beacon's events" \
-    'a["beacon"]["accepted"]["warning"] >= 1 and a["beacon"]["repeated"]["warning"] == 1 and a["beacon"]["spool"]["events"] >= 1' events
+    'a["beacon"]["accepted"]["warning"] >= 1 and a["beacon"]["repeated"]["warning"] >= 1 and a["beacon"]["spool"]["events"] >= 1' events
 for acl in beacon hub; do
     python3 -c 'import json, sys; a = json.load(open(sys.argv[1]))["nefia-" + sys.argv[2]]; sys.exit(a["read"] != {"ubus": {"nefia": ["status", "events"]}} or
         ("write" in a) != (sys.argv[2] == "beacon") or a.get("write", {"ubus": {"nefia": ["emit"]}}) != {"ubus": {"nefia": ["emit"]}})' \
