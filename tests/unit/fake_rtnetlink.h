@@ -29,10 +29,11 @@ static struct {
     bool route4, route6;       /* there are default routes */
     int refuses;               /* errno of socket(2) */
     int fails;                 /* errno of the next recvfrom(2) */
+    bool old;                  /* before Linux 4.7: what links count is no question */
     int opened[2], news[2];    /* the latest pair; that which was bound */
     uint32_t groups;
     bool interrupted;          /* dumps say so */
-    unsigned asked[2], taken;  /* dumps of links and of routes; datagrams */
+    unsigned asked[3], taken;  /* dumps of links, of routes and of what links count; datagrams */
     uint32_t sequence;         /* of the last question */
 } kernel;
 
@@ -82,6 +83,18 @@ static inline void message_link(struct message *m, uint16_t type, uint8_t family
     message_attribute(m, IFLA_MTU, &l->index, sizeof l->index);
     message_attribute(m, IFLA_IFNAME, l->name, strlen(l->name) + 1);
     message_attribute(m, IFLA_STATS64, &stats, sizeof stats);
+    message_end(m);
+}
+
+static inline void message_stats(struct message *m, const struct kernel_link *l, uint32_t seq)
+{
+    const struct if_stats_msg link = {.ifindex = (uint32_t)l->index};
+    const struct rtnl_link_stats64 stats = {.rx_errors = l->errors, .tx_dropped = l->drops};
+
+    message_begin(m, RTM_NEWSTATS, kernel.interrupted ? NLM_F_MULTI | NLM_F_DUMP_INTR : NLM_F_MULTI, seq);
+    message_put(m, &link, sizeof link);
+    message_attribute(m, IFLA_STATS_UNSPEC, &l->index, sizeof l->index);
+    message_attribute(m, IFLA_STATS_LINK_64, &stats, sizeof stats);
     message_end(m);
 }
 
@@ -137,6 +150,27 @@ ssize_t recvfrom(int fd, void *restrict to, size_t cap, int flags, struct sockad
     return (ssize_t)syscall(SYS_recvfrom, fd, to, cap, flags, from, from_len);
 }
 
+/** The answer to RTM_GETSTATS. */
+static inline ssize_t kernel_count(const void *question, const struct nlmsghdr *h)
+{
+    struct if_stats_msg asked;
+    struct message m;
+
+    memcpy(&asked, (const uint8_t *)question + sizeof *h, sizeof asked);
+    CHECK_INT(asked.filter_mask, IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64));
+    for (unsigned i = 0; !kernel.old && i < KERNEL_LINKS; i++) {
+        if (kernel.links[i].index == 0)
+            continue;
+        message_stats(&m, &kernel.links[i], h->nlmsg_seq);
+        kernel_send(kernel.opened[1], &m);
+    }
+    message_begin(&m, kernel.old ? NLMSG_ERROR : NLMSG_DONE, NLM_F_MULTI, h->nlmsg_seq);
+    message_put(&m, &(int32_t){kernel.old ? -EOPNOTSUPP : 0}, sizeof(int32_t));
+    message_end(&m);
+    kernel_send(kernel.opened[1], &m);
+    return h->nlmsg_len;
+}
+
 ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
 {
     struct nlmsghdr h;
@@ -147,9 +181,12 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
         return (ssize_t)syscall(SYS_sendto, fd, question, len, flags, to, to_len);
     memcpy(&h, question, sizeof h);
     family = ((const uint8_t *)question)[sizeof h];
-    CHECK(h.nlmsg_len == len && (h.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP && len >= sizeof h + sizeof(struct ifinfomsg));
-    kernel.asked[h.nlmsg_type == RTM_GETROUTE]++;
+    CHECK(h.nlmsg_len == len && (h.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP &&
+          len == sizeof h + (h.nlmsg_type == RTM_GETLINK ? sizeof(struct ifinfomsg) : sizeof(struct rtmsg)));
+    kernel.asked[h.nlmsg_type == RTM_GETROUTE ? 1 : h.nlmsg_type == RTM_GETSTATS ? 2 : 0]++;
     kernel.sequence = h.nlmsg_seq;
+    if (h.nlmsg_type == RTM_GETSTATS)
+        return kernel_count(question, &h);
     for (unsigned i = 0; h.nlmsg_type == RTM_GETLINK && i < KERNEL_LINKS; i++) {
         if (kernel.links[i].index == 0)
             continue;

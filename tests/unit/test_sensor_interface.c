@@ -39,6 +39,15 @@ static bool told(const char *part)
     return is;
 }
 
+/** Let a minute pass until all links are asked for, which is at each tenth look. */
+static void whole_look(void)
+{
+    kernel.asked[0] = 0;
+    for (int i = 0; i < 10 && kernel.asked[0] == 0; i++)
+        fix_turn(60000);
+    CHECK_INT(kernel.asked[0], 1);
+}
+
 #define STATE(severity, name, state, before) \
     "\"severity\":\"" severity "\",\"data\":{\"interface\":\"" name "\",\"state\":\"" state "\",\"previous_state\":\"" before "\"}"
 
@@ -153,7 +162,7 @@ TEST(what_was_not_reported_is_found_by_looking)
     begin(ALL);
     kernel.links[1].flags = 0; /* without a word */
     kernel.links[2].index = 0;
-    fix_turn(60000);
+    whole_look();
     REQUIRE(fix.count == 2);
     CHECK(fix_has(0, STATE("warning", "eth0", "down", "up")));
     CHECK(fix_has(1, STATE("info", "eth1", "absent", "no carrier")));
@@ -164,6 +173,8 @@ TEST(what_was_not_reported_is_found_by_looking)
 TEST(news_may_come_among_answers)
 {
     begin(ALL);
+    for (int i = 0; i < 9; i++) /* until the next look is at all of it */
+        fix_turn(60000);
     kernel_link(1, 2, "eth0", IFF_UP);
     kernel_route(RTM_DELROUTE, AF_INET, 0);
     kernel.links[1].flags = KERNEL_UP; /* what the answer says is newer */
@@ -174,7 +185,7 @@ TEST(news_may_come_among_answers)
     CHECK(kernel.asked[1] >= 1);
     kernel.route4 = false;
     kernel.fails = ENOBUFS;
-    fix_turn(60000); /* of the answer to the look */
+    fix_turn(60000); /* of the answer to the look, which asks what links count */
     fix_turn(0);
     fix_turn(0);
     CHECK(fix.count == 1 && fix_has(0, "interface.default_route"));
@@ -324,6 +335,24 @@ TEST(errors_and_drops_are_counted_by_the_minute)
     end();
 }
 
+/** Where what links count is no question, their list has it. */
+TEST(an_old_kernel_is_asked_for_its_links)
+{
+    for (unsigned old = 0; old < 2; old++) {
+        begin(ALL);
+        kernel.old = old;
+        kernel.asked[0] = kernel.asked[1] = kernel.asked[2] = 0;
+        kernel.links[1].errors = 700;
+        fix_turn(60000);
+        CHECK_INT(kernel.asked[2], 1);
+        CHECK_INT(kernel.asked[0], old);
+        CHECK_INT(kernel.asked[1], 0);
+        CHECK(told("\"data\":{\"interface\":\"eth0\",\"errors_per_minute\":700,\"drops_per_minute\":0}"));
+        CHECK_INT(sensor()->result, INSTANCE_OK);
+        end();
+    }
+}
+
 /** A reload looks at once: what came since the look before is no minute's worth. */
 TEST(a_reload_makes_no_alarm_of_one_error)
 {
@@ -386,11 +415,13 @@ TEST(one_of_ipv6_is_missed_only_where_there_was_one)
         fix_turn(60000);
     CHECK(route(LOST("ipv6")));
     kernel.asked[1] = 0;
-    kernel.links[2].flags = 0; /* eth1, without a word: what was over it is looked at once */
     fix_turn(60000);
-    CHECK_INT(kernel.asked[1], 2);
+    CHECK_INT(kernel.asked[1], 1); /* for the one that is missing */
+    kernel_link(2, 3, "eth1", 0); /* what was over it is looked at once */
+    fix_turn(0);
+    CHECK_INT(kernel.asked[1], 3);
     fix_turn(60000);
-    CHECK_INT(kernel.asked[1], 3); /* for the one that is missing */
+    CHECK_INT(kernel.asked[1], 4);
     end();
 }
 
@@ -489,8 +520,14 @@ TEST(what_does_not_work_is_not_measured)
     kernel.asked[0] = 0;
     fix_turn(0);
     CHECK_INT(kernel.asked[0], 1);
-    kernel.fails = ENOMEM; /* while it is asked */
+    kernel.fails = ENOMEM; /* while it is asked what links count: it is asked for the links */
     fix_turn(60000);
+    CHECK_INT(sensor()->result, INSTANCE_OK);
+    CHECK_INT(kernel.asked[0], 2);
+    for (int i = 0; i < 10 && sensor()->result == INSTANCE_OK; i++) {
+        kernel.fails = ENOMEM; /* and once for those alone */
+        fix_turn(60000);
+    }
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
     CHECK(strncmp(sensor()->why, "netlink: ", 9) == 0); /* libraries differ in the words */
     kernel_link(1, 2, "eth0", IFF_UP);
@@ -529,7 +566,7 @@ TEST_MAIN(changes_are_told_and_the_first_look_is_not, once_shows_what_there_is, 
           ports_of_bridges_do_not_vanish, interfaces_vanish_and_come_back, what_was_not_reported_is_found_by_looking,
           news_may_come_among_answers, the_end_of_an_earlier_answer_ends_no_other, lost_news_are_made_up_for, a_change_that_the_rate_held_back_is_told_later,
           flapping_is_a_condition_in_the_place_of_changes, a_reload_ends_no_flapping, slow_changes_are_no_flapping,
-          errors_and_drops_are_counted_by_the_minute, a_reload_makes_no_alarm_of_one_error, a_lost_default_route_is_a_condition,
+          errors_and_drops_are_counted_by_the_minute, an_old_kernel_is_asked_for_its_links, a_reload_makes_no_alarm_of_one_error, a_lost_default_route_is_a_condition,
           one_of_ipv6_is_missed_only_where_there_was_one, a_device_that_starts_has_time_to_get_one,
           a_reload_loses_nothing, more_than_there_is_room_for_are_not_measured, a_flood_does_not_hold_up_the_loop,
           what_does_not_work_is_not_measured, broken_messages_do_no_harm)

@@ -11,8 +11,8 @@
 #include "nefia/beacon/sensor.h"
 #include "nefia/net/netlink.h"
 
-/* interface: what the kernel reports of links and routes (rtnetlink(7)), and at each interval what it knows of them:
- * their errors, and what was not reported. */
+/* interface: what the kernel reports of links and routes (rtnetlink(7)), and at each interval what it counts: their
+ * errors. At some of the looks all that it knows of them, for what was not reported. */
 enum nic_state { ABSENT, DOWN, NO_CARRIER, UP };
 #define STATES "absent\0down\0no carrier\0up\0"
 
@@ -21,7 +21,7 @@ enum {
     MINUTE_MS = 60 * 1000,
     FAMILIES = 2,
     ALL_ROUTES = (1 << FAMILIES) - 1,
-    ROUTES_AT = 10, /* what the kernel says of routes is held against all of them at each so many looks */
+    WHOLE_AT = 10, /* what the kernel says of links and routes is held against all of them at each so many looks */
 };
 
 /** Errors and drops in both directions; what matters is how much more there are. */
@@ -49,9 +49,10 @@ struct interface {
     bool has[FAMILIES]; /* a default route, IPv4 and IPv6 … */
     bool had[FAMILIES]; /* … or has had one, or it is time that there was one */
     bool again;         /* to do: look at links again */
+    bool crowded;       /* there were more than CONFIG_INTERFACES */
     uint8_t routes;     /* to do: look at default routes of these families, bits */
     bool asking;        /* what comes is, or may be, an answer */
-    uint8_t looks;      /* since all routes were looked at, with that; 0: they never were */
+    uint8_t looks;      /* since all was looked at, with that; 0: it never was */
     int fd;             /* 0: not open */
     uint32_t sequence;  /* of the last question */
     uint64_t looked_ms; /* when `before` was set */
@@ -149,6 +150,13 @@ static uint32_t count_of(const uint8_t *stats, size_t at)
 }
 #define STAT(value, member) count_of((value).ptr, offsetof(struct rtnl_link_stats64, member))
 
+static void take_counts(struct netlink_part stats, struct nic_counts *counts)
+{
+    if (stats.len >= offsetof(struct rtnl_link_stats64, multicast))
+        *counts = (struct nic_counts){STAT(stats, rx_errors) + STAT(stats, tx_errors),
+                                      STAT(stats, rx_dropped) + STAT(stats, tx_dropped)};
+}
+
 static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ],
                             struct nic_counts *counts)
 {
@@ -157,11 +165,22 @@ static void take_attributes(struct netlink_part rest, char name[IFNAMSIZ],
     while (netlink_next(&rest, &a)) {
         if (a.type == IFLA_IFNAME && a.value.len > 1 && a.value.len <= IFNAMSIZ)
             memcpy(name, a.value.ptr, a.value.len - 1);
-        else if (a.type == IFLA_STATS64 &&
-                 a.value.len >= offsetof(struct rtnl_link_stats64, multicast))
-            *counts = (struct nic_counts){STAT(a.value, rx_errors) + STAT(a.value, tx_errors),
-                                          STAT(a.value, rx_dropped) + STAT(a.value, tx_dropped)};
+        else if (a.type == IFLA_STATS64)
+            take_counts(a.value, counts);
     }
+}
+
+/** Of an interface that is known; those that are not wanted are counted, too. */
+static void take_stats(struct interface *s, uint32_t index, struct netlink_part rest)
+{
+    struct netlink_attribute a;
+    unsigned i = 0;
+
+    while (i < CONFIG_INTERFACES && s->nics[i].index != index)
+        i++;
+    while (i < CONFIG_INTERFACES && netlink_next(&rest, &a))
+        if (a.type == IFLA_STATS_LINK_64)
+            take_counts(a.value, &s->nics[i].now);
 }
 
 static void take_link(const struct look *look, bool gone, const struct ifinfomsg *link,
@@ -177,6 +196,7 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
     if (!name[0] || !is_wanted(look->s, name) || (gone && l && !str_eq(l->name, name)))
         return;
     if (!l) {
+        look->s->crowded = true;
         emitter_not_measured(look->out, name,
                              HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
         return;
@@ -216,6 +236,7 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
     const struct look *look = arg;
     struct ifinfomsg link;
     struct rtmsg route;
+    struct if_stats_msg stats;
 
     if ((type == RTM_NEWLINK || type == RTM_DELLINK) && body.len >= sizeof link) {
         memcpy(&link, body.ptr, sizeof link);
@@ -228,33 +249,42 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
         if (route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN &&
             route.rtm_type == RTN_UNICAST)
             take_default_route(look->s, type == RTM_NEWROUTE, &route);
+    } else if (type == RTM_NEWSTATS && body.len >= sizeof stats) {
+        memcpy(&stats, body.ptr, sizeof stats);
+        if (stats.ifindex > 0)
+            take_stats(look->s, stats.ifindex, netlink_after(body, sizeof stats));
     }
     return 0;
 }
 
 /* ---- What it is asked ---- */
 
-/** All links, or all routes of a family, through the socket that has the news, which come with them and are taken, too.
- * Return: 0, or negative: not measured, or more was reported than the kernel keeps and all of this is lost. */
+/** All links, what all of them count, or all routes of a family, through the socket that has the news, which come with
+ * them and are taken, too. Return: 0; negative: not measured, or more was reported than the kernel keeps and all of
+ * this is lost, or counts are no question before Linux 4.7. */
 static int ask(struct interface *s, struct emitter *out, uint16_t type, uint8_t family)
 {
+    const bool of_links = type == RTM_GETLINK, of_counts = type == RTM_GETSTATS;
     const struct {
         struct nlmsghdr netlink;
-        struct rtmsg route; /* an ifinfomsg begins with its family, too, and is 4 bytes longer */
-        uint32_t more;
-    } question = {.netlink = {.nlmsg_len = sizeof question,
+        struct if_stats_msg body; /* as long as an rtmsg, and all begin with the family */
+        uint32_t more;            /* of an ifinfomsg */
+    } question = {.netlink = {.nlmsg_len = sizeof question - (of_links ? 0 : sizeof question.more),
                               .nlmsg_type = type,
                               .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
                               .nlmsg_seq = ++s->sequence},
-                  .route.rtm_family = family};
+                  .body = {.family = family,
+                           .filter_mask = of_counts ? IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64) : 0}};
     struct look look = {s, out};
     struct netlink_answer answer = {.take = take, .arg = &look, .news = true};
     size_t cap;
     char *work = emitter_buffer(out, &cap);
 
     s->asking = true;
-    int err = netlink_ask(&answer, s->fd, &question, sizeof question, work, cap);
+    int err = netlink_ask(&answer, s->fd, &question, question.netlink.nlmsg_len, work, cap);
     s->asking = false;
+    if (err < 0 && of_counts && answer.error != ENOBUFS)
+        return err;
     s->again |= err < 0 || answer.interrupted;
     s->routes |= err < 0 ? ALL_ROUTES : 0; /* news may be lost, too */
     if (err < 0 && answer.error != ENOBUFS)
@@ -268,7 +298,7 @@ static int look_at_links(struct interface *s, struct emitter *out)
 {
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
         s->nics[i].seen = false;
-    s->again = false;
+    s->again = s->crowded = false;
     int err = ask(s, out, RTM_GETLINK, AF_UNSPEC);
     for (unsigned i = 0; i < CONFIG_INTERFACES && !s->again; i++)
         if (s->nics[i].index && !s->nics[i].seen) {
@@ -403,10 +433,11 @@ static int interface_poll(void *state, struct emitter *out, uint64_t now_ms)
 
     for (unsigned i = 0; i < FAMILIES; i++)
         s->routes |= (uint8_t)((s->had[i] && !s->has[i]) << i);
-    if (s->looks == 0 || s->looks >= ROUTES_AT)
+    const bool whole = s->looks == 0 || s->looks >= WHOLE_AT;
+    if (whole)
         s->routes = ALL_ROUTES;
-    s->looks++;
-    if (look_at_links(s, out) < 0)
+    s->looks = whole ? 1 : (uint8_t)(s->looks + 1);
+    if ((whole || s->again || s->crowded || ask(s, out, RTM_GETSTATS, AF_UNSPEC) < 0) && look_at_links(s, out) < 0)
         return 0; /* `ready` does both when it has read what there is */
     /* After a reload the look comes early: what came in so short a time is no minute's worth of errors, and no
      * end of flapping. */
