@@ -41,6 +41,18 @@ int connect(int fd, const struct sockaddr *a, socklen_t len)
     return own.ss_family == AF_UNIX ? 0 : (int)syscall(SYS_connect, fd, a, len);
 }
 
+/** Ping sockets have no one target. */
+ssize_t sendto(int fd, const void *msg, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+    struct sockaddr_storage own = {0};
+    socklen_t own_len = sizeof own;
+
+    getsockname(fd, (struct sockaddr *)&own, &own_len);
+    if (own.ss_family == AF_UNIX)
+        to = NULL;
+    return (ssize_t)syscall(SYS_sendto, fd, msg, len, flags, to, to ? to_len : 0);
+}
+
 static int far; /* whom a probe is sent to is not there yet when it has been sent */
 
 int getpeername(int fd, struct sockaddr *a, socklen_t *len)
@@ -353,6 +365,25 @@ TEST(echoes)
     sensor_runner_stop(&fix.sensor_runner);
 }
 
+/** A socket for all probes that are answered, another one after each that is lost: what is left in it is the past. */
+TEST(ping_sockets_serve_until_a_probe_is_lost)
+{
+    icmp_asked = 0;
+    begin(ECHO("192.0.2.1"));
+    check_echo(8, 0, 0);
+    const unsigned open = descriptors();
+    check_echo(8, 0, 0);
+    CHECK_INT(icmp_asked, 1);
+    CHECK_INT(descriptors(), open);
+    probe();
+    CHECK_INT(icmp_asked, 1);
+    probe(); /* the one before is lost */
+    CHECK_INT(icmp_asked, 2);
+    CHECK_INT(descriptors(), open);
+    sensor_runner_stop(&fix.sensor_runner);
+    CHECK_INT(descriptors(), open - 1);
+}
+
 TEST(rights_to_send_echoes)
 {
     icmp_asked = 0;
@@ -441,4 +472,4 @@ TEST(configuration)
 }
 
 TEST_MAIN(connections, this_device_answers_at_once, it_is_there_again, latency_is_the_median, answers_of_a_name_server, echoes,
-          rights_to_send_echoes, reloads, once, configuration)
+          ping_sockets_serve_until_a_probe_is_lost, rights_to_send_echoes, reloads, once, configuration)

@@ -15,9 +15,9 @@
 #include "nefia/sys/random.h"
 
 /* reach: is a target there, and how far away? A probe at each interval: a TCP connection, an ICMP echo
- * (RFC 792, RFC 4443) or a DNS question. One that is not answered before the next is lost. Each has a
- * socket of its own and a random number that the answer repeats, so that neither a late answer nor a
- * stranger's is taken for this one's. */
+ * (RFC 792, RFC 4443) or a DNS question. One that is not answered before the next is lost. Each has a random
+ * number that the answer repeats, and a socket of its own, so that neither a late answer nor a stranger's is
+ * taken for this one's; only ping sockets, whose answers the kernel sorts, serve until one is lost. */
 enum kind { TCP, ICMP, DNS };
 enum { WINDOW_MAX = 30, LOST = UINT16_MAX };
 
@@ -32,7 +32,9 @@ struct reach {
     struct target target;
     const char *query;
     int64_t window;
-    int fd; /* of the probe that is under way, 0: none */
+    int fd;        /* of the probe that is under way, or kept for the next; 0: none */
+    bool waits;    /* a probe is under way */
+    bool ping;     /* fd is a ping socket */
     uint64_t token, sent_ms;
     unsigned count;
     uint16_t ms[WINDOW_MAX]; /* results, the newest first; LOST: no answer */
@@ -224,11 +226,13 @@ static void judge(const struct reach *r, struct emitter *out)
 
 static void end(struct reach *r, struct emitter *out, uint64_t ms)
 {
-    if (r->fd) {
+    if (r->fd)
         emitter_unwatch(out, r->fd);
+    if (r->fd && (!r->ping || ms == LOST)) {
         close(r->fd);
         r->fd = 0;
     }
+    r->waits = false;
     memmove(r->ms + 1, r->ms, sizeof r->ms - sizeof r->ms[0]);
     r->ms[0] = (uint16_t)(ms < LOST ? ms : LOST);
     r->count += r->count < r->window;
@@ -248,14 +252,34 @@ static void reach_ready(void *state, struct emitter *out, int fd, short events)
 
 /* ---- probes ---- */
 
-static int open_socket(const struct target *t)
+/** Its route is that of each probe, so it has no address of its own; errors of the network are to come
+ * all the same. Return: false where net.ipv4.ping_group_range does not include us. */
+static bool open_ping(struct reach *r, int flags)
 {
-    const int flags = SOCK_CLOEXEC | SOCK_NONBLOCK, family = t->addr.family;
-    const int protocol = t->kind != ICMP ? 0 : family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    int fd = socket(family, (t->kind == TCP ? SOCK_STREAM : SOCK_DGRAM) | flags, protocol);
+    const bool v4 = r->target.addr.family == AF_INET;
+    const int on = 1;
 
-    /* Where net.ipv4.ping_group_range does not include us. */
-    return fd < 0 && t->kind == ICMP ? socket(family, SOCK_RAW | flags, protocol) : fd;
+    r->fd = socket(r->target.addr.family, SOCK_DGRAM | flags, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+    if (r->fd < 0)
+        return false;
+    setsockopt(r->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof on);
+    return true;
+}
+
+/** Return: whether there is one, else with errno. */
+static bool open_socket(struct reach *r)
+{
+    const int flags = SOCK_CLOEXEC | SOCK_NONBLOCK, family = r->target.addr.family;
+
+    r->ping = r->target.kind == ICMP && open_ping(r, flags);
+    if (r->target.kind == ICMP && !r->ping)
+        r->fd = socket(family, SOCK_RAW | flags, family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+    else if (!r->ping)
+        r->fd = socket(family, (r->target.kind == TCP ? SOCK_STREAM : SOCK_DGRAM) | flags, 0);
+    if (r->fd >= 0)
+        return true;
+    r->fd = 0;
+    return false;
 }
 
 /** Return: false, with errno, if there is no way to the target. */
@@ -263,10 +287,11 @@ static bool send_probe(struct reach *r)
 {
     struct sockaddr_storage ss;
     socklen_t ss_len = addr_to_sockaddr(&r->target.addr, &ss);
+    const struct sockaddr *to = r->ping ? (struct sockaddr *)&ss : NULL;
     uint8_t msg[DNS_MESSAGE];
     int len = ECHO_BYTES;
 
-    if (connect(r->fd, (struct sockaddr *)&ss, ss_len) < 0)
+    if (!to && connect(r->fd, (struct sockaddr *)&ss, ss_len) < 0)
         return r->target.kind == TCP && errno == EINPROGRESS;
     if (r->target.kind == TCP)
         return true;
@@ -274,7 +299,7 @@ static bool send_probe(struct reach *r)
         echo_request(msg, r->target.addr.family, r->token);
     else
         len = dns_query(msg, (uint16_t)r->token, r->query, DNS_A);
-    return send(r->fd, msg, (size_t)len, MSG_NOSIGNAL) == len;
+    return sendto(r->fd, msg, (size_t)len, MSG_NOSIGNAL, to, to ? ss_len : 0) == len;
 }
 
 /** For `once`. */
@@ -283,9 +308,9 @@ static void await(struct reach *r, struct emitter *out)
     enum { WAIT_MS = 3000, TURNS = 16 };
     struct pollfd p = {.fd = r->fd, .events = r->target.kind == TCP ? POLLOUT : POLLIN};
 
-    for (int i = 0; r->fd && i < TURNS && poll(&p, 1, WAIT_MS) > 0; i++)
+    for (int i = 0; r->waits && i < TURNS && poll(&p, 1, WAIT_MS) > 0; i++)
         reach_ready(r, out, r->fd, p.revents);
-    if (r->fd)
+    if (r->waits)
         end(r, out, LOST);
 }
 
@@ -294,13 +319,11 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
     struct reach *r = state;
 
     (void)now_ms;
-    if (r->fd)
+    if (r->waits)
         end(r, out, LOST);
-    r->fd = open_socket(&r->target);
-    if (r->fd < 0) {
-        r->fd = 0;
+    if (!r->fd && !open_socket(r))
         return emitter_not_measured(out, "socket", ERRNO(errno));
-    }
+    r->waits = true;
     if (r->target.kind != TCP)
         r->token = random_number();
     r->sent_ms = clock_ms(emitter_clock(out));
@@ -310,7 +333,7 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
         await(r, out);
     else /* this device itself has answered by now, which saves a wake-up */
         reach_ready(r, out, r->fd, 0);
-    return r->fd ? emitter_watch(out, r->fd, r->target.kind == TCP ? POLLOUT : POLLIN) : 0;
+    return r->waits ? emitter_watch(out, r->fd, r->target.kind == TCP ? POLLOUT : POLLIN) : 0;
 }
 
 static int reach_start(void *state, struct emitter *self, void *before)
