@@ -4,8 +4,7 @@
 
 void condition_init(struct condition_table *t, struct condition *slots, unsigned count)
 {
-    t->slots = slots;
-    t->count = count;
+    *t = (struct condition_table){.slots = slots, .count = count};
     memset(slots, 0, count * sizeof *slots);
 }
 
@@ -36,7 +35,9 @@ struct condition *condition_get(struct condition_table *t, const char *sensor, c
     fresh.key = name_hash(sensor, subject);
     len = append(fresh.name, 0, sizeof fresh.name, sensor);
     append(fresh.name, len, sizeof fresh.name, subject);
-    for (unsigned i = 0; i < t->count; i++) {
+    while (t->used > 0 && !t->slots[t->used - 1].key)
+        t->used--;
+    for (unsigned i = 0; i < t->used; i++) {
         struct condition *c = &t->slots[i];
 
         if (!c->key && !unused)
@@ -46,6 +47,8 @@ struct condition *condition_get(struct condition_table *t, const char *sensor, c
             return c;
         }
     }
+    if (!unused && t->used < t->count)
+        unused = &t->slots[t->used++];
     if (unused)
         *unused = fresh;
     return unused;

@@ -29,6 +29,7 @@ struct condition {
 struct condition_table {
     struct condition *slots;
     unsigned count;
+    unsigned used; /* from here on all are free */
 };
 
 enum condition_action {
@@ -47,7 +48,7 @@ struct condition_verdict {
 void condition_init(struct condition_table *t, struct condition *slots, unsigned count);
 /** The condition of this sensor and subject, created if new (nothing held). subject may be null.
  * Return: null if the table is full. The pointer stays valid until condition_sweep removes it.
- * O(slots). */
+ * O(those that are held): in good times it touches one, since what is far apart is slow to reach. */
 struct condition *condition_get(struct condition_table *t, const char *sensor, const char *subject);
 /** Evaluate one check. A level is entered after `for_checks` (1..255) consecutive checks at or
  * above it; leaving is immediate, because hysteresis is already part of the measured level
