@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -259,22 +260,26 @@ int emitter_lines(struct emitter *e, const char *path,
     return err;
 }
 
-int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, const void *message,
-                    size_t len)
+#ifdef CONFIG_BEACON_NETLINK
+int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *message, size_t len)
 {
     static const char name[] = "netlink";
-    int fd = netlink_open(protocol);
+    int *fd = &e->owner->netlink;
 
-    if (fd < 0) {
+    if (*fd <= 0 && (*fd = netlink_open(NETLINK_ROUTE)) < 0) {
         refuse(e, name, ERRNO(errno));
-        return fd;
+        return *fd;
     }
-    int err = netlink_ask(a, fd, message, len, e->owner->pipeline->line_buf, PIPELINE_LINE_BYTES);
-    close(fd);
+    int err = netlink_ask(a, *fd, message, len, e->owner->pipeline->line_buf, PIPELINE_LINE_BYTES);
+    if (err == 0)
+        return 0;
+    close(*fd); /* with what is left of the answer */
+    *fd = 0;
     if (err < 0)
         refuse(e, name, err == NEFIA_EIO ? ERRNO(a->error) : err_text(err));
     return err;
 }
+#endif
 
 int emitter_json(struct emitter *e, const char *text, size_t len, struct json_doc *d)
 {

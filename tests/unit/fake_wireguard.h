@@ -35,7 +35,8 @@ static struct {
     int family_error, error; /* errno: of the question for the family, of that for the interface */
     unsigned interrupted;   /* so many dumps say so */
     unsigned asked;         /* dumps of the interface */
-    int pair[2];
+    int pairs[2][2];        /* of sockets: of WireGuard, and of the rest */
+    int peer;               /* of the one that asks */
 } wg;
 
 /** The text of the key whose bytes all are this. */
@@ -92,7 +93,7 @@ static inline void wg_send(struct wg_message *m)
     const uint32_t len = (uint32_t)m->len;
 
     memcpy(m->bytes, &len, sizeof len);
-    CHECK(send(wg.pair[1], m->bytes, m->len, 0) == (ssize_t)m->len);
+    CHECK(send(wg.peer, m->bytes, m->len, 0) == (ssize_t)m->len);
 }
 
 static inline void wg_end(uint16_t type, int error, uint32_t seq)
@@ -200,12 +201,14 @@ static inline void wg_addresses(uint8_t family, uint32_t seq)
 
 int socket(int domain, int type, int protocol)
 {
+    int *pair = wg.pairs[protocol == NETLINK_ROUTE];
+
     (void)type;
     CHECK(domain == AF_NETLINK && (protocol == NETLINK_GENERIC || protocol == NETLINK_ROUTE));
-    if (wg.pair[1])
-        close(wg.pair[1]);
-    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, wg.pair) == 0);
-    return wg.pair[0];
+    if (pair[1])
+        close(pair[1]);
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    return pair[0];
 }
 
 ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
@@ -213,8 +216,10 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
     struct nlmsghdr h;
     struct wg_message m;
 
-    if (!to || fd != wg.pair[0])
+    const bool route = fd == wg.pairs[1][0];
+    if (!to || fd != wg.pairs[route][0])
         return (ssize_t)syscall(SYS_sendto, fd, question, len, flags, to, to_len);
+    wg.peer = wg.pairs[route][1];
     memcpy(&h, question, sizeof h);
     const char *text = (const char *)question + sizeof h + sizeof(struct genlmsghdr) + sizeof(struct nlattr);
     CHECK_INT(h.nlmsg_len, len);

@@ -342,11 +342,10 @@ enum grade drift_grade(const struct drift *d);
 void drift_put(struct json_writer *w, const struct drift *d);
 
 struct netlink_answer;
-/** Ask the kernel (nefia/net/netlink.h) through that buffer, which is wiped afterwards. take must not emit;
- * it keeps what it needs in the state. message begins with a struct nlmsghdr. Needs `select
- * BEACON_NETLINK`. Return: 0, or negative: not measured. */
-int emitter_netlink(struct emitter *e, int protocol, struct netlink_answer *a, const void *message,
-                    size_t len);
+/** Ask the kernel by NETLINK_ROUTE (nefia/net/netlink.h) through that buffer, which is wiped afterwards, and a socket
+ * that stays open for the next question. take must not emit; it keeps what it needs in the state. message begins with a
+ * struct nlmsghdr. Needs `select BEACON_NETLINK`. Return: 0, or negative: not measured. */
+int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *message, size_t len);
 
 /** Call the class's `ready` when the descriptor is ready for `events` (POLLIN, POLLOUT) or broken; again
  * for the same one: with other events. It stays the sensor's, which unwatches it before closing it.

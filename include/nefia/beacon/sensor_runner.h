@@ -103,6 +103,9 @@ struct sensor_runner {
     } kept[KEPT_FILES];
     uint32_t mounts; /* emitter_mounts */
 #endif
+#ifdef CONFIG_BEACON_NETLINK
+    int netlink; /* emitter_netlink's socket; not above 0: none */
+#endif
 #ifdef CONFIG_BEACON_TUNNELS
     uint16_t wireguard;    /* the kernel's number for the family; 0: not known; below 16: there is none */
     uint32_t wireguard_ms; /* when that was asked */

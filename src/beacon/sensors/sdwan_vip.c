@@ -80,7 +80,7 @@ static int look_at_ours(struct vip *v, struct emitter *out)
     struct netlink_answer answer = {.take = take_address, .arg = v};
 
     v->ours = v->tentative = false;
-    return emitter_netlink(out, NETLINK_ROUTE, &answer, &question, sizeof question);
+    return emitter_netlink(out, &answer, &question, sizeof question);
 }
 
 static int take(void *arg, const struct wireguard_peer *p)
