@@ -94,7 +94,10 @@ static enum service_state pid_file(struct service_look *l, const char *path, con
     text += strspn(text, " \t");
     if (parse_u64(text, strspn(text, "0123456789"), &pid) < 0)
         return unseen(l, called, 0);
-    return runs(pid) ? SERVICE_ACTIVE : SERVICE_FAILED;
+    if (!runs(pid))
+        return SERVICE_FAILED;
+    l->pid = (pid_t)pid;
+    return SERVICE_ACTIVE;
 }
 
 /** Its init script, also one that is numbered ("S50dropbear"), in buf. */

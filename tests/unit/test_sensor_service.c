@@ -93,6 +93,25 @@ static int dead_pid(void)
     return pid;
 }
 
+/** A process that runs until end_process. */
+static int a_process(void)
+{
+    int pid = fork();
+
+    if (pid != 0)
+        return pid;
+    alarm(600);
+    for (;;)
+        pause();
+}
+
+static void end_process(int pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void put_pid(const char *path, int pid)
 {
     char buf[16];
@@ -107,17 +126,29 @@ TEST(pid_files_tell_what_runs)
 {
     begin();
     configure(CONFIG("\"dropbear\"", "sysv"));
-    put_pid("/var/run/dropbear.pid", getpid());
+    int pid = a_process();
+    put_pid("/var/run/dropbear.pid", pid);
     CHECK_INT(look(), 0);
     CHECK_INT(sensor()->result, INSTANCE_OK);
     CHECK_INT(look(), 0);
-    put_pid("/var/run/dropbear.pid", dead_pid());
+    end_process(pid);
     CHANGES("critical", DATA("dropbear", "failed", "active"));
     CHECK_INT(look(), 0);
-    put_pid("/var/run/dropbear.pid", getpid());
+    put_pid("/var/run/dropbear.pid", pid = a_process());
     CHANGES("info", DATA("dropbear", "active", "failed"));
+    CHECK_INT(look(), 0);
     fake_root_remove("/var/run/dropbear.pid");
+    end_process(pid);
     CHANGES("warning", DATA("dropbear", "inactive", "active"));
+    put_pid("/var/run/dropbear.pid", pid = a_process());
+    CHANGES("info", DATA("dropbear", "active", "inactive"));
+    CHECK_INT(look(), 0);
+    end_process(pid); /* it was restarted between two looks */
+    const int next = a_process();
+    put_pid("/var/run/dropbear.pid", next);
+    CHECK_INT(look(), 0);
+    end_process(next);
+    CHANGES("critical", DATA("dropbear", "failed", "active"));
     fake_root_end();
 }
 
@@ -203,11 +234,14 @@ TEST(what_the_rate_held_back_is_told_later)
     begin();
     configure(CONFIG("\"a\", \"b\"", "sysv"));
     rate_set_limit(&fix.pipeline.rate, 1);
-    put_pid("/run/a.pid", getpid());
-    put_pid("/run/b.pid", getpid());
+    const int a = a_process(), b = a_process();
+    put_pid("/run/a.pid", a);
+    put_pid("/run/b.pid", b);
     CHECK_INT(look(), 0);
     fake_root_remove("/run/a.pid");
     fake_root_remove("/run/b.pid");
+    end_process(a);
+    end_process(b);
     CHANGES("warning", DATA("a", "inactive", "active"));
     CHECK_INT(look(), 0);
     fix.clock.now_ms += 61 * 1000;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "nefia/base/text.h"
 #include "nefia/json/json.h"
@@ -41,6 +42,7 @@ struct service_look {
     size_t cap;
     const char *what; /* after SERVICE_UNSEEN: the file that could not be read, or whose content is not understood */
     int error;        /* errno; 0: it is not understood */
+    pid_t pid;        /* after ACTIVE of SYSV: its process */
     char path[SERVICE_PATH_BYTES];
 };
 /** Of OPENRC, RUNIT and SYSV. UNKNOWN: there is none of this name. A few system calls. */

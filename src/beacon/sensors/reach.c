@@ -324,7 +324,9 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (!r->fd && !open_socket(r))
         return emitter_not_measured(out, "socket", ERRNO(errno));
     r->waits = true;
-    if (r->target.kind != TCP)
+    if (r->target.kind == ICMP && r->token)
+        r->token++; /* only the target has seen the one before */
+    else if (r->target.kind != TCP)
         r->token = random_number();
     r->sent_ms = clock_ms(emitter_clock(out));
     if (!send_probe(r))

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "nefia/json/json.h"
 #include "nefia/ops/service.h"
 #include "nefia/sys/log.h"
+#include "nefia/sys/pidfd.h"
 
 /* service_check: what the device's service manager says of services (nefia/ops/service.h). Only a change is an event. */
 enum {
@@ -25,6 +27,8 @@ struct service {
     unsigned at;                     /* procd: which one it is asked about */
     uint8_t looks;                   /* for the service manager */
     uint8_t states[CONFIG_SERVICES]; /* enum service_state, as last reported */
+    struct pollfd held[CONFIG_SERVICES]; /* the processes of the first `holds`, which are active */
+    unsigned holds;
 };
 
 /** Names become arguments and parts of paths. */
@@ -115,10 +119,29 @@ static void odd(struct emitter *e, const char *name)
     emitter_not_measured(e, name, "unexpected answer");
 }
 
+static void let_go(struct service *s)
+{
+    while (s->holds > 0)
+        close(s->held[--s->holds].fd);
+}
+
+/** Init scripts leave nothing but the ids of processes: while these run, nothing changes. A kernel before Linux 5.3 gives no descriptor
+ * of one. */
+static void hold(struct service *s, unsigned i, pid_t pid)
+{
+    const int fd = s->holds == i && s->states[i] == SERVICE_ACTIVE ? pidfd_open(pid) : -1;
+
+    if (fd >= 0)
+        s->held[s->holds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+}
+
 static int look(struct service *s, struct emitter *out, enum service_backend b)
 {
     struct service_look l;
 
+    if (s->holds == s->count && poll(s->held, s->count, 0) == 0)
+        return 0;
+    let_go(s);
     l.buf = emitter_buffer(out, &l.cap);
     for (unsigned i = 0; i < s->count; i++) {
         const enum service_state state = service_look(&l, b, s->names[i]);
@@ -128,8 +151,15 @@ static int look(struct service *s, struct emitter *out, enum service_backend b)
             emitter_not_measured(out, l.what, ERRNO(l.error));
         else
             odd(out, l.what);
+        if (b == SERVICE_SYSV && state == SERVICE_ACTIVE)
+            hold(s, i, l.pid);
     }
     return 0;
+}
+
+static void service_stop(void *state)
+{
+    let_go(state);
 }
 
 /* ---- What commands say ---- */
@@ -243,4 +273,5 @@ const struct sensor_class sensor_service = {
     .open = service_open,
     .start = service_start,
     .poll = service_poll,
+    .stop = service_stop,
 };
