@@ -252,8 +252,8 @@ static int service_poll(void *state, struct emitter *out, uint64_t now_ms)
     static const char openrc[] = SERVICE_OPENRC_DIR;
 
     (void)now_ms;
-    /* Init scripts are what is left when there is no other. */
-    if (s->found == SERVICE_AUTO || (s->found == SERVICE_SYSV && s->looks < UNCERTAIN_LOOKS)) {
+    /* Init scripts are what is left when there is no other, and whose pid files are there are those that are used. */
+    if (s->found == SERVICE_AUTO || (s->found == SERVICE_SYSV && s->holds < s->count && s->looks < UNCERTAIN_LOOKS)) {
         s->looks++;
         s->found = s->backend == SERVICE_AUTO ? (int)service_backend() : s->backend;
     }
