@@ -21,8 +21,8 @@ struct console_edit {
     char history[CONSOLE_HISTORY]; /* the last line first */
     unsigned back;                 /* how many lines back is shown; 0: what is being typed */
     char pending[4];               /* of a character */
-    uint8_t pending_len, pending_most;
-    uint8_t escape; /* within an escape sequence; 0: no */
+    uint8_t pending_len;
+    bool escape;   /* within an escape sequence */
     bool after_cr;  /* the next \n belongs to it */
 };
 
