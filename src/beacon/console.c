@@ -298,13 +298,13 @@ static void run(const struct console *c, enum command command, const char **word
 
 /* ---- a session ---- */
 
-/** Next byte of the line, within ms. Return: 0..255; negative: an ending. */
-static int next_byte(struct console *c, uint64_t ms)
+/** Next byte of the line. Return: 0..255; negative: an ending. */
+static int next_byte(struct console *c)
 {
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
 
     while (c->input_at == c->input_len) {
-        const int ready = poll(&p, 1, (int)ms);
+        const int ready = poll(&p, 1, (int)settings(c)->idle_ms);
         if (ready == 0)
             return IDLE;
         const ssize_t n = ready < 0 ? -1 : read(STDIN_FILENO, c->input, sizeof c->input);
@@ -318,10 +318,9 @@ static int next_byte(struct console *c, uint64_t ms)
     return c->input[c->input_at++];
 }
 
-/** Read a line into c->edit, after a prompt; blind: without echo. Return: 0; negative: an ending. */
+/** Read a line into c->edit, after its prompt. Return: 0; negative: an ending. */
 static int read_line(struct console *c)
 {
-    const uint64_t ms = settings(c)->idle_ms;
     char echo[CONSOLE_ECHO];
     struct text t;
 
@@ -332,7 +331,7 @@ static int read_line(struct console *c)
             return HUNG_UP;
         if (event != CONSOLE_MORE)
             return event == CONSOLE_ENTER ? 0 : LEFT;
-        const int byte = next_byte(c, ms);
+        const int byte = next_byte(c);
         if (byte < 0)
             return byte;
         text_reset(&t);

@@ -65,9 +65,10 @@ static uint64_t age_ms(const struct beacon *b, const struct spool_event *e, stru
 static void put_event(const struct beacon *b, const struct spool_item *item, struct json_writer *w)
 {
     const struct spool_event *e = &item->event;
-    const struct slice line = {e->line, e->len}, data = behind(line, "\"data\":");
+    static const char end[] = ",\"seq\":";
+    const struct slice line = {e->line, e->len}, data = behind(line, "\"data\":"), rest = behind(data, end);
     const struct slice stamp = up_to(behind(line, "\"timestamp\":\""), '"'), type = up_to(behind(line, "\"type\":\""), '"');
-    const size_t data_len = data.len - behind(data, ",\"seq\":").len - strlen(",\"seq\":");
+    const size_t data_len = rest.len ? data.len - rest.len - strlen(end) : data.len;
     const uint64_t age = age_ms(b, e, stamp);
 
     json_object(w, NULL);
