@@ -17,7 +17,7 @@ static struct slice behind(struct slice s, const char *key)
 
     while (s.len > len && memcmp(s.ptr, key, len) != 0)
         s.ptr++, s.len--;
-    return s.len > len ? (struct slice){s.ptr + len, s.len - len} : (struct slice){NULL, 0};
+    return s.len > len ? (struct slice){s.ptr + len, s.len - len} : (struct slice){s.ptr, 0};
 }
 
 /** s up to the first of these characters. */
@@ -56,7 +56,7 @@ static uint64_t age_ms(const struct beacon *b, const struct spool_event *e, stru
     if (e->id.boot != b->pipeline.boot)
         return (uint64_t)seconds_since(stamp, (uint32_t)clock_unix(b->loop.clock)) * 1000;
     /* The last one: the event's data may have another. */
-    struct slice uptime = {NULL, 0}, rest = {e->line, e->len};
+    struct slice uptime = {e->line, 0}, rest = {e->line, e->len};
     while ((rest = behind(rest, "\"uptime_ms\":")).len)
         uptime = up_to(rest, ',');
     return parse_u64(uptime.ptr, uptime.len, &ms) == 0 && ms <= now_ms ? now_ms - ms : 0;
