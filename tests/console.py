@@ -335,7 +335,8 @@ def without_daemon(beacon):
         place.daemon = None
         c.command("link", "cannot reach the daemon")
         c.command("log", r"event [0-9]+: critical test\.kept")
-        c.command("events", r"(?s)cannot reach the daemon .*on flash, in .*critical .*test\.kept")
+        text = c.command("events", r"(?s)cannot reach the daemon .*on flash, in .*critical .*test\.kept")
+        must(re.search(r"critical +[1-9][0-9]*s +20[0-9-]+ .*test\.kept", text), "no age of an event of an earlier start:", text)
         c.command("sensors", "disk_usage: ")
         c.command("net", r"(?s)FAILS.*cannot reach the daemon")
         os.remove(place.path("b.sock.log"))
