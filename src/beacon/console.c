@@ -41,8 +41,8 @@ struct console {
     bool own;                   /* we opened the line */
     bool terminal;              /* standard input is one */
     unsigned wrong;             /* answers in a row, up to DELAY_DOUBLED */
-    uint8_t input[64];
     size_t input_len, input_at;
+    uint8_t input[64];
 };
 
 static const struct console_settings *settings(const struct console *c)

@@ -7,16 +7,9 @@ enum { CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, CTRL_L = 12, CTRL_N = 14, CTRL_P =
 /** To the terminal: to the left, over it with a blank, and left again. */
 static void erase(struct console_edit *e, size_t to, struct text *echo)
 {
-    const size_t n = utf8_count(e->line + to, e->len - to);
-
-    e->len = to;
-    for (size_t i = 0; !e->blind && i < n; i++)
-        text_str(echo, "\b \b");
-}
-
-static size_t before_character(const struct console_edit *e)
-{
-    return e->len ? utf8_cut(e->line, e->len, e->len - 1) : 0;
+    while (e->len > to)
+        if ((e->line[--e->len] & 0xC0) != 0x80 && !e->blind) /* a character's first byte */
+            text_str(echo, "\b \b");
 }
 
 static size_t before_word(const struct console_edit *e)
@@ -143,7 +136,7 @@ static enum console_event take_control(struct console_edit *e, uint8_t byte, str
         break;
     case BACKSPACE:
     case DEL:
-        erase(e, before_character(e), echo);
+        erase(e, e->len ? utf8_cut(e->line, e->len, e->len - 1) : 0, echo);
         break;
     case CTRL_U:
         erase(e, 0, echo);

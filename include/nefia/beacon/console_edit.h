@@ -16,14 +16,14 @@
 struct console_edit {
     const char *prompt;
     bool blind; /* nothing is echoed, nothing goes into the history: a secret, or no terminal */
-    char line[CONSOLE_LINE + 1];
-    size_t len;
-    char history[CONSOLE_HISTORY]; /* the last line first */
-    unsigned back;                 /* how many lines back is shown; 0: what is being typed */
-    char pending[4];               /* of a character */
-    uint8_t pending_len;
     bool escape;   /* within an escape sequence */
-    bool after_cr;  /* the next \n belongs to it */
+    bool after_cr; /* the next \n belongs to it */
+    uint8_t pending_len;
+    char pending[4]; /* of a character */
+    unsigned back;   /* how many lines back is shown; 0: what is being typed */
+    size_t len;      /* of line */
+    char line[CONSOLE_LINE + 1];
+    char history[CONSOLE_HISTORY]; /* the last line first */
 };
 
 enum console_event {
