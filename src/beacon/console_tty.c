@@ -85,5 +85,8 @@ bool console_tty_is(const char *path)
     struct stat its;
     uint32_t ours; /* of /dev/console and /dev/tty the device behind the name, packed as in the lower half of a dev_t */
 
-    return stat(path, &its) == 0 && syscall(SYS_ioctl, STDIN_FILENO, TIOCGDEV, &ours) == 0 && ours == (uint32_t)its.st_rdev;
+    if (stat(path, &its) < 0)
+        return false;
+    /* A kernel that cannot tell: it may be. */
+    return syscall(SYS_ioctl, STDIN_FILENO, TIOCGDEV, &ours) < 0 || ours == (uint32_t)its.st_rdev;
 }
