@@ -70,7 +70,7 @@ def locked(line):
 COMMANDS = {
     "help": "this list", "version": "big|mips", "status": "Connection", "sensors": "disk_usage: ", "events": "beacon.started",
     "link": "Failures|connecting", "link try": "trying now|not waiting", "net": "(?s)eth0: up.*10.99.0.2/24.*FAILS",
-    "config check": "OK", "config reload": "reloaded", "log 5": "Z ", "policy capabilities": "Commands",
+    "config check": "OK", "config reload": "reloaded", "log": "Z ", "policy capabilities": "Commands",
     "spool export": "beacon.started", "emit test.cable critical by=cable": "accepted",
 }
 

@@ -213,29 +213,30 @@ def commands(beacon):
     """Every command, on a dumb terminal."""
     with at(beacon) as (place, c):
         c.expect(PROMPT)
-        listed = re.findall(r"(?:^|\n)  ([a-z]+) ", c.command("help", "this list"))
+        listed = re.findall(r"(?:^|\n)  ([a-z]+)\b", c.command("help", "this list"))
         c.command("status", r"(?s)Version .*Hub:.*waiting|connecting")
         c.command("sensors", r"disk_usage: (no|[0-9]+) event")
         c.command("events", r"(?s)SEVERITY.*info .*s .*beacon\.started")
-        c.command("link", r"Failures +[1-9][0-9]*, the last .* ago: cannot connect: Connection refused")
+        c.command("link", r"Failures +[1-9][0-9]*, the last: cannot connect: Connection refused")
         c.command("link try", "trying now|not waiting")
         text = c.command("net", r"lo: up")
         must("127.0.0.1/8" in text and "connect   FAILS: Connection refused" in text, text)
-        must(re.search("state     (waiting|connecting|resolving)", text), text)
+        must(re.search("State +(waiting|connecting|resolving)", text), text)
         c.command("config check", "OK; host c1")
         c.command("config reload", "^reloaded")
         must("configuration reloaded" in c.command("log", "version .*host c1"), "the log has no reload")
-        must(c.command("log 1").count("Z ") == 1, "one line of the log")
         c.command('emit test.console critical "what=two words"', "accepted: boot .*seq")
         c.command("events", r'critical .*test\.console .*on flash .*"what":"two words"')
-        c.command("log 3", r"event [0-9]+: critical test\.console")
+        c.command("log", r"event [0-9]+: critical test\.console")
         c.command("emit wrong", "missing operand")
         c.command("policy capabilities", "Commands:")
-        c.command("policy test -c /etc/passwd --host", "has no -c")
+        c.command("policy test -c /etc/passwd --host", 'unknown option "-c"')
         c.command("policy test -- true", "(?i)allowed")
         c.command("version", "features: .*beacon-console")
         c.command("nonsense", "unknown command")
-        c.command("config frob", r"usage: config check\|reload")
+        c.command("config frob", "unknown command")
+        c.command("config run", "unknown command")
+        c.command("link frob", "unknown command")
         c.command("")
         tried = {"help", "status", "sensors", "events", "link", "net", "config", "log", "emit", "policy", "version", "watch", "exit"}
         c.command("spool export", r'(?s)"type":"test\.console"')
@@ -255,7 +256,7 @@ def commands(beacon):
 
 
 def hub(beacon):
-    """The way to a hub that is there, and its end: name, route, connection, greeting, and the key, by the daemon's session."""
+    """The way to a hub that is there, and its end: name, connection, greeting, and the key, by the daemon's session."""
     fake = os.path.join(os.path.dirname(__file__), "fake")
     port = subprocess.run([sys.executable, f"{fake}/ports.py"], capture_output=True, text=True, check=True).stdout.strip()
     with at(beacon, port=port) as (place, c):
@@ -265,9 +266,8 @@ def hub(beacon):
             until(lambda: b"\"up\"" in place.ask("status", "--json").stdout.encode(), "the session")
             c.expect(PROMPT)
             text = c.command("net", f"Hub localhost:{port}:")
-            for step in (f"name      127.0.0.1:{port}", "route     127.0.0.1", "connect   connected", "greeting  link 2", "state     up",
-                         "key       proven by both sides"):
-                must(step in text, f"no {step!r} in {text!r}")
+            for step in (f"name      127.0.0.1:{port}", "connect   connected", "greeting  link 2", "State +up .*, key proven by both sides"):
+                must(re.search(step, text), f"no {step!r} in {text!r}")
             c.command("link", "Delivery +acknowledged, signed: yes")
             c.command("events", "SEVERITY")
         finally:
@@ -335,7 +335,8 @@ def without_daemon(beacon):
         place.daemon = None
         c.command("link", "cannot reach the daemon")
         c.command("log", r"event [0-9]+: critical test\.kept")
-        c.command("events", r"(?s)cannot reach the daemon .*on flash, in .*critical .*test\.kept")
+        text = c.command("events", r"(?s)cannot reach the daemon .*on flash, in .*critical .*test\.kept")
+        must(re.search(r"critical +[1-9][0-9]*s +20[0-9-]+ .*test\.kept", text), "no age of an event of an earlier start:", text)
         c.command("sensors", "disk_usage: ")
         c.command("net", r"(?s)FAILS.*cannot reach the daemon")
         os.remove(place.path("b.sock.log"))

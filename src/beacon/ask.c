@@ -75,6 +75,13 @@ const struct show_section beacon_status_sections[] = {
 
 const struct show_section beacon_sentence_sections[] = {{.record = "", .text = "{}\n"}, {.text = NULL}};
 
+const char *beacon_socket(const struct beacon *b)
+{
+    const char *socket = beacon_loaded(b)->control_socket;
+
+    return socket ? socket : BEACON_CONTROL_SOCKET;
+}
+
 int beacon_ask(const char *socket, const struct show_section *sections, const char *request, const char *measure, bool json,
                void *work)
 {

@@ -168,7 +168,7 @@ static void keep_log(const struct beacon_settings *s)
 
     if (IS_ENABLED(CONFIG_BEACON_CONSOLE) &&
         log_ring_open(s->control_socket, other ? s->user.uid : (uint32_t)-1, other ? s->user.gid : (uint32_t)-1) == NEFIA_EIO)
-        LOG_WARN("cannot keep the log for the console beside ", s->control_socket, ": ", ERRNO(errno));
+        LOG_WARN("cannot keep the log beside ", s->control_socket, ": ", ERRNO(errno));
 }
 
 static void close_control(struct beacon *b)
@@ -256,7 +256,7 @@ static const char *file_of(const struct beacon_settings *s)
     return s->spool_file ? s->spool_file : "";
 }
 
-void beacon_reload(struct beacon *b)
+static void reload(struct beacon *b)
 {
     const char *socket = beacon_settings(b)->control_socket;
 
@@ -441,9 +441,11 @@ static void on_signal(void *arg, int signo)
 
     if (signo == SIGCHLD && BEACON_COMMANDS > 0)
         children_reap(&b->children);
-    else if (signo == SIGHUP && !b->stopping)
-        beacon_reload(b);
-    else if (signo == SIGTERM || signo == SIGINT)
+    else if (signo == SIGHUP && !b->stopping) {
+        reload(b);
+        if (IS_ENABLED(CONFIG_BEACON_CONSOLE))
+            control_wake(&b->control); /* `reload` waits for it */
+    } else if (signo == SIGTERM || signo == SIGINT)
         begin_stop(b);
 }
 

@@ -3,21 +3,13 @@
 #include <string.h>
 
 enum { CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, CTRL_L = 12, CTRL_N = 14, CTRL_P = 16, CTRL_U = 21, CTRL_W = 23, ESC = 27, DEL = 127 };
-enum { ESCAPE_BEGUN = 1, ESCAPE_ARGUMENTS };
 
 /** To the terminal: to the left, over it with a blank, and left again. */
 static void erase(struct console_edit *e, size_t to, struct text *echo)
 {
-    const size_t n = utf8_count(e->line + to, e->len - to);
-
-    e->len = to;
-    for (size_t i = 0; !e->blind && i < n; i++)
-        text_str(echo, "\b \b");
-}
-
-static size_t before_character(const struct console_edit *e)
-{
-    return e->len ? utf8_cut(e->line, e->len, e->len - 1) : 0;
+    while (e->len > to)
+        if ((e->line[--e->len] & 0xC0) != 0x80 && !e->blind) /* a character's first byte */
+            text_str(echo, "\b \b");
 }
 
 static size_t before_word(const struct console_edit *e)
@@ -41,29 +33,16 @@ static void add(struct console_edit *e, const char *s, size_t len, struct text *
         text_bytes(echo, s, len);
 }
 
-/** Bytes of a character with this first byte; 0: none begins so. */
-static uint8_t character_bytes(uint8_t first)
-{
-    return first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
-}
-
 /** A byte above 7F: only whole characters get into the line. */
 static void add_part(struct console_edit *e, uint8_t byte, struct text *echo)
 {
     uint32_t cp;
 
-    if (e->pending_len == 0 || (byte & 0xC0) != 0x80) {
+    if ((byte & 0xC0) != 0x80 || e->pending_len == sizeof e->pending)
         e->pending_len = 0;
-        e->pending_most = character_bytes(byte);
-    }
-    if (e->pending_most == 0)
-        return;
     e->pending[e->pending_len++] = (char)byte;
-    if (e->pending_len < e->pending_most)
-        return;
-    if (utf8_decode(e->pending, e->pending_len, &cp) > 0 && !utf8_is_control(cp) && !utf8_is_hidden(cp))
+    if (utf8_decode(e->pending, e->pending_len, &cp) == e->pending_len && !utf8_is_control(cp))
         add(e, e->pending, e->pending_len, echo);
-    e->pending_len = 0;
 }
 
 /* ---- History: lines with their NULs, the last one first ---- */
@@ -125,18 +104,14 @@ void console_edit_next(struct console_edit *e, struct text *echo)
     begin_line(e, echo);
 }
 
-/** ESC [ A, ESC O A and the like; whatever else comes so is passed over. */
+/** ESC [ A, ESC O A and the like; whatever else comes so is passed over up to its last letter. */
 static void take_escape(struct console_edit *e, uint8_t byte, struct text *echo)
 {
-    if (e->escape == ESCAPE_BEGUN && (byte == '[' || byte == 'O')) {
-        e->escape = ESCAPE_ARGUMENTS;
+    if (byte == '[' || byte == 'O' || byte < '@')
         return;
-    }
-    if (e->escape == ESCAPE_ARGUMENTS && byte >= ' ' && byte < '@')
-        return;
-    if (e->escape == ESCAPE_ARGUMENTS && (byte == 'A' || byte == 'B'))
+    if (byte == 'A' || byte == 'B')
         step(e, byte == 'A', echo);
-    e->escape = 0;
+    e->escape = false;
 }
 
 static enum console_event take_control(struct console_edit *e, uint8_t byte, struct text *echo)
@@ -161,7 +136,7 @@ static enum console_event take_control(struct console_edit *e, uint8_t byte, str
         break;
     case BACKSPACE:
     case DEL:
-        erase(e, before_character(e), echo);
+        erase(e, e->len ? utf8_cut(e->line, e->len, e->len - 1) : 0, echo);
         break;
     case CTRL_U:
         erase(e, 0, echo);
@@ -174,7 +149,7 @@ static enum console_event take_control(struct console_edit *e, uint8_t byte, str
         step(e, byte == CTRL_P, echo);
         break;
     case ESC:
-        e->escape = ESCAPE_BEGUN;
+        e->escape = true;
         break;
     default:
         break;
@@ -193,7 +168,7 @@ enum console_event console_edit_feed(struct console_edit *e, uint8_t byte, struc
         take_escape(e, byte, echo);
         return CONSOLE_MORE;
     }
-    e->escape = 0;
+    e->escape = false;
     if (byte >= 0x80) {
         add_part(e, byte, echo);
         return CONSOLE_MORE;

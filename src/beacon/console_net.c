@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,133 +19,101 @@
 #define POOL_PROGRAM_BEACON
 #include "nefia/base/pool.h"
 
-enum { CONNECT_MS = 5000, GREETING_MS = 3000, FOUND = 4, SHOWN = 32, REACTOR_PORT = 9500 };
+enum { CONNECT_MS = 5000, GREETING_MS = 3000, FOUND = 4, REACTOR_PORT = 9500 };
 
 /* ---- links, addresses, routes ---- */
 
+/** What a message begins with, of <linux/rtnetlink.h>. */
+union head {
+    struct ifinfomsg link;
+    struct ifaddrmsg address;
+    struct rtmsg route;
+};
+
 struct listing {
-    uint8_t message; /* RTM_NEW… */
     int fd;
-    unsigned count;  /* shown, and more */
+    uint8_t message; /* RTM_NEW… */
+    bool some;
 };
 
 /** if_indextoname(3), which comes with much of the C library. */
-static const char *name_of(const struct listing *l, int index, struct ifreq *r)
+static const char *name_of(int fd, int index, struct ifreq *r)
 {
     r->ifr_ifindex = index;
-    return syscall(SYS_ioctl, l->fd, SIOCGIFNAME, r) == 0 ? r->ifr_name : "?";
+    return syscall(SYS_ioctl, fd, SIOCGIFNAME, r) == 0 ? r->ifr_name : "?";
 }
 
-static void take_ip(struct addr *to, uint8_t family, struct netlink_part value)
+static void take_value(void *to, size_t size, struct netlink_part value)
 {
-    const size_t len = family == AF_INET6 ? 16 : 4;
-
-    if (value.len < len)
-        return;
-    *to = (struct addr){.family = family};
-    memcpy(to->ip, value.ptr, len);
+    if (value.len > 0)
+        memcpy(to, value.ptr, value.len < size ? value.len : size);
 }
 
-static int show_link(const struct listing *l, struct netlink_part body)
+static const char *state_of(unsigned flags)
 {
-    struct ifinfomsg m;
-    struct ifreq name;
-
-    if (body.len < sizeof m)
-        return 0;
-    memcpy(&m, body.ptr, sizeof m);
-    CLI_OUT("  ", name_of(l, m.ifi_index, &name), ": ",
-            !(m.ifi_flags & IFF_UP)        ? "down\n"
-            : !(m.ifi_flags & IFF_RUNNING) ? "no carrier\n"
-                                           : "up\n");
-    return 1;
+    return !(flags & IFF_UP) ? "down" : flags & IFF_RUNNING ? "up" : "no carrier";
 }
 
-static int show_address(const struct listing *l, struct netlink_part body)
-{
-    struct ifaddrmsg m;
-    struct netlink_attribute a;
-    struct addr ip = {0};
-    struct ifreq name;
-    bool local = false;
-
-    if (body.len < sizeof m)
-        return 0;
-    memcpy(&m, body.ptr, sizeof m);
-    for (struct netlink_part rest = netlink_after(body, netlink_aligned(sizeof m)); netlink_next(&rest, &a);)
-        if (a.type == IFA_LOCAL || (a.type == IFA_ADDRESS && !local)) {
-            local |= a.type == IFA_LOCAL; /* of a point-to-point link IFA_ADDRESS is the other end */
-            take_ip(&ip, m.ifa_family, a.value);
-        }
-    CLI_OUT("  ", name_of(l, (int)m.ifa_index, &name), ": ", ADDR(&ip), "/", DEC(m.ifa_prefixlen), "\n");
-    return 1;
-}
-
-static int show_route(const struct listing *l, struct netlink_part body)
-{
-    struct rtmsg m;
-    struct netlink_attribute a;
-    struct addr to = {0}, gateway = {0};
-    struct ifreq name;
-    int index = 0;
-
-    if (body.len < sizeof m)
-        return 0;
-    memcpy(&m, body.ptr, sizeof m);
-    if (m.rtm_table != RT_TABLE_MAIN || m.rtm_type != RTN_UNICAST)
-        return 0;
-    for (struct netlink_part rest = netlink_after(body, netlink_aligned(sizeof m)); netlink_next(&rest, &a);) {
-        if (a.type == RTA_DST)
-            take_ip(&to, m.rtm_family, a.value);
-        else if (a.type == RTA_GATEWAY)
-            take_ip(&gateway, m.rtm_family, a.value);
-        else if (a.type == RTA_OIF && a.value.len >= sizeof index)
-            memcpy(&index, a.value.ptr, sizeof index);
-    }
-    CLI_OUT("  ", to.family ? ADDR(&to) : "default", to.family ? "/" : "", to.family ? DEC(m.rtm_dst_len) : "", gateway.family ? " via " : "",
-            gateway.family ? ADDR(&gateway) : "", " dev ", name_of(l, index, &name), "\n");
-    return 1;
-}
-
+/** A line for each message: `eth0: up`, `eth0: 10.0.0.2/24`, `eth0: 0.0.0.0/0 via 10.0.0.1`. */
 static int take(void *arg, uint16_t type, struct netlink_part body)
 {
+    enum { ADDRESS = IFA_ADDRESS, LOCAL = IFA_LOCAL, DEVICE = RTA_OIF, GATEWAY = RTA_GATEWAY, VALUES };
     struct listing *l = arg;
+    struct netlink_part value[VALUES] = {{NULL, 0}};
+    struct netlink_attribute a;
+    struct ifreq name;
+    union head h;
+    const size_t head = type == RTM_NEWLINK ? sizeof h.link : type == RTM_NEWADDR ? sizeof h.address : sizeof h.route;
 
-    if (type != l->message)
+    if (type != l->message || body.len < head)
         return 0;
-    if (l->count >= SHOWN)
-        l->count++; /* a router may have all routes there are */
-    else
-        l->count += (unsigned)(type == RTM_NEWLINK   ? show_link(l, body)
-                               : type == RTM_NEWADDR ? show_address(l, body)
-                                                     : show_route(l, body));
+    memcpy(&h, body.ptr, head);
+    if (type == RTM_NEWROUTE && (h.route.rtm_table != RT_TABLE_MAIN || h.route.rtm_type != RTN_UNICAST))
+        return 0;
+    for (struct netlink_part rest = netlink_after(body, head); netlink_next(&rest, &a);)
+        if (a.type < VALUES)
+            value[a.type] = a.value;
+    l->some = true;
+    if (type == RTM_NEWLINK) {
+        CLI_OUT("  ", name_of(l->fd, h.link.ifi_index, &name), ": ", state_of(h.link.ifi_flags), "\n");
+        return 0;
+    }
+    /* The family and the length of the prefix stand at the same place in both; of a point-to-point link ADDRESS is the other end. */
+    struct addr to = {.family = h.address.ifa_family}, via = to;
+    int device = (int)h.address.ifa_index;
+    if (type == RTM_NEWROUTE)
+        take_value(&device, sizeof device, value[DEVICE]);
+    take_value(to.ip, sizeof to.ip, value[ADDRESS]);
+    if (type == RTM_NEWADDR)
+        take_value(to.ip, sizeof to.ip, value[LOCAL]);
+    take_value(via.ip, sizeof via.ip, value[GATEWAY]);
+    CLI_OUT("  ", name_of(l->fd, device, &name), ": ", ADDR(&to), "/", DEC(h.address.ifa_prefixlen), value[GATEWAY].len ? " via " : "",
+            value[GATEWAY].len ? ADDR(&via) : "", "\n");
     return 0;
 }
 
-/** what: its heading. */
-static void list(const char *what, uint8_t question)
+/** Ask for them one kind after the other. */
+static void list(void)
 {
-    const struct {
+    static const uint8_t questions[] = {RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE};
+    struct listing l = {.fd = netlink_open(NETLINK_ROUTE)};
+    struct netlink_answer answer = {.take = take, .arg = &l};
+    struct {
         struct nlmsghdr netlink;
         struct rtmsg route; /* the longest; all begin with their family */
         uint32_t more;
-    } message = {.netlink = {.nlmsg_len = sizeof message,
-                             .nlmsg_type = question,
-                             .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-                             .nlmsg_seq = question}};
-    const int fd = netlink_open(NETLINK_ROUTE);
-    struct listing l = {.message = (uint8_t)(question - 2), .fd = fd}; /* RTM_NEWX, RTM_DELX, RTM_GETX: <linux/rtnetlink.h> */
-    struct netlink_answer answer = {.take = take, .arg = &l};
+    } message = {.netlink = {.nlmsg_len = sizeof message, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
 
-    CLI_OUT(what, ":\n");
-    if (fd < 0 || netlink_ask(&answer, fd, &message, sizeof message, pool_work, NETLINK_WORK) < 0)
-        CLI_OUT("  not measured: ", ERRNO(fd < 0 ? errno : answer.error), "\n");
-    else if (l.count == 0)
-        CLI_OUT("  none\n");
-    if (l.count > SHOWN)
-        CLI_OUT("  and ", DEC(l.count - SHOWN), " more\n");
-    if (fd >= 0)
-        close(fd);
+    for (unsigned i = 0; i < sizeof questions; i++) {
+        CLI_OUT(word_at("Links:\n\0Addresses:\n\0Routes:\n\0", i));
+        message.netlink.nlmsg_type = questions[i];
+        l.message = (uint8_t)(questions[i] - 2); /* RTM_NEWX, RTM_DELX, RTM_GETX */
+        l.some = false;
+        if (l.fd < 0 || netlink_ask(&answer, l.fd, &message, sizeof message, pool_work, NETLINK_WORK) < 0)
+            CLI_OUT("  not measured\n");
+        else if (!l.some)
+            CLI_OUT("  none\n");
+    }
 }
 
 /* ---- a hub ---- */
@@ -182,78 +149,61 @@ static int look_up(const struct uplink_hub *hub, struct addr found[FOUND])
     return n;
 }
 
-/** Of a datagram socket connect(2) only looks the route up. */
-static bool has_route(const struct addr *to)
+static void greets(int fd)
 {
-    struct sockaddr_storage ss;
-    struct addr from = {0};
-    const socklen_t len = addr_to_sockaddr(to, &ss);
-    const int fd = socket(to->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const bool found = fd >= 0 && connect(fd, (const struct sockaddr *)&ss, len) == 0 && tcp_local(fd, &from) == 0;
-    const int why = errno;
-
-    if (fd >= 0)
-        close(fd);
-    from.port = 0;
-    return step("route     ", found ? NULL : ERRNO(why), found ? ADDR(&from) : "");
-}
-
-static bool greets(int fd)
-{
-    char line[128];
-    const int n = wait_for(fd, POLLIN, GREETING_MS) > 0 ? tcp_recv(fd, line, sizeof line) : NEFIA_ETIMEOUT;
     static const char greeting[] = "{\"nefia\":2,";
+    char line[sizeof greeting - 1] = {0};
+    const char *why = NULL;
 
-    if (n == NEFIA_ETIMEOUT)
-        return step("greeting  ", "none within 3s: not a hub, or one that does not acknowledge", NULL);
-    if (n < 0)
-        return step("greeting  ", "the hub closed the connection: is this address allowed (reactor.peers)?", NULL);
-    return step("greeting  ", (size_t)n < sizeof greeting - 1 || memcmp(line, greeting, sizeof greeting - 1) != 0 ? "something else than a hub answers" : NULL,
-                "link 2");
+    if (wait_for(fd, POLLIN, GREETING_MS) <= 0)
+        why = "none within 3s: not a hub that acknowledges";
+    else if (read(fd, line, sizeof line) <= 0)
+        why = "closed by the hub: is this address allowed (reactor.peers)?";
+    else if (memcmp(line, greeting, sizeof line) != 0)
+        why = "not a hub";
+    (void)step("greeting  ", why, "link 2");
 }
 
-static bool reaches(const struct addr *to)
+static void reach(const struct addr *to)
 {
     const int fd = tcp_connect_start(to, CONNECT_MS);
     const int ready = fd < 0 ? -1 : wait_for(fd, POLLOUT, CONNECT_MS);
     const bool connected = ready > 0 && tcp_connect_result(fd) == 0;
-    const bool fine = step("connect   ", connected ? NULL : ready == 0 ? "no answer within 5s" : ERRNO(errno), "connected") && greets(fd);
 
+    if (step("connect   ", connected ? NULL : ready == 0 ? "no answer within 5s" : ERRNO(errno), "connected"))
+        greets(fd);
     if (fd >= 0)
         close(fd);
-    return fine;
 }
 
-static bool try_hub(const struct uplink_hub *hub)
+static void try_hub(const struct uplink_hub *hub)
 {
     struct addr found[FOUND];
 
     CLI_OUT("Hub ", hub->name ? hub->name : ADDR(&hub->addr), ":\n");
-    return look_up(hub, found) > 0 && has_route(&found[0]) && reaches(&found[0]);
+    if (look_up(hub, found) > 0)
+        reach(&found[0]);
 }
 
-/** The last step is the daemon's: another hello would end its session. */
-static const struct show_section session_sections[] = {
+/* ---- what the daemon has of it ---- */
+
+const struct show_section console_link_sections[] = {
     {.record = "version",
-     .text = "Session of the daemon:<uplink>\n"
-             "  hub       {hub}\n"
-             "  state     {state}\n"
-             "  key       [{state=up}{signed=true}proven by both sides][{signed=false}none: events are unsigned]\n"
-             "[  failure   {failure}, {~failure_ms_ago} ago\n]"},
+     .text = "<uplink>Hub\t{hub}[, {address}]\n"
+             "State\t{state} for {~since_ms}[{state=waiting}, next try in {~next_try_ms}][{state=up}{signed=true}, key proven by both sides]\n"
+             "Delivery\t{delivery}, signed: {signed}\n"
+             "Failures\t{failures}[, the last: {failure}]\n"},
     {.text = NULL}};
 
-int console_net(const struct console_command_args *a)
+void console_net(struct beacon *b)
 {
-    const struct beacon_settings *s = beacon_loaded(a->beacon);
-    bool fine = false;
+    const struct beacon_settings *s = beacon_loaded(b);
 
-    list("Links", RTM_GETLINK);
-    list("Addresses", RTM_GETADDR);
-    list("Routes", RTM_GETROUTE);
+    list();
     for (unsigned i = 0; i < s->reactor_count; i++)
-        fine |= try_hub(&s->reactors[i]);
+        try_hub(&s->reactors[i]);
     if (s->reactor_count == 0)
         CLI_OUT("No hub is configured (beacons.reactor).\n");
-    const int asked = beacon_ask(a->socket, session_sections, "status", NULL, false, pool_work);
-    return fine ? asked : CLI_NO;
+    CLI_OUT("The daemon's session:\n"); /* another hello would end it */
+    console_ask(b, console_link_sections, "status");
 }

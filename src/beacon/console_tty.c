@@ -1,11 +1,9 @@
-/* The console's line: opening a bare one, its modes, and the challenge. */
+/* The console's line: opening a bare one, and its modes. */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -13,8 +11,6 @@
 #include "nefia/beacon/console.h"
 #include "nefia/sys/file.h"
 #include "nefia/sys/log.h"
-
-enum { DELAY_FIRST_MS = 250, DELAY_DOUBLED = 5, NONCE_PLACE = sizeof "nefia console" };
 
 /** tcgetattr, tcsetattr: the C library's ioctl has tables for devices that no console is. */
 static bool terminal(unsigned long request, struct termios *t)
@@ -37,12 +33,11 @@ void console_tty_drop_input(void)
     (void)syscall(SYS_ioctl, STDIN_FILENO, TCFLSH, TCIFLUSH);
 }
 
-/** 115200 8N1, whatever the modem lines say. Output gets its carriage returns from the kernel. */
+/** 115200 8N1, whatever the modem lines say. The rest is console_tty_raw's. */
 static void set_line(void)
 {
-    struct termios t = {.c_iflag = IGNBRK, .c_oflag = OPOST | ONLCR, .c_cflag = CS8 | CREAD | CLOCAL | B115200};
+    struct termios t = {.c_iflag = IGNBRK, .c_cflag = CS8 | CREAD | CLOCAL | B115200};
 
-    t.c_cc[VMIN] = 1;
     t.c_cc[VINTR] = 3;
     (void)terminal(TCSETS, &t);
 }
@@ -51,9 +46,10 @@ int console_tty_open(const char *path)
 {
     /* Without waiting for a carrier. */
     const int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    struct termios t;
 
-    if (fd < 0 || !isatty(fd)) {
-        LOG_ERROR(path, ": ", fd < 0 ? ERRNO(errno) : "not a terminal");
+    if (fd < 0 || syscall(SYS_ioctl, fd, TCGETS, &t) < 0) {
+        LOG_ERROR(path, ": ", ERRNO(errno));
         return CLI_NO;
     }
     if (file_lock(fd) == NEFIA_EEXIST) {
@@ -86,25 +82,11 @@ void console_tty_raw(bool signals)
 
 bool console_tty_is(const char *path)
 {
-    struct stat ours, its;
-    uint32_t real; /* as the kernel packs it; of /dev/console and /dev/tty the device behind the name */
+    struct stat its;
+    uint32_t ours; /* of /dev/console and /dev/tty the device behind the name, packed as in the lower half of a dev_t */
 
-    if (fstat(STDIN_FILENO, &ours) < 0 || stat(path, &its) < 0 || !S_ISCHR(ours.st_mode))
+    if (stat(path, &its) < 0)
         return false;
-    if (syscall(SYS_ioctl, STDIN_FILENO, TIOCGDEV, &real) < 0)
-        return ours.st_rdev == its.st_rdev;
-    return (real >> 8 & 0xFFF) == major(its.st_rdev) && ((real & 0xFF) | (real >> 12 & 0xFFF00)) == minor(its.st_rdev);
-}
-
-void console_answer(const struct mac_key *k, const char nonce[CONSOLE_NONCE_HEX], char hex[MAC_HEX])
-{
-    char text[NONCE_PLACE + CONSOLE_NONCE_HEX] = "nefia console";
-
-    memcpy(text + NONCE_PLACE, nonce, CONSOLE_NONCE_HEX);
-    mac_sign_hex(k, text, sizeof text, hex);
-}
-
-uint32_t console_delay_ms(unsigned wrong)
-{
-    return (uint32_t)DELAY_FIRST_MS << (wrong < DELAY_DOUBLED ? wrong : DELAY_DOUBLED);
+    /* A kernel that cannot tell: it may be. */
+    return syscall(SYS_ioctl, STDIN_FILENO, TIOCGDEV, &ours) < 0 || ours == (uint32_t)its.st_rdev;
 }

@@ -85,9 +85,7 @@ static const char *control_socket(const struct cli_args *a)
     if (load(a, count_report, 0) < 0)
         CLI_ERR(program_name, ": ", a->config, " is missing or has errors, see `", program_name,
                 " check -c ", a->config, "`\n");
-    path = beacon_loaded(&beacon)->control_socket;
-    if (!path)
-        path = BEACON_CONTROL_SOCKET;
+    path = beacon_socket(&beacon);
     if (path[0])
         return path;
     CLI_ERR(program_name, ": beacons.control_socket is empty in ", a->config,
@@ -164,9 +162,8 @@ static const struct cli_option status_options[] = {
     {.name = "console",                                                                          \
      .operands = "[TTY]",                                                                        \
      .most = 1,                                                                                  \
-     .options = console_options,                                                                 \
+     .options = run_options,                                                                     \
      .help = CLI_HELP("diagnose this device, here or over a serial line"),                       \
-     .more = CLI_HELP("TTY (115200 8N1), and beacons.console.tty where standard input is no terminal, asks for the key's answer.\n"), \
      .run = console},
 #define VERBS_NONE()
 

@@ -101,24 +101,6 @@ static void keep(struct beacon_pipeline *p, const struct spool_event *e)
         timer_start(p->loop, &p->flash_day, 0, report_flash, p);
 }
 
-/** For the console: a line that only the log's ring has. */
-static void keep_line(const struct event_head *h)
-{
-    char line[LOG_RING_SLOT];
-    struct text t;
-
-    text_init(&t, line, sizeof line);
-    text_str(&t, "event ");
-    text_u64(&t, h->seq);
-    text_str(&t, ": ");
-    text_str(&t, severity_text(h->severity));
-    text_char(&t, ' ');
-    text_str(&t, h->type);
-    text_str(&t, h->subject ? " " : "");
-    text_str(&t, h->subject ? h->subject : "");
-    log_ring_put(line, t.len);
-}
-
 /** Encode and pass on an event that has been accepted. */
 static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, struct event_head *h)
 {
@@ -151,7 +133,7 @@ static int deliver(struct beacon_pipeline *p, const struct pipeline_event *e, st
         keep(p, &spooled);
     p->accepted[h->severity]++;
     if (IS_ENABLED(CONFIG_BEACON_CONSOLE))
-        keep_line(h);
+        LOG_DEBUG("event ", DEC(h->seq), ": ", severity_text(h->severity), " ", h->type, h->subject ? " " : "", h->subject ? h->subject : "");
     if (p->queued)
         p->queued(p->arg);
     return PIPELINE_ACCEPTED;

@@ -238,7 +238,6 @@ static int export_file(struct exporting *x, struct spool *s, const char *path)
 int spool_export(struct beacon *b, const struct spool_export_sink *to)
 {
     const struct beacon_settings *s = beacon_loaded(b);
-    const char *socket = s->control_socket ? s->control_socket : BEACON_CONTROL_SOCKET;
     struct exporting x = {.to = to, .host_id = s->host_id};
     char buf[256];
     struct text why;
@@ -246,7 +245,7 @@ int spool_export(struct beacon *b, const struct spool_export_sink *to)
     text_init(&why, buf, sizeof buf);
     if (b->next_key.set)
         export_key(&x.key, &b->next_key, (struct slice){s->host_id, strlen(s->host_id)});
-    int err = control_request(socket, "spool", (char *)pool_work, sizeof pool_work, take_record, &x, ANSWER_MS, &why);
+    int err = control_request(beacon_socket(b), "spool", (char *)pool_work, sizeof pool_work, take_record, &x, ANSWER_MS, &why);
     if (err != 0 && !x.closed) {
         say(&x, why.buf, "", "");
         err = err < 0 && IS_ENABLED(CONFIG_SPOOL_FILE) ? export_file(&x, &b->pipeline.spool, s->spool_file) : NEFIA_EIO;

@@ -55,10 +55,8 @@ static void put_uplink(const struct beacon *b, struct json_writer *w)
     json_put_u64(w, "connects", u->connects);
     json_put_u64(w, "failures", u->failures);
 #ifdef CONFIG_BEACON_CONSOLE
-    if (u->failure[0]) {
+    if (u->failure[0])
         json_put_string(w, "failure", u->failure);
-        json_put_u64(w, "failure_ms_ago", now_ms(b) - u->failure_ms);
-    }
 #endif
     json_put_string(w, "delivery", delivery_way_text(d->state));
     json_put_bool(w, "signed", d->key && d->key->set);
@@ -257,17 +255,25 @@ static int begin_emit(void *arg, struct control_cursor *cursor, const char *args
     return 0;
 }
 
-static int produce_emit(void *arg, struct control_cursor *cursor, struct text *out)
+int beacon_say(struct control_cursor *cursor, struct text *out, bool fine, const char *sentence)
 {
-    const struct beacon *b = arg;
-    char row[TEXT_BYTES];
     struct json_writer w;
-    struct text t;
 
     if (cursor->flag)
         return 0;
     cursor->flag = true;
-    cursor->exit = cursor->step == PIPELINE_ACCEPTED ? CLI_FINE : CLI_NO;
+    cursor->exit = fine ? CLI_FINE : CLI_NO;
+    json_begin(&w, out);
+    json_put_string(&w, NULL, sentence);
+    return 1;
+}
+
+static int produce_emit(void *arg, struct control_cursor *cursor, struct text *out)
+{
+    const struct beacon *b = arg;
+    char row[TEXT_BYTES];
+    struct text t;
+
     text_init(&t, row, sizeof row);
     if (cursor->step == PIPELINE_ACCEPTED) {
         text_str(&t, "accepted: boot ");
@@ -279,9 +285,7 @@ static int produce_emit(void *arg, struct control_cursor *cursor, struct text *o
     } else {
         text_str(&t, "suppressed: over max_events_per_min");
     }
-    json_begin(&w, out);
-    json_put_bytes(&w, NULL, t.buf, t.len);
-    return 1;
+    return beacon_say(cursor, out, cursor->step == PIPELINE_ACCEPTED, t.buf);
 }
 
 #define VERB_SPOOL() {.name = "spool", .produce = spool_export_produce},

@@ -121,7 +121,6 @@ static void note_failure(struct uplink *u, const char *what, const char *why)
     text_init(&t, u->failure, sizeof u->failure);
     text_str(&t, what);
     text_printable(&t, why, strlen(why));
-    u->failure_ms = now_ms(u);
 #endif
     (void)what;
     (void)why;

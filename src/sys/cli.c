@@ -236,7 +236,7 @@ static int take_option(struct parse *p)
     size_t len = strcspn(word, "=");
     const struct cli_option *options = p->args.verb->options;
 
-    if (str_eq(word, "-c")) {
+    if (str_eq(word, "-c") && !p->program->config_fixed) {
         p->args.config = take_value(p, word, 2);
         return p->args.config ? CLI_FINE : wrong(p, "missing value for", "-c", NULL);
     }

@@ -230,7 +230,8 @@ void log_write(enum log_level level, ...)
     struct text t;
     va_list parts;
 
-    if (level > l->least)
+    const bool kept_only = level > l->least;
+    if (kept_only && !(IS_ENABLED(CONFIG_BEACON_CONSOLE) && l->keep))
         return;
     text_init(&t, line, CONFIG_LOG_LINE_BYTES + 1 - sizeof "...");
     begin_line(&t, l, level);
@@ -242,6 +243,10 @@ void log_write(enum log_level level, ...)
     t.truncated = false;
     t.cap = CONFIG_LOG_LINE_BYTES + 1;
     text_str(&t, end);
+    if (kept_only) {
+        keep(l, line, t.len);
+        return;
+    }
     if (str_eq(line, last)) {
         count_repeat(l);
         return;

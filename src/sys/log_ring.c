@@ -21,21 +21,14 @@ enum { TEXT_MOST = LOG_RING_SLOT - LOG_RING_HEAD - 1 };
 /** With the log, which is at file scope, too (log.h). */
 static struct {
     int fd; /* 0: none */
-    uint64_t last;
+    uint32_t last;
 } ring;
 
-/** Is the directory of this path in RAM? */
-static bool in_ram(char *path)
+static bool in_ram(const char *path)
 {
     struct statfs fs;
-    char *slash = strrchr(path, '/');
 
-    if (!slash)
-        return false;
-    *slash = '\0';
-    const bool known = statfs(slash == path ? "/" : path, &fs) == 0;
-    *slash = '/';
-    return known && ((uint32_t)fs.f_type == TMPFS || (uint32_t)fs.f_type == RAMFS);
+    return statfs(path, &fs) == 0 && ((uint32_t)fs.f_type == TMPFS || (uint32_t)fs.f_type == RAMFS);
 }
 
 int log_ring_open(const char *socket, uint32_t uid, uint32_t gid)
@@ -51,7 +44,7 @@ int log_ring_open(const char *socket, uint32_t uid, uint32_t gid)
         return 0;
     if (file_beside(path, socket, LOG_RING_SUFFIX) < 0)
         return NEFIA_ETOOBIG;
-    if (!in_ram(path))
+    if (!in_ram(socket))
         return NEFIA_ENOTSUP;
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
@@ -77,8 +70,8 @@ void log_ring_put(const char *line, size_t len)
     if (ring.fd <= 0)
         return;
     len = utf8_cut(line, len, TEXT_MOST);
-    put_be64(slot, ++ring.last);
-    put_be64(slot + 8, (uint64_t)clock_unix(&clock_system));
+    put_be32(slot, ++ring.last);
+    put_be64(slot + 4, (uint64_t)clock_unix(&clock_system));
     memcpy(slot + LOG_RING_HEAD, line, len);
     slot[LOG_RING_HEAD + len] = '\0';
     (void)!pwrite(ring.fd, slot, LOG_RING_HEAD + len + 1,
@@ -93,38 +86,38 @@ int log_ring_look(const char *socket)
 }
 
 /** Return: the number of the line in this slot; 0: none. */
-static uint64_t number_in(int fd, uint64_t slot, uint8_t *to, size_t len)
+static uint32_t number_in(int fd, uint32_t slot, uint8_t *to, size_t len)
 {
     const long n = file_fill_at(fd, slot * LOG_RING_SLOT, to, len);
 
-    if (n <= LOG_RING_HEAD - 8)
+    if (n < LOG_RING_HEAD)
         return 0;
-    const uint64_t number = get_be64(to);
+    const uint32_t number = get_be32(to);
     /* Behind the last one there has to be another. */
-    return number % LOG_RING_LINES == slot && number < UINT64_MAX ? number : 0;
+    return number % LOG_RING_LINES == slot && number < UINT32_MAX ? number : 0;
 }
 
-uint64_t log_ring_last(int fd)
+uint32_t log_ring_last(int fd)
 {
     uint8_t head[LOG_RING_HEAD];
-    uint64_t last = 0;
+    uint32_t last = 0;
 
-    for (uint64_t slot = 0; slot < LOG_RING_LINES; slot++) {
-        const uint64_t n = number_in(fd, slot, head, sizeof head);
+    for (uint32_t slot = 0; slot < LOG_RING_LINES; slot++) {
+        const uint32_t n = number_in(fd, slot, head, sizeof head);
         if (n > last)
             last = n;
     }
     return last;
 }
 
-int log_ring_read(int fd, uint64_t n, struct text *out)
+int log_ring_read(int fd, uint32_t n, struct text *out)
 {
     uint8_t slot[LOG_RING_SLOT] = {0};
 
     if (n == 0 || number_in(fd, n % LOG_RING_LINES, slot, sizeof slot) != n)
         return 0;
     const char *line = (const char *)slot + LOG_RING_HEAD;
-    text_rfc3339(out, (int64_t)get_be64(slot + 8));
+    text_rfc3339(out, (int64_t)get_be64(slot + 4));
     text_char(out, ' ');
     text_printable(out, line, strnlen(line, TEXT_MOST));
     text_char(out, '\n');

@@ -65,7 +65,6 @@ struct beacon {
     bool stopping;
     uint64_t started_ms, reloads, failed_reloads;
     struct helper helper; /* with CONFIG_REMOTE_EXEC: for services */
-    struct timer reload_timer; /* with CONFIG_BEACON_CONSOLE */
     const char *seccomp; /* word for status; null: off */
     char resolved[BEACON_RESOLVE_BYTES];
 };
@@ -111,13 +110,15 @@ int beacon_events_produce(void *arg, struct control_cursor *cursor, struct text 
 int beacon_try_produce(void *arg, struct control_cursor *cursor, struct text *out);
 int beacon_reload_begin(void *arg, struct control_cursor *cursor, const char *args, struct text *why);
 int beacon_reload_produce(void *arg, struct control_cursor *cursor, struct text *out);
-/** As SIGHUP does. Not from a verb's handler: the control socket may be opened anew. */
-void beacon_reload(struct beacon *b);
+/** Produce an answer that is one sentence, and the exit status that goes with it. Return: as a verb's produce. */
+int beacon_say(struct control_cursor *cursor, struct text *out, bool fine, const char *sentence);
 /** Is it the type of an event: 1 to EVENT_TYPE_MAX letters, digits, dots, - and _? */
 bool beacon_is_type(const char *s, size_t len);
 
 /** What `status` shows of the running beacon's answer. */
 extern const struct show_section beacon_status_sections[];
+/** The control socket of the daemon with the loaded settings, also where they could not be read; "": it has none. */
+const char *beacon_socket(const struct beacon *b);
 /** The command line's side of these verbs: ask the daemon at that socket and print what it answers.
  * work: BEACON_ASK_BYTES, aligned as max_align_t. Return: an exit status. */
 int beacon_ask_status(const char *socket, bool json, void *work);

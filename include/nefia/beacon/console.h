@@ -7,7 +7,6 @@
 
 #include "nefia/beacon/beacon.h"
 #include "nefia/beacon/console_edit.h"
-#include "nefia/crypto/mac.h"
 #include "nefia/sys/cli.h"
 
 /** The console for a person with a cable: a process of its own, a client of the daemon's control socket, which never waits for a
@@ -17,20 +16,14 @@
 
 /** The verb `console [TTY]`. program: with its verbs, which are commands, too. Blocks. Return: an exit status. */
 int console_run(struct beacon *b, const struct cli_args *a, const struct cli_program *program);
-extern const struct cli_option console_options[];
 
-/** What a command has: it runs in a process of its own, and ends that with its result. */
-struct console_command_args {
-    struct beacon *beacon;
-    const struct cli_program *program;
-    const char *config;          /* the file */
-    const char *socket;          /* the daemon's control socket; "": none */
-    uint64_t idle_ms;            /* longest wait for a key */
-    const char *const *operands; /* what follows the command's name */
-    unsigned operand_count;
-};
-/** Each step on the way to the hub (console_net.c). Return: an exit status. */
-int console_net(const struct console_command_args *a);
+
+/** Ask the daemon with the loaded settings and print its answer, or why there is none. */
+void console_ask(const struct beacon *b, const struct show_section *sections, const char *request);
+/** Of `status`: the connection to the hub (console_net.c). */
+extern const struct show_section console_link_sections[];
+/** What a packet to the hub needs, and each step on its way there. */
+void console_net(struct beacon *b);
 
 /* ---- The bare line (console_tty.c) ---- */
 
@@ -47,11 +40,5 @@ void console_tty_restore(struct termios *t);
 void console_tty_drop_input(void);
 /** Is standard input that device, also by another name (/dev/console, /dev/tty)? */
 bool console_tty_is(const char *path);
-
-#define CONSOLE_NONCE_HEX 32
-/** The answer to a challenge: HMAC-SHA256(K, "nefia console" 00 nonce) of the 32 hex digits, in hex. */
-void console_answer(const struct mac_key *k, const char nonce[CONSOLE_NONCE_HEX], char hex[MAC_HEX]);
-/** How long to wait after so many wrong answers in a row. */
-uint32_t console_delay_ms(unsigned wrong);
 
 #endif

@@ -16,14 +16,14 @@
 struct console_edit {
     const char *prompt;
     bool blind; /* nothing is echoed, nothing goes into the history: a secret, or no terminal */
+    bool escape;   /* within an escape sequence */
+    bool after_cr; /* the next \n belongs to it */
+    uint8_t pending_len;
+    char pending[4]; /* of a character */
+    unsigned back;   /* how many lines back is shown; 0: what is being typed */
+    size_t len;      /* of line */
     char line[CONSOLE_LINE + 1];
-    size_t len;
     char history[CONSOLE_HISTORY]; /* the last line first */
-    unsigned back;                 /* how many lines back is shown; 0: what is being typed */
-    char pending[4];               /* of a character */
-    uint8_t pending_len, pending_most;
-    uint8_t escape; /* within an escape sequence; 0: no */
-    bool after_cr;  /* the next \n belongs to it */
 };
 
 enum console_event {

@@ -71,7 +71,6 @@ struct uplink {
     uint32_t connects, failures;
 #ifdef CONFIG_BEACON_CONSOLE
     char failure[UPLINK_FAILURE]; /* the last one in words, cut; "": there was none */
-    uint64_t failure_ms;          /* and when that was */
 #endif
 };
 

@@ -57,6 +57,7 @@ struct cli_program {
     const char *features; /* of this build: words separated by single spaces */
     void (*more_features)(void); /* prints further lines of --version; may be null */
     const char *config; /* default of -c */
+    bool config_fixed;  /* there is no -c */
     const struct cli_verb *verbs;
 };
 

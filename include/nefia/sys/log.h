@@ -21,8 +21,8 @@ void log_init(const char *program, enum log_level least);
 void log_to_syslog(void);
 /** For tests: log to this descriptor. */
 void log_to_fd(int fd);
-/** With BEACON_CONSOLE (log_ring.h): each line, without its newline, goes there as well, whether or not a reader takes it. Null: no
- * longer. */
+/** With BEACON_CONSOLE (log_ring.h): each line, without its newline, goes there as well, whether or not a reader takes it and also
+ * below the level that is logged: debug lines are for there. Null: no longer. */
 void log_keep(void (*keep)(const char *line, size_t len));
 /** Report pending repetitions; call before the process ends. */
 void log_flush(void);
