@@ -13,6 +13,7 @@ import random
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -192,6 +193,13 @@ def children_of(pid):
     return []
 
 
+def runs(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
 @contextlib.contextmanager
 def at(beacon, running=True, lines="", key=True, port=9, **line):
     place = Place(beacon, lines, key, port)
@@ -228,6 +236,8 @@ def commands(beacon):
         c.command('emit test.console critical "what=two words"', "accepted: boot .*seq")
         c.command("events", r'critical .*test\.console .*on flash .*"what":"two words"')
         c.command("log", r"event [0-9]+: critical test\.console")
+        c.command("emit test.console info n=1 seq=7 uptime_ms=8 z=9", "accepted")
+        c.command("events", r'info +[0-9]+[ms].* +test\.console .*"n":"1","seq":"7","uptime_ms":"8","z":"9"}')
         c.command("emit wrong", "missing operand")
         c.command("policy capabilities", "Commands:")
         c.command("policy test -c /etc/passwd --host", 'unknown option "-c"')
@@ -435,12 +445,15 @@ def hang_up(beacon):
                 c.send(last)
             if last:
                 until(lambda: children_of(c.process.pid), "the command runs")
+            if last == "sensors\r":
+                c.expect("scripts mine")
+                until(lambda: children_of(children_of(c.process.pid)[0]), "the script runs")
             running = children_of(c.process.pid)
+            running += [pid for child in running for pid in children_of(child)]
             c.hang_up()
             must(c.ends() == 1, last, "ends with", c.process.returncode)
             must("the line hung up" in c.logged(), c.logged())
-            for pid in running:
-                must(not os.path.exists(f"/proc/{pid}"), "a command is left")
+            until(lambda: not any(runs(pid) for pid in running), "what the command began ends, too")
     with at(beacon, running=False) as (_, c):
         c.expect(PROMPT)
         c.hang_up()
@@ -490,6 +503,49 @@ def dropped(beacon):
         console.stdin.close()
         must(console.wait(timeout=ANSWER) == 0, console.returncode)
     finally:
+        place.close()
+
+
+def stops(beacon):
+    """A key ends `watch` while more lines come than the line can take. Here the daemon's part is ours."""
+    place = Place(beacon).start()
+    going = True
+
+    def lines():
+        ring = os.open(place.path("b.sock.log"), os.O_WRONLY)
+        for n in range(1000, 1 << 31):
+            if not going:
+                break
+            os.pwrite(ring, struct.pack(">IQ", n, 0) + b"x" * 200 + b"\0", n % 64 * 256)
+            time.sleep(0.001)
+        os.close(ring)
+
+    daemon = threading.Thread(target=lines)
+    try:
+        out, end = os.pipe()
+        fcntl.fcntl(out, 1031, 4096)  # F_SETPIPE_SZ
+        console = subprocess.Popen([beacon, "console", "-c", place.config], stdin=subprocess.PIPE, stdout=end)
+        os.close(end)
+        console.stdin.write(b"watch\n")
+        console.stdin.flush()
+        seen = ""
+        while "lines dropped" not in seen:
+            seen += os.read(out, 1024).decode()
+            if "any key ends it" in seen and not daemon.is_alive():
+                daemon.start()
+        console.stdin.write(b" version\n")
+        console.stdin.flush()
+        finish = time.monotonic() + ANSWER
+        while "features" not in seen:
+            must(time.monotonic() < finish, "no key ends it")
+            seen = seen[-20:] + os.read(out, 1024).decode()
+            time.sleep(0.02)
+        console.kill()
+        console.wait()
+    finally:
+        going = False
+        if daemon.is_alive():
+            daemon.join()
         place.close()
 
 

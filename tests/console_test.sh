@@ -30,6 +30,7 @@ console "an idle session ends" idle
 console "a line that hangs up ends it, whatever it does" hang_up
 console "a reader of 960 bytes a second keeps nobody waiting" slow
 console "what a line is too slow for is dropped and counted" dropped
+console "a key ends watch however much comes" stops
 console "a minute of noise opens nothing and costs nothing" garbage
 
 finish

@@ -116,14 +116,17 @@ __attribute__((noinline)) static void events(struct beacon *b)
 
 /* ---- the log, read from its ring ---- */
 
-/** Print lines from *next on; those that are overwritten meanwhile are counted. Return: false: nobody reads. */
+/** Print the lines from *next on that are there now, not those that come meanwhile: there may be no end of them. What is overwritten
+ * meanwhile is counted. Return: false: nobody reads. */
 static bool put_log(int fd, uint32_t *next)
 {
+    const uint32_t end = log_ring_last(fd);
     char line[LOG_TEXT];
     struct text t;
     int err = 0;
 
-    for (uint32_t last; err >= 0 && *next <= (last = log_ring_last(fd));) {
+    while (err >= 0 && *next <= end) {
+        const uint32_t last = log_ring_last(fd);
         if (last - *next >= LOG_RING_LINES) {
             CLI_OUT("[", DEC(last - *next - LOG_RING_LINES + 1), " lines dropped: the line is too slow]\n");
             *next = last - LOG_RING_LINES + 1;
@@ -292,7 +295,7 @@ static void run(const struct console *c, enum command command, const char **word
     if (pid < 0)
         CLI_OUT("fork: ", ERRNO(errno), "\n");
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        (void)kill(pid, SIGKILL); /* the line hung up: the kernel tells the session's leader only */
+        (void)kill(pid, SIGTERM); /* the line hung up: the kernel tells the session's leader only. `sensors` ends what it runs */
     console_tty_raw(false);
 }
 

@@ -36,11 +36,17 @@ struct listing {
     bool some;
 };
 
-/** if_indextoname(3), which comes with much of the C library. */
-static const char *name_of(int fd, int index, struct ifreq *r)
+/** if_indextoname(3), which comes with much of the C library; `?` where there is none. The kernel forbids but blanks, `/` and `:`
+ * (dev_valid_name): controls are not to reach the terminal. */
+static const char *name_of(int fd, int index, char name[IFNAMSIZ])
 {
-    r->ifr_ifindex = index;
-    return syscall(SYS_ioctl, fd, SIOCGIFNAME, r) == 0 ? r->ifr_name : "?";
+    struct ifreq r = {.ifr_name = "?", .ifr_ifindex = index};
+    struct text t;
+
+    (void)syscall(SYS_ioctl, fd, SIOCGIFNAME, &r);
+    text_init(&t, name, IFNAMSIZ);
+    text_printable(&t, r.ifr_name, strlen(r.ifr_name));
+    return name;
 }
 
 static void take_value(void *to, size_t size, struct netlink_part value)
@@ -61,7 +67,7 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
     struct listing *l = arg;
     struct netlink_part value[VALUES] = {{NULL, 0}};
     struct netlink_attribute a;
-    struct ifreq name;
+    char name[IFNAMSIZ];
     union head h;
     const size_t head = type == RTM_NEWLINK ? sizeof h.link : type == RTM_NEWADDR ? sizeof h.address : sizeof h.route;
 
@@ -75,7 +81,7 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
             value[a.type] = a.value;
     l->some = true;
     if (type == RTM_NEWLINK) {
-        CLI_OUT("  ", name_of(l->fd, h.link.ifi_index, &name), ": ", state_of(h.link.ifi_flags), "\n");
+        CLI_OUT("  ", name_of(l->fd, h.link.ifi_index, name), ": ", state_of(h.link.ifi_flags), "\n");
         return 0;
     }
     /* The family and the length of the prefix stand at the same place in both; of a point-to-point link ADDRESS is the other end. */
@@ -87,7 +93,7 @@ static int take(void *arg, uint16_t type, struct netlink_part body)
     if (type == RTM_NEWADDR)
         take_value(to.ip, sizeof to.ip, value[LOCAL]);
     take_value(via.ip, sizeof via.ip, value[GATEWAY]);
-    CLI_OUT("  ", name_of(l->fd, device, &name), ": ", ADDR(&to), "/", DEC(h.address.ifa_prefixlen), value[GATEWAY].len ? " via " : "",
+    CLI_OUT("  ", name_of(l->fd, device, name), ": ", ADDR(&to), "/", DEC(h.address.ifa_prefixlen), value[GATEWAY].len ? " via " : "",
             value[GATEWAY].len ? ADDR(&via) : "", "\n");
     return 0;
 }

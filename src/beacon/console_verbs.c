@@ -20,6 +20,16 @@ static struct slice behind(struct slice s, const char *key)
     return s.len > len ? (struct slice){s.ptr + len, s.len - len} : (struct slice){s.ptr, 0};
 }
 
+/** What stands behind the last one: the event's data may have another. Empty: there is none. */
+static struct slice behind_last(struct slice s, const char *key)
+{
+    struct slice found = {s.ptr, 0};
+
+    while ((s = behind(s, key)).len)
+        found = s;
+    return found;
+}
+
 /** s up to the first of these characters. */
 static struct slice up_to(struct slice s, char end)
 {
@@ -55,18 +65,15 @@ static uint64_t age_ms(const struct beacon *b, const struct spool_event *e, stru
 
     if (e->id.boot != b->pipeline.boot)
         return (uint64_t)seconds_since(stamp, (uint32_t)clock_unix(b->loop.clock)) * 1000;
-    /* The last one: the event's data may have another. */
-    struct slice uptime = {e->line, 0}, rest = {e->line, e->len};
-    while ((rest = behind(rest, "\"uptime_ms\":")).len)
-        uptime = up_to(rest, ',');
-    return parse_u64(uptime.ptr, uptime.len, &ms) == 0 && ms <= now_ms ? now_ms - ms : 0;
+    const struct slice uptime = up_to(behind_last((struct slice){e->line, e->len}, "\"uptime_ms\":"), ',');
+    return parse_u64(uptime.ptr, uptime.len, &ms) == 0 && ms <= now_ms ? now_ms - ms + 1 : 0; /* one of this very moment is known */
 }
 
 static void put_event(const struct beacon *b, const struct spool_item *item, struct json_writer *w)
 {
     const struct spool_event *e = &item->event;
     static const char end[] = ",\"seq\":";
-    const struct slice line = {e->line, e->len}, data = behind(line, "\"data\":"), rest = behind(data, end);
+    const struct slice line = {e->line, e->len}, data = behind(line, "\"data\":"), rest = behind_last(data, end);
     const struct slice stamp = up_to(behind(line, "\"timestamp\":\""), '"'), type = up_to(behind(line, "\"type\":\""), '"');
     const size_t data_len = rest.len ? data.len - rest.len - strlen(end) : data.len;
     const uint64_t age = age_ms(b, e, stamp);
