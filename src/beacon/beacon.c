@@ -22,6 +22,12 @@
 #define POOL_PROGRAM_BEACON
 #include "nefia/base/pool.h"
 
+#ifdef CONFIG_SENSOR_SERVICE
+#define HELD_SERVICES CONFIG_SERVICES
+#else
+#define HELD_SERVICES 0
+#endif
+
 enum {
     DRAIN_MS = 5 * 1000,
     BOOT_RANDOM_BITS = 33,
@@ -30,12 +36,12 @@ enum {
     /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
      * successor; a large file whose digest is being computed; the helper for services; the log for the console; the pipes of children; files and
-     * netlink that sensors keep; what they wait for. */
+     * netlink that sensors keep, the processes of services; what they wait for. */
     DESCRIPTORS = 3 + 4 + IS_ENABLED(CONFIG_REMOTE_EXEC) + IS_ENABLED(CONFIG_BEACON_CONSOLE) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_DRIFT) ? 1 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_KEPT_FILES) ? KEPT_FILES : 0) + (IS_ENABLED(CONFIG_BEACON_NETLINK) ? 1 : 0) +
-                  (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
+                  HELD_SERVICES + (BEACON_COMMANDS > 0 ? BEACON_COMMANDS + CHILD_START_DESCRIPTORS : 0) +
                   CONFIG_BEACON_SENSOR_WATCHES,
     DESCRIPTORS_SURE = 8, /* as many nobody denies a daemon */
 };

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include "beacon_fixture.h"
 #include "check.h"
 #include "fake_rtnetlink.h"
@@ -490,6 +492,56 @@ TEST(more_than_there_is_room_for_are_not_measured)
     end();
 }
 
+static unsigned descriptors(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/** Those that there is room for are watched from the start on, by one socket. */
+TEST(too_many_from_the_start_on)
+{
+    char names[CONFIG_INTERFACES + 1][4];
+
+    fix_init();
+    fix_print_lines();
+    kernel_begin();
+    for (unsigned i = 0; i <= CONFIG_INTERFACES; i++) {
+        memcpy(names[i], "p0", 3);
+        names[i][1] = (char)('A' + i);
+        kernel_link(i, 10 + (int)i, names[i], KERNEL_UP);
+    }
+    REQUIRE(fix_start(ALL) == 1);
+    const unsigned open = descriptors();
+    for (int i = 0; i < 4; i++) {
+        fix_turn(60000);
+        CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    }
+    CHECK_INT(descriptors(), open);
+    kernel_link(0, 10, "pA", IFF_UP);
+    fix_turn(0);
+    CHECK(told(STATE("warning", "pA", "no carrier", "up")));
+    end();
+}
+
+/** Also where routes are looked at more often. */
+TEST(looks_at_routes_put_off_no_look_at_links)
+{
+    begin(ALL);
+    kernel.asked[0] = 0;
+    for (int i = 0; i < 10; i++) {
+        kernel_route(RTM_DELROUTE, AF_INET, 0);
+        kernel_route(RTM_DELROUTE, AF_INET6, 0);
+        fix_turn(60000);
+        fix_turn(0);
+    }
+    CHECK_INT(kernel.asked[0], 1);
+    end();
+}
+
 TEST(a_flood_does_not_hold_up_the_loop)
 {
     begin(ALL);
@@ -568,5 +620,6 @@ TEST_MAIN(changes_are_told_and_the_first_look_is_not, once_shows_what_there_is, 
           flapping_is_a_condition_in_the_place_of_changes, a_reload_ends_no_flapping, slow_changes_are_no_flapping,
           errors_and_drops_are_counted_by_the_minute, an_old_kernel_is_asked_for_its_links, a_reload_makes_no_alarm_of_one_error, a_lost_default_route_is_a_condition,
           one_of_ipv6_is_missed_only_where_there_was_one, a_device_that_starts_has_time_to_get_one,
-          a_reload_loses_nothing, more_than_there_is_room_for_are_not_measured, a_flood_does_not_hold_up_the_loop,
+          a_reload_loses_nothing, more_than_there_is_room_for_are_not_measured, too_many_from_the_start_on,
+          looks_at_routes_put_off_no_look_at_links, a_flood_does_not_hold_up_the_loop,
           what_does_not_work_is_not_measured, broken_messages_do_no_harm)

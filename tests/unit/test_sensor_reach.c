@@ -384,6 +384,32 @@ TEST(ping_sockets_serve_until_a_probe_is_lost)
     CHECK_INT(descriptors(), open - 1);
 }
 
+/** Who has seen one probe cannot answer the next before it is sent, while the socket is kept. */
+TEST(no_answer_is_known_before_its_question)
+{
+    uint8_t msg[16];
+
+    begin(ECHO("192.0.2.1"));
+    check_echo(8, 0, 0);
+    probe();
+    REQUIRE(recv(icmp_peer, msg, sizeof msg, MSG_DONTWAIT) == 16);
+    msg[0] = 0;
+    send(icmp_peer, msg, sizeof msg, 0);
+    answer(5);
+    CHECK(fix.sensor_watches[0].owner == NULL);
+    const uint64_t token = get_be64(msg + 8);
+    for (unsigned i = 0; i < 4; i++) { /* twice, and the next */
+        put_be64(msg + 8, token + i);
+        send(icmp_peer, msg, sizeof msg, 0);
+    }
+    probe();
+    answer(0);
+    CHECK(fix.sensor_watches[0].owner != NULL);
+    probe();
+    CHECK(fix_has(0, "\"loss_percent\":\"50.0\",\"lost\":1,\"probes\":2"));
+    sensor_runner_stop(&fix.sensor_runner);
+}
+
 TEST(rights_to_send_echoes)
 {
     icmp_asked = 0;
@@ -472,4 +498,4 @@ TEST(configuration)
 }
 
 TEST_MAIN(connections, this_device_answers_at_once, it_is_there_again, latency_is_the_median, answers_of_a_name_server, echoes,
-          ping_sockets_serve_until_a_probe_is_lost, rights_to_send_echoes, reloads, once, configuration)
+          ping_sockets_serve_until_a_probe_is_lost, no_answer_is_known_before_its_question, rights_to_send_echoes, reloads, once, configuration)

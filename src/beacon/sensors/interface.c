@@ -197,8 +197,9 @@ static void take_link(const struct look *look, bool gone, const struct ifinfomsg
         return;
     if (!l) {
         look->s->crowded = true;
-        emitter_not_measured(look->out, name,
-                             HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
+        if (look->s->looks) /* the start has room for those that it knows, and the first look says so */
+            emitter_not_measured(look->out, name,
+                                 HINTED("too many interfaces", " (CONFIG_INTERFACES)"));
         return;
     }
     if (gone) {
@@ -313,8 +314,6 @@ static void look_at_routes(struct interface *s, struct emitter *out)
     const uint8_t wanted = s->routes;
 
     s->routes = 0;
-    if (wanted == ALL_ROUTES)
-        s->looks = 1;
     for (unsigned i = 0; i < FAMILIES; i++) {
         if (!(wanted >> i & 1))
             continue;

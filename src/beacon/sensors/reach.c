@@ -132,7 +132,7 @@ static void echo_request(uint8_t out[ECHO_BYTES], uint8_t family, uint64_t token
     memset(out, 0, ECHO_BYTES);
     out[0] = family == AF_INET ? ECHO_V4 : ECHO_V6;
     put_be16(out + 4, (uint16_t)token);
-    put_be16(out + 6, 1);
+    put_be16(out + 6, (uint16_t)token); /* a firewall may take the same number again for a repetition */
     put_be64(out + 8, token);
     for (unsigned i = 0; i < ECHO_BYTES; i += 2)
         sum += get_be16(out + i);
@@ -252,37 +252,24 @@ static void reach_ready(void *state, struct emitter *out, int fd, short events)
 
 /* ---- probes ---- */
 
-/** Its route is that of each probe, so it has no address of its own; errors of the network are to come
- * all the same. Return: false where net.ipv4.ping_group_range does not include us. */
-static bool open_ping(struct reach *r, int flags)
-{
-    const bool v4 = r->target.addr.family == AF_INET;
-    const int on = 1;
-
-    r->fd = socket(r->target.addr.family, SOCK_DGRAM | flags, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-    if (r->fd < 0)
-        return false;
-    setsockopt(r->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof on);
-    return true;
-}
-
 /** Return: whether there is one, else with errno. */
 static bool open_socket(struct reach *r)
 {
     const int flags = SOCK_CLOEXEC | SOCK_NONBLOCK, family = r->target.addr.family;
+    const int protocol = r->target.kind != ICMP ? 0 : family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 
-    r->ping = r->target.kind == ICMP && open_ping(r, flags);
-    if (r->target.kind == ICMP && !r->ping)
-        r->fd = socket(family, SOCK_RAW | flags, family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-    else if (!r->ping)
-        r->fd = socket(family, (r->target.kind == TCP ? SOCK_STREAM : SOCK_DGRAM) | flags, 0);
+    r->fd = socket(family, (r->target.kind == TCP ? SOCK_STREAM : SOCK_DGRAM) | flags, protocol);
+    r->ping = protocol && r->fd >= 0;
+    if (protocol && !r->ping) /* where net.ipv4.ping_group_range does not include us */
+        r->fd = socket(family, SOCK_RAW | flags, protocol);
     if (r->fd >= 0)
         return true;
     r->fd = 0;
     return false;
 }
 
-/** Return: false, with errno, if there is no way to the target. */
+/** A ping socket is not connected: the route of each probe is its own, and so is the address it comes from. Nor does it get errors of
+ * the network: a redirect is one, too, and comes before the answer. Return: false, with errno, if there is no way to the target. */
 static bool send_probe(struct reach *r)
 {
     struct sockaddr_storage ss;
@@ -324,9 +311,7 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (!r->fd && !open_socket(r))
         return emitter_not_measured(out, "socket", ERRNO(errno));
     r->waits = true;
-    if (r->target.kind == ICMP && r->token)
-        r->token++; /* only the target has seen the one before */
-    else if (r->target.kind != TCP)
+    if (r->target.kind != TCP)
         r->token = random_number();
     r->sent_ms = clock_ms(emitter_clock(out));
     if (!send_probe(r))
