@@ -2,7 +2,7 @@
 # What a beacon with every sensor costs while nothing happens, as a table in Markdown: the CPU of one run of each sensor times its
 # runs a day, and a beacon with all of them at their default intervals over a quarter of an hour.
 #   tests/bench/idle.sh
-# IDLE_ALL_SECONDS (900) may be set in the environment.
+# IDLE_ALL_SECONDS (900; 0: only the table) may be set in the environment.
 #
 # Nothing happens on a device that is well: the target of `reach` answers, the service runs, there is a default route. As root this
 # takes place in namespaces of its own, where the kernel lets everybody ping (as systemd has it), there is no service manager but init
