@@ -2,7 +2,7 @@
 # few checks that are).  Stamps under out/lint make a second run look only at what changed.
 
 # A beacon without a policy of its own has no memory for one, nor for commands one that takes none.
-LINT_C     := $(filter-out $(if $(CONFIG_BEACON_GUARD),,src/beacon/policy.c) $(if $(CONFIG_REMOTE_EXEC),,src/beacon/remote_run.c),$(sort $(wildcard src/*/*.c src/*/*/*.c tests/unit/*.c tests/fake/*.c)))
+LINT_C     := $(filter-out $(if $(CONFIG_BEACON_GUARD),,src/beacon/policy.c) $(if $(CONFIG_REMOTE_EXEC),,src/beacon/remote_run.c src/beacon/helper.c),$(sort $(wildcard src/*/*.c src/*/*/*.c tests/unit/*.c tests/fake/*.c)))
 LINT_SH    := $(sort $(shell git ls-files -co --exclude-standard '*.sh' 'rootfs-overlay/*' 'qemu/image/root/*' 2>/dev/null | \
                 xargs -r grep -lE '^\#!/bin/sh' 2>/dev/null)) .ci/run
 LINT_FLAGS  = -std=c11 -D_GNU_SOURCE $(TEST_FLAGS) -Iinclude -Isrc -I$(O)/gen -include $(O)/gen/autoconf.h

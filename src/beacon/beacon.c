@@ -170,10 +170,11 @@ static void open_control(struct beacon *b, const struct beacon_settings *s, stru
 /** What the log says is kept beside the control socket, where that is in RAM. */
 static void keep_log(const struct beacon_settings *s)
 {
+    if (!IS_ENABLED(CONFIG_BEACON_CONSOLE))
+        return;
     const bool other = IS_ENABLED(CONFIG_PRIVILEGES) && s->user.name;
 
-    if (IS_ENABLED(CONFIG_BEACON_CONSOLE) &&
-        log_ring_open(s->control_socket, other ? s->user.uid : (uint32_t)-1, other ? s->user.gid : (uint32_t)-1) == NEFIA_EIO)
+    if (log_ring_open(s->control_socket, other ? s->user.uid : (uint32_t)-1, other ? s->user.gid : (uint32_t)-1) == NEFIA_EIO)
         LOG_WARN("cannot keep the log beside ", s->control_socket, ": ", ERRNO(errno));
 }
 

@@ -53,7 +53,7 @@ static bool read_operands(const struct cli_args *a, struct op *op, struct text *
         return false;
     for (unsigned i = 0; i < a->operand_count; i++)
         words.argv[i] = a->operands[i];
-    if (words.argv[0][0] == '/') {
+    if (a->operands[0][0] == '/') {
         words.timeout_ms = op->timeout_ms;
         *op = words;
         return true;

@@ -299,11 +299,12 @@ enum restraint_turn restraint_ended(struct restraint *r, uint16_t rule, const st
         return turn;
     const struct restraint_mark *old = look(r, &c, ran_ms).oldest[MARK_BREAKER];
     struct restraint_mark m = old ? *old : (struct restraint_mark){.at_ms = ran_ms, .rule = rule, .kind = MARK_BREAKER};
+    const uint32_t window = m.window_ms;
     if (m.state == BREAKER_TRYING && m.key == job)
         turn = tried(&m, result, ran_ms);
     else if (m.state == BREAKER_CLOSED)
         turn = in_a_row(&m, s, result, ran_ms);
-    *failures = turn == RESTRAINT_CLOSED ? old->window_ms : m.window_ms;
+    *failures = turn == RESTRAINT_CLOSED ? window : m.window_ms;
     if (old ? memcmp(old, &m, sizeof m) == 0 : m.window_ms == 0)
         return RESTRAINT_SAME;
     return put(r, old, &m, ran_ms) ? turn : RESTRAINT_SAME;

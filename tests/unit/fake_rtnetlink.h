@@ -168,7 +168,7 @@ static inline ssize_t kernel_count(const void *question, const struct nlmsghdr *
     message_put(&m, &(int32_t){kernel.old ? -EOPNOTSUPP : 0}, sizeof(int32_t));
     message_end(&m);
     kernel_send(kernel.opened[1], &m);
-    return h->nlmsg_len;
+    return (ssize_t)h->nlmsg_len;
 }
 
 ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)

@@ -272,7 +272,9 @@ TEST(what_has_no_room_in_a_command_is_left_out)
     if (!IS_ENABLED(CONFIG_HUB_COMMANDS) || CONFIG_EVENT_BYTES < 8192)
         return;
     REQUIRE(ordered(long_data(1, 700)));
-    CHECK_INT((long long)strlen(op_value("NEFIA_DATA_K0")), 700);
+    const char *value = op_value("NEFIA_DATA_K0");
+    REQUIRE(value != NULL);
+    CHECK_INT((long long)strlen(value), 700);
     CHECK(op_value("NEFIA_EVENT") == NULL);
     CHECK_STR(op_value("NEFIA_TRUNCATED"), "1");
     REQUIRE(ordered(long_data(2, 1500)));

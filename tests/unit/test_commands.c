@@ -673,6 +673,7 @@ static void device_finishes(struct device *d)
 {
     struct known *k = known_of(d, d->runs);
 
+    REQUIRE(k != NULL);
     *k = (struct known){d->runs, true, LINK_DONE, (uint8_t)(d->runs % 7)};
     accounts[of_id[d->runs]].finished++;
     d->result = d->runs;
@@ -696,7 +697,9 @@ static void device_restarts(struct device *d)
         memset(d->known, 0, sizeof d->known);
         d->result = 0;
     } else if (d->runs) {
-        *known_of(d, d->runs) = (struct known){d->runs, true, LINK_END_UNKNOWN, 0};
+        struct known *k = known_of(d, d->runs);
+        REQUIRE(k != NULL);
+        *k = (struct known){d->runs, true, LINK_END_UNKNOWN, 0};
     }
     d->runs = 0;
 }
@@ -779,7 +782,7 @@ static void hub_restarts(void)
     for (uint64_t n = 1; n <= before; n++)
         if (accounts[n].ordered && !commands_get(&table, n) && accounts[n].told < 0)
             accounts[n].ordered = false; /* it never was: nothing was committed, so nothing was sent */
-    for (const struct command *c = NULL; (c = commands_next(&table, c ? c->number : 0)) != NULL;) {
+    for (const struct command *c = commands_next(&table, 0); c; c = commands_next(&table, c->number)) {
         of_id[c->id] = c->number;
         accounts[c->number].told = -1; /* what was said of it was not committed */
     }
