@@ -134,7 +134,7 @@ static int count_links(struct toy *t, struct emitter *out)
     struct netlink_answer answer = {.take = take_link, .arg = t};
 
     t->interfaces = 0;
-    if (emitter_netlink(out, NETLINK_ROUTE, &answer, &question, sizeof question) < 0)
+    if (emitter_netlink(out, &answer, &question, sizeof question) < 0)
         return 0;
     json_put_u64(emit_begin(out, "toy.links", NULL, SEVERITY_INFO), "interfaces", t->interfaces);
     return emit_end(out);
