@@ -510,9 +510,9 @@ static int take_member(struct asked *a, const struct json_doc *doc, unsigned key
 {
     static const char words[] = "host\0op\0life_ms\0id\0idempotent\0cause\0rule\0";
     const enum json_type type = (enum json_type)json_at(doc, key + 1)->type;
-    struct slice rule;
+    struct slice rule = {0};
     bool among;
-    int64_t n;
+    int64_t n = 0;
     int err = 0;
 
     switch (word_index(words, json_raw(doc, key))) {

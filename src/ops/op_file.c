@@ -182,11 +182,11 @@ static void backups_find(struct backups *b, const char *run)
         b->newest = number > b->newest ? number : b->newest;
         if (same && number < least) {
             least = number;
-            strcpy(b->oldest, name);
+            memcpy(b->oldest, name, strlen(name) + 1);
         }
         if (number >= best && (!run || str_eq(name + strlen(name) - OP_RUN_ID, run))) {
             best = number;
-            strcpy(b->found, name);
+            memcpy(b->found, name, strlen(name) + 1);
         }
     }
 }

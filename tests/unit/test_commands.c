@@ -93,9 +93,9 @@ static void restart(void)
 {
     memcpy(turn, disk, sizeof disk);
     start();
-    for (uint16_t i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < PLACES; i++)
         if (disk[i].len > 0)
-            commands_restore(&table, i, disk[i].bytes, disk[i].len);
+            commands_restore(&table, (uint16_t)i, disk[i].bytes, disk[i].len);
 }
 
 static struct slice str(const char *s)
@@ -804,6 +804,47 @@ static void check_table(void)
     CHECK_INT((long long)used, (long long)table.text_used);
 }
 
+static void free_one_that_ended(void)
+{
+    for (const struct command *c = NULL; (c = commands_next(&table, c ? c->number : 0)) != NULL;)
+        if (c->state == COMMAND_ENDED) {
+            commands_free(&table, c->number);
+            return;
+        }
+}
+
+static void leave_one(void)
+{
+    const struct command *c = commands_next(&table, below((uint32_t)table.last + 1));
+
+    if (c && below(10) == 0)
+        commands_leave(&table, c->number, "gone");
+}
+
+static void command_arrives(struct device *d)
+{
+    const struct link_command m = d->sent;
+
+    if (!m.id)
+        return;
+    d->sent.id = 0;
+    device_takes(d, &m);
+}
+
+static void result_arrives(struct device *d)
+{
+    if (!d->result || !d->open)
+        return;
+    const struct known *k = known_of(d, d->result);
+    const bool committed = below(8) > 0;
+
+    if (k)
+        reply(d, k->id, k->outcome, k->exit_code);
+    hub_turn(committed);
+    if (committed || !k)
+        d->result = 0;
+}
+
 static void step(void)
 {
     struct device *d = &devices[below(HOSTS)];
@@ -840,37 +881,17 @@ static void step(void)
         d->busy = below(8) == 0;
         break;
     case 9:
-        for (const struct command *c = NULL; (c = commands_next(&table, c ? c->number : 0)) != NULL;)
-            if (c->state == COMMAND_ENDED) {
-                commands_free(&table, c->number);
-                break;
-            }
+        free_one_that_ended();
         break;
-    case 10: {
-        const struct command *c = commands_next(&table, below((uint32_t)table.last + 1));
-        if (c && below(10) == 0)
-            commands_leave(&table, c->number, "gone");
+    case 10:
+        leave_one();
         break;
-    }
     case 11:
     case 12:
-        if (d->sent.id) {
-            const struct link_command m = d->sent;
-            d->sent.id = 0;
-            device_takes(d, &m);
-        }
+        command_arrives(d);
         break;
     case 13:
-        if (d->result && d->open) {
-            const struct known *k = known_of(d, d->result);
-            const bool committed = below(8) > 0;
-
-            if (k)
-                reply(d, k->id, k->outcome, k->exit_code);
-            hub_turn(committed);
-            if (committed || !k)
-                d->result = 0;
-        }
+        result_arrives(d);
         break;
     default:
         hub_turn(below(10) > 0);

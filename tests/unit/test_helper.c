@@ -98,7 +98,7 @@ static pid_t helper_pid(void)
     ask("a", "start");
     const char *by = strstr(output, " by ");
 
-    return by ? atoi(by + 4) : -1;
+    return by ? (pid_t)strtol(by + 4, NULL, 10) : -1;
 }
 
 /** Ended; it may still wait for init to notice. */

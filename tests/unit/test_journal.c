@@ -648,9 +648,9 @@ static void restore_slot(void *arg, uint16_t slot, const uint8_t *bytes, size_t 
 static void copy_slots(void *arg)
 {
     (void)arg;
-    for (uint16_t i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < SLOTS; i++)
         if (slot_lens[i] > 0)
-            journal_keep(&journal, KEPT_SILENCES, i, slot_bytes[i], slot_lens[i]);
+            journal_keep(&journal, KEPT_SILENCES, (uint16_t)i, slot_bytes[i], slot_lens[i]);
 }
 
 static void fill_slot(uint16_t slot, uint8_t byte, size_t len)

@@ -199,6 +199,8 @@ static struct verdict judge(void *arg, const struct policy_case *c)
     CHECK_STR(c->host, "r1");
     CHECK_STR(c->role, "edge");
     CHECK(!c->command != !c->path);
+    if (!subject)
+        return (struct verdict){.kind = VERDICT_DENIED, .reason = "nothing asked"};
     if (asked_count < 8)
         strncpy(asked[asked_count++], subject, 511);
     if (strstr(subject, "no"))

@@ -700,7 +700,9 @@ TEST(random_histories)
     const char *one = getenv("HISTORY"), *most = getenv("HISTORIES");
     const uint64_t first = one ? strtoull(one, NULL, 10) : 1, last = one ? first : most ? strtoull(most, NULL, 10) : HISTORIES;
 
-    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT) || !IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
+    if (!IS_ENABLED(CONFIG_HUB_RESTRAINT))
+        return;
+    if (!IS_ENABLED(CONFIG_HUB_JOBS_WAIT))
         return;
     for (uint64_t n = first; n <= last; n++) {
         const unsigned failed = check_failures;
