@@ -13,12 +13,14 @@
 /* A daemon is the other end of a pair here; the only one there is has this path. */
 static const char *served;
 static int refusal, daemon_fd = -1;
-static unsigned later_ms;
+static unsigned later_ms, looked; /* looks at paths */
+static int missing = ENOENT;
 
 int access(const char *path, int mode)
 {
     CHECK_INT(mode, F_OK);
-    errno = ENOENT;
+    looked++;
+    errno = missing;
     return served && strcmp(path, served) == 0 ? 0 : -1;
 }
 
@@ -311,13 +313,60 @@ TEST(what_cannot_be_read_is_a_finding_of_its_own)
     served = frr;
     refusal = EACCES;
     turn();
-    minutes(1);
-    CHECK(fix_has(0, "\"socket\":\"/var/run/frr/bgpd.vty\",\"state\":\"unreadable\",\"reason\":\"Permission denied\""));
+    minutes(3);
+    CHECK(fix_has(fix.count - 1, "\"socket\":\"/var/run/frr/bgpd.vty\",\"state\":\"unreadable\",\"reason\":\"Permission denied\""));
     refusal = 0;
     minutes(1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED); /* until it has answered */
     look("Established", "1", "Established");
     CHECK(fix.count == 1 && fix_has(0, "sdwan.bgp_recovered") && fix_has(0, "{\"state\":\"recovered\",\"socket\":"));
+    end();
+}
+
+static void appears(const char *path, unsigned after)
+{
+    looked = 0;
+    begin("/nothing", "");
+    CHECK_INT(looked, 3);
+    minutes(after);
+    CHECK_INT(looked, 3 + after); /* one at each look */
+    served = path;
+    unsigned looks = 0;
+    while (!fix.sensor_watches[0].owner && looks < 9) {
+        minutes(1);
+        looks++;
+    }
+    CHECK(looks <= 3);
+    end();
+}
+
+TEST(a_daemon_that_appears_is_found_within_three_looks)
+{
+    for (unsigned after = 0; after < 4; after++) {
+        appears(frr, after);
+        appears(bird, after);
+        appears("/var/run/bird.ctl", after);
+    }
+    begin("/nothing", "\"unhealthy_after\": \"1s\"");
+    minutes(1);
+    CHECK(fix.count == 1 && fix_has(0, "\"socket\":\"/var/run/bird.ctl\""));
+    missing = EACCES; /* which is not absence, and the first of those in order is named */
+    minutes(1);
+    CHECK_STR(sensor()->why, "/var/run/bird.ctl: no socket of FRR or BIRD");
+    minutes(1);
+    CHECK_STR(sensor()->why, "/var/run/frr/bgpd.vty: Permission denied");
+    missing = ENOENT;
+    served = frr; /* and is looked at as one that is there */
+    minutes(1);
+    look("Established", "1", "Established");
+    CHECK(fix_has(fix.count - 1, "sdwan.bgp_recovered"));
+    served = "/nothing"; /* it ends, and the first look looks at all */
+    looked = 0;
+    minutes(1);
+    CHECK_INT(looked, 3);
+    minutes(3);
+    CHECK_INT(looked, 6);
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
     end();
 }
 
@@ -488,5 +537,6 @@ TEST_MAIN(one_that_is_lost_is_a_warning_and_all_are_critical, it_knows_how_long_
           what_an_administrator_has_shut_down_counts_only_if_it_must_exist, the_worst_of_several_families_counts,
           a_session_that_is_gone_has_recovered, more_than_can_be_remembered_are_counted, a_reload_forgets_nothing,
           what_cannot_be_read_is_a_finding_of_its_own, a_daemon_that_never_answers_holds_nothing_up, answers_that_are_none,
+          a_daemon_that_appears_is_found_within_three_looks,
           an_answer_has_an_end, sessions_of_bird, sessions_of_bird_1_6, whose_socket_is_asked,
           configurations_that_are_refused)
