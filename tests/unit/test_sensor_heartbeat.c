@@ -89,6 +89,25 @@ TEST(digests_are_there_when_they_changed)
     end();
 }
 
+TEST(a_kernel_without_modules_is_asked_once)
+{
+    begin();
+    REQUIRE(fix_load(configuration) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    fake_root_put("/proc/modules", "tun 1 1 - Live 0x0\n"); /* no kernel does that */
+    beat();
+    CHECK(!fix_has(0, "modules_sha256"));
+    CHECK_INT(heartbeat()->result, INSTANCE_OK);
+    REQUIRE(fix_load(configuration) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    beat();
+    CHECK(fix_has(0, "modules_sha256"));
+    fake_root_remove("/proc/modules"); /* one that has them lacks the list */
+    beat();
+    CHECK_STR(heartbeat()->why, "/proc/modules: No such file or directory");
+    end();
+}
+
 TEST(a_reload_reports_what_it_changed)
 {
     begin();
@@ -169,6 +188,6 @@ TEST(old_kernels)
     end();
 }
 
-TEST_MAIN(it_says_what_there_is, digests_are_there_when_they_changed, a_reload_reports_what_it_changed,
+TEST_MAIN(it_says_what_there_is, digests_are_there_when_they_changed, a_kernel_without_modules_is_asked_once, a_reload_reports_what_it_changed,
           a_configuration_of_some_length, neither_dedup_nor_rate_apply,
           digests_of_a_lost_heartbeat_come_again, old_kernels)

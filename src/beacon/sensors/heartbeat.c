@@ -19,10 +19,13 @@ struct facts {
     uint8_t config[DIGEST], modules[DIGEST];
 };
 
+static const char modules[] = "/proc/modules";
+
 /* heartbeat: the device is there, with what may help who looks at it from afar. */
 struct heartbeat {
     struct sensor_common common;
     struct facts accepted, now; /* in the last heartbeat that passed; in this one */
+    bool modular; /* there is a list of modules: a kernel without does not get one */
 };
 
 /** The file's digest, all zeros if it cannot be read. It holds secrets. */
@@ -62,6 +65,7 @@ static int heartbeat_start(void *state, struct emitter *self, void *before)
     const struct heartbeat *old = before;
 
     (void)self;
+    h->modular = access(modules, R_OK) == 0; /* a kernel without modules lacks nothing */
     if (old)
         h->accepted = old->accepted;
     return 0;
@@ -117,13 +121,12 @@ static void put_state(struct emitter *out, struct json_writer *w, uint64_t now_m
 
 static int heartbeat_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    static const char modules[] = "/proc/modules";
     struct heartbeat *h = state;
     struct json_writer *w = emit_exempt(out, "instance.heartbeat", NULL, SEVERITY_INFO);
 
     put_state(out, w, now_ms);
     memset(h->now.modules, 0, DIGEST);
-    if (access(modules, R_OK) == 0) /* a kernel without modules lacks nothing */
+    if (h->modular)
         emitter_lines(out, modules, add_module, h->now.modules);
     put_change(w, "config_sha256", h->now.config, h->accepted.config);
     put_change(w, "modules_sha256", h->now.modules, h->accepted.modules);
