@@ -49,7 +49,7 @@ struct bgp {
     int backend;
     const char *socket, *peers[CONFIG_BGP_SESSIONS];
     unsigned peer_count;
-    int error; /* of the last look: an errno, or one of ours */
+    int error; /* of the last look: an errno, NO_SOCKET, or one of ours */
     unsigned turn; /* which of `sockets` is looked at while none is there */
     struct session daemon, sessions[CONFIG_BGP_SESSIONS]; /* the peers, then others that are not Established */
     int fd; /* 0: nothing is asked */
@@ -114,17 +114,12 @@ static uint32_t stamp(const struct emitter *e)
     return (uint32_t)(emitter_now(e) >> 10) + 1;
 }
 
-/** At the last look none of `sockets` was there. */
-static bool is_absent(const struct bgp *s)
-{
-    return s->error == ENOENT && s->backend == AUTO && !s->socket;
-}
-
+enum { NO_SOCKET = 4096 }; /* none of `sockets`; above any errno */
 /** Why nothing can be said; of a number of the system the text lives as long as the caller's block. */
 #define REASON(s)                                                                                  \
-    (is_absent(s)      ? "no socket of FRR or BIRD"                                                \
-     : (s)->error > 0 ? ERRNO((s)->error)                                                         \
-                      : err_text((s)->error))
+    ((s)->error == NO_SOCKET ? "no socket of FRR or BIRD"                                          \
+     : (s)->error > 0        ? ERRNO((s)->error)                                                   \
+                             : err_text((s)->error))
 
 /** Return: is there nothing more to say about it? */
 static bool report(const struct bgp *s, struct emitter *out, const struct session *t, enum level level)
@@ -433,7 +428,7 @@ static int ask(struct bgp *s, const char *path)
 /** One of them at each look, as a path costs more than all else: what appears is found within three. */
 static bool is_still_absent(struct bgp *s)
 {
-    if (!is_absent(s))
+    if (s->error != NO_SOCKET)
         return false;
     s->turn = s->turn ? s->turn - 1 : SOCKETS - 1;
     return access(word_at(sockets, s->turn), F_OK) < 0 && errno == ENOENT;
@@ -463,7 +458,7 @@ static int bgp_poll(void *state, struct emitter *out, uint64_t now_ms)
     else
         repeat(s, out);
     if (is_still_absent(s)) {
-        fail(s, out, ENOENT);
+        fail(s, out, NO_SOCKET);
         return 0;
     }
     memset(&s->fd, 0, sizeof *s - offsetof(struct bgp, fd));
@@ -471,6 +466,8 @@ static int bgp_poll(void *state, struct emitter *out, uint64_t now_ms)
         hang_up(s, out);
         error = ask(s, s->socket ? s->socket : word_at(sockets, i));
     } while (error == ENOENT && !s->socket && s->backend != FRR && ++i < SOCKETS);
+    if (s->backend == AUTO && i == SOCKETS)
+        error = NO_SOCKET;
     if (error)
         fail(s, out, error);
     else if (emitter_once(out))
