@@ -105,12 +105,19 @@ int netlink_feed(struct netlink_answer *a, const void *datagram, size_t len)
 
 int netlink_open(int protocol)
 {
+    return netlink_subscribe(protocol, 0);
+}
+
+int netlink_subscribe(int protocol, uint32_t groups)
+{
     const struct timeval wait = {.tv_sec = WAIT_S};
+    const struct sockaddr_nl us = {.nl_family = AF_NETLINK, .nl_groups = groups};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 
     if (fd < 0)
         return NEFIA_EIO;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
+        (!groups || bind(fd, (const struct sockaddr *)&us, sizeof us) == 0))
         return fd;
     int saved = errno;
     close(fd);
@@ -154,11 +161,9 @@ int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t le
                 size_t cap)
 {
     const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    struct nlmsghdr h;
     int err = NEFIA_EIO;
 
-    memcpy(&h, message, sizeof h);
-    a->sequence = h.nlmsg_seq;
+    memcpy(&a->sequence, (const char *)message + offsetof(struct nlmsghdr, nlmsg_seq), sizeof a->sequence);
     a->interrupted = false;
     a->error = 0;
     if (sendto(fd, message, len, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
@@ -170,19 +175,6 @@ int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t le
 }
 
 /* ---- news ---- */
-
-int netlink_subscribe(int protocol, uint32_t groups)
-{
-    const struct sockaddr_nl us = {.nl_family = AF_NETLINK, .nl_groups = groups};
-    int fd = netlink_open(protocol);
-
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&us, sizeof us) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return NEFIA_EIO;
-}
 
 int netlink_take(struct netlink_answer *a, int fd, void *work, size_t cap)
 {
