@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "nefia/base/err.h"
@@ -278,6 +279,19 @@ int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *mes
     if (err < 0)
         refuse(e, name, err == NEFIA_EIO ? ERRNO(a->error) : err_text(err));
     return err;
+}
+
+/** What is in the queue does not matter, nor how much of it was lost; without the socket it may always be another one. */
+uint32_t emitter_addresses(struct emitter *e)
+{
+    struct sensor_runner *in = e->owner;
+    char first;
+
+    if (in->address_news <= 0)
+        in->address_news = netlink_subscribe(NETLINK_ROUTE, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    else if (recv(in->address_news, &first, sizeof first, MSG_DONTWAIT) < 0 && errno == EAGAIN)
+        return in->addresses;
+    return ++in->addresses;
 }
 #endif
 

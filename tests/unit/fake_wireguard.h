@@ -35,6 +35,8 @@ static struct {
     int family_error, error; /* errno: of the question for the family, of that for the interface */
     unsigned interrupted;   /* so many dumps say so */
     unsigned asked;         /* dumps of the interface */
+    unsigned addresses;     /* dumps of the addresses */
+    int news[2], lost;      /* of the socket that is bound to groups; errno of the next recvfrom(2) of it */
     int pairs[2][2];        /* of sockets: of WireGuard, and of the rest */
     int peer;               /* of the one that asks */
 } wg;
@@ -211,6 +213,34 @@ int socket(int domain, int type, int protocol)
     return pair[0];
 }
 
+int bind(int fd, const struct sockaddr *to, socklen_t len)
+{
+    struct sockaddr_nl a;
+
+    CHECK(fd == wg.pairs[1][0] && len == sizeof a);
+    memcpy(&a, to, sizeof a);
+    CHECK_INT(a.nl_groups, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    memcpy(wg.news, wg.pairs[1], sizeof wg.news);
+    memset(wg.pairs[1], 0, sizeof wg.pairs[1]);
+    return 0;
+}
+
+ssize_t recvfrom(int fd, void *restrict to, size_t cap, int flags, struct sockaddr *restrict from, socklen_t *restrict from_len)
+{
+    if (fd != wg.news[0] || !wg.lost)
+        return (ssize_t)syscall(SYS_recvfrom, fd, to, cap, flags, from, from_len);
+    errno = wg.lost;
+    wg.lost = 0;
+    return -1;
+}
+
+/** An address is another one from now on; null: it is gone. The kernel says so. */
+static inline void wg_ours(unsigned i, const char *address)
+{
+    wg.ours[i] = address;
+    CHECK(!wg.news[1] || send(wg.news[1], "some message", 12, 0) == 12);
+}
+
 ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
 {
     struct nlmsghdr h;
@@ -224,6 +254,7 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
     const char *text = (const char *)question + sizeof h + sizeof(struct genlmsghdr) + sizeof(struct nlattr);
     CHECK_INT(h.nlmsg_len, len);
     if (h.nlmsg_type == RTM_GETADDR) {
+        wg.addresses++;
         wg_addresses(((const uint8_t *)question)[sizeof h], h.nlmsg_seq);
     } else if (h.nlmsg_type == GENL_ID_CTRL && wg.family_error) {
         wg_end(NLMSG_ERROR, wg.family_error, h.nlmsg_seq);

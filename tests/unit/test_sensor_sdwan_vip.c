@@ -94,7 +94,7 @@ TEST(another_takes_over)
     wg.peers[0].nets[1] = NULL; /* the network of the second contains it, in a longer prefix than 10.0.0.0/8 */
     minutes(1, 2);
     CHECK(told(WELL ",\"public_key\":\"" WG_KEY_2 "\",\"silent_s\":0,"));
-    wg.ours[0] = "10.77.0.9";
+    wg_ours(0, "10.77.0.9");
     minutes(10, 0);
     CHECK_INT(fix.count, 0); /* it is ours: nobody else has to answer */
 }
@@ -104,10 +104,10 @@ TEST(this_device_takes_over)
     begin(VIP);
     minutes(6, 0);
     CHECK_INT(fix.count, 2);
-    wg.ours[0] = "10.77.0.9";
+    wg_ours(0, "10.77.0.9");
     minutes(1, 0);
     CHECK(told(WELL ",\"vip\":\"10.77.0.9\"}"));
-    wg.ours[0] = "10.77.0.1"; /* the other end of a point-to-point link is no address of ours */
+    wg_ours(0, "10.77.0.1"); /* the other end of a point-to-point link is no address of ours */
     minutes(1, 0);
     CHECK(told(BAD("silent")));
     begin(ITEM("10.77.0.200"));
@@ -116,21 +116,50 @@ TEST(this_device_takes_over)
     CHECK(told(BAD("no_holder")));
 }
 
+TEST(addresses_are_asked_for_when_they_may_have_changed)
+{
+    begin(VIP);
+    minutes(1, 3);
+    CHECK_INT(wg.addresses, 1);
+    minutes(6, 3);
+    CHECK_INT(wg.addresses, 1);
+    minutes(1, 3);
+    CHECK_INT(wg.addresses, 2); /* all the same */
+    wg_ours(1, "fd00::2");
+    wg_ours(1, "fd00::3"); /* that were two */
+    minutes(3, 3);
+    CHECK_INT(wg.addresses, 4);
+    minutes(3, 0);
+    wg.lost = ENOBUFS;
+    wg.ours[0] = "10.77.0.9"; /* not a word of it */
+    minutes(10, 0);
+    CHECK_INT(fix.count, 0);
+    wg.ours[0] = "10.77.0.1"; /* nor of this, which should not be */
+    minutes(8, 0);
+    CHECK(fix.count > 0 && fix_has(0, BAD("silent")));
+    CHECK_INT(fix_start(VIP), 1);
+    const unsigned asked = wg.addresses;
+    minutes(2, 0);
+    CHECK_INT(wg.addresses, asked + 1); /* after a reload, once */
+}
+
 TEST(an_address_whose_duplicates_are_looked_for)
 {
     begin(ITEM("fd00::9"));
     minutes(6, 0);
     CHECK_INT(fix.count, 2);
-    wg.ours[1] = "fd00::9";
+    wg_ours(1, "fd00::9");
     wg.flags = IFA_F_PERMANENT | IFA_F_TENTATIVE;
     minutes(2, 0);
     CHECK_INT(fix.count, 0);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
     CHECK_STR(sensor()->why, "fd00::9: tentative");
+    wg_ours(1, "fd00::9");
     wg.flags |= IFA_F_DADFAILED; /* another has it: it is no better than none */
     minutes(1, 0);
     CHECK(told(BAD("silent")));
     wg.flags = IFA_F_PERMANENT;
+    wg_ours(1, "fd00::9");
     minutes(1, 0);
     CHECK(told(WELL ",\"vip\":\"fd00::9\"}"));
 }
@@ -161,7 +190,7 @@ TEST(no_interface_and_no_answer)
     minutes(1, 3);
     CHECK_INT(fix.count, 0);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    wg.ours[0] = "10.77.0.9"; /* that is known all the same */
+    wg_ours(0, "10.77.0.9"); /* that is known all the same */
     minutes(1, 3);
     CHECK_INT(sensor()->result, INSTANCE_OK);
     CHECK(told(WELL));
@@ -176,5 +205,6 @@ TEST(refused)
 }
 
 TEST_MAIN(a_silent_holder, a_holder_of_two_messages, another_takes_over, this_device_takes_over,
+          addresses_are_asked_for_when_they_may_have_changed,
           an_address_whose_duplicates_are_looked_for, nobody_holds_it,
           no_interface_and_no_answer, refused)

@@ -346,6 +346,9 @@ struct netlink_answer;
  * that stays open for the next question. take must not emit; it keeps what it needs in the state. message begins with a
  * struct nlmsghdr. Needs `select BEACON_NETLINK`. Return: 0, or negative: not measured. */
 int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *message, size_t len);
+/** Return: a number that is another one when an address of this device's may have come, gone or changed, and at first not 0: ask
+ * after this call, not before. Costs a question to an empty queue. Needs `select BEACON_NETLINK`. */
+uint32_t emitter_addresses(struct emitter *e);
 
 /** Call the class's `ready` when the descriptor is ready for `events` (POLLIN, POLLOUT) or broken; again
  * for the same one: with other events. It stays the sensor's, which unwatches it before closing it.

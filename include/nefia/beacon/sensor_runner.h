@@ -105,6 +105,8 @@ struct sensor_runner {
 #endif
 #ifdef CONFIG_BEACON_NETLINK
     int netlink; /* emitter_netlink's socket; not above 0: none */
+    int address_news; /* emitter_addresses's */
+    uint32_t addresses;
 #endif
 #ifdef CONFIG_BEACON_TUNNELS
     uint16_t wireguard;    /* the kernel's number for the family; 0: not known; below 16: there is none */

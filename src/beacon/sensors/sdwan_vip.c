@@ -14,6 +14,8 @@ struct vip {
     struct tunnel_watch watch;
     struct addr addr;
     bool ours, tentative; /* the address: is this device's, will be once no other is found to have it */
+    uint8_t looks;      /* at the address … */
+    uint32_t addresses; /* … and emitter_addresses when it was asked for; 0: it is not known */
     int bits;        /* of that prefix; -1: there is none */
     unsigned holder; /* which of `watched` it is, or their count */
 };
@@ -67,8 +69,12 @@ static int take_address(void *arg, uint16_t type, struct netlink_part body)
     return 0;
 }
 
+/** The kernel says when addresses change, and what was found out of one that is tentative; at each so many looks it is
+ * asked all the same. */
 static int look_at_ours(struct vip *v, struct emitter *out)
 {
+    enum { ASKED_AT = 8 };
+    const uint32_t addresses = emitter_addresses(out);
     const struct {
         struct nlmsghdr netlink;
         struct ifaddrmsg address;
@@ -79,8 +85,12 @@ static int look_at_ours(struct vip *v, struct emitter *out)
                   .address.ifa_family = v->addr.family};
     struct netlink_answer answer = {.take = take_address, .arg = v};
 
+    if (v->looks++ % ASKED_AT && addresses == v->addresses)
+        return 0;
     v->ours = v->tentative = false;
-    return emitter_netlink(out, &answer, &question, sizeof question);
+    const int err = emitter_netlink(out, &answer, &question, sizeof question);
+    v->addresses = err < 0 ? 0 : addresses;
+    return err;
 }
 
 static int take(void *arg, const struct wireguard_peer *p)
