@@ -91,5 +91,36 @@ TEST(files_stay_open)
     fake_root_end();
 }
 
+/** The limit changes; how many looks until that is a finding. */
+static unsigned looks_until(const char *count, const char *max)
+{
+    unsigned looks = 0;
+
+    do {
+        look_again(count, max);
+        looks++;
+    } while (fix.count == 0 && looks < 20);
+    return looks;
+}
+
+TEST(the_limit_is_read_when_it_matters)
+{
+    fix_init();
+    fix_print_lines();
+    fake_root_begin();
+    CHECK_INT(fix_start("{\"conntrack\": {}}"), 1);
+    for (int i = 0; i < 5; i++)
+        look_again("10\n", "1000\n");
+    CHECK_INT(looks_until("19\n", "20\n"), 5); /* each eighth look reads it */
+    CHECK(fix_has(0, "\"severity\":\"critical\",\"data\":{\"used_percent\":\"95.0\",\"connections\":19,\"max_connections\":20}"));
+    CHECK_INT(looks_until("19\n", "1000\n"), 1); /* nearly full: each look does */
+    CHECK(fix_has(0, "\"state\":\"recovered\"") && fix_has(0, "\"max_connections\":1000}"));
+    look_again("100\n", "1000\n");
+    CHECK(looks_until("199\n", "200\n") <= 8);
+    CHECK_INT(looks_until("100\n", "1000\n"), 1);
+    CHECK_INT(looks_until("200\n", "210\n"), 1); /* more than twice as many as were few */
+    fake_root_end();
+}
+
 TEST_MAIN(nearly_full_is_a_condition, a_limit_may_be_lowered_or_none, what_is_not_there_is_not_measured,
-          files_stay_open)
+          files_stay_open, the_limit_is_read_when_it_matters)

@@ -1,11 +1,15 @@
 #include "nefia/beacon/sensor.h"
 
 /* conntrack: how full the table of tracked connections is (net/netfilter/nf_conntrack-sysctl.rst). New
- * connections are dropped when it is full. A limit of 0 is none. */
+ * connections are dropped when it is full. A limit of 0 is none. Both numbers have 32 bits. */
 struct conntrack {
     struct sensor_common common;
     struct thresholds limits; /* tenths of a percent */
+    uint32_t few;             /* below it the table is far from full, if the limit is what it was; 0: not known */
+    uint8_t looks;            /* at which there were few */
 };
+
+enum { READ_AT = 8 }; /* only an administrator changes the limit */
 
 static const struct field conntrack_fields[] = {
     THRESHOLD_FIELDS(struct conntrack, limits, "_percent", FIELD_TENTHS, 0, 1000, "80", "95", "5"),
@@ -14,21 +18,30 @@ static const struct field conntrack_fields[] = {
 
 static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    const struct conntrack *s = state;
-    int64_t count, max;
+    struct conntrack *s = state;
+    int64_t v;
 
     (void)now_ms;
-    if (emitter_kept_number(out, "/proc/sys/net/netfilter/nf_conntrack_count", &count) < 0 ||
-        emitter_kept_number(out, "/proc/sys/net/netfilter/nf_conntrack_max", &max) < 0)
+    if (emitter_kept_number(out, "/proc/sys/net/netfilter/nf_conntrack_count", &v) < 0)
         return 0;
+    const uint32_t count = (uint32_t)v;
+    if (count < s->few && s->looks++ % READ_AT)
+        return 0;
+    s->few = 0;
+    if (emitter_kept_number(out, "/proc/sys/net/netfilter/nf_conntrack_max", &v) < 0)
+        return 0;
+    const uint32_t max = (uint32_t)v;
     /* the limit may have been lowered */
-    const int64_t used = max <= 0 || count < 0 ? 0 : count > max ? 1000 : percent_tenths((uint64_t)count, (uint64_t)max);
+    const int64_t used = max == 0 ? 0 : count > max ? 1000 : percent_tenths(count, max);
     struct json_writer *w = emit_level(out, "conntrack.usage", NULL, used, &s->limits, ABOVE);
-    if (!w)
+    if (!w) {
+        if (2 * (unsigned)used < (unsigned)(s->limits.warning - s->limits.hysteresis))
+            s->few = 2 * count;
         return 0;
+    }
     put_tenths(w, "used_percent", used);
-    json_put_i64(w, "connections", count);
-    json_put_i64(w, "max_connections", max);
+    json_put_u64(w, "connections", count);
+    json_put_u64(w, "max_connections", max);
     emit_end(out);
     return 0;
 }
