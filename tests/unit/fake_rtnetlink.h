@@ -21,7 +21,7 @@ struct kernel_link {
     int index; /* 0: none */
     unsigned flags;
     const char *name;
-    uint64_t errors, drops;
+    uint64_t errors, drops, rx, tx; /* rx, tx: bytes */
 };
 
 static struct {
@@ -76,7 +76,8 @@ static inline void message_end(struct message *m)
 static inline void message_link(struct message *m, uint16_t type, uint8_t family, const struct kernel_link *l, uint32_t seq)
 {
     const struct ifinfomsg link = {.ifi_family = family, .ifi_index = l->index, .ifi_flags = l->flags};
-    const struct rtnl_link_stats64 stats = {.rx_errors = l->errors, .tx_dropped = l->drops};
+    const struct rtnl_link_stats64 stats = {
+        .rx_errors = l->errors, .tx_dropped = l->drops, .rx_bytes = l->rx, .tx_bytes = l->tx};
 
     message_begin(m, type, kernel.interrupted ? NLM_F_MULTI | NLM_F_DUMP_INTR : NLM_F_MULTI, seq);
     message_put(m, &link, sizeof link);
@@ -171,6 +172,30 @@ static inline ssize_t kernel_count(const void *question, const struct nlmsghdr *
     return (ssize_t)h->nlmsg_len;
 }
 
+/** The answer to RTM_GETLINK for one of them, by its name. */
+static inline ssize_t kernel_find(const void *question, const struct nlmsghdr *h)
+{
+    const struct nlattr expected = {.nla_len = sizeof expected + IFNAMSIZ, .nla_type = IFLA_IFNAME};
+    const char *attribute = (const char *)question + sizeof *h + sizeof(struct ifinfomsg);
+    const char *name = attribute + sizeof expected;
+    struct message m;
+    unsigned i = 0;
+
+    CHECK(h->nlmsg_len == sizeof *h + sizeof(struct ifinfomsg) + expected.nla_len);
+    CHECK(memcmp(attribute, &expected, sizeof expected) == 0 && memchr(name, 0, IFNAMSIZ));
+    while (i < KERNEL_LINKS && (kernel.links[i].index == 0 || strcmp(kernel.links[i].name, name) != 0))
+        i++;
+    if (i < KERNEL_LINKS) {
+        message_link(&m, RTM_NEWLINK, AF_UNSPEC, &kernel.links[i], h->nlmsg_seq);
+    } else {
+        message_begin(&m, NLMSG_ERROR, 0, h->nlmsg_seq);
+        message_put(&m, &(int32_t){-ENODEV}, sizeof(int32_t));
+        message_end(&m);
+    }
+    kernel_send(kernel.opened[1], &m);
+    return (ssize_t)h->nlmsg_len;
+}
+
 ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
 {
     struct nlmsghdr h;
@@ -180,6 +205,8 @@ ssize_t sendto(int fd, const void *question, size_t len, int flags, const struct
     if (!to || fd != kernel.opened[0])
         return (ssize_t)syscall(SYS_sendto, fd, question, len, flags, to, to_len);
     memcpy(&h, question, sizeof h);
+    if (h.nlmsg_type == RTM_GETLINK && !(h.nlmsg_flags & NLM_F_DUMP))
+        return kernel_find(question, &h);
     family = ((const uint8_t *)question)[sizeof h];
     CHECK(h.nlmsg_len == len && (h.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP &&
           len == sizeof h + (h.nlmsg_type == RTM_GETLINK ? sizeof(struct ifinfomsg) : sizeof(struct rtmsg)));

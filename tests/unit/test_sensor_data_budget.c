@@ -1,6 +1,7 @@
 #include "beacon_fixture.h"
 #include "check.h"
 #include "fake_root.h"
+#include "fake_rtnetlink.h"
 #include "nefia/sys/file.h"
 
 #define MB INT64_C(1000000)
@@ -8,20 +9,10 @@
 
 enum { MINUTES_5 = 300 * 1000, HOUR = 3600 * 1000, DAY_S = 86400 };
 
-static void put_number(const char *file, long long v)
-{
-    char path[64], text[24];
-
-    snprintf(path, sizeof path, "/sys/class/net/wwan0.1/%s", file);
-    snprintf(text, sizeof text, "%lld\n", v);
-    fake_root_put(path, text);
-}
-
+/** index 0: it is gone. */
 static void put_counters(long long rx, long long tx, int index)
 {
-    put_number("statistics/rx_bytes", rx);
-    put_number("statistics/tx_bytes", tx);
-    put_number("ifindex", index);
+    kernel.links[1] = (struct kernel_link){.name = "wwan0.1", .index = index, .rx = (uint64_t)rx, .tx = (uint64_t)tx};
 }
 
 static struct emitter *sensor(void)
@@ -37,6 +28,8 @@ static void begin(const char *configuration)
 
     fix_init();
     fix_print_lines();
+    kernel_begin();
+    kernel.links[0] = (struct kernel_link){.name = "wwan0", .index = 2, .rx = 9999 * MB};
     if (now_ms) {
         fix.clock.now_ms = now_ms;
         fix.clock.now_s = now_s;
@@ -113,13 +106,24 @@ TEST(an_interface_that_is_made_anew)
     CHECK(used(85 * MB));
     look(600 * MB, 0, 5); /* more than the one before had: all of it */
     CHECK(used(685 * MB));
-    fake_root_remove("/sys/class/net/wwan0.1/ifindex");
+    put_counters(0, 0, 0);
     sensor_runner_run(sensor());
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
-    CHECK_STR(sensor()->why, "/sys/class/net/wwan0.1/ifindex: No such file or directory");
+    CHECK_STR(sensor()->why, "netlink: No such device");
     look(601 * MB, 0, 5);
     CHECK(used(686 * MB));
     CHECK_INT(sensor()->result, INSTANCE_OK);
+    end();
+}
+
+TEST(the_longest_name)
+{
+    begin("{\"data_budget\": {\"interface\": \"wwan0.123456789\", \"allowance_mb\": 100}}");
+    for (int i = 0; i < 2; i++) {
+        kernel.links[2] = (struct kernel_link){.name = "wwan0.123456789", .index = 7, .rx = (uint64_t)(i * 80 * MB)};
+        look(0, 0, 3);
+    }
+    CHECK(used(80 * MB));
     end();
 }
 
@@ -338,7 +342,7 @@ TEST(configuration)
     fix_refused(CONFIG(", \"warning_percent\": 100"), "warning_percent must be below critical_percent");
 }
 
-TEST_MAIN(what_passes_is_counted, an_interface_that_is_made_anew, counters_of_32_bits_wrap,
+TEST_MAIN(what_passes_is_counted, an_interface_that_is_made_anew, the_longest_name, counters_of_32_bits_wrap,
           kept_over_a_restart_of_the_beacon, kept_over_a_restart_of_the_system,
           written_at_each_percent_and_each_hour, written_each_hour_only_once_it_is_used_up, what_was_kept_may_be_damaged_or_nowhere,
           a_month_begins_anew, months_shorter_than_the_day, clocks_that_jump, clocks_that_are_behind,

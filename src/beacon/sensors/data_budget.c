@@ -1,7 +1,9 @@
+#include <linux/rtnetlink.h>
 #include <string.h>
 
 #include "nefia/base/err.h"
 #include "nefia/beacon/sensor.h"
+#include "nefia/net/netlink.h"
 #include "nefia/sys/clock.h"
 #include "nefia/sys/log.h"
 
@@ -21,7 +23,8 @@ struct tally {
     uint64_t seen[SEEN];      /* the counters at the last look, and the interface's index */
     bool known, looked;       /* `counted`, `seen` */
     int64_t stored_percent; /* tenths, as below */
-    uint64_t stored, stored_ms, agreed_ms; /* when the clock last showed `now` */
+    uint64_t stored, agreed_ms; /* when the clock last showed `now` */
+    uint32_t stored_ms;         /* its lower half: for an hour that is enough */
 };
 
 struct budget {
@@ -84,7 +87,8 @@ static void recall(struct budget *b)
     t->now = (struct period){.month = (unsigned)(t->stored >> (2 * COUNT_BITS)),
                              .bytes = (t->stored >> COUNT_BITS & COUNTS) << UNIT_BITS};
     t->counted = (t->stored & COUNTS) << UNIT_BITS;
-    t->stored_ms = t->agreed_ms = clock_ms(emitter_clock(b->self));
+    t->agreed_ms = emitter_now(b->self);
+    t->stored_ms = (uint32_t)t->agreed_ms;
 }
 
 static void keep(struct budget *b)
@@ -176,24 +180,42 @@ static void turn(struct tally *t, unsigned month, uint64_t now_ms)
     t->other = left;
 }
 
-static bool look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
+/** What the kernel says of the interface. */
+static int take(void *arg, uint16_t type, struct netlink_part body)
 {
-    static const char files[] = "statistics/rx_bytes\0statistics/tx_bytes\0ifindex\0";
-    char path[64];
-    struct text t;
+    uint64_t *seen = arg;
+    struct ifinfomsg link;
+    struct netlink_attribute a;
 
-    for (unsigned i = 0; i < SEEN; i++) {
-        int64_t v;
-        text_init(&t, path, sizeof path);
-        text_str(&t, "/sys/class/net/");
-        text_str(&t, b->interface);
-        text_char(&t, '/');
-        text_str(&t, word_at(files, i));
-        if (emitter_file_number(out, path, &v) < 0)
-            return false;
-        seen[i] = (uint64_t)v;
-    }
-    return true;
+    if (type != RTM_NEWLINK || body.len < sizeof link)
+        return 0;
+    memcpy(&link, body.ptr, sizeof link);
+    seen[INDEX] = (uint32_t)link.ifi_index;
+    struct netlink_part rest = netlink_after(body, netlink_aligned(sizeof link));
+    while (netlink_next(&rest, &a))
+        if (a.type == IFLA_STATS64 && a.value.len >= offsetof(struct rtnl_link_stats64, rx_errors)) {
+            memcpy(seen, a.value.ptr + offsetof(struct rtnl_link_stats64, rx_bytes), INDEX * sizeof *seen);
+            return 1;
+        }
+    return NEFIA_ENOTFOUND;
+}
+
+static int look(const struct budget *b, struct emitter *out, uint64_t seen[SEEN])
+{
+    struct {
+        struct nlmsghdr netlink;
+        struct ifinfomsg link;
+        struct nlattr attribute;
+        char name[NAME_BYTES + 1];
+    } question = {.netlink = {.nlmsg_len = sizeof question,
+                              .nlmsg_type = RTM_GETLINK,
+                              .nlmsg_flags = NLM_F_REQUEST,
+                              .nlmsg_seq = 1},
+                  .attribute = {.nla_len = sizeof question.attribute + sizeof question.name, .nla_type = IFLA_IFNAME}};
+    struct netlink_answer answer = {.take = take, .arg = seen};
+
+    memcpy(question.name, b->interface, strlen(b->interface));
+    return emitter_netlink(out, &answer, &question, sizeof question);
 }
 
 static void put_period(struct json_writer *w, const struct period *p)
@@ -217,27 +239,27 @@ static int budget_poll(void *state, struct emitter *out, uint64_t now_ms)
     struct budget *b = state;
     struct tally *t = &b->t;
     const struct clock *clock = emitter_clock(out);
-    const uint64_t allowance = (uint64_t)b->allowance_mb * 1000 * 1000;
+    const uint64_t allowance_kb = (uint64_t)b->allowance_mb * 1000;
     uint64_t seen[SEEN];
 
-    if (!look(b, out, seen))
+    if (look(b, out, seen) < 0)
         return 0;
     turn(t, clock_synced(clock) ? month_at(clock_unix(clock), b->reset_day) : 0, now_ms);
     count(t, seen);
     emitter_sample(out, true, (uint32_t)(t->now.bytes / (1000 * 1000)));
     /* Rounded down: the allowance is used up when it is. */
-    const int64_t percent = (int64_t)(t->now.bytes * 1000 / allowance);
-    if ((percent >= t->stored_percent + 10 && t->stored_percent < 1000) || now_ms - t->stored_ms >= HOUR_MS) {
+    const int64_t percent = (int64_t)(t->now.bytes / allowance_kb);
+    if ((percent >= t->stored_percent + 10 && t->stored_percent < 1000) || (uint32_t)now_ms - t->stored_ms >= HOUR_MS) {
         keep(b);
         t->stored_percent = percent;
-        t->stored_ms = now_ms;
+        t->stored_ms = (uint32_t)now_ms;
     }
     struct json_writer *w = emit_level(out, "data.budget", b->interface, percent, &b->limits, ABOVE);
     if (!w)
         return 0;
     json_put_string(w, "interface", b->interface);
     json_put_u64(w, "used_bytes", t->now.bytes);
-    json_put_u64(w, "allowance_bytes", allowance);
+    json_put_u64(w, "allowance_bytes", allowance_kb * 1000);
     put_tenths(w, "used_percent", percent);
     put_period(w, &t->now);
     emit_end(out);
