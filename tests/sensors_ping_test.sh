@@ -1,6 +1,6 @@
 #!/bin/sh
 # Ping sockets of `reach` on this kernel: they are kept while they are answered. A router that sends redirects, an address that changes,
-# a link-local target.
+# a link-local target. Answers that come later wake up nobody, and their time is the kernel's.
 #   tests/sensors_ping_test.sh [PROGRAM]
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
@@ -17,7 +17,8 @@ if [ "${NEFIA_IN_NAMESPACE:-}" != yes ]; then
 fi
 ip link set lo up
 other_pid=''
-processes="$processes other_pid"
+echo_pid=''
+processes="$processes echo_pid other_pid"
 . tests/far_lib.sh
 
 # A router, which reaches 198.51.100.1 over the interface that we reach it over, and the host that has this address.
@@ -32,6 +33,10 @@ other_is_apart()
 other()
 {
     nsenter --net --target "$other_pid" "$@"
+}
+start_other()
+{
+    exec nsenter --net --target "$other_pid" "$@"
 }
 within other_is_apart
 far sh -ec "
@@ -99,5 +104,43 @@ result "it is there again" $?
 result "a link-local target was there all the time" $?
 [ "$(sockets | wc -l)" -eq "$(echo "$kept" | wc -l)" ]
 result "no descriptor more than before" $?
+stop_beacon
+
+# ---- answers that come later, each of them three times ----
+echo 0 >"$dir/delay"
+start_other python3 tests/fake/echo.py "$dir/delay" 3 "$dir/echo" &
+# shellcheck disable=SC2034 # of $processes
+echo_pid=$!
+within grep -q ready "$dir/echo"
+: >"$dir/hub.log"
+config gw '  reach: [{name: late, icmp: 192.0.2.3, interval: 2s, window: 3}]
+  dedup_window: 1h'
+start_beacon
+probes()
+{
+    grep -c echo "$dir/echo"
+}
+probed() { [ "$(probes)" -ge "$1" ]; }
+wakeups()
+{
+    "$beacon" status --json -c "$dir/nefia.yaml" | python3 -c 'import json, sys; print(json.load(sys.stdin)["wakeups"])'
+}
+within probed 5
+! heard '"type":"reach\.'
+result "three answers to each probe are as one" $?
+echo 0.6 >"$dir/delay"
+within heard '"type":"reach.latency".*"name":"late"'
+latency=$(sed -n 's/.*"type":"reach.latency".*"latency_ms":\([0-9]*\).*/\1/p' "$dir/hub.log" | head -n 1)
+[ "${latency:-0}" -ge 600 ] && [ "$latency" -lt 2000 ]
+result "latency is not that of the next look: $latency ms" $?
+sent=$(probes)
+woken=$(wakeups)
+within probed $((sent + 8))
+woken=$(($(wakeups) - woken))
+sent=$(($(probes) - sent))
+[ "$woken" -lt $((sent * 2)) ] # asking for the number is among them
+result "an answer wakes up nobody: $woken wake-ups, $sent probes" $?
+! heard '"type":"reach.loss"'
+result "none of them is lost" $?
 stop_beacon
 finish

@@ -8,6 +8,30 @@
 #include "beacon_fixture.h"
 #include "check.h"
 #include "nefia/base/bytes.h"
+#include "nefia/base/err.h"
+#include "nefia/sys/stamp.h"
+
+/* The wall clock, and what the kernel has noted of the message that was read last: since when it does, and whether it can. */
+static uint32_t wall, came;
+static bool notes, notes_now;
+
+uint32_t stamp_now(void)
+{
+    return wall;
+}
+
+int stamp_received(int fd, uint32_t *stamp)
+{
+    (void)fd;
+    if (!notes)
+        return NEFIA_ENOTSUP;
+    if (!notes_now) {
+        notes_now = true;
+        return NEFIA_ENOTFOUND;
+    }
+    *stamp = came;
+    return 0;
+}
 
 /* Sockets of ICMP are one end of a pair here, and the test has the other. */
 static int icmp_peer = -1, icmp_refused, icmp_types[4], icmp_asked;
@@ -29,6 +53,7 @@ int socket(int family, int type, int protocol)
     if (icmp_peer >= 0)
         close(icmp_peer);
     icmp_peer = pair[1];
+    notes_now = false;
     return pair[0];
 }
 
@@ -107,11 +132,17 @@ static void begin(const char *configuration)
     reload(configuration);
 }
 
+static void pass(unsigned ms)
+{
+    fix.clock.now_ms += ms;
+    wall += ms;
+}
+
 /** The interval passes: a probe is sent. */
 static void probe(void)
 {
     fix.count = 0;
-    fix.clock.now_ms += 30000;
+    pass(30000);
     far = 1;
     loop_turn(&fix.loop, 0);
     far = 0;
@@ -120,7 +151,7 @@ static void probe(void)
 /** Its answer, or that there will be none, is taken after so much time. */
 static void answer(unsigned ms)
 {
-    fix.clock.now_ms += ms;
+    pass(ms);
     if (fix.sensor_watches[0].owner)
         loop_turn(&fix.loop, 60000);
 }
@@ -410,6 +441,170 @@ TEST(no_answer_is_known_before_its_question)
     sensor_runner_stop(&fix.sensor_runner);
 }
 
+/* ---- answers that are read at the next look ---- */
+
+static uint8_t echo[16]; /* of the last probe, and its reply */
+
+static bool waits(void)
+{
+    return fix.sensor_watches[0].owner != NULL;
+}
+
+static void take_echo(void)
+{
+    CHECK(recv(icmp_peer, echo, sizeof echo, MSG_DONTWAIT) == sizeof echo);
+    echo[0] = echo[0] == 8 ? 0 : 129;
+}
+
+/** It arrives so much later; nothing wakes up. */
+static void reply_after(unsigned ms)
+{
+    pass(ms);
+    came = wall;
+    CHECK(send(icmp_peer, echo, sizeof echo, 0) == sizeof echo);
+    loop_turn(&fix.loop, 0);
+}
+
+/** A socket that has been answered once. */
+static void begin_unread(const char *configuration)
+{
+    notes = true;
+    icmp_asked = 0;
+    begin(configuration);
+    probe();
+    take_echo();
+    CHECK(waits()); /* the first answer of a socket */
+    pass(4);
+    send(icmp_peer, echo, sizeof echo, 0);
+    answer(0);
+    CHECK(!waits());
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 4);
+}
+
+static void end_unread(void)
+{
+    sensor_runner_stop(&fix.sensor_runner);
+    notes = false;
+}
+
+TEST(nobody_waits_for_an_answer_that_the_kernel_notes)
+{
+    begin_unread(ECHO("192.0.2.1"));
+    for (int i = 0; i < 3; i++) {
+        probe();
+        CHECK(!waits());
+        take_echo();
+        reply_after(60 + (unsigned)i);
+        CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), (i ? 60 + i - 1 : -1)); /* that of the probe before */
+    }
+    probe();
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 62);
+    CHECK_INT(fix.count, 0);
+    CHECK_INT(icmp_asked, 1);
+    /* No answer: lost when the next one is due, as ever, and waited for on a socket that is new. */
+    probe();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "\"loss_percent\":\"50.0\",\"lost\":1,\"probes\":2,\"latency_ms\":62}"));
+    CHECK_INT(icmp_asked, 2);
+    CHECK(waits());
+    take_echo();
+    send(icmp_peer, echo, sizeof echo, 0);
+    answer(7);
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 7);
+    end_unread();
+}
+
+TEST(an_unread_answer_among_others)
+{
+    uint8_t other[16];
+
+    begin_unread(ECHO("2001:db8::1"));
+    probe();
+    take_echo();
+    memcpy(other, echo, sizeof other);
+    reply_after(20);
+    for (int i = 0; i < 8; i++) /* again and again */
+        CHECK(send(icmp_peer, other, sizeof other, 0) == sizeof other);
+    probe();
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 20);
+    CHECK_INT(icmp_asked, 1);
+    take_echo();
+    reply_after(30); /* behind what is left of the one before */
+    probe();
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 30);
+    take_echo();
+    CHECK(send(icmp_peer, other, sizeof other, 0) > 0); /* an old one is no answer */
+    probe();
+    CHECK(fix_has(0, "\"lost\":1,\"probes\":2"));
+    CHECK_INT(icmp_asked, 2);
+    end_unread();
+}
+
+/** The wall clock is set by so much, before the answer has come and after. */
+TEST(a_clock_that_is_set_while_an_answer_is_under_way)
+{
+    static const int64_t by_ms[] = {0, 50, -50, 1000, -1000, 3600000, -3600000, 86400000, -86400000, 1773156600000, -1773156600000};
+
+    begin_unread(ECHO("192.0.2.1"));
+    probe();
+    for (unsigned i = 0; i < ARRAY_SIZE(by_ms); i++) {
+        for (int before = 0; before < 2; before++) {
+            const int64_t by = by_ms[i];
+            take_echo();
+            wall += before ? (uint32_t)by : 0;
+            reply_after(250);
+            wall += before ? 0 : (uint32_t)by;
+            probe();
+            const int64_t ms = emitter_sampled(sensor(), "reach", "gw");
+            const int64_t slewed = by >= -100 && by <= 100 && before ? by : 0; /* too little to be told from a clock that runs fast */
+            CHECK_INT(ms, 250 + slewed);
+        }
+    }
+    /* What the kernel cannot have noted stays within what has passed. */
+    take_echo();
+    reply_after(250);
+    came -= 5000;
+    probe();
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 0);
+    take_echo();
+    reply_after(250);
+    came += 50000;
+    probe();
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 30250);
+    CHECK_INT(icmp_asked, 1);
+    end_unread();
+}
+
+/** More than a minute is too long for an answer to lie unread; and only ping sockets are kept. */
+TEST(who_is_waited_for_all_the_same)
+{
+    notes = true;
+    begin("{\"reach\": [{\"name\": \"gw\", \"icmp\": \"192.0.2.1\", \"interval\": \"61s\"}]}");
+    for (int i = 0; i < 3; i++) {
+        pass(31000);
+        probe();
+        take_echo();
+        CHECK(waits());
+        send(icmp_peer, echo, sizeof echo, 0);
+        answer(5);
+        CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 5);
+    }
+    sensor_runner_stop(&fix.sensor_runner);
+    icmp_refused = 1; /* a raw socket */
+    begin(ECHO("192.0.2.1"));
+    for (int i = 0; i < 3; i++) {
+        probe();
+        take_echo();
+        CHECK(waits());
+        send(icmp_peer, echo, sizeof echo, 0);
+        answer(6);
+        CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 6);
+        icmp_refused = 1;
+    }
+    icmp_refused = 0;
+    end_unread();
+}
+
 TEST(rights_to_send_echoes)
 {
     icmp_asked = 0;
@@ -498,4 +693,6 @@ TEST(configuration)
 }
 
 TEST_MAIN(connections, this_device_answers_at_once, it_is_there_again, latency_is_the_median, answers_of_a_name_server, echoes,
-          ping_sockets_serve_until_a_probe_is_lost, no_answer_is_known_before_its_question, rights_to_send_echoes, reloads, once, configuration)
+          ping_sockets_serve_until_a_probe_is_lost, no_answer_is_known_before_its_question,
+          nobody_waits_for_an_answer_that_the_kernel_notes, an_unread_answer_among_others, a_clock_that_is_set_while_an_answer_is_under_way,
+          who_is_waited_for_all_the_same, rights_to_send_echoes, reloads, once, configuration)

@@ -13,13 +13,17 @@
 #include "nefia/net/tcp.h"
 #include "nefia/sys/clock.h"
 #include "nefia/sys/random.h"
+#include "nefia/sys/stamp.h"
 
 /* reach: is a target there, and how far away? A probe at each interval: a TCP connection, an ICMP echo
  * (RFC 792, RFC 4443) or a DNS question. One that is not answered before the next is lost. Each has a random
  * number that the answer repeats, and a socket of its own, so that neither a late answer nor a stranger's is
- * taken for this one's; only ping sockets, whose answers the kernel sorts, serve until one is lost. */
+ * taken for this one's; only ping sockets, whose answers the kernel sorts, serve until one is lost.
+ * Once a ping socket has been answered the processor need not wake up for its answers: the kernel notes when each comes in, and
+ * it is read at the next look. The first one of a socket is waited for, since the kernel begins to note them a little later than it
+ * is asked to; so it is known at once that a target is there again. */
 enum kind { TCP, ICMP, DNS };
-enum { WINDOW_MAX = 30, LOST = UINT16_MAX };
+enum { WINDOW_MAX = 30, LOST = UINT16_MAX, UNWATCHED_MS = 60000 /* longest interval at which an answer may lie unread */ };
 
 struct target {
     struct addr addr;
@@ -35,7 +39,10 @@ struct reach {
     int fd;        /* of the probe that is under way, or kept for the next; 0: none */
     bool waits;    /* a probe is under way */
     bool ping;     /* fd is a ping socket */
+    bool stamped;  /* and the kernel notes when its answers come in */
+    bool unread;   /* the answer to the probe under way is read at the next look */
     uint64_t token, sent_ms;
+    uint32_t sent_stamp; /* sent_ms by the wall clock */
     unsigned count;
     uint16_t ms[WINDOW_MAX]; /* results, the newest first; LOST: no answer */
 };
@@ -166,7 +173,7 @@ static int take_answer(const struct reach *r, const uint8_t *msg, size_t len)
 
 static int receive(const struct reach *r)
 {
-    enum { MESSAGES = 8 };
+    enum { MESSAGES = 32 };
     uint8_t msg[DNS_MESSAGE];
     int err = NEFIA_EAGAIN;
 
@@ -177,6 +184,26 @@ static int receive(const struct reach *r)
         err = take_answer(r, msg, (size_t)n);
     }
     return err;
+}
+
+/** Read an answer that was not waited for. Return: how long it took, or LOST. */
+static uint32_t read_late(const struct reach *r, const struct emitter *out)
+{
+    enum { SLEWED = 100 /* ms; a clock that is not set may run faster or slower */ };
+    const uint32_t since = (uint32_t)(clock_ms(emitter_clock(out)) - r->sent_ms);
+    uint32_t set = stamp_now() - r->sent_stamp - since, came;
+
+    if (receive(r) < 0 || stamp_received(r->fd, &came) < 0)
+        return LOST;
+    if (set + SLEWED <= 2 * SLEWED)
+        set = 0;
+    /* The kernel notes the time of the wall clock, which may have been set meanwhile: by what it has advanced more than the
+     * other clock has. That was before the answer came or after it: both are computed, and of two times that are possible the
+     * shorter one is taken. */
+    int32_t ms = (int32_t)(came - r->sent_stamp), other = (int32_t)(came - r->sent_stamp - set);
+    if (ms < 0 || (other >= 0 && other < ms))
+        ms = other;
+    return ms < 0 ? 0 : (uint32_t)ms < since ? (uint32_t)ms : since;
 }
 
 /* ---- results ---- */
@@ -257,9 +284,11 @@ static bool open_socket(struct reach *r)
 {
     const int flags = SOCK_CLOEXEC | SOCK_NONBLOCK, family = r->target.addr.family;
     const int protocol = r->target.kind != ICMP ? 0 : family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+    uint32_t none;
 
     r->fd = socket(family, (r->target.kind == TCP ? SOCK_STREAM : SOCK_DGRAM) | flags, protocol);
     r->ping = protocol && r->fd >= 0;
+    r->stamped = r->ping && r->common.interval_ms <= UNWATCHED_MS && stamp_received(r->fd, &none) == NEFIA_ENOTFOUND;
     if (protocol && !r->ping) /* where net.ipv4.ping_group_range does not include us */
         r->fd = socket(family, SOCK_RAW | flags, protocol);
     if (r->fd >= 0)
@@ -307,20 +336,22 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
 
     (void)now_ms;
     if (r->waits)
-        end(r, out, LOST);
+        end(r, out, r->unread ? read_late(r, out) : LOST);
+    r->unread = r->fd && r->stamped; /* kept, since it was answered */
     if (!r->fd && !open_socket(r))
         return emitter_not_measured(out, "socket", ERRNO(errno));
     r->waits = true;
     if (r->target.kind != TCP)
         r->token = random_number();
     r->sent_ms = clock_ms(emitter_clock(out));
+    r->sent_stamp = stamp_now();
     if (!send_probe(r))
         end(r, out, LOST);
     else if (emitter_once(out))
         await(r, out);
-    else /* this device itself has answered by now, which saves a wake-up */
+    else if (!r->unread) /* this device itself has answered by now, which saves a wake-up */
         reach_ready(r, out, r->fd, 0);
-    return r->waits ? emitter_watch(out, r->fd, r->target.kind == TCP ? POLLOUT : POLLIN) : 0;
+    return r->waits && !r->unread ? emitter_watch(out, r->fd, r->target.kind == TCP ? POLLOUT : POLLIN) : 0;
 }
 
 static int reach_start(void *state, struct emitter *self, void *before)
