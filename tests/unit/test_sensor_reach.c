@@ -144,6 +144,7 @@ static const char *target(const char *how, int port, const char *more)
 TEST(connections)
 {
     int port, listener = serve(SOCK_STREAM, &port);
+    fix_init();
     const unsigned open = descriptors();
 
     begin(target("tcp", port, ""));
@@ -441,6 +442,7 @@ TEST(reloads)
 {
     close_peer();
     int port, listener = serve(SOCK_STREAM, &port);
+    fix_init();
     const unsigned open = descriptors();
 
     begin(target("tcp", port, ""));
