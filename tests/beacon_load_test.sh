@@ -93,7 +93,7 @@ no_heap() {
     kill "$beacon_pid"
     wait $strace_pid
     beacon_pid=
-    [ "$(grep -c ppoll "$dir/trace")" -gt 10 ] && ! sed '1,/ppoll/d' "$dir/trace" | grep -E '(brk|mmap2?|mremap)\('
+    [ "$(grep -c epoll_pwait "$dir/trace")" -gt 10 ] && ! sed '1,/epoll_pwait/d' "$dir/trace" | grep -E '(brk|mmap2?|mremap)\('
     result "no brk, mmap, mremap after the start, over load and reload" $?
     stop_hub
 }

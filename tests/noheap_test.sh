@@ -110,8 +110,8 @@ result "the hub ends" $?
 # check NAME PROGRAM: from the first wait of the loop on.
 check() {
     f=$(daemon_calls "$1" "$2")
-    waits=$(grep -c '^ppoll' "$f")
-    sed -n '/^ppoll/,$p' "$f" | grep -E '^(brk|mmap2?|mremap|munmap|clone3?\(.*CLONE_VM)\(?' >"$dir/grown"
+    waits=$(grep -c '^epoll_pwait' "$f")
+    sed -n '/^epoll_pwait/,$p' "$f" | grep -E '^(brk|mmap2?|mremap|munmap|clone3?\(.*CLONE_VM)\(?' >"$dir/grown"
     echo "   $1: $(wc -l <"$f") system calls, $waits waits"
     [ "$waits" -gt 5 ] && [ ! -s "$dir/grown" ]
     result "$1: no memory asked for once it runs" $?

@@ -27,10 +27,10 @@ END
 survives() {
     name=$1
     shift
-    strace -o "$dir/calls" -e inject=ppoll:signal=SIGTERM:when=1+1 "$@" >"$dir/out" 2>&1
+    strace -o "$dir/calls" -e inject=epoll_pwait:signal=SIGTERM:when=1+1 "$@" >"$dir/out" 2>&1
     result "$name: it starts and ends" $?
     # The names of its calls in order, from the first that is about signals to the loop.
-    sed '/^ppoll/,$d; s/(.*//' "$dir/calls" >"$dir/start"
+    sed '/^epoll_pwait/,$d; s/(.*//' "$dir/calls" >"$dir/start"
     sed '/^rt_sigprocmask/,$d' "$dir/start" >"$dir/before"
     ! grep -q -e open -e mprotect "$dir/before" && [ "$(wc -l <"$dir/before")" -le 6 ]
     result "$name: it attends to signals before anything else" $?
@@ -39,7 +39,7 @@ survives() {
     bad=0
     while read -r call number; do
         rm -rf "$dir"/*.state "$dir/spool"
-        strace -o /dev/null -e inject="$call:signal=SIGHUP:when=$number" -e inject=ppoll:signal=SIGTERM:when=2+1 "$@" \
+        strace -o /dev/null -e inject="$call:signal=SIGHUP:when=$number" -e inject=epoll_pwait:signal=SIGTERM:when=2+1 "$@" \
             >"$dir/out" 2>&1 </dev/null
         status=$?
         if [ "$status" -ne 0 ] || ! grep -q reload "$dir/out"; then

@@ -33,11 +33,11 @@ enum {
     BOOT_RANDOM_BITS = 33,
     BOOT_COUNT_MASK = (1 << 20) - 1,
     SEED_MS = 5 * 1000, /* most to wait at start-up for the kernel's random numbers */
-    /* Standard descriptors, the connection and its successor, a file or netlink that is read, syslog;
+    /* Standard descriptors, epoll, the connection and its successor, a file or netlink that is read, syslog;
      * the control socket, its lock and its clients; state_dir, the file of the spool and its
      * successor; a large file whose digest is being computed; the helper for services; the log for the console; the pipes of children; files and
      * netlink that sensors keep, the processes of services; what they wait for. */
-    DESCRIPTORS = 3 + 4 + IS_ENABLED(CONFIG_REMOTE_EXEC) + IS_ENABLED(CONFIG_BEACON_CONSOLE) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
+    DESCRIPTORS = 3 + 5 + IS_ENABLED(CONFIG_REMOTE_EXEC) + IS_ENABLED(CONFIG_BEACON_CONSOLE) + (IS_ENABLED(CONFIG_BEACON_CONTROL) ? 2 + CONFIG_BEACON_CONTROL_CLIENTS : 0) +
                   (IS_ENABLED(CONFIG_BEACON_STATE) ? 1 : 0) + (IS_ENABLED(CONFIG_SPOOL_FILE) ? 2 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_DRIFT) ? 1 : 0) +
                   (IS_ENABLED(CONFIG_BEACON_KEPT_FILES) ? KEPT_FILES : 0) + (IS_ENABLED(CONFIG_BEACON_NETLINK) ? 1 : 0) +
@@ -96,7 +96,7 @@ static void wire_pipeline(struct beacon *b)
 
 void beacon_wire(struct beacon *b, const char *path, void (*report)(void *arg, const char *message))
 {
-    loop_init(&b->loop, &clock_system, pool_pollfds, pool_polled, BEACON_WATCHED);
+    loop_init(&b->loop, &clock_system, pool_found, BEACON_WATCHED);
     b->started_ms = clock_ms(&clock_system);
     b->path = path;
     for (unsigned i = 0; i < ARRAY_SIZE(b->arenas); i++)
@@ -514,7 +514,7 @@ int beacon_run(struct beacon *b)
     say_started(b);
     err = loop_run(&b->loop);
     if (err < 0)
-        LOG_ERROR("ppoll: ", ERRNO(errno));
+        LOG_ERROR("epoll: ", ERRNO(errno));
     uplink_stop(&b->uplink);
     if (IS_ENABLED(CONFIG_SPOOL_FILE) && b->pipeline.flash)
         spool_file_settle(b->pipeline.flash);

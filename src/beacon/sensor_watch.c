@@ -10,16 +10,12 @@ static void release(struct sensor_runner *in, struct sensor_watch *w)
     w->owner = NULL;
 }
 
-/** A descriptor that was closed without emitter_unwatch would be ready for ever. */
 static void ready(void *arg, short revents)
 {
     struct sensor_watch *w = arg;
     struct emitter *e = w->owner;
 
-    if (revents & POLLNVAL)
-        release(e->owner, w);
-    else
-        e->class->ready(e->common, e, w->watch.fd, revents);
+    e->class->ready(e->common, e, w->watch.fd, revents);
     if (e->why[0] && e->result == INSTANCE_OK)
         sensor_runner_settle(e);
 }

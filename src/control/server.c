@@ -235,7 +235,7 @@ static void read_request(struct control_client *c)
 
 static void client_ready(void *arg, short revents)
 {
-    const short gone = POLLERR | POLLHUP | POLLNVAL; /* a half-close is no POLLHUP */
+    const short gone = POLLERR | POLLHUP; /* a half-close is no POLLHUP */
     struct control_client *c = arg;
 
     if (c->state == CONTROL_READING)

@@ -341,7 +341,7 @@ static void wire_daemon(struct hub *h)
 {
     union hub_work *work = pool_hub_work;
 
-    loop_init(&h->loop, &clock_system, pool_pollfds, pool_polled, HUB_WATCHES);
+    loop_init(&h->loop, &clock_system, pool_found, HUB_WATCHES);
     children_init(&h->children, &h->loop, pool_children, HUB_CHILDREN);
     recent_init(&h->recent, pool_recent_rows, pool_recent_settled, CONFIG_RECENT_EVENTS,
                  pool_recent_bytes, sizeof pool_recent_bytes);
@@ -912,7 +912,7 @@ int hub_run(struct hub *h)
     pipeline_turn_end(&h->pipeline);
     int err = loop_run(&h->loop);
     if (err < 0)
-        LOG_ERROR("ppoll: ", ERRNO(errno));
+        LOG_ERROR("epoll: ", ERRNO(errno));
     end(h);
     return err < 0 ? CLI_NO : CLI_FINE;
 }

@@ -849,7 +849,7 @@ int playbook_drive(struct playbook_driver *d, const struct playbook_order *o)
     d->o = o;
     d->run = &o->memory->run;
     d->file.lock = -1;
-    loop_init(&d->loop, &clock_system, d->pollfds, d->polled, ARRAY_SIZE(d->pollfds));
+    loop_init(&d->loop, &clock_system, d->found, ARRAY_SIZE(d->found));
     loop_on_signal(&d->loop, on_signal, d);
     children_init(&d->children, &d->loop, &d->child, 1);
     if (o->parent != 0) {

@@ -1,7 +1,7 @@
 #include "nefia/sys/loop.h"
 
 #include <errno.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "nefia/base/bytes.h"
 #include "nefia/base/err.h"
@@ -43,23 +43,43 @@ static void take_signals(struct loop *l)
         pending[i] = 0;
         sigaction(handled[i], &mark, NULL);
     }
-    /* In this order, because ppoll uses the mask saved here, which must not block them. */
+    /* In this order, because the mask saved here, with which it waits, must not block them. */
     sigprocmask(SIG_UNBLOCK, &ours, NULL);
     sigprocmask(SIG_BLOCK, &ours, &l->mask);
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-void loop_init(struct loop *l, const struct clock *clock, struct pollfd *pollfds,
-               struct watch **polled, unsigned capacity)
+void loop_init(struct loop *l, const struct clock *clock, struct epoll_event *found, unsigned capacity)
 {
-    *l = (struct loop){.clock = clock, .pollfds = pollfds, .polled = polled, .capacity = capacity};
+    *l = (struct loop){.clock = clock, .found = found, .capacity = capacity, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+    if (l->epoll < 0)
+        l->epoll = -errno;
     take_signals(l);
+}
+
+void loop_end(struct loop *l)
+{
+    if (l->epoll >= 0)
+        close(l->epoll);
+    l->epoll = -EBADF;
 }
 
 void loop_on_signal(struct loop *l, void (*fn)(void *arg, int signo), void *arg)
 {
     l->on_signal = fn;
     l->signal_arg = arg;
+}
+
+/* The kernel's names for the same bits. */
+_Static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR && POLLHUP == EPOLLHUP, "");
+
+static int tell(const struct loop *l, struct watch *w, int what)
+{
+    struct epoll_event e = {.events = (uint16_t)w->events, .data.ptr = w};
+
+    w->told = w->events;
+    errno = -l->epoll;
+    return l->epoll < 0 ? -1 : epoll_ctl(l->epoll, what, w->fd, &e);
 }
 
 int loop_watch(struct loop *l, struct watch *w, int fd, short events, void (*ready)(void *, short),
@@ -69,6 +89,8 @@ int loop_watch(struct loop *l, struct watch *w, int fd, short events, void (*rea
     if (l->watches == l->capacity)
         return NEFIA_EFULL;
     *w = (struct watch){.fd = fd, .events = events, .ready = ready, .arg = arg};
+    if (tell(l, w, EPOLL_CTL_ADD) < 0)
+        return NEFIA_EIO;
     w->next = l->first_watch;
     w->link = &l->first_watch;
     if (w->next)
@@ -87,15 +109,16 @@ void loop_unwatch(struct loop *l, struct watch *w)
 {
     if (!w->link)
         return;
+    tell(l, w, EPOLL_CTL_DEL);
     *w->link = w->next;
     if (w->next)
         w->next->link = w->link;
     w->next = NULL;
     w->link = NULL;
     l->watches--;
-    for (unsigned i = 0; i < l->collected; i++)
-        if (l->polled[i] == w)
-            l->polled[i] = NULL;
+    for (unsigned i = 0; i < l->ready; i++)
+        if (l->found[i].data.ptr == w)
+            l->found[i].data.ptr = NULL;
 }
 
 void timer_start(struct loop *l, struct timer *t, uint64_t delay_ms, void (*fire)(void *),
@@ -156,8 +179,8 @@ static void fire_timers(struct loop *l)
     }
 }
 
-/** Time-out for ppoll; null: none. */
-static const struct timespec *wait_time(const struct loop *l, int max_wait_ms, struct timespec *ts)
+/** How long to wait in milliseconds; -1: there is no limit. */
+static int wait_time(const struct loop *l, int max_wait_ms)
 {
     uint64_t wait = max_wait_ms < 0 ? UINT64_MAX : (uint64_t)max_wait_ms;
 
@@ -168,42 +191,35 @@ static const struct timespec *wait_time(const struct loop *l, int max_wait_ms, s
             wait = until;
     }
     if (wait == UINT64_MAX)
-        return NULL;
-    if (wait > INT32_MAX) /* fits a 32-bit time_t */
-        wait = INT32_MAX;
-    ts->tv_sec = (time_t)(wait / 1000);
-    ts->tv_nsec = (long)(wait - wait / 1000 * 1000) * 1000000;
-    return ts;
+        return -1;
+    return wait < INT32_MAX ? (int)wait : INT32_MAX;
 }
 
-static void collect(struct loop *l)
+/** What callbacks have changed is told at once, before the next wait: much of it is taken back by then. */
+static void tell_changes(const struct loop *l)
 {
-    unsigned n = 0;
-
-    for (struct watch *w = l->first_watch; w; w = w->next, n++) {
-        l->pollfds[n] = (struct pollfd){.fd = w->fd, .events = w->events};
-        l->polled[n] = w;
-    }
-    l->collected = n;
+    for (struct watch *w = l->first_watch; w; w = w->next)
+        if (w->told != w->events)
+            tell(l, w, EPOLL_CTL_MOD);
 }
 
 static void dispatch(struct loop *l)
 {
-    const short always = POLLERR | POLLHUP | POLLNVAL;
+    const unsigned always = EPOLLERR | EPOLLHUP;
 
-    for (unsigned i = 0; i < l->collected; i++) {
-        struct watch *w = l->polled[i];
+    for (unsigned i = 0; i < l->ready; i++) {
+        struct watch *w = l->found[i].data.ptr;
         if (!w)
             continue;
-        short revents = (short)(l->pollfds[i].revents & (w->events | always));
+        short revents = (short)(l->found[i].events & ((uint16_t)w->events | always));
         if (revents)
             w->ready(w->arg, revents);
     }
-    l->collected = 0;
+    l->ready = 0;
 }
 
-/** ppoll delivers no signal while a descriptor is ready: unblock them briefly, so that a busy peer
- * cannot delay SIGTERM. */
+/** epoll_pwait delivers no signal while a descriptor is ready, nor when it does not wait: unblock them briefly, so that a busy
+ * peer cannot delay SIGTERM. */
 static void fetch_signals(const struct loop *l)
 {
     sigset_t blocked;
@@ -225,21 +241,18 @@ static void deliver_signals(struct loop *l)
 
 int loop_turn(struct loop *l, int max_wait_ms)
 {
-    struct timespec ts;
-
-    collect(l);
-    int n = ppoll(l->pollfds, l->collected, wait_time(l, max_wait_ms, &ts), &l->mask);
-    if (n < 0 && errno != EINTR) {
-        l->collected = 0;
+    tell_changes(l);
+    const int wait = wait_time(l, max_wait_ms);
+    errno = -l->epoll;
+    int n = l->epoll < 0 ? -1 : epoll_pwait(l->epoll, l->found, (int)l->capacity, wait, &l->mask);
+    if (n < 0 && errno != EINTR)
         return NEFIA_EIO;
-    }
+    l->ready = n > 0 ? (unsigned)n : 0;
     l->wakeups++;
-    if (n > 0)
+    if (n > 0 || wait == 0)
         fetch_signals(l);
     deliver_signals(l);
-    if (n > 0)
-        dispatch(l);
-    l->collected = 0;
+    dispatch(l);
     fire_timers(l);
     return 0;
 }

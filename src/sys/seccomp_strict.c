@@ -7,7 +7,7 @@
 /* System calls made by src/ and the C library after start-up, most frequent first. Children that
  * resolve names or post to webhooks are forks of the daemon and are included. */
 static const uint16_t allowed[] = {
-    __NR_recvfrom, __NR_sendto, __NR_read, __NR_write, __NR_ppoll, __NR_clock_gettime,
+    __NR_recvfrom, __NR_sendto, __NR_read, __NR_write, __NR_epoll_pwait, __NR_clock_gettime, __NR_epoll_ctl, __NR_ppoll,
 #ifdef __NR_ppoll_time64
     __NR_ppoll_time64, __NR_clock_gettime64,
 #endif

@@ -20,8 +20,7 @@
 enum { TOKENS = 64, TURNS = 1000 };
 
 static struct loop loop;
-static struct pollfd pollfds[4];
-static struct watch *polled[4];
+static struct epoll_event found[4];
 static struct clock_fake fake;
 static struct control_server server;
 static struct control_client client;
@@ -79,7 +78,9 @@ static void open_once(void)
     MUST(mkdtemp(path) != NULL);
     strcat(path, "/s");
     clock_fake_init(&fake, 1, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 4);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 4);
     text_init(&why, message, sizeof message);
     MUST(control_open(&server, &loop, path, &client, 1, verbs, NULL, &why) == 0);
     atexit(remove_socket);

@@ -27,8 +27,7 @@ int fsync(int fd)
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[1];
-static struct watch *polled[1];
+static struct epoll_event found[1];
 static struct beacon_pipeline pipeline;
 static char data_buf[CONFIG_EVENT_BYTES + 1], line_buf[PIPELINE_LINE_BYTES];
 static unsigned events;
@@ -54,7 +53,9 @@ static void on_wake(void *arg)
 static void start(void)
 {
     clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 1);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 1);
     beacon_pipeline_init(&pipeline, &loop, data_buf, line_buf);
     pipeline.host_id = "r1";
     pipeline.print = take_event;

@@ -16,8 +16,7 @@ enum { FIX_WATCHES = 16, FIX_SPOOL = 4096, FIX_CHILDREN = 2, FIX_LINES = 16 };
 static struct fixture {
     struct clock_fake clock;
     struct loop loop;
-    struct pollfd pollfds[FIX_WATCHES];
-    struct watch *polled[FIX_WATCHES];
+    struct epoll_event found[FIX_WATCHES];
     struct beacon_pipeline pipeline;
     struct sensor_runner sensor_runner;
     struct children children;
@@ -68,9 +67,11 @@ static inline void fix_init(void)
 {
     struct beacon_pipeline *p = &fix.pipeline;
 
+    if (fix.loop.clock)
+        loop_end(&fix.loop);
     memset(&fix, 0, sizeof fix);
     clock_fake_init(&fix.clock, 100000, 1773156600);
-    loop_init(&fix.loop, &fix.clock.clock, fix.pollfds, fix.polled, FIX_WATCHES);
+    loop_init(&fix.loop, &fix.clock.clock, fix.found, FIX_WATCHES);
     beacon_pipeline_init(p, &fix.loop, fix.data, fix.line);
     dedup_init(&p->dedup, fix.dedup_slots, 8);
     rate_init(&p->rate, fix.times, 8);

@@ -9,15 +9,16 @@ enum { FAKE_WATCHES = 8 };
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd fake_pollfds[FAKE_WATCHES];
-static struct watch *fake_polled[FAKE_WATCHES];
+static struct epoll_event fake_found[FAKE_WATCHES];
 
 /** watches: at most FAKE_WATCHES. */
 static inline void fake_loop_init(uint64_t now_ms, int64_t wall_s, unsigned watches)
 {
     REQUIRE(watches <= FAKE_WATCHES);
     clock_fake_init(&fake, now_ms, wall_s);
-    loop_init(&loop, &fake.clock, fake_pollfds, fake_polled, watches);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, fake_found, watches);
 }
 
 #endif

@@ -18,8 +18,7 @@ enum { WIRED_SESSIONS = 4, WIRED_HOSTS = 8, WIRED_DOWN = 4 * CONNECTION_OUT + LI
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[8];
-static struct watch *polled[8];
+static struct epoll_event found[8];
 static struct child child_slots[2];
 static struct children children;
 static struct action_scratch scratch;
@@ -181,7 +180,9 @@ static unsigned features; /* of the hellos */
 
 static inline void wire(void)
 {
-    loop_init(&loop, &fake.clock, pollfds, polled, 8);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 8);
     children_init(&children, &loop, child_slots, 2);
     recent_init(&recent, rows, settled, ARRAY_SIZE(rows), bytes, sizeof bytes);
     seen_init(&seen, host_slots, host_chains, ARRAY_SIZE(host_slots));

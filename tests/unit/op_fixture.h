@@ -24,8 +24,7 @@ static inline int read_op(const char *json)
 }
 
 static struct loop loop;
-static struct pollfd pollfds[8];
-static struct watch *polled[8];
+static struct epoll_event found[8];
 static struct child slots[2];
 static struct children children;
 static char output[4096];
@@ -58,7 +57,9 @@ static inline void carry_out(struct op_place *here, const char *json)
     memset(output, 0, sizeof output);
     spec.output = output;
     spec.output_cap = sizeof output - 1;
-    loop_init(&loop, &clock_system, pollfds, polled, 8);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &clock_system, found, 8);
     loop_on_signal(&loop, on_signal, NULL);
     children_init(&children, &loop, slots, 2);
     done = false;

@@ -20,8 +20,7 @@ enum { SLOTS = 3, GRACE_MS = 2000 /* between SIGTERM and SIGKILL */ };
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[8];
-static struct watch *polled[8];
+static struct epoll_event found[8];
 static struct child slots[SLOTS];
 static struct children children;
 static char output[4096];
@@ -39,7 +38,9 @@ static void on_signal(void *arg, int signo)
 static void setup(void)
 {
     clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 8);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 8);
     loop_on_signal(&loop, on_signal, NULL);
     children_init(&children, &loop, slots, SLOTS);
     memset(output, 0, sizeof output);

@@ -20,8 +20,7 @@ enum { CLIENTS = 3, MANY = 5000, TURNS = 20000 };
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[16];
-static struct watch *polled[16];
+static struct epoll_event found[16];
 static struct control_server server;
 static struct control_client clients[CLIENTS];
 static char directory[64], path[96];
@@ -147,7 +146,9 @@ static const char *lock_path(void)
 static int open_server(void)
 {
     clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 16);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 16);
     text_init(&why, why_buf, sizeof why_buf);
     newest = 0;
     log_init("test", LOG_LEVEL_ERROR);
@@ -655,10 +656,12 @@ TEST(loop_without_room)
     CHECK_INT(open_server(), 0);
     control_close(&server);
     for (int i = 0; i < 16; i++)
-        loop_watch(&loop, &others[i], 0, 0, NULL, NULL);
+        REQUIRE(loop_watch(&loop, &others[i], socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), 0, NULL, NULL) == 0);
     CHECK_INT(control_open(&server, &loop, path, clients, CLIENTS, verbs, NULL, &why), NEFIA_EFULL);
     CHECK_INT(access(path, F_OK), -1);
     CHECK_INT(rmdir(directory), 0);
+    for (int i = 0; i < 16; i++)
+        close(others[i].fd);
 }
 
 /* ---- the client, against a server in a child process ---- */

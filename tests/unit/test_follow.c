@@ -10,8 +10,7 @@
 /* Real commands; time moves only by the test's hand. */
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[8];
-static struct watch *polled[8];
+static struct epoll_event found[8];
 static struct child slots[1];
 static struct children children;
 static struct follow follow;
@@ -47,7 +46,9 @@ static void on_change(void *arg)
 static void begin(const char *const *argv)
 {
     clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 8);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 8);
     loop_on_signal(&loop, on_signal, NULL);
     children_init(&children, &loop, slots, 1);
     text_init(&got, lines, sizeof lines);

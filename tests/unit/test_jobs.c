@@ -9,8 +9,7 @@ enum { SLOTS = 8, BLOCKS = 64, LIMIT = 4 };
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[32];
-static struct watch *polled[32];
+static struct epoll_event found[32];
 static struct child child_slots[LIMIT + 1];
 static struct children children;
 static struct action_scratch scratch;
@@ -150,7 +149,9 @@ static void setup(void)
 
     children_kill_all(&children);
     clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 32);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 32);
     loop_on_signal(&loop, on_signal, NULL);
     children_init(&children, &loop, child_slots, LIMIT + 1);
     jobs_init(&jobs, &loop, &children, &scratch, line_buf, &job_hooks);

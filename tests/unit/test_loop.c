@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,8 +12,7 @@ enum { CAPACITY = 8 };
 struct fixture {
     struct clock_fake clock;
     struct loop loop;
-    struct pollfd pollfds[CAPACITY];
-    struct watch *polled[CAPACITY];
+    struct epoll_event found[CAPACITY];
     struct watch watches[CAPACITY];
     struct timer timers[8];
     int pipes[CAPACITY][2];
@@ -27,13 +27,14 @@ static void setup(const struct clock *clock)
 {
     f = (struct fixture){0};
     clock_fake_init(&f.clock, 1000, 0);
-    loop_init(&f.loop, clock ? clock : &f.clock.clock, f.pollfds, f.polled, CAPACITY);
+    loop_init(&f.loop, clock ? clock : &f.clock.clock, f.found, CAPACITY);
     for (int i = 0; i < CAPACITY; i++)
         CHECK_INT(pipe2(f.pipes[i], O_CLOEXEC | O_NONBLOCK), 0);
 }
 
 static void teardown(void)
 {
+    loop_end(&f.loop);
     for (int i = 0; i < CAPACITY; i++) {
         close(f.pipes[i][0]);
         close(f.pipes[i][1]);
@@ -198,6 +199,39 @@ static void remove_all(void *arg, short revents)
     f.calls++;
     for (int i = 0; i < CAPACITY; i++)
         loop_unwatch(&f.loop, &f.watches[i]);
+}
+
+TEST(what_cannot_be_waited_for)
+{
+    setup(NULL);
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    CHECK_INT(loop_watch(&f.loop, &f.watches[0], file, POLLIN, on_ready, NULL), NEFIA_EIO);
+    CHECK_INT(errno, EPERM);
+    CHECK_INT(loop_watch(&f.loop, &f.watches[0], f.pipes[0][1], POLLOUT, on_ready, NULL), 0);
+    CHECK_INT(loop_watch(&f.loop, &f.watches[1], f.pipes[0][1], POLLOUT, on_ready, NULL), NEFIA_EIO);
+    CHECK_INT(errno, EEXIST);
+    CHECK_INT(f.loop.watches, 1);
+    loop_turn(&f.loop, 0);
+    CHECK_INT(f.calls, 1);
+    close(file);
+    teardown();
+    CHECK_INT(loop_watch(&f.loop, &f.watches[1], f.pipes[0][1], POLLOUT, on_ready, NULL), NEFIA_EIO);
+    CHECK_INT(loop_turn(&f.loop, 0), NEFIA_EIO);
+    CHECK_INT(errno, EBADF);
+}
+
+/* A forked process has the descriptor, too, and keeps it ready. */
+TEST(closed_descriptor_that_a_child_has_is_not_reported)
+{
+    setup(NULL);
+    int copy = dup(f.pipes[0][1]);
+    loop_watch(&f.loop, &f.watches[0], f.pipes[0][1], POLLOUT, on_ready, NULL);
+    loop_unwatch(&f.loop, &f.watches[0]);
+    close(f.pipes[0][1]);
+    loop_turn(&f.loop, 0);
+    CHECK_INT(f.calls, 0);
+    f.pipes[0][1] = copy;
+    teardown();
 }
 
 TEST(watch_removes_itself_and_all_others)
@@ -403,7 +437,7 @@ TEST(broken_pipe_does_not_kill)
 
 TEST_MAIN(timers_fire_in_order_and_once, rearmed_timer_moves,
           timer_of_zero_waits_for_the_next_turn, timer_stops_others_that_are_due,
-          timer_arms_another_due_one_for_later, watch_reports_readiness, watch_table_full,
+          timer_arms_another_due_one_for_later, watch_reports_readiness, watch_table_full, what_cannot_be_waited_for, closed_descriptor_that_a_child_has_is_not_reported,
           watch_removes_itself_and_all_others, reused_watch_gets_no_stale_readiness,
           watch_events_withdrawn_in_the_same_turn, watch_stops_a_due_timer,
           timer_removes_watches_between_turns, hang_up_is_always_reported,

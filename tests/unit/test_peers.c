@@ -39,8 +39,7 @@ int wireguard_read(struct wireguard_reader *r, const char *interface, void *work
 
 static struct clock_fake fake;
 static struct loop loop;
-static struct pollfd pollfds[1];
-static struct watch *polled[1];
+static struct epoll_event found[1];
 static struct addr_net nets[2];
 static struct peers peers;
 static unsigned changes;
@@ -68,7 +67,9 @@ static void begin(void)
     log_to_fd(log_fd);
     LOG_INFO("begin"); /* otherwise the first line might be counted as a repetition */
     clock_fake_init(&fake, 1000, 0);
-    loop_init(&loop, &fake.clock, pollfds, polled, 1);
+    if (loop.clock)
+        loop_end(&loop);
+    loop_init(&loop, &fake.clock, found, 1);
     peers_init(&peers, &loop, nets, 2, NULL, changed, NULL);
     memset(reported, 0, sizeof reported);
     refusal = 0;

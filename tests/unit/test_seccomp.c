@@ -163,7 +163,7 @@ static void check_clock(void)
 
 TEST(strict_allows_listed_calls)
 {
-    static const uint32_t yes[] = {__NR_recvfrom, __NR_read,           __NR_ppoll,
+    static const uint32_t yes[] = {__NR_recvfrom, __NR_read,           __NR_ppoll, __NR_epoll_pwait,
                                    __NR_wait4,    __NR_statfs,         __NR_exit_group,
                                    __NR_futex,    __NR_clock_nanosleep, __NR_getdents64};
     static const uint32_t no[] = {__NR_execve, __NR_execveat, __NR_mprotect,   __NR_mount,

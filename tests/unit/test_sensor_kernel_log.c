@@ -13,6 +13,7 @@ static struct {
     size_t len;
 } log_[RECORDS];
 static unsigned log_len, log_at, reads;
+static int readable; /* keeps it so: what is read of it is what tests say */
 
 static bool is_kmsg(int fd)
 {
@@ -61,18 +62,28 @@ static void fails(int error)
     log_[log_len++].error = error;
 }
 
+static void put_kmsg(void)
+{
+    fake_root_put("/dev/kmsg", "");
+    fake_root_remove("/dev/kmsg");
+    CHECK(mkfifo(fake_root_of("/dev/kmsg"), 0600) == 0);
+    readable = open(fake_root_of("/dev/kmsg"), O_RDWR | O_CLOEXEC);
+    CHECK(write(readable, "", 1) == 1);
+}
+
 static void begin(void)
 {
     fix_init();
     log_len = log_at = reads = 0;
     fake_root_begin();
-    fake_root_put("/dev/kmsg", "");
+    put_kmsg();
 }
 
 static void end(void)
 {
     sensor_runner_stop(&fix.sensor_runner);
     fake_root_end();
+    close(readable);
 }
 
 /** What of this record is reported; one event at most. */
@@ -317,7 +328,7 @@ TEST(one_that_cannot_be_read_is_not_measured)
     REQUIRE(fix_start("{\"kernel_log\": {\"interval\": \"1m\"}}") == 1);
     CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
     CHECK_STR(sensor()->why, "/dev/kmsg: No such file or directory");
-    fake_root_put("/dev/kmsg", "");
+    put_kmsg();
     fix_turn(31000);
     fix_turn(60000);
     CHECK_INT(sensor()->result, INSTANCE_OK);
@@ -336,7 +347,19 @@ TEST(one_that_cannot_be_read_is_not_measured)
     end();
 }
 
-/** In a container it may be /dev/null. */
+/** In a container it may be /dev/null, which there is no waiting for. */
+TEST(one_that_nobody_can_wait_for_is_not_measured)
+{
+    fix_init();
+    fake_root_begin();
+    fake_root_put("/dev/kmsg", "");
+    REQUIRE(fix_start("{\"kernel_log\": {}}") == 1);
+    CHECK_INT(sensor()->result, INSTANCE_NOT_MEASURED);
+    CHECK_STR(sensor()->why, "/dev/kmsg: Operation not permitted");
+    sensor_runner_stop(&fix.sensor_runner);
+    fake_root_end();
+}
+
 TEST(one_that_is_none_does_not_keep_the_loop_busy)
 {
     begin();
@@ -356,5 +379,5 @@ TEST_MAIN(what_kernels_say_of_their_troubles, programs_cannot_speak_for_the_kern
           configurations_that_are_refused, escapes_are_bytes_again, what_is_no_record_is_passed_over,
           old_lines_are_told_by_once_only, an_error_of_another_sector_is_a_repetition,
           what_is_overwritten_or_too_long_is_counted, overwritten_before_the_first_is_at_least_one,
-          a_reload_loses_nothing, a_flood_does_not_hold_up_the_loop, one_that_cannot_be_read_is_not_measured,
+          a_reload_loses_nothing, a_flood_does_not_hold_up_the_loop, one_that_cannot_be_read_is_not_measured, one_that_nobody_can_wait_for_is_not_measured,
           one_that_is_none_does_not_keep_the_loop_busy)

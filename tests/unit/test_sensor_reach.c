@@ -175,6 +175,7 @@ static const char *target(const char *how, int port, const char *more)
 TEST(connections)
 {
     int port, listener = serve(SOCK_STREAM, &port);
+    fix_init();
     const unsigned open = descriptors();
 
     begin(target("tcp", port, ""));
@@ -636,6 +637,7 @@ TEST(reloads)
 {
     close_peer();
     int port, listener = serve(SOCK_STREAM, &port);
+    fix_init();
     const unsigned open = descriptors();
 
     begin(target("tcp", port, ""));

@@ -67,11 +67,11 @@ union hub_receive {
 #define HUB_WATCHES (CONFIG_CONNECTIONS + 1 + CONFIG_CONTROL_CLIENTS + 1 + 2 * HUB_CHILDREN + IS_ENABLED(CONFIG_HUB_COMMANDS))
 
 /** What may be open beside the connections: standard descriptors, listener, a file or the next listener
- * during a reload, a connection that is refused, syslog, WireGuard's netlink; the control socket, its
+ * during a reload, a connection that is refused, syslog, WireGuard's netlink, epoll; the control socket, its
  * lock and its clients; the journal's directory, lock, file and successor; the audit's
  * directory, file and successor; the helper for services; the pipes of children. */
 #define HUB_DESCRIPTORS                                                                            \
-    (3 + 5 + 2 + IS_ENABLED(CONFIG_HUB_COMMANDS) + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
+    (3 + 6 + 2 + IS_ENABLED(CONFIG_HUB_COMMANDS) + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
      (IS_ENABLED(CONFIG_HUB_AUDIT) ? 3 : 0) + HUB_CHILDREN + CHILD_START_DESCRIPTORS)
 
 enum hub_state { HUB_RUNNING, HUB_CLOSING, HUB_FINISHING };

@@ -100,8 +100,7 @@ struct playbook_driver {
     struct loop loop;
     struct children children;
     struct child child;
-    struct pollfd pollfds[3];
-    struct watch *polled[3];
+    struct epoll_event found[3];
     struct timer limit, pause;
     struct child_spec spec; /* of the op's process */
     struct child_result result;
