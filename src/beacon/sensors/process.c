@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -125,12 +124,6 @@ static bool add(struct process *p, struct emitter *out, const char *id, struct k
     return true;
 }
 
-static void let_go(struct process *p)
-{
-    while (p->held > 0)
-        close(p->handles[--p->held].fd);
-}
-
 /** Is only asked whether they are there, and at least so many? */
 static bool by_handles(const struct process *p)
 {
@@ -140,13 +133,10 @@ static bool by_handles(const struct process *p)
 /** Those that were found; a kernel before Linux 5.3 gives none. */
 static void hold(struct process *p)
 {
-    let_go(p);
-    for (; by_handles(p) && p->count <= CONFIG_PROCESS_IDS && p->held < p->count; p->held++) {
-        const int fd = pidfd_open((pid_t)p->known[p->held].id);
-        if (fd < 0)
+    pidfds_close(p->handles, &p->held);
+    while (by_handles(p) && p->count <= CONFIG_PROCESS_IDS && p->held < p->count)
+        if (!pidfds_add(p->handles, &p->held, (pid_t)p->known[p->held].id))
             return;
-        p->handles[p->held] = (struct pollfd){.fd = fd, .events = POLLIN};
-    }
 }
 
 static void begin(struct process *p)
@@ -164,7 +154,7 @@ static bool add_known(struct process *p, struct emitter *out)
     if (count == 0 || count > CONFIG_PROCESS_IDS || (int32_t)count < p->least || p->most < ANY)
         return false;
     if (p->held == count)
-        return poll(p->handles, count, 0) == 0;
+        return pidfds_run(p->handles, count);
     begin(p);
     for (uint32_t i = 0; i < count; i++)
         if (!add(p, out, DEC(p->known[i].id), &k) || k.began != p->known[i].began)
@@ -237,7 +227,9 @@ static int process_poll(void *state, struct emitter *out, uint64_t now_ms)
 
 static void process_stop(void *state)
 {
-    let_go(state);
+    struct process *p = state;
+
+    pidfds_close(p->handles, &p->held);
 }
 
 /** It has what `stop` must close. */

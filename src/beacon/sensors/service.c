@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -119,29 +118,21 @@ static void odd(struct emitter *e, const char *name)
     emitter_not_measured(e, name, "unexpected answer");
 }
 
-static void let_go(struct service *s)
-{
-    while (s->holds > 0)
-        close(s->held[--s->holds].fd);
-}
-
 /** Init scripts leave nothing but the ids of processes: while these run, nothing changes. A kernel before Linux 5.3 gives no descriptor
  * of one. */
 static void hold(struct service *s, unsigned i, pid_t pid)
 {
-    const int fd = s->holds == i && s->states[i] == SERVICE_ACTIVE ? pidfd_open(pid) : -1;
-
-    if (fd >= 0)
-        s->held[s->holds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    if (s->holds == i && s->states[i] == SERVICE_ACTIVE)
+        pidfds_add(s->held, &s->holds, pid);
 }
 
 static int look(struct service *s, struct emitter *out, enum service_backend b)
 {
     struct service_look l;
 
-    if (s->holds == s->count && poll(s->held, s->count, 0) == 0)
+    if (s->holds == s->count && pidfds_run(s->held, s->count))
         return 0;
-    let_go(s);
+    pidfds_close(s->held, &s->holds);
     l.buf = emitter_buffer(out, &l.cap);
     for (unsigned i = 0; i < s->count; i++) {
         const enum service_state state = service_look(&l, b, s->names[i]);
@@ -159,7 +150,9 @@ static int look(struct service *s, struct emitter *out, enum service_backend b)
 
 static void service_stop(void *state)
 {
-    let_go(state);
+    struct service *s = state;
+
+    pidfds_close(s->held, &s->holds);
 }
 
 /* ---- What commands say ---- */
