@@ -281,17 +281,22 @@ int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *mes
     return err;
 }
 
-/** What is in the queue does not matter, nor how much of it was lost; without the socket it may always be another one. */
+/** What is in the queue does not matter, nor how much of it was lost; without the socket it may always be another one. It is emptied, as
+ * news may come more often than looks: of IPv6 with each router advertisement. */
 uint32_t emitter_addresses(struct emitter *e)
 {
     struct sensor_runner *in = e->owner;
+    bool news = in->address_news <= 0;
     char first;
 
-    if (in->address_news <= 0)
+    if (news)
         in->address_news = netlink_subscribe(NETLINK_ROUTE, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
-    else if (recv(in->address_news, &first, sizeof first, MSG_DONTWAIT) < 0 && errno == EAGAIN)
-        return in->addresses;
-    return ++in->addresses;
+    else
+        while (recv(in->address_news, &first, sizeof first, MSG_DONTWAIT) >= 0)
+            news = true;
+    if (news || errno != EAGAIN)
+        in->addresses++;
+    return in->addresses;
 }
 #endif
 

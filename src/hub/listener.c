@@ -149,7 +149,6 @@ static void forget(struct connection *c)
 {
     struct listener *l = c->listener;
 
-    loop_unwatch(l->loop, &c->watch);
     release(c);
     l->hooks.closed(l->hooks.arg, &c->session);
     link_wipe(&c->session.link);
@@ -162,6 +161,7 @@ static void close_connection(struct connection *c)
 {
     if (c->session.proven)
         admission_proved(&c->listener->admission, &c->session.peer, now_of(c->listener));
+    loop_unwatch(c->listener->loop, &c->watch); /* while it is open, since a child may have it, too */
     c->stream.class->close(&c->stream);
     forget(c);
 }
@@ -169,6 +169,7 @@ static void close_connection(struct connection *c)
 /** A reset, so that a plain sender does not take what it sent for delivered. */
 static void refuse(struct connection *c)
 {
+    loop_unwatch(c->listener->loop, &c->watch); /* as above */
     c->stream.class->refuse(&c->stream);
     forget(c);
 }

@@ -125,8 +125,8 @@ int netlink_subscribe(int protocol, uint32_t groups)
     return NEFIA_EIO;
 }
 
-/** Receive one complete datagram, from the kernel only. Return: bytes; 0: from another sender. */
-static long receive(int fd, void *work, size_t cap, int flags)
+/** Receive one complete datagram, from the kernel only. Return: bytes; 0: from another sender; NEFIA_EIO: a->error. */
+static long receive(struct netlink_answer *a, int fd, void *work, size_t cap, int flags)
 {
     struct sockaddr_nl from = {0};
     socklen_t from_len = sizeof from;
@@ -135,6 +135,7 @@ static long receive(int fd, void *work, size_t cap, int flags)
     do /* with this flag its length, however much of it there is room for */
         n = recvfrom(fd, work, cap, flags | MSG_TRUNC, (struct sockaddr *)&from, &from_len);
     while (n < 0 && errno == EINTR);
+    a->error = n < 0 ? errno : 0;
     if (n < 0)
         return NEFIA_EIO;
     if ((size_t)n > cap)
@@ -145,11 +146,9 @@ static long receive(int fd, void *work, size_t cap, int flags)
 static int await_answer(struct netlink_answer *a, int fd, void *work, size_t cap)
 {
     for (unsigned i = 0; i < DATAGRAMS_MOST; i++) {
-        long n = receive(fd, work, cap, 0);
-        if (n < 0) {
-            a->error = errno;
+        long n = receive(a, fd, work, cap, 0);
+        if (n < 0)
             return (int)n;
-        }
         int result = netlink_feed(a, work, (size_t)n);
         if (result != 0)
             return result < 0 ? result : 0;
@@ -165,7 +164,6 @@ int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t le
 
     memcpy(&a->sequence, (const char *)message + offsetof(struct nlmsghdr, nlmsg_seq), sizeof a->sequence);
     a->interrupted = false;
-    a->error = 0;
     if (sendto(fd, message, len, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
         a->error = errno;
     else
@@ -178,11 +176,10 @@ int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t le
 
 int netlink_take(struct netlink_answer *a, int fd, void *work, size_t cap)
 {
-    long n = receive(fd, work, cap, MSG_DONTWAIT);
+    long n = receive(a, fd, work, cap, MSG_DONTWAIT);
 
     a->news = true;
-    a->error = n < 0 ? errno : 0;
-    if (n == NEFIA_EIO && a->error == EAGAIN)
+    if (a->error == EAGAIN)
         return 0;
     int err = n < 0 ? (int)n : netlink_feed(a, work, (size_t)n);
     return err < 0 ? err : 1;

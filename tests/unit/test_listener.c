@@ -1601,6 +1601,43 @@ TEST(a_known_host_behind_the_same_address_gets_in)
     end_attack();
 }
 
+/* ---- Descriptors that another process has, too ---- */
+
+static int copy_of_its_end(void)
+{
+    const int copy = dup(connections[0].stream.fd);
+
+    CHECK(copy >= 0);
+    return copy;
+}
+
+/** A process that has just been forked has all connections until it becomes another program: those that the hub closes meanwhile
+ * stay ready. */
+TEST(what_is_closed_is_not_watched_though_a_child_has_it)
+{
+    setup(false);
+    int fd = dial(), copy = copy_of_its_end();
+    say_str(fd, "one\n");
+    close(fd);
+    turn(3); /* the hub closes its end */
+    CHECK_INT(listener.open, 0);
+    turn(3);
+    CHECK_INT(listener.open, 0);
+    CHECK_INT(closed, 1);
+    close(copy);
+    fd = dial();
+    copy = copy_of_its_end();
+    allow = false;
+    listener_recheck(&listener, false);
+    turn(3); /* the hub refuses it */
+    CHECK_INT(listener.open, 0);
+    close(fd);
+    turn(3);
+    CHECK_INT(listener.open, 0);
+    CHECK_INT(closed, 2);
+    close(copy);
+}
+
 TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_long_second_line_is_given_as_it_is,
           signatures_are_expected_where_they_were_when_it_came,
@@ -1635,4 +1672,4 @@ TEST_MAIN(cuts_lines, pairs_lines_with_signatures_wherever_they_are_split,
           a_64_counts_as_one_until_its_hosts_have_proved_themselves,
           an_address_connects_as_often_as_its_bucket_allows, an_address_that_fails_is_slowed,
           a_hundred_connections_a_second_keep_nobody_else_out,
-          a_known_host_behind_the_same_address_gets_in)
+          a_known_host_behind_the_same_address_gets_in, what_is_closed_is_not_watched_though_a_child_has_it)
