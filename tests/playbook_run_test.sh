@@ -144,6 +144,16 @@ says "is told" 'do not match web' err
 expect "but for one that it is for" 0 play "$books/db.yaml" --json --hub --target db
 nothing_kept
 result "no position is left" $?
+book each <<YAML
+steps: [{name: a, when: '{{host}} == none', run: "true"}]
+YAML
+expect "one after the other for all that it is for" 0 strace -f -o "$dir/polls" -e trace=epoll_create1 "$nefia" playbook run \
+    "$books/each.yaml" -c "$dir/nefia.yaml"
+[ "$(grep -c epoll_create1 "$dir/polls")" -eq 2 ] && [ "$(sed -n 's/.*epoll_create1.*= //p' "$dir/polls" | sort -u | wc -l)" -eq 1 ]
+result "what the first one opens is closed" $?
+expect "a kernel without epoll" 1 timeout 60 strace -f -o /dev/null -e inject=epoll_create1:error=ENOSYS "$nefia" playbook run "$books/each.yaml" \
+    --hub --target web -c "$dir/nefia.yaml"
+says "is told, and not waited for" '^nefia: playbook run: web: epoll: Function not implemented' err
 
 book fails <<YAML
 steps:

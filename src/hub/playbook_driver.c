@@ -856,10 +856,15 @@ int playbook_drive(struct playbook_driver *d, const struct playbook_order *o)
         prctl(PR_SET_PDEATHSIG, (unsigned long)SIGTERM, 0ul, 0ul, 0ul);
         d->interrupted = getppid() != o->parent;
     }
-    if (check(d) < 0)
-        return PLAYBOOK_END_REFUSED;
-    d->print = print_of(&o->values);
-    if (o->timeout_ms > 0)
-        timer_start(&d->loop, &d->limit, o->timeout_ms, limit_passed, d);
-    return open_and_drive(d);
+    int end = PLAYBOOK_END_REFUSED;
+    if (d->loop.epoll < 0) /* or it would wait for ever */
+        set_error(d, "epoll: ", ERRNO(-d->loop.epoll));
+    else if (check(d) >= 0) {
+        d->print = print_of(&o->values);
+        if (o->timeout_ms > 0)
+            timer_start(&d->loop, &d->limit, o->timeout_ms, limit_passed, d);
+        end = open_and_drive(d);
+    }
+    loop_end(&d->loop);
+    return end;
 }
