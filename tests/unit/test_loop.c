@@ -403,7 +403,7 @@ TEST(signals_arrive_in_the_loop)
     raise(SIGCHLD);
     CHECK_INT(seen[SIGHUP], 0);
     loop_turn(&f.loop, 1000);
-    /* ppoll may deliver them one at a time. */
+    /* One wait may deliver them one at a time. */
     for (int i = 0; i < 5; i++)
         loop_turn(&f.loop, 0);
     CHECK_INT(seen[SIGHUP], 1);
