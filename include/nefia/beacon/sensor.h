@@ -352,8 +352,8 @@ uint32_t emitter_addresses(struct emitter *e);
 
 /** Call the class's `ready` when the descriptor is ready for `events` (POLLIN, POLLOUT) or broken; again
  * for the same one: with other events. It stays the sensor's, which unwatches it before closing it.
- * For start, poll and ready. Needs `select BEACON_WATCHES`. Return: 0, or NEFIA_EFULL if the sensor
- * watches as many as its class says. */
+ * For start, poll and ready. Needs `select BEACON_WATCHES`. Return: 0; NEFIA_EFULL if the sensor
+ * watches as many as its class says; NEFIA_EIO, with errno, of what cannot be waited for, such as a regular file. */
 int emitter_watch(struct emitter *e, int fd, short events);
 void emitter_unwatch(struct emitter *e, int fd);
 
