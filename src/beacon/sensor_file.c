@@ -285,6 +285,7 @@ int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *mes
  * news may come more often than looks: of IPv6 with each router advertisement. */
 uint32_t emitter_addresses(struct emitter *e)
 {
+    enum { NEWS = 1024 }; /* more than a queue holds */
     struct sensor_runner *in = e->owner;
     bool news = in->address_news <= 0;
     char first;
@@ -292,7 +293,7 @@ uint32_t emitter_addresses(struct emitter *e)
     if (news)
         in->address_news = netlink_subscribe(NETLINK_ROUTE, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
     else
-        while (recv(in->address_news, &first, sizeof first, MSG_DONTWAIT) >= 0)
+        for (unsigned i = 0; i < NEWS && recv(in->address_news, &first, sizeof first, MSG_DONTWAIT) >= 0; i++)
             news = true;
     if (news || errno != EAGAIN)
         in->addresses++;
