@@ -577,29 +577,30 @@ TEST(a_clock_that_is_set_while_an_answer_is_under_way)
 }
 
 /** More than a minute is too long for an answer to lie unread; and only ping sockets are kept. */
+/** A probe whose answer is waited for. */
+static void answered_at_once(unsigned ms)
+{
+    probe();
+    take_echo();
+    CHECK(waits());
+    send(icmp_peer, echo, sizeof echo, 0);
+    answer(ms);
+    CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), ms);
+}
+
 TEST(who_is_waited_for_all_the_same)
 {
     notes = true;
     begin("{\"reach\": [{\"name\": \"gw\", \"icmp\": \"192.0.2.1\", \"interval\": \"61s\"}]}");
     for (int i = 0; i < 3; i++) {
         pass(31000);
-        probe();
-        take_echo();
-        CHECK(waits());
-        send(icmp_peer, echo, sizeof echo, 0);
-        answer(5);
-        CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 5);
+        answered_at_once(5);
     }
     sensor_runner_stop(&fix.sensor_runner);
     icmp_refused = 1; /* a raw socket */
     begin(ECHO("192.0.2.1"));
     for (int i = 0; i < 3; i++) {
-        probe();
-        take_echo();
-        CHECK(waits());
-        send(icmp_peer, echo, sizeof echo, 0);
-        answer(6);
-        CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), 6);
+        answered_at_once(6);
         icmp_refused = 1;
     }
     icmp_refused = 0;
