@@ -37,19 +37,49 @@ if [ -r /proc/pressure/cpu ]; then
     for resource in cpu memory io; do
         says "of $resource" "\"type\":\"pressure.some\".*\"resource\":\"$resource\",\"waited_percent\":\"[0-9.]*\"" out
     done
+    # crowd NAME: more processes than processors, until that is reported.
+    crowd()
+    {
+        for i in $(seq $((2 * cores))); do
+            sh -c 'while :; do :; done' &
+            busy_pids="$busy_pids $!"
+        done
+        within heard '"type":"pressure.some".*"severity":"\(warning\|critical\)".*"resource":"cpu"'
+        result "$1" $?
+        # shellcheck disable=SC2086 # one argument for each
+        kill $busy_pids
+        # shellcheck disable=SC2086
+        wait $busy_pids 2>/dev/null
+        busy_pids=
+        halt
+    }
     run '  pressure: {interval: 1s, warning_some_percent: 0.5}'
-    for i in $(seq $((2 * cores))); do
-        sh -c 'while :; do :; done' &
-        busy_pids="$busy_pids $!"
-    done
-    within heard '"type":"pressure.some".*"severity":"\(warning\|critical\)".*"resource":"cpu"'
-    result "more processes than processors are pressure" $?
-    # shellcheck disable=SC2086 # one argument for each
-    kill $busy_pids
-    # shellcheck disable=SC2086
-    wait $busy_pids 2>/dev/null
-    busy_pids=
-    halt
+    crowd "more processes than processors are pressure"
+
+    # Where the beacon is not root the kernel says when there is more, if it does that without rights (Linux 6.5).
+    told_in()
+    {
+        [ "$(find "/proc/$beacon_pid/fd" -lname '/proc/pressure/*' -perm -600 | wc -l)" -eq "$1" ]
+    }
+    if [ "$(id -u)" -eq 0 ]; then
+        run '  pressure: {interval: 1s}'
+        within is pressure ok
+        told_in 0
+        result "root does not have the kernel start a thread for it" $?
+        halt
+        chmod 755 "$dir" # the user has to get through it
+        tells=0
+        # shellcheck disable=SC2016 # for that shell
+        if setpriv --reuid 64123 --clear-groups sh -c 'exec 3<>/proc/pressure/io && printf "some 500000 10000000\0" >&3' 2>"$dir/tells"; then
+            tells=3
+        fi
+        run '  user: "64123:64124"
+  pressure: {interval: 1s, warning_some_percent: 20}'
+        within is pressure ok
+        within told_in $tells
+        result "another user is told of pressure by the kernel, where it does that: $tells" $?
+        crowd "and hears of it"
+    fi
 else
     once "a kernel without pressure" 1 'pressure: {}'
     says "is not measured" '^pressure: not measured: /proc/pressure/cpu: ' err

@@ -14,6 +14,12 @@ known=$(sed -n 's/^ *SENSOR_NAME[_OF]*("\([a-z_]*\)",.*/\1/p' src/beacon/sensors
 result "the configuration has every sensor" $?
 sed "s|^beacons:|&\n  reactor: 127.0.0.1|" $all >"$dir/all.yaml"
 expect "it is accepted" 0 "$beacon" check -c "$dir/all.yaml"
+# The smallest build with all of them, of which toolchain/promises.txt has the size.
+make BOARD=host CONFIG=sensors out/host-sensors/nefia-beacon >"$dir/make.log" 2>&1
+expect "also by board/profiles/sensors.config" 0 out/host-sensors/nefia-beacon check -c "$dir/all.yaml"
+out/host-sensors/nefia-beacon once -c "$dir/all.yaml" >"$dir/out" 2>"$dir/err"
+[ $? -le 1 ] && ! grep -q ': failed' "$dir/err" && [ "$(grep -c 'events\?$' "$dir/err")" -eq "$(echo "$sensors" | wc -l)" ]
+result "where each sensor looks" $?
 sed "s|/etc/nefia/hmac.key|$dir/key|" rootfs-overlay/etc/nefia/router.yaml >"$dir/router.yaml"
 expect "so is that of a router" 0 "$beacon" check -c "$dir/router.yaml"
 "$beacon" once -c "$dir/router.yaml" >"$dir/out" 2>"$dir/err"

@@ -142,7 +142,8 @@ static void begin(void *arg)
     struct follow *f = arg;
     struct loop *loop = f->children->loop;
     const struct child_spec spec = {
-        .argv = f->argv, .envp = (const char *const *)environ, .deadline_ms = deadline_ms};
+        .argv = f->argv, .envp = (const char *const *)environ, .deadline_ms = deadline_ms,
+        .followed = true};
 
     f->len = 0;
     f->skipping = false;

@@ -11,6 +11,7 @@ enum {
     FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
     RETRY_MS = 5 * 1000,      /* when all command slots are in use */
     TOGETHER_MS = 250,        /* sensors due within this time run in one wake-up */
+    EARLY = 10,               /* commands that woke up alone join another wake-up, at most this part of their interval early */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -306,29 +307,40 @@ static void run_now(struct emitter *e)
         start_timer(e, e->common->interval_ms < RETRY_MS ? e->common->interval_ms : RETRY_MS);
 }
 
-/** May it run up to TOGETHER_MS before its time? Not while its command, which ends within its interval,
- * runs. */
-static bool runs_along(const struct emitter *e, uint64_t until)
+/** How long before its time may it run along? spread: another one that is spread has run. */
+static uint64_t early_ms(const struct emitter *e, bool spread)
 {
-    return timer_active(&e->timer) && e->timer.at_ms <= until &&
+    const uint64_t part = e->common->interval_ms / EARLY;
+
+    if (!e->class->spread || spread || e->joined || part < TOGETHER_MS)
+        return TOGETHER_MS;
+    return part < FIRST_RUN_MS ? part : FIRST_RUN_MS;
+}
+
+/** Not while its command, which ends within its interval, runs. */
+static bool runs_along(const struct emitter *e, uint64_t now, bool spread)
+{
+    return timer_active(&e->timer) && e->timer.at_ms <= now + early_ms(e, spread) &&
            (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0);
 }
 
 /** Those that would be due shortly run along, so that the processor sleeps on: from then on sensors of
- * one interval stay together. */
+ * one interval stay together, and those that are spread are spread over the wake-ups of the others. */
 static void timer_fired(void *arg)
 {
     struct emitter *e = arg;
     const struct instance_set *set = sensor_runner_current(e->owner);
+    bool spread = e->class->spread;
 
+    e->joined = false;
     run_now(e);
-    if (CONFIG_BEACON_SENSORS == 1)
-        return;
-    uint64_t until = e->last_run_ms + TOGETHER_MS;
-    for (unsigned i = 0; i < set->count; i++) {
+    for (unsigned i = 0; CONFIG_BEACON_SENSORS > 1 && i < set->count; i++) {
         struct emitter *other = &set->items[i];
-        if (runs_along(other, until))
-            run_now(other);
+        if (!runs_along(other, e->last_run_ms, spread))
+            continue;
+        spread |= other->class->spread;
+        e->joined = other->joined = true;
+        run_now(other);
     }
 }
 

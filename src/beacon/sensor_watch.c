@@ -42,7 +42,11 @@ int emitter_watch(struct emitter *e, int fd, short events)
     struct sensor_runner *in = e->owner;
     struct sensor_watch *w = find(in, e, fd);
 
-    if (!w && count_of(in, e) < e->class->watches)
+    if (w) {
+        loop_watch_events(&w->watch, events);
+        return 0;
+    }
+    if (count_of(in, e) < e->class->watches)
         w = find(in, NULL, -1);
     int err = !w ? NEFIA_EFULL
                  : loop_watch(in->pipeline->loop, &w->watch, fd, events, ready, w);

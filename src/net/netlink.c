@@ -138,8 +138,10 @@ static long receive(struct netlink_answer *a, int fd, void *work, size_t cap, in
     a->error = n < 0 ? errno : 0;
     if (n < 0)
         return NEFIA_EIO;
-    if ((size_t)n > cap)
+    if ((size_t)n > cap) {
+        wipe(work, cap);
         return NEFIA_ESYNTAX;
+    }
     return from.nl_pid == 0 ? n : 0;
 }
 
@@ -150,6 +152,7 @@ static int await_answer(struct netlink_answer *a, int fd, void *work, size_t cap
         if (n < 0)
             return (int)n;
         int result = netlink_feed(a, work, (size_t)n);
+        wipe(work, (size_t)n);
         if (result != 0)
             return result < 0 ? result : 0;
     }
@@ -160,16 +163,13 @@ int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t le
                 size_t cap)
 {
     const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    int err = NEFIA_EIO;
 
     memcpy(&a->sequence, (const char *)message + offsetof(struct nlmsghdr, nlmsg_seq), sizeof a->sequence);
     a->interrupted = false;
-    if (sendto(fd, message, len, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
-        a->error = errno;
-    else
-        err = await_answer(a, fd, work, cap);
-    wipe(work, cap);
-    return err;
+    if (sendto(fd, message, len, 0, (const struct sockaddr *)&kernel, sizeof kernel) >= 0)
+        return await_answer(a, fd, work, cap);
+    a->error = errno;
+    return NEFIA_EIO;
 }
 
 /* ---- news ---- */

@@ -32,7 +32,7 @@ void children_init(struct children *c, struct loop *loop, struct child *slots, u
 {
     *c = (struct children){.loop = loop, .slots = slots, .count = count};
     for (unsigned i = 0; i < count; i++)
-        slots[i] = (struct child){.out_fd = -1, .in_fd = -1};
+        slots[i] = (struct child){.out_fd = -1, .held_fd = -1, .in_fd = -1};
     if (IS_ENABLED(CONFIG_SURVIVORS))
         survivors_adopt();
 }
@@ -155,7 +155,9 @@ static void close_out(struct child *ch)
     loop_unwatch(ch->owner->loop, &ch->out_watch);
     if (ch->out_fd >= 0)
         close(ch->out_fd);
-    ch->out_fd = -1;
+    if (ch->held_fd >= 0)
+        close(ch->held_fd);
+    ch->out_fd = ch->held_fd = -1;
 }
 
 static void close_in(struct child *ch)
@@ -166,9 +168,8 @@ static void close_in(struct child *ch)
     ch->in_fd = -1;
 }
 
-/** One read, into the caller's buffer while it has room. Return: false at end of file or if the
- * read would block. */
-static bool read_some(struct child *ch, bool *ended)
+/** One read, into the caller's buffer while it has room. Return: false if there is nothing to read. */
+static bool read_some(struct child *ch)
 {
     char scratch[READ_BYTES];
     struct child_result *r = &ch->result;
@@ -176,7 +177,6 @@ static bool read_some(struct child *ch, bool *ended)
     ssize_t n = room > 0 ? read(ch->out_fd, ch->spec.output + r->output_len, room)
                          : read(ch->out_fd, scratch, sizeof scratch);
 
-    *ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
     if (n <= 0)
         return false;
     r->output_total += (uint64_t)n;
@@ -187,14 +187,9 @@ static bool read_some(struct child *ch, bool *ended)
 
 static void output_ready(void *arg, short revents)
 {
-    struct child *ch = arg;
-    bool ended = false;
-
     (void)revents;
-    for (int i = 0; i < READS_A_TURN && read_some(ch, &ended); i++)
+    for (int i = 0; i < READS_A_TURN && read_some(arg); i++)
         ;
-    if (ended)
-        close_out(ch);
 }
 
 static void input_ready(void *arg, short revents)
@@ -272,7 +267,18 @@ static int watch_pipes(struct child *ch)
     return err;
 }
 
-/** Fork and watch the pipes. Return: 0; or an error with everything closed. */
+/** Single-threaded, and no atfork handlers to run. Return: as fork(2). */
+static pid_t start(const struct child_spec *spec, int in, int out)
+{
+    const pid_t pid = _Fork();
+
+    if (pid == 0)
+        become(spec, in, out);
+    return pid;
+}
+
+/** Fork and watch the pipes. The daemon holds the end that is written to, too: it is not woken when the last process closes it,
+ * which is just before that ends. Return: 0; or an error with everything closed. */
 static int launch(struct child *ch)
 {
     int in[2], out[2];
@@ -281,16 +287,14 @@ static int launch(struct child *ch)
     if (err < 0)
         return err;
     ch->out_fd = out[0];
+    ch->held_fd = ch->spec.followed ? -1 : out[1];
     ch->in_fd = in[1];
     err = watch_pipes(ch);
     if (err == 0) {
-        /* Single-threaded, and no atfork handlers to run. */
-        ch->pid = _Fork();
-        if (ch->pid == 0)
-            become(&ch->spec, in[0], out[1]);
+        ch->pid = start(&ch->spec, in[0], out[1]);
         err = ch->pid < 0 ? NEFIA_EIO : 0;
     }
-    close_pair((const int[2]){in[0], out[1]});
+    close_pair((const int[2]){in[0], ch->held_fd < 0 ? out[1] : -1});
     if (err < 0) {
         int why = errno;
         ch->pid = 0;
@@ -327,7 +331,7 @@ int child_start(struct children *c, const struct child_spec *spec,
         return slot;
     struct child *ch = &c->slots[slot];
     *ch = (struct child){
-        .owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .in_fd = -1};
+        .owner = c, .spec = *spec, .done = done, .arg = arg, .out_fd = -1, .held_fd = -1, .in_fd = -1};
     ch->started_ms = clock_ms(c->loop->clock);
     int err = launch(ch);
     if (err < 0)

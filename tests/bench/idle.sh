@@ -42,6 +42,7 @@ settings()
     echo "  state_dir: $dir/state"
     echo "  control_socket: $dir/beacon.sock"
     echo "  dedup_window: 1h"
+    [ -z "$user" ] || echo "  user: $user"
 }
 
 # line SENSOR [INTERVAL]: its line of the configuration, a map or a list of one map.
@@ -59,6 +60,13 @@ alone()
     done
     line "$@"
 }
+
+# As docs/operations.md has it, the beacon gives up the rights of root, if it has them.
+user=
+if [ "$(id -u)" -eq 0 ]; then
+    user="64123:64124"
+    chmod 755 "$dir"
+fi
 
 # The beacon on the first processor, and what the loopback receives on the second. Of a file of this namespace: /sys was mounted anew.
 apart=

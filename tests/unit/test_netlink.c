@@ -20,10 +20,13 @@ static int answer_with;
 
 static bool is_wiped(void)
 {
-    for (size_t i = 0; i < sizeof work; i++)
-        if (work[i])
-            return false;
-    return true;
+    size_t i = 0;
+
+    while (i < sizeof work && work[i] == 0)
+        i++;
+    while (i < sizeof work && work[i] == 'x') /* never used */
+        i++;
+    return i == sizeof work;
 }
 
 static int take(void *arg, uint16_t type, struct netlink_part body)
@@ -97,7 +100,6 @@ TEST(one_that_does_not_fit_is_an_error_and_wiped)
     answer_with = 0;
     CHECK_INT(ask(&a, RTM_GETLINK, 64), NEFIA_ESYNTAX);
     CHECK_INT(links, 0);
-    memset(work + 64, 0, sizeof work - 64);
     CHECK(is_wiped());
 }
 

@@ -4,7 +4,7 @@
 #include "check.h"
 #include "fake_rtnetlink.h"
 
-#define ALL "{\"interface\": {}}"
+#define ALL "{\"interface\": {\"interval\": \"1m\"}}"
 
 /** eth0 is up and eth1 has no carrier; the first look is over. */
 static void begin(const char *configuration)
@@ -111,7 +111,7 @@ TEST(which_are_watched)
         fix.count = 0;
     }
     end();
-    begin("{\"interface\": {\"interfaces\": [\"eth1\", \"l?\"]}}");
+    begin("{\"interface\": {\"interval\": \"1m\", \"interfaces\": [\"eth1\", \"l?\"]}}");
     kernel_link(1, 2, "eth0", IFF_UP);
     kernel_link(2, 3, "eth1", KERNEL_UP);
     fix_turn(0);
@@ -247,7 +247,7 @@ TEST(a_change_that_the_rate_held_back_is_told_later)
     end();
 }
 
-#define FLAPS "{\"interface\": {\"flapping_changes\": 3}}"
+#define FLAPS "{\"interface\": {\"interval\": \"1m\", \"flapping_changes\": 3}}"
 TEST(flapping_is_a_condition_in_the_place_of_changes)
 {
     begin(FLAPS);
@@ -439,7 +439,7 @@ TEST(a_device_that_starts_has_time_to_get_one)
     fix_turn(60000);
     CHECK(route(LOST("ipv4")));
     end();
-    begin("{\"interface\": {\"default_route\": false}}");
+    begin("{\"interface\": {\"interval\": \"1m\", \"default_route\": false}}");
     CHECK_INT(kernel.groups, RTMGRP_LINK);
     CHECK_INT(kernel.asked[1], 0);
     end();

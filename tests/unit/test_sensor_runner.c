@@ -393,6 +393,50 @@ TEST(all_begin_at_one_phase_but_for_commands)
     sensor_runner_stop(&fix.sensor_runner);
 }
 
+static uint64_t one_after_the_other(uint64_t n)
+{
+    return n * ++asked / 10;
+}
+
+/** Commands end within the second that they begin in. */
+static void run_commands_for(unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++) {
+        run_for(1);
+        while (fix.sensor_runner.running > 0)
+            loop_turn(&fix.loop, -1);
+    }
+}
+
+/** One that would wake the processor alone is early once, to join the others; then it keeps its interval. */
+TEST(a_command_joins_a_wake_up)
+{
+    static const char all[] = "{\"memory\": {\"interval\": \"30s\"}, \"scripts\": [{\"name\": \"a\", \"command\": \"true\"},"
+                              "{\"name\": \"b\", \"command\": \"true\"}]}";
+
+    fix_init();
+    loop_on_signal(&fix.loop, fix_signal, &fix);
+    asked = 0;
+    fix.sensor_runner.random_below = one_after_the_other; /* memory is due after 3 s, a after 6, b after 9 */
+    REQUIRE(fix_load(all) == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    const struct emitter *a = &sensor_runner_current(&fix.sensor_runner)->items[1], *b = a + 1;
+    REQUIRE(str_eq(a->common->name, "a") && str_eq(b->common->name, "b"));
+    run_commands_for(3);
+    CHECK_INT(a->runs, 1);
+    CHECK_INT(b->runs, 0); /* not both at once */
+    run_commands_for(6);
+    CHECK_INT(b->runs, 1);
+    run_commands_for(293); /* until 302 s */
+    CHECK_INT(a->runs, 1);
+    run_commands_for(1);
+    CHECK_INT(a->runs, 2);
+    CHECK_INT(b->runs, 1);
+    run_commands_for(6);
+    CHECK_INT(b->runs, 2);
+    sensor_runner_stop(&fix.sensor_runner);
+}
+
 TEST(reload_keeps_the_schedule)
 {
     fix_init();
@@ -508,7 +552,7 @@ TEST_MAIN(a_reload_carries_state_over, a_start_that_fails_is_reported_and_tried_
           not_measured_is_a_result, a_long_reason_is_cut,
           sensors_due_within_250_ms_run_in_one_wake_up, condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
           suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
-          first_check_at_a_random_phase_then_each_interval, all_begin_at_one_phase_but_for_commands, reload_keeps_the_schedule,
+          first_check_at_a_random_phase_then_each_interval, all_begin_at_one_phase_but_for_commands, a_command_joins_a_wake_up, reload_keeps_the_schedule,
           refused_load_changes_nothing, too_many_sensors_are_refused,
           a_section_without_keys_has_the_defaults,
           a_change_is_no_repetition_but_counts_for_the_rate, a_function_runs_in_a_child)

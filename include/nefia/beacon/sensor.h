@@ -47,7 +47,8 @@ struct sample {
 struct sensor_class {
     const char *name; /* SENSOR_NAME or SENSOR_NAME_OF */
     bool list;            /* SENSOR_LIST: the key holds a list of items, each with a `name` */
-    bool spread;          /* each first runs at a random phase of its own: a command, of which few may run at once */
+    bool spread;          /* each first runs at a random phase of its own, later in wake-ups of the others, one in each: a command,
+                           * of which few may run at once */
     bool early;           /* starts before the beacon drops root and filters its system calls, where it is configured then:
                            * `select BEACON_SENSOR_EARLY` */
     bool follows;         /* uses emitter_follow: `select BEACON_FOLLOWS` */

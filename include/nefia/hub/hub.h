@@ -72,7 +72,8 @@ union hub_receive {
  * directory, file and successor; the helper for services; the pipes of children. */
 #define HUB_DESCRIPTORS                                                                            \
     (3 + 6 + 2 + IS_ENABLED(CONFIG_HUB_COMMANDS) + CONFIG_CONTROL_CLIENTS + (IS_ENABLED(CONFIG_HUB_STATE) ? 4 : 0) +                 \
-     (IS_ENABLED(CONFIG_HUB_AUDIT) ? 3 : 0) + HUB_CHILDREN + CHILD_START_DESCRIPTORS)
+     (IS_ENABLED(CONFIG_HUB_AUDIT) ? 3 : 0) + CHILD_DESCRIPTORS * HUB_CHILDREN +           \
+     CHILD_START_DESCRIPTORS)
 
 enum hub_state { HUB_RUNNING, HUB_CLOSING, HUB_FINISHING };
 

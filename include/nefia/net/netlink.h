@@ -55,7 +55,7 @@ int netlink_feed(struct netlink_answer *a, const void *datagram, size_t len);
 /** protocol: NETLINK_ROUTE, NETLINK_GENERIC … Return: a socket, to be closed; NEFIA_EIO (errno). */
 int netlink_open(int protocol);
 /** Send a whole message, which begins with a struct nlmsghdr, and take its answer; a->sequence is that of
- * the message. work: `cap` bytes, wiped before this returns. Return: 0; NEFIA_EIO (a->error);
+ * the message. work: `cap` bytes; what was received in it is wiped before this returns. Return: 0; NEFIA_EIO (a->error);
  * NEFIA_ESYNTAX: malformed, or a message is longer than cap; what take returned. */
 int netlink_ask(struct netlink_answer *a, int fd, const void *message, size_t len, void *work,
                 size_t cap);

@@ -31,6 +31,7 @@ struct child_spec {
     size_t output_cap;
     uint64_t deadline_ms; /* from the start; at least 1 */
     int keep; /* with run: a descriptor above 2 that it keeps, as CHILD_KEPT; 0: none */
+    bool followed;  /* the owner reads out_fd by a watch of its own, and is to see its end */
     bool unlimited; /* with run: no rlimits and no no_new_privs, since it starts what outlives it: a service */
 };
 #define CHILD_KEPT 3
@@ -51,7 +52,7 @@ struct child {
     struct child_spec spec; /* argv/envp are not used after start */
     struct child_result result;
     uint64_t started_ms;
-    int out_fd, in_fd; /* -1: closed */
+    int out_fd, held_fd, in_fd; /* -1: closed */
     size_t in_pos;
     struct watch out_watch, in_watch;
     struct timer timer;
@@ -75,8 +76,9 @@ unsigned descriptors_allow(unsigned wanted);
 /** In a forked process: close this descriptor and all above it; have all signals as a program expects them. */
 void descriptors_close(int first);
 void signals_default(void);
-/** What child_start takes besides one for each child that runs: the other end, and a pair for stdin. */
-#define CHILD_START_DESCRIPTORS 3
+/** What a child that runs takes, both ends of its output; and what child_start takes besides, a pair for stdin. */
+#define CHILD_DESCRIPTORS 2
+#define CHILD_START_DESCRIPTORS 2
 void children_init(struct children *c, struct loop *loop, struct child *slots, unsigned count);
 /** Start one. `done` is called exactly once, from children_reap, after the exit and with the slot
  * already free, so it may start the next. The spec is copied; argv, envp and run_arg are used only

@@ -36,7 +36,7 @@ static int conntrack_poll(void *state, struct emitter *out, uint64_t now_ms)
     struct json_writer *w = emit_level(out, "conntrack.usage", NULL, used, &s->limits, ABOVE);
     if (!w) {
         if (2 * (unsigned)used < (unsigned)(s->limits.warning - s->limits.hysteresis))
-            s->few = 2 * count;
+            s->few = 2 * count + 1;
         return 0;
     }
     put_tenths(w, "used_percent", used);

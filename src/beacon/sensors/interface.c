@@ -494,7 +494,7 @@ static int interface_start(void *state, struct emitter *self, void *before)
 }
 
 const struct sensor_class sensor_interface = {
-    SENSOR_NAME("interface", "1m"),
+    SENSOR_NAME("interface", "2m"),
     .fields = interface_fields,
     .state_size = sizeof(struct interface),
     .watches = 1,

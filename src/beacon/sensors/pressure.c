@@ -1,12 +1,26 @@
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nefia/beacon/sensor.h"
 
 /* pressure: for how much of the last ten seconds processes have waited for a processor, for memory, for a disk
- * (PSI, Linux 4.20; accounting/psi.rst): some of them, or all that there were. */
+ * (PSI, Linux 4.20; accounting/psi.rst): some of them, or all that there were.
+ * While nobody waits for long the files need not be read: since Linux 6.5 the kernel says when that changes, by the way
+ * and without rights. Of root it would start a thread for it. */
+static const char resources[] = "/proc/pressure/cpu\0/proc/pressure/memory\0/proc/pressure/io\0";
+/* Half a second within ten: with that in each ten seconds, all of it at their end, the average stays below CALM. */
+static const char trigger[] = "some 500000 10000000";
+
+enum { RESOURCES = 3, CALM = 80 /* tenths of a percent */ };
+
 struct pressure {
     struct sensor_common common;
-    struct thresholds some, full; /* tenths of a percent */
+    struct thresholds some, full;     /* tenths of a percent */
+    struct pollfd told[RESOURCES];    /* POLLPRI: it was more than the trigger */
+    unsigned held;                    /* so many of these are open */
+    bool calm;                        /* at the last look, and all are held: nothing needs to be read */
 };
 
 static const struct field pressure_fields[] = {
@@ -15,11 +29,18 @@ static const struct field pressure_fields[] = {
     {.name = NULL},
 };
 
-static void judge(struct emitter *out, const char *type, const char *resource, int64_t percent,
+/** Nothing is open that ends below this. */
+static int64_t ends_below(const struct thresholds *t)
+{
+    return t->warning - t->hysteresis;
+}
+
+static void judge(struct pressure *p, struct emitter *out, const char *type, const char *resource, int64_t percent,
                   const struct thresholds *t)
 {
     struct json_writer *w = emit_level(out, type, resource, percent, t, ABOVE);
 
+    p->calm &= !w && percent < ends_below(t);
     if (!w)
         return;
     json_put_string(w, "resource", resource);
@@ -28,13 +49,14 @@ static void judge(struct emitter *out, const char *type, const char *resource, i
 }
 
 /** "some avg10=1.53 avg60=… \nfull avg10=…" */
-static void look(const struct pressure *p, struct emitter *out, const char *path, const char *resource)
+static void look(struct pressure *p, struct emitter *out, const char *path, const char *resource)
 {
     static const char key[] = "avg10=";
     const char *text = emitter_kept_file(out, path);
     const char *second = text ? str_find(text, "\nfull ") : NULL;
     int64_t some, full;
 
+    p->calm &= text != NULL;
     if (!text)
         return;
     /* Before Linux 5.13 there is no second line of the processors. */
@@ -42,20 +64,53 @@ static void look(const struct pressure *p, struct emitter *out, const char *path
         full = -1;
     if (find_decimal(text, key, 1, &some) < 0) {
         emitter_not_measured(out, path, "no averages");
+        p->calm = false;
         return;
     }
-    judge(out, "pressure.some", resource, some, &p->some);
+    judge(p, out, "pressure.some", resource, some, &p->some);
     if (full >= 0)
-        judge(out, "pressure.full", resource, full, &p->full);
+        judge(p, out, "pressure.full", resource, full, &p->full);
 }
 
 static int pressure_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
-    static const char paths[] = "/proc/pressure/cpu\0/proc/pressure/memory\0/proc/pressure/io\0";
+    struct pressure *p = state;
 
     (void)now_ms;
-    for (const char *path = paths; *path; path = word_at(path, 1))
-        look(state, out, path, path + sizeof "/proc/pressure");
+    if (p->calm && poll(p->told, RESOURCES, 0) == 0)
+        return 0;
+    p->calm = p->held == RESOURCES;
+    for (const char *path = resources; *path; path = word_at(path, 1))
+        look(p, out, path, path + sizeof "/proc/pressure");
+    return 0;
+}
+
+static void pressure_stop(void *state)
+{
+    struct pressure *p = state;
+
+    while (p->held > 0)
+        close(p->told[--p->held].fd);
+}
+
+/** Without the kernel's help the files are read each time. */
+static int pressure_start(void *state, struct emitter *self, void *before)
+{
+    struct pressure *p = state;
+
+    (void)before;
+    if (emitter_once(self) || geteuid() == 0 || ends_below(&p->some) < CALM || ends_below(&p->full) < CALM)
+        return 0;
+    while (p->held < RESOURCES) {
+        const int fd = open(word_at(resources, p->held), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+            return 0;
+        p->told[p->held++] = (struct pollfd){.fd = fd, .events = POLLPRI};
+        if (write(fd, trigger, sizeof trigger) < 0) {
+            pressure_stop(p);
+            return 0;
+        }
+    }
     return 0;
 }
 
@@ -64,5 +119,7 @@ const struct sensor_class sensor_pressure = {
     .limits = 2,
     .fields = pressure_fields,
     .state_size = sizeof(struct pressure),
+    .start = pressure_start,
     .poll = pressure_poll,
+    .stop = pressure_stop,
 };
