@@ -11,7 +11,7 @@ enum {
     FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
     RETRY_MS = 5 * 1000,      /* when all command slots are in use */
     TOGETHER_MS = 250,        /* sensors due within this time run in one wake-up */
-    EARLY = 10,               /* commands that woke up alone join another wake-up, at most this part of their interval early */
+    EARLY = 8,                /* commands that woke up alone join another wake-up, at most this part of their interval early */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -312,7 +312,7 @@ static uint64_t early_ms(const struct emitter *e, bool spread)
 {
     const uint64_t part = e->common->interval_ms / EARLY;
 
-    if (!e->class->spread || spread || e->joined || part < TOGETHER_MS)
+    if (!e->class->spread || spread || e->joined)
         return TOGETHER_MS;
     return part < FIRST_RUN_MS ? part : FIRST_RUN_MS;
 }
