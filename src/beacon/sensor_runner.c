@@ -11,7 +11,7 @@ enum {
     FIRST_RUN_MS = 30 * 1000, /* longest delay of a sensor's first check */
     RETRY_MS = 5 * 1000,      /* when all command slots are in use */
     TOGETHER_MS = 250,        /* sensors due within this time run in one wake-up */
-    EARLY = 8,                /* commands that woke up alone join another wake-up, at most this part of their interval early */
+    SELDOM_MS = 240 * 1000,   /* commands of this interval or a longer one may join a wake-up, FIRST_RUN_MS early at most */
 };
 
 void sensor_runner_init(struct sensor_runner *in, struct beacon_pipeline *p, struct children *children,
@@ -104,7 +104,7 @@ static struct emitter *take_room(struct sensor_runner *in, struct config *c,
     struct emitter *e = &set->items[set->count];
     void *state = set->states + set->states_used;
     memset(state, 0, size);
-    *e = (struct emitter){.owner = in, .class = class, .common = state, .output = -1};
+    *e = (struct emitter){.owner = in, .class = class, .common = state, .output = -1, .joined = !class->spread};
     return e;
 }
 
@@ -307,36 +307,31 @@ static void run_now(struct emitter *e)
         start_timer(e, e->common->interval_ms < RETRY_MS ? e->common->interval_ms : RETRY_MS);
 }
 
-/** How long before its time may it run along? spread: another one that is spread has run. */
-static uint64_t early_ms(const struct emitter *e, bool spread)
+/** May it run before its time, which is then? Not while its command, which ends within its interval, runs. */
+static bool runs_along(const struct emitter *e, uint64_t until)
 {
-    const uint64_t part = e->common->interval_ms / EARLY;
-
-    if (!e->class->spread || spread || e->joined)
-        return TOGETHER_MS;
-    return part < FIRST_RUN_MS ? part : FIRST_RUN_MS;
-}
-
-/** Not while its command, which ends within its interval, runs. */
-static bool runs_along(const struct emitter *e, uint64_t now, bool spread)
-{
-    return timer_active(&e->timer) && e->timer.at_ms <= now + early_ms(e, spread) &&
+    return timer_active(&e->timer) && e->timer.at_ms <= until &&
            (!IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) || e->output < 0);
 }
 
 /** Those that would be due shortly run along, so that the processor sleeps on: from then on sensors of
- * one interval stay together, and those that are spread are spread over the wake-ups of the others. */
+ * one interval stay together. Of those that are spread one that woke up alone is early, when the others have run: one in each
+ * wake-up, and where they have left room for a command. */
 static void timer_fired(void *arg)
 {
     struct emitter *e = arg;
     const struct instance_set *set = sensor_runner_current(e->owner);
+    const unsigned twice = IS_ENABLED(CONFIG_BEACON_RUNS_CHILDREN) ? 2 * set->count : set->count;
     bool spread = e->class->spread;
 
-    e->joined = false;
+    e->joined = !spread;
     run_now(e);
-    for (unsigned i = 0; CONFIG_BEACON_SENSORS > 1 && i < set->count; i++) {
-        struct emitter *other = &set->items[i];
-        if (!runs_along(other, e->last_run_ms, spread))
+    for (unsigned i = 0; CONFIG_BEACON_SENSORS > 1 && i < twice; i++) {
+        const bool early = i >= set->count;
+        struct emitter *other = &set->items[early ? i - set->count : i];
+        if (early && (spread || other->joined || other->common->interval_ms < SELDOM_MS || e->owner->running >= CONFIG_BEACON_CHILDREN))
+            continue;
+        if (!runs_along(other, e->last_run_ms + (early ? FIRST_RUN_MS : TOGETHER_MS)))
             continue;
         spread |= other->class->spread;
         e->joined = other->joined = true;

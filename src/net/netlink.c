@@ -138,11 +138,10 @@ static long receive(struct netlink_answer *a, int fd, void *work, size_t cap, in
     a->error = n < 0 ? errno : 0;
     if (n < 0)
         return NEFIA_EIO;
-    if ((size_t)n > cap) {
-        wipe(work, cap);
-        return NEFIA_ESYNTAX;
-    }
-    return from.nl_pid == 0 ? n : 0;
+    if ((size_t)n <= cap && from.nl_pid == 0)
+        return n;
+    wipe(work, cap);
+    return (size_t)n > cap ? NEFIA_ESYNTAX : 0;
 }
 
 static int await_answer(struct netlink_answer *a, int fd, void *work, size_t cap)

@@ -187,7 +187,7 @@ static struct emitter *load_keepers(unsigned n)
         struct keeper *k = (void *)(set->states + i * step);
         *k = (struct keeper){.common = {names[i], true, 10000, 1}};
         set->items[i] = (struct emitter){
-            .owner = &fix.sensor_runner, .class = &keeper_class, .common = &k->common, .output = -1};
+            .owner = &fix.sensor_runner, .class = &keeper_class, .common = &k->common, .output = -1, .joined = true};
     }
     return set->items;
 }
@@ -408,7 +408,7 @@ static void run_commands_for(unsigned seconds)
     }
 }
 
-/** One that would wake the processor alone is early once, to join the others; then it keeps its interval. */
+/** One that would wake the processor alone is early once, to join the others; then it keeps its interval, as it is a multiple of theirs. */
 TEST(a_command_joins_a_wake_up)
 {
     static const char all[] = "{\"memory\": {\"interval\": \"30s\"}, \"scripts\": [{\"name\": \"a\", \"command\": \"true\"},"
@@ -434,6 +434,26 @@ TEST(a_command_joins_a_wake_up)
     CHECK_INT(b->runs, 1);
     run_commands_for(6);
     CHECK_INT(b->runs, 2);
+    sensor_runner_stop(&fix.sensor_runner);
+}
+
+/** Where other sensors' commands leave no room it keeps its own time. */
+TEST(a_command_joins_only_where_there_is_room)
+{
+    fix_init();
+    loop_on_signal(&fix.loop, fix_signal, &fix);
+    asked = 0;
+    fix.sensor_runner.random_below = one_after_the_other;
+    REQUIRE(fix_load("{\"memory\": {\"interval\": \"30s\"}, \"scripts\": [{\"name\": \"a\", \"command\": \"true\"}]}") == 0);
+    sensor_runner_switch(&fix.sensor_runner);
+    const struct emitter *a = &sensor_runner_current(&fix.sensor_runner)->items[1];
+    fix.sensor_runner.running = CONFIG_BEACON_CHILDREN;
+    run_for(3);
+    CHECK_INT(a->runs, 0);
+    fix.sensor_runner.running = 0;
+    run_commands_for(3);
+    CHECK_INT(a->runs, 1);
+    CHECK_INT(a->result, INSTANCE_OK);
     sensor_runner_stop(&fix.sensor_runner);
 }
 
@@ -552,7 +572,7 @@ TEST_MAIN(a_reload_carries_state_over, a_start_that_fails_is_reported_and_tried_
           not_measured_is_a_result, a_long_reason_is_cut,
           sensors_due_within_250_ms_run_in_one_wake_up, condition_fires_repeats_and_ends, for_applies_except_in_once, every_recovery_is_reported,
           suppressed_recovery_is_reported_later, exhausted_conditions_are_not_judged,
-          first_check_at_a_random_phase_then_each_interval, all_begin_at_one_phase_but_for_commands, a_command_joins_a_wake_up, reload_keeps_the_schedule,
+          first_check_at_a_random_phase_then_each_interval, all_begin_at_one_phase_but_for_commands, a_command_joins_a_wake_up, a_command_joins_only_where_there_is_room, reload_keeps_the_schedule,
           refused_load_changes_nothing, too_many_sensors_are_refused,
           a_section_without_keys_has_the_defaults,
           a_change_is_no_repetition_but_counts_for_the_rate, a_function_runs_in_a_child)

@@ -343,7 +343,7 @@ enum grade drift_grade(const struct drift *d);
 void drift_put(struct json_writer *w, const struct drift *d);
 
 struct netlink_answer;
-/** Ask the kernel by NETLINK_ROUTE (nefia/net/netlink.h) through that buffer, which is wiped afterwards, and a socket
+/** Ask the kernel by NETLINK_ROUTE (nefia/net/netlink.h) through that buffer, wiped afterwards as far as it was used, and a socket
  * that stays open for the next question. take must not emit; it keeps what it needs in the state. message begins with a
  * struct nlmsghdr. Needs `select BEACON_NETLINK`. Return: 0, or negative: not measured. */
 int emitter_netlink(struct emitter *e, struct netlink_answer *a, const void *message, size_t len);

@@ -41,7 +41,7 @@ struct emitter {
     enum instance_result result; /* of the last run */
     enum instance_result settled; /* of the last one that has ended, if that ran a command */
     bool started;
-    bool joined;      /* its last wake-up was that of others, too */
+    bool joined;      /* its last wake-up was that of others, too, or it is not spread */
     uint32_t sampled; /* 1 + the value of the last check's emitter_sample; 0: there is none */
     const struct emitter *before; /* during start: the same one until this reload, or null */
     uint64_t runs, failures, not_measured, events, last_run_ms;

@@ -10,17 +10,23 @@
  * While nobody waits for long the files need not be read: since Linux 6.5 the kernel says when that changes, by the way
  * and without rights. Of root it would start a thread for it. */
 static const char resources[] = "/proc/pressure/cpu\0/proc/pressure/memory\0/proc/pressure/io\0";
-/* Half a second within ten: with that in each ten seconds, all of it at their end, the average stays below CALM. */
+/* Half a second within ten: with that in each ten seconds, all of it at their end, the average stays below CALM. What may escape is a
+ * peak of one sample of the kernel's, two seconds. */
 static const char trigger[] = "some 500000 10000000";
 
-enum { RESOURCES = 3, CALM = 80 /* tenths of a percent */ };
+enum {
+    RESOURCES = 3,
+    CALM = 80,         /* tenths of a percent */
+    AGAIN_MS = 12000, /* so long after it was told the kernel may keep the next time to itself: the ten seconds, and a sample */
+};
 
 struct pressure {
     struct sensor_common common;
     struct thresholds some, full;     /* tenths of a percent */
     struct pollfd told[RESOURCES];    /* POLLPRI: it was more than the trigger */
-    unsigned held;                    /* so many of these are open */
-    bool calm;                        /* at the last look, and all are held: nothing needs to be read */
+    unsigned held;                    /* so many of these are open: all or none */
+    uint64_t told_ms;                 /* when they last told something */
+    bool calm;                        /* at the last look, and since it will be told: nothing needs to be read */
 };
 
 static const struct field pressure_fields[] = {
@@ -76,10 +82,11 @@ static int pressure_poll(void *state, struct emitter *out, uint64_t now_ms)
 {
     struct pressure *p = state;
 
-    (void)now_ms;
-    if (p->calm && poll(p->told, RESOURCES, 0) == 0)
+    if (p->held && poll(p->told, RESOURCES, 0) != 0)
+        p->told_ms = now_ms;
+    else if (p->calm)
         return 0;
-    p->calm = p->held == RESOURCES;
+    p->calm = p->held && now_ms - p->told_ms >= AGAIN_MS;
     for (const char *path = resources; *path; path = word_at(path, 1))
         look(p, out, path, path + sizeof "/proc/pressure");
     return 0;
@@ -93,23 +100,35 @@ static void pressure_stop(void *state)
         close(p->told[--p->held].fd);
 }
 
-/** Without the kernel's help the files are read each time. */
-static int pressure_start(void *state, struct emitter *self, void *before)
+/** All of them, or none where the kernel does not tell. */
+static void subscribe(struct pressure *p)
 {
-    struct pressure *p = state;
-
-    (void)before;
-    if (emitter_once(self) || geteuid() == 0 || ends_below(&p->some) < CALM || ends_below(&p->full) < CALM)
-        return 0;
     while (p->held < RESOURCES) {
         const int fd = open(word_at(resources, p->held), O_RDWR | O_NONBLOCK | O_CLOEXEC);
-        if (fd < 0)
-            return 0;
-        p->told[p->held++] = (struct pollfd){.fd = fd, .events = POLLPRI};
-        if (write(fd, trigger, sizeof trigger) < 0) {
+        if (fd >= 0)
+            p->told[p->held++] = (struct pollfd){.fd = fd, .events = POLLPRI};
+        if (fd < 0 || write(fd, trigger, sizeof trigger) < 0) {
             pressure_stop(p);
-            return 0;
+            return;
         }
+    }
+}
+
+/** Without the kernel's help the files are read each time. What an earlier configuration has is taken over: to close it takes the kernel
+ * a while. */
+static int pressure_start(void *state, struct emitter *self, void *before)
+{
+    struct pressure *p = state, *old = before;
+
+    p->told_ms = emitter_now(self);
+    if (emitter_once(self) || geteuid() == 0 || ends_below(&p->some) < CALM || ends_below(&p->full) < CALM)
+        return 0;
+    if (old && old->held) {
+        memcpy(p->told, old->told, sizeof p->told);
+        p->held = old->held;
+        old->held = 0;
+    } else {
+        subscribe(p);
     }
     return 0;
 }

@@ -18,8 +18,7 @@
 /* reach: is a target there, and how far away? A probe at each interval: a TCP connection, an ICMP echo
  * (RFC 792, RFC 4443) or a DNS question. One that is not answered before the next is lost. Each has a random
  * number that the answer repeats, and a socket of its own, so that neither a late answer nor a stranger's is
- * taken for this one's; only ping sockets, whose answers the kernel sorts, serve until one is lost, and their
- * probes count on from a random number.
+ * taken for this one's; only ping sockets, whose answers the kernel sorts, serve until one is lost.
  * Once a ping socket has been answered the processor need not wake up for its answers: the kernel notes when each comes in, and
  * it is read at the next look. The first one of a socket is waited for, since the kernel begins to note them a little later than it
  * is asked to; so it is known at once that a target is there again. */
@@ -342,9 +341,7 @@ static int reach_poll(void *state, struct emitter *out, uint64_t now_ms)
     if (!r->fd && !open_socket(r))
         return emitter_not_measured(out, "socket", ERRNO(errno));
     r->waits = true;
-    if (r->unread)
-        r->token++; /* only who has answered knows it */
-    else if (r->target.kind != TCP)
+    if (r->target.kind != TCP)
         r->token = random_number();
     r->sent_ms = clock_ms(emitter_clock(out));
     r->sent_stamp = stamp_now();
