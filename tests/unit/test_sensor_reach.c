@@ -576,7 +576,6 @@ TEST(a_clock_that_is_set_while_an_answer_is_under_way)
     end_unread();
 }
 
-/** More than a minute is too long for an answer to lie unread; and only ping sockets are kept. */
 /** A probe whose answer is waited for. */
 static void answered_at_once(unsigned ms)
 {
@@ -588,6 +587,7 @@ static void answered_at_once(unsigned ms)
     CHECK_INT(emitter_sampled(sensor(), "reach", "gw"), ms);
 }
 
+/** More than a minute is too long for an answer to lie unread; and only ping sockets are kept. */
 TEST(who_is_waited_for_all_the_same)
 {
     notes = true;
