@@ -104,7 +104,8 @@ static struct emitter *take_room(struct sensor_runner *in, struct config *c,
     struct emitter *e = &set->items[set->count];
     void *state = set->states + set->states_used;
     memset(state, 0, size);
-    *e = (struct emitter){.owner = in, .class = class, .common = state, .output = -1, .joined = !class->spread};
+    *e = (struct emitter){.owner = in, .class = class, .common = state, .output = -1, .joined = !class->spread,
+                          .samples = class->samples};
     return e;
 }
 
@@ -329,7 +330,8 @@ static void timer_fired(void *arg)
     for (unsigned i = 0; CONFIG_BEACON_SENSORS > 1 && i < twice; i++) {
         const bool early = i >= set->count;
         struct emitter *other = &set->items[early ? i - set->count : i];
-        if (early && (spread || other->joined || other->common->interval_ms < SELDOM_MS || e->owner->running >= CONFIG_BEACON_CHILDREN))
+        if (early && (spread || other->joined || other->common->interval_ms < SELDOM_MS ||
+                      e->owner->running + 1 > CONFIG_BEACON_CHILDREN))
             continue;
         if (!runs_along(other, e->last_run_ms + (early ? FIRST_RUN_MS : TOGETHER_MS)))
             continue;

@@ -9,7 +9,7 @@ void sensor_sample(struct emitter *e, bool ok, uint32_t value)
 
     e->sampled = value + 1;
     for (unsigned i = 0; i < set->count; i++)
-        if (set->items[i].class->samples)
+        if (set->items[i].samples)
             set->items[i].class->sample(set->items[i].common, &set->items[i], &s);
 }
 

@@ -43,11 +43,11 @@ static void set_limit(int what, rlim_t limit)
 {
     struct rlimit now;
 
-    if (getrlimit(what, &now) == 0 && now.rlim_max < limit)
-        limit = now.rlim_max;
     /* Not setrlimit(3): it would synchronise threads, and there is only one. */
-    const unsigned long both[2] = {(unsigned long)limit, (unsigned long)limit};
-    syscall(SYS_setrlimit, what, both);
+    if (prlimit(0, what, NULL, &now) == 0 && now.rlim_max < limit)
+        limit = now.rlim_max;
+    now.rlim_cur = now.rlim_max = limit;
+    prlimit(0, what, &now, NULL);
 }
 
 static void set_limits(const struct child_spec *spec)
@@ -66,7 +66,7 @@ void descriptors_close(int first)
     if (syscall(SYS_close_range, (unsigned)first, ~0u, 0u) == 0)
         return;
 #endif
-    getrlimit(RLIMIT_NOFILE, &files);
+    prlimit(0, RLIMIT_NOFILE, NULL, &files);
     int end = files.rlim_cur < MOST_FDS ? (int)files.rlim_cur : MOST_FDS;
     for (int fd = first; fd < end; fd++)
         close(fd);
@@ -143,11 +143,10 @@ unsigned descriptors_allow(unsigned wanted)
 {
     struct rlimit now;
 
-    if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= wanted)
+    if (prlimit(0, RLIMIT_NOFILE, NULL, &now) < 0 || now.rlim_cur >= wanted)
         return wanted;
-    const rlim_t most = now.rlim_max < wanted ? now.rlim_max : wanted;
-    const uint64_t both[2] = {most, now.rlim_max};
-    return syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, both, NULL) == 0 ? (unsigned)most : (unsigned)now.rlim_cur;
+    const struct rlimit most = {now.rlim_max < wanted ? now.rlim_max : wanted, now.rlim_max};
+    return (unsigned)(prlimit(0, RLIMIT_NOFILE, &most, NULL) == 0 ? most : now).rlim_cur;
 }
 
 static void close_out(struct child *ch)
@@ -267,10 +266,19 @@ static int watch_pipes(struct child *ch)
     return err;
 }
 
+/** A program, other than a function, needs no copy of the daemon's memory, which most of a fork's time goes into: where the C library
+ * has vfork(2) for the machine, the daemon stands still until exec, and until then `become` writes to nothing but its own stack. Only
+ * for the shell, which is on the daemon's own file system: another program may be on one that does not answer. No signal handler runs
+ * meanwhile, since the loop has them blocked but for its wait. */
+static bool needs_no_copy(const struct child_spec *spec)
+{
+    return !spec->run && strcmp(spec->argv[0], "/bin/sh") == 0;
+}
+
 /** Single-threaded, and no atfork handlers to run. Return: as fork(2). */
 static pid_t start(const struct child_spec *spec, int in, int out)
 {
-    const pid_t pid = _Fork();
+    const pid_t pid = needs_no_copy(spec) ? vfork() : _Fork();
 
     if (pid == 0)
         become(spec, in, out);

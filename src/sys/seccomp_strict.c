@@ -55,13 +55,7 @@ static const uint16_t allowed[] = {
 #endif
     /* children */
     __NR_wait4, __NR_waitid, __NR_setsid, __NR_kill, __NR_pipe2, __NR_dup, __NR_dup3,
-    __NR_prctl, __NR_prlimit64, __NR_setrlimit, __NR_set_tid_address,
-#ifdef __NR_getrlimit
-    __NR_getrlimit,
-#endif
-#ifdef __NR_ugetrlimit
-    __NR_ugetrlimit,
-#endif
+    __NR_prctl, __NR_prlimit64, __NR_set_tid_address,
 #ifdef __NR_fork
     __NR_fork, __NR_dup2,
 #endif

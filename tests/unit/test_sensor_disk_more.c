@@ -158,7 +158,8 @@ TEST(ext4_after_an_error)
     look();
     CHECK_INT(fix.count, 0);
     fake_root_put("/proc/self/mountinfo", "21 20 8:2 / /data\\040of\\040mine rw - ext4 /dev/b rw,emergency_ro\n" ROOT);
-    look();
+    for (int i = 0; i < 3 && fix.count == 0; i++) /* it is no change of mounts, which the kernel would tell */
+        look();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"disk.read_only\""));
     fake_root_end();

@@ -29,19 +29,21 @@ enum instance_result {
 
 /** A running sensor; its handle for calls into the beacon. */
 struct emitter {
+    /* What is looked at of all in each wake-up, together: */
+    struct timer timer;
+    int output;   /* index of the output buffer in use, -1: none */
+    bool joined;  /* its last wake-up was that of others, too, or it is not spread */
+    bool samples; /* as its class says */
     struct sensor_runner *owner;
     const struct sensor_class *class;
     struct sensor_common *common; /* the state begins with it */
-    struct timer timer;
     struct pipeline_event event; /* the event being built */
     struct condition *condition; /* the condition it reports, or null */
     bool recovered;
     void (*done)(void *state, struct emitter *e, const struct child_result *r, const char *output);
-    int output;                  /* index of the output buffer in use, -1: none */
     enum instance_result result; /* of the last run */
     enum instance_result settled; /* of the last one that has ended, if that ran a command */
     bool started;
-    bool joined;      /* its last wake-up was that of others, too, or it is not spread */
     uint32_t sampled; /* 1 + the value of the last check's emitter_sample; 0: there is none */
     const struct emitter *before; /* during start: the same one until this reload, or null */
     uint64_t runs, failures, not_measured, events, last_run_ms;

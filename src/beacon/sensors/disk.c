@@ -17,6 +17,7 @@ enum {
     NETWORK = IS_ENABLED(CONFIG_DISK_NETWORK),
     REMEMBERS = MORE || NETWORK,
     ANSWER_MS = 10 * 1000, /* of a network file system */
+    LISTED_AT = 3, /* the mounts, at each so many looks: that one is in an emergency is no change of theirs */
 };
 
 /** What is known of a path from one look to the next. */
@@ -34,6 +35,8 @@ struct disk {
     struct thresholds limits, inodes; /* tenths of a percent */
     const char *paths[CONFIG_DISK_PATHS];
     unsigned count;
+    uint32_t mounts; /* emitter_mounts when they were listed; 0: to be listed */
+    unsigned looks;  /* since then */
     struct place places[REMEMBERS ? CONFIG_DISK_PATHS : 1];
 };
 
@@ -236,13 +239,26 @@ static bool has_link(struct emitter *out, const char *path)
     return false;
 }
 
+/** Return: 0, or negative: not measured. */
+static int list_mounts(struct disk *d, struct emitter *out)
+{
+    for (struct place *p = d->places; p < d->places + d->count; p++) {
+        p->remote = p->emergency = false;
+        p->mounted = 0;
+    }
+    return emitter_lines(out, MOUNTS, take_mount, d);
+}
+
 static void find_mounts(struct disk *d, struct emitter *out)
 {
-    for (unsigned i = 0; i < d->count; i++) {
-        d->places[i].remote = d->places[i].emergency = false;
-        d->places[i].mounted = 0;
+    const uint32_t mounts = NETWORK ? emitter_mounts(out) : 0;
+    int err = 0;
+
+    if (!mounts || mounts != d->mounts || ++d->looks == LISTED_AT) {
+        err = list_mounts(d, out);
+        d->mounts = err < 0 ? 0 : mounts;
+        d->looks = 0;
     }
-    const int err = emitter_lines(out, "/proc/self/mountinfo", take_mount, d);
     for (unsigned i = 0; NETWORK && i < d->count; i++)
         if (err < 0 || (!d->places[i].remote && has_link(out, d->paths[i])))
             d->places[i].remote = true;
