@@ -266,19 +266,12 @@ static int watch_pipes(struct child *ch)
     return err;
 }
 
-/** A program, other than a function, needs no copy of the daemon's memory, which most of a fork's time goes into: where the C library
- * has vfork(2) for the machine, the daemon stands still until exec, and until then `become` writes to nothing but its own stack. Only
- * for the shell, which is on the daemon's own file system: another program may be on one that does not answer. No signal handler runs
- * meanwhile, since the loop has them blocked but for its wait. */
-static bool needs_no_copy(const struct child_spec *spec)
-{
-    return !spec->run && strcmp(spec->argv[0], "/bin/sh") == 0;
-}
-
-/** Single-threaded, and no atfork handlers to run. Return: as fork(2). */
+/** Single-threaded, and no atfork handlers to run. Not vfork(2), though it costs less: the daemon would stand still, with all
+ * deadlines, until the program has been opened and read, which storage that fails or does not answer may keep from happening.
+ * Return: as fork(2). */
 static pid_t start(const struct child_spec *spec, int in, int out)
 {
-    const pid_t pid = needs_no_copy(spec) ? vfork() : _Fork();
+    const pid_t pid = _Fork();
 
     if (pid == 0)
         become(spec, in, out);

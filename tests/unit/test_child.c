@@ -334,59 +334,6 @@ TEST(missing_program)
     CHECK_STR(output, "cannot run /nonexistent/program: No such file or directory\n");
 }
 
-/** What the child of a program sets up for itself before it is one, and the daemon would miss. */
-struct standing {
-    struct sigaction hangup, pipe;
-    sigset_t blocked;
-    struct rlimit files, core;
-    ino_t in, err;
-    pid_t session;
-    int may_gain;
-    unsigned alarm, open;
-};
-
-static struct standing standing(void)
-{
-    struct standing s;
-    struct stat in, err;
-
-    memset(&s, 0, sizeof s);
-    sigaction(SIGHUP, NULL, &s.hangup);
-    sigaction(SIGPIPE, NULL, &s.pipe);
-    sigprocmask(SIG_SETMASK, NULL, &s.blocked);
-    getrlimit(RLIMIT_NOFILE, &s.files);
-    getrlimit(RLIMIT_CORE, &s.core);
-    fstat(STDIN_FILENO, &in);
-    fstat(STDERR_FILENO, &err);
-    s.in = in.st_ino;
-    s.err = err.st_ino;
-    s.session = getsid(0);
-    s.may_gain = prctl(PR_GET_NO_NEW_PRIVS, 0ul, 0ul, 0ul, 0ul);
-    s.alarm = alarm(0);
-    for (int fd = 0; fd < 64; fd++)
-        s.open += fcntl(fd, F_GETFD) >= 0;
-    return s;
-}
-
-static char too_long[2200000]; /* of an argument: 32 pages, of 64 KiB at most */
-
-/** The shell is started without a copy of the daemon: whether it starts or not, the daemon stays what it was. */
-TEST(shell_changes_nothing_of_the_daemon)
-{
-    memset(too_long, 'x', sizeof too_long - 1);
-    for (int fails = 0; fails < 2; fails++) {
-        struct child_spec spec = shell(fails ? too_long : "exit 3", 20000);
-        setup();
-        struct standing before = standing();
-        REQUIRE(child_start(&children, &spec, on_done, NULL) >= 0);
-        wait_done(1);
-        struct standing after = standing();
-        CHECK_MEM(&after, &before, sizeof before);
-        CHECK_INT(result.exit_code, fails ? 127 : 3);
-        CHECK_STR(output, fails ? "cannot run /bin/sh: Argument list too long\n" : "");
-    }
-}
-
 TEST(incomplete_specs_are_refused)
 {
     static const char *const relative[] = {"sh", NULL};
@@ -647,7 +594,7 @@ TEST_MAIN(output_and_exit_code, environment_and_stdin, verbose_child_is_read_to_
           child_that_ignores_sigterm_is_killed, child_killed_by_a_signal,
           background_process_does_not_block, daemonised_descendant_does_not_block,
           survivors_are_reported_and_not_ended, many_survivors_do_not_fill_the_log, child_may_close_its_output, missing_program,
-          shell_changes_nothing_of_the_daemon, incomplete_specs_are_refused, function_instead_of_a_program,
+          incomplete_specs_are_refused, function_instead_of_a_program,
           log_of_a_function_is_sent_to_the_pipe, the_last_descriptors_suffice_for_a_child,
           descriptors_are_allowed_up_to_the_hard_limit,
           input_is_fed, unread_input, slots_run_side_by_side, full_loop_starts_no_child,
