@@ -162,6 +162,29 @@ TEST(ext4_after_an_error)
         look();
     REQUIRE(fix.count == 1);
     CHECK(fix_has(0, "\"type\":\"disk.read_only\""));
+    fake_root_remove("/proc/self/mountinfo"); /* that it cannot be read is no recovery */
+    for (int i = 0; i < 4; i++) {
+        look();
+        REQUIRE(fix.count == 1);
+        CHECK(!fix_has(0, "recovered"));
+    }
+    fake_root_put("/proc/self/mountinfo", "21 20 8:2 / /data\\040of\\040mine rw - ext4 /dev/b rw\n" ROOT);
+    look();
+    REQUIRE(fix.count == 1);
+    CHECK(fix_has(0, "recovered"));
+    fake_root_end();
+}
+
+/** The kernel tells of mounts, and not that a directory on the way to one was renamed. */
+TEST(network_file_system_below_a_renamed_directory)
+{
+    begin(ROOT "21 20 0:31 / /mnt/a/fs rw - nfs server:/ rw\n");
+    load("{\"disk_usage\": {\"paths\": [\"/mnt/b/fs\"]}}");
+    look();
+    CHECK_INT(asked_here, 1);
+    fake_root_put("/proc/self/mountinfo", ROOT "21 20 0:31 / /mnt/b/fs rw - nfs server:/ rw\n");
+    look();
+    CHECK_INT(asked_here, 1);
     fake_root_end();
 }
 
@@ -285,5 +308,5 @@ TEST(errors_of_others_are_reported)
 }
 
 TEST_MAIN(inodes_run_out, inodes_have_thresholds, what_turns_read_only, a_reload_remembers_what_was_writable,
-          ext4_after_an_error, network_file_systems_are_known_by_their_mounts, lines_that_are_no_mounts,
-          links_may_lead_anywhere, one_that_hangs_hides_no_other, errors_of_others_are_reported)
+          ext4_after_an_error, network_file_system_below_a_renamed_directory,
+          network_file_systems_are_known_by_their_mounts, lines_that_are_no_mounts, links_may_lead_anywhere, one_that_hangs_hides_no_other, errors_of_others_are_reported)

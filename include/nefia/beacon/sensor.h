@@ -276,7 +276,8 @@ struct mount {
 };
 #define MOUNTS "/proc/self/mountinfo"
 /** Return: a number that is another one when something was mounted, moved or unmounted, or options of a mount were changed; not
- * when a file system itself turned read-only. 0: not known. Needs `select BEACON_KEPT_FILES`. */
+ * when a file system itself turned read-only, or a directory on the way to a mount was renamed. 0: not known. Needs
+ * `select BEACON_KEPT_FILES`. */
 uint32_t emitter_mounts(struct emitter *e);
 /** Return: is the line that of a mount? */
 bool mount_read(struct mount *m, const char *line);

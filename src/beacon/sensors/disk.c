@@ -37,6 +37,7 @@ struct disk {
     unsigned count;
     uint32_t mounts; /* emitter_mounts when they were listed; 0: to be listed */
     unsigned looks;  /* since then */
+    bool may_hang;   /* one of them, wherever it was mounted */
     struct place places[REMEMBERS ? CONFIG_DISK_PATHS : 1];
 };
 
@@ -205,12 +206,14 @@ static int take_mount(void *arg, const char *line, size_t len)
     (void)len;
     if (!mount_read(&m, line))
         return 0;
+    const bool hangs = mount_may_hang(&m);
+    d->may_hang |= hangs;
     for (unsigned i = 0; i < d->count; i++) {
         struct place *p = &d->places[i];
         const size_t n = mount_holds(&m, d->paths[i]);
         if (n == 0)
             continue;
-        p->remote |= mount_may_hang(&m);
+        p->remote |= hangs;
         if (n < p->mounted)
             continue;
         p->mounted = (uint16_t)n;
@@ -239,11 +242,12 @@ static bool has_link(struct emitter *out, const char *path)
     return false;
 }
 
-/** Return: 0, or negative: not measured. */
+/** Where that fails, one that was in an emergency still is. Return: 0, or negative: not measured. */
 static int list_mounts(struct disk *d, struct emitter *out)
 {
+    d->may_hang = false;
     for (struct place *p = d->places; p < d->places + d->count; p++) {
-        p->remote = p->emergency = false;
+        p->remote = false;
         p->mounted = 0;
     }
     return emitter_lines(out, MOUNTS, take_mount, d);
@@ -256,7 +260,8 @@ static void find_mounts(struct disk *d, struct emitter *out)
 
     if (!mounts || mounts != d->mounts || ++d->looks == LISTED_AT) {
         err = list_mounts(d, out);
-        d->mounts = err < 0 ? 0 : mounts;
+        /* The kernel does not tell when a directory on the way to a mount is renamed. */
+        d->mounts = err < 0 || d->may_hang ? 0 : mounts;
         d->looks = 0;
     }
     for (unsigned i = 0; NETWORK && i < d->count; i++)
