@@ -220,9 +220,10 @@ def at(beacon, running=True, lines="", key=True, port=9, **line):
 def commands(beacon):
     """Every command, on a dumb terminal."""
     with at(beacon) as (place, c):
+        until(lambda: "cannot connect" in place.ask("status", "--json").stdout, "an attempt to connect")
         c.expect(PROMPT)
         listed = re.findall(r"(?:^|\n)  ([a-z]+)\b", c.command("help", "this list"))
-        c.command("status", r"(?s)Version .*Hub:.*waiting|connecting")
+        c.command("status", r"(?s)Version .*Hub:.*(waiting|connecting|resolving)")
         c.command("sensors", r"disk_usage: (no|[0-9]+) event")
         c.command("events", r"(?s)SEVERITY.*info .*s .*beacon\.started")
         c.command("link", r"Failures +[1-9][0-9]*, the last: cannot connect: Connection refused")
