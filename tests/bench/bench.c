@@ -19,6 +19,8 @@
  *       microseconds until the program writes its first line to stderr; then SIGTERM
  *   bench cpu PID
  *       CPU time of a process so far, in nanoseconds
+ *   bench doze MS
+ *       wake up at this interval and do nothing, until it is killed
  *
  * No event occurs twice, within a run or across runs: the hub would drop it as a duplicate. */
 #include <arpa/inet.h>
@@ -29,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -474,6 +477,16 @@ static void start(char **command)
     waitpid(pid, NULL, 0);
 }
 
+static void doze(int ms)
+{
+    const int epoll = epoll_create1(0);
+    struct epoll_event none;
+
+    while (epoll_wait(epoll, &none, 1, ms) == 0 || errno == EINTR)
+        ;
+    die("epoll_wait");
+}
+
 int main(int argc, char **argv)
 {
     struct mac_key key;
@@ -485,6 +498,8 @@ int main(int argc, char **argv)
         print_cpu(argv[2]);
         return 0;
     }
+    if (argc == 3 && strcmp(argv[1], "doze") == 0)
+        doze(atoi(argv[2]));
     if (argc >= 3 && strcmp(argv[1], "start") == 0) {
         start(argv + 2);
         return 0;

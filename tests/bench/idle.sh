@@ -10,6 +10,8 @@
 # not measured, which costs less than a measurement: those sensors are listed.
 # What the kernel of the hub and of the target does to receive a packet is not the beacon's cost, but on the loopback it is done in the
 # sender's time: where there are two processors another one than the beacon's does it (RPS), as root; else the output says so.
+# What a wake-up costs is a matter of the machine and, of a virtual one, of its neighbours: beside the beacon runs a program that does
+# nothing but wake up every 30 s, on that other processor, so that neither keeps caches warm for the other.
 set -eu
 if [ "$(id -u)" -eq 0 ] && [ "${1-}" != inside ]; then
     exec unshare --net --mount --pid --fork --kill-child --mount-proc "$0" inside
@@ -162,14 +164,24 @@ if [ "$seconds" -eq 0 ]; then
     stop "$hub"
     exit 0
 fi
+# dozed: nanoseconds of the program that only wakes up, and how often it has.
+dozed()
+{
+    echo "$($bench cpu "$dozer") $(sed -n 's/^voluntary_ctxt_switches:\t//p' "/proc/$dozer/status")"
+}
+
 # together WHAT: what a beacon with the sensors of standard input costs. In three parts: in each are all intervals up to 5 minutes.
 together()
 {
+    ${apart:+taskset -c 1} "$bench" doze 30000 &
+    dozer=$!
+    pids="$pids $dozer"
     { settings; grep '^  '; } >"$dir/beacon.yaml"
     start_beacon
     within 60 all_ran
     # That `status` is answered counts as a wake-up of the beacon, but not as its CPU time.
     before="$(status 's["wakeups"]') $(cpu)"
+    asleep=$(dozed)
     parts=$($bench cpu "$beacon")
     while [ "$(echo "$parts" | wc -w)" -lt 4 ]; do
         sleep $((seconds / 3))
@@ -185,11 +197,15 @@ together()
             printf "Their processes: %.1f s a day.\n", ($5 - $3) / 1e9 / s * 86400
         else # of all of them the kernel counts ticks
             printf "Their processes: less than %.1f s a day.\n", 86400 / tick / s }'
+    echo "$asleep $(dozed)" | awk '$4 > $2 { each = ($3 - $1) / 1e9 / ($4 - $2)
+        printf "A program that only wakes up every 30 s: %.0f µs each time, %.2f s a day.\n", each * 1e6, each * 2880 }'
     status '"Not measured on this device: " + (", ".join(r["sensor"] for r in s["sensors"] if r["result"] != "ok") or "none") + "."'
+    stop "$dozer" 2>/dev/null
     stop "$beacon"
     echo
 }
 
 together "All sensors" <"$all"
-sed '/^  certificate_expiry:/,$d' "$all" | together "Those of the device itself, without those of a fleet,"
+sed '/^  certificate_expiry:/,$d' "$all" >"$dir/device-sensors.yaml"
+together "Those of the device itself, without those of a fleet," <"$dir/device-sensors.yaml"
 stop "$hub"
