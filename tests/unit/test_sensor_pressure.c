@@ -1,6 +1,32 @@
+#include <poll.h>
+#include <unistd.h>
+
 #include "beacon_fixture.h"
 #include "check.h"
 #include "fake_root.h"
+
+static uid_t user;  /* who the beacon is */
+static bool told;   /* by the kernel, until it is asked */
+static int asked;   /* how often it was */
+
+uid_t geteuid(void)
+{
+    return user;
+}
+
+/** A file of a test tells nothing: this stands for the three triggers. Others are asked as ever. */
+int poll(struct pollfd *fds, nfds_t count, int ms)
+{
+    const struct timespec wait = {ms / 1000, ms % 1000 * 1000000L};
+    const int n = told;
+
+    if (count != 3)
+        return ppoll(fds, count, ms < 0 ? NULL : &wait, NULL);
+    CHECK_INT(ms, 0);
+    asked++;
+    told = false;
+    return n;
+}
 
 #define LINE(kind, avg10) kind " avg10=" avg10 " avg60=2.50 avg300=0.07 total=157622151\n"
 static const char calm[] = LINE("some", "0.00") LINE("full", "0.00");
@@ -56,6 +82,122 @@ TEST(what_is_no_pressure_is_not_measured)
     }
 }
 
+static void put_all(const char *text)
+{
+    fake_root_put("/proc/pressure/cpu", text);
+    fake_root_put("/proc/pressure/memory", text);
+    fake_root_put("/proc/pressure/io", text);
+}
+
+/** A beacon that runs, of this user, while nothing waits. */
+static const struct emitter *begin(uid_t uid, const char *config)
+{
+    fix_init();
+    fix_print_lines();
+    fake_root_begin();
+    put_all(calm);
+    user = uid;
+    asked = 0;
+    CHECK_INT(fix_start(config), 1);
+    put_all(calm); /* over the triggers */
+    fix_turn(30000);
+    fix_turn(30000);
+    CHECK_INT(fix.count, 0);
+    return &sensor_runner_current(&fix.sensor_runner)->items[0];
+}
+
+static void end(void)
+{
+    sensor_runner_stop(&fix.sensor_runner);
+    user = 0;
+    fake_root_end();
+}
+
+static const char high[] = LINE("some", "95.00") LINE("full", "0.00");
+
+TEST(while_the_kernel_tells_nothing_nothing_is_read)
+{
+    const struct emitter *e = begin(1000, "{\"pressure\": {}}");
+
+    CHECK_INT(asked, 2);
+    put_all(high);
+    fix_turn(30000);
+    CHECK_INT(asked, 3);
+    CHECK_INT(fix.count, 0);
+    told = true;
+    fix_turn(30000);
+    CHECK_INT(fix.count, 3);
+    CHECK(fix_has(2, "\"type\":\"pressure.some\""));
+    put_all(calm); /* of what is reported the end is seen, whatever the kernel tells */
+    fix_turn(30000);
+    CHECK_INT(fix.count, 6);
+    CHECK(fix_has(5, "\"state\":\"recovered\""));
+    fix_turn(30000);
+    put_all(high);
+    fix_turn(30000);
+    CHECK_INT(fix.count, 6);
+    CHECK_INT((long long)e->runs, 7);
+    end();
+}
+
+/** The kernel may keep the next time to itself for ten seconds and a sample. */
+TEST(what_was_told_is_looked_at_for_a_while)
+{
+    begin(1000, "{\"pressure\": {\"interval\": \"4s\"}}");
+    told = true;
+    fix_turn(4000);
+    CHECK_INT(fix.count, 0);
+    for (int i = 0; i < 3; i++)
+        fix_turn(4000); /* 12 s after it: calm from here on */
+    put_all(high);
+    fix_turn(4000);
+    CHECK_INT(fix.count, 0);
+    told = true;
+    put_all(calm);
+    fix_turn(4000);
+    fix_turn(4000);
+    put_all(high);
+    fix_turn(4000);
+    CHECK_INT(fix.count, 3);
+    end();
+}
+
+TEST(who_cannot_be_told_reads_each_time)
+{
+    static const struct {
+        uid_t user;
+        const char *config;
+    } cases[] = {{0, "{\"pressure\": {}}"},
+                 {1000, "{\"pressure\": {\"warning_full_percent\": 10, \"hysteresis_full_percent\": 3}}"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        begin(cases[i].user, cases[i].config);
+        put_all(high);
+        fix_turn(30000);
+        CHECK_INT(fix.count, 3);
+        CHECK_INT(asked, 0);
+        end();
+    }
+}
+
+TEST(a_reload_keeps_the_triggers)
+{
+    begin(1000, "{\"pressure\": {}}");
+    CHECK_INT(fix_start("{\"pressure\": {\"interval\": \"60s\"}}"), 1);
+    put_all(calm);
+    asked = 0;
+    fix_turn(60000);
+    fix_turn(60000);
+    CHECK_INT(asked, 2);
+    put_all(high);
+    fix_turn(60000);
+    CHECK_INT(fix.count, 0);
+    told = true;
+    fix_turn(60000);
+    CHECK_INT(fix.count, 3);
+    end();
+}
+
 TEST(thresholds_are_in_order)
 {
     fix_refused("{\"pressure\": {\"warning_some_percent\": 90}}",
@@ -64,4 +206,6 @@ TEST(thresholds_are_in_order)
                 "warning_full_percent must be below critical_full_percent");
 }
 
-TEST_MAIN(each_resource_is_a_condition, kernels_without, what_is_no_pressure_is_not_measured, thresholds_are_in_order)
+TEST_MAIN(each_resource_is_a_condition, kernels_without, what_is_no_pressure_is_not_measured,
+          while_the_kernel_tells_nothing_nothing_is_read, what_was_told_is_looked_at_for_a_while,
+          who_cannot_be_told_reads_each_time, a_reload_keeps_the_triggers, thresholds_are_in_order)

@@ -10,9 +10,10 @@
  * While nobody waits for long the files need not be read: since Linux 6.5 the kernel says when that changes, by the way
  * and without rights. Of root it would start a thread for it. */
 static const char resources[] = "/proc/pressure/cpu\0/proc/pressure/memory\0/proc/pressure/io\0";
-/* Half a second within ten: with that in each ten seconds, all of it at their end, the average stays below CALM. What may escape is a
- * peak of one sample of the kernel's, two seconds. */
-static const char trigger[] = "some 500000 10000000";
+/* 0.4 s within ten: what never reaches that has an average below CALM. At half a second up to 8.7 percent would escape, for as long as
+ * it lasts: window_update() of kernel/sched/psi.c keeps what is left of a window in 32 bits of nanoseconds, so that of the window before
+ * too little is counted. What may escape is a peak of one sample of the kernel's, two seconds. */
+static const char trigger[] = "some 400000 10000000";
 
 enum {
     RESOURCES = 3,
